@@ -1,0 +1,85 @@
+# hf_room(FOLDER LINK ...): one library per folder, of all its .cc files (not of its subfolders).
+# Rooms link each other by folder name. A folder without sources yet becomes an interface target.
+function(hf_link TARGET SCOPE)
+  foreach(dep ${ARGN})
+    if(dep MATCHES "::" OR dep STREQUAL "gflags")
+      target_link_libraries(${TARGET} ${SCOPE} ${dep})
+    else()
+      string(REPLACE "/" "_" name "hf_${dep}")
+      target_link_libraries(${TARGET} ${SCOPE} ${name})
+    endif()
+  endforeach()
+endfunction()
+
+function(hf_room FOLDER)
+  cmake_parse_arguments(ARG "" "" "LINK" ${ARGN})
+  string(REPLACE "/" "_" name "hf_${FOLDER}")
+  file(GLOB sources CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/${FOLDER}/*.cc)
+  if(sources)
+    add_library(${name} STATIC ${sources})
+    set(scope PUBLIC)
+  else()
+    add_library(${name} INTERFACE)
+    set(scope INTERFACE)
+  endif()
+  target_link_libraries(${name} ${scope} hf_options)
+  hf_link(${name} ${scope} ${ARG_LINK})
+endfunction()
+
+# hf_program(NAME globs... LINK rooms...): an executable in build/bin; skipped while it has no source.
+function(hf_program NAME)
+  cmake_parse_arguments(ARG "" "" "LINK" ${ARGN})
+  list(TRANSFORM ARG_UNPARSED_ARGUMENTS PREPEND ${CMAKE_SOURCE_DIR}/)
+  file(GLOB sources CONFIGURE_DEPENDS ${ARG_UNPARSED_ARGUMENTS})
+  if(sources)
+    add_executable(${NAME} ${sources})
+    target_link_libraries(${NAME} PRIVATE hf_options)
+    hf_link(${NAME} PRIVATE ${ARG_LINK})
+  endif()
+endfunction()
+
+# hf_idl(NAME files...): C++ from Thrift IDL, generated into build/gen/NAME and compiled as one unit
+# with warnings off. Include as "gen/NAME/holdfast_types.h"; the Python package is made beside it.
+function(hf_idl NAME)
+  list(GET ARGN 0 first)
+  if(NOT EXISTS ${CMAKE_SOURCE_DIR}/${first})
+    add_library(hf_idl_${NAME} INTERFACE)
+    return()
+  endif()
+  set(out ${CMAKE_BINARY_DIR}/gen/${NAME})
+  set(unity ${out}/unity.cc)
+  set(headers "")
+  set(includes "")
+  file(GLOB every_idl CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/thrift/*.thrift)
+  foreach(idl ${ARGN})
+    get_filename_component(stem ${idl} NAME_WE)
+    file(STRINGS ${CMAKE_SOURCE_DIR}/${idl} services REGEX "^service ")
+    set(parts ${stem}_types)
+    foreach(line ${services})
+      string(REGEX REPLACE "^service ([A-Za-z]+).*" "\\1" service ${line})
+      list(APPEND parts ${service})
+    endforeach()
+    foreach(part ${parts})
+      list(APPEND headers ${out}/${part}.h)
+      string(APPEND includes "#include \"${part}.cpp\"\n")
+    endforeach()
+    add_custom_command(
+      OUTPUT ${out}/${stem}.stamp
+      BYPRODUCTS ${out}/${stem}_types.h
+      COMMAND ${CMAKE_COMMAND} -E make_directory ${out}
+      COMMAND ${THRIFT_COMPILER} -strict --gen cpp:templates,moveable_types,no_skeleton -I ${CMAKE_SOURCE_DIR}/thrift
+              -out ${out} ${CMAKE_SOURCE_DIR}/${idl}
+      COMMAND ${CMAKE_COMMAND} -E touch ${out}/${stem}.stamp
+      DEPENDS ${every_idl}
+      COMMENT "Generating C++ from ${idl}")
+    list(APPEND stamps ${out}/${stem}.stamp)
+  endforeach()
+  file(CONFIGURE OUTPUT ${unity} CONTENT "${includes}")
+  add_custom_target(hf_idl_${NAME}_gen DEPENDS ${stamps})
+  set_source_files_properties(${unity} PROPERTIES OBJECT_DEPENDS "${stamps}")
+  add_library(hf_idl_${NAME} STATIC ${unity})
+  add_dependencies(hf_idl_${NAME} hf_idl_${NAME}_gen)
+  target_compile_options(hf_idl_${NAME} PRIVATE -w)
+  target_include_directories(hf_idl_${NAME} SYSTEM PUBLIC ${CMAKE_BINARY_DIR} PRIVATE ${out})
+  target_link_libraries(hf_idl_${NAME} PUBLIC hf_options ${THRIFT_STATIC})
+endfunction()

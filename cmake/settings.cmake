@@ -1,0 +1,41 @@
+# Language, warnings, sanitizers, packages: what every target shares.
+set(CMAKE_CXX_STANDARD 20)
+set(CMAKE_CXX_STANDARD_REQUIRED ON)
+set(CMAKE_CXX_EXTENSIONS OFF)
+set(CMAKE_RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/bin)
+if(NOT CMAKE_BUILD_TYPE)
+  set(CMAKE_BUILD_TYPE Release)
+endif()
+option(BUILD_TESTING "Build the tests" ON)
+set(HOLDFAST_SANITIZE "" CACHE STRING "Sanitizers, e.g. address,undefined or thread")
+
+find_program(CCACHE ccache)
+if(CCACHE)
+  # Paths are made relative, so that a second clone finds what the first one compiled.
+  set(HF_LAUNCHER ${CMAKE_COMMAND} -E env CCACHE_BASEDIR=${CMAKE_SOURCE_DIR} CCACHE_NOHASHDIR=1
+      CCACHE_SLOPPINESS=pch_defines,time_macros ${CCACHE})
+  set(CMAKE_CXX_COMPILER_LAUNCHER ${HF_LAUNCHER})
+endif()
+
+find_package(PkgConfig REQUIRED)
+pkg_check_modules(xxhash REQUIRED IMPORTED_TARGET libxxhash)
+pkg_check_modules(libevent REQUIRED IMPORTED_TARGET libevent)
+find_package(OpenSSL REQUIRED)
+find_package(glog REQUIRED)
+find_package(gflags REQUIRED)
+find_package(nlohmann_json REQUIRED)
+pkg_check_modules(prometheus REQUIRED IMPORTED_TARGET prometheus-cpp-core)
+find_package(Threads REQUIRED)
+# Thrift ships no CMake package; the static library spares users its optional dependencies.
+find_program(THRIFT_COMPILER thrift REQUIRED)
+find_library(THRIFT_STATIC libthrift.a REQUIRED)
+
+add_library(hf_options INTERFACE)
+target_include_directories(hf_options INTERFACE ${CMAKE_SOURCE_DIR})
+target_link_libraries(hf_options INTERFACE Threads::Threads)
+target_compile_options(hf_options INTERFACE -Wall -Wextra -Wpedantic -Werror -Wshadow -Wnon-virtual-dtor
+                       -Wno-missing-field-initializers $<$<CONFIG:Release>:-g1>)
+if(HOLDFAST_SANITIZE)
+  add_compile_options(-fsanitize=${HOLDFAST_SANITIZE} -fno-omit-frame-pointer)
+  add_link_options(-fsanitize=${HOLDFAST_SANITIZE})
+endif()
