@@ -38,48 +38,46 @@ function(hf_program NAME)
   endif()
 endfunction()
 
-# hf_idl(NAME files...): C++ from Thrift IDL, generated into build/gen/NAME and compiled as one unit
-# with warnings off. Include as "gen/NAME/holdfast_types.h"; the Python package is made beside it.
-function(hf_idl NAME)
-  list(GET ARGN 0 first)
-  if(NOT EXISTS ${CMAKE_SOURCE_DIR}/${first})
-    add_library(hf_idl_${NAME} INTERFACE)
-    return()
-  endif()
-  set(out ${CMAKE_BINARY_DIR}/gen/${NAME})
-  set(unity ${out}/unity.cc)
-  set(headers "")
+# hf_idl(): C++ from every file in thrift/, generated into build/gen/cpp and compiled as one unit with
+# warnings off: the library "thrift". Include as "gen/cpp/holdfast_types.h".
+function(hf_idl)
+  set(out ${CMAKE_BINARY_DIR}/gen/cpp)
+  file(MAKE_DIRECTORY ${out})
+  file(GLOB files CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/thrift/*.thrift)
+  set(stamps "")
   set(includes "")
-  file(GLOB every_idl CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/thrift/*.thrift)
-  foreach(idl ${ARGN})
+  foreach(idl ${files})
     get_filename_component(stem ${idl} NAME_WE)
-    file(STRINGS ${CMAKE_SOURCE_DIR}/${idl} services REGEX "^service ")
     set(parts ${stem}_types)
+    file(STRINGS ${idl} services REGEX "^service ")
     foreach(line ${services})
       string(REGEX REPLACE "^service ([A-Za-z]+).*" "\\1" service ${line})
       list(APPEND parts ${service})
     endforeach()
+    file(STRINGS ${idl} constants REGEX "^const ")
+    if(constants)
+      list(APPEND parts ${stem}_constants)
+    endif()
     foreach(part ${parts})
-      list(APPEND headers ${out}/${part}.h)
       string(APPEND includes "#include \"${part}.cpp\"\n")
     endforeach()
     add_custom_command(
       OUTPUT ${out}/${stem}.stamp
       BYPRODUCTS ${out}/${stem}_types.h
-      COMMAND ${CMAKE_COMMAND} -E make_directory ${out}
-      COMMAND ${THRIFT_COMPILER} -strict --gen cpp:templates,moveable_types,no_skeleton -I ${CMAKE_SOURCE_DIR}/thrift
-              -out ${out} ${CMAKE_SOURCE_DIR}/${idl}
+      COMMAND ${THRIFT_COMPILER} -strict --gen cpp:templates,moveable_types,no_skeleton
+              -I ${CMAKE_SOURCE_DIR}/thrift -out ${out} ${idl}
       COMMAND ${CMAKE_COMMAND} -E touch ${out}/${stem}.stamp
-      DEPENDS ${every_idl}
-      COMMENT "Generating C++ from ${idl}")
+      DEPENDS ${files}
+      COMMENT "Generating C++ from thrift/${stem}.thrift")
     list(APPEND stamps ${out}/${stem}.stamp)
   endforeach()
-  file(CONFIGURE OUTPUT ${unity} CONTENT "${includes}")
-  add_custom_target(hf_idl_${NAME}_gen DEPENDS ${stamps})
-  set_source_files_properties(${unity} PROPERTIES OBJECT_DEPENDS "${stamps}")
-  add_library(hf_idl_${NAME} STATIC ${unity})
-  add_dependencies(hf_idl_${NAME} hf_idl_${NAME}_gen)
-  target_compile_options(hf_idl_${NAME} PRIVATE -w)
-  target_include_directories(hf_idl_${NAME} SYSTEM PUBLIC ${CMAKE_BINARY_DIR} PRIVATE ${out})
-  target_link_libraries(hf_idl_${NAME} PUBLIC hf_options ${THRIFT_STATIC})
+  file(CONFIGURE OUTPUT ${out}/unity.cc CONTENT "${includes}")
+  add_custom_target(hf_thrift_generated DEPENDS ${stamps})
+  set_source_files_properties(${out}/unity.cc PROPERTIES OBJECT_DEPENDS "${stamps}")
+  add_library(hf_thrift STATIC ${out}/unity.cc)
+  add_dependencies(hf_thrift hf_thrift_generated)
+  target_compile_options(hf_thrift PRIVATE -w)
+  # Generated headers include each other by bare name, hence the second folder.
+  target_include_directories(hf_thrift SYSTEM PUBLIC ${CMAKE_BINARY_DIR} ${out})
+  target_link_libraries(hf_thrift PUBLIC hf_options ${THRIFT_STATIC})
 endfunction()

@@ -1,0 +1,246 @@
+/*
+ * The replicated commands: what stands in log entries of type kCommand. An entry's payload is a
+ * CommandHeader followed by the body struct that its kind names, both in Thrift's compact protocol.
+ *
+ * Versioned by feature level: any change to a field here, or to what apply does with one, is a new
+ * level. A node that meets a command of a higher level than it knows stops before applying it.
+ */
+include "holdfast.thrift"
+
+namespace cpp holdfast.command
+namespace py holdfast_replicated.command
+namespace java io.holdfast.replicated.command
+namespace go holdfast_command
+
+/** The feature level of the commands below. */
+const i32 FEATURE_LEVEL = 1
+
+/** Which body follows the header. */
+enum CommandKind {
+  /** Never written. */
+  UNSPECIFIED = 0,
+  /** OpenSession. */
+  OPEN_SESSION = 1,
+  /** CloseSession. */
+  CLOSE_SESSION = 2,
+  /** MarkLate. */
+  MARK_LATE = 3,
+  /** RenewLate. */
+  RENEW_LATE = 4,
+  /** ExpireSessions. */
+  EXPIRE_SESSIONS = 5,
+  /** RevokeSession. */
+  REVOKE_SESSION = 6,
+  /** Tick. */
+  TICK = 7,
+  /** Acquire. */
+  ACQUIRE = 8,
+  /** AcquireAll. */
+  ACQUIRE_ALL = 9,
+  /** CancelAcquire. */
+  CANCEL_ACQUIRE = 10,
+  /** Release. */
+  RELEASE = 11,
+  /** ReleaseAll. */
+  RELEASE_ALL = 12,
+  /** SetHolderValue. */
+  SET_HOLDER_VALUE = 13,
+  /** RevokeLock. */
+  REVOKE_LOCK = 14,
+  /** AcknowledgeNotices. */
+  ACKNOWLEDGE_NOTICES = 15,
+  /** ChangeSettings. */
+  CHANGE_SETTINGS = 16,
+}
+
+/** Stands first in every command. */
+struct CommandHeader {
+  /** Feature level the command was written at. */
+  1: i32 level,
+  /** Which body follows. */
+  2: CommandKind kind,
+  /** Server that took the call from its client: its apply answers it. */
+  3: i32 originNode,
+  /** That server's number for the call, random base per process. */
+  4: i64 originRequest,
+  /** Leader's cluster time when it proposed the entry: see docs/architecture.md, "Time". */
+  5: i64 clusterTimeMs,
+  /** Leader's wall clock when it proposed the entry; informative, never compared. */
+  6: i64 wallUnixMs,
+  /** MARK_LATE and EXPIRE_SESSIONS: the term in which this was decided; void in any other. */
+  7: i64 decidedTerm,
+  /** The session whose command this is; 0 = none. */
+  8: i64 sessionId,
+  /** The command's number in its session; 0 = none, then it is not remembered. */
+  9: i64 sequence,
+  /** Sequences whose stored results may be dropped. */
+  10: list<holdfast.SequenceRange> acknowledged,
+}
+
+/** Opens a session, or finds the one with this secret hash. */
+struct OpenSession {
+  /** SHA-256 of the client's secret. */
+  1: binary secretHash,
+  /** TTL, judged at the edge and at apply. */
+  2: i64 ttlMs,
+  /** Name for people. */
+  3: string name,
+  /** Attributes for people, as one encoded map (SessionAttributes). */
+  4: binary attributes,
+}
+
+/** What OpenSession.attributes holds, in compact protocol. */
+struct SessionAttributes {
+  /** By name. */
+  1: map<string, string> values,
+}
+
+/** Ends the header's session at its client's wish. */
+struct CloseSession {
+}
+
+/** A session that has been silent. */
+struct LateSession {
+  /** Which. */
+  1: i64 sessionId,
+  /** Silence counted so far, the silence under earlier leaders included. */
+  2: i64 silentMs,
+}
+
+/** Records silence, so that elections in a row cannot keep a dead session alive. Void outside decidedTerm. */
+struct MarkLate {
+  /** At most 1,000. */
+  1: list<LateSession> sessions,
+}
+
+/** Committed renewals of sessions that are marked late. */
+struct RenewLate {
+  /** At most 1,000. */
+  1: list<i64> sessionIds,
+}
+
+/** Ends sessions that were not renewed in time. Void outside decidedTerm. */
+struct ExpireSessions {
+  /** At most 1,000. */
+  1: list<i64> sessionIds,
+}
+
+/** Ends a session by an operator's wish. */
+struct RevokeSession {
+  /** Which. */
+  1: i64 sessionId,
+  /** See ExpireSessionRequest. */
+  2: i64 noticeMs,
+  /** The operator's words. */
+  3: string reason,
+  /** At once. */
+  4: bool force,
+}
+
+/** Does what is due in cluster time. */
+struct Tick {
+}
+
+/** One lock wanted. */
+struct LockClaim {
+  /** Path. */
+  1: string path,
+  /** holdfast.LockMode, never UNSPECIFIED here. */
+  2: holdfast.LockMode mode,
+  /** SEMAPHORE: permits wanted, else 0. */
+  3: i32 permits,
+  /** SEMAPHORE: permits of the lock, else 0. */
+  4: i32 limit,
+}
+
+/** Asks for one lock. */
+struct Acquire {
+  /** Which lock, and how. */
+  1: LockClaim claim,
+  /** 0 tries, above 0 a wait in cluster time, -1 unbounded. */
+  2: i64 waitMs,
+  /** Published value. */
+  3: binary value,
+  /** Lock-delay after an expiry. */
+  4: i64 lockDelayMs,
+  /** 0 = only the cluster's limit. */
+  5: i32 maxQueue,
+  /** Handle within the session. */
+  6: string owner,
+}
+
+/** Asks for several locks, all or none. */
+struct AcquireAll {
+  /** At most 64, each path once. */
+  1: list<LockClaim> claims,
+  /** As in Acquire. */
+  2: i64 waitMs,
+  /** As in Acquire. */
+  3: binary value,
+  /** As in Acquire. */
+  4: i64 lockDelayMs,
+  /** As in Acquire. */
+  5: i32 maxQueue,
+  /** As in Acquire. */
+  6: string owner,
+}
+
+/** Takes an acquire of the same session back. */
+struct CancelAcquire {
+  /** Path, for the reader of a log. */
+  1: string path,
+  /** The acquire's sequence. */
+  2: i64 acquireSequence,
+}
+
+/** Gives a lock back or hands it over. */
+struct Release {
+  /** Path. */
+  1: string path,
+  /** Which holder. */
+  2: i64 holderId,
+  /** Waiter that gets it; 0 = the next in order. */
+  3: i64 to,
+}
+
+/** Gives back all locks of an acquireAll. */
+struct ReleaseAll {
+  /** Which holder. */
+  1: i64 holderId,
+}
+
+/** Replaces a holder's value. */
+struct SetHolderValue {
+  /** Path. */
+  1: string path,
+  /** Which holder. */
+  2: i64 holderId,
+  /** New value. */
+  3: binary value,
+}
+
+/** Announces a revocation, or revokes at once. */
+struct RevokeLock {
+  /** Path. */
+  1: string path,
+  /** Which holder; 0 = all present ones. */
+  2: i64 holderId,
+  /** See RevokeLockRequest. */
+  3: i64 noticeMs,
+  /** The operator's words. */
+  4: string reason,
+  /** At once. */
+  5: bool force,
+}
+
+/** The header's session has taken note of revocations. */
+struct AcknowledgeNotices {
+  /** Revisions of the announcing entries. */
+  1: list<i64> noticeIds,
+}
+
+/** Changes replicated limits, all or none. */
+struct ChangeSettings {
+  /** By name. */
+  1: map<string, i64> changes,
+}
