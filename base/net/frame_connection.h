@@ -1,0 +1,180 @@
+// A TCP connection that carries frames: a 4-byte big-endian length, then that many bytes (Thrift's
+// framed transport). The same class serves clients, peers and the client library, accepted and
+// dialled alike.
+//
+// Reading: all ready bytes are read into the loop's buffer and complete frames are handed over in
+// place; only the piece of an unfinished frame is copied, into memory that grows with what has
+// really arrived. A length above the limit ends the connection before anything is allocated for it.
+// Writing: frames gather in one buffer that leaves with one send() at the end of the turn.
+// An idle connection holds no buffers.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/error.h"
+#include "base/net/address.h"
+#include "base/net/fd_event.h"
+#include "base/net/loop.h"
+#include "base/net/socket.h"
+#include "base/net/timer.h"
+
+namespace holdfast::net {
+
+struct FrameOptions {
+  /// Larger incoming frames end the connection (kFrameTooLarge).
+  uint32_t max_frame_bytes = 8 << 20;
+  /// Unsent output beyond this ends the connection (kOutputOverflow): the other side does not read.
+  size_t max_output_bytes = 16 << 20;
+  /// Zero switches a timer off.
+  Duration connect_timeout = 1s;
+  Duration frame_timeout = 10s;  ///< from a frame's first byte to its last
+  Duration write_timeout = 10s;  ///< output waits and the other side takes nothing of it
+  Duration idle_timeout{0};      ///< nothing received; see set_idle_timeout()
+  Duration dead_after = 20s;     ///< TCP keepalive and user timeout: half-open connections
+};
+
+enum class CloseCause : uint8_t {
+  kPeerClosed,      ///< orderly end (FIN), or reset by the other process's end
+  kRefused,         ///< dialled and refused: nobody listens there (ECONNREFUSED)
+  kConnectTimeout,  ///< dialled and unanswered
+  kConnectFailed,   ///< unreachable, or the name does not resolve
+  kFrameTooLarge,
+  kFrameTimeout,  ///< slow sender
+  kWriteTimeout,  ///< slow reader
+  kOutputOverflow,
+  kIdle,
+  kIoError,
+  kLocal,  ///< close_after_flush() is done
+};
+
+/// Why a connection ended; `error` names the other side, the value and the limit.
+struct CloseReason {
+  CloseCause cause;
+  Error error;
+};
+
+class FrameConnection {
+ public:
+  /// Receives what happens. Called on the loop's thread; may close or destroy the connection.
+  class Handler {
+   public:
+    /// A dialled connection stands; frames sent before are on their way.
+    virtual void on_connected(FrameConnection&) {}
+    /// `payload` is valid during the call only.
+    virtual void on_frame(FrameConnection&, std::string_view payload) = 0;
+    /// At most once, and never after close(). The connection is closed already; it may be
+    /// destroyed.
+    virtual void on_closed(FrameConnection&, const CloseReason&) = 0;
+
+   protected:
+    ~Handler() = default;
+  };
+
+  /// An accepted socket. `handler` must outlive the connection.
+  FrameConnection(Loop& loop, Socket socket, const FrameOptions& options, Handler& handler);
+  /// Dials; the outcome comes as on_connected or on_closed, never from inside this call. Frames may
+  /// be sent at once. Names are resolved on another thread, and each address they have is tried.
+  static std::unique_ptr<FrameConnection> dial(Loop& loop, const Address& address,
+                                               const FrameOptions& options, Handler& handler);
+  ~FrameConnection();
+  FrameConnection(const FrameConnection&) = delete;
+  FrameConnection& operator=(const FrameConnection&) = delete;
+
+  /// Queues one frame; it leaves at the end of the turn. Ignored once closed.
+  void send(std::string_view payload);
+  /// Queues one frame that `fill(std::string& out)` appends to `out`, without an extra copy. `fill`
+  /// must not touch what is in `out` already.
+  template <class Fill>
+  void send_with(Fill&& fill) {
+    if (closed()) return;
+    const size_t start = begin_frame();
+    fill(output_);
+    end_frame(start);
+  }
+  /// Bytes queued and not yet taken by the kernel.
+  size_t output_bytes() const { return output_.size() - output_sent_; }
+
+  /// Ends it now, without a callback; unsent output is lost.
+  void close();
+  /// Reads no more, sends what is queued, then closes (on_closed with kLocal).
+  void close_after_flush();
+  bool closed() const { return state_ == State::kClosed; }
+  bool connected() const { return state_ == State::kOpen; }
+
+  /// Back-pressure: while paused nothing is read; frames already read wait until resume_reading().
+  void pause_reading();
+  void resume_reading();
+  /// Counts from now on; zero switches it off (e.g. while a call is parked).
+  void set_idle_timeout(Duration timeout);
+
+  const Address& peer() const { return peer_; }
+  Instant last_received() const { return last_received_; }
+  Loop& loop() { return loop_; }
+  /// Free for the owner.
+  void* user = nullptr;
+
+ private:
+  friend class Loop;
+  enum class State : uint8_t { kConnecting, kOpen, kFlushing, kClosed };
+  struct Resolving;
+
+  FrameConnection(Loop& loop, const Address& address, const FrameOptions& options,
+                  Handler& handler);
+  void try_endpoints(Result<std::vector<Endpoint>> endpoints);
+  void try_next_endpoint();
+  void connect_failed(int error);
+  void finish_connect();
+  void opened();
+
+  void on_readable();
+  void on_writable();
+  size_t read_into_scratch(bool* alive);
+  bool read_rest_of_large_frame();
+  bool handle_bytes(std::string_view bytes);
+  bool deliver(std::string_view payload);
+  void deliver_resumed();
+  void keep_partial(std::string_view bytes);
+  bool check_length(uint32_t length);
+  void read_failed(ssize_t result);
+
+  size_t begin_frame();
+  void end_frame(size_t start);
+  void flush();
+  void release_output();
+
+  void check_timers();
+  void arm_timer();
+  Instant next_deadline() const;
+  void fail(CloseCause cause, ErrorCode code, std::string message);
+  void shut();
+
+  Loop& loop_;
+  Handler* handler_;
+  FrameOptions options_;
+  Address peer_;
+  Socket socket_;
+  FdEvent read_event_;
+  FdEvent write_event_;
+  Timer timer_;
+  State state_;
+  bool reading_paused_ = false;
+  bool dirty_ = false;
+  bool resumed_ = false;
+  bool* destroyed_ = nullptr;  ///< set while a callback runs, to learn of its own destruction
+
+  std::string input_;  ///< the received piece of an unfinished frame, length included
+  std::string output_;
+  size_t output_sent_ = 0;
+  Instant last_received_;
+  Instant frame_started_;   ///< of the frame in input_
+  Instant write_progress_;  ///< when output last moved, or began to wait
+  Instant connect_started_;
+  std::vector<Endpoint> endpoints_;  ///< still to be tried, last first
+  std::shared_ptr<Resolving> resolving_;
+};
+
+}  // namespace holdfast::net

@@ -1,0 +1,160 @@
+// The event loop: one thread that sleeps in one poll, handles what is ready, and then closes the
+// turn. A turn is the batch (ARCHITECTURE, Batching):
+//
+//   1. one poll; sockets are read until all ready bytes are handled or the read budget is spent;
+//   2. timers that are due, then functions posted by other threads;
+//   3. the end-of-turn hooks, in their order (propose once, handle Ready, answer);
+//   4. every connection that has output sends it, with one send() each.
+//
+// Everything here belongs to the loop's thread except post() and stop(). libevent is an
+// implementation detail of this folder.
+#pragma once
+
+#include <atomic>
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <vector>
+
+#include "base/clock.h"
+
+struct event_base;
+
+namespace holdfast::net {
+
+class FdEvent;
+class FrameConnection;
+class TimerQueue;
+
+struct LoopOptions {
+  /// How long a turn handles ready sockets before the hooks run; what is left waits for the next.
+  Duration read_budget = 1ms;
+  /// Shorter interruptions of turning are not reported to on_gap.
+  Duration gap_threshold = 50ms;
+  /// Size of the one buffer all connections read into.
+  size_t read_buffer_bytes = 256 << 10;
+};
+
+/// Counted by the loop's thread; read it there.
+struct LoopStats {
+  uint64_t turns = 0;
+  uint64_t receives = 0;     ///< recv() calls
+  uint64_t sends = 0;        ///< send() calls
+  uint64_t posts = 0;        ///< functions run for other threads
+  uint64_t wakeups = 0;      ///< of those, how often a sleeping loop had to be signalled
+  uint64_t gaps = 0;         ///< interruptions reported to on_gap
+  Duration gap_total{0};     ///< their sum
+  Duration longest_turn{0};  ///< without the sleep
+};
+
+class Loop {
+ public:
+  /// Keeps a registered function alive; dropping it unregisters, also from inside the function.
+  class [[nodiscard]] Hook {
+   public:
+    Hook() = default;
+    Hook(Hook&&) = default;
+    Hook& operator=(Hook&& other) noexcept;
+    ~Hook();
+
+   private:
+    friend class Loop;
+    struct Entry;
+    explicit Hook(std::shared_ptr<Entry> entry) : entry_(std::move(entry)) {}
+    std::shared_ptr<Entry> entry_;
+  };
+
+  /// `clock` must outlive the loop.
+  explicit Loop(Clock& clock, LoopOptions options = {});
+  ~Loop();
+  Loop(const Loop&) = delete;
+  Loop& operator=(const Loop&) = delete;
+
+  /// Turns until stop(); the turn in which stop() is seen is finished, output sent included.
+  void run();
+  /// One turn that sleeps at most `max_wait` (0 polls).
+  void turn(Duration max_wait);
+  /// Any thread. run() returns after the turn in progress.
+  void stop();
+  /// Any thread: runs `work` on the loop's thread, in order of posting. Signals the loop only if it
+  /// sleeps. Work still queued when the loop is destroyed is dropped unrun.
+  void post(std::function<void()> work);
+
+  /// At the end of every turn, lower `order` first, equal ones in order of registration.
+  Hook on_turn_end(int order, std::function<void()> hook);
+  /// Called with the length of an interruption longer than gap_threshold: the loop was not turning
+  /// (process stopped, machine suspended, one callback took too long). It is called before anything
+  /// that came in is handled and again before hooks run and output is sent, so a leader can drop
+  /// its leadership before it answers. Sleeping until the earliest timer is no interruption, so the
+  /// measure is as fine as the shortest timer armed.
+  Hook on_gap(std::function<void(Duration)> hook);
+
+  /// The next turn polls without sleeping: a hook that did a bounded part of its work calls this.
+  void again() { again_ = true; }
+  /// Boot-time instant of the latest clock reading of this turn; saves a system call.
+  Instant now() const { return now_; }
+  Clock& clock() { return clock_; }
+  /// True in hooks if the budget ended before all ready input was handled: whoever decides that
+  /// something did NOT arrive in time must wait for a turn where this is false.
+  bool input_left() const { return input_left_; }
+  const LoopStats& stats() const { return stats_; }
+
+ private:
+  friend class FdEvent;
+  friend class FrameConnection;
+  friend class Timer;
+
+  // What FdEvent and FrameConnection use.
+  void enter_callback();  ///< first thing in every libevent callback
+  bool budget_spent();    ///< after a read: ends the poll phase when the budget is used up
+  char* read_buffer() { return read_buffer_.get(); }
+  size_t read_buffer_bytes() const { return options_.read_buffer_bytes; }
+  std::string take_buffer();
+  void give_buffer(std::string&& buffer);
+  void mark_dirty(FrameConnection* connection);
+  void forget_dirty(FrameConnection* connection);
+  void mark_resumed(FrameConnection* connection);
+  void forget_resumed(FrameConnection* connection);
+
+  void poll(Instant wake_at);
+  void arm_timer_fd(Instant wake_at);
+  void pulse(Duration allowed);
+  void run_posted();
+  void run_hooks();
+  void run_resumed();
+  void flush_dirty();
+  bool must_not_sleep();
+
+  Clock& clock_;
+  const LoopOptions options_;
+  LoopStats stats_;
+  event_base* base_ = nullptr;
+  int wake_fd_ = -1;
+  int timer_fd_ = -1;
+  std::unique_ptr<FdEvent> wake_event_;
+  std::unique_ptr<FdEvent> timer_event_;
+  std::unique_ptr<TimerQueue> timers_;
+  std::unique_ptr<char[]> read_buffer_;
+  std::vector<std::string> spare_buffers_;
+  std::vector<FrameConnection*> dirty_;
+  std::vector<FrameConnection*> resumed_;
+  std::vector<std::shared_ptr<Hook::Entry>> turn_hooks_;
+  std::vector<std::shared_ptr<Hook::Entry>> gap_hooks_;
+
+  Instant now_;
+  Instant poll_end_;      ///< when this turn's poll returned
+  Instant sleep_until_;   ///< how long the poll in progress may sleep without being a gap
+  Instant armed_for_;     ///< when timer_fd_ fires; Instant{} if not armed
+  bool in_poll_ = false;  ///< polling, and no callback has run yet
+  bool input_left_ = false;
+  bool again_ = false;
+
+  std::atomic<bool> stopping_{false};
+  std::atomic<bool> sleeping_{false};
+  std::mutex posted_mutex_;
+  std::vector<std::function<void()>> posted_;
+  std::atomic<bool> has_posted_{false};
+};
+
+}  // namespace holdfast::net
