@@ -1,5 +1,6 @@
 /*
- * The administration service of Holdfast: its own port (default 7413), loopback unless told otherwise.
+ * The administration service of Holdfast: its own port (default 7413), loopback unless told
+ * otherwise.
  * Conventions as in holdfast.thrift. Every call that changes something leaves an audit line in the
  * server's log.
  */
@@ -206,7 +207,8 @@ struct ListSessionsResult {
 struct ExpireSessionRequest {
   /** Which session. */
   1: i64 sessionId,
-  /** How long the client has after it acknowledged the notice; 0 to 3,600,000. A client that does not answer loses the session one TTL after the announcement. */
+  /** How long the client has after it acknowledged the notice; 0 to 3,600,000. A client that does
+   *  not answer loses the session one TTL after the announcement. */
   2: i64 noticeMs,
   /** For people: told to the client and kept in the tenures; at most 256 bytes. */
   3: string reason,
@@ -253,15 +255,24 @@ struct SettingsResult {
 /** For operators. */
 service HoldfastAdmin {
   /** This server's view of itself and the cluster; answered locally, also without a leader. */
-  StatusResult status(1: holdfast.RequestContext context, 2: StatusRequest request) throws (1: holdfast.HoldfastError error),
+  StatusResult status(1: holdfast.RequestContext context, 2: StatusRequest request)
+      throws (1: holdfast.HoldfastError error),
   /** The members of the cluster, as this server knows them. */
-  MembersResult members(1: holdfast.RequestContext context, 2: MembersRequest request) throws (1: holdfast.HoldfastError error),
+  MembersResult members(1: holdfast.RequestContext context, 2: MembersRequest request)
+      throws (1: holdfast.HoldfastError error),
   /** Hands leadership to another member. */
-  TransferLeadershipResult transferLeadership(1: holdfast.RequestContext context, 2: TransferLeadershipRequest request) throws (1: holdfast.HoldfastError error),
+  TransferLeadershipResult transferLeadership(1: holdfast.RequestContext context,
+    2: TransferLeadershipRequest request)
+      throws (1: holdfast.HoldfastError error),
   /** Lists sessions. */
-  ListSessionsResult listSessions(1: holdfast.RequestContext context, 2: ListSessionsRequest request) throws (1: holdfast.HoldfastError error),
+  ListSessionsResult listSessions(1: holdfast.RequestContext context,
+    2: ListSessionsRequest request)
+      throws (1: holdfast.HoldfastError error),
   /** Ends a session, with notice. */
-  ExpireSessionResult expireSession(1: holdfast.RequestContext context, 2: ExpireSessionRequest request) throws (1: holdfast.HoldfastError error),
+  ExpireSessionResult expireSession(1: holdfast.RequestContext context,
+    2: ExpireSessionRequest request)
+      throws (1: holdfast.HoldfastError error),
   /** Reads or changes the replicated limits. */
-  SettingsResult settings(1: holdfast.RequestContext context, 2: SettingsRequest request) throws (1: holdfast.HoldfastError error),
+  SettingsResult settings(1: holdfast.RequestContext context, 2: SettingsRequest request)
+      throws (1: holdfast.HoldfastError error),
 }

@@ -107,7 +107,8 @@ struct LateSession {
   2: i64 silentMs,
 }
 
-/** Records silence, so that elections in a row cannot keep a dead session alive. Void outside decidedTerm. */
+/** Records silence, so that elections in a row cannot keep a dead session alive. Void outside
+ *  decidedTerm. */
 struct MarkLate {
   /** At most 1,000. */
   1: list<LateSession> sessions,

@@ -64,7 +64,8 @@ struct RenewalReply {
   2: i64 leaseMs,
   /** UNSPECIFIED if renewed; else why not. */
   3: holdfast.ErrorCode code,
-  /** Leader's applied revision at the acknowledgement: the follower waits for it, so that notices in force are told. */
+  /** Leader's applied revision at the acknowledgement: the follower waits for it, so that notices
+   *  in force are told. */
   4: i64 revision,
 }
 
