@@ -26,7 +26,8 @@ function(hf_room FOLDER)
   hf_link(${name} ${scope} ${ARG_LINK})
 endfunction()
 
-# hf_program(NAME globs... LINK rooms...): an executable in build/bin; skipped while it has no source.
+# hf_program(NAME globs... LINK rooms...): an executable in build/bin; skipped while
+# it has no source.
 function(hf_program NAME)
   cmake_parse_arguments(ARG "" "" "LINK" ${ARGN})
   list(TRANSFORM ARG_UNPARSED_ARGUMENTS PREPEND ${CMAKE_SOURCE_DIR}/)
@@ -38,11 +39,12 @@ function(hf_program NAME)
   endif()
 endfunction()
 
-# hf_idl(): C++ from every file in thrift/, generated into build/gen/cpp and compiled as one unit with
-# warnings off: the library "thrift". Include as "gen/cpp/holdfast_types.h".
+# hf_idl(): C++ from every file in thrift/, generated into build/gen/cpp and compiled as one unit
+# with warnings off: the library "thrift". Include as "gen/cpp/holdfast_types.h". The Python
+# packages holdfast_api and holdfast_replicated are made beside it, in build/gen/py.
 function(hf_idl)
   set(out ${CMAKE_BINARY_DIR}/gen/cpp)
-  file(MAKE_DIRECTORY ${out})
+  file(MAKE_DIRECTORY ${out} ${CMAKE_BINARY_DIR}/gen/py)
   file(GLOB files CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/thrift/*.thrift)
   set(stamps "")
   set(includes "")
@@ -66,9 +68,11 @@ function(hf_idl)
       BYPRODUCTS ${out}/${stem}_types.h
       COMMAND ${THRIFT_COMPILER} -strict --gen cpp:templates,moveable_types,no_skeleton
               -I ${CMAKE_SOURCE_DIR}/thrift -out ${out} ${idl}
+      COMMAND ${THRIFT_COMPILER} -strict --gen py
+              -I ${CMAKE_SOURCE_DIR}/thrift -out ${CMAKE_BINARY_DIR}/gen/py ${idl}
       COMMAND ${CMAKE_COMMAND} -E touch ${out}/${stem}.stamp
       DEPENDS ${files}
-      COMMENT "Generating C++ from thrift/${stem}.thrift")
+      COMMENT "Generating C++ and Python from thrift/${stem}.thrift")
     list(APPEND stamps ${out}/${stem}.stamp)
   endforeach()
   file(CONFIGURE OUTPUT ${out}/unity.cc CONTENT "${includes}")

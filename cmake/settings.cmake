@@ -33,8 +33,9 @@ find_library(THRIFT_STATIC libthrift.a REQUIRED)
 add_library(hf_options INTERFACE)
 target_include_directories(hf_options INTERFACE ${CMAKE_SOURCE_DIR})
 target_link_libraries(hf_options INTERFACE Threads::Threads)
-target_compile_options(hf_options INTERFACE -Wall -Wextra -Wpedantic -Werror -Wshadow -Wnon-virtual-dtor
-                       -Wno-missing-field-initializers $<$<CONFIG:Release>:-g1>)
+target_compile_options(hf_options INTERFACE -Wall -Wextra -Wpedantic -Werror -Wshadow
+                       -Wnon-virtual-dtor -Wno-missing-field-initializers
+                       $<$<CONFIG:Release>:-g1> $<$<CXX_COMPILER_ID:Clang>:-fsized-deallocation>)
 if(HOLDFAST_SANITIZE)
   add_compile_options(-fsanitize=${HOLDFAST_SANITIZE} -fno-omit-frame-pointer)
   add_link_options(-fsanitize=${HOLDFAST_SANITIZE})
