@@ -26,3 +26,14 @@ hf_suite(unit/lockmgr LINK lockmgr)
 hf_suite(unit/rsm LINK coordinator/rsm)
 hf_suite(unit/server LINK coordinator/server)
 hf_suite(unit/client LINK clients/cpp)
+
+# The checks of the tree itself and the tests in Python run under ctest too: its summary is the
+# one answer. Debian's own Python is named because only it sees Debian's Python packages.
+set(HF_PYTHON /usr/bin/python3)
+set(HF_PYTEST ${HF_PYTHON} -B -m pytest -q -p no:cacheprovider)
+foreach(check includes banned sizes words idl format shell types tidy)
+  add_test(NAME lint/${check}
+           COMMAND ${HF_PYTHON} -B ${CMAKE_SOURCE_DIR}/tests/lint/lint.py ${check})
+endforeach()
+set_tests_properties(lint/tidy PROPERTIES LABELS slow)
+add_test(NAME lint/self COMMAND ${HF_PYTEST} ${CMAKE_SOURCE_DIR}/tests/lint)

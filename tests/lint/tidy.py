@@ -1,0 +1,92 @@
+"""clang-tidy on what changed since the main branch, or on everything.
+
+What passed once is remembered by content in build/lint, so that a second run is quick. With a time
+limit the files that were not reached are named, never passed over in silence.
+"""
+
+import hashlib
+import json
+import os
+import subprocess
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import List, Optional, Set
+
+from tree import Problem, cpp_files
+
+BUILD_FOLDERS = ("build", "build/dev")
+
+
+def _git(root: Path, *words: str) -> List[str]:
+    done = subprocess.run(["git", "-C", str(root), *words], capture_output=True, text=True,
+                          check=False)
+    return done.stdout.split("\n") if done.returncode == 0 else []
+
+
+def changed(root: Path) -> Set[str]:
+    """Files that differ from the main branch; on it, from its last commit but one."""
+    base: Optional[str] = None
+    head = _git(root, "rev-parse", "HEAD")[:1]
+    for branch in ("origin/main", "main"):
+        merge_base = _git(root, "merge-base", "HEAD", branch)[:1]
+        if merge_base and merge_base != head:
+            base = merge_base[0]
+            break
+    names = _git(root, "diff", "--name-only", base or "HEAD~1")
+    return {name for name in names + _git(root, "ls-files", "-o", "--exclude-standard") if name}
+
+
+def compile_commands(root: Path) -> Optional[Path]:
+    return next((root / f for f in BUILD_FOLDERS if (root / f / "compile_commands.json").is_file()),
+                None)
+
+
+def compiled(database: Path) -> List[Path]:
+    return [Path(entry["file"]) for entry in
+            json.loads((database / "compile_commands.json").read_text())]
+
+
+def stamp(root: Path, source: Path) -> Path:
+    """Where it is remembered that this content, beside these headers, passed."""
+    digest = hashlib.sha256((root / ".clang-tidy").read_bytes())
+    for path in [source] + [root / p for p in cpp_files(root) if p.suffix == ".h"]:
+        digest.update(path.read_bytes())
+    return root / "build" / "lint" / f"{source.stem}-{digest.hexdigest()[:24]}"
+
+
+def tidy(root: Path, database: Path, source: Path, deadline: float) -> Optional[str]:
+    """None if not reached in time, else what clang-tidy had against the file."""
+    passed = stamp(root, source)
+    if passed.exists():
+        return ""
+    if time.monotonic() > deadline:
+        return None
+    done = subprocess.run(["clang-tidy", "--quiet", "-p", str(database),
+                           "--extra-arg=-fsized-deallocation", str(source)], cwd=root,
+                          capture_output=True, text=True, check=False)
+    if done.returncode != 0:
+        return (done.stdout + done.stderr).strip() or f"exit {done.returncode}"
+    passed.parent.mkdir(parents=True, exist_ok=True)
+    passed.touch()
+    return ""
+
+
+def check(root: Path, everything: bool, limit_s: float) -> List[Problem]:
+    database = compile_commands(root)
+    if database is None:
+        return [Problem("build", 0, "no compile_commands.json: build first")]
+    sources = [s for s in compiled(database) if s.is_relative_to(root)
+               and not s.is_relative_to(root / "build")]
+    if not everything:
+        names = changed(root)
+        sources = [s for s in sources if s.relative_to(root).as_posix() in names]
+    deadline = time.monotonic() + limit_s
+    with ThreadPoolExecutor(max_workers=os.cpu_count() or 2) as pool:
+        reports = [pool.submit(tidy, root, database, s, deadline) for s in sources]
+        said = [report.result() for report in reports]
+    late = [s.relative_to(root).as_posix() for s, text in zip(sources, said) if text is None]
+    print(f"clang-tidy: {len(sources) - len(late)} of {len(sources)} files"
+          + (f" in {limit_s:.0f} s; not reached: {' '.join(late)}" if late else ""))
+    return [Problem(s.relative_to(root).as_posix(), 0, text)
+            for s, text in zip(sources, said) if text]
