@@ -90,8 +90,10 @@ struct Message {
   bool reject = false;    ///< responses only
   LogIndex hint;          ///< rejected append: where the leader should probe next
   bool transfer = false;  ///< vote request from a transfer: stickiness does not apply
-  uint64_t round = 0;     ///< heartbeat and its response: the leader's round; echoed unchanged
-  uint64_t context = 0;   ///< read index request and response: the asker's context; echoed
+  /// Heartbeat and its response: the leader's round, echoed unchanged. 0: tells a commit index
+  /// only, no answer wanted.
+  uint64_t round = 0;
+  uint64_t context = 0;  ///< read index request and response: the asker's context; echoed
 };
 
 }  // namespace holdfast::raft
