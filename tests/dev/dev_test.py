@@ -1,0 +1,144 @@
+"""./dev installs what is missing and no more, shows the command, and asks only a person.
+
+dpkg-query, apt-get and sudo are stand-ins on PATH; they keep their state in a folder of the test.
+"""
+
+import os
+import pty
+import subprocess
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+
+STAND_INS = {
+    "dpkg-query": r"""
+        for name in "$@"; do
+          grep -qx -- "$name" "$STATE/installed" && printf 'installed:%s ' "$name"
+        done
+        exit 0""",
+    "apt-get": r"""
+        printf '%s\n' "$*" >>"$STATE/calls"
+        case "$*" in
+          update) touch "$STATE/lists" ;;
+          install*)
+            [ -e "$STATE/lists" ] || exit 100
+            [ -e "$STATE/broken" ] && { echo "E: no space left"; exit 100; }
+            case " $* " in *" -s "*) exit 0 ;; esac
+            printf '%s\n' "$@" >>"$STATE/installed" ;;
+        esac""",
+    "sudo": r"""exec "$@" """,
+}
+
+
+@pytest.fixture
+def machine(tmp_path):
+    """A machine on which everything is installed but shellcheck and mypy."""
+    for name, body in STAND_INS.items():
+        script = tmp_path / "bin" / name
+        script.parent.mkdir(exist_ok=True)
+        script.write_text("#!/bin/sh\n" + body + "\n")
+        script.chmod(0o755)
+    dev = (ROOT / "dev").read_text()
+    (tmp_path / "dev").write_text(dev)
+    (tmp_path / "dev").chmod(0o755)
+    lists = [line.split("=(")[1] for line in dev.replace("\n  ", " ").splitlines()
+             if line.startswith(("BUILD_PACKAGES=(", "TEST_PACKAGES=("))]
+    names = " ".join(text.rstrip(")") for text in lists).split()
+    assert "cmake" in names and "shellcheck" in names
+    (tmp_path / "installed").write_text(
+        "\n".join(n for n in names if n not in ("shellcheck", "mypy")) + "\n")
+    (tmp_path / "lists").touch()
+    (tmp_path / "calls").touch()
+    return tmp_path
+
+
+def environment(machine):
+    return {**os.environ, "STATE": str(machine), "PATH": f"{machine}/bin:{os.environ['PATH']}"}
+
+
+def dev(machine, *words):
+    return subprocess.run([str(machine / "dev"), *words], env=environment(machine), text=True,
+                          stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                          stderr=subprocess.STDOUT, timeout=60, check=False)
+
+
+def dev_on_a_terminal(machine, answer, *words):
+    """Runs ./dev on a terminal of its own with `answer` typed ahead; what it printed and its exit."""
+    leader, follower = pty.openpty()
+    os.write(leader, answer)
+    process = subprocess.Popen([str(machine / "dev"), *words], env=environment(machine),
+                               stdin=follower, stdout=follower, stderr=follower)
+    os.close(follower)
+    said = b""
+    try:
+        while chunk := os.read(leader, 4096):
+            said += chunk
+    except OSError:  # the terminal's way of saying that nobody writes any more
+        pass
+    os.close(leader)
+    return said.decode(), process.wait(timeout=60)
+
+
+def calls(machine):
+    return (machine / "calls").read_text().splitlines()
+
+
+INSTALL = "install -y --no-install-recommends shellcheck mypy"
+
+
+def test_only_what_is_missing_is_installed_and_the_command_is_shown(machine):
+    done = dev(machine, "setup")
+    assert done.returncode == 0, done.stdout
+    assert f"apt-get {INSTALL}" in done.stdout
+    assert calls(machine) == ["install -s shellcheck mypy", INSTALL]
+
+
+def test_nothing_is_run_when_nothing_is_missing(machine):
+    dev(machine, "setup")
+    (machine / "calls").write_text("")
+    assert dev(machine, "setup").returncode == 0
+    assert calls(machine) == []
+
+
+def test_the_package_lists_are_fetched_once_when_there_are_none(machine):
+    (machine / "lists").unlink()
+    assert dev(machine, "setup").returncode == 0
+    assert calls(machine) == ["install -s shellcheck mypy", "update", INSTALL]
+
+
+def test_a_failed_install_shows_what_apt_said(machine):
+    (machine / "broken").touch()
+    done = dev(machine, "setup")
+    assert done.returncode == 1
+    assert "no space left" in done.stdout and "build/log/install.log" in done.stdout
+
+
+def test_a_person_is_asked_and_may_refuse(machine):
+    said, status = dev_on_a_terminal(machine, b"n\n", "setup")
+    assert "Run it now?" in said and status == 1
+    assert calls(machine) == []
+
+
+def test_a_person_who_agrees_gets_the_packages(machine):
+    said, status = dev_on_a_terminal(machine, b"\n", "setup")
+    assert "Run it now?" in said and status == 0
+    assert INSTALL in calls(machine)
+
+
+def test_yes_asks_nobody(machine):
+    said, status = dev_on_a_terminal(machine, b"", "setup", "--yes")
+    assert "Run it now?" not in said and status == 0
+    assert INSTALL in calls(machine)
+
+
+def test_run_asks_for_no_package_of_the_tests(machine):
+    done = dev(machine, "run")
+    assert "Missing Debian packages" not in done.stdout
+    assert calls(machine) == []
+
+
+def test_an_unknown_command_is_named(machine):
+    done = dev(machine, "destroy")
+    assert done.returncode == 1 and "no command named 'destroy'" in done.stdout
