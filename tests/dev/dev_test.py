@@ -65,7 +65,7 @@ def dev(machine, *words):
 
 
 def dev_on_a_terminal(machine, answer, *words):
-    """Runs ./dev on a terminal of its own with `answer` typed ahead; what it printed and its exit."""
+    """Runs ./dev on a terminal with `answer` typed ahead: what it printed, how it ended."""
     leader, follower = pty.openpty()
     os.write(leader, answer)
     process = subprocess.Popen([str(machine / "dev"), *words], env=environment(machine),

@@ -96,6 +96,7 @@ def test_a_call_past_a_port_fails(tree, code):
 
 @pytest.mark.parametrize("code", [
     "file->open(p);", "clock.time();", "Log::open(p);", "// calls rand() never", 'say("sleep(1)");',
+    "void Log::open() {} void Log::f() { open(); }",
     "int brand(int x);", "my_open(p);", "Clock& clock() const;", "Result<int> open(int x);",
 ])
 def test_a_call_that_only_looks_alike_passes(tree, code):
