@@ -18,7 +18,8 @@ enum class RowTable : uint8_t {
   kMeta = 1,      ///< the state machine's own: applied revision, cluster time, feature level
   kSettings = 2,  ///< the replicated limits
   kSessions = 3,  ///< id = session id
-  kResults = 4,   ///< kept results of commands
+  kResults = 4,   ///< kept results of commands; id = revision of the command's entry
+  kWindows = 5,   ///< acknowledged sequences; id = session id
   kLocks = 16,    ///< lockmgr/rows.h
   kLockHolders = 17,
   kLockWaiters = 18,

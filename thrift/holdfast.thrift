@@ -159,8 +159,8 @@ struct OpenSessionRequest {
 struct RevocationNotice {
   /** The notice's id (revision of the announcing entry), to be acknowledged in poll. */
   1: i64 noticeId,
-  /** The lock's path. */ 2: string path,
-  /** Which holder loses it. */ 3: i64 holderId,
+  /** The lock's path; empty = the whole session ends, with all its locks. */ 2: string path,
+  /** Which holder loses it; 0 = all of the session. */ 3: i64 holderId,
   /** The lock is given away this long after the notice was acknowledged, or a TTL after the
    *  announcement if that is earlier. */
   4: i64 noticeMs,
@@ -383,6 +383,9 @@ enum ReleaseStatus {
   /** The lock went to the waiter named by `to`. */ HANDED_OVER = 3,
   /** The waiter named by `to` no longer waits: the lock is kept. */
   TARGET_GONE = 4,
+  /** The waiter named by `to` waits, but could not hold the lock even then (other shared holders,
+   *  too few permits, a lock-delay, an acquireAll): the lock is kept. */
+  TARGET_BLOCKED = 5,
 }
 
 /** Gives a lock back. */

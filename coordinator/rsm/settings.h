@@ -1,0 +1,68 @@
+// The replicated limits: judged at apply, changed by a committed command, equal on every node.
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "base/error.h"
+
+namespace holdfast::rsm {
+
+/// In order of their names; numbers are row ids and are never reused.
+enum class SettingId : uint8_t {
+  kAttributesBytesMax = 1,
+  kHolderValueBytesMax = 2,
+  kLockDelayMsMax = 3,
+  kLocksMax = 4,
+  kNoticeMsMax = 5,
+  kOwnedPerSessionMax = 6,
+  kOwnerBytesMax = 7,
+  kPathBytesMax = 8,
+  kPathDepthMax = 9,
+  kReasonBytesMax = 10,
+  kResultWindow = 11,
+  kResultWindowBytes = 12,
+  kSessionNameBytesMax = 13,
+  kSessionTtlMsMax = 14,
+  kSessionTtlMsMin = 15,
+  kSessionsMax = 16,
+  kTenuresKept = 17,
+  kWaitersPerLockMax = 18,
+};
+inline constexpr size_t kSettings = 18;
+
+/// What a setting is; a constant of the program.
+struct SettingInfo {
+  SettingId id;
+  const char* name;
+  int64_t smallest;
+  int64_t largest;
+  int64_t initial;  ///< the value of a new cluster
+  const char* help;
+};
+
+/// All settings, sorted by name.
+const std::array<SettingInfo, kSettings>& setting_infos();
+
+class Settings {
+ public:
+  Settings();
+  int64_t get(SettingId id) const { return values_[static_cast<size_t>(id) - 1]; }
+  uint64_t limit(SettingId id) const { return static_cast<uint64_t>(get(id)); }
+
+  /// Takes all changes or none. BAD_ARGUMENT names an unknown name, or a value and its bounds; also
+  /// if the smallest TTL would be above the largest.
+  Status change(const std::map<std::string, int64_t>& changes);
+  /// Takes one value as it stands in a row; false if there is no such setting or value.
+  bool load(uint64_t id, int64_t value);
+
+ private:
+  std::array<int64_t, kSettings> values_{};
+};
+
+}  // namespace holdfast::rsm
