@@ -11,7 +11,7 @@ class Loop;
 /// disabled.
 class FdEvent {
  public:
-  enum class Interest { kRead, kWrite, kReadEdge };
+  enum class Interest { kRead, kWrite, kReadEdge, kSignal };
   using Callback = void (*)(void* self);
 
   FdEvent(Loop& loop, Callback callback, void* self)

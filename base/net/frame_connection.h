@@ -92,7 +92,12 @@ class FrameConnection {
   void send_with(Fill&& fill) {
     if (closed()) return;
     const size_t start = begin_frame();
-    fill(output_);
+    try {
+      fill(output_);
+    } catch (...) {
+      output_.resize(start);
+      throw;
+    }
     end_frame(start);
   }
   /// Bytes queued and not yet taken by the kernel.
@@ -100,7 +105,8 @@ class FrameConnection {
 
   /// Ends it now, without a callback; unsent output is lost.
   void close();
-  /// Reads no more, sends what is queued, then closes (on_closed with kLocal).
+  /// Reads no more, sends what is queued, then closes (on_closed with kLocal). While still dialling
+  /// it is close().
   void close_after_flush();
   bool closed() const { return state_ == State::kClosed; }
   bool connected() const { return state_ == State::kOpen; }
@@ -120,36 +126,45 @@ class FrameConnection {
  private:
   friend class Loop;
   enum class State : uint8_t { kConnecting, kOpen, kFlushing, kClosed };
-  struct Resolving;
+  class Alive;
 
   FrameConnection(Loop& loop, const Address& address, const FrameOptions& options,
                   Handler& handler);
-  void try_endpoints(Result<std::vector<Endpoint>> endpoints);
+  // Dialling: frame_dial.cc.
+  void start_connecting();
+  void look_up();
+  void looked_up(Result<std::vector<Endpoint>> endpoints);
   void try_next_endpoint();
-  void connect_failed(int error);
   void finish_connect();
+  void connect_failed(int error);
   void opened();
 
+  // Reading. Those that return bool say whether the connection is still there and open.
   void on_readable();
-  void on_writable();
-  size_t read_into_scratch(bool* alive);
-  bool read_rest_of_large_frame();
+  bool read_once(bool* more);
+  bool read_into_loop_buffer(bool* more);
+  bool read_rest_of_large_frame(bool* more);
   bool handle_bytes(std::string_view bytes);
   bool deliver(std::string_view payload);
-  void deliver_resumed();
-  void keep_partial(std::string_view bytes);
-  bool check_length(uint32_t length);
-  void read_failed(ssize_t result);
+  void keep_partial(std::string_view rest, bool new_frame);
+  void read_failed(long result);
+  size_t frame_bytes_in_progress() const;
+  void run_deferred();
 
+  // Writing.
   size_t begin_frame();
   void end_frame(size_t start);
+  void mark_dirty();
+  void on_writable();
   void flush();
+  bool send_some();
   void release_output();
 
+  // Timers and the end.
   void check_timers();
   void arm_timer();
   Instant next_deadline() const;
-  void fail(CloseCause cause, ErrorCode code, std::string message);
+  void fail(CloseCause cause, ErrorCode code, const std::string& what);
   void shut();
 
   Loop& loop_;
@@ -161,9 +176,9 @@ class FrameConnection {
   FdEvent write_event_;
   Timer timer_;
   State state_;
-  bool reading_paused_ = false;
-  bool dirty_ = false;
-  bool resumed_ = false;
+  bool paused_ = false;
+  bool dirty_ = false;         ///< in the loop's list of connections to flush
+  bool deferred_ = false;      ///< in the loop's list of connections with work for the next turn
   bool* destroyed_ = nullptr;  ///< set while a callback runs, to learn of its own destruction
 
   std::string input_;  ///< the received piece of an unfinished frame, length included
@@ -173,8 +188,8 @@ class FrameConnection {
   Instant frame_started_;   ///< of the frame in input_
   Instant write_progress_;  ///< when output last moved, or began to wait
   Instant connect_started_;
-  std::vector<Endpoint> endpoints_;  ///< still to be tried, last first
-  std::shared_ptr<Resolving> resolving_;
+  std::vector<Endpoint> endpoints_;           ///< still to be tried, last first
+  std::shared_ptr<FrameConnection*> lookup_;  ///< for the look-up's answer; null once gone
 };
 
 }  // namespace holdfast::net

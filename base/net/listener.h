@@ -1,6 +1,7 @@
 // Accepts TCP connections on one address.
 #pragma once
 
+#include <atomic>
 #include <cstdint>
 #include <functional>
 #include <memory>
@@ -49,9 +50,10 @@ class Listener {
   Address address_;
   OnAccept on_accept_;
   ListenerOptions options_;
-  std::shared_ptr<size_t> open_;
+  std::shared_ptr<std::atomic<size_t>> open_;  ///< sockets may close on other threads
   uint64_t refused_ = 0;
   int spare_fd_ = -1;  ///< given up to accept and close one connection when descriptors run out
+  bool* destroyed_ = nullptr;  ///< set while accepting, to learn of its own destruction
   std::unique_ptr<FdEvent> event_;
 };
 

@@ -13,7 +13,6 @@
 #include <atomic>
 #include <functional>
 #include <memory>
-#include <mutex>
 #include <string>
 #include <vector>
 
@@ -25,6 +24,7 @@ namespace holdfast::net {
 
 class FdEvent;
 class FrameConnection;
+class Mailbox;
 class TimerQueue;
 
 struct LoopOptions {
@@ -114,15 +114,15 @@ class Loop {
   void give_buffer(std::string&& buffer);
   void mark_dirty(FrameConnection* connection);
   void forget_dirty(FrameConnection* connection);
-  void mark_resumed(FrameConnection* connection);
-  void forget_resumed(FrameConnection* connection);
+  void defer(FrameConnection* connection);
+  void forget_deferred(FrameConnection* connection);
 
   void poll(Instant wake_at);
   void arm_timer_fd(Instant wake_at);
-  void pulse(Duration allowed);
+  void pulse();
   void run_posted();
   void run_hooks();
-  void run_resumed();
+  void run_deferred();
   void flush_dirty();
   bool must_not_sleep();
 
@@ -130,7 +130,7 @@ class Loop {
   const LoopOptions options_;
   LoopStats stats_;
   event_base* base_ = nullptr;
-  int wake_fd_ = -1;
+  std::shared_ptr<Mailbox> mailbox_;
   int timer_fd_ = -1;
   std::unique_ptr<FdEvent> wake_event_;
   std::unique_ptr<FdEvent> timer_event_;
@@ -138,23 +138,20 @@ class Loop {
   std::unique_ptr<char[]> read_buffer_;
   std::vector<std::string> spare_buffers_;
   std::vector<FrameConnection*> dirty_;
-  std::vector<FrameConnection*> resumed_;
+  std::vector<FrameConnection*> deferred_;
   std::vector<std::shared_ptr<Hook::Entry>> turn_hooks_;
   std::vector<std::shared_ptr<Hook::Entry>> gap_hooks_;
 
   Instant now_;
   Instant poll_end_;      ///< when this turn's poll returned
-  Instant sleep_until_;   ///< how long the poll in progress may sleep without being a gap
+  Instant last_pulse_;    ///< the latest moment at which this loop was surely turning
+  Instant sleep_until_;   ///< planned end of the sleep in progress; Instant{} while awake
   Instant armed_for_;     ///< when timer_fd_ fires; Instant{} if not armed
   bool in_poll_ = false;  ///< polling, and no callback has run yet
   bool input_left_ = false;
   bool again_ = false;
 
   std::atomic<bool> stopping_{false};
-  std::atomic<bool> sleeping_{false};
-  std::mutex posted_mutex_;
-  std::vector<std::function<void()>> posted_;
-  std::atomic<bool> has_posted_{false};
 };
 
 }  // namespace holdfast::net

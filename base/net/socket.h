@@ -22,6 +22,8 @@ class Socket {
   Socket& operator=(Socket&& other) noexcept;
   ~Socket() { close(); }
   void close();
+  /// Gives the descriptor away.
+  int release() { return std::exchange(fd_, -1); }
   int fd() const { return fd_; }
   bool open() const { return fd_ >= 0; }
 
@@ -36,8 +38,8 @@ struct Endpoint {
   int family() const;
 };
 
-/// Endpoints of a literal address, of "localhost", or of "" and "*" (every interface), without
-/// asking a name server; empty if `address` needs one.
+/// Endpoints of a literal address, of "localhost" (127.0.0.1), or of "*" (every interface; in order
+/// of preference), without asking a name server; empty if `address` needs one.
 std::vector<Endpoint> literal_endpoints(const Address& address);
 /// Asks the system's resolver. May block for seconds: never on a loop's thread.
 Result<std::vector<Endpoint>> resolve_blocking(const Address& address);

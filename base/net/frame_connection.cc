@@ -1,0 +1,376 @@
+#include "base/net/frame_connection.h"
+
+#include <arpa/inet.h>
+#include <sys/socket.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <climits>
+#include <cstring>
+
+#include "base/check.h"
+
+namespace holdfast::net {
+
+namespace {
+
+constexpr size_t kLengthBytes = 4;
+/// A frame longer than this is gathered in the connection's own memory, shorter ones in the loop's.
+constexpr size_t kLargeFrameBytes = 64 << 10;
+/// A connection's output that moved on is compacted when this much of it lies behind.
+constexpr size_t kCompactBytes = 256 << 10;
+
+uint32_t load_length(const char* at) {
+  uint32_t value;
+  std::memcpy(&value, at, sizeof value);
+  return ntohl(value);
+}
+
+std::string count_of(size_t bytes) { return std::to_string(bytes) + " bytes"; }
+std::string ms_of(Duration d) { return std::to_string(to_ms(d)) + " ms"; }
+
+}  // namespace
+
+/// While one lives, its connection's destruction is noticed.
+class FrameConnection::Alive {
+ public:
+  explicit Alive(FrameConnection& connection)
+      : connection_(connection), outer_(connection.destroyed_) {
+    connection.destroyed_ = &destroyed_;
+  }
+  ~Alive() {
+    if (!destroyed_) {
+      connection_.destroyed_ = outer_;
+    } else if (outer_ != nullptr) {
+      *outer_ = true;
+    }
+  }
+  explicit operator bool() const { return !destroyed_; }
+
+ private:
+  FrameConnection& connection_;
+  bool* outer_;
+  bool destroyed_ = false;
+};
+
+FrameConnection::FrameConnection(Loop& loop, Socket socket, const FrameOptions& options,
+                                 Handler& handler)
+    : loop_(loop),
+      handler_(&handler),
+      options_(options),
+      peer_(peer_address(socket.fd())),
+      socket_(std::move(socket)),
+      read_event_(
+          loop, [](void* self) { static_cast<FrameConnection*>(self)->on_readable(); }, this),
+      write_event_(
+          loop, [](void* self) { static_cast<FrameConnection*>(self)->on_writable(); }, this),
+      timer_(loop, [this] { check_timers(); }),
+      state_(State::kOpen),
+      last_received_(loop.now()) {
+  set_tcp_options(socket_.fd(), options_.dead_after);
+  read_event_.enable(socket_.fd(), FdEvent::Interest::kRead);
+  arm_timer();
+}
+
+FrameConnection::~FrameConnection() {
+  shut();
+  if (destroyed_ != nullptr) *destroyed_ = true;
+}
+
+// ---- reading
+
+void FrameConnection::on_readable() {
+  bool more = true;
+  while (more && !paused_) {
+    if (!read_once(&more)) return;
+    if (loop_.budget_spent()) return;
+  }
+}
+
+bool FrameConnection::read_once(bool* more) {
+  ++loop_.stats_.receives;
+  return frame_bytes_in_progress() > kLargeFrameBytes ? read_rest_of_large_frame(more)
+                                                      : read_into_loop_buffer(more);
+}
+
+size_t FrameConnection::frame_bytes_in_progress() const {
+  return input_.size() < kLengthBytes ? 0 : kLengthBytes + load_length(input_.data());
+}
+
+bool FrameConnection::read_into_loop_buffer(bool* more) {
+  char* const buffer = loop_.read_buffer();
+  const size_t have = input_.size();
+  const size_t room = loop_.read_buffer_bytes() - have;
+  const ssize_t got = recv(socket_.fd(), buffer + have, room, 0);
+  *more = got == static_cast<ssize_t>(room);
+  if (got <= 0) {
+    read_failed(got);
+    return false;
+  }
+  last_received_ = loop_.now();
+  std::memcpy(buffer, input_.data(), have);
+  return handle_bytes({buffer, have + static_cast<size_t>(got)});
+}
+
+bool FrameConnection::read_rest_of_large_frame(bool* more) {
+  const size_t whole = frame_bytes_in_progress();
+  const size_t have = input_.size();
+  // Memory grows with what arrived, not with what was announced.
+  const size_t room = std::min(whole - have, std::max(have, kLargeFrameBytes));
+  input_.resize(have + room);
+  const ssize_t got = recv(socket_.fd(), input_.data() + have, room, 0);
+  *more = got == static_cast<ssize_t>(room);
+  input_.resize(have + static_cast<size_t>(std::max<ssize_t>(got, 0)));
+  if (got <= 0) {
+    read_failed(got);
+    return false;
+  }
+  last_received_ = loop_.now();
+  if (input_.size() < whole) return true;
+  const std::string frame = std::exchange(input_, {});
+  return handle_bytes(frame);
+}
+
+bool FrameConnection::handle_bytes(std::string_view bytes) {
+  bool new_frame = input_.empty();
+  while (bytes.size() >= kLengthBytes && !paused_) {
+    const uint32_t length = load_length(bytes.data());
+    if (length > options_.max_frame_bytes) {
+      fail(CloseCause::kFrameTooLarge, ErrorCode::kTooLarge,
+           "sent a frame of " + count_of(length) + ", the limit is " +
+               count_of(options_.max_frame_bytes));
+      return false;
+    }
+    if (bytes.size() - kLengthBytes < length) break;
+    if (!deliver(bytes.substr(kLengthBytes, length))) return false;
+    bytes.remove_prefix(kLengthBytes + length);
+    new_frame = true;
+  }
+  keep_partial(bytes, new_frame);
+  return true;
+}
+
+bool FrameConnection::deliver(std::string_view payload) {
+  const Alive alive(*this);
+  handler_->on_frame(*this, payload);
+  return alive && state_ == State::kOpen;
+}
+
+void FrameConnection::keep_partial(std::string_view rest, bool new_frame) {
+  if (rest.empty()) {
+    if (!input_.empty()) std::string().swap(input_);
+    return;
+  }
+  input_.assign(rest);
+  if (new_frame) frame_started_ = loop_.now();
+  arm_timer();
+}
+
+void FrameConnection::read_failed(long result) {
+  if (result < 0 && (errno == EAGAIN || errno == EINTR)) return;
+  if (result < 0 && errno != ECONNRESET) {
+    fail(CloseCause::kIoError, ErrorCode::kTimeout, std::string("failed: ") + strerror(errno));
+    return;
+  }
+  std::string what = result == 0 ? "closed the connection" : "reset the connection";
+  if (!input_.empty()) what += " within a frame, after " + count_of(input_.size()) + " of it";
+  fail(CloseCause::kPeerClosed, ErrorCode::kTimeout, what);
+}
+
+void FrameConnection::pause_reading() {
+  if (closed() || paused_) return;
+  paused_ = true;
+  read_event_.disable();
+}
+
+void FrameConnection::resume_reading() {
+  if (closed() || !paused_) return;
+  paused_ = false;
+  frame_started_ = loop_.now();
+  if (state_ != State::kOpen) return;
+  read_event_.enable(socket_.fd(), FdEvent::Interest::kRead);
+  if (!input_.empty() && !deferred_) {
+    deferred_ = true;
+    loop_.defer(this);
+  }
+}
+
+void FrameConnection::run_deferred() {
+  deferred_ = false;
+  if (state_ == State::kConnecting) {
+    start_connecting();
+  } else if (state_ == State::kOpen && !paused_) {
+    const std::string bytes = std::exchange(input_, {});
+    handle_bytes(bytes);
+  }
+}
+
+// ---- writing
+
+void FrameConnection::send(std::string_view payload) {
+  send_with([payload](std::string& out) { out.append(payload); });
+}
+
+size_t FrameConnection::begin_frame() {
+  if (output_.empty()) output_ = loop_.take_buffer();
+  const size_t start = output_.size();
+  output_.append(kLengthBytes, '\0');
+  return start;
+}
+
+void FrameConnection::end_frame(size_t start) {
+  const size_t length = output_.size() - start - kLengthBytes;
+  HF_CHECK(length <= INT_MAX, "a frame's length does not fit its field");
+  const uint32_t field = htonl(static_cast<uint32_t>(length));
+  std::memcpy(output_.data() + start, &field, sizeof field);
+  // While the kernel takes nothing, only a full buffer needs looking at.
+  if (!write_event_.enabled() || output_bytes() > options_.max_output_bytes) mark_dirty();
+}
+
+void FrameConnection::mark_dirty() {
+  if (dirty_) return;
+  dirty_ = true;
+  loop_.mark_dirty(this);
+}
+
+void FrameConnection::flush() {
+  dirty_ = false;
+  if (state_ == State::kClosed) return;
+  if (state_ != State::kConnecting && !write_event_.enabled() && !send_some()) return;
+  if (output_bytes() > options_.max_output_bytes) {
+    fail(CloseCause::kOutputOverflow, ErrorCode::kOverloaded,
+         "does not read: " + count_of(output_bytes()) + " wait, the limit is " +
+             count_of(options_.max_output_bytes));
+  }
+}
+
+void FrameConnection::on_writable() {
+  if (state_ == State::kConnecting) {
+    finish_connect();
+  } else {
+    send_some();
+  }
+}
+
+bool FrameConnection::send_some() {
+  const size_t waiting = output_bytes();
+  if (waiting > 0) {
+    ++loop_.stats_.sends;
+    const ssize_t sent = ::send(socket_.fd(), output_.data() + output_sent_, waiting, MSG_NOSIGNAL);
+    if (sent < 0 && errno != EAGAIN && errno != EINTR) {
+      fail(CloseCause::kPeerClosed, ErrorCode::kTimeout,
+           std::string("takes nothing: ") + strerror(errno));
+      return false;
+    }
+    if (sent > 0 || !write_event_.enabled()) write_progress_ = loop_.now();
+    output_sent_ += static_cast<size_t>(std::max<ssize_t>(sent, 0));
+  }
+  if (output_bytes() > 0) {
+    if (output_sent_ > kCompactBytes) output_.erase(0, std::exchange(output_sent_, 0));
+    write_event_.enable(socket_.fd(), FdEvent::Interest::kWrite);
+    arm_timer();
+    return true;
+  }
+  write_event_.disable();
+  release_output();
+  if (state_ != State::kFlushing) return true;
+  // Unread input would make the close a reset, which can overtake what was just sent.
+  shutdown(socket_.fd(), SHUT_WR);
+  while (recv(socket_.fd(), loop_.read_buffer(), loop_.read_buffer_bytes(), 0) ==
+         static_cast<ssize_t>(loop_.read_buffer_bytes())) {
+  }
+  fail(CloseCause::kLocal, ErrorCode::kOk, "closed from this side");
+  return false;
+}
+
+void FrameConnection::release_output() {
+  output_sent_ = 0;
+  if (output_.capacity() > std::string().capacity()) loop_.give_buffer(std::exchange(output_, {}));
+  output_.clear();
+}
+
+// ---- timers and the end
+
+void FrameConnection::set_idle_timeout(Duration timeout) {
+  options_.idle_timeout = timeout;
+  last_received_ = loop_.now();
+  if (!closed()) arm_timer();
+}
+
+Instant FrameConnection::next_deadline() const {
+  Instant least = Instant::max();
+  const auto consider = [&least](bool applies, Instant since, Duration limit) {
+    if (applies && limit > Duration{0}) least = std::min(least, since + limit);
+  };
+  consider(state_ == State::kConnecting, connect_started_, options_.connect_timeout);
+  consider(!input_.empty() && !paused_, frame_started_, options_.frame_timeout);
+  consider(state_ != State::kConnecting && write_event_.enabled(), write_progress_,
+           options_.write_timeout);
+  consider(state_ == State::kOpen, last_received_, options_.idle_timeout);
+  return least;
+}
+
+void FrameConnection::arm_timer() {
+  // Deadlines that move later, as nearly all do, cost nothing: the timer looks again when it fires.
+  const Instant deadline = next_deadline();
+  if (deadline == Instant::max()) return;
+  if (!timer_.armed() || timer_.deadline() > deadline) timer_.arm(deadline);
+}
+
+void FrameConnection::check_timers() {
+  const Instant now = loop_.now();
+  const auto passed = [now](Instant since, Duration limit) {
+    return limit > Duration{0} && now >= since + limit;
+  };
+  if (state_ == State::kConnecting && passed(connect_started_, options_.connect_timeout)) {
+    fail(CloseCause::kConnectTimeout, ErrorCode::kTimeout,
+         "did not answer within " + ms_of(options_.connect_timeout));
+  } else if (!input_.empty() && !paused_ && passed(frame_started_, options_.frame_timeout)) {
+    fail(CloseCause::kFrameTimeout, ErrorCode::kTimeout,
+         "sent only " + count_of(input_.size()) + " of a frame within " +
+             ms_of(options_.frame_timeout));
+  } else if (state_ != State::kConnecting && write_event_.enabled() &&
+             passed(write_progress_, options_.write_timeout)) {
+    fail(CloseCause::kWriteTimeout, ErrorCode::kTimeout,
+         "took nothing of " + count_of(output_bytes()) + " for " + ms_of(options_.write_timeout));
+  } else if (state_ == State::kOpen && passed(last_received_, options_.idle_timeout)) {
+    fail(CloseCause::kIdle, ErrorCode::kTimeout,
+         "sent nothing for " + ms_of(options_.idle_timeout));
+  } else {
+    arm_timer();
+  }
+}
+
+void FrameConnection::close() { shut(); }
+
+void FrameConnection::close_after_flush() {
+  if (state_ == State::kConnecting) shut();
+  if (state_ != State::kOpen) return;
+  state_ = State::kFlushing;
+  read_event_.disable();
+  std::string().swap(input_);
+  if (!write_event_.enabled()) mark_dirty();
+}
+
+void FrameConnection::fail(CloseCause cause, ErrorCode code, const std::string& what) {
+  shut();
+  const CloseReason reason{cause, Error{code, to_string(peer_) + " " + what}};
+  handler_->on_closed(*this, reason);
+}
+
+void FrameConnection::shut() {
+  if (state_ == State::kClosed) return;
+  state_ = State::kClosed;
+  timer_.cancel();
+  read_event_.disable();
+  write_event_.disable();
+  socket_.close();
+  if (dirty_) loop_.forget_dirty(this);
+  if (deferred_) loop_.forget_deferred(this);
+  dirty_ = deferred_ = false;
+  if (lookup_ != nullptr) *lookup_ = nullptr;
+  std::string().swap(input_);
+  release_output();
+}
+
+}  // namespace holdfast::net
