@@ -172,6 +172,7 @@ class Raft {
 
   // election.cc
   void tick_election();
+  Instant election_due() const;
   void start_campaign();
   void become_pre_candidate();
   void become_candidate(bool transfer);

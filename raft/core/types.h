@@ -80,6 +80,7 @@ struct Message {
   Term term;  ///< the sender's; of a pre-vote request the term that would be campaigned for
 
   /// Append: index of the entry before `entries`. Vote: the candidate's last index.
+  /// Heartbeat: last index that the receiver acknowledged in this term.
   /// AppendResponse: last index known to match, or the rejected previous index.
   /// ReadIndexResponse: the read index.
   LogIndex index;
