@@ -58,8 +58,9 @@ class ClusterInvariants {
     friend bool operator==(const Fingerprint&, const Fingerprint&) = default;
   };
   struct Node {
+    LogIndex durable;  ///< kept over a crash
     LogIndex checked;  ///< log matching was checked to here
-    Term checked_term;
+    uint64_t truncations = 0;
     LogIndex commit;
     Term led;  ///< last term in which it was seen to lead
   };

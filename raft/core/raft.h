@@ -125,6 +125,12 @@ class Raft {
   LogIndex handed_out() const { return handed_out_; }
   /// Whether an entry of the current term is committed (paper 5.4.2, dissertation 6.4).
   bool own_term_committed() const { return log_.term(commit_) == term(); }
+  /// The leader's view of its peers, ascending by id; null on others.
+  const std::vector<Peer>* peers() const {
+    return is<LeaderRole>() ? &as<LeaderRole>().peers : nullptr;
+  }
+  /// Whether the current term and vote are on disk.
+  bool hard_state_durable() const { return hard_state_write() <= persisted_write_; }
   bool inert() const { return violation_.has_value(); }
 
  private:

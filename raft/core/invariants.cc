@@ -1,0 +1,204 @@
+#include "raft/core/invariants.h"
+
+#include <algorithm>
+
+#include "base/checksum.h"
+#include "raft/core/quorum.h"
+
+namespace holdfast::raft {
+namespace {
+
+template <class... Parts>
+Breach breach(const Raft& raft, Parts... parts) {
+  std::string text = "node " + std::to_string(raft.id().value) + " term " +
+                     std::to_string(raft.term().value) + ": ";
+  (text.append(parts), ...);
+  return text;
+}
+
+std::string num(LogIndex index) { return std::to_string(index.value); }
+std::string num(Term term) { return std::to_string(term.value); }
+std::string num(NodeId id) { return std::to_string(id.value); }
+
+Breach check_positions(const Raft& raft) {
+  const LogView& log = raft.log();
+  if (raft.applied_index() > raft.handed_out()) return breach(raft, "applied what was not given");
+  if (raft.handed_out() > raft.commit()) return breach(raft, "handed out uncommitted entries");
+  if (raft.commit() > log.last()) return breach(raft, "commit index beyond the log");
+  if (log.durable() > log.last()) return breach(raft, "durable index beyond the log");
+  if (log.durable() >= log.unwritten()) return breach(raft, "durable before it was written");
+  if (log.window().begin() > log.durable().next()) return breach(raft, "forgot undurable entries");
+  if (log.last_term() > raft.term()) return breach(raft, "the log is ahead of the term");
+  return std::nullopt;
+}
+
+Breach check_role(const Raft& raft) {
+  const bool stands = raft.role() == Role::kCandidate || raft.is_leader();
+  if (stands && raft.vote() != raft.id()) return breach(raft, "stands without its own vote");
+  if (raft.role() != Role::kFollower && !is_voter(raft.configuration(), raft.id())) {
+    return breach(raft, "campaigns without being a voter");
+  }
+  if (raft.is_leader() != (raft.leader() == raft.id())) return breach(raft, "leader is not itself");
+  if (raft.is_leader() && raft.log().last_term() != raft.term()) {
+    return breach(raft, "leads without an entry of its term");
+  }
+  return std::nullopt;
+}
+
+Breach check_peer(const Raft& raft, const Peer& peer) {
+  const Config& config = raft.config();
+  if (peer.match >= peer.next) return breach(raft, "match is not below next of ", num(peer.id));
+  if (peer.next > raft.log().last().next()) return breach(raft, "next beyond the log");
+  if (peer.inflights.count() > config.max_inflight_messages) {
+    return breach(raft, "too many appends in flight to ", num(peer.id));
+  }
+  if (peer.inflights.bytes() >= config.max_inflight_bytes && peer.inflights.count() > 1) {
+    // The last append may overshoot the cap by less than its first entry.
+    const size_t slack = config.max_catchup_bytes + config.max_uncommitted_bytes;
+    if (peer.inflights.bytes() > config.max_inflight_bytes + slack) {
+      return breach(raft, "too many bytes in flight to ", num(peer.id));
+    }
+  }
+  if (peer.state != ProgressState::kReplicate && !peer.inflights.empty()) {
+    return breach(raft, "pipelines to a probed peer ", num(peer.id));
+  }
+  return std::nullopt;
+}
+
+}  // namespace
+
+Breach NodeInvariants::check_state(const Raft& raft) {
+  if (Breach b = check_positions(raft)) return b;
+  if (Breach b = check_role(raft)) return b;
+  if (raft.peers() == nullptr) return std::nullopt;
+  for (const Peer& peer : *raft.peers()) {
+    if (Breach b = check_peer(raft, peer)) return b;
+  }
+  return std::nullopt;
+}
+
+Breach NodeInvariants::check_step(const Raft& raft) const {
+  const Seen& before = *seen_;
+  if (raft.term() < before.term) return breach(raft, "term went back from ", num(before.term));
+  if (raft.commit() < before.commit) return breach(raft, "commit went back");
+  if (raft.handed_out() < before.handed_out) return breach(raft, "applies entries again");
+  if (raft.applied_index() < before.applied) return breach(raft, "applied went back");
+  const bool same_term = raft.term() == before.term;
+  if (same_term && before.vote && raft.vote() != before.vote) {
+    return breach(raft, "changed its vote from ", num(before.vote));
+  }
+  if (raft.is_leader() && before.role != Role::kLeader &&
+      !(same_term && before.role == Role::kCandidate)) {
+    return breach(raft, "leads without having been a candidate");
+  }
+  if (!raft.is_leader() || before.role != Role::kLeader || !same_term) return std::nullopt;
+  // Figure 3.2, leader append-only.
+  if (raft.log().last() < before.last) return breach(raft, "a leader deleted entries");
+  for (size_t i = 0; i < before.matches.size(); ++i) {
+    if ((*raft.peers())[i].match < before.matches[i].second) {
+      return breach(raft, "match index went back");
+    }
+  }
+  return std::nullopt;
+}
+
+void NodeInvariants::remember(const Raft& raft) {
+  if (!seen_) seen_.emplace();
+  *seen_ = Seen{raft.term(),       raft.vote(),          raft.role(),       raft.commit(),
+                raft.handed_out(), raft.applied_index(), raft.log().last(), {}};
+  if (raft.peers() == nullptr) return;
+  for (const Peer& peer : *raft.peers()) seen_->matches.emplace_back(peer.id, peer.match);
+}
+
+Breach NodeInvariants::check(const Raft& raft) {
+  Breach found = check_state(raft);
+  if (!found && seen_) found = check_step(raft);
+  remember(raft);
+  return found;
+}
+
+Breach ClusterInvariants::observe(const Raft& raft) {
+  Node& node = nodes_[raft.id()];
+  if (Breach b = election_safety(raft)) return b;
+  if (Breach b = votes(raft)) return b;
+  if (Breach b = log_matching(raft, node)) return b;
+  if (Breach b = leader_completeness(raft, node)) return b;
+  if (Breach b = state_machine_safety(raft, node)) return b;
+  return std::nullopt;
+}
+
+void ClusterInvariants::crashed(NodeId node) {
+  const LogIndex durable = nodes_[node].durable;
+  nodes_[node] = Node{.durable = durable};
+}
+
+/// Figure 3.2, election safety: "at most one leader can be elected in a given term".
+Breach ClusterInvariants::election_safety(const Raft& raft) {
+  if (!raft.is_leader()) return std::nullopt;
+  const auto [at, fresh] = leaders_.try_emplace(raft.term(), raft.id());
+  if (at->second != raft.id()) return breach(raft, "second leader beside ", num(at->second));
+  return std::nullopt;
+}
+
+/// Figure 2: "vote for at most one candidate in a given term", over restarts, once it is durable.
+Breach ClusterInvariants::votes(const Raft& raft) {
+  if (!raft.vote() || !raft.hard_state_durable()) return std::nullopt;
+  const auto [at, fresh] = durable_votes_.try_emplace({raft.id(), raft.term()}, raft.vote());
+  if (at->second != raft.vote()) return breach(raft, "voted before for ", num(at->second));
+  return std::nullopt;
+}
+
+/// Figure 3.2, log matching: an index and a term name one entry, and one previous term; by
+/// induction they name one prefix.
+Breach ClusterInvariants::log_matching(const Raft& raft, Node& node) {
+  const LogView& log = raft.log();
+  const bool rewritten = node.truncations != raft.counters().truncations;
+  if (rewritten || node.checked < log.window().begin()) node.checked = log.window().begin().prev();
+  for (LogIndex i = node.checked.next(); i <= log.last(); ++i) {
+    const Entry& entry = log.window().at(i);
+    const Fingerprint print{checksum64(entry.data.view(), static_cast<uint64_t>(entry.type)),
+                            log.term(i.prev())};
+    if (entry.index != i || entry.term != log.term(i)) return breach(raft, "mislabelled entry");
+    const auto [at, fresh] = entries_.try_emplace({i, entry.term}, print);
+    if (at->second != print) return breach(raft, "two entries ", num(i), " of one term");
+  }
+  node.checked = log.last();
+  node.truncations = raft.counters().truncations;
+  node.durable = log.durable();
+  return std::nullopt;
+}
+
+/// Figure 3.2, leader completeness: "if a log entry is committed in a given term, then that entry
+/// will be present in the logs of the leaders for all higher-numbered terms".
+Breach ClusterInvariants::leader_completeness(const Raft& raft, Node& node) const {
+  if (!raft.is_leader() || node.led == raft.term()) return std::nullopt;
+  node.led = raft.term();
+  for (LogIndex i = raft.log().first(); i <= committed(); ++i) {
+    if (!raft.log().matches(i, committed_[i.value - 1])) {
+      return breach(raft, "leads without committed entry ", num(i));
+    }
+  }
+  return std::nullopt;
+}
+
+/// Figure 3.2, state machine safety: no two servers commit different entries at one index; and what
+/// is committed first is durable on a quorum.
+Breach ClusterInvariants::state_machine_safety(const Raft& raft, Node& node) {
+  if (raft.commit() <= node.commit) return std::nullopt;
+  const LogView& log = raft.log();
+  for (LogIndex i = std::max(node.commit.next(), log.first()); i <= raft.commit(); ++i) {
+    if (i > committed()) {
+      committed_.resize(i.value - 1);
+      committed_.push_back(log.term(i));
+      const LogIndex stored = quorum_value(raft.configuration(),
+                                           [this](NodeId voter) { return nodes_[voter].durable; });
+      if (stored < i) return breach(raft, "committed ", num(i), " without a durable quorum");
+    } else if (committed_[i.value - 1] != log.term(i)) {
+      return breach(raft, "committed another entry at ", num(i));
+    }
+  }
+  node.commit = raft.commit();
+  return std::nullopt;
+}
+
+}  // namespace holdfast::raft
