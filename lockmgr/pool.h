@@ -1,0 +1,29 @@
+// Objects with stable addresses that are used again instead of freed, with the buffers they own.
+#pragma once
+
+#include <deque>
+#include <vector>
+
+namespace holdfast::lockmgr {
+
+/// T has clear(), which makes a used object as good as new.
+template <class T>
+class Pool {
+ public:
+  T* take() {
+    if (free_.empty()) return &objects_.emplace_back();
+    T* object = free_.back();
+    free_.pop_back();
+    return object;
+  }
+  void give_back(T* object) {
+    object->clear();
+    free_.push_back(object);
+  }
+
+ private:
+  std::deque<T> objects_;
+  std::vector<T*> free_;
+};
+
+}  // namespace holdfast::lockmgr
