@@ -21,7 +21,7 @@ constexpr size_t kLargeFrameBytes = 64 << 10;
 constexpr size_t kCompactBytes = 256 << 10;
 
 uint32_t load_length(const char* at) {
-  uint32_t value;
+  uint32_t value = 0;
   std::memcpy(&value, at, sizeof value);
   return ntohl(value);
 }

@@ -39,7 +39,8 @@ Result<Socket> bind_and_listen(const Address& address, const Endpoint& endpoint,
   return socket;
 }
 
-int open_spare() { return open("/dev/null", O_RDONLY | O_CLOEXEC); }
+/// Any descriptor will do, as long as it can be given up.
+int reserve_descriptor(int like) { return fcntl(like, F_DUPFD_CLOEXEC, 0); }
 
 }  // namespace
 
@@ -66,7 +67,7 @@ Listener::Listener(Loop& loop, Socket socket, OnAccept on_accept, ListenerOption
       on_accept_(std::move(on_accept)),
       options_(options),
       open_(std::make_shared<std::atomic<size_t>>(0)),
-      spare_fd_(open_spare()) {
+      spare_fd_(reserve_descriptor(socket_.fd())) {
   const auto ready = [](void* self) { static_cast<Listener*>(self)->accept_ready(); };
   event_ = std::make_unique<FdEvent>(loop, ready, this);
   event_->enable(socket_.fd(), FdEvent::Interest::kRead);
@@ -111,7 +112,7 @@ bool Listener::refuse_for_lack_of_descriptors() {
     ::close(fd);
     ++refused_;
   }
-  spare_fd_ = open_spare();
+  spare_fd_ = reserve_descriptor(socket_.fd());
   return fd >= 0;
 }
 
