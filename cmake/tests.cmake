@@ -14,11 +14,14 @@ function(hf_suite FOLDER)
   endif()
 endfunction()
 
+# What several suites share: the fake disk.
+hf_room(tests/support LINK base raft/storage)
+
 hf_suite(unit/base LINK base)
 hf_suite(unit/net LINK base/net)
 hf_suite(unit/core LINK raft/core)
 hf_suite(paper LINK raft/core)
-hf_suite(unit/storage LINK raft/storage)
+hf_suite(unit/storage LINK raft/storage tests/support)
 hf_suite(unit/transport LINK raft/transport)
 hf_suite(unit/node LINK raft/node)
 hf_suite(unit/session LINK session)

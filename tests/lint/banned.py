@@ -37,7 +37,7 @@ RULES = (
     Rule("sleep", re.compile(r"\bsleep_(?:for|until)\b|\b(?:usleep|nanosleep)\s*\("), (), True),
     Rule("sleep", _call("sleep"), (), True),
     Rule("a thread", re.compile(r"\bstd::(?:jthread|thread|async)\b|\bpthread_create\b"),
-         ("raft/storage/log_writer.*", "base/net/frame_dial.cc"), False),
+         ("raft/storage/threaded_log_writer.h", "base/net/frame_dial.cc"), False),
     Rule("the disk", _call("open", "openat", "creat", "fopen", "fsync", "fdatasync", "pread",
                            "pwrite", "pwritev", "rename", "renameat", "unlink", "ftruncate",
                            "fallocate", "posix_fallocate", "mkdir", "opendir"),

@@ -1,0 +1,148 @@
+#include "raft/storage/data_directory.h"
+
+#include <cerrno>
+#include <charconv>
+#include <cstdio>
+
+#include "base/checksum.h"
+
+namespace holdfast::raft {
+namespace {
+
+constexpr const char* kLockName = "LOCK";
+constexpr const char* kIdentityName = "identity";
+constexpr uint64_t kIdentityBytesMax = 4096;
+constexpr std::string_view kFirstLine = "holdfast-identity 1\n";
+
+std::string checksum_line(std::string_view text) {
+  char digits[17];
+  std::snprintf(digits, sizeof digits, "%016llx",
+                static_cast<unsigned long long>(checksum64(text)));
+  return std::string("checksum ") + digits + "\n";
+}
+
+/// Takes "NAME number\n" off the front of `text`; zero if something else stands there.
+uint64_t take_number(std::string_view& text, std::string_view name) {
+  if (!text.starts_with(name)) return 0;
+  const char* const end = text.data() + text.size();
+  uint64_t value = 0;
+  const auto [stop, failure] = std::from_chars(text.data() + name.size(), end, value);
+  if (failure != std::errc() || stop == end || *stop != '\n') return 0;
+  text.remove_prefix(static_cast<size_t>(stop + 1 - text.data()));
+  return value;
+}
+
+Error corrupt(const std::string& path, const std::string& what) {
+  return {ErrorCode::kCorrupt, path + ": " + what +
+                                   "; it names the node and the store that this directory belongs "
+                                   "to and cannot be made up: restore it from a copy, or give the "
+                                   "node an empty directory and join it as a new member"};
+}
+
+IoStatus make_directory(FileSystem& files, const std::string& parent, const std::string& path) {
+  if (auto done = files.create_directory(path); !done) return done;
+  return files.sync_directory(parent);
+}
+
+std::string parent_of(const std::string& path) {
+  const size_t slash = path.find_last_of('/');
+  if (slash == std::string::npos) return ".";
+  return slash == 0 ? "/" : path.substr(0, slash);
+}
+
+std::string group_directory_path(const std::string& data_directory, GroupId group) {
+  return data_directory + "/group-" + std::to_string(group.value);
+}
+
+}  // namespace
+
+std::string encode_identity(const StoreIdentity& identity) {
+  std::string text(kFirstLine);
+  text += "node " + std::to_string(identity.node.value) + "\n";
+  text += "store " + std::to_string(identity.store.value) + "\n";
+  return text + checksum_line(text);
+}
+
+Result<StoreIdentity> decode_identity(const std::string& text, const std::string& path) {
+  std::string_view rest = text;
+  if (!rest.starts_with(kFirstLine)) return corrupt(path, "the identity file has no valid start");
+  rest.remove_prefix(kFirstLine.size());
+  const NodeId node(take_number(rest, "node "));
+  const StoreId store(take_number(rest, "store "));
+  if (!node || !store) return corrupt(path, "the identity file names no node or no store");
+  const std::string_view summed = std::string_view(text).substr(0, text.size() - rest.size());
+  if (rest != checksum_line(summed)) {
+    return corrupt(path, "the identity file's checksum does not match: it says node " +
+                             std::to_string(node.value) + ", store " + std::to_string(store.value));
+  }
+  return StoreIdentity{node, store};
+}
+
+Result<StoreIdentity> read_identity(FileSystem& files, const std::string& directory) {
+  const std::string path = directory + "/" + kIdentityName;
+  auto text = read_file(files, path, kIdentityBytesMax);
+  if (text) return decode_identity(*text, path);
+  if (text.error().number == EFBIG) return corrupt(path, text.error().detail);
+  return text.error().to_error();
+}
+
+Result<StoreIdentity> DataDirectory::establish_identity(FileSystem& files, Entropy& entropy,
+                                                        const std::string& path, NodeId node) {
+  auto found = files.exists(path + "/" + kIdentityName);
+  if (!found) return found.error().to_error();
+  if (*found) return read_identity(files, path);
+  // Files of a group without an identity: it was lost, not never made.
+  auto names = files.list(path);
+  if (!names) return names.error().to_error();
+  for (const std::string& name : *names) {
+    if (name.starts_with("group-")) {
+      return corrupt(path + "/" + kIdentityName,
+                     "the identity file is missing, but " + name + " is there");
+    }
+  }
+  const StoreIdentity minted{node, StoreId(entropy.next_id())};
+  const IoStatus written = replace_file(files, path, kIdentityName, encode_identity(minted));
+  if (!written) return written.error().to_error();
+  return minted;
+}
+
+Result<std::unique_ptr<DataDirectory>> DataDirectory::open(FileSystem& files, Entropy& entropy,
+                                                           const std::string& path, NodeId node) {
+  if (auto made = make_directory(files, parent_of(path), path); !made) {
+    return made.error().to_error();
+  }
+  auto lock = files.lock(path + "/" + kLockName);
+  if (!lock) {
+    if (lock.error().number != EWOULDBLOCK) return lock.error().to_error();
+    return Error{ErrorCode::kBadArgument,
+                 "the data directory " + path + " is in use: " + lock.error().detail};
+  }
+  auto identity = establish_identity(files, entropy, path, node);
+  if (!identity) return identity.error();
+  if (identity->node != node) {
+    return Error{ErrorCode::kBadArgument, path + "/" + kIdentityName +
+                                              ": the data directory belongs to node " +
+                                              std::to_string(identity->node.value) +
+                                              ", this is node " + std::to_string(node.value)};
+  }
+  return std::unique_ptr<DataDirectory>(
+      new DataDirectory(files, path, std::move(*lock), *identity));
+}
+
+DataDirectory::DataDirectory(FileSystem& files, std::string path, std::unique_ptr<FileLock> lock,
+                             StoreIdentity identity)
+    : files_(files), path_(std::move(path)), lock_(std::move(lock)), identity_(identity) {}
+
+Result<std::string> DataDirectory::log_directory(GroupId group) {
+  const std::string log = log_directory_path(path_, group);
+  const std::string parent = group_directory_path(path_, group);
+  if (auto done = make_directory(files_, path_, parent); !done) return done.error().to_error();
+  if (auto done = make_directory(files_, parent, log); !done) return done.error().to_error();
+  return log;
+}
+
+std::string log_directory_path(const std::string& data_directory, GroupId group) {
+  return group_directory_path(data_directory, group) + "/log";
+}
+
+}  // namespace holdfast::raft

@@ -1,0 +1,62 @@
+// A node's directory: who it belongs to, and the lock that keeps a second process out.
+//
+//   LOCK             held while a process uses the directory; holds its process id
+//   identity         node id and store id, in text, checksummed
+//   group-1/log/     the log of group 1 (log_store.h)
+//
+// Snapshots get a directory beside log/.
+#pragma once
+
+#include <memory>
+#include <string>
+
+#include "base/entropy.h"
+#include "base/error.h"
+#include "base/ids.h"
+#include "raft/storage/file_system.h"
+
+namespace holdfast::raft {
+
+struct StoreIdentity {
+  NodeId node;
+  StoreId store;
+  friend bool operator==(const StoreIdentity&, const StoreIdentity&) = default;
+};
+
+/// Text of the identity file, and back. CORRUPT names what is wrong with it.
+std::string encode_identity(const StoreIdentity& identity);
+Result<StoreIdentity> decode_identity(const std::string& text, const std::string& path);
+
+/// Reads the identity file without locking anything; for offline tools.
+Result<StoreIdentity> read_identity(FileSystem& files, const std::string& directory);
+
+class DataDirectory {
+ public:
+  /// Locks the directory (its parent must exist) and reads its identity; on first use mints a store
+  /// id and makes it durable. BAD_ARGUMENT: in use by another process (named), or it belongs to
+  /// another node. CORRUPT: the identity cannot be read. `files` must outlive the result.
+  static Result<std::unique_ptr<DataDirectory>> open(FileSystem& files, Entropy& entropy,
+                                                     const std::string& path, NodeId node);
+
+  NodeId node() const { return identity_.node; }
+  StoreId store() const { return identity_.store; }
+  const std::string& path() const { return path_; }
+  /// The directory of the group's log; made, and its name made durable, if it was not there.
+  Result<std::string> log_directory(GroupId group);
+
+ private:
+  DataDirectory(FileSystem& files, std::string path, std::unique_ptr<FileLock> lock,
+                StoreIdentity identity);
+  static Result<StoreIdentity> establish_identity(FileSystem& files, Entropy& entropy,
+                                                  const std::string& path, NodeId node);
+
+  FileSystem& files_;
+  const std::string path_;
+  std::unique_ptr<FileLock> lock_;
+  const StoreIdentity identity_;
+};
+
+/// "DIR/group-1/log", whether it exists or not.
+std::string log_directory_path(const std::string& data_directory, GroupId group);
+
+}  // namespace holdfast::raft

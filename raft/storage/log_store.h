@@ -1,0 +1,130 @@
+// The durable log of one group: what Raft calls its log and its persistent state (paper, figure
+// 2), in segments below one directory. docs/log-format.md holds the format and the rules.
+//
+// Threads: append() and prepare() belong to the sync thread and the preparing thread, everything
+// else to the loop thread. The two sides share no mutable state: what append() returns is handed
+// over and taken up by publish(). LogWriter does all that; a driver only opens the log, reads it
+// and asks for its space.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "base/entropy.h"
+#include "base/error.h"
+#include "raft/core/config.h"
+#include "raft/core/ready.h"
+#include "raft/storage/file_system.h"
+#include "raft/storage/log_appender.h"
+#include "raft/storage/log_positions.h"
+#include "raft/storage/segment_preparer.h"
+
+namespace holdfast::raft {
+
+struct LogOptions {
+  std::string directory;  ///< must exist
+  StoreId store;
+  GroupId group = kDefaultGroup;
+  /// Size of a segment, kSegmentBytesMin to kSegmentBytesMax. May change between starts.
+  uint64_t segment_bytes = 64 << 20;
+
+  static constexpr uint64_t kSegmentBytesMin = 4 << 10;
+  static constexpr uint64_t kSegmentBytesMax = 1 << 30;
+};
+
+/// What was found, all of it durable again when LogStore::open() returns.
+struct RecoveredLog {
+  HardState hard_state;
+  LogIndex first_index{1};
+  LogIndex last_index;  ///< 0 if the log is empty
+  std::vector<TermRun> term_runs;
+  std::optional<Entry> genesis;  ///< entry 1
+  bool created = false;          ///< there was no log before
+  /// A sentence about an unfinished write that was cut off at the end; empty if there was none.
+  std::string torn_tail;
+};
+
+struct LogSpace {
+  uint64_t bytes_ahead = 0;   ///< that fit without allocating
+  bool out_of_space = false;  ///< the disk is full: the next segment could not be allocated ahead
+};
+
+class LogStore {
+ public:
+  /// Recovers the log, or makes an empty one. CORRUPT names file and offset; BAD_ARGUMENT a log of
+  /// another store or a bad option; UNSUPPORTED a newer format; INTERNAL and NO_SPACE are errors of
+  /// the disk. `files` must outlive the store.
+  static Result<std::unique_ptr<LogStore>> open(FileSystem& files, Entropy& entropy,
+                                                const LogOptions& options);
+  LogStore(const LogStore&) = delete;
+  LogStore& operator=(const LogStore&) = delete;
+
+  // Loop thread.
+
+  const RecoveredLog& recovered() const { return recovered_; }
+  LogIndex first_index() const { return positions_.first_index(); }
+  /// Of what has been published; the core's own last index may be ahead.
+  LogIndex last_index() const { return positions_.last_index(); }
+  /// Nothing for an index that is not in the log.
+  std::optional<Term> term(LogIndex index) const { return positions_.term(index); }
+  /// Appends to `out` entries from `low` on, below `high`: at least one, further ones while the sum
+  /// of their payload plus kEntryOverheadBytes each stays within `max_bytes`. The range must lie in
+  /// the log. Every record is verified: CORRUPT names file and offset.
+  Status read(LogIndex low, LogIndex high, size_t max_bytes, std::vector<Entry>& out);
+  /// Makes readable what an append made durable, in the order of the appends.
+  void publish(const AppendedBatch& batch) { positions_.publish(batch); }
+  /// Also makes a preparation try again that had found the disk full.
+  LogSpace space();
+
+  // Sync thread.
+
+  /// See LogAppender::append().
+  Result<AppendedBatch> append(std::span<const Write> writes) { return appender_.append(writes); }
+
+  // Preparing thread.
+
+  SegmentPreparer& preparer() { return *preparer_; }
+
+ private:
+  friend class LogRecovery;
+  LogStore(RecoveredLog recovered, LogPositions positions,
+           std::unique_ptr<SegmentPreparer> preparer, LogIdentity identity, uint64_t segment_bytes,
+           LogAppender::Position position);
+
+  struct ReadBudget {
+    size_t bytes = 0;
+    bool begun = false;  ///< the first entry is free
+    bool spent = false;
+    bool admit(const Entry& entry);
+  };
+  Result<LogIndex> read_part(const Segment& segment, LogIndex low, LogIndex end, ReadBudget& budget,
+                             std::vector<Entry>& out);
+  Result<std::string_view> read_window(const Segment& segment, uint64_t offset, uint64_t size);
+  Result<Entry> decode_entry(const Segment& segment, std::string_view window, uint64_t start,
+                             LogIndex index) const;
+
+  RecoveredLog recovered_;
+  LogPositions positions_;
+  std::unique_ptr<SegmentPreparer> preparer_;
+  LogAppender appender_;
+  std::string read_buffer_;
+};
+
+/// The core's port to the log (raft/core/config.h). A record that cannot be read is not served:
+/// the outcome is "unavailable", and failure() says why, upon which the node must stop.
+class StoredLogReader final : public LogReader {
+ public:
+  explicit StoredLogReader(LogStore& log) : log_(log) {}
+  Outcome entries(LogIndex low, LogIndex high, size_t max_bytes, std::vector<Entry>& out) override;
+  const std::optional<Error>& failure() const { return failure_; }
+
+ private:
+  LogStore& log_;
+  std::optional<Error> failure_;
+};
+
+}  // namespace holdfast::raft

@@ -1,0 +1,102 @@
+// The asynchronous way to the log's disk. The node's driver submits the writes of its core as they
+// come; they are made durable in order, and all that wait when the disk comes free go to it as one
+// batch: one write, one sync (group commit). threaded_log_writer.h is the one for production.
+#pragma once
+
+#include <condition_variable>
+#include <cstdint>
+#include <deque>
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <vector>
+
+#include "base/error.h"
+#include "raft/core/ready.h"
+#include "raft/storage/log_store.h"
+
+namespace holdfast::raft {
+
+/// Port of the node's driver. Unless said otherwise members are called on the loop thread.
+class LogWriter {
+ public:
+  virtual ~LogWriter() = default;
+  /// Queues one write of the core's Ready (raft/core/ready.h); its number is above that of every
+  /// earlier one. Returns at once; the core's caps bound what waits, see waiting_bytes().
+  virtual void submit(Write write) = 0;
+  /// What happened since the last call: nothing (nullopt), the highest write number that is durable
+  /// now with all before it, or the error after which this log is never written again. From then on
+  /// every call returns that error; the process must end. Also makes what became durable readable
+  /// through LogStore::entries().
+  virtual std::optional<Result<uint64_t>> collect() = 0;
+  /// Payload bytes submitted and not yet durable.
+  virtual uint64_t waiting_bytes() const = 0;
+};
+
+/// Called when collect() has news after it had none: posts a wake-up to the loop. Runs on the
+/// thread that does the writing; must not call back into the writer.
+using LogWriterNotify = std::function<void()>;
+
+/// What both writers share: the queue of waiting writes, the merge into batches, the completions.
+/// Thread-safe; the log is written by whichever one thread calls write_batch().
+class WriteQueue {
+ public:
+  WriteQueue(LogStore& log, LogWriterNotify notify);
+
+  void push(Write write);
+  std::optional<Result<uint64_t>> collect();
+  uint64_t waiting_bytes() const;
+
+  /// Writes what waits, up to kMaxBatchBytes and at least one write, as one batch; false if nothing
+  /// waits or the log has failed. Blocks for the disk.
+  bool write_batch();
+  /// Blocks until something waits (true) or close() was called and nothing waits (false).
+  bool wait();
+  void close();
+
+  /// Bounds how long the first write of a merged batch waits for the bytes of the last.
+  static constexpr uint64_t kMaxBatchBytes = 4 << 20;
+
+ private:
+  uint64_t take_batch();
+  void finish(Result<AppendedBatch> outcome, uint64_t bytes);
+
+  LogStore& log_;
+  LogWriterNotify notify_;
+  std::vector<Write> batch_;              ///< the writing thread's
+  std::vector<AppendedBatch> collected_;  ///< the loop thread's
+
+  mutable std::mutex mutex_;
+  std::condition_variable arrived_;
+  std::deque<Write> waiting_;
+  std::vector<AppendedBatch> completed_;
+  std::optional<Error> failure_;
+  uint64_t last_number_ = 0;
+  uint64_t waiting_bytes_ = 0;
+  bool news_ = false;
+  bool sleeping_ = false;  ///< the writing thread needs a wake-up
+  bool closed_ = false;
+};
+
+/// Without threads, for simulation and tests: nothing is written before run_one().
+class InlineLogWriter final : public LogWriter {
+ public:
+  explicit InlineLogWriter(
+      LogStore& log, LogWriterNotify notify = [] {});
+
+  void submit(Write write) override { queue_.push(std::move(write)); }
+  std::optional<Result<uint64_t>> collect() override { return queue_.collect(); }
+  uint64_t waiting_bytes() const override { return queue_.waiting_bytes(); }
+
+  /// Writes and syncs one batch of what waits; false if there was nothing to do.
+  bool run_one() { return queue_.write_batch(); }
+  /// Does one bounded piece of preparing the next segment; false if there was nothing to do.
+  bool prepare_one();
+
+ private:
+  SegmentPreparer& preparer_;
+  WriteQueue queue_;
+};
+
+}  // namespace holdfast::raft

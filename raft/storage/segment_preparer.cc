@@ -1,0 +1,129 @@
+#include "raft/storage/segment_preparer.h"
+
+#include <algorithm>
+
+#include "raft/storage/log_format.h"
+
+namespace holdfast::raft {
+
+SegmentPreparer::SegmentPreparer(FileSystem& files, std::string directory, uint64_t segment_bytes,
+                                 uint64_t next_number, std::vector<std::string> spares)
+    : files_(files),
+      directory_(std::move(directory)),
+      segment_bytes_(segment_bytes),
+      number_(next_number),
+      spares_(std::move(spares)) {}
+
+SegmentPreparer::Step SegmentPreparer::step() {
+  const std::lock_guard lock(mutex_);
+  return step_locked();
+}
+
+SegmentPreparer::Step SegmentPreparer::step_locked() {
+  if (failure_) return Step::kFailed;
+  if (ready_) return Step::kIdle;
+  const IoStatus done = advance();
+  out_of_space_ = paused_ = !done.ok() && done.error().out_of_space();
+  if (done) return Step::kWorked;
+  if (!out_of_space_) return fail(done.error());
+  const IoStatus given_back = give_back();
+  return given_back ? Step::kOutOfSpace : fail(given_back.error());
+}
+
+SegmentPreparer::Step SegmentPreparer::fail(const IoError& error) {
+  failure_ = error;
+  failed_.store(true, std::memory_order_release);
+  return Step::kFailed;
+}
+
+IoStatus SegmentPreparer::advance() {
+  if (!spares_.empty()) {
+    const std::string spare = spares_.back();
+    spares_.pop_back();
+    return publish_name(spare);
+  }
+  return fill();
+}
+
+IoStatus SegmentPreparer::fill() {
+  if (filling_ == nullptr) {
+    auto file = files_.open(path_of(temporary_file_name(number_)), OpenMode::kCreate);
+    if (!file) return file.error();
+    filling_ = std::move(*file);
+    filled_ = 0;
+    return io_ok();
+  }
+  if (filled_ == segment_bytes_) return publish_name(temporary_file_name(number_));
+  const uint64_t part = std::min(kStepBytes, segment_bytes_ - filled_);
+  if (auto done = filling_->zero_fill(filled_, part); !done) return done;
+  if (auto done = filling_->sync(); !done) return done;
+  filled_ += part;
+  return io_ok();
+}
+
+// The name is durable before the first byte of the log goes into the file.
+IoStatus SegmentPreparer::publish_name(const std::string& from) {
+  const std::string name = segment_file_name(number_);
+  if (auto done = files_.rename(path_of(from), path_of(name)); !done) return done;
+  if (auto done = files_.sync_directory(directory_); !done) return done;
+  filling_.reset();
+  auto file = files_.open(path_of(name), OpenMode::kModify);
+  if (!file) return file.error();
+  ready_ = PreparedSegment{number_, path_of(name), std::move(*file)};
+  is_ready_ = true;
+  return io_ok();
+}
+
+IoStatus SegmentPreparer::give_back() {
+  filling_.reset();
+  const std::string temporary = path_of(temporary_file_name(number_));
+  auto there = files_.exists(temporary);
+  if (!there) return there.error();
+  return *there ? files_.unlink(temporary) : io_ok();
+}
+
+IoResult<PreparedSegment> SegmentPreparer::take() {
+  const std::lock_guard lock(mutex_);
+  while (!ready_) {
+    const Step outcome = step_locked();
+    if (outcome == Step::kFailed) return *failure_;
+    if (outcome == Step::kOutOfSpace) {
+      return IoError{
+          ENOSPC, "allocate", path_of(segment_file_name(number_)),
+          "the log needs its next segment of " + std::to_string(segment_bytes_) + " bytes"};
+    }
+  }
+  PreparedSegment taken = std::move(*ready_);
+  ready_.reset();
+  is_ready_ = false;
+  ++number_;
+  paused_ = false;
+  work_.notify_one();
+  return taken;
+}
+
+IoError SegmentPreparer::failure() const {
+  const std::lock_guard lock(mutex_);
+  HF_CHECK(failure_.has_value(), "failure() of a preparer that has not failed");
+  return *failure_;
+}
+
+bool SegmentPreparer::wait_for_work() {
+  std::unique_lock lock(mutex_);
+  work_.wait(lock, [this] { return closed_ || (!ready_ && !failure_ && !paused_); });
+  return !closed_;
+}
+
+void SegmentPreparer::retry() {
+  const std::lock_guard lock(mutex_);
+  paused_ = false;
+  work_.notify_one();
+}
+
+void SegmentPreparer::close() {
+  const std::lock_guard lock(mutex_);
+  closed_ = true;
+  work_.notify_all();
+}
+
+}  // namespace holdfast::raft

@@ -1,0 +1,90 @@
+// Has the next segment's file ready before it is needed: a recycled file under its new name, or a
+// new one filled with zeros in bounded steps, so that no large sync stands in front of the log's.
+#pragma once
+
+#include <atomic>
+#include <condition_variable>
+#include <cstdint>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "raft/storage/file_system.h"
+
+namespace holdfast::raft {
+
+/// A file of the log's directory, durable under its name, that holds no part of the log yet.
+struct PreparedSegment {
+  uint64_t number = 0;
+  std::string path;
+  std::unique_ptr<File> file;
+};
+
+/// Thread-safe. step() is driven by a thread of its own or by a simulator; take() by the sync
+/// thread.
+class SegmentPreparer {
+ public:
+  enum class Step {
+    kWorked,      ///< there may be more to do
+    kIdle,        ///< a segment is ready
+    kOutOfSpace,  ///< the disk is full; what was begun is given back. Try again later
+    kFailed,      ///< see failure()
+  };
+
+  /// `spares` are names of files in `directory` that may be reused: none holds a part of the log.
+  SegmentPreparer(FileSystem& files, std::string directory, uint64_t segment_bytes,
+                  uint64_t next_number, std::vector<std::string> spares);
+
+  /// One bounded piece of work.
+  Step step();
+  /// The next segment; if it is not ready the caller waits for the disk.
+  IoResult<PreparedSegment> take();
+  /// A step failed, other than for want of space: the log must not go on. Never waits for the disk.
+  bool failed() const { return failed_.load(std::memory_order_acquire); }
+  /// Only if failed().
+  IoError failure() const;
+  /// True if the last attempt found the disk full. Never waits for the disk.
+  bool out_of_space() const { return out_of_space_.load(std::memory_order_relaxed); }
+  /// Whether take() would be served at once. Never waits for the disk.
+  bool ready() const { return is_ready_.load(std::memory_order_relaxed); }
+
+  /// For the thread that calls step(): blocks until there is work (true) or close() (false). After
+  /// kOutOfSpace there is work again when retry() or take() was called.
+  bool wait_for_work();
+  void retry();
+  void close();
+
+  /// Zeros written and synced in one step.
+  static constexpr uint64_t kStepBytes = 1 << 20;
+
+ private:
+  Step step_locked();
+  IoStatus advance();
+  IoStatus fill();
+  IoStatus publish_name(const std::string& from);
+  Step fail(const IoError& error);
+  IoStatus give_back();
+  std::string path_of(const std::string& name) const { return directory_ + "/" + name; }
+
+  FileSystem& files_;
+  const std::string directory_;
+  const uint64_t segment_bytes_;
+
+  mutable std::mutex mutex_;
+  std::condition_variable work_;
+  uint64_t number_;  ///< of the segment in preparation or ready
+  std::vector<std::string> spares_;
+  std::unique_ptr<File> filling_;
+  uint64_t filled_ = 0;
+  std::optional<PreparedSegment> ready_;
+  std::optional<IoError> failure_;
+  std::atomic<bool> is_ready_ = false;
+  std::atomic<bool> failed_ = false;
+  std::atomic<bool> out_of_space_ = false;
+  bool paused_ = false;
+  bool closed_ = false;
+};
+
+}  // namespace holdfast::raft

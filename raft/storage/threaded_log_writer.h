@@ -1,0 +1,35 @@
+// The log's writer in production: the disk is waited for on threads of its own.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <thread>
+#include <utility>
+
+#include "raft/storage/log_writer.h"
+
+namespace holdfast::raft {
+
+/// One thread writes and syncs; another, off the path of writes, prepares the next segment.
+class ThreadedLogWriter final : public LogWriter {
+ public:
+  /// `log` must outlive the writer and is appended to by nobody else.
+  ThreadedLogWriter(LogStore& log, LogWriterNotify notify);
+  /// Writes what was submitted, then ends the threads.
+  ~ThreadedLogWriter() override;
+
+  void submit(Write write) override { queue_.push(std::move(write)); }
+  std::optional<Result<uint64_t>> collect() override { return queue_.collect(); }
+  uint64_t waiting_bytes() const override { return queue_.waiting_bytes(); }
+
+ private:
+  void run_writer();
+  void run_preparer();
+
+  SegmentPreparer& preparer_;
+  WriteQueue queue_;
+  std::thread write_thread_;
+  std::thread prepare_thread_;
+};
+
+}  // namespace holdfast::raft
