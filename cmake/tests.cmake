@@ -15,7 +15,7 @@ function(hf_suite FOLDER)
 endfunction()
 
 # What several suites share: the fake disk.
-hf_room(tests/support LINK base raft/storage)
+hf_room(tests/support LINK base raft/core raft/storage)
 
 hf_suite(unit/base LINK base)
 hf_suite(unit/net LINK base/net)
