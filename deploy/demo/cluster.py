@@ -1,0 +1,317 @@
+#!/usr/bin/python3
+"""Three holdfastd on loopback for ./dev run: started, watched and stopped here.
+
+Everything lives below .holdfast/ (or $HOLDFAST_DEMO_HOME) and is gone after an orderly end. A lock
+file says whether a cluster is up; servers die with the process that started them, however it ends.
+
+    cluster.py where    how to reach the cluster that is up; exit 1 if none is
+    cluster.py stop     ends it
+"""
+
+import ctypes
+import fcntl
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any, Callable, Dict, List, Optional
+
+ROOT = Path(__file__).resolve().parents[2]
+HOME = Path(os.environ.get("HOLDFAST_DEMO_HOME", ROOT / ".holdfast"))
+SERVER = ROOT / "build" / "bin" / "holdfastd"
+
+HOST = "127.0.0.1"
+FIRST_PORT = 7411  # the default of server, command and clients
+NODES = (1, 2, 3)
+START_LIMIT_S = 20.0
+STOP_LIMIT_S = 8.0
+
+
+class Refused(Exception):
+    """The cluster cannot be started; the message is one line with the remedy."""
+
+
+def wait_until(condition: Callable[[], bool], limit_s: float) -> bool:
+    deadline = time.monotonic() + limit_s
+    while not condition():
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.02)
+    return True
+
+
+def die_with_parent() -> None:
+    """Runs in a child before exec: no server outlives the demonstration, even if that is killed."""
+    pr_set_pdeathsig = 1
+    ctypes.CDLL(None).prctl(pr_set_pdeathsig, signal.SIGTERM)
+
+
+class Server:
+    """One holdfastd with its addresses, data directory and log."""
+
+    def __init__(self, node_id: int, first_port: int) -> None:
+        port = first_port + 10 * (node_id - 1)
+        self.node_id = node_id
+        self.ports = {"client": port, "peer": port + 1, "admin": port + 2, "http": port + 3}
+        self.home = HOME / f"node{node_id}"
+        self.log = self.home / "log"
+        self.process: Optional["subprocess.Popen[bytes]"] = None
+
+    def address(self, kind: str) -> str:
+        return f"{HOST}:{self.ports[kind]}"
+
+    def start(self, members: str) -> None:
+        self.home.mkdir(parents=True, exist_ok=True)
+        flags = [f"--node_id={self.node_id}", f"--data_dir={self.home / 'data'}",
+                 f"--initial_cluster={members}"]
+        flags += [f"--{kind}_address={self.address(kind)}" for kind in self.ports]
+        if self.node_id == NODES[0]:
+            flags.append("--bootstrap")
+        with self.log.open("ab") as log:
+            self.process = subprocess.Popen(
+                [str(SERVER), *flags], stdin=subprocess.DEVNULL, stdout=log, stderr=log,
+                start_new_session=True, preexec_fn=die_with_parent)
+
+    @property
+    def pid(self) -> int:
+        return self.process.pid if self.process else 0
+
+    def running(self) -> bool:
+        return self.process is not None and self.process.poll() is None
+
+    def kill(self) -> None:
+        """SIGKILL, as a power cut would."""
+        if self.process:
+            self.process.kill()
+            self.process.wait()
+
+    def terminate(self) -> None:
+        if self.running() and self.process:
+            self.process.terminate()
+
+    def end(self) -> None:
+        """After terminate(): waits, then insists."""
+        if self.process:
+            try:
+                self.process.wait(STOP_LIMIT_S)
+            except subprocess.TimeoutExpired:
+                self.kill()
+
+    def status(self) -> Any:
+        """The admin service's answer, by the stock generated client; None while there is none."""
+        from holdfast_api.admin import HoldfastAdmin
+        from holdfast_api.admin.ttypes import StatusRequest
+        from holdfast_api.holdfast.ttypes import HoldfastError, RequestContext
+        from thrift.protocol.TBinaryProtocol import TBinaryProtocolAccelerated
+        from thrift.Thrift import TException
+        from thrift.transport import TSocket, TTransport
+        connection = TSocket.TSocket(HOST, self.ports["admin"])
+        connection.setTimeout(1000)
+        transport = TTransport.TFramedTransport(connection)
+        try:
+            transport.open()
+            client = HoldfastAdmin.Client(TBinaryProtocolAccelerated(transport))
+            return client.status(RequestContext(), StatusRequest())
+        except (TException, HoldfastError, OSError):
+            return None
+        finally:
+            transport.close()
+
+
+class Cluster:
+    """The three servers, and the lock that says they are up."""
+
+    def __init__(self, first_port: int = FIRST_PORT) -> None:
+        self.first_port = first_port
+        self.servers = [Server(node, first_port) for node in NODES]
+        self.lock: Optional[int] = None
+
+    @property
+    def members(self) -> str:
+        return ",".join(f"{s.node_id}={s.address('peer')}" for s in self.servers)
+
+    @property
+    def addresses(self) -> List[str]:
+        return [server.address("client") for server in self.servers]
+
+    def server(self, node_id: int) -> Server:
+        return next(s for s in self.servers if s.node_id == node_id)
+
+    def start(self) -> None:
+        """Starts all three and waits until they agree on a leader. Raises Refused."""
+        self.refuse_stale_data()
+        self.refuse_taken_ports()
+        HOME.mkdir(parents=True)
+        self.lock = take_lock()
+        if self.lock is None:
+            raise Refused("another ./dev run is starting a cluster here at this moment")
+        for server in self.servers:
+            server.start(self.members)
+        self.record()
+        if not wait_until(self.ready_or_dead, START_LIMIT_S) or not self.ready():
+            raise Refused(self.why_not_ready())
+
+    def record(self) -> None:
+        """Says for a second ./dev run and for ./dev clean where the cluster is and what runs."""
+        facts = {"first_port": self.first_port, "starter": os.getpid(),
+                 "servers": [server.pid for server in self.servers]}
+        (HOME / "cluster.json").write_text(json.dumps(facts))
+
+    def refuse_stale_data(self) -> None:
+        if HOME.exists():
+            raise Refused(f"data of a run that did not end well is in {HOME.name}/: look at it, "
+                          "then remove it with ./dev clean")
+
+    def refuse_taken_ports(self) -> None:
+        for server in self.servers:
+            for port in server.ports.values():
+                if not free(port):
+                    raise Refused(f"port {port} on {HOST} is taken: stop what listens there "
+                                  f"(ss -ltnp 'sport = :{port}'), or use other ports: "
+                                  f"./dev run --port={self.first_port + 10000}")
+
+    def leader(self) -> Optional[Server]:
+        """The server that a majority of the running ones, itself included, takes for the leader."""
+        named = [s.leaderId for s in self.statuses().values()]
+        for node_id in NODES:
+            if named.count(node_id) >= 2 and self.server(node_id).running():
+                return self.server(node_id)
+        return None
+
+    def statuses(self) -> Dict[int, Any]:
+        answers = {s.node_id: s.status() for s in self.servers if s.running()}
+        return {node_id: status for node_id, status in answers.items() if status is not None}
+
+    def ready(self) -> bool:
+        """All servers answer, name the same leader, and have applied the same entries."""
+        answers = list(self.statuses().values())
+        return (len(answers) == len(NODES) and answers[0].leaderId != 0
+                and len({(a.leaderId, a.term, a.appliedIndex) for a in answers}) == 1)
+
+    def ready_or_dead(self) -> bool:
+        return not all(s.running() for s in self.servers) or self.ready()
+
+    def why_not_ready(self) -> str:
+        for server in self.servers:
+            if not server.running():
+                lines = server.log.read_text(errors="replace").strip().splitlines()
+                return (f"server {server.node_id} ended: {lines[-1] if lines else 'no word'} "
+                        f"(log: {server.log}; then ./dev clean)")
+        return (f"the servers found no leader within {START_LIMIT_S:.0f} s "
+                "(logs: .holdfast/node*/log; then ./dev clean)")
+
+    def stop(self, keep_data: bool = False) -> None:
+        for server in self.servers:
+            server.terminate()
+        for server in self.servers:
+            server.end()
+        if self.lock is not None:
+            if not keep_data:
+                shutil.rmtree(HOME, ignore_errors=True)
+            os.close(self.lock)
+            self.lock = None
+
+
+def free(port: int) -> bool:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((HOST, port))
+        except OSError:
+            return False
+    return True
+
+
+def take_lock() -> Optional[int]:
+    """The file descriptor that holds the lock; None if another process has it."""
+    descriptor = os.open(HOME / "lock", os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        os.close(descriptor)
+        return None
+    return descriptor
+
+
+def up() -> bool:
+    if not (HOME / "lock").exists():
+        return False
+    descriptor = take_lock()
+    if descriptor is None:
+        return True
+    os.close(descriptor)
+    return False
+
+
+def recorded() -> Dict[str, Any]:
+    try:
+        facts: Dict[str, Any] = json.loads((HOME / "cluster.json").read_text())
+        return facts
+    except (OSError, ValueError):
+        return {}
+
+
+def how_to_reach(first_port: int) -> str:
+    """Lines to copy and paste."""
+    cluster = Cluster(first_port)
+    ports = "" if first_port == FIRST_PORT else f" --servers={','.join(cluster.addresses)}"
+    admin = "" if first_port == FIRST_PORT else f" --admin={cluster.servers[0].address('admin')}"
+    servers = ", ".join(f'"{address}"' for address in cluster.addresses)
+    return f"""\
+Try it by hand, in another terminal:
+
+  build/bin/holdfast{admin} status
+  build/bin/holdfast{ports} lock /jobs/nightly -- sh -c 'echo token $HOLDFAST_TOKEN; sleep 5'
+  build/bin/holdfast{ports} locks
+  curl -s {cluster.servers[0].address('http')}/metrics | head
+  .venv/bin/python -c '
+from holdfast import Client
+with Client([{servers}]) as c, c.session(ttl=10) as s, s.lock("/jobs/a") as lock:
+    print("fencing token", lock.token)'"""
+
+
+def is_ours(pid: int) -> bool:
+    """Guards against a process id that was given to somebody else since."""
+    try:
+        words = Path(f"/proc/{pid}/cmdline").read_bytes().decode(errors="replace")
+        here = Path(f"/proc/{pid}/cwd").resolve() == ROOT
+    except OSError:
+        return False
+    return here and (str(HOME) in words or "demo.py" in words)
+
+
+def stop_recorded() -> None:
+    """Ends what the record names: first the process that started the servers, which ends them."""
+    def left() -> List[int]:
+        return [pid for pid in pids if is_ours(pid)]
+    facts = recorded()
+    pids = [facts[key] for key in ("starter",) if key in facts] + facts.get("servers", [])
+    for number in (signal.SIGTERM, signal.SIGKILL):
+        for pid in left():
+            os.kill(pid, number)
+        if wait_until(lambda: not left(), 2 * STOP_LIMIT_S):
+            return
+
+
+def main() -> int:
+    command = sys.argv[1] if len(sys.argv) == 2 else ""
+    if command == "where":
+        if not up():
+            return 1
+        print("The cluster is up.\n")
+        print(how_to_reach(recorded().get("first_port", FIRST_PORT)))
+        return 0
+    if command == "stop":
+        stop_recorded()
+        return 0
+    print(__doc__, file=sys.stderr)
+    return 2
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,123 @@
+"""What ./dev run does before and after its demonstration: refusals in one line, nothing left."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(ROOT / "deploy" / "demo"))
+
+import cluster  # noqa: E402
+
+
+@pytest.fixture
+def home(tmp_path, monkeypatch):
+    monkeypatch.setattr(cluster, "HOME", tmp_path / "home")
+    return tmp_path / "home"
+
+
+def free_port():
+    with socket.socket() as probe:
+        probe.bind((cluster.HOST, 0))
+        return probe.getsockname()[1]
+
+
+def test_a_taken_port_is_one_line_with_the_port_and_the_remedy(home):
+    with socket.socket() as taken:
+        taken.bind((cluster.HOST, 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        with pytest.raises(cluster.Refused) as refused:
+            cluster.Cluster(port).start()
+    text = str(refused.value)
+    assert f"port {port} " in text and "--port=" in text and "\n" not in text
+    assert not home.exists()
+
+
+def test_stale_data_is_one_line_with_the_remedy(home):
+    home.mkdir()
+    with pytest.raises(cluster.Refused) as refused:
+        cluster.Cluster(free_port()).start()
+    assert "./dev clean" in str(refused.value) and "\n" not in str(refused.value)
+
+
+def test_a_server_that_ends_at_once_is_quoted(home, tmp_path, monkeypatch):
+    server = tmp_path / "holdfastd"
+    server.write_text("#!/bin/sh\necho 'holdfastd: bad flag' >&2\nexit 2\n")
+    server.chmod(0o755)
+    monkeypatch.setattr(cluster, "SERVER", server)
+    servers = cluster.Cluster(free_port())
+    with pytest.raises(cluster.Refused) as refused:
+        servers.start()
+    servers.stop()
+    assert "holdfastd: bad flag" in str(refused.value) and "\n" not in str(refused.value)
+    assert not home.exists()
+
+
+def test_the_lock_says_whether_a_cluster_is_up(home):
+    assert not cluster.up()
+    home.mkdir()
+    held = cluster.take_lock()
+    assert cluster.up()
+    os.close(held)
+    assert not cluster.up()
+
+
+@pytest.fixture
+def processes():
+    started = []
+
+    def start(*words, cwd):
+        started.append(subprocess.Popen(words, cwd=cwd, stdout=subprocess.DEVNULL))
+        return started[-1]
+    yield start
+    for process in started:
+        process.kill()
+        process.wait()
+
+
+def reaped(process):
+    """Waits for the process to end, as its parent must."""
+    return process.wait(timeout=10)
+
+
+def test_stop_ends_the_recorded_servers_and_spares_a_stranger(home, processes, monkeypatch):
+    home.mkdir()
+    ours = processes(sys.executable, "-c", "import sys; sys.stdin.read()", f"--data_dir={home}/n",
+                     cwd=ROOT)
+    stranger = processes("sleep", "100", cwd="/")
+    (home / "cluster.json").write_text(f'{{"servers": [{ours.pid}, {stranger.pid}]}}')
+    assert cluster.is_ours(ours.pid) and not cluster.is_ours(stranger.pid)
+    monkeypatch.setattr(cluster, "wait_until", lambda *_: reaped(ours) is not None)
+    cluster.stop_recorded()
+    assert ours.returncode == -signal.SIGTERM
+    assert stranger.poll() is None
+
+
+def test_servers_die_with_whoever_started_them(home, tmp_path):
+    script = f"""
+import os, subprocess, sys
+sys.path.insert(0, {str(ROOT / 'deploy' / 'demo')!r})
+import cluster
+child = subprocess.Popen(["sleep", "100"], preexec_fn=cluster.die_with_parent)
+print(child.pid, flush=True)
+os.kill(os.getpid(), 9)
+"""
+    done = subprocess.run([sys.executable, "-B", "-c", script], stdout=subprocess.PIPE, text=True,
+                          check=False)
+    pid = int(done.stdout)
+    assert done.returncode == -signal.SIGKILL
+    assert cluster.wait_until(lambda: gone(pid), 5)
+
+
+def gone(pid):
+    try:
+        state = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0]
+    except OSError:
+        return True
+    return state in "ZX"
