@@ -140,7 +140,8 @@ struct RevokeSession {
 
 /** Does what is due in cluster time. */
 struct Tick {
-  /** What the leader had applied when it stamped this entry: starts the clocks of revocations announced up to here. */
+  /** What the leader had applied when it stamped this entry: starts the clocks of revocations
+   *  announced up to here. */
   1: i64 appliedRevision,
 }
 

@@ -1,7 +1,7 @@
-// Thrift transports over bytes that are in memory already. TMemoryBuffer could do this, but builds a
-// new buffer and configuration each time it is pointed at other bytes; these two are reused for every
-// frame without an allocation, and tell Thrift the frame's real size, so that no length inside it can
-// claim more than the frame has.
+// Thrift transports over bytes that are in memory already. TMemoryBuffer could do this, but builds
+// a new buffer and configuration each time it is pointed at other bytes; these two are reused for
+// every frame without an allocation, and tell Thrift the frame's real size, so that no length
+// inside it can claim more than the frame has.
 #pragma once
 
 #include <thrift/transport/TBufferTransports.h>
@@ -14,8 +14,9 @@
 namespace holdfast {
 
 /// Reads one frame in place. The bytes must outlive the reading. Not thread-safe.
-class FrameReader final : public apache::thrift::transport::TVirtualTransport<
-                              FrameReader, apache::thrift::transport::TBufferBase> {
+class FrameReader final
+    : public apache::thrift::transport::TVirtualTransport<FrameReader,
+                                                          apache::thrift::transport::TBufferBase> {
  public:
   using Exception = apache::thrift::transport::TTransportException;
 

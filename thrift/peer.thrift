@@ -22,7 +22,8 @@ struct ForwardedCommand {
 struct ForwardBatch {
   /** In order of arrival. */
   1: list<ForwardedCommand> commands,
-  /** The receiver's term of leadership that the sender believes in; refused in any other, so that a late copy of a command without a sequence is never proposed. */
+  /** The receiver's term of leadership that the sender believes in; refused in any other, so that a
+   *  late copy of a command without a sequence is never proposed. */
   2: i64 term,
 }
 

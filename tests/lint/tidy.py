@@ -1,4 +1,4 @@
-"""clang-tidy on what changed since the main branch, or on everything.
+"""clang-tidy on what changed lately outside the tests, or on everything.
 
 What passed once is remembered by content in build/lint, so that a second run is quick. With a time
 limit the files that were not reached are named, never passed over in silence.
@@ -15,6 +15,8 @@ from typing import List, Optional, Set
 
 from tree import Problem, cpp_files
 
+DAY_S = 24 * 60 * 60
+EMPTY_TREE = "4b825dc642cb6eb9a060e54bf8d69288fbee4904"  # git's name for a tree without files
 BUILD_FOLDERS = ("build", "build/dev")
 
 
@@ -24,16 +26,21 @@ def _git(root: Path, *words: str) -> List[str]:
     return done.stdout.split("\n") if done.returncode == 0 else []
 
 
-def changed(root: Path) -> Set[str]:
-    """Files that differ from the main branch; on it, from its last commit but one."""
-    base: Optional[str] = None
+def _base(root: Path) -> str:
+    """What the change is measured against."""
     head = _git(root, "rev-parse", "HEAD")[:1]
     for branch in ("origin/main", "main"):
         merge_base = _git(root, "merge-base", "HEAD", branch)[:1]
         if merge_base and merge_base != head:
-            base = merge_base[0]
-            break
-    names = _git(root, "diff", "--name-only", base or "HEAD~1")
+            return merge_base[0]
+    newest = int(_git(root, "log", "-1", "--format=%ct")[0])
+    day_before = _git(root, "rev-list", "-1", f"--before={newest - DAY_S}", "HEAD")[0]
+    return day_before or EMPTY_TREE
+
+
+def changed(root: Path) -> Set[str]:
+    """Files that differ from the main branch; on it, from a day before its last commit."""
+    names = _git(root, "diff", "--name-only", _base(root))
     return {name for name in names + _git(root, "ls-files", "-o", "--exclude-standard") if name}
 
 
@@ -79,7 +86,7 @@ def check(root: Path, everything: bool, limit_s: float) -> List[Problem]:
     sources = [s for s in compiled(database) if s.is_relative_to(root)
                and not s.is_relative_to(root / "build")]
     if not everything:
-        names = changed(root)
+        names = {name for name in changed(root) if not name.startswith("tests/")}
         sources = [s for s in sources if s.relative_to(root).as_posix() in names]
     deadline = time.monotonic() + limit_s
     with ThreadPoolExecutor(max_workers=os.cpu_count() or 2) as pool:
