@@ -23,6 +23,7 @@ LogView::LogView(LogIndex first, LogIndex last, std::vector<TermRun> runs)
 Term LogView::term(LogIndex index) const {
   if (!index) return Term();
   HF_CHECK(index <= last() && index.next() >= first_, "term of an index outside the log");
+  if (!runs_.empty() && index >= runs_.back().first) return runs_.back().term;
   auto run = std::upper_bound(runs_.begin(), runs_.end(), index,
                               [](LogIndex i, const TermRun& r) { return i < r.first; });
   HF_CHECK(run != runs_.begin(), "index before the first term run");

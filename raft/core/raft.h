@@ -3,7 +3,9 @@
 // follows from them (raft/core/ready.h holds the contract). Not thread-safe: one thread at a time.
 //
 // Implemented in raft.cc (life cycle, dispatch), election.cc, follower.cc, leader.cc, reads.cc and
-// output.cc. Sources: "the paper" is Ongaro and Ousterhout 2014, "the dissertation" Ongaro 2014.
+// output.cc. Sources: "the paper" is Ongaro and Ousterhout 2014 (extended version), "the
+// dissertation" Ongaro 2014. Figure 2 is the paper's summary of the protocol (figure 3.1 of the
+// dissertation), figure 3.2 the dissertation's safety properties (figure 3 of the paper).
 #pragma once
 
 #include <cstddef>

@@ -69,6 +69,7 @@ struct CoreNode {
   Config config;
   MemoryLog disk;
   std::unique_ptr<Raft> core;  ///< null while down
+  Instant clock;               ///< this node's own; only differences matter
   NodeInvariants invariants;
   std::deque<Write> writes;    ///< handed out, not persisted
   std::deque<Entry> to_apply;  ///< handed out, not applied
@@ -102,7 +103,6 @@ class CoreCluster {
     return cluster;
   }
 
-  Instant now() const { return now_; }
   std::vector<Message>& network() { return network_; }
   const Configuration& configuration() const { return configuration_; }
   CoreNode& node(int id) { return *nodes_.at(id); }
@@ -120,14 +120,17 @@ class CoreCluster {
   /// Brings a node to life from its disk, empty the first time.
   void start(int id) {
     std::unique_ptr<CoreNode>& slot = nodes_[id];
-    if (slot == nullptr) slot = std::make_unique<CoreNode>();
+    if (slot == nullptr) {
+      slot = std::make_unique<CoreNode>();
+      slot->clock = now_;
+    }
     CoreNode& n = *slot;
     n.id = NodeId(id);
     n.config = template_;
     n.config.id = n.id;
     n.config.seed = (++seed_) * 0x9E3779B97F4A7C15U;
     n.invariants = NodeInvariants();
-    n.core = std::make_unique<Raft>(n.config, n.disk.recover(configuration_), n.disk, now_);
+    n.core = std::make_unique<Raft>(n.config, n.disk.recover(configuration_), n.disk, n.clock);
     pump(id);
   }
 
@@ -143,13 +146,18 @@ class CoreCluster {
 
   // Inputs. Each is followed by taking all output.
 
+  /// Lets time pass for one node only.
+  void tick_alone(int id, Duration time) {
+    node(id).clock += time;
+    tick(id);
+  }
   void tick(int id) {
     if (!is_up(id)) return;
-    core(id).tick(now_);
+    core(id).tick(node(id).clock);
     pump(id);
   }
   bool campaign(int id) {
-    const bool stands = core(id).campaign(now_);
+    const bool stands = core(id).campaign(node(id).clock);
     pump(id);
     return stands;
   }
@@ -158,25 +166,29 @@ class CoreCluster {
     return propose_all(id, {proposal}, exempt);
   }
   ProposeResult propose_all(int id, const std::vector<Proposal>& proposals, bool exempt = false) {
-    const ProposeResult result = core(id).propose(proposals, exempt, now_);
+    const ProposeResult result = core(id).propose(proposals, exempt, node(id).clock);
     pump(id);
     return result;
   }
   void read(int id, uint64_t context) {
-    core(id).read_index(context, now_);
+    core(id).read_index(context, node(id).clock);
     pump(id);
   }
   TransferResult transfer(int id, int target) {
-    const TransferResult result = core(id).transfer_leadership(NodeId(target), now_);
+    const TransferResult result = core(id).transfer_leadership(NodeId(target), node(id).clock);
     pump(id);
     return result;
   }
+  void step_down(int id) {
+    core(id).step_down(node(id).clock);
+    pump(id);
+  }
   void unreachable(int id, int peer, Evidence evidence) {
-    core(id).peer_unreachable(NodeId(peer), evidence, now_);
+    core(id).peer_unreachable(NodeId(peer), evidence, node(id).clock);
     pump(id);
   }
   void step(int id, Message m) {
-    core(id).step(std::move(m), now_);
+    core(id).step(std::move(m), node(id).clock);
     pump(id);
   }
   /// The k oldest outstanding writes become durable, one at a time.
@@ -186,7 +198,7 @@ class CoreCluster {
       const Write write = std::move(n.writes.front());
       n.writes.pop_front();
       n.disk.sync(write);
-      n.core->persisted(write.number, now_);
+      n.core->persisted(write.number, n.clock);
       pump(id);
     }
   }
@@ -272,13 +284,16 @@ class CoreCluster {
   /// Lets time pass in steps, ticking all nodes and settling the network at each.
   void advance(Duration time, Duration step_size = 10ms) {
     for (const Instant end = now_ + time; now_ < end;) {
-      now_ += step_size;
+      pass(step_size);
       for (int id : ids()) tick(id);
       settle();
     }
   }
   /// Moves the clock without telling anybody.
-  void pass(Duration time) { now_ += time; }
+  void pass(Duration time) {
+    now_ += time;
+    for (auto& [id, node] : nodes_) node->clock += time;
+  }
 
   /// Who leads in the highest term; 0 if nobody.
   int leader() {

@@ -74,8 +74,7 @@ class Schedule {
     } else if (dice < 978) {
       cluster_.transfer(id, any());
     } else if (dice < 982) {
-      cluster_.core(id).step_down(cluster_.now());
-      cluster_.pump(id);
+      cluster_.step_down(id);
     } else if (dice < 990) {
       cluster_.node(id).disk.available = !cluster_.node(id).disk.available;
     } else {
