@@ -26,6 +26,7 @@ void Peer::probe_from(LogIndex index) {
   next = std::max(index, match.next());
   probe_outstanding = false;
   verify = false;
+  reader_unavailable = false;
   inflights.clear();
 }
 

@@ -128,7 +128,7 @@ class CoreCluster {
     n.id = NodeId(id);
     n.config = template_;
     n.config.id = n.id;
-    n.config.seed = (++seed_) * 0x9E3779B97F4A7C15U;
+    n.config.seed = (++seed_) * 0xD1342543DE82EF95U;
     n.invariants = NodeInvariants();
     n.core = std::make_unique<Raft>(n.config, n.disk.recover(configuration_), n.disk, n.clock);
     pump(id);
