@@ -1,0 +1,159 @@
+"""How a lock is asked for, waited for and taken back.
+
+The request is put into the queue (``enqueue``) and the grant comes by poll, but what poll says is a
+hint: the repeated acquire, under the same number, is the truth. A wait that ends early is cancelled
+by a command of its own, whose answer says whether the grant came first.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import Any, Optional, Sequence, Tuple
+
+from holdfast_api.holdfast.ttypes import (AcquireStatus, CancelAcquireRequest, RefusalReason,
+                                          ReleaseAllRequest, ReleaseRequest)
+
+from ._core import Core
+from ._router import Undecided
+from .errors import (HoldfastError, LockLost, LockTimeout, NotGranted, QueueFull, Unavailable,
+                     not_granted)
+from .types import Holder, end_reason, holders_of
+
+#: How long a timed-out acquire waits for the answer to its cancellation.
+CANCEL_SECONDS = 2.0
+#: A waiting acquire is repeated at least this often, in seconds, without any hint.
+REPEAT_SECONDS_MIN, REPEAT_SECONDS_MAX = 2.5, 60.0
+
+
+class Asking:
+    """One acquire or acquireAll, from the request to its outcome."""
+
+    def __init__(self, core: Core, method: str, request: Any, paths: Tuple[str, ...],
+                 timeout: Optional[float], patience: float) -> None:
+        """``timeout`` None waits without end; 0 tries, and ``patience`` bounds how long that takes
+        when no server answers."""
+        self._core = core
+        self._method = method
+        self._request = request
+        self._what = ", ".join(paths)
+        self._path = paths[0]
+        self._timeout = timeout
+        limit = patience if timeout == 0 else timeout
+        self._until = None if limit is None else time.monotonic() + limit
+        self._sequence = core.sequences.take()
+        self._cancel_sequence = 0
+        self._undoing = False
+        self._event = core.wait_event(self._sequence)
+        self._last: Any = None
+
+    def run(self) -> Any:
+        """The result that grants. Raises NotGranted, LockTimeout, LockLost or the session's end.
+
+        However this ends, no place in a queue and no grant is left that nobody knows of.
+        """
+        outcome_known = False
+        try:
+            result = self._under_lease(self._until_granted())
+            outcome_known = True
+            return result
+        except HoldfastError:
+            outcome_known = not self._undoing
+            raise
+        finally:
+            self._core.forget_wait(self._sequence)
+            if outcome_known:
+                self._core.sequences.finish(self._sequence)
+            else:
+                self._core.later("withdrawal", self._undo)
+
+    def _until_granted(self) -> Any:
+        try:
+            result = self._ask()
+            while result.status == AcquireStatus.WAITING:
+                self._last = result
+                self._wait()
+                result = self._ask()
+        except Undecided as undecided:
+            result = self._take_back(undecided)
+        return self._granted(result)
+
+    def _ask(self) -> Any:
+        self._event.clear()
+        return self._core.command(self._method, self._request, self._sequence, until=self._until)
+
+    def _wait(self) -> None:
+        repeat = min(max(self._core.ttl / 4, REPEAT_SECONDS_MIN), REPEAT_SECONDS_MAX)
+        left = repeat if self._until is None else min(repeat, self._until - time.monotonic())
+        self._event.wait(max(left, 0))
+        self._core.check_alive()
+
+    def _under_lease(self, result: Any) -> Any:
+        """A grant can be relied on only under a lease: wait for one, then ask again if it stands."""
+        try:
+            while not self._core.lease_in_force():
+                if not self._core.wait_for_lease(self._until):
+                    raise Undecided(None, True)
+                result = self._granted(self._ask())
+            return result
+        except Undecided as undecided:
+            raise self._gave_up(undecided) from None
+
+    def _granted(self, result: Any) -> Any:
+        """``result`` if it grants, else the matching exception."""
+        if result.status == AcquireStatus.GRANTED:
+            return result
+        if result.status == AcquireStatus.NOT_HELD:
+            raise LockLost(f"{self._what} was granted with token {result.token} and ended before "
+                           f"this program learned of it: {end_reason(result.endReason)}")
+        holders = holders_of(getattr(result, "holders", None)) or self._last_holders()
+        if result.reason == RefusalReason.QUEUE_FULL:
+            raise not_granted(QueueFull, f"the queue of {self._what} is full", holders)
+        if self._timeout:
+            raise not_granted(LockTimeout, f"{self._what} was not granted within "
+                                           f"{self._timeout:g} s", holders)
+        raise not_granted(NotGranted, f"{self._what} is not free", holders)
+
+    def _last_holders(self) -> Sequence[Holder]:
+        return holders_of(self._last.holders) if self._last else ()
+
+    # ---------------------------------------------------------------------------- taking back
+
+    def _cancel(self, until: Optional[float]) -> Any:
+        self._cancel_sequence = self._cancel_sequence or self._core.sequences.take()
+        request = CancelAcquireRequest(path=self._path, acquireSequence=self._sequence)
+        result = self._core.command("cancelAcquire", request, self._cancel_sequence, until=until)
+        self._core.sequences.finish(self._cancel_sequence)
+        return result
+
+    def _take_back(self, undecided: Undecided) -> Any:
+        """The time is up: what has become of the acquire once it is cancelled."""
+        try:
+            return self._cancel(time.monotonic() + CANCEL_SECONDS)
+        except Undecided:
+            raise self._gave_up(undecided) from None
+
+    def _gave_up(self, undecided: Undecided) -> HoldfastError:
+        """The servers do not answer: leave the rest to the background."""
+        self._undoing = True
+        if not self._timeout:
+            return Unavailable(f"no server answered for {self._what}, which is not held and will "
+                               f"be withdrawn: {undecided}")
+        return not_granted(LockTimeout, f"{self._what} was not granted within {self._timeout:g} s; "
+                                        f"its place will be withdrawn ({undecided})",
+                           self._last_holders())
+
+    def _undo(self) -> None:
+        """In the background: remove the place; if the grant came first, release it."""
+        result = self._cancel(None)
+        if result.status == AcquireStatus.GRANTED:
+            give_back(self._core, self._method, self._path, result.holderId)
+        self._core.sequences.finish(self._sequence)
+
+
+def give_back(core: Core, method: str, path: str, holder_id: int, **limits: Any) -> Any:
+    """Release what ``method`` (acquire or acquireAll) was granted."""
+    if method == "acquireAll":
+        return core.settle("releaseAll", ReleaseAllRequest(holderId=holder_id),
+                           core.sequences.take(), **limits)
+    return core.settle("release", ReleaseRequest(path=path, holderId=holder_id),
+                       core.sequences.take(), **limits)

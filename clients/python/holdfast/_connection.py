@@ -1,0 +1,125 @@
+"""One connection to one server, closed for good at the first trouble.
+
+The stock Thrift classes for Python neither number calls nor check the number in the reply: after a
+timeout the next call on the same connection would read the reply of the one before. So whatever goes
+wrong, the connection is closed and never used again.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import select
+import socket
+from typing import Any, Tuple
+
+from holdfast_api.admin import HoldfastAdmin
+from holdfast_api.holdfast import Holdfast
+from holdfast_api.holdfast.ttypes import HoldfastError as WireError
+from thrift.protocol.TBinaryProtocol import TBinaryProtocolAccelerated
+from thrift.Thrift import TApplicationException
+from thrift.transport.TSocket import TSocket
+from thrift.transport.TTransport import TFramedTransport
+
+from .errors import Unsupported
+
+DEFAULT_PORT = 7411
+DEFAULT_ADMIN_PORT = 7413
+STRING_BYTES_MAX = 16 << 20
+CONTAINER_ITEMS_MAX = 1 << 20
+
+SERVICES = {"client": Holdfast.Client, "admin": HoldfastAdmin.Client}
+
+
+class NotSent(Exception):
+    """The request never left: the server could not be reached."""
+
+
+class Broken(Exception):
+    """The connection failed during the call: the request may have arrived or not."""
+
+
+def parse_address(text: str, default_port: int = DEFAULT_PORT) -> Tuple[str, int]:
+    """Host and port of "host:port", "host", "[v6]:port" or "[v6]"."""
+    host, separator, port = text.strip().rpartition(":")
+    if not separator or text.strip().endswith("]") or (":" in host and not host.startswith("[")):
+        host, port = text.strip(), str(default_port)
+    host = host.removeprefix("[").removesuffix("]")
+    if not host or not port.isdigit() or not 0 < int(port) < 65536:
+        raise ValueError(f"address {text!r} is not host:port with a port from 1 to 65535")
+    return host, int(port)
+
+
+def format_address(host: str, port: int) -> str:
+    """The inverse of :func:`parse_address`."""
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+class Connection:
+    """A connection for one call at a time."""
+
+    def __init__(self, address: str, service: str, connect_timeout: float) -> None:
+        """Connect; raises :class:`NotSent`."""
+        self.address = address
+        host, port = parse_address(address)
+        try:
+            self._socket = socket.create_connection((host, port), timeout=connect_timeout)
+            self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        except OSError as error:
+            raise NotSent(f"{address}: {error}") from error
+        self._transport = TSocket(host, port)
+        self._transport.setHandle(self._socket)
+        self._client = SERVICES[service](TBinaryProtocolAccelerated(
+            TFramedTransport(self._transport), string_length_limit=STRING_BYTES_MAX,
+            container_length_limit=CONTAINER_ITEMS_MAX))
+
+    def call(self, method: str, context: Any, request: Any, timeout: float) -> Any:
+        """Call ``method`` and return its result, which echoes the sequence of ``context``.
+
+        Raises the wire's own HoldfastError, or :class:`Broken` if the fate of the request is open.
+        """
+        try:
+            self._transport.setTimeout(max(timeout, 0.001) * 1000)
+            result = getattr(self._client, method)(context, request)
+            self._check_echo(context, result.header)
+            return result
+        except (WireError, Broken):
+            raise
+        except TApplicationException as error:
+            self.close()
+            if error.type == TApplicationException.UNKNOWN_METHOD:
+                raise Unsupported(f"{self.address} does not know the call {method}") from error
+            raise Broken(f"{self.address} did not answer {method}: {error}") from error
+        except Exception as error:
+            self.close()
+            raise Broken(f"{self.address} broke off {method}: {error!r}") from error
+        except BaseException:
+            self.close()
+            raise
+
+    def _check_echo(self, context: Any, header: Any) -> None:
+        echoed = (header.sequence or 0) if header else 0
+        if echoed != (context.sequence or 0):
+            self.close()
+            raise Broken(f"{self.address} answered sequence {echoed} to {context.sequence}")
+
+    def idle(self) -> bool:
+        """Open, and silent as it must be between calls; anything readable now is an end or stray."""
+        if self._socket.fileno() < 0:
+            return False
+        poller = select.poll()
+        poller.register(self._socket, select.POLLIN | select.POLLPRI)
+        return not poller.poll(0)
+
+    def is_open(self) -> bool:
+        """Has the connection not been closed by this side?"""
+        return self._socket.fileno() >= 0
+
+    def abort(self) -> None:
+        """Make a call that another thread is blocked in fail now."""
+        with contextlib.suppress(OSError):
+            self._socket.shutdown(socket.SHUT_RDWR)
+
+    def close(self) -> None:
+        """Close this process's end."""
+        with contextlib.suppress(OSError):
+            self._socket.close()

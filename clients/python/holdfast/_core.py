@@ -1,0 +1,292 @@
+"""The heart of a session: its numbered commands, its lease, its holdings, its end.
+
+One mutex guards the lease, the holdings and the waiting acquires; it is never held during a call to
+a server or to the program's own functions.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from typing import Any, Callable, Dict, Optional, Sequence
+
+from holdfast_api.holdfast.ttypes import RequestContext, SequenceRange
+
+from ._clock import boot
+from ._leases import Holding, Leases
+from ._router import Router
+from ._sequences import Sequences
+from .errors import SessionClosed, SessionError
+from .types import Notice
+
+log = logging.getLogger("holdfast")
+
+
+def call_apart(what: str, function: Callable[..., None], *args: Any) -> None:
+    """Call a program's function on a thread of its own: however long it takes, nothing waits."""
+    def run() -> None:
+        try:
+            function(*args)
+        except Exception:
+            log.exception("%s failed", what)
+    try:
+        threading.Thread(target=run, name=f"holdfast-{what}", daemon=True).start()
+    except RuntimeError:  # the process is out of threads, or is ending
+        log.exception("%s could not be called", what)
+
+
+class Core:
+    """Shared by a session, its keeper and its locks. Thread-safe."""
+
+    def __init__(self, router: Router, secret: bytes, name: str) -> None:
+        self.router = router
+        self.home = router.home
+        self.secret = secret
+        self.name = name
+        self.session_id = 0
+        self.ttl = 0.0
+        self.cluster_id = 0
+        self.sequences = Sequences()
+        self.mutex = threading.Lock()
+        #: Notified when a deadline may have come nearer or the lease was renewed.
+        self.changed = threading.Condition(self.mutex)
+        self.leases = Leases()
+        #: Set once the session is over, whoever ended it.
+        self.over = threading.Event()
+        self._end: Optional[SessionError] = None
+        self._waiting: Dict[int, threading.Event] = {}
+        #: What has to be told to the servers later, set by the session.
+        self.later: Callable[[str, Callable[[], object]], None] = lambda what, task: None
+        self.on_expired: Optional[Callable[[SessionError], None]] = None
+
+    # ------------------------------------------------------------------------------ commands
+
+    def context(self, sequence: int = 0) -> RequestContext:
+        """The head of a call within this session."""
+        ranges = self.sequences.acknowledged() if sequence else []
+        return RequestContext(
+            sessionId=self.session_id, sessionSecret=self.secret, sequence=sequence or None,
+            acknowledged=[SequenceRange(first, last) for first, last in ranges] or None)
+
+    def command(self, method: str, request: Any, sequence: int, *, until: Optional[float] = None,
+                gate: Callable[[], None] = lambda: None) -> Any:
+        """Send a numbered command until its outcome is known, or ``until`` (monotonic) passes.
+
+        Raises Undecided when the time is up, the session's end, or the command's own error. The
+        caller says ``sequences.finish`` when nothing more is to be asked under this number.
+        """
+        def both() -> None:
+            self.check_alive()
+            gate()
+
+        try:
+            return self.router.call(method, lambda: self.context(sequence), request, until=until,
+                                    gate=both, seen=self.see_header, sleep=self.over.wait)
+        except SessionError as error:
+            if error.code:
+                self.end(error)
+            raise
+
+    def settle(self, method: str, request: Any, sequence: int, *, until: Optional[float] = None,
+               gate: Callable[[], None] = lambda: None) -> Any:
+        """Like :meth:`command`, for a command with one answer: it leaves no number unfinished.
+
+        If this cannot wait for the outcome, the command is repeated in the background until it is
+        known.
+        """
+        outcome_known = False
+        try:
+            try:
+                result = self.command(method, request, sequence, until=until, gate=gate)
+            except Exception as error:
+                outcome_known = bool(getattr(error, "code", ""))
+                raise
+            outcome_known = True
+            return result
+        finally:
+            if outcome_known:
+                self.sequences.finish(sequence)
+            elif not self.over.is_set():
+                self.later(method, lambda: self._settle_now(method, request, sequence))
+
+    def _settle_now(self, method: str, request: Any, sequence: int) -> None:
+        try:
+            self.command(method, request, sequence)
+        finally:
+            self.sequences.finish(sequence)
+
+    # --------------------------------------------------------------------------- the session
+
+    def check_alive(self) -> None:
+        """Raise if the session is over or belongs to another process."""
+        self.home.check("session")
+        if self._end is not None:
+            # A new one each time: a traceback belongs to one raise.
+            raise type(self._end)(*self._end.args)
+
+    @property
+    def ended_by(self) -> Optional[SessionError]:
+        """Why the session is over."""
+        return self._end
+
+    def end(self, error: SessionError) -> None:
+        """The session is over: every holding ends, every wait wakes."""
+        with self.mutex:
+            if self._end is not None:
+                return
+            self._end = error
+            closed = isinstance(error, SessionClosed)
+            for holding in list(self.leases.holdings):
+                if closed:
+                    self._drop(holding)
+                    holding.released = True
+                else:
+                    self._lose(holding, f"session {self.session_id} is over: {error}")
+            for event in self._waiting.values():
+                event.set()
+            self.over.set()
+            self.changed.notify_all()
+        if not closed:
+            log.warning("session %d (%s) is over: %s", self.session_id, self.name, error)
+            if self.on_expired is not None:
+                call_apart("on_expired", self.on_expired, error)
+
+    def see_header(self, header: Any) -> None:
+        """Every reply names its cluster: another one than before was restored from a backup."""
+        cluster = header.clusterId if header else 0
+        if not cluster or cluster == self.cluster_id:
+            return
+        with self.mutex:
+            before, self.cluster_id = self.cluster_id, cluster
+            if before:
+                for holding in list(self.leases.holdings):
+                    self._lose(holding, f"cluster {before} is now cluster {cluster}")
+                self.leases.deadline = 0.0
+        if before:
+            log.error("cluster %d answers as cluster %d: all lock handles of session %d ended",
+                      before, cluster, self.session_id)
+
+    def renewed(self, sent: float, lease_ms: int, wire_notices: Optional[Sequence[Any]]) -> bool:
+        """A reply arrived that may renew and may carry notices. Returns whether a notice is new."""
+        notices = [Notice.of(n) for n in wire_notices or ()]
+        with self.mutex:
+            news = self.leases.renewed(sent, lease_ms / 1000, notices, boot())
+            told = [(h, n) for n in news for h in self.leases.holdings
+                    if h.holder_id == n.holder_id and n.path in h.paths]
+            self.changed.notify_all()
+        for holding, notice in told:
+            log.warning("%s (holder %d) will be revoked in %g s: %s", notice.path,
+                        notice.holder_id, notice.notice, notice.reason)
+            holding.on_notice(notice)
+        return bool(news)
+
+    def lease_in_force(self) -> bool:
+        """May anything be relied on now?"""
+        with self.mutex:
+            return self.leases.deadline > boot()
+
+    def wait_for_lease(self, until: Optional[float]) -> bool:
+        """Wait until the lease is in force. False if ``until`` (monotonic) passed first."""
+        with self.mutex:
+            while self._end is None and self.leases.deadline <= boot():
+                left = None if until is None else until - time.monotonic()
+                if left is not None and left <= 0:
+                    return False
+                self.changed.wait(left)
+        self.check_alive()
+        return True
+
+    # ------------------------------------------------------------------------ waiting acquires
+
+    def wait_event(self, sequence: int) -> threading.Event:
+        """The event that is set when the acquire with this number should be repeated."""
+        with self.mutex:
+            return self._waiting.setdefault(sequence, threading.Event())
+
+    def forget_wait(self, sequence: int) -> None:
+        """The acquire no longer waits."""
+        with self.mutex:
+            self._waiting.pop(sequence, None)
+
+    def hint(self, sequence: int) -> None:
+        """Poll says that an acquire was granted."""
+        with self.mutex:
+            event = self._waiting.get(sequence)
+        if event is not None:
+            event.set()
+
+    def hint_all(self) -> None:
+        """Another server answers polls now: it need not tell what the one before has told."""
+        with self.mutex:
+            for event in self._waiting.values():
+                event.set()
+
+    # --------------------------------------------------------------------------------- holdings
+
+    def hold(self, holding: Holding) -> None:
+        """Take a grant under the lease; it may be lost at once."""
+        with self.mutex:
+            reason = self.leases.add(holding)
+            self.changed.notify_all()
+            if self._end is not None:
+                reason = f"session {self.session_id} is over: {self._end}"
+            if reason is not None:
+                self._lose(holding, reason)
+            notice = self.leases.notice_for(holding.holder_id)
+        if notice is not None:
+            holding.on_notice(notice)
+
+    def notice_of(self, holding: Holding) -> Optional[Notice]:
+        """The notice in force against a holding."""
+        with self.mutex:
+            return self.leases.notice_for(holding.holder_id)
+
+    def let_go(self, holding: Holding) -> bool:
+        """The program gives the lock back: the deadline no longer matters. False if it was late."""
+        with self.mutex:
+            self._expire(boot())
+            if not holding.live:
+                return False
+            self._drop(holding)
+            holding.released = True
+            return True
+
+    def lost(self, holder_id: int, path: str, reason: str) -> None:
+        """A server says that a lock was taken away."""
+        with self.mutex:
+            for holding in self.leases.lost(holder_id, path, reason):
+                self._lose(holding, reason)
+
+    def lose(self, holding: Holding, reason: str) -> None:
+        """This holding is known to have ended."""
+        with self.mutex:
+            if holding.live:
+                self._lose(holding, reason)
+
+    def expire(self) -> None:
+        """End the holdings whose deadline has passed."""
+        with self.mutex:
+            self._expire(boot())
+
+    def _expire(self, now: float) -> None:
+        for holding in self.leases.due(now):
+            notice = self.leases.notice_for(holding.holder_id)
+            why = (f"it was revoked with notice: {notice.reason}" if notice else
+                   "no renewal of the session was acknowledged in time")
+            self._lose(holding, f"its local deadline passed: {why}")
+
+    def _drop(self, holding: Holding) -> None:
+        self.leases.holdings.discard(holding)
+        holding.ended_at = boot()
+
+    def _lose(self, holding: Holding, reason: str) -> None:
+        self._drop(holding)
+        holding.loss = reason
+        call_apart("on_lost", self._report, holding)
+
+    @staticmethod
+    def _report(holding: Holding) -> None:
+        log.warning("lost %s (holder %d, token %d): %s", ", ".join(holding.paths),
+                    holding.holder_id, holding.token, holding.loss)
+        holding.on_end(holding.loss)

@@ -1,0 +1,126 @@
+"""Until when a session's locks may be relied on: arithmetic only, time is handed in.
+
+A renewal that the servers acknowledged counts from when it was *sent*. A reply that carries a
+revocation notice renews the session but not the holder that the notice names: that one ends at the
+earlier of its last deadline from a reply without the notice, and the notice's time after it arrived.
+"""
+
+from __future__ import annotations
+
+import collections
+import dataclasses
+from typing import Callable, Dict, List, Optional, Sequence, Set, Tuple
+
+from .types import Notice
+
+#: A client's clock and a server's may run apart by this much; it shortens what notices allow.
+DRIFT = 0.01
+LOSSES_KEPT = 4096
+
+
+@dataclasses.dataclass(eq=False)
+class Holding:
+    """One grant: what a lock handle stands for while it is held. Guarded by the session's mutex."""
+
+    paths: Tuple[str, ...]
+    holder_id: int
+    token: int
+    on_end: Callable[[str], None] = lambda reason: None
+    on_notice: Callable[[Notice], None] = lambda notice: None
+    deadline: float = 0.0
+    #: Why it ended without being released, or "".
+    loss: str = ""
+    #: Given back by this program.
+    released: bool = False
+    #: On the boot clock, when it ended in either way.
+    ended_at: float = 0.0
+
+    @property
+    def live(self) -> bool:
+        """Neither lost nor given back, as far as was noticed."""
+        return not self.loss and not self.released
+
+
+@dataclasses.dataclass(frozen=True)
+class _Announced:
+    notice: Notice
+    deadline: float
+
+
+class Leases:
+    """The lease of one session and the deadlines of its holdings."""
+
+    def __init__(self) -> None:
+        self.deadline = 0.0
+        self.holdings: Set[Holding] = set()
+        self._announced: Dict[int, _Announced] = {}
+        self._notice_ids: Sequence[int] = []
+        self._losses: "collections.OrderedDict[Tuple[int, str], str]" = collections.OrderedDict()
+
+    def renewed(self, sent: float, lease: float, notices: Sequence[Notice],
+                now: float) -> List[Notice]:
+        """A reply that arrived at ``now`` renewed for ``lease`` seconds. Returns what is news.
+
+        Notices are taken note of even if the reply renewed nothing (``lease`` 0).
+        """
+        before = self.deadline
+        news = []
+        # Only a renewal tells of all notices in force; what else arrives may tell of fewer.
+        announced = {} if lease > 0 else dict(self._announced)
+        self._notice_ids = sorted(notice.notice_id for notice in notices)
+        for notice in notices:
+            known = announced.get(notice.holder_id, self._announced.get(notice.holder_id))
+            if known is None or known.notice.notice_id != notice.notice_id:
+                # A second notice against the same holder never gives back what the first took.
+                bound = min(before, now + notice.notice * (1 - DRIFT))
+                known = _Announced(notice, min(bound, known.deadline) if known else bound)
+                news.append(notice)
+            announced[notice.holder_id] = known
+        self._announced = announced
+        if lease > 0:
+            self.deadline = max(before, sent + lease)
+        for holding in self.holdings:
+            ending = announced.get(holding.holder_id)
+            if ending is not None:
+                holding.deadline = min(holding.deadline, ending.deadline)
+            elif lease > 0:
+                holding.deadline = max(holding.deadline, sent + lease)
+        return news
+
+    def add(self, holding: Holding) -> Optional[str]:
+        """Put a grant under the lease in force. Returns why it was lost, if it already was."""
+        for path in holding.paths:
+            reason = self._losses.get((holding.holder_id, path))
+            if reason is not None:
+                return reason
+        ending = self._announced.get(holding.holder_id)
+        holding.deadline = min(self.deadline, ending.deadline) if ending else self.deadline
+        self.holdings.add(holding)
+        return None
+
+    def notice_for(self, holder_id: int) -> Optional[Notice]:
+        """The notice in force against a holder."""
+        ending = self._announced.get(holder_id)
+        return ending.notice if ending else None
+
+    def lost(self, holder_id: int, path: str, reason: str) -> List[Holding]:
+        """The servers took a lock away. Returns the holdings it belonged to.
+
+        It is remembered, because the answer that grants it may be read after the news of its loss.
+        """
+        self._losses[(holder_id, path)] = reason
+        while len(self._losses) > LOSSES_KEPT:
+            self._losses.popitem(last=False)
+        return [h for h in self.holdings if h.holder_id == holder_id and path in h.paths]
+
+    def due(self, now: float) -> List[Holding]:
+        """Holdings whose deadline has passed."""
+        return [h for h in self.holdings if h.deadline <= now]
+
+    def next_deadline(self) -> Optional[float]:
+        """The earliest deadline of a holding."""
+        return min((h.deadline for h in self.holdings), default=None)
+
+    def notice_ids(self) -> Sequence[int]:
+        """The notices that the last reply told of, to be acknowledged."""
+        return self._notice_ids

@@ -1,0 +1,38 @@
+"""Reads and commands without a session."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+from holdfast_api.holdfast.ttypes import Consistency, DescribeLockRequest, RequestContext
+
+from ._router import Router, Undecided, as_error
+from .types import LockInfo
+
+
+def ask(router: Router, method: str, request: Any, timeout: float, *, repeatable: bool = True,
+        min_revision: int = 0) -> Any:
+    """One answer from any server, or Unavailable after ``timeout`` seconds."""
+    def context() -> RequestContext:
+        return RequestContext(minRevision=min_revision or None)
+
+    try:
+        return router.call(method, context, request, until=time.monotonic() + timeout,
+                           repeatable=repeatable)
+    except Undecided as undecided:
+        raise as_error(undecided, method, timeout) from undecided
+
+
+def consistency(local: bool) -> int:
+    """The wire's word."""
+    return int(Consistency.LOCAL if local else Consistency.LINEARIZABLE)
+
+
+def describe(router: Router, path: str, timeout: float, local: bool = False,
+             min_revision: int = 0) -> LockInfo:
+    """Everything about one lock."""
+    result = ask(router, "describeLock",
+                 DescribeLockRequest(path=path, consistency=consistency(local)), timeout,
+                 min_revision=min_revision)
+    return LockInfo.of(result.lock, result.header.revision or 0)

@@ -1,0 +1,289 @@
+"""Which server to ask, over which connection, and how often."""
+
+from __future__ import annotations
+
+import logging
+import random
+import threading
+import time
+from typing import Any, Callable, Dict, Iterable, List, Optional, Set
+
+from holdfast_api.holdfast.ttypes import Applied
+from holdfast_api.holdfast.ttypes import HoldfastError as WireError
+
+from ._connection import Broken, Connection, NotSent, format_address, parse_address
+from ._process import Home
+from .errors import ClientClosed, HoldfastError, OutcomeUnknown, Unavailable, from_wire
+
+log = logging.getLogger("holdfast")
+
+IDLE_PER_SERVER = 8
+AVOID_SECONDS = 1.0
+ATTEMPT_SECONDS_FIRST = 2.0
+ATTEMPT_SECONDS_MAX = 10.0
+PAUSE_SECONDS_FIRST = 0.02
+PAUSE_SECONDS_MAX = 0.2
+#: A server that kept a caller waiting for less than this is not to blame.
+BLAME_SECONDS = 0.5
+
+#: Refusals that another server, or a later moment, may not repeat.
+_RETRYABLE = {"NO_LEADER", "TIMEOUT", "OVERLOADED", "NO_SPACE", "SHUTTING_DOWN", "SUPERSEDED",
+              "OUTCOME_UNKNOWN"}
+
+
+class Undecided(Exception):
+    """The time allowed passed before the outcome was known. ``sent``: a copy may have arrived."""
+
+    def __init__(self, last: Optional[BaseException], sent: bool) -> None:
+        super().__init__(str(last) if last else "no time was left to ask a server")
+        self.last = last
+        self.sent = sent
+
+
+def may_change(error: Any) -> bool:
+    """Could the same call fare better later or elsewhere?"""
+    return bool(error.retryable) or error.codeName in _RETRYABLE
+
+
+class Router:
+    """The servers of a cluster and the connections to them. Thread-safe.
+
+    A call goes to the leader as far as it is known, then to the others in turn. Servers that could
+    not be reached a moment ago come last.
+    """
+
+    def __init__(self, servers: Iterable[str], *, service: str = "client", discover: bool = True,
+                 connect_timeout: float = 2.0, default_port: int = 7411) -> None:
+        self.home = Home()
+        self._service = service
+        self._discover = discover
+        self.connect_timeout = connect_timeout
+        self._mutex = threading.Lock()
+        self._servers = [format_address(*parse_address(s, default_port)) for s in servers]
+        if not self._servers:
+            raise ValueError("a client needs the address of at least one server")
+        random.shuffle(self._servers)
+        self._leader = ""
+        self._avoided_until: Dict[str, float] = {}
+        self._idle: Dict[str, List[Connection]] = {}
+        self._open: Set[Connection] = set()
+        self._closed = False
+
+    # ------------------------------------------------------------------------------- servers
+
+    def candidates(self) -> List[str]:
+        """All servers, the best first."""
+        now = time.monotonic()
+        with self._mutex:
+            return sorted(self._servers, key=lambda s: (self._avoided_until.get(s, 0) > now,
+                                                        s != self._leader))
+
+    def next_server(self, tried: Set[str]) -> Optional[str]:
+        """The best server that is not in ``tried``."""
+        return next((s for s in self.candidates() if s not in tried), None)
+
+    def learn_servers(self, servers: Iterable[Any]) -> None:
+        """Take note of the addresses that openSession answered."""
+        if self._discover:
+            with self._mutex:
+                self._servers += [s.address for s in servers or ()
+                                  if s.address and s.address not in self._servers]
+
+    def learn_header(self, header: Any) -> None:
+        """Take note of the leader that a reply names."""
+        leader = header.leaderAddress if header else None
+        if leader:
+            with self._mutex:
+                if self._discover and leader not in self._servers:
+                    self._servers.append(leader)
+                if leader in self._servers:
+                    self._leader = leader
+
+    def avoid(self, address: str) -> None:
+        """Ask this server last for a while, and believe no longer that it leads."""
+        with self._mutex:
+            self._avoided_until[address] = time.monotonic() + AVOID_SECONDS
+            if self._leader == address:
+                self._leader = ""
+
+    # --------------------------------------------------------------------------- connections
+
+    def connect(self, address: str, timeout: Optional[float] = None) -> Connection:
+        """A new connection, which the caller closes with :meth:`drop`."""
+        limit = self.connect_timeout if timeout is None else min(timeout, self.connect_timeout)
+        connection = Connection(address, self._service, limit)
+        with self._mutex:
+            if not self._closed:
+                self._open.add(connection)
+                return connection
+        connection.close()
+        raise NotSent("the client is closed")
+
+    def drop(self, connection: Connection) -> None:
+        """Close a connection for good."""
+        with self._mutex:
+            self._open.discard(connection)
+        connection.close()
+
+    def _borrow(self, address: str, timeout: float) -> Connection:
+        while True:
+            with self._mutex:
+                idle = self._idle.get(address)
+                connection = idle.pop() if idle else None
+            if connection is None:
+                return self.connect(address, timeout)
+            if connection.idle():
+                return connection
+            self.drop(connection)
+
+    def _give_back(self, connection: Connection) -> None:
+        with self._mutex:
+            idle = self._idle.setdefault(connection.address, [])
+            if connection.is_open() and not self._closed and len(idle) < IDLE_PER_SERVER:
+                idle.append(connection)
+                return
+        self.drop(connection)
+
+    def check_open(self) -> None:
+        """Raise if the client is closed, or belongs to another process."""
+        self.home.check("client")
+        if self._closed:
+            raise ClientClosed("this client is closed")
+
+    def close(self) -> None:
+        """Close all connections; calls in flight fail."""
+        with self._mutex:
+            self._closed = True
+            connections, self._open, self._idle = list(self._open), set(), {}
+        for connection in connections:
+            connection.abort()
+            connection.close()
+
+    def detach(self) -> None:
+        """In a forked child: close the descriptors only, which the parent does not notice."""
+        for connection in list(self._open):
+            connection.close()
+        self._mutex = threading.Lock()
+        self._closed, self._open, self._idle = True, set(), {}
+
+    # --------------------------------------------------------------------------------- calls
+
+    def attempt(self, address: str, method: str, context: Any, request: Any,
+                timeout: float) -> Any:
+        """One call to one server. Raises NotSent, Broken or the wire's HoldfastError."""
+        try:
+            connection = self._borrow(address, timeout)
+        except NotSent:
+            self.avoid(address)
+            raise
+        context.deadlineMs = max(1, int(timeout * 900))
+        try:
+            result = connection.call(method, context, request, timeout)
+            self.learn_header(result.header)
+            return result
+        except WireError as error:
+            self.learn_header(error.header)
+            raise
+        except Broken:
+            if timeout >= BLAME_SECONDS:
+                self.avoid(address)
+            raise
+        finally:
+            self._give_back(connection)
+
+    def call(self, method: str, make_context: Callable[[], Any], request: Any, *,
+             until: Optional[float] = None, repeatable: bool = True,
+             gate: Callable[[], None] = lambda: None,
+             seen: Callable[[Any], None] = lambda header: None,
+             sleep: Callable[[float], Any] = time.sleep) -> Any:
+        """Call ``method`` on one server after the other until the outcome is known.
+
+        ``until`` is on the monotonic clock; when it passes, :class:`Undecided` is raised. What is
+        not ``repeatable`` is sent again only if it surely was not applied; else the error is
+        :class:`OutcomeUnknown`. ``gate`` is asked before every attempt and may raise; ``seen`` is
+        shown the header of every reply.
+        """
+        effort = _Effort(self, method, until, repeatable)
+        while True:
+            self.check_open()
+            gate()
+            address, budget = effort.next_attempt(sleep)
+            try:
+                result = self.attempt(address, method, make_context(), request, budget)
+            except NotSent as error:
+                effort.last = error
+            except Broken as error:
+                effort.broken(error)
+            except WireError as error:
+                seen(error.header)
+                effort.refused(error, sleep)
+            else:
+                seen(result.header)
+                return result
+
+
+class _Effort:
+    """The state of one :meth:`Router.call`: whom it asked, what it knows, how long it pauses."""
+
+    def __init__(self, router: Router, method: str, until: Optional[float],
+                 repeatable: bool) -> None:
+        self._router = router
+        self._method = method
+        self._until = until
+        self._repeatable = repeatable
+        self._tried: Set[str] = set()
+        self._budget = ATTEMPT_SECONDS_FIRST
+        self._pause = PAUSE_SECONDS_FIRST
+        self._sent = False
+        self.last: Optional[BaseException] = None
+
+    def _left(self) -> float:
+        return float("inf") if self._until is None else self._until - time.monotonic()
+
+    def _sleep(self, seconds: float, sleep: Callable[[float], Any]) -> None:
+        left = self._left()
+        if left <= 0:
+            raise Undecided(self.last, self._sent)
+        sleep(min(seconds, left))
+
+    def next_attempt(self, sleep: Callable[[float], Any]) -> "tuple[str, float]":
+        """Whom to ask now and how long to wait for the answer; pauses after a full round."""
+        address = self._router.next_server(self._tried)
+        if address is None:
+            log.debug("%s: no server answered (%s), trying again", self._method, self.last)
+            self._sleep(self._pause * random.uniform(0.75, 1.25), sleep)
+            self._pause = min(self._pause * 2, PAUSE_SECONDS_MAX)
+            self._budget = min(self._budget * 1.5, ATTEMPT_SECONDS_MAX)
+            self._tried.clear()
+            address = self._router.candidates()[0]
+        self._tried.add(address)
+        left = self._left()
+        if left <= 0:
+            raise Undecided(self.last, self._sent)
+        return address, min(self._budget, left)
+
+    def broken(self, error: Broken) -> None:
+        """A copy may have arrived."""
+        self.last, self._sent = error, True
+        if not self._repeatable:
+            raise OutcomeUnknown(f"{self._method} may or may not have been applied: {error}")
+
+    def refused(self, error: Any, sleep: Callable[[float], Any]) -> None:
+        """A server answered with an error: raise it if it is final, else wait as it asks."""
+        if not may_change(error):
+            raise from_wire(error)
+        if error.applied != Applied.NO:
+            self._sent = True
+            if not self._repeatable:
+                raise OutcomeUnknown(f"{self._method} may or may not have been applied: "
+                                     f"{error.message} [{error.codeName}]")
+        self.last = from_wire(error)
+        if error.retryAfterMs:
+            self._sleep(error.retryAfterMs / 1000, sleep)
+
+
+def as_error(undecided: Undecided, what: str, seconds: float) -> HoldfastError:
+    """The exception for a read, or a command that was surely not applied, that ran out of time."""
+    if isinstance(undecided.last, HoldfastError):
+        return undecided.last
+    return Unavailable(f"{what} found no answer within {seconds:g} s: {undecided}")

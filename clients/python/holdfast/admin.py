@@ -1,0 +1,91 @@
+"""The administration service, for operators' programs."""
+
+from __future__ import annotations
+
+from typing import Any, Dict, Iterator, Mapping, Optional, Tuple
+
+from holdfast_api.admin.ttypes import (ExpireSessionRequest, ListSessionsRequest, MembersRequest,
+                                       RaftRole, SettingsRequest, StatusRequest,
+                                       TransferLeadershipRequest)
+
+from . import _reads
+from ._connection import DEFAULT_ADMIN_PORT
+from ._router import Router
+from .types import Member, SessionInfo, Setting, Status
+
+PAGE_SIZE = 500
+
+
+class Admin:
+    """The administration port of one server; made by :meth:`holdfast.Client.admin`."""
+
+    def __init__(self, address: str, timeout: float) -> None:
+        self._timeout = timeout
+        self._router = Router([address], service="admin", discover=False,
+                              default_port=DEFAULT_ADMIN_PORT)
+
+    def _ask(self, method: str, request: Any, repeatable: bool = True) -> Any:
+        return _reads.ask(self._router, method, request, self._timeout, repeatable=repeatable)
+
+    def status(self) -> Status:
+        """The server's view of itself and the cluster; answered without a leader too."""
+        wire = self._ask("status", StatusRequest())
+        return Status(
+            wire.nodeId or 0, RaftRole._VALUES_TO_NAMES.get(wire.role, str(wire.role)),
+            wire.term or 0, wire.leaderId or 0, wire.commitIndex or 0, wire.appliedIndex or 0,
+            wire.stateDigest or "", wire.sessions or 0, wire.locks or 0, wire.waiters or 0,
+            wire.version or "", tuple(wire.voters or ()),
+            tuple(f"{a.name}: {a.message}" for a in wire.alarms or ()), _plain(wire))
+
+    def members(self) -> Tuple[Member, ...]:
+        """The members of the cluster, as this server knows them."""
+        return tuple(
+            Member(m.nodeId or 0, m.peerAddress or "", m.clientAddress or "", m.storeId or 0,
+                   bool(m.voter), m.featureLevel or 0)
+            for m in self._ask("members", MembersRequest()).members or ())
+
+    def transfer_leadership(self, node_id: int = 0) -> int:
+        """Hand leadership to ``node_id`` (0: whoever is furthest). Returns the new leader's id."""
+        result = self._ask("transferLeadership", TransferLeadershipRequest(nodeId=node_id), False)
+        return result.header.leaderId or 0
+
+    def sessions(self) -> Iterator[SessionInfo]:
+        """All sessions by id."""
+        page = 0
+        while True:
+            result = self._ask("listSessions", ListSessionsRequest(page=page, pageSize=PAGE_SIZE))
+            yield from (SessionInfo.of(s) for s in result.sessions or ())
+            page = result.nextPage or 0
+            if not page:
+                return
+
+    def expire_session(self, session_id: int, *, notice: float = 10.0, reason: str = "",
+                       force: bool = False) -> None:
+        """End a session. Notice and force as in :meth:`holdfast.Client.revoke`."""
+        self._ask("expireSession",
+                  ExpireSessionRequest(sessionId=session_id, noticeMs=round(notice * 1000),
+                                       reason=reason, force=force), False)
+
+    def settings(self, changes: Optional[Mapping[str, int]] = None) -> Dict[str, Setting]:
+        """The replicated limits by name, after ``changes`` took effect, all or none."""
+        result = self._ask("settings", SettingsRequest(changes=dict(changes or {}) or None),
+                           repeatable=not changes)
+        return {s.name: Setting(s.name, s.value or 0, s.smallest or 0, s.largest or 0,
+                                s.initial or 0, s.help or "") for s in result.settings or ()}
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._router.close()
+
+    def detach(self) -> None:
+        """In a forked child."""
+        self._router.detach()
+
+
+def _plain(wire: Any) -> Any:
+    """A wire struct as dictionaries and lists."""
+    if isinstance(wire, (list, tuple)):
+        return [_plain(item) for item in wire]
+    if hasattr(wire, "thrift_spec"):
+        return {name: _plain(value) for name, value in vars(wire).items()}
+    return wire

@@ -1,0 +1,155 @@
+"""The client: where the servers are."""
+
+from __future__ import annotations
+
+import threading
+from types import TracebackType
+from typing import Dict, Iterable, Iterator, List, Mapping, Optional, Type, Union
+
+from holdfast_api.holdfast.ttypes import (CheckTokenRequest, ListLocksRequest, RevokeLockRequest)
+
+from . import _process, _reads
+from ._connection import DEFAULT_ADMIN_PORT, DEFAULT_PORT
+from ._router import Router
+from .admin import Admin
+from .election import Election
+from .session import OnExpired, Session
+from .types import LockInfo, LockSummary, Revocation
+
+DEFAULT_SERVERS = (f"127.0.0.1:{DEFAULT_PORT}",)
+PAGE_SIZE = 500
+
+
+class Client:
+    """A client of one cluster. Thread-safe; a forked child must make its own.
+
+    ::
+
+        with Client(["a:7411", "b:7411", "c:7411"]) as client, \\
+                client.session(ttl=10, name="billing-7") as session, \\
+                session.lock("/jobs/nightly") as lock:
+            run_job(fence=lock.token)
+
+    :param servers: addresses "host:port"; one is enough to find the others. The port may be left out.
+    :param timeout: seconds after which a call without a session gives up (:class:`Unavailable`).
+    :param connect_timeout: seconds for one attempt to connect.
+    :param discover: learn the other servers' addresses from the cluster. False where those cannot be
+        reached from here, e.g. behind a proxy: then only ``servers`` are used.
+    """
+
+    def __init__(self, servers: Union[str, Iterable[str]] = DEFAULT_SERVERS, *,
+                 timeout: float = 15.0, connect_timeout: float = 2.0,
+                 discover: bool = True) -> None:
+        given = servers.split(",") if isinstance(servers, str) else servers
+        self._timeout = timeout
+        self._router = Router(given, discover=discover, connect_timeout=connect_timeout)
+        self._mutex = threading.Lock()
+        self._sessions: List[Session] = []
+        self._admins: Dict[str, Admin] = {}
+        self._home = self._router.home
+        _process.register(self)
+
+    @property
+    def servers(self) -> Iterable[str]:
+        """The addresses known now, the one asked next first."""
+        return tuple(self._router.candidates())
+
+    def session(self, ttl: float = 10.0, name: Optional[str] = None, *,
+                attributes: Optional[Mapping[str, str]] = None,
+                on_expired: Optional[OnExpired] = None,
+                timeout: Optional[float] = None) -> Session:
+        """Open a session and keep it alive in the background.
+
+        :param ttl: seconds that the session, and with it its locks, outlives the last renewal: how
+            long a crashed program keeps others waiting, and how long an outage it survives. 4 s (a
+            server's flag) to 24 h; refused outside.
+        :param name: what operators see; program, process and host by default.
+        :param attributes: more for operators; at most 4,096 bytes in all.
+        :param on_expired: called on a thread of its own when a server ended the session.
+        :param timeout: seconds to try for; the client's timeout by default.
+        """
+        self._home.check("client")
+        session = Session(self._router, ttl=ttl, name=name, attributes=attributes,
+                          on_expired=on_expired,
+                          timeout=self._timeout if timeout is None else timeout)
+        with self._mutex:
+            self._sessions = [s for s in self._sessions if s.alive] + [session]
+        return session
+
+    def election(self, path: str) -> Election:
+        """An election as seen by those who do not stand in it."""
+        return Election(path, self._router, self._timeout)
+
+    def check_token(self, path: str, token: int, *, local: bool = False) -> bool:
+        """Does a present holder of the lock have this fencing token? For resources.
+
+        ``local``: let any server answer from its own state, which may lag behind.
+        """
+        self._home.check("client")
+        request = CheckTokenRequest(path=path, token=token,
+                                    consistency=_reads.consistency(local))
+        return bool(_reads.ask(self._router, "checkToken", request, self._timeout).current)
+
+    def describe(self, path: str, *, local: bool = False, min_revision: int = 0) -> LockInfo:
+        """Who holds a lock, who waits for it, and why earlier tenures ended."""
+        self._home.check("client")
+        return _reads.describe(self._router, path, self._timeout, local, min_revision)
+
+    def locks(self, prefix: str = "", *, local: bool = False) -> Iterator[LockSummary]:
+        """All locks whose path begins with ``prefix``, sorted by path."""
+        self._home.check("client")
+        page = ""
+        while True:
+            request = ListLocksRequest(prefix=prefix, page=page, pageSize=PAGE_SIZE,
+                                       consistency=_reads.consistency(local))
+            result = _reads.ask(self._router, "listLocks", request, self._timeout)
+            yield from (LockSummary.of(lock) for lock in result.locks or ())
+            page = result.nextPage or ""
+            if not page:
+                return
+
+    def revoke(self, path: str, *, holder_id: int = 0, notice: float = 10.0, reason: str = "",
+               force: bool = False) -> Revocation:
+        """Take a lock away from a holder (of every holder, without ``holder_id``).
+
+        The holder has ``notice`` seconds after it took note; one that does not answer loses the lock
+        a TTL after the announcement. ``force`` takes it at once: then only tokens protect.
+        """
+        self._home.check("client")
+        request = RevokeLockRequest(path=path, holderId=holder_id, noticeMs=round(notice * 1000),
+                                    reason=reason, force=force)
+        result = _reads.ask(self._router, "revokeLock", request, self._timeout, repeatable=False)
+        return Revocation(result.noticeId or 0, result.holders or 0)
+
+    def admin(self, address: str = f"127.0.0.1:{DEFAULT_ADMIN_PORT}") -> Admin:
+        """The administration of one server, on a port of its own (7413)."""
+        self._home.check("client")
+        if address not in self._admins:
+            self._admins[address] = Admin(address, self._timeout)
+        return self._admins[address]
+
+    def close(self) -> None:
+        """Close all sessions of this client, then its connections."""
+        self._home.check("client")
+        for session in list(self._sessions):
+            session.close()
+        self._router.close()
+        for admin in self._admins.values():
+            admin.close()
+
+    def detach(self) -> None:
+        """In a forked child: let go of the parent's connections. Called by itself."""
+        self._router.detach()
+        for admin in self._admins.values():
+            admin.detach()
+
+    def __enter__(self) -> "Client":
+        return self
+
+    def __exit__(self, kind: Optional[Type[BaseException]], error: Optional[BaseException],
+                 trace: Optional[TracebackType]) -> None:
+        if not self._home.away():
+            self.close()
+
+    def __repr__(self) -> str:
+        return f"<Client of {', '.join(self.servers)}>"

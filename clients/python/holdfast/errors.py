@@ -1,0 +1,158 @@
+"""What can go wrong, as exceptions. All of them are :class:`HoldfastError`.
+
+Which one to catch:
+
+* :class:`LockLost` - the lock ended under you. Stop what it protected.
+* :class:`NotGranted` and :class:`LockTimeout` - you did not get it; the message says who has it.
+* :class:`SessionExpired` - the servers ended the session; open another.
+* :class:`Unavailable`, :class:`Overloaded`, :class:`NoSpace` - try again later.
+* :class:`OutcomeUnknown` - a command without a session may or may not have been applied. Commands
+  within a session never raise it: they are repeated under the same number until the outcome is known.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Dict, Sequence, Type
+
+if TYPE_CHECKING:
+    from .types import Holder
+
+
+class HoldfastError(Exception):
+    """The base of all errors of this package.
+
+    ``code`` is the server's name of the error ("BAD_ARGUMENT", ...), or "" if no server said it.
+    ``retry_after`` is how many seconds the server asked to wait before trying again.
+    """
+
+    code: str = ""
+    retry_after: float = 0.0
+
+
+class BadArgument(HoldfastError, ValueError):
+    """A value can never be right; the message names it and its limit."""
+
+
+class LimitExceeded(HoldfastError):
+    """A limit that the cluster's settings set would be passed; the message names it."""
+
+
+class Unsupported(HoldfastError):
+    """The server does not know this call or value."""
+
+
+class AccessDenied(HoldfastError):
+    """Credentials are missing, wrong or not sufficient."""
+
+
+class Unavailable(HoldfastError, ConnectionError):
+    """No server could answer within the time allowed. Nothing was changed by this call."""
+
+
+class Overloaded(Unavailable):
+    """The servers refused at once because a queue is full; wait ``retry_after`` seconds."""
+
+
+class NoSpace(Unavailable):
+    """A quorum of the servers has no disk space; only what frees or keeps alive is admitted."""
+
+
+class OutcomeUnknown(HoldfastError):
+    """The fate of a command without a session was lost: it may or may not have been applied."""
+
+
+class ServerError(HoldfastError):
+    """A bug or damaged data on the server's side; the message helps to report it."""
+
+
+class ForkedError(HoldfastError, RuntimeError):
+    """This object belongs to the process that made it, and this is a fork of that process."""
+
+
+class ClientClosed(HoldfastError):
+    """This program closed the client."""
+
+
+class SessionError(HoldfastError):
+    """The session cannot be used."""
+
+
+class SessionExpired(SessionError):
+    """A server said that the session has ended; its locks and queue places are gone."""
+
+
+class SessionClosed(SessionError):
+    """This program closed the session."""
+
+
+class LockError(HoldfastError):
+    """Something about one lock."""
+
+
+class LockLost(LockError):
+    """The lock ended without being released. Whatever it protected must stop now."""
+
+
+class NotHeld(LockError):
+    """The lock is not held by this handle: never acquired, or released already."""
+
+
+class TargetGone(LockError):
+    """The waiter named in a handover no longer waits; the lock is still held."""
+
+
+class NotGranted(LockError):
+    """The lock was not granted, and no place in its queue is left behind.
+
+    ``holders`` are those who had it, at most 16.
+    """
+
+    holders: Sequence["Holder"] = ()
+
+
+class LockTimeout(NotGranted, TimeoutError):
+    """The lock was not granted within the timeout."""
+
+
+class QueueFull(NotGranted):
+    """The lock's queue already has as many waiters as this acquire, or the cluster, allows."""
+
+
+_BY_CODE: Dict[str, Type[HoldfastError]] = {
+    "BAD_ARGUMENT": BadArgument,
+    "TOO_LARGE": BadArgument,
+    "LIMIT_EXCEEDED": LimitExceeded,
+    "UNSUPPORTED": Unsupported,
+    "UNAUTHENTICATED": AccessDenied,
+    "PERMISSION_DENIED": AccessDenied,
+    "NO_LEADER": Unavailable,
+    "TIMEOUT": Unavailable,
+    "OVERLOADED": Overloaded,
+    "NO_SPACE": NoSpace,
+    "SHUTTING_DOWN": Unavailable,
+    "OUTCOME_UNKNOWN": OutcomeUnknown,
+    "SESSION_EXPIRED": SessionExpired,
+    "SESSION_UNKNOWN": SessionError,
+    "NOT_HELD": NotHeld,
+    "STALE_TOKEN": LockLost,
+    "CORRUPT": ServerError,
+    "INTERNAL": ServerError,
+}
+
+
+def from_wire(error: Any) -> HoldfastError:
+    """The exception that stands for a server's error."""
+    code = error.codeName or ""
+    raised = _BY_CODE.get(code, HoldfastError)(f"{error.message} [{code}]")
+    raised.code = code
+    raised.retry_after = (error.retryAfterMs or 0) / 1000
+    return raised
+
+
+def not_granted(kind: Type[NotGranted], text: str, holders: Sequence["Holder"]) -> NotGranted:
+    """A refusal whose message names the holders."""
+    named = ", ".join(str(holder) for holder in holders[:3])
+    more = f" and {len(holders) - 3} more" if len(holders) > 3 else ""
+    raised = kind(f"{text}: held by {named}{more}" if named else text)
+    raised.holders = tuple(holders)
+    return raised

@@ -1,0 +1,329 @@
+"""Lock handles: one lock, or several taken together."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import logging
+import math
+import threading
+import time
+from types import EllipsisType, TracebackType
+from typing import Any, Callable, Iterator, Optional, Sequence, Tuple, Type, TypeVar, Union
+
+from holdfast_api.holdfast.ttypes import (AcquireAllRequest, AcquireRequest, LockWanted,
+                                          ReleaseRequest, ReleaseStatus, SetHolderValueRequest)
+
+from ._acquire import Asking, give_back
+from ._clock import boot
+from ._core import Core, call_apart
+from ._leases import Holding
+from ._router import Undecided
+from .errors import LockError, LockLost, NotGranted, NotHeld, SessionError, TargetGone
+from .types import Notice, Value, Waiter, Wanted, to_bytes
+
+log = logging.getLogger("holdfast")
+
+Self = TypeVar("Self", bound="Lock")
+
+#: Called with the lock and the reason.
+OnLost = Callable[["Lock", str], None]
+#: Called with the lock and the notice.
+OnRevoke = Callable[["Lock", Notice], None]
+
+
+@dataclasses.dataclass(frozen=True)
+class Terms:
+    """How a lock is asked for; see :meth:`holdfast.Session.lock`."""
+
+    timeout: Optional[float] = None
+    value: bytes = b""
+    lock_delay: float = 0.0
+    max_queue: int = 0
+    owner: str = ""
+    on_lost: Optional[OnLost] = None
+    on_revoke: Optional[OnRevoke] = None
+    patience: float = 15.0
+
+
+class Lock:
+    """A handle on a lock, or on several that are taken together. Not reentrant; thread-safe.
+
+    Made by :meth:`holdfast.Session.lock` and its sisters, and commonly used in a ``with``::
+
+        with session.lock("/jobs/nightly") as lock:
+            for item in work:
+                lock.check()                      # raises LockLost if the lock has ended
+                store.write(item, fence=lock.token)
+
+    A handle can be acquired again after it was released or lost.
+    """
+
+    def __init__(self, core: Core, wanted: Sequence[Wanted], together: bool, terms: Terms) -> None:
+        self._core = core
+        self._wanted = tuple(wanted)
+        self._method = "acquireAll" if together else "acquire"
+        self._terms = terms
+        self._value = terms.value
+        self._busy = threading.Lock()
+        self._holding: Optional[Holding] = None
+
+    # ---------------------------------------------------------------------------- what it is
+
+    @property
+    def path(self) -> str:
+        """The path; of several locks the first."""
+        return self._wanted[0].path
+
+    @property
+    def paths(self) -> Tuple[str, ...]:
+        """All paths of this handle."""
+        return tuple(w.path for w in self._wanted)
+
+    @property
+    def token(self) -> int:
+        """The fencing token of the latest grant: show it to every resource the lock protects.
+
+        It stays readable after the lock ended. Raises NotHeld if there never was a grant.
+        """
+        return self._latest().token
+
+    @property
+    def holder_id(self) -> int:
+        """Names this holder among others, in guards and to operators. Raises NotHeld like token."""
+        return self._latest().holder_id
+
+    @property
+    def value(self) -> bytes:
+        """What this holder publishes."""
+        return self._value
+
+    @property
+    def held(self) -> bool:
+        """Is the lock held now, as far as this process can know?"""
+        return self.remaining() > 0
+
+    @property
+    def notice(self) -> Optional[Notice]:
+        """The operator's notice that this lock will be revoked, if there is one."""
+        self._core.home.check("lock")
+        holding = self._holding
+        return self._core.notice_of(holding) if holding is not None and holding.live else None
+
+    def remaining(self) -> float:
+        """Seconds for which the lock can be relied on without any further word from a server.
+
+        0.0 if it is not held. Commonly renewed long before it comes near that.
+        """
+        self._core.home.check("lock")
+        holding = self._holding
+        if holding is None or not holding.live:
+            return 0.0
+        return max(0.0, holding.deadline - boot())
+
+    def check(self) -> None:
+        """Raise :class:`LockLost` if the lock has ended, :class:`NotHeld` if it was given back.
+
+        Costs no call to a server: it compares the local deadline with the boot-time clock. A process
+        that was paused past its deadline learns it here. What was written before that is stopped
+        only by the fencing token.
+        """
+        self._core.home.check("lock")
+        holding = self._latest()
+        self._core.expire()
+        if holding.loss:
+            raise self._loss(holding)
+        if holding.released:
+            raise NotHeld(f"{self._name()} was given back")
+
+    # --------------------------------------------------------------------------------- acquire
+
+    def acquire(self: Self, timeout: Union[float, None, EllipsisType] = ...) -> Self:
+        """Acquire; ``timeout`` overrides the one given when the handle was made.
+
+        None waits as long as the session lives. 0 tries: :class:`NotGranted` names the holders.
+        Otherwise :class:`LockTimeout` after that many seconds; if the grant comes just while the
+        wait is taken back, the lock is kept and returned. An exception, KeyboardInterrupt included,
+        leaves neither a place in the queue nor a grant behind.
+        """
+        self._core.check_alive()
+        limit = self._terms.timeout if timeout is ... else timeout
+        if limit is not None and not 0 <= limit < math.inf:
+            raise ValueError(f"timeout {limit} is neither None nor a number of seconds from 0 on")
+        if not self._busy.acquire(blocking=False):
+            raise LockError(f"another thread is acquiring {self._name()} with this handle")
+        try:
+            if self._holding is not None and self.held:
+                raise LockError(f"{self._name()} is already held by this handle (token "
+                                f"{self.token}); locks are not reentrant")
+            self._holding = self._ask(limit)
+        finally:
+            self._busy.release()
+        log.info("acquired %s with token %d", self._name(), self.token)
+        return self
+
+    def try_acquire(self) -> bool:
+        """Acquire if the lock is free at once. A try never passes a waiter."""
+        try:
+            self.acquire(timeout=0)
+        except NotGranted:
+            return False
+        return True
+
+    def _ask(self, timeout: Optional[float]) -> Holding:
+        asking = Asking(self._core, self._method, self._request(timeout), self.paths, timeout,
+                        self._terms.patience)
+        result = asking.run()
+        holding = Holding(self.paths, result.holderId, result.token)
+        holding.on_end = lambda reason: self._ended(holding, reason)
+        holding.on_notice = self._noticed
+        self._core.hold(holding)
+        if holding.loss:
+            raise self._loss(holding)
+        return holding
+
+    def _request(self, timeout: Optional[float]) -> Any:
+        common = {
+            "waitMs": -1 if timeout is None else math.ceil(timeout * 1000),
+            "value": self._value or None,
+            "lockDelayMs": round(self._terms.lock_delay * 1000) or None,
+            "maxQueue": self._terms.max_queue or None,
+            "owner": self._terms.owner or None,
+            "enqueue": True,
+        }
+        locks = [LockWanted(path=w.path, mode=w.mode.value,
+                            permits=w.permits if w.limit is not None else None, limit=w.limit)
+                 for w in self._wanted]
+        if self._method == "acquireAll":
+            return AcquireAllRequest(locks=locks, **common)
+        return AcquireRequest(path=locks[0].path, mode=locks[0].mode, permits=locks[0].permits,
+                              limit=locks[0].limit, **common)
+
+    # --------------------------------------------------------------------------- while it is held
+
+    def set_value(self, value: Value) -> None:
+        """Replace what this holder publishes, e.g. its address. Raises LockLost or NotHeld."""
+        self.check()
+        holding = self._latest()
+        request = SetHolderValueRequest(path=self.path, holderId=holding.holder_id,
+                                        value=to_bytes(value))
+        with self._server_knows_better(holding):
+            self._core.settle("setHolderValue", request, self._core.sequences.take(),
+                              gate=self.check)
+        self._value = to_bytes(value)
+
+    def release(self) -> None:
+        """Give the lock back. Nothing happens if that was done already.
+
+        Raises :class:`LockLost` if the lock had ended before. If no server answers, this returns
+        when the lock's time is up, and the release is repeated in the background.
+        """
+        self._core.home.check("lock")
+        holding = self._holding
+        if holding is None or holding.released:
+            return
+        if not self._core.let_go(holding):
+            if holding.loss:
+                raise self._loss(holding)
+            return
+        left = holding.deadline - boot()
+        try:
+            result = give_back(self._core, self._method, self.path, holding.holder_id,
+                               until=time.monotonic() + left)
+        except Undecided as undecided:
+            log.warning("no server has taken note yet that %s was given back: %s", self._name(),
+                        undecided)
+        except SessionError as error:
+            if error.code and boot() < holding.deadline:
+                raise LockLost(f"{self._name()} (token {holding.token}) was lost before it was "
+                               f"given back: {error}") from error
+        else:
+            if result.status == ReleaseStatus.NOT_HELD:
+                raise LockLost(f"{self._name()} (token {holding.token}) had been taken away before "
+                               f"it was given back")
+            log.info("released %s", self._name())
+
+    def handover(self, to: Union[Waiter, int]) -> None:
+        """Give the lock to a chosen waiter, past all others, in one step.
+
+        ``to`` is a :class:`Waiter` of :meth:`holdfast.Client.describe`, or its holder id. Raises
+        :class:`TargetGone` if it no longer waits; the lock is then still held.
+        """
+        self.check()
+        if self._method == "acquireAll":
+            raise LockError("locks that were taken together cannot be handed over")
+        holding = self._latest()
+        target = to.holder_id if isinstance(to, Waiter) else int(to)
+        request = ReleaseRequest(path=self.path, holderId=holding.holder_id, to=target)
+        result = self._core.settle("release", request, self._core.sequences.take(),
+                                   gate=self.check)
+        if result.status == ReleaseStatus.TARGET_GONE:
+            raise TargetGone(f"holder id {target} does not wait for {self._name()}; it is kept")
+        if result.status == ReleaseStatus.NOT_HELD:
+            self._core.lose(holding, "the servers do not count it as held")
+            raise self._loss(holding)
+        self._core.let_go(holding)
+        log.info("handed %s over to holder %d", self._name(), target)
+
+    def __enter__(self: Self) -> Self:
+        return self.acquire()
+
+    def __exit__(self, kind: Optional[Type[BaseException]], error: Optional[BaseException],
+                 trace: Optional[TracebackType]) -> None:
+        """Give the lock back; raise LockLost if it was lost and the body raised nothing."""
+        if kind is not None and self._core.home.away():
+            return
+        try:
+            self.release()
+        except LockLost as lost:
+            if kind is None:
+                raise
+            log.warning("%s (while %s was raised)", lost, kind.__name__)
+
+    def __repr__(self) -> str:
+        holding = self._holding
+        state = "not acquired"
+        if holding is not None:
+            state = (f"lost: {holding.loss}" if holding.loss else
+                     "released" if holding.released else f"token {holding.token}")
+        return f"<{type(self).__name__} {self._name()} ({state})>"
+
+    # ---------------------------------------------------------------------------------- inside
+
+    def _name(self) -> str:
+        return ", ".join(self.paths)
+
+    def _latest(self) -> Holding:
+        if self._holding is None:
+            raise NotHeld(f"{self._name()} was not acquired")
+        return self._holding
+
+    def _loss(self, holding: Holding) -> LockLost:
+        return LockLost(f"{self._name()} (token {holding.token}) was lost: {holding.loss}")
+
+    @contextlib.contextmanager
+    def _server_knows_better(self, holding: Holding) -> Iterator[None]:
+        try:
+            yield
+        except NotHeld as error:
+            self._core.lose(holding, str(error))
+            raise self._loss(holding) from error
+
+    def _noticed(self, notice: Notice) -> None:
+        if self._terms.on_revoke is not None:
+            call_apart("on_revoke", self._terms.on_revoke, self, notice)
+
+    def _ended(self, holding: Holding, reason: str) -> None:
+        """On a thread of its own: tell the program, and the servers when they can be reached."""
+        self._core.later("release", lambda: give_back(self._core, self._method, self.path,
+                                                      holding.holder_id))
+        if self._terms.on_lost is not None:
+            self._terms.on_lost(self, reason)
+
+
+class Leadership(Lock):
+    """The lock of an election, held by its winner: see :meth:`holdfast.Election.campaign`."""
+
+    def publish(self, value: Value) -> None:
+        """Replace the value that others see as the leader's."""
+        self.set_value(value)

@@ -1,0 +1,217 @@
+"""Sessions: a program's presence in the cluster, kept alive in the background."""
+
+from __future__ import annotations
+
+import logging
+import os
+import socket
+import sys
+import time
+from types import TracebackType
+from typing import Callable, Iterable, Mapping, Optional, Type, Union
+
+from holdfast_api.holdfast.ttypes import CloseSessionRequest, OpenSessionRequest, RequestContext
+
+from ._clock import boot
+from ._core import Core
+from ._keeper import Keeper
+from ._router import Router, Undecided, as_error
+from .election import Election
+from .errors import HoldfastError, SessionClosed, SessionError
+from .lock import Leadership, Lock, OnLost, OnRevoke, Terms
+from .types import Value, Wanted, to_bytes
+
+log = logging.getLogger("holdfast")
+
+SECRET_BYTES = 16
+CLOSE_SECONDS_MAX = 5.0
+
+#: Called with the error that ended the session.
+OnExpired = Callable[[SessionError], None]
+
+
+def default_name() -> str:
+    """Program, process and host: "billing-4711@host"."""
+    program = os.path.basename(sys.argv[0] if sys.argv else "") or "python"
+    return f"{program}-{os.getpid()}@{socket.gethostname()}"
+
+
+class Session:
+    """A session; made by :meth:`holdfast.Client.session`. Thread-safe.
+
+    Two background threads renew it and watch its locks' deadlines. It ends when it is closed, or when
+    a server says that it has expired; a network that fails only ends the lock handles, each at its
+    deadline, and the session goes on if the servers still have it.
+    """
+
+    def __init__(self, router: Router, *, ttl: float, name: Optional[str],
+                 attributes: Optional[Mapping[str, str]], on_expired: Optional[OnExpired],
+                 timeout: float) -> None:
+        """Open a session: use :meth:`holdfast.Client.session` instead."""
+        self._home = router.home
+        self._patience = timeout
+        self._core = Core(router, os.urandom(SECRET_BYTES), name or default_name())
+        self._core.on_expired = on_expired
+        self._open(ttl, attributes, timeout)
+        self._keeper = Keeper(self._core)
+        self._keeper.start()
+        log.info("opened session %d (%s), ttl %g s", self.id, self.name, self.ttl)
+
+    def _open(self, ttl: float, attributes: Optional[Mapping[str, str]], timeout: float) -> None:
+        core = self._core
+        facts = {"pid": str(os.getpid()), "host": socket.gethostname()}
+        facts.update(attributes or {})
+        request = OpenSessionRequest(ttlMs=round(ttl * 1000), name=core.name, attributes=facts,
+                                     secret=core.secret)
+        sent = [0.0]
+
+        def context() -> RequestContext:
+            sent[0] = boot()
+            return RequestContext()
+
+        try:
+            result = core.router.call("openSession", context, request, seen=core.see_header,
+                                      until=time.monotonic() + timeout)
+        except Undecided as undecided:
+            raise as_error(undecided, "openSession", timeout) from undecided
+        core.session_id, core.ttl = result.sessionId, result.ttlMs / 1000
+        core.router.learn_servers(result.servers)
+        core.renewed(sent[0], result.leaseMs or 0, result.revocations)
+
+    # ---------------------------------------------------------------------------- what it is
+
+    @property
+    def id(self) -> int:
+        """The session's id: the revision that opened it."""
+        return self._core.session_id
+
+    @property
+    def name(self) -> str:
+        """The name that operators see."""
+        return self._core.name
+
+    @property
+    def ttl(self) -> float:
+        """How many seconds the session outlives its last renewal."""
+        return self._core.ttl
+
+    @property
+    def alive(self) -> bool:
+        """Neither closed, nor ended by a server as far as is known."""
+        return not self._home.away() and self._core.ended_by is None
+
+    def remaining(self) -> float:
+        """Seconds for which no server will expire the session, without any further renewal."""
+        return max(0.0, self._core.leases.deadline - boot()) if self.alive else 0.0
+
+    def check(self) -> None:
+        """Raise :class:`SessionExpired` or :class:`SessionClosed` if the session is over."""
+        self._core.check_alive()
+
+    # ------------------------------------------------------------------------------------ locks
+
+    def lock(self, path: str, *, shared: bool = False, timeout: Optional[float] = None,
+             value: Value = b"", lock_delay: float = 0.0, max_queue: int = 0, owner: str = "",
+             on_lost: Optional[OnLost] = None, on_revoke: Optional[OnRevoke] = None) -> Lock:
+        """A handle on a lock; nothing is acquired yet: use ``with`` or :meth:`Lock.acquire`.
+
+        :param path: absolute, e.g. "/jobs/nightly"; at most 1,024 bytes and 64 levels.
+        :param shared: any number of shared holders, or one exclusive holder.
+        :param timeout: seconds to wait; None as long as the session lives, 0 only tries.
+        :param value: published with the holder, at most 4,096 bytes.
+        :param lock_delay: seconds for which the lock stays closed if this session expires.
+        :param max_queue: be refused (QueueFull) rather than wait behind so many others; 0: no limit.
+        :param owner: this handle's name for operators. Two handles exclude each other in any case.
+        :param on_lost: called with the handle and the reason, on a thread of its own, when the lock
+            ends without being given back, at the local deadline even if the network is dead.
+        :param on_revoke: called likewise with a :class:`Notice` when an operator announces that the
+            lock will be taken away.
+        """
+        wanted = Wanted(path, shared=shared)
+        return Lock(self._core, [wanted], False, self._terms(
+            timeout, value, lock_delay, max_queue, owner, on_lost, on_revoke))
+
+    def semaphore(self, path: str, limit: int, *, permits: int = 1,
+                  timeout: Optional[float] = None, value: Value = b"", lock_delay: float = 0.0,
+                  max_queue: int = 0, owner: str = "", on_lost: Optional[OnLost] = None,
+                  on_revoke: Optional[OnRevoke] = None) -> Lock:
+        """A handle on ``permits`` of a semaphore with ``limit`` permits; the rest as in :meth:`lock`.
+
+        The limit is fixed while the semaphore is held or waited for; another one is refused.
+        """
+        wanted = Wanted(path, permits=permits, limit=limit)
+        return Lock(self._core, [wanted], False, self._terms(
+            timeout, value, lock_delay, max_queue, owner, on_lost, on_revoke))
+
+    def locks(self, wanted: Iterable[Union[str, Wanted]], *, timeout: Optional[float] = None,
+              value: Value = b"", lock_delay: float = 0.0, max_queue: int = 0, owner: str = "",
+              on_lost: Optional[OnLost] = None, on_revoke: Optional[OnRevoke] = None) -> Lock:
+        """A handle on up to 64 locks, granted all at once or not at all.
+
+        It stands in every queue from one moment on, so that programs which take their locks only
+        this way cannot deadlock. One token stands for all; if one of them is lost, the handle is.
+        """
+        items = [w if isinstance(w, Wanted) else Wanted(w) for w in wanted]
+        if not items:
+            raise ValueError("locks() needs at least one path")
+        return Lock(self._core, items, True, self._terms(
+            timeout, value, lock_delay, max_queue, owner, on_lost, on_revoke))
+
+    def election(self, path: str) -> Election:
+        """An election: candidates campaign, the winner leads and publishes a value."""
+        return Election(path, self._core.router, self._patience, self)
+
+    def _leadership(self, path: str, timeout: Optional[float], value: Value, lock_delay: float,
+                    on_lost: Optional[OnLost], on_revoke: Optional[OnRevoke]) -> Leadership:
+        return Leadership(self._core, [Wanted(path)], False, self._terms(
+            timeout, value, lock_delay, 0, "", on_lost, on_revoke))
+
+    def _terms(self, timeout: Optional[float], value: Value, lock_delay: float, max_queue: int,
+               owner: str, on_lost: Optional[OnLost], on_revoke: Optional[OnRevoke]) -> Terms:
+        return Terms(timeout, to_bytes(value), lock_delay, max_queue, owner, on_lost, on_revoke,
+                     self._patience)
+
+    # -------------------------------------------------------------------------------------- end
+
+    def close(self, timeout: Optional[float] = None) -> None:
+        """End the session: its locks and queue places go at once.
+
+        If no server answers within ``timeout`` seconds (at most 5 by default), the session is left
+        to expire. Nothing happens if it is over already.
+        """
+        self._home.check("session")
+        core = self._core
+        if core.ended_by is not None:
+            self._keeper.stop()
+            return
+        limit = min(self.ttl, CLOSE_SECONDS_MAX) if timeout is None else timeout
+        sequence = core.sequences.take()
+        core.end(SessionClosed(f"session {self.id} was closed by this program"))
+        self._keeper.stop()
+        try:
+            core.router.call("closeSession", lambda: core.context(sequence), CloseSessionRequest(),
+                             until=time.monotonic() + limit)
+        except SessionError as error:
+            log.info("session %d had ended before it was closed: %s", self.id, error)
+        except (Undecided, HoldfastError) as error:
+            log.warning("session %d could not be closed and will expire within %g s: %s", self.id,
+                        self.ttl, error)
+        else:
+            log.info("closed session %d", self.id)
+
+    def __enter__(self) -> "Session":
+        return self
+
+    def __exit__(self, kind: Optional[Type[BaseException]], error: Optional[BaseException],
+                 trace: Optional[TracebackType]) -> None:
+        """Close the session; raise SessionExpired if it had ended and the body raised nothing."""
+        if self._home.away():
+            return
+        ended = self._core.ended_by
+        self.close()
+        if kind is None and ended is not None and not isinstance(ended, SessionClosed):
+            raise ended
+
+    def __repr__(self) -> str:
+        state = "alive" if self.alive else "over"
+        return f"<Session {self.id} ({self.name}, {state})>"

@@ -1,0 +1,183 @@
+"""What a program sees of locks when nothing goes wrong, or somebody else has the lock."""
+
+import threading
+
+import pytest
+from support.waiting import eventually
+
+import holdfast
+
+
+def test_the_shortest_program_gets_a_token_that_checks(cluster):
+    with holdfast.Client(cluster.seeds) as c, c.session(ttl=10) as s, s.lock("/jobs/x") as lock:
+        assert c.check_token("/jobs/x", lock.token)
+        assert lock.held and 0 < lock.remaining() <= 10
+        lock.check()
+    assert not cluster.model.held
+    assert not cluster.model.sessions
+
+
+def test_a_released_lock_is_no_longer_held(client, session):
+    lock = session.lock("/a").acquire()
+    lock.release()
+    assert lock.remaining() == 0.0 and not lock.held
+    with pytest.raises(holdfast.NotHeld):
+        lock.check()
+    lock.release()
+    assert client.describe("/a").holders == ()
+
+
+def test_a_lock_never_acquired_has_no_token(session):
+    lock = session.lock("/a")
+    with pytest.raises(holdfast.NotHeld, match="/a was not acquired"):
+        lock.token  # noqa: B018
+    with pytest.raises(holdfast.NotHeld):
+        lock.check()
+
+
+def test_a_handle_is_not_reentrant_and_can_be_acquired_again(session):
+    lock = session.lock("/a").acquire()
+    first = lock.token
+    with pytest.raises(holdfast.LockError, match="not reentrant"):
+        lock.acquire()
+    lock.release()
+    assert lock.acquire().token > first
+
+
+def test_two_handles_of_one_session_exclude_each_other(session):
+    with session.lock("/a"):
+        assert not session.lock("/a").try_acquire()
+
+
+def test_a_try_names_the_holder(client, session):
+    other = client.session(ttl=4, name="billing-7")
+    with other.lock("/a") as held:
+        with pytest.raises(holdfast.NotGranted,
+                           match=rf"/a is not free: held by billing-7 \(token {held.token}\)") as e:
+            session.lock("/a", timeout=0).acquire()
+        assert e.value.holders[0].session_name == "billing-7"
+    assert not isinstance(e.value, holdfast.LockTimeout)
+
+
+def test_a_timeout_leaves_no_place_behind_and_names_the_holder(cluster, client, session):
+    with client.session(ttl=4, name="billing-7").lock("/a"):
+        with pytest.raises(holdfast.LockTimeout, match="within 0.2 s: held by billing-7"):
+            session.lock("/a", timeout=0.2).acquire()
+        assert cluster.model.queue == []
+        assert issubclass(holdfast.LockTimeout, TimeoutError)
+
+
+def test_a_waiter_is_granted_when_the_holder_releases(cluster, client, session):
+    held = client.session(ttl=4).lock("/a").acquire()
+    waiting = session.lock("/a")
+    thread = threading.Thread(target=waiting.acquire)
+    thread.start()
+    eventually(lambda: cluster.model.queue, what="a place in the queue")
+    held.release()
+    thread.join(5)
+    assert waiting.held and waiting.token > held.token
+
+
+def test_shared_holders_share_and_keep_an_exclusive_one_out(session):
+    with session.lock("/a", shared=True), session.lock("/a", shared=True):
+        assert not session.lock("/a").try_acquire()
+    assert session.lock("/a").try_acquire()
+
+
+def test_a_semaphore_has_its_permits_and_no_more(session):
+    with session.semaphore("/pool", 3, permits=2), session.semaphore("/pool", 3):
+        assert not session.semaphore("/pool", 3).try_acquire()
+    assert session.semaphore("/pool", 3, permits=3).try_acquire()
+
+
+def test_locks_are_taken_together_or_not_at_all(client, session):
+    with session.lock("/b"):
+        with pytest.raises(holdfast.LockTimeout):
+            session.locks(["/a", "/b"], timeout=0.1).acquire()
+        assert client.describe("/a").holders == ()
+    with session.locks(["/a", holdfast.Wanted("/b", shared=True)]) as both:
+        assert both.paths == ("/a", "/b")
+        assert client.check_token("/a", both.token) and client.check_token("/b", both.token)
+    assert client.describe("/b").holders == ()
+
+
+def test_a_value_is_published_and_replaced(client, session):
+    with session.lock("/a", value="one", owner="main") as lock:
+        assert client.describe("/a").holder.value == b"one"
+        assert client.describe("/a").holder.owner == "main"
+        lock.set_value(b"two")
+        assert client.describe("/a").holder.value == b"two" == lock.value
+
+
+def test_a_handover_goes_to_the_chosen_waiter(cluster, client, session):
+    held = session.lock("/a").acquire()
+    handles = [client.session(ttl=4, name=f"w{n}").lock("/a") for n in range(2)]
+    threads = [threading.Thread(target=h.acquire) for h in handles]
+    for at, thread in enumerate(threads, 1):
+        thread.start()
+        eventually(lambda at=at: len(cluster.model.queue) == at)
+    chosen = next(w for w in client.describe("/a").waiters if w.session_name == "w1")
+    held.handover(to=chosen)
+    threads[1].join(5)
+    assert handles[1].held and not held.held
+    with pytest.raises(holdfast.NotHeld):
+        held.check()
+    handles[1].release()
+    threads[0].join(5)
+
+
+def test_a_handover_to_nobody_keeps_the_lock(session):
+    with session.lock("/a") as lock:
+        with pytest.raises(holdfast.TargetGone, match="999"):
+            lock.handover(to=999)
+        lock.check()
+
+
+def test_an_election_is_won_published_and_observed(client, session):
+    observed = client.election("/svc").observe(interval=0.01)
+    assert next(observed) is None
+    with session.election("/svc").campaign("10.0.0.1:80") as leadership:
+        leader = next(observed)
+        assert (leader.text, leader.token) == ("10.0.0.1:80", leadership.token)
+        leadership.publish("10.0.0.1:81")
+        assert next(observed).value == b"10.0.0.1:81"
+    assert next(observed) is None
+
+
+def test_a_bad_path_is_refused_with_the_value(session):
+    with pytest.raises(holdfast.BadArgument, match="'jobs' is not absolute"):
+        session.lock("jobs").acquire()
+    assert issubclass(holdfast.BadArgument, ValueError)
+
+
+@pytest.mark.parametrize("timeout", [-1, float("nan"), float("inf")])
+def test_a_bad_timeout_is_refused(session, timeout):
+    with pytest.raises(ValueError, match="timeout"):
+        session.lock("/a", timeout=timeout).acquire()
+
+
+def test_locks_are_listed_over_all_pages(client, session):
+    handles = [session.lock(f"/p/{n}").acquire() for n in range(5)]
+    session.lock("/q").acquire()
+    assert [lock.path for lock in client.locks("/p/")] == [f"/p/{n}" for n in range(5)]
+    assert len(handles) == 5
+
+
+def test_a_closed_client_says_so(cluster):
+    client = holdfast.Client(cluster.seeds)
+    lock = client.session(ttl=4).lock("/a").acquire()
+    client.close()
+    with pytest.raises(holdfast.ClientClosed):
+        client.describe("/a")
+    with pytest.raises(holdfast.SessionClosed):
+        lock.acquire()
+    with pytest.raises(holdfast.NotHeld):
+        lock.check()
+    assert not cluster.model.sessions
+
+
+def test_the_body_s_exception_comes_through_and_frees_the_lock(client, session):
+    with pytest.raises(KeyError):
+        with session.lock("/a"):
+            raise KeyError("body")
+    assert client.describe("/a").holders == ()

@@ -1,0 +1,68 @@
+"""Which results the client says it has."""
+
+import random
+
+import pytest
+
+from holdfast._connection import format_address, parse_address
+from holdfast._sequences import RANGES_MAX, Sequences
+
+
+def test_sequences_count_from_one():
+    sequences = Sequences()
+    assert [sequences.take(), sequences.take()] == [1, 2]
+
+
+def test_finished_sequences_join_into_one_range():
+    sequences = Sequences()
+    for number in [3, 1, 2, 5, 4, 4]:
+        sequences.finish(number)
+    assert sequences.acknowledged() == [(1, 5)]
+
+
+def test_an_unfinished_sequence_is_skipped():
+    sequences = Sequences()
+    for number in [1, 2, 4, 5]:
+        sequences.finish(number)
+    assert sequences.acknowledged() == [(1, 2), (4, 5)]
+
+
+def test_any_order_gives_the_same_ranges():
+    numbers = [n for n in range(1, 400) if n % 7]
+    expected = None
+    for seed in range(5):
+        random.Random(seed).shuffle(numbers)
+        sequences = Sequences()
+        for number in numbers:
+            sequences.finish(number)
+        ranges = sequences._done
+        assert expected is None or ranges == expected
+        expected = ranges
+        assert all(a[1] + 1 < b[0] for a, b in zip(ranges, ranges[1:]))
+
+
+def test_many_ranges_are_cut_to_the_first_and_the_latest():
+    sequences = Sequences()
+    for number in range(1, 1001, 2):
+        sequences.finish(number)
+    sequences.finish(501)
+    told = sequences.acknowledged()
+    assert len(told) <= RANGES_MAX
+    assert told[0] == (1, 1)
+    assert (501, 501) in told
+    assert told[-1] == (999, 999)
+
+
+@pytest.mark.parametrize("text, expected", [
+    ("host:7411", ("host", 7411)), ("host", ("host", 7411)), ("[::1]:80", ("::1", 80)),
+    ("[::1]", ("::1", 7411)), ("::1", ("::1", 7411)), (" 10.0.0.1:9 ", ("10.0.0.1", 9)),
+])
+def test_an_address_is_host_and_port(text, expected):
+    assert parse_address(text) == expected
+    assert parse_address(format_address(*expected)) == expected
+
+
+@pytest.mark.parametrize("text", ["host:", "host:0", "host:65536", "host:x", ":7411", ""])
+def test_a_bad_address_is_named(text):
+    with pytest.raises(ValueError, match="is not host:port"):
+        parse_address(text)
