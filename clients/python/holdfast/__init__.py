@@ -31,11 +31,11 @@ __version__ = "0.1.0"
 
 __all__ = [
     "AccessDenied", "Admin", "BadArgument", "Client", "ClientClosed", "Election", "ForkedError",
-    "Holder", "HoldfastError", "Leader", "Leadership", "LimitExceeded", "Lock", "LockError", "LockInfo",
-    "LockLost", "LockSummary", "LockTimeout", "Member", "Mode", "NoSpace", "NotGranted", "NotHeld",
-    "Notice", "OutcomeUnknown", "Overloaded", "QueueFull", "Revocation", "ServerError", "Session",
-    "SessionClosed", "SessionError", "SessionExpired", "SessionInfo", "Setting", "Status",
-    "TargetGone", "Tenure", "Unavailable", "Unsupported", "Waiter", "Wanted",
+    "Holder", "HoldfastError", "Leader", "Leadership", "LimitExceeded", "Lock", "LockError",
+    "LockInfo", "LockLost", "LockSummary", "LockTimeout", "Member", "Mode", "NoSpace",
+    "NotGranted", "NotHeld", "Notice", "OutcomeUnknown", "Overloaded", "QueueFull", "Revocation",
+    "ServerError", "Session", "SessionClosed", "SessionError", "SessionExpired", "SessionInfo",
+    "Setting", "Status", "TargetGone", "Tenure", "Unavailable", "Unsupported", "Waiter", "Wanted",
 ]
 
 _logging.getLogger(__name__).addHandler(_logging.NullHandler())

@@ -1,8 +1,8 @@
 """How a lock is asked for, waited for and taken back.
 
-The request is put into the queue (``enqueue``) and the grant comes by poll, but what poll says is a
-hint: the repeated acquire, under the same number, is the truth. A wait that ends early is cancelled
-by a command of its own, whose answer says whether the grant came first.
+The request is put into the queue (``enqueue``) and the grant comes by poll, but what poll says is
+a hint: the repeated acquire, under the same number, is the truth. A wait that ends early is
+cancelled by a command of its own, whose answer says whether the grant came first.
 """
 
 from __future__ import annotations
@@ -88,7 +88,7 @@ class Asking:
         self._core.check_alive()
 
     def _under_lease(self, result: Any) -> Any:
-        """A grant can be relied on only under a lease: wait for one, then ask again if it stands."""
+        """A grant counts only under a lease: wait for one, then ask again if it stands."""
         try:
             while not self._core.lease_in_force():
                 if not self._core.wait_for_lease(self._until):

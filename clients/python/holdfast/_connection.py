@@ -1,8 +1,8 @@
 """One connection to one server, closed for good at the first trouble.
 
 The stock Thrift classes for Python neither number calls nor check the number in the reply: after a
-timeout the next call on the same connection would read the reply of the one before. So whatever goes
-wrong, the connection is closed and never used again.
+timeout the next call on the same connection would read the reply of the one before. So whatever
+goes wrong, the connection is closed and never used again.
 """
 
 from __future__ import annotations
@@ -103,7 +103,7 @@ class Connection:
             raise Broken(f"{self.address} answered sequence {echoed} to {context.sequence}")
 
     def idle(self) -> bool:
-        """Open, and silent as it must be between calls; anything readable now is an end or stray."""
+        """Open, and silent as it must be between calls: what is readable now is an end."""
         if self._socket.fileno() < 0:
             return False
         poller = select.poll()

@@ -1,8 +1,8 @@
 """The threads that keep a session: one polls, one watches the deadlines, one tidies up.
 
 The poll is the only thing that renews. It is parked at a server for a quarter of the TTL; when its
-reply is a sixteenth of the TTL overdue, the connection is closed and another server is asked to renew
-at once. The watcher never touches a socket, so it is on time whatever the network does.
+reply is a sixteenth of the TTL overdue, the connection is closed and another server is asked to
+renew at once. The watcher never touches a socket, so it is on time whatever the network does.
 """
 
 from __future__ import annotations

@@ -2,7 +2,8 @@
 
 A renewal that the servers acknowledged counts from when it was *sent*. A reply that carries a
 revocation notice renews the session but not the holder that the notice names: that one ends at the
-earlier of its last deadline from a reply without the notice, and the notice's time after it arrived.
+earlier of its last deadline from a reply without the notice, and the notice's time after it
+arrived.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ LOSSES_KEPT = 4096
 
 @dataclasses.dataclass(eq=False)
 class Holding:
-    """One grant: what a lock handle stands for while it is held. Guarded by the session's mutex."""
+    """One grant: what a lock handle stands for while held. Guarded by the session's mutex."""
 
     paths: Tuple[str, ...]
     holder_id: int

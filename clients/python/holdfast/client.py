@@ -30,11 +30,12 @@ class Client:
                 session.lock("/jobs/nightly") as lock:
             run_job(fence=lock.token)
 
-    :param servers: addresses "host:port"; one is enough to find the others. The port may be left out.
+    :param servers: addresses "host:port"; one is enough to find the others. The port may be
+        left out.
     :param timeout: seconds after which a call without a session gives up (:class:`Unavailable`).
     :param connect_timeout: seconds for one attempt to connect.
-    :param discover: learn the other servers' addresses from the cluster. False where those cannot be
-        reached from here, e.g. behind a proxy: then only ``servers`` are used.
+    :param discover: learn the other servers' addresses from the cluster. False where those cannot
+        be reached from here, e.g. behind a proxy: then only ``servers`` are used.
     """
 
     def __init__(self, servers: Union[str, Iterable[str]] = DEFAULT_SERVERS, *,
@@ -112,8 +113,8 @@ class Client:
                force: bool = False) -> Revocation:
         """Take a lock away from a holder (of every holder, without ``holder_id``).
 
-        The holder has ``notice`` seconds after it took note; one that does not answer loses the lock
-        a TTL after the announcement. ``force`` takes it at once: then only tokens protect.
+        The holder has ``notice`` seconds after it took note; one that does not answer loses the
+        lock a TTL after the announcement. ``force`` takes it at once: then only tokens protect.
         """
         self._home.check("client")
         request = RevokeLockRequest(path=path, holderId=holder_id, noticeMs=round(notice * 1000),

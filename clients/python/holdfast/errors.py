@@ -7,7 +7,8 @@ Which one to catch:
 * :class:`SessionExpired` - the servers ended the session; open another.
 * :class:`Unavailable`, :class:`Overloaded`, :class:`NoSpace` - try again later.
 * :class:`OutcomeUnknown` - a command without a session may or may not have been applied. Commands
-  within a session never raise it: they are repeated under the same number until the outcome is known.
+  within a session never raise it: they are repeated under the same number until the outcome is
+  known.
 """
 
 from __future__ import annotations

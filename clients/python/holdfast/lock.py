@@ -90,7 +90,7 @@ class Lock:
 
     @property
     def holder_id(self) -> int:
-        """Names this holder among others, in guards and to operators. Raises NotHeld like token."""
+        """Names this holder in guards and to operators. Raises NotHeld as ``token`` does."""
         return self._latest().holder_id
 
     @property
@@ -124,9 +124,9 @@ class Lock:
     def check(self) -> None:
         """Raise :class:`LockLost` if the lock has ended, :class:`NotHeld` if it was given back.
 
-        Costs no call to a server: it compares the local deadline with the boot-time clock. A process
-        that was paused past its deadline learns it here. What was written before that is stopped
-        only by the fencing token.
+        Costs no call to a server: it compares the local deadline with the boot-time clock. A
+        process that was paused past its deadline learns it here. What was written before that is
+        stopped only by the fencing token.
         """
         self._core.home.check("lock")
         holding = self._latest()
@@ -143,8 +143,8 @@ class Lock:
 
         None waits as long as the session lives. 0 tries: :class:`NotGranted` names the holders.
         Otherwise :class:`LockTimeout` after that many seconds; if the grant comes just while the
-        wait is taken back, the lock is kept and returned. An exception, KeyboardInterrupt included,
-        leaves neither a place in the queue nor a grant behind.
+        wait is taken back, the lock is kept and returned. An exception, KeyboardInterrupt
+        included, leaves neither a place in the queue nor a grant behind.
         """
         self._core.check_alive()
         limit = self._terms.timeout if timeout is ... else timeout

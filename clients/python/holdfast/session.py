@@ -39,9 +39,9 @@ def default_name() -> str:
 class Session:
     """A session; made by :meth:`holdfast.Client.session`. Thread-safe.
 
-    Two background threads renew it and watch its locks' deadlines. It ends when it is closed, or when
-    a server says that it has expired; a network that fails only ends the lock handles, each at its
-    deadline, and the session goes on if the servers still have it.
+    Two background threads renew it and watch its locks' deadlines. It ends when it is closed, or
+    when a server says that it has expired; a network that fails only ends the lock handles, each
+    at its deadline, and the session goes on if the servers still have it.
     """
 
     def __init__(self, router: Router, *, ttl: float, name: Optional[str],
@@ -120,12 +120,13 @@ class Session:
         :param timeout: seconds to wait; None as long as the session lives, 0 only tries.
         :param value: published with the holder, at most 4,096 bytes.
         :param lock_delay: seconds for which the lock stays closed if this session expires.
-        :param max_queue: be refused (QueueFull) rather than wait behind so many others; 0: no limit.
+        :param max_queue: be refused (QueueFull) rather than wait behind so many others; 0: no
+            limit.
         :param owner: this handle's name for operators. Two handles exclude each other in any case.
-        :param on_lost: called with the handle and the reason, on a thread of its own, when the lock
-            ends without being given back, at the local deadline even if the network is dead.
-        :param on_revoke: called likewise with a :class:`Notice` when an operator announces that the
-            lock will be taken away.
+        :param on_lost: called with the handle and the reason, on a thread of its own, when the
+            lock ends without being given back, at the local deadline even if the network is dead.
+        :param on_revoke: called likewise with a :class:`Notice` when an operator announces that
+            the lock will be taken away.
         """
         wanted = Wanted(path, shared=shared)
         return Lock(self._core, [wanted], False, self._terms(
@@ -135,7 +136,7 @@ class Session:
                   timeout: Optional[float] = None, value: Value = b"", lock_delay: float = 0.0,
                   max_queue: int = 0, owner: str = "", on_lost: Optional[OnLost] = None,
                   on_revoke: Optional[OnRevoke] = None) -> Lock:
-        """A handle on ``permits`` of a semaphore with ``limit`` permits; the rest as in :meth:`lock`.
+        """A handle on ``permits`` of a semaphore's ``limit`` permits; the rest as in :meth:`lock`.
 
         The limit is fixed while the semaphore is held or waited for; another one is refused.
         """

@@ -1,7 +1,7 @@
 """What the servers tell about locks, sessions and themselves, as plain immutable records.
 
-Times of day (``since``, ``ended``, ``opened``) are the leader's wall clock in seconds since 1970; they
-are for people and must not be compared with anything. Durations are seconds.
+Times of day (``since``, ``ended``, ``opened``) are the leader's wall clock in seconds since 1970;
+they are for people and must not be compared with anything. Durations are seconds.
 """
 
 from __future__ import annotations
@@ -127,7 +127,7 @@ class Tenure:
 
 @dataclasses.dataclass(frozen=True)
 class LockInfo:
-    """Everything about one lock: who holds it, who waits, who had it. ``limit`` 0: no semaphore."""
+    """Everything about one lock: who holds it, waits, had it. ``limit`` 0: no semaphore."""
 
     path: str
     limit: int

@@ -1,0 +1,18 @@
+# The tests in Python: a ctest test per file, so that ctest can run them side by side.
+# hf_pytest(FOLDER ...): all *_test.py of tests/FOLDER, named FOLDER/<stem>. HF_PYTEST is set in
+# cmake/tests.cmake. TIMEOUT in seconds;
+function(hf_pytest FOLDER)
+  cmake_parse_arguments(ARG "" "TIMEOUT" "" ${ARGN})
+  file(GLOB files CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/tests/${FOLDER}/*_test.py)
+  foreach(file ${files})
+    get_filename_component(stem ${file} NAME_WE)
+    string(REGEX REPLACE "_test$" "" stem ${stem})
+    add_test(NAME ${FOLDER}/${stem} COMMAND ${HF_PYTEST} ${file})
+    set_tests_properties(${FOLDER}/${stem} PROPERTIES
+      ENVIRONMENT "HOLDFAST_BUILD_DIR=${CMAKE_BINARY_DIR}"
+      TIMEOUT ${ARG_TIMEOUT})
+  endforeach()
+endfunction()
+
+hf_pytest(unit/python TIMEOUT 120)
+hf_pytest(integration TIMEOUT 240)
