@@ -25,7 +25,7 @@ void RowLog::put_bytes(std::string_view value) {
   bytes_.append(value);
 }
 
-Digest RowLog::finish() { return hash128(std::string_view(bytes_).substr(records_.back().offset)); }
+Digest RowLog::finish() { return hash128(std::string_view{bytes_}.substr(records_.back().offset)); }
 
 void RowLog::erase(RowTable table, uint64_t id) {
   records_.push_back({.id = id, .offset = bytes_.size(), .table = table, .erased = true});
@@ -36,7 +36,7 @@ RowLog::Change RowLog::operator[](size_t index) const {
   Change change{.table = record.table, .id = record.id, .erased = record.erased, .row = {}};
   if (!record.erased) {
     const uint64_t start = record.offset + kRowHeader;
-    change.row = std::string_view(bytes_).substr(start, end_of(index) - start);
+    change.row = std::string_view{bytes_}.substr(start, end_of(index) - start);
   }
   return change;
 }

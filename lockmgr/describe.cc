@@ -99,7 +99,7 @@ void LockTable::list(std::string_view prefix, std::string_view after, size_t cou
   const LocksByPath& locks = state_->locks;
   auto at = after < prefix ? locks.lower_bound(prefix) : locks.upper_bound(after);
   for (; at != locks.end() && count > 0; ++at, --count) {
-    if (!std::string_view(at->path).starts_with(prefix)) break;
+    if (!std::string_view{at->path}.starts_with(prefix)) break;
     out.push_back(state_->summary_of(*at, holders_each));
   }
 }
