@@ -14,9 +14,11 @@
 // session one visit per min(TTL/2, 3 min), however often it renews.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <deque>
-#include <map>
+#include <functional>
+#include <optional>
 #include <span>
 #include <unordered_map>
 #include <vector>
@@ -110,11 +112,8 @@ class LeaseKeeper {
   // ---- renewals -------------------------------------------------------------------------------
 
   /// A renewal arrived: the silence clock moves now, the answer comes later through `answers` of
-  /// another call (here at once if there is no such session).
+  /// another call (here at once if there is no such session). Every ticket is answered once.
   void renew(Ticket ticket, SessionId session, Instant now, std::vector<RenewalAnswer>& answers);
-  /// The caller of a pending renewal went away; it is not answered. O(pending); rare.
-  void forget(Ticket ticket);
-
   /// A quorum round (heartbeats to all, batched with ReadIndex) is wanted by renewals or expiries.
   bool wants_round() const { return !arrived_.empty() || !overdue_.empty(); }
   /// A round of this number, ascending, has just been started: what came before it counts.
@@ -146,11 +145,15 @@ class LeaseKeeper {
 
   /// Fills `sessions` for one ExpireSessions command, to be proposed now, with sessions whose
   /// deadline passed before a round that a quorum has answered, and that are still silent. Empty
-  /// while expiry_entries_max are under way. `sessions_max` lets the caller bound the entry's work.
-  void take_expiries(Instant now, size_t sessions_max, std::vector<SessionId>& sessions);
-  /// That command was applied, or could not be proposed: then its sessions are due again.
+  /// while expiry_entries_max are under way. `work(session)` says what a session owns; the entry
+  /// takes at most `work_max` of it together, but at least one session.
+  using Work = std::function<uint64_t(SessionId)>;
+  void take_expiries(Instant now, const Work& work, uint64_t work_max,
+                     std::vector<SessionId>& sessions);
+  /// That command was applied (after session_ended() for its sessions).
   void expiries_applied();
-  void expiries_refused(std::span<const SessionId> sessions, Instant now);
+  /// It could not be proposed: its sessions are due again, with a new round.
+  void expiries_refused(std::span<const SessionId> sessions, std::vector<RenewalAnswer>& answers);
 
   /// When due() may have something to do; the loop's timer. Instant::max() if nothing is kept.
   Instant next_due(Instant now) const;
@@ -166,7 +169,7 @@ class LeaseKeeper {
  private:
   using Slot = uint32_t;
   static constexpr Slot kNoSlot = UINT32_MAX;
-  static constexpr size_t kBuckets = 4'096;
+  static constexpr int64_t kBuckets = 4'096;
   static constexpr Duration kBucket = 16ms;
 
   struct Lease {
@@ -174,24 +177,29 @@ class LeaseKeeper {
     Duration ttl{};
     Instant silent_since;          ///< on the clock without gaps, recorded silence subtracted
     Duration next_mark{};          ///< silence at which the next late mark is due
-    bool late = false;             ///< marked, as applied here
-    bool expiring = false;         ///< its expiry is proposed: no renewal is acknowledged
-    bool overdue = false;          ///< waits for a round or for its expiry entry
     uint32_t marks_in_flight = 0;  ///< proposed, not yet applied
-    uint64_t renewals_held = 0;    ///< of an expiring session, in held_
-    Slot next = kNoSlot;           ///< in its bucket, or in the free list
+    bool late = false;             ///< marked, as applied here
+    bool overdue = false;          ///< past its deadline: in overdue_, a round or confirmed_
+    bool expiring = false;         ///< its expiry is proposed: no renewal is acknowledged
+    bool scheduled = false;
+    Slot next = kNoSlot;  ///< in its bucket, or in the free list
     Slot previous = kNoSlot;
-    int32_t bucket = -1;
+    int64_t bucket = 0;
     bool needs_entry() const { return late || marks_in_flight > 0; }
   };
   struct Waiting {
     Ticket ticket;
     SessionId session;
   };
+  /// Counts only while the session's silence is still the one it was found with.
+  struct Overdue {
+    SessionId session;
+    Instant silent_since;
+  };
   struct Round {
     uint64_t number = 0;
     std::vector<Waiting> renewals;
-    std::vector<SessionId> overdue;
+    std::vector<Overdue> overdue;
   };
   struct Entry {
     uint64_t number = 0;
@@ -201,33 +209,40 @@ class LeaseKeeper {
   Instant steady(Instant now) const { return now - gaps_; }
   Lease* find(SessionId session);
   const Lease* find(SessionId session) const;
-  Lease& add(SessionId session, Duration ttl, Instant silent_since);
-  void route(const Waiting& waiting, std::vector<RenewalAnswer>& answers, bool confirmed);
+  void add(SessionId session, int64_t ttl_ms, Instant heard_at, std::optional<Duration> silence);
   void answer(const Waiting& waiting, RenewalAnswer::Outcome outcome, int64_t lease,
               std::vector<RenewalAnswer>& answers);
-  void schedule(Lease& lease, Instant steady_now);
+  /// Where a renewal goes next; `confirmed` if a quorum answered a round started after it arrived.
+  void route(const Waiting& waiting, bool confirmed, std::vector<RenewalAnswer>& answers);
+  void route_held(SessionId session, std::vector<RenewalAnswer>& answers);
+  static bool still_overdue(const Lease* lease, const Overdue& candidate);
+  void schedule(Lease& lease);
   void unschedule(Lease& lease);
+  void reschedule(Lease& lease);
   void visit(Lease& lease, Instant steady_now, std::vector<LateMark>& marks);
-  Slot slot_of(const Lease& lease) const { return static_cast<Slot>(&lease - leases_.data()); }
-  static int64_t tick_of(Instant at);
+  Slot first_of(int64_t tick) const { return buckets_[static_cast<size_t>(tick % kBuckets)]; }
+  void set_first(int64_t bucket, Slot slot);
 
   LeaseConfig config_;
   bool leading_ = false;
-  Duration gaps_{};
+  Duration gaps_{};  ///< sum of the loop gaps: the keeper's clock leaves them out
   std::vector<Lease> leases_;
   Slot free_ = kNoSlot;
   std::unordered_map<SessionId, Slot> by_session_;  // its order is never observed
-  std::vector<Slot> buckets_;
+  // Timer wheel: a lease stands in the bucket of its next event, or in the last one of the horizon;
+  // renewals leave it where it is, and the visit finds that its time has moved.
+  std::array<Slot, kBuckets> buckets_;
+  std::array<uint64_t, kBuckets / 64> occupied_{};
   int64_t wheel_tick_ = 0;  ///< next bucket to visit
   std::vector<Waiting> arrived_;
-  std::vector<SessionId> overdue_;
-  std::deque<Round> rounds_;
+  std::vector<Overdue> overdue_;
+  std::vector<Round> rounds_;  ///< few
   std::vector<Round> spare_rounds_;
-  std::vector<SessionId> confirmed_;
+  std::deque<Overdue> confirmed_;
   std::vector<Waiting> entry_wanted_;
-  std::deque<Entry> entries_;
+  std::vector<Entry> entries_;
   uint64_t next_entry_ = 1;
-  std::vector<Waiting> held_;
+  std::vector<Waiting> held_;  ///< renewals of expiring sessions
   size_t expiry_entries_ = 0;
   size_t pending_ = 0;
 };

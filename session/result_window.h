@@ -6,7 +6,7 @@
 #include <cstdint>
 #include <map>
 #include <memory_resource>
-#include <span>
+#include <vector>
 
 #include "base/checksum.h"
 #include "base/ids.h"
@@ -60,14 +60,24 @@ class ResultWindow {
  private:
   friend class SessionTable;
 
-  KeptResult& insert(Sequence sequence, KeptResult kept);
+  /// A row that went with its result.
+  struct Dropped {
+    Revision revision;
+    Digest row_hash;
+  };
+
+  KeptResult& insert(Sequence sequence, const KeptResult& kept);
   KeptResult* find(Sequence sequence);
   void set_result(KeptResult& kept, const CommandResult& result);
-  /// Marks `range` acknowledged but for waiting acquires in it, which keep their place, and calls
-  /// dropped(KeptResult&) for each result that goes. True if anything changed.
-  template <class Dropped>
-  bool acknowledge(SequenceRange range, Dropped&& dropped);
-  size_t ranges_max(const WindowLimits& limits) const;
+  /// Marks `range` acknowledged but for waiting acquires in it, which keep their place; results
+  /// that go are appended to `dropped`. `budget` counts the steps over waiting ones down; at zero
+  /// the rest is ignored. True if anything changed.
+  bool acknowledge(SequenceRange range, const WindowLimits& limits, size_t& budget,
+                   std::vector<Dropped>& dropped);
+  bool acknowledge_results(SequenceRange range, const WindowLimits& limits, size_t& budget,
+                           std::vector<Dropped>& dropped);
+  void count(const CommandResult& result);
+  void uncount(const CommandResult& result);
 
   std::pmr::map<Sequence, KeptResult> kept_;
   SequenceSet acknowledged_;

@@ -21,9 +21,14 @@ struct SequenceRange {
 class SequenceSet {
  public:
   bool contains(Sequence sequence) const;
-  /// Adds a range, merging it with its neighbours. False, and nothing changes, if that would leave
-  /// more than `ranges_max` ranges above the floor.
-  bool add(SequenceRange range, size_t ranges_max);
+  enum class Added : uint8_t {
+    kNew,      ///< at least one sequence of the range was not a member
+    kPresent,  ///< all were members already
+    kTooMany,  ///< nothing changed: it would leave more ranges than allowed
+  };
+  /// Adds a range, merging it with its neighbours, unless that would leave more than `ranges_max`
+  /// ranges above the floor.
+  Added add(SequenceRange range, size_t ranges_max);
 
   /// All sequences up to here are members.
   Sequence floor() const { return floor_; }

@@ -21,6 +21,7 @@
 #include <string>
 #include <string_view>
 #include <unordered_map>
+#include <utility>
 #include <vector>
 
 #include "base/checksum.h"
@@ -65,7 +66,6 @@ struct Session {
   Digest window_hash;      ///< of its row in kWindows; zero while it has none
   bool row_dirty = false;  ///< not state: rows due to be written by finish()
   bool window_dirty = false;
-  bool listed_dirty = false;
 };
 
 /// What openSession asks. Views need live only during the call; limits were judged by the caller.
@@ -162,22 +162,19 @@ class SessionTable {
   static constexpr size_t kSkipsMax = 1'024;
 
  private:
+  void mark_dirty(Session& session);
   void mark_row_dirty(Session& session);
   void mark_window_dirty(Session& session);
-  void mark_dirty(Session& session);
+  void mark_kept_dirty(const Session& session, Sequence sequence, KeptResult& kept);
   void write_rows(Session& session);
-  void write_session_row(Session& session);
-  void write_window_row(Session& session);
-  void write_result_row(Session& session, Sequence sequence, KeptResult& kept);
   void erase_row(RowTable table, uint64_t id, Digest& hash);
   void replace_hash(Digest& hash, const Digest& fresh);
-  KeptResult& kept_new(Session& session, Sequence sequence, uint64_t content_hash);
-  void mark_kept_dirty(Session& session, Sequence sequence, KeptResult& kept);
   void set_due(Session& session, int64_t due_ms);
   void unset_due(const Session& session);
   Status load_session(uint64_t id, std::string_view row);
   Status load_result(uint64_t id, std::string_view row);
   Status load_window(uint64_t id, std::string_view row);
+  std::string check_session(const Session& session, Digest& sum) const;
 
   RowLog& rows_;
   // Declared before the sessions, whose windows allocate from it.
@@ -192,6 +189,7 @@ class SessionTable {
   int64_t unix_ms_ = 0;
   std::vector<SessionId> dirty_;
   std::vector<std::pair<SessionId, Sequence>> dirty_kept_;
+  std::vector<ResultWindow::Dropped> dropped_;
   Digest digest_;
 };
 

@@ -48,7 +48,8 @@ enum class SessionPresence : uint8_t {
 
 /// A removal bound of one entry: holders, places, sessions that time takes away.
 inline constexpr size_t kDueMax = 1'000;
-/// Locks and places that the sessions of one expiry entry should own at most, together.
+/// Locks and places that the sessions of one expiry entry should own at most, together: the leader
+/// passes it to LeaseKeeper::take_expiries with LockTable::places_of.
 inline constexpr size_t kExpiryWorkMax = 10'000;
 
 class StateMachine {
@@ -86,9 +87,6 @@ class StateMachine {
   /// Notices in force against the session, oldest first, appended: of the whole session (empty
   /// path, no holder) and of its locks. Every renewal reply carries them.
   void notices_of(SessionId session, std::vector<lockmgr::Notice>& out) const;
-  /// How many of the first `sessions` may end in one entry, at least one.
-  size_t expiry_batch(const std::vector<SessionId>& sessions) const;
-
   /// When the leader must propose a tick, in cluster time; may be in the past: at once. None if
   /// nothing is timed. A tick's appliedRevision is what the leader had applied when stamping it.
   std::optional<int64_t> next_due_ms() const;
