@@ -18,7 +18,7 @@ enum class RowTable : uint8_t {
   kMeta = 1,      ///< the state machine's own: applied revision, cluster time, feature level
   kSettings = 2,  ///< the replicated limits
   kSessions = 3,  ///< id = session id
-  kResults = 4,   ///< kept results of commands; id = revision of the command's entry
+  kResults = 4,   ///< kept results of commands (session/rows.h)
   kWindows = 5,   ///< acknowledged sequences; id = session id
   kLocks = 16,    ///< lockmgr/rows.h
   kLockHolders = 17,

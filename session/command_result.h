@@ -14,6 +14,7 @@ namespace holdfast::session {
 /// of thrift/holdfast.thrift, so that the server only casts them.
 struct CommandResult {
   ErrorCode code = ErrorCode::kOk;  ///< else refused: `message` says why and the rest is zero
+  uint8_t kind = 0;                 ///< CommandKind of thrift/command.thrift
   uint8_t status = 0;               ///< acquire, cancel: AcquireStatus; release: ReleaseStatus
   uint8_t reason = 0;               ///< NOT_GRANTED: RefusalReason
   uint8_t end_reason = 0;           ///< NOT_HELD: EndReason

@@ -13,7 +13,8 @@ Known ResultWindow::know(Sequence sequence, uint64_t content_hash) const {
   if (acknowledged_.contains(sequence)) return Known::kForgotten;
   const KeptResult* kept = find(sequence);
   if (kept == nullptr) return Known::kNew;
-  if (kept->content_hash != content_hash) return Known::kOtherContent;
+  const bool same = kept->content_hash == content_hash || kept->content_hash == kAnyContent;
+  if (!same) return Known::kOtherContent;
   return kept->waiting ? Known::kWaiting : Known::kKept;
 }
 
@@ -43,7 +44,9 @@ KeptResult& ResultWindow::insert(Sequence sequence, const KeptResult& kept) {
 void ResultWindow::set_result(KeptResult& kept, const CommandResult& result) {
   if (!kept.waiting) uncount(kept.result);
   kept.waiting = false;
+  const uint8_t kind = kept.result.kind;
   kept.result = result;
+  kept.result.kind = kind;
   count(result);
 }
 
@@ -82,7 +85,7 @@ bool ResultWindow::acknowledge_results(SequenceRange range, const WindowLimits& 
   auto it = first;
   for (; it != kept_.end() && it->first <= range.last; ++it) {
     uncount(it->second.result);
-    dropped.push_back({it->second.revision, it->second.row_hash});
+    dropped.push_back({it->second.row_id, it->second.row_hash});
   }
   kept_.erase(first, it);
   return true;

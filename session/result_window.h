@@ -21,10 +21,14 @@ struct WindowLimits {
   uint64_t bytes = 262'144;  ///< of kept results, kept_bytes() each
 };
 
+/// Content hash of an acquire that was cancelled before it was seen: whatever its late copy asks
+/// for, the answer is this.
+inline constexpr uint64_t kAnyContent = 0;
+
 /// One applied, unacknowledged command.
 struct KeptResult {
-  Revision revision;          ///< of the command's entry; also its row id
-  uint64_t content_hash = 0;  ///< of kind and body
+  uint64_t row_id = 0;        ///< in kResults: see session/rows.h
+  uint64_t content_hash = 0;  ///< of kind and body; kAnyContent matches all
   bool waiting = false;       ///< an acquire still in its queue: the lock table knows the rest
   bool dirty = false;         ///< its row is due to be written; not state
   Digest row_hash;            ///< of its present row; zero while it has none
@@ -62,7 +66,7 @@ class ResultWindow {
 
   /// A row that went with its result.
   struct Dropped {
-    Revision revision;
+    uint64_t row_id = 0;
     Digest row_hash;
   };
 

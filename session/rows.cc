@@ -61,12 +61,13 @@ Digest put_session_row(RowLog& rows, const Session& session) {
 
 Digest put_result_row(RowLog& rows, SessionId session, Sequence sequence, const KeptResult& kept) {
   const CommandResult& result = kept.result;
-  rows.begin(RowTable::kResults, kept.revision.value);
+  rows.begin(RowTable::kResults, kept.row_id);
   rows.put64(session.value);
   rows.put64(sequence.value);
   rows.put64(kept.content_hash);
   rows.put8(kept.waiting ? 1 : 0);
   rows.put32(static_cast<uint32_t>(result.code));
+  rows.put8(result.kind);
   rows.put8(result.status);
   rows.put8(result.reason);
   rows.put8(result.end_reason);
@@ -113,6 +114,7 @@ bool read_result_row(std::string_view row, ResultRow& result) {
   kept.content_hash = reader.read<uint64_t>();
   kept.waiting = reader.read<uint8_t>() != 0;
   kept.result.code = static_cast<ErrorCode>(reader.read<uint32_t>());
+  kept.result.kind = reader.read<uint8_t>();
   kept.result.status = reader.read<uint8_t>();
   kept.result.reason = reader.read<uint8_t>();
   kept.result.end_reason = reader.read<uint8_t>();

@@ -3,9 +3,11 @@
 //     ttl_ms, opened_unix_ms, secret hash (32 bytes with length), name, attributes, late (1 byte),
 //     silent_ms, revoked (1 byte); if revoked: notice_id, notice_ms, reason, flags (1 byte: 1 =
 //     acknowledged, 2 = the TTL's clock runs, 4 = due), due_ms
-//   kResults   id = revision of the command's entry
-//     session, sequence, content hash, waiting (1 byte), code (4 bytes), status, reason, end reason
-//     (1 byte each), count (4 bytes), id, token, ttl_ms, message
+//   kResults   id = twice the revision of the command's entry; one more for the result of an
+//   acquire
+//              that this entry cancelled before it came
+//     session, sequence, content hash, waiting (1 byte), code (4 bytes), kind, status, reason, end
+//     reason (1 byte each), count (4 bytes), id, token, ttl_ms, message
 //   kWindows   id = session id; absent while nothing is acknowledged
 //     floor, number of ranges (4 bytes), then first and last of each
 // Numbers without a size are 8 bytes; texts have their length in 4 bytes before them.

@@ -108,7 +108,7 @@ Status SessionTable::load_result(uint64_t id, std::string_view row) {
   if (session == nullptr || session->window.find(result.sequence) != nullptr) {
     return corrupt("result without a session, or twice:", id);
   }
-  result.kept.revision = Revision(id);
+  result.kept.row_id = id;
   KeptResult& kept = session->window.insert(result.sequence, result.kept);
   replace_hash(kept.row_hash, row_hash(RowTable::kResults, id, row));
   return ok_status();

@@ -41,7 +41,7 @@ bool SessionTable::end(SessionId id) {
   if (it == sessions_.end()) return false;
   Session& session = it->second;
   for (auto& [sequence, kept] : session.window.kept_) {
-    erase_row(RowTable::kResults, kept.revision.value, kept.row_hash);
+    erase_row(RowTable::kResults, kept.row_id, kept.row_hash);
   }
   erase_row(RowTable::kWindows, id.value, session.window_hash);
   erase_row(RowTable::kSessions, id.value, session.row_hash);
@@ -137,19 +137,31 @@ void SessionTable::acknowledge(Session& session, std::span<const SequenceRange> 
     dropped_.clear();
     if (session.window.acknowledge(range, limits, budget, dropped_)) mark_window_dirty(session);
     for (ResultWindow::Dropped& row : dropped_) {
-      erase_row(RowTable::kResults, row.revision.value, row.row_hash);
+      erase_row(RowTable::kResults, row.row_id, row.row_hash);
     }
   }
 }
 
 void SessionTable::keep(Session& session, Sequence sequence, uint64_t content_hash,
                         const CommandResult& result) {
-  KeptResult kept{.revision = revision_, .content_hash = content_hash, .result = result};
-  mark_kept_dirty(session, sequence, session.window.insert(sequence, kept));
+  insert(session, sequence, {.row_id = own_row(), .content_hash = content_hash, .result = result});
 }
 
-void SessionTable::keep_waiting(Session& session, Sequence sequence, uint64_t content_hash) {
-  const KeptResult kept{.revision = revision_, .content_hash = content_hash, .waiting = true};
+void SessionTable::keep_waiting(Session& session, Sequence sequence, uint64_t content_hash,
+                                uint8_t kind) {
+  insert(session, sequence,
+         {.row_id = own_row(),
+          .content_hash = content_hash,
+          .waiting = true,
+          .result = {.kind = kind}});
+}
+
+void SessionTable::keep_unseen(Session& session, Sequence sequence, const CommandResult& result) {
+  insert(session, sequence,
+         {.row_id = own_row() + 1, .content_hash = kAnyContent, .result = result});
+}
+
+void SessionTable::insert(Session& session, Sequence sequence, const KeptResult& kept) {
   mark_kept_dirty(session, sequence, session.window.insert(sequence, kept));
 }
 

@@ -127,9 +127,12 @@ class SessionTable {
   void keep(Session& session, Sequence sequence, uint64_t content_hash,
             const CommandResult& result);
   /// Keeps an acquire that waits; resolve() follows in this or a later entry.
-  void keep_waiting(Session& session, Sequence sequence, uint64_t content_hash);
+  void keep_waiting(Session& session, Sequence sequence, uint64_t content_hash, uint8_t kind);
+  /// Keeps what a command that was not seen yet shall be answered, whatever its content: an acquire
+  /// that is cancelled before it came.
+  void keep_unseen(Session& session, Sequence sequence, const CommandResult& result);
   /// Replaces what is kept for a sequence: a wait that ended, a tenure that ended. False if nothing
-  /// is kept for it any more (acknowledged), or the session is gone.
+  /// is kept for it any more (acknowledged), or the session is gone. The kind stays.
   bool resolve(SessionId id, Sequence sequence, const CommandResult& result);
 
   /// Writes the entry's row changes.
@@ -166,6 +169,8 @@ class SessionTable {
   void mark_row_dirty(Session& session);
   void mark_window_dirty(Session& session);
   void mark_kept_dirty(const Session& session, Sequence sequence, KeptResult& kept);
+  void insert(Session& session, Sequence sequence, const KeptResult& kept);
+  uint64_t own_row() const { return 2 * revision_.value; }
   void write_rows(Session& session);
   void erase_row(RowTable table, uint64_t id, Digest& hash);
   void replace_hash(Digest& hash, const Digest& fresh);

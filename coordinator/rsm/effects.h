@@ -45,7 +45,8 @@ enum class EffectKind : uint8_t {
   /// session is no longer marked late. Told also if it was not marked.
   kLateRenewed,
   /// A revocation was announced: session, notice_id, notice_ms, path, holder_id, token; of a whole
-  /// session with empty path and no holder. From here on every renewal reply carries it. The
+  /// session with empty path and no holder. result.message has the operator's words. From here on
+  /// every renewal reply carries it. The
   /// leader proposes a tick at once (next_due_ms), which starts the clock of its TTL.
   kRevocationAnnounced,
   /// Replicated settings changed.

@@ -1,0 +1,169 @@
+// The inside of the state machine: one object that applies one entry at a time. Split over
+//   core.cc              the frame: decode, time, what is due, exactly-once, grants, rows
+//   session_commands.cc  commands on sessions, and the operator's on all
+//   lock_commands.cc     commands on locks
+//   core_rows.cc         rows of its own, load, invariants
+#pragma once
+
+#include <array>
+#include <optional>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "coordinator/rsm/command_codec.h"
+#include "coordinator/rsm/effects.h"
+#include "coordinator/rsm/settings.h"
+#include "coordinator/rsm/state_machine.h"
+#include "lockmgr/lock_table.h"
+#include "session/session_table.h"
+
+namespace holdfast::rsm {
+
+class StateMachine::Core {
+ public:
+  explicit Core(const Options& options);
+
+  ApplyStatus apply(LogIndex index, Term entry_term, std::string_view payload, Effects& effects);
+  void skip(LogIndex index);
+
+  std::optional<CommandResult> lookup(SessionId session, Sequence sequence) const;
+  void notices_of(SessionId session, std::vector<lockmgr::Notice>& out) const;
+  std::optional<int64_t> next_due_ms() const;
+
+  Digest digest() const;
+  Status load(RowTable table, uint64_t id, std::string_view row);
+  Status finish_load();
+  std::string check_invariants() const;
+
+  const RowLog& rows() const { return rows_; }
+  const session::SessionTable& sessions() const { return sessions_; }
+  const lockmgr::LockTable& locks() const { return locks_; }
+  const Settings& settings() const { return settings_; }
+  LogIndex applied() const { return applied_; }
+  int64_t cluster_time_ms() const { return cluster_time_ms_; }
+
+ private:
+  /// How a kind of command is run. What it decodes it decodes itself.
+  struct Handler {
+    void (Core::*run)() = nullptr;
+    bool of_session = false;  ///< needs a live session; of others the header's session only counts
+                              ///< together with a sequence
+    bool remembered = false;  ///< needs a sequence
+  };
+  static const Handler* handler_of(command::CommandKind::type kind);
+
+  // ---- core.cc
+  void apply_decoded();
+  void run_due();
+  size_t end_due_sessions();
+  void run_command();
+  bool enter_session(const Handler& handler);
+  bool take_acknowledged();
+  bool enter_window();
+  bool check_window_room();
+  void settle();
+  void take_ended(const lockmgr::Ended& ended);
+  void take_refused(const lockmgr::Refused& refused);
+  void take_granted(const lockmgr::Granted& granted);
+  void take_notice(const lockmgr::Notice& notice);
+  void record();
+  void reply();
+  CommandResult waiting_result(SessionId session, Sequence sequence) const;
+  void reject(ErrorCode code, std::string message);
+  void reject(const Error& error) { reject(error.code, error.message); }
+  void malformed(const Error& error);
+  session::WindowLimits window_limits() const;
+  Effect& add(EffectKind kind) { return effects_->add(kind, applied_); }
+  /// Decodes the body; rejects the command and answers false if it is malformed.
+  template <class Body>
+  bool decode(Body& body);
+
+  // ---- session_commands.cc
+  void open_session();
+  void close_session();
+  void mark_late();
+  void renew_late();
+  void expire_sessions();
+  void revoke_session();
+  void tick();
+  void change_settings();
+  bool check_open(const command::OpenSession& body);
+  bool check_batch(const char* what, size_t size);
+  bool check_notice(int64_t notice_ms, std::string_view reason);
+  bool check_text(const char* what, std::string_view text, SettingId limit);
+  bool check_bytes(const char* what, size_t size, SettingId limit);
+  bool check_range(const char* what, int64_t value, int64_t smallest, int64_t largest);
+  bool is_void() const { return header_.decidedTerm != static_cast<int64_t>(entry_term_.value); }
+  void end_sessions(std::span<const lockmgr::SessionEnd> ends);
+
+  // ---- lock_commands.cc
+  void acquire();
+  void acquire_all();
+  void start_acquire(std::span<const lockmgr::Claim> claims, const lockmgr::AcquireOptions& options,
+                     std::string_view owner);
+  void cancel_acquire();
+  void cancel_unknown(Sequence target);
+  CommandResult cancelled_result() const;
+  void release();
+  void release_all();
+  void set_holder_value();
+  void revoke_lock();
+  void acknowledge_notices();
+  bool check_path(std::string_view path);
+  bool check_id(const char* what, int64_t id);
+  bool check_claim(const command::LockClaim& claim);
+  template <class Body>
+  bool check_options(const Body& body);
+
+  // ---- core_rows.cc
+  void write_meta();
+  void write_settings(const std::map<std::string, int64_t>& changes);
+  Status load_meta(uint64_t id, std::string_view row);
+  Status load_setting(uint64_t id, std::string_view row);
+  std::string check_links() const;
+  void replace_hash(Digest& hash, const Digest& fresh);
+
+  RowLog rows_;
+  session::SessionTable sessions_{rows_};
+  lockmgr::LockTable locks_;
+  Settings settings_;
+  LogIndex applied_;
+  int64_t cluster_time_ms_ = 0;
+  CommandDecoder decoder_;
+  Digest own_digest_;
+  Digest meta_hash_;
+  std::array<Digest, kSettings> setting_hashes_{};
+
+  // The entry being applied.
+  command::CommandHeader header_;
+  Term entry_term_;
+  Effects* effects_ = nullptr;
+  session::Session* session_ = nullptr;  ///< the command's own; null if none or ended meanwhile
+  Sequence sequence_;
+  uint64_t content_hash_ = 0;
+  bool to_be_kept_ = false;  ///< `result_` is recorded for a retry
+  bool waiting_ = false;     ///< an acquire was put into the queues: settle() decides
+  CommandResult result_;
+
+  // Bodies and lists are reused, so that in steady state decoding allocates nothing.
+  command::Acquire acquire_body_;
+  command::AcquireAll acquire_all_body_;
+  command::CancelAcquire cancel_body_;
+  command::Release release_body_;
+  command::SetHolderValue value_body_;
+  std::vector<session::SequenceRange> ranges_;
+  std::vector<lockmgr::Claim> claims_;
+  std::vector<lockmgr::SessionEnd> ends_;
+  std::vector<SessionId> due_;
+  std::vector<Revision> notice_ids_;
+};
+
+template <class Body>
+bool StateMachine::Core::decode(Body& body) {
+  const Status status = decoder_.body(body);
+  if (!status.ok()) reject(status.error());
+  return status.ok();
+}
+
+}  // namespace holdfast::rsm

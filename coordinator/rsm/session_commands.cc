@@ -1,0 +1,207 @@
+// Commands on sessions, time and settings.
+#include <algorithm>
+#include <utility>
+
+#include "coordinator/rsm/core.h"
+#include "coordinator/rsm/path.h"
+
+namespace holdfast::rsm {
+
+namespace {
+
+/// Sessions in one MarkLate, RenewLate or ExpireSessions.
+constexpr size_t kBatchMax = 1'000;
+
+session::SecretHash secret_hash_of(std::string_view bytes) {
+  session::SecretHash hash;
+  std::copy(bytes.begin(), bytes.end(), hash.begin());
+  return hash;
+}
+
+}  // namespace
+
+// ---- checks shared by commands --------------------------------------------------------------
+
+bool StateMachine::Core::check_range(const char* what, int64_t value, int64_t smallest,
+                                     int64_t largest) {
+  if (value >= smallest && value <= largest) return true;
+  reject(ErrorCode::kBadArgument, std::string(what) + " is " + std::to_string(value) +
+                                      ", allowed are " + std::to_string(smallest) + " to " +
+                                      std::to_string(largest));
+  return false;
+}
+
+bool StateMachine::Core::check_bytes(const char* what, size_t size, SettingId limit) {
+  if (size <= settings_.limit(limit)) return true;
+  reject(ErrorCode::kTooLarge, std::string(what) + " has " + std::to_string(size) +
+                                   " bytes, the limit is " +
+                                   std::to_string(settings_.limit(limit)));
+  return false;
+}
+
+bool StateMachine::Core::check_text(const char* what, std::string_view text, SettingId limit) {
+  if (!check_bytes(what, text.size(), limit)) return false;
+  if (is_plain_text(text)) return true;
+  reject(ErrorCode::kBadArgument,
+         std::string(what) + " " + quote(text) + " is not UTF-8 without control characters");
+  return false;
+}
+
+bool StateMachine::Core::check_batch(const char* what, size_t size) {
+  if (size <= kBatchMax) return true;
+  reject(ErrorCode::kBadArgument, std::string(what) + " names " + std::to_string(size) +
+                                      " sessions, the limit is " + std::to_string(kBatchMax));
+  return false;
+}
+
+bool StateMachine::Core::check_notice(int64_t notice_ms, std::string_view reason) {
+  return check_range("noticeMs", notice_ms, 0, settings_.get(SettingId::kNoticeMsMax)) &&
+         check_text("reason", reason, SettingId::kReasonBytesMax);
+}
+
+// ---- open and close -------------------------------------------------------------------------
+
+void StateMachine::Core::open_session() {
+  command::OpenSession body;
+  if (!decode(body)) return;
+  if (body.secretHash.size() != session::SecretHash{}.size()) {
+    return reject(
+        ErrorCode::kBadArgument,
+        "the secret's hash has " + std::to_string(body.secretHash.size()) + " bytes, not 32");
+  }
+  const session::SecretHash hash = secret_hash_of(body.secretHash);
+  // Idempotent by the secret: what a limit would say today no longer matters to a session there is.
+  if (!sessions_.find_by_secret(hash) && !check_open(body)) return;
+  const session::OpenOutcome outcome = sessions_.open({.secret_hash = hash,
+                                                       .ttl_ms = body.ttlMs,
+                                                       .name = body.name,
+                                                       .attributes = body.attributes});
+  result_.id = outcome.id;
+  result_.ttl_ms = outcome.ttl_ms;
+  if (!outcome.created) return;
+  Effect& effect = add(EffectKind::kSessionOpened);
+  effect.session = outcome.id;
+  effect.ttl_ms = outcome.ttl_ms;
+}
+
+bool StateMachine::Core::check_open(const command::OpenSession& body) {
+  if (sessions_.size() >= settings_.limit(SettingId::kSessionsMax)) {
+    reject(ErrorCode::kLimitExceeded, std::to_string(sessions_.size()) +
+                                          " sessions are open, the limit is sessions_max = " +
+                                          std::to_string(settings_.limit(SettingId::kSessionsMax)));
+    return false;
+  }
+  return check_range("ttlMs", body.ttlMs, settings_.get(SettingId::kSessionTtlMsMin),
+                     settings_.get(SettingId::kSessionTtlMsMax)) &&
+         check_text("name", body.name, SettingId::kSessionNameBytesMax) &&
+         check_bytes("attributes", body.attributes.size(), SettingId::kAttributesBytesMax);
+}
+
+void StateMachine::Core::close_session() {
+  command::CloseSession body;
+  if (!decode(body)) return;
+  const lockmgr::SessionEnd end{session_->id, lockmgr::EndReason::kSessionClosed};
+  end_sessions({&end, 1});
+}
+
+/// Ends sessions and what they own in this entry (PROMISE 7): the lock table takes all places away
+/// before it releases any lock, and grants nothing before settle().
+void StateMachine::Core::end_sessions(std::span<const lockmgr::SessionEnd> ends) {
+  if (ends.empty()) return;
+  for (const lockmgr::SessionEnd& end : ends) {
+    if (session_ != nullptr && session_->id == end.session) session_ = nullptr;
+    if (!sessions_.end(end.session)) continue;
+    Effect& effect = add(EffectKind::kSessionEnded);
+    effect.session = end.session;
+    effect.end_reason = end.reason;
+  }
+  locks_.end_sessions(ends);
+}
+
+// ---- silence (ARCHITECTURE, sessions, leases, time) -------------------------------------------
+
+void StateMachine::Core::mark_late() {
+  command::MarkLate body;
+  if (!decode(body) || !check_batch("a late mark", body.sessions.size()) || is_void()) return;
+  for (const command::LateSession& late : body.sessions) {
+    const SessionId id(static_cast<uint64_t>(late.sessionId));
+    if (late.silentMs < 0 || !sessions_.mark_late(id, late.silentMs)) continue;
+    ++result_.count;
+    Effect& effect = add(EffectKind::kLateMarked);
+    effect.session = id;
+    effect.silent_ms = late.silentMs;
+  }
+}
+
+void StateMachine::Core::renew_late() {
+  command::RenewLate body;
+  if (!decode(body) || !check_batch("a renewal", body.sessionIds.size())) return;
+  for (const int64_t number : body.sessionIds) {
+    const SessionId id(static_cast<uint64_t>(number));
+    if (sessions_.find(id) == nullptr) continue;
+    sessions_.renew_late(id);
+    ++result_.count;
+    add(EffectKind::kLateRenewed).session = id;
+  }
+}
+
+void StateMachine::Core::expire_sessions() {
+  command::ExpireSessions body;
+  if (!decode(body) || !check_batch("an expiry", body.sessionIds.size()) || is_void()) return;
+  ends_.clear();
+  for (const int64_t number : body.sessionIds) {
+    const SessionId id(static_cast<uint64_t>(number));
+    if (sessions_.find(id) == nullptr) continue;
+    ends_.push_back({id, lockmgr::EndReason::kSessionExpired});
+  }
+  result_.count = static_cast<uint32_t>(ends_.size());
+  end_sessions(ends_);
+}
+
+// ---- the operator ---------------------------------------------------------------------------
+
+void StateMachine::Core::revoke_session() {
+  command::RevokeSession body;
+  if (!decode(body) || !check_notice(body.noticeMs, body.reason)) return;
+  session::Session* session = sessions_.find(SessionId(static_cast<uint64_t>(body.sessionId)));
+  if (session == nullptr) {
+    return reject(ErrorCode::kSessionExpired,
+                  "there is no session " + std::to_string(body.sessionId));
+  }
+  result_.count = 1;
+  if (body.force) {
+    const lockmgr::SessionEnd end{session->id, lockmgr::EndReason::kSessionRevoked};
+    return end_sessions({&end, 1});
+  }
+  result_.id = sessions_.announce_revocation(*session, body.noticeMs, body.reason);
+  if (result_.id != applied_) return;  // under notice already: the first one stands
+  Effect& effect = add(EffectKind::kRevocationAnnounced);
+  effect.session = session->id;
+  effect.notice_id = result_.id;
+  effect.notice_ms = body.noticeMs;
+  effect.result.message = body.reason;
+}
+
+void StateMachine::Core::tick() {
+  command::Tick body;
+  if (!decode(body)) return;
+  const Revision applied(static_cast<uint64_t>(std::max<int64_t>(body.appliedRevision, 0)));
+  // What this very entry announces cannot have been applied when it was stamped.
+  const Revision before = std::min(applied, applied_.prev());
+  sessions_.start_revocation_clocks(before);
+  locks_.start_revocation_clocks(before);
+}
+
+void StateMachine::Core::change_settings() {
+  command::ChangeSettings body;
+  if (!decode(body)) return;
+  const Settings before = settings_;
+  const Status status = settings_.change(body.changes);
+  if (!status.ok()) return reject(status.error());
+  write_settings(body.changes);
+  const uint64_t tenures = settings_.limit(SettingId::kTenuresKept);
+  if (tenures != before.limit(SettingId::kTenuresKept)) locks_.set_tenure_capacity(tenures);
+  add(EffectKind::kSettingsChanged);
+}
+
+}  // namespace holdfast::rsm

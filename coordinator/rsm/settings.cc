@@ -1,0 +1,104 @@
+#include "coordinator/rsm/settings.h"
+
+#include <algorithm>
+#include <utility>
+
+namespace holdfast::rsm {
+namespace {
+
+constexpr int64_t kDayMs = 86'400'000;
+constexpr int64_t kHourMs = 3'600'000;
+
+// Initial values belong to the feature level: another one here would make replicas differ.
+constexpr std::array<SettingInfo, kSettings> kInfos = {{
+    {SettingId::kAttributesBytesMax, "attributes_bytes_max", 0, 65'536, 4'096,
+     "Encoded attributes of one session, in bytes."},
+    {SettingId::kHolderValueBytesMax, "holder_value_bytes_max", 0, 65'536, 4'096,
+     "Value that a holder publishes, in bytes."},
+    {SettingId::kLockDelayMsMax, "lock_delay_ms_max", 0, kDayMs, 600'000,
+     "Longest time that a lock stays closed after its holder's session expired."},
+    {SettingId::kLocksMax, "locks_max", 1, 100'000'000, 1'000'000,
+     "Locks that are held, queued for or closed, in the whole cluster."},
+    {SettingId::kNoticeMsMax, "notice_ms_max", 0, kDayMs, kHourMs,
+     "Longest notice of a revocation."},
+    {SettingId::kOwnedPerSessionMax, "owned_per_session_max", 1, 10'000, 10'000,
+     "Locks held and queue places of one session, together."},
+    {SettingId::kOwnerBytesMax, "owner_bytes_max", 0, 1'024, 64,
+     "Name of a handle within its session, in bytes."},
+    {SettingId::kPathBytesMax, "path_bytes_max", 16, 8'192, 1'024, "Path, in bytes."},
+    {SettingId::kPathDepthMax, "path_depth_max", 1, 1'024, 64, "Segments of a path."},
+    {SettingId::kReasonBytesMax, "reason_bytes_max", 0, 1'024, 256,
+     "An operator's words at a revocation, in bytes."},
+    {SettingId::kResultWindow, "result_window", 16, 65'536, 1'024,
+     "Results of one session that are kept until the client acknowledges them."},
+    {SettingId::kResultWindowBytes, "result_window_bytes", 16'384, 16'777'216, 262'144,
+     "Bytes of the kept results of one session; each counts 64 and its message."},
+    {SettingId::kSessionNameBytesMax, "session_name_bytes_max", 0, 1'024, 256,
+     "Name of a session, in bytes."},
+    {SettingId::kSessionTtlMsMax, "session_ttl_ms_max", 100, 7 * kDayMs, kDayMs,
+     "Longest TTL that a session may ask for."},
+    {SettingId::kSessionTtlMsMin, "session_ttl_ms_min", 100, kDayMs, 4'000,
+     "Shortest TTL that a session may ask for; below three times the longest failover, elections "
+     "can cost live sessions."},
+    {SettingId::kSessionsMax, "sessions_max", 1, 10'000'000, 200'000,
+     "Sessions open at a time, in the whole cluster."},
+    {SettingId::kTenuresKept, "tenures_kept", 1, 10'000'000, 10'000,
+     "Past tenures remembered, over all locks."},
+    {SettingId::kWaitersPerLockMax, "waiters_per_lock_max", 1, 100'000, 10'000,
+     "Waiters of one lock."},
+}};
+
+static_assert(std::ranges::is_sorted(kInfos, [](const SettingInfo& a, const SettingInfo& b) {
+  return std::string_view(a.name) < std::string_view(b.name);
+}));
+
+const SettingInfo* find_info(std::string_view name) {
+  const auto it = std::ranges::find(kInfos, name, &SettingInfo::name);
+  return it == kInfos.end() ? nullptr : &*it;
+}
+
+Error bad_argument(std::string message) { return {ErrorCode::kBadArgument, std::move(message)}; }
+
+Error out_of_bounds(const SettingInfo& info, int64_t value) {
+  return bad_argument("setting " + std::string(info.name) + " cannot be " + std::to_string(value) +
+                      ": allowed are " + std::to_string(info.smallest) + " to " +
+                      std::to_string(info.largest));
+}
+
+}  // namespace
+
+const std::array<SettingInfo, kSettings>& setting_infos() { return kInfos; }
+
+Settings::Settings() {
+  for (const SettingInfo& info : kInfos) values_[static_cast<size_t>(info.id) - 1] = info.initial;
+}
+
+Status Settings::change(const std::map<std::string, int64_t>& changes) {
+  Settings changed = *this;
+  for (const auto& [name, value] : changes) {
+    const SettingInfo* info = find_info(name);
+    if (info == nullptr) {
+      return bad_argument("there is no setting \"" + name.substr(0, 64) + "\"");
+    }
+    if (value < info->smallest || value > info->largest) return out_of_bounds(*info, value);
+    changed.values_[static_cast<size_t>(info->id) - 1] = value;
+  }
+  const int64_t ttl_min = changed.get(SettingId::kSessionTtlMsMin);
+  const int64_t ttl_max = changed.get(SettingId::kSessionTtlMsMax);
+  if (ttl_min > ttl_max) {
+    return bad_argument("session_ttl_ms_min " + std::to_string(ttl_min) +
+                        " would be above session_ttl_ms_max " + std::to_string(ttl_max));
+  }
+  *this = changed;
+  return ok_status();
+}
+
+bool Settings::load(uint64_t id, int64_t value) {
+  const auto it = std::ranges::find_if(
+      kInfos, [id](const SettingInfo& info) { return static_cast<uint64_t>(info.id) == id; });
+  if (it == kInfos.end() || value < it->smallest || value > it->largest) return false;
+  values_[id - 1] = value;
+  return true;
+}
+
+}  // namespace holdfast::rsm
