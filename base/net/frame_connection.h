@@ -117,6 +117,9 @@ class FrameConnection {
   /// Counts from now on; zero switches it off (e.g. while a call is parked).
   void set_idle_timeout(Duration timeout);
 
+  /// Applies to frames whose length has not been read yet: strangers may send less than peers.
+  void set_max_frame_bytes(uint32_t limit) { options_.max_frame_bytes = limit; }
+
   const Address& peer() const { return peer_; }
   Instant last_received() const { return last_received_; }
   Loop& loop() { return loop_; }

@@ -1,0 +1,102 @@
+#include "raft/transport/handshake.h"
+
+#include <map>
+
+namespace holdfast::raft {
+
+namespace {
+
+using Reason = std::optional<std::string>;
+
+std::string text(uint64_t value) { return std::to_string(value); }
+
+Reason compare_cluster(const PeerIdentity& self, const PeerIdentity& other) {
+  if (other.cluster == self.cluster) return {};
+  return "cluster ids differ: " + text(self.cluster.value) + " on node " + text(self.node.value) +
+         ", " + text(other.cluster.value) + " on node " + text(other.node.value);
+}
+
+/// Answers of a member count only from the store bound to it.
+Reason compare_store(const PeerSpec& expected, const PeerIdentity& other) {
+  if (!expected.store || expected.store == other.store) return {};
+  return "node " + text(other.node.value) + " answers with store " + text(other.store.value) +
+         ", the member's store is " + text(expected.store.value) +
+         ": another data directory must join as a new member";
+}
+
+/// The first flag by name that the two do not have alike.
+Reason compare_flags(const PeerIdentity& self, const std::vector<AgreedFlag>& ours,
+                     const PeerIdentity& other, const std::vector<AgreedFlag>& theirs) {
+  constexpr const char* kAbsent = "(absent)";
+  std::map<std::string, std::pair<std::string, std::string>> both;
+  for (const AgreedFlag& flag : ours) both[flag.name] = {flag.value, kAbsent};
+  for (const AgreedFlag& flag : theirs) {
+    both.try_emplace(flag.name, kAbsent, kAbsent).first->second.second = flag.value;
+  }
+  for (const auto& [name, values] : both) {
+    if (values.first == values.second) continue;
+    return name + " must be the same everywhere: " + values.first + " on node " +
+           text(self.node.value) + ", " + values.second + " on node " + text(other.node.value);
+  }
+  return {};
+}
+
+}  // namespace
+
+Reason refuse_hello(const PeerIdentity& self, const std::vector<AgreedFlag>& flags,
+                    const PeerSpec* peer, const Hello& hello) {
+  if (!self.formed()) {
+    return "node " + text(self.node.value) + " is empty: store " + text(self.store.value) +
+           " belongs to no cluster yet";
+  }
+  if (Reason cluster = compare_cluster(self, hello.self)) return cluster;
+  if (hello.expected_node != self.node) {
+    return "this is node " + text(self.node.value) + ", node " + text(hello.self.node.value) +
+           " meant to reach node " + text(hello.expected_node.value);
+  }
+  const PeerSpec expected{hello.expected_node, {}, hello.expected_store};
+  if (Reason store = compare_store(expected, self)) return store;
+  if (peer == nullptr) {
+    return "node " + text(hello.self.node.value) + " is not a member as node " +
+           text(self.node.value) + " knows it";
+  }
+  if (Reason store = compare_store(*peer, hello.self)) return store;
+  return compare_flags(self, flags, hello.self, hello.flags);
+}
+
+Reason refuse_reply(const PeerIdentity& self, const std::vector<AgreedFlag>& flags,
+                    const PeerSpec& peer, const HelloReply& reply) {
+  if (!reply.accepted) return reply.reason;
+  if (reply.self.node != peer.id) {
+    return net::to_string(peer.address) + " is node " + text(reply.self.node.value) +
+           ", expected node " + text(peer.id.value);
+  }
+  if (Reason cluster = compare_cluster(self, reply.self)) return cluster;
+  if (Reason store = compare_store(peer, reply.self)) return store;
+  return compare_flags(self, flags, reply.self, reply.flags);
+}
+
+Reason refuse_genesis(const PeerIdentity& self, const Genesis& genesis) {
+  if (self.formed()) {
+    return "node " + text(self.node.value) + " belongs to cluster " + text(self.cluster.value) +
+           " already, cluster " + text(genesis.cluster.value) + " was offered";
+  }
+  const Member* const member = find_member(genesis.configuration, self.node);
+  if (member == nullptr) {
+    return "the genesis of cluster " + text(genesis.cluster.value) + " names no node " +
+           text(self.node.value);
+  }
+  if (member->store != self.store) {
+    return "the genesis of cluster " + text(genesis.cluster.value) + " binds node " +
+           text(self.node.value) + " to store " + text(member->store.value) + ", this is store " +
+           text(self.store.value);
+  }
+  return {};
+}
+
+std::string describe(const PeerIdentity& identity) {
+  return "node " + text(identity.node.value) + " (store " + text(identity.store.value) + ", " +
+         identity.peer_address + ")";
+}
+
+}  // namespace holdfast::raft

@@ -1,0 +1,309 @@
+#include "raft/transport/bootstrap.h"
+
+#include <optional>
+
+#include "tests/unit/transport/transport_test_util.h"
+
+namespace holdfast::raft {
+namespace {
+
+/// Three empty servers; node 1 bootstraps.
+struct BootstrapTest : TransportTest {
+  BootstrapTest() {
+    for (const uint64_t id : {1, 2, 3}) open_empty(id);
+  }
+  void open_empty(uint64_t id) {
+    Node& each = node(id);
+    each.self.cluster = ClusterId();
+    // Empty servers advertise where they listen: the port must be known before opening.
+    each.open();
+    each.restart();
+  }
+  void bootstrap(BootstrapOptions options = {}) {
+    options.self = nodes.at(1)->transport->self();
+    for (const uint64_t id : {2, 3}) options.others.push_back({NodeId(id), where(id), StoreId()});
+    options.log = [this](const std::string& line) { waiting.push_back(line); };
+    outcome.reset();
+    bootstrapper = std::make_unique<Bootstrapper>(
+        loop, entropy, std::move(options),
+        [this](Result<Genesis> result) { outcome = std::move(result); });
+  }
+  bool decided() {
+    return until([&] { return outcome.has_value(); });
+  }
+  net::Address where(uint64_t id) {
+    return addresses.contains(id) ? addresses[id] : nodes.at(id)->address();
+  }
+  /// What the server does once entry 1 is on its disk.
+  void adopt(uint64_t id, const Genesis& genesis) {
+    TcpTransport& transport = *nodes.at(id)->transport;
+    std::vector<PeerSpec> peers;
+    for (const Member& member : genesis.configuration.members) {
+      peers.push_back({member.id, *net::parse_address(member.peer_address), member.store});
+    }
+    transport.form(genesis.cluster, encode_genesis(genesis));
+    transport.set_peers(peers);
+  }
+
+  SystemEntropy entropy;
+  std::map<uint64_t, net::Address> addresses;  ///< where a test wants a server to be looked for
+  std::optional<Result<Genesis>> outcome;
+  std::vector<std::string> waiting;
+  std::unique_ptr<Bootstrapper> bootstrapper;
+};
+
+TEST_F(BootstrapTest, MintsAClusterOfAllListedServersWhenAllAreEmpty) {
+  bootstrap();
+  ASSERT_TRUE(decided());
+  ASSERT_TRUE(outcome->ok()) << outcome->error().message;
+  const Genesis& genesis = **outcome;
+  EXPECT_TRUE(genesis.cluster);
+  EXPECT_EQ(genesis.configuration.voters, (std::vector<NodeId>{NodeId(1), NodeId(2), NodeId(3)}));
+  for (const uint64_t id : {1, 2, 3}) {
+    const Member* const member = find_member(genesis.configuration, NodeId(id));
+    ASSERT_NE(member, nullptr);
+    EXPECT_EQ(member->store, StoreId(kStoreBase + id));
+    EXPECT_EQ(member->peer_address, net::to_string(nodes.at(id)->address()));
+    EXPECT_EQ(member->client_address, "client." + std::to_string(id) + ":1");
+  }
+  EXPECT_TRUE(decode_genesis(encode_genesis(genesis)).ok());
+}
+
+TEST_F(BootstrapTest, ASingleServerNeedsNobody) {
+  nodes.erase(2);
+  nodes.erase(3);
+  BootstrapOptions options;
+  options.self = nodes.at(1)->transport->self();
+  bootstrapper = std::make_unique<Bootstrapper>(
+      loop, entropy, std::move(options),
+      [this](Result<Genesis> result) { outcome = std::move(result); });
+  ASSERT_TRUE(decided());
+  EXPECT_EQ((*outcome)->configuration.voters, std::vector<NodeId>{NodeId(1)});
+}
+
+TEST_F(BootstrapTest, EntryOneReachesTheEmptyServersAndAllConnect) {
+  bootstrap();
+  ASSERT_TRUE(decided());
+  const Genesis genesis = **outcome;
+  adopt(1, genesis);
+  for (const uint64_t id : {2, 3}) {
+    Node& each = *nodes.at(id);
+    ASSERT_TRUE(until([&] { return !each.offered.empty(); }));
+    EXPECT_EQ(each.offered[0], genesis);
+    EXPECT_EQ(each.offered_bytes, encode_genesis(genesis));
+    adopt(id, each.offered[0]);
+    each.genesis_done(ok_status());
+  }
+  ASSERT_TRUE(all_up());
+  EXPECT_EQ(nodes.at(2)->offered.size(), 1u) << "never a second time";
+  EXPECT_TRUE(nodes.at(3)->transport->send([&] {
+    Message message = heartbeat(3, 2);
+    return message;
+  }()));
+  EXPECT_TRUE(until([&] { return nodes.at(2)->messages.size() == 1; }));
+}
+
+TEST_F(BootstrapTest, AnyFormedServerFinishesWhatTheBootstrapperLeft) {
+  bootstrap();
+  ASSERT_TRUE(decided());
+  const Genesis genesis = **outcome;
+  adopt(1, genesis);
+  ASSERT_TRUE(until([&] { return !nodes.at(2)->offered.empty(); }));
+  adopt(2, genesis);
+  nodes.at(2)->genesis_done(ok_status());
+  // The bootstrapper dies, and node 3 comes back empty: node 2 delivers.
+  nodes.at(1)->transport.reset();
+  nodes.at(3)->restart();
+  nodes.at(3)->offered.clear();
+  EXPECT_TRUE(until([&] { return !nodes.at(3)->offered.empty(); }));
+}
+
+TEST_F(BootstrapTest, WaitsForAllAndSaysForWhom) {
+  const net::Address third = nodes.at(3)->address();
+  addresses[3] = third;
+  nodes.at(3)->transport.reset();
+  bootstrap({.round = 20ms});
+  ASSERT_TRUE(until([&] { return waiting.size() >= 2; }));
+  EXPECT_FALSE(outcome.has_value());
+  EXPECT_NE(waiting[0].find("3: " + net::to_string(third)), std::string::npos) << waiting[0];
+  EXPECT_EQ(waiting[0].find("2: "), std::string::npos);
+  nodes.at(3)->options.listen = third;
+  nodes.at(3)->open();
+  ASSERT_TRUE(decided());
+  EXPECT_TRUE(outcome->ok());
+}
+
+TEST_F(BootstrapTest, GivesUpAfterTheTimeItWasGiven) {
+  addresses[3] = nodes.at(3)->address();
+  nodes.at(3)->transport.reset();
+  bootstrap({.round = 10ms, .give_up_after = 40ms});
+  ASSERT_TRUE(decided());
+  ASSERT_FALSE(outcome->ok());
+  EXPECT_EQ(outcome->error().code, ErrorCode::kTimeout);
+  EXPECT_NE(outcome->error().message.find("3: "), std::string::npos);
+}
+
+TEST_F(BootstrapTest, RefusesWhenAPeerIsFormedAndNamesTheIds) {
+  nodes.at(2)->transport->form(ClusterId(777), "");
+  bootstrap();
+  ASSERT_TRUE(decided());
+  ASSERT_FALSE(outcome->ok());
+  for (const char* part : {"cluster 777", "node 2", "store 1002"}) {
+    EXPECT_NE(outcome->error().message.find(part), std::string::npos) << outcome->error().message;
+  }
+}
+
+TEST_F(BootstrapTest, RefusesWhenAnotherNodeAnswersThanListed) {
+  addresses[2] = nodes.at(3)->address();
+  bootstrap();
+  ASSERT_TRUE(decided());
+  ASSERT_FALSE(outcome->ok());
+  EXPECT_NE(outcome->error().message.find("2=" + net::to_string(nodes.at(3)->address()) +
+                                          " says it is node 3"),
+            std::string::npos)
+      << outcome->error().message;
+}
+
+TEST_F(BootstrapTest, RefusesOneStoreUnderTwoIds) {
+  nodes.at(3)->self.store = nodes.at(2)->self.store;
+  nodes.at(3)->restart();
+  bootstrap();
+  ASSERT_TRUE(decided());
+  ASSERT_FALSE(outcome->ok());
+  EXPECT_NE(outcome->error().message.find("store 1002"), std::string::npos);
+}
+
+/// A formed server, and node 2 as the empty one it offers a genesis to.
+struct GenesisTest : BootstrapTest {
+  Genesis genesis_for(StoreId store) {
+    Genesis genesis;
+    genesis.cluster = kCluster;
+    genesis.configuration.voters = {NodeId(1), NodeId(2)};
+    genesis.configuration.members = {
+        {NodeId(1), StoreId(1001), net::to_string(nodes.at(1)->address()), "", 1},
+        {NodeId(2), store, net::to_string(nodes.at(2)->address()), "", 1}};
+    return genesis;
+  }
+  std::string offer(const Genesis& genesis) {
+    const std::string bytes = encode_genesis(genesis);
+    std::string frame;
+    encode(GenesisOffer{bytes}, frame);
+    return net::frame_of(frame);
+  }
+  /// The answer to what was written, or the end of the connection.
+  std::optional<PeerFrame> answer(net::RawPeer& peer) {
+    char head[4];
+    const auto arrived = [&] {
+      return recv(peer.fd(), head, 4, MSG_PEEK | MSG_DONTWAIT) == 4 || peer.at_end();
+    };
+    if (!until(arrived)) return {};
+    if (recv(peer.fd(), head, 4, MSG_DONTWAIT) != 4) return {};
+    uint32_t length = 0;
+    memcpy(&length, head, 4);
+    const std::string payload = peer.read(ntohl(length));
+    auto frame = decode_frame(payload);
+    return frame.ok() ? std::optional<PeerFrame>(std::move(*frame)) : std::nullopt;
+  }
+  GenesisReply genesis_answer(net::RawPeer& peer) {
+    const auto frame = answer(peer);
+    return frame ? std::get<GenesisReply>(*frame) : GenesisReply{false, "no answer"};
+  }
+};
+
+TEST_F(GenesisTest, NothingIsAnsweredUntilEntryOneIsSynced) {
+  net::RawPeer giver(nodes.at(2)->transport->port());
+  giver.write(offer(genesis_for(StoreId(1002))));
+  ASSERT_TRUE(until([&] { return !nodes.at(2)->offered.empty(); }));
+  std::string query;
+  encode(IdentityQuery{}, query);
+  net::RawPeer asker(nodes.at(2)->transport->port());
+  asker.write(net::frame_of(query));
+  EXPECT_FALSE(answer(asker).has_value()) << "closed without an answer";
+  nodes.at(2)->transport->form(kCluster, nodes.at(2)->offered_bytes);
+  nodes.at(2)->genesis_done(ok_status());
+  EXPECT_TRUE(genesis_answer(giver).accepted);
+  net::RawPeer later(nodes.at(2)->transport->port());
+  later.write(net::frame_of(query));
+  const auto identity = answer(later);
+  ASSERT_TRUE(identity.has_value());
+  EXPECT_EQ(std::get<IdentityReply>(*identity).self.cluster, kCluster);
+}
+
+TEST_F(GenesisTest, ASecondGenesisIsNeverTaken) {
+  nodes.at(2)->transport->form(ClusterId(5), "");
+  net::RawPeer giver(nodes.at(2)->transport->port());
+  giver.write(offer(genesis_for(StoreId(1002))));
+  const GenesisReply reply = genesis_answer(giver);
+  EXPECT_FALSE(reply.accepted);
+  EXPECT_NE(reply.reason.find("cluster 5"), std::string::npos) << reply.reason;
+  EXPECT_NE(reply.reason.find("4242"), std::string::npos);
+  EXPECT_TRUE(nodes.at(2)->offered.empty());
+}
+
+TEST_F(GenesisTest, AGenesisThatNamesAnotherStoreIsRefused) {
+  net::RawPeer giver(nodes.at(2)->transport->port());
+  giver.write(offer(genesis_for(StoreId(9))));
+  const GenesisReply reply = genesis_answer(giver);
+  EXPECT_FALSE(reply.accepted);
+  EXPECT_NE(reply.reason.find("store 9"), std::string::npos);
+  EXPECT_NE(reply.reason.find("store 1002"), std::string::npos);
+  EXPECT_TRUE(nodes.at(2)->offered.empty());
+  EXPECT_FALSE(nodes.at(2)->transport->self().formed());
+}
+
+TEST_F(GenesisTest, AGenesisThatCannotBeReadIsRefused) {
+  std::string frame;
+  encode(GenesisOffer{"nonsense"}, frame);
+  net::RawPeer giver(nodes.at(2)->transport->port());
+  giver.write(net::frame_of(frame));
+  EXPECT_FALSE(genesis_answer(giver).accepted);
+  EXPECT_TRUE(nodes.at(2)->offered.empty());
+}
+
+TEST_F(GenesisTest, AFailedSyncLeavesTheServerEmptyAndWillingToTryAgain) {
+  net::RawPeer giver(nodes.at(2)->transport->port());
+  giver.write(offer(genesis_for(StoreId(1002))));
+  ASSERT_TRUE(until([&] { return nodes.at(2)->offered.size() == 1; }));
+  nodes.at(2)->genesis_done(Error{ErrorCode::kNoSpace, "disk full"});
+  EXPECT_NE(genesis_answer(giver).reason.find("disk full"), std::string::npos);
+  net::RawPeer again(nodes.at(2)->transport->port());
+  again.write(offer(genesis_for(StoreId(1002))));
+  EXPECT_TRUE(until([&] { return nodes.at(2)->offered.size() == 2; }));
+}
+
+TEST_F(GenesisTest, TheSyncMayOutliveItsGiverAndTheTransport) {
+  {
+    net::RawPeer giver(nodes.at(2)->transport->port());
+    giver.write(offer(genesis_for(StoreId(1002))));
+    ASSERT_TRUE(until([&] { return !nodes.at(2)->offered.empty(); }));
+  }
+  for (int i = 0; i < 3; ++i) loop.turn(1ms);
+  const auto done = nodes.at(2)->genesis_done;
+  nodes.at(2)->transport->form(kCluster, "");
+  done(ok_status());
+  nodes.at(2)->transport.reset();
+  done(ok_status());
+}
+
+TEST_F(GenesisTest, AnEmptyServerWithAnotherStoreIsNotOfferedTheGenesis) {
+  nodes.at(1)->transport->form(kCluster, encode_genesis(genesis_for(StoreId(9))));
+  nodes.at(1)->transport->set_peers({{NodeId(2), nodes.at(2)->address(), StoreId(9)}});
+  ASSERT_TRUE(until([&] { return nodes.at(1)->saw(PeerEvent::kMismatch); }));
+  EXPECT_TRUE(nodes.at(1)->said("node 2 is empty: store 1002"));
+  EXPECT_TRUE(nodes.at(2)->offered.empty());
+}
+
+TEST_F(GenesisTest, OfferedFramesReachAFakeEmptyPeerOnce) {
+  FakePeer empty(loop, 2);
+  empty.reply.accepted = false;
+  empty.reply.reason = "empty";
+  empty.reply.self.cluster = ClusterId();
+  nodes.at(1)->transport->form(kCluster, encode_genesis(genesis_for(StoreId(1002))));
+  nodes.at(1)->transport->set_peers({empty.spec()});
+  ASSERT_TRUE(until([&] { return empty.offers == 1 && empty.hellos.size() >= 2; }));
+  for (int i = 0; i < 5; ++i) loop.turn(1ms);
+  EXPECT_EQ(empty.offers, 1) << "on the control lane only";
+}
+
+}  // namespace
+}  // namespace holdfast::raft

@@ -1,0 +1,123 @@
+#include "raft/transport/handshake.h"
+
+#include <gtest/gtest.h>
+
+namespace holdfast::raft {
+namespace {
+
+/// Node 2 of cluster 7, dialled by node 1: everything agrees until a test changes one thing.
+struct HandshakeTest : testing::Test {
+  HandshakeTest() {
+    hello.self = {.node = NodeId(1), .store = StoreId(11), .cluster = ClusterId(7)};
+    hello.expected_node = NodeId(2);
+    hello.expected_store = StoreId(12);
+    hello.flags = flags;
+    reply.accepted = true;
+    reply.self = self;
+    reply.flags = flags;
+  }
+  std::string hello_refusal() {
+    return refuse_hello(self, flags, known ? &dialler : nullptr, hello).value_or("");
+  }
+  std::string reply_refusal() {
+    return refuse_reply(hello.self, flags, dialled, reply).value_or("");
+  }
+  static void expect_all(const std::string& reason, std::vector<std::string> parts) {
+    for (const std::string& part : parts) {
+      EXPECT_NE(reason.find(part), std::string::npos) << reason << " lacks " << part;
+    }
+  }
+
+  PeerIdentity self{.node = NodeId(2), .store = StoreId(12), .cluster = ClusterId(7)};
+  std::vector<AgreedFlag> flags{{"election_timeout_ms", "500"}, {"heartbeat_ms", "100"}};
+  PeerSpec dialler{NodeId(1), {"a", 1}, StoreId(11)};
+  PeerSpec dialled{NodeId(2), {"b", 2}, StoreId(12)};
+  bool known = true;
+  Hello hello;
+  HelloReply reply;
+};
+
+TEST_F(HandshakeTest, AcceptsWhenEverythingAgrees) {
+  EXPECT_EQ(hello_refusal(), "");
+  EXPECT_EQ(reply_refusal(), "");
+}
+
+TEST_F(HandshakeTest, NamesBothClusters) {
+  hello.self.cluster = ClusterId(8);
+  expect_all(hello_refusal(), {"cluster", "7 on node 2", "8 on node 1"});
+  expect_all(reply_refusal(), {"cluster", "7 on node 2", "8 on node 1"});
+}
+
+TEST_F(HandshakeTest, NamesBothNodesWhenTheWrongOneWasReached) {
+  hello.expected_node = NodeId(3);
+  expect_all(hello_refusal(), {"this is node 2", "meant to reach node 3"});
+  reply.self.node = NodeId(3);
+  expect_all(reply_refusal(), {"b:2", "is node 3", "expected node 2"});
+}
+
+TEST_F(HandshakeTest, BelievesOnlyTheStoreBoundToTheMember) {
+  hello.expected_store = StoreId(99);
+  expect_all(hello_refusal(), {"store 12", "store is 99", "join as a new member"});
+  hello.expected_store = StoreId(12);
+  hello.self.store = StoreId(98);
+  expect_all(hello_refusal(), {"store 98", "store is 11", "join as a new member"});
+  reply.self.store = StoreId(97);
+  expect_all(reply_refusal(), {"store 97", "store is 12"});
+}
+
+TEST_F(HandshakeTest, BelievesAnyStoreWhileTheMembershipIsUnknown) {
+  hello.expected_store = StoreId();
+  dialler.store = StoreId();
+  dialled.store = StoreId();
+  hello.self.store = StoreId(5);
+  reply.self.store = StoreId(6);
+  EXPECT_EQ(hello_refusal(), "");
+  EXPECT_EQ(reply_refusal(), "");
+}
+
+TEST_F(HandshakeTest, RefusesWhoIsNoMember) {
+  known = false;
+  expect_all(hello_refusal(), {"node 1 is not a member"});
+}
+
+TEST_F(HandshakeTest, NamesTheFlagAndBothItsValues) {
+  hello.flags[0].value = "1000";
+  expect_all(hello_refusal(), {"election_timeout_ms", "500 on node 2", "1000 on node 1"});
+  reply.flags[1].value = "7";
+  expect_all(reply_refusal(), {"heartbeat_ms", "100 on node 1", "7 on node 2"});
+}
+
+TEST_F(HandshakeTest, AFlagThatOneSideDoesNotKnowIsADifference) {
+  hello.flags.push_back({"drift_bound", "1"});
+  expect_all(hello_refusal(), {"drift_bound", "(absent) on node 2", "1 on node 1"});
+  hello.flags = {{"heartbeat_ms", "100"}};
+  expect_all(hello_refusal(), {"election_timeout_ms", "500 on node 2", "(absent) on node 1"});
+}
+
+TEST_F(HandshakeTest, AnEmptyServerSaysSoWhateverElseDiffers) {
+  self.cluster = ClusterId();
+  expect_all(hello_refusal(), {"node 2 is empty", "store 12"});
+}
+
+TEST_F(HandshakeTest, PassesTheOtherSidesRefusalOn) {
+  reply.accepted = false;
+  reply.reason = "because of the weather";
+  EXPECT_EQ(reply_refusal(), "because of the weather");
+}
+
+TEST_F(HandshakeTest, AnEmptyServerTakesOnlyAGenesisThatNamesItsStore) {
+  Genesis genesis;
+  genesis.cluster = ClusterId(7);
+  genesis.configuration.voters = {NodeId(2)};
+  genesis.configuration.members = {{NodeId(2), StoreId(12), "", "", 1}};
+  expect_all(refuse_genesis(self, genesis).value_or(""), {"belongs to cluster 7 already"});
+  self.cluster = ClusterId();
+  EXPECT_FALSE(refuse_genesis(self, genesis).has_value());
+  genesis.configuration.members[0].store = StoreId(13);
+  expect_all(refuse_genesis(self, genesis).value_or(""), {"store 13", "this is store 12"});
+  genesis.configuration.members[0].id = NodeId(3);
+  expect_all(refuse_genesis(self, genesis).value_or(""), {"names no node 2"});
+}
+
+}  // namespace
+}  // namespace holdfast::raft
