@@ -103,6 +103,7 @@ class Loop {
  private:
   friend class FdEvent;
   friend class FrameConnection;
+  friend class HttpServer;
   friend class Timer;
 
   // What FdEvent and FrameConnection use.

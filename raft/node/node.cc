@@ -78,10 +78,7 @@ void Node::hand_out() {
     return fail({ErrorCode::kInternal, ready_.violation->text()});
   }
   if (ready_.soft_state) application_.on_soft_state(*ready_.soft_state);
-  if (ready_.write) {
-    ports_.writer.submit(ready_.write.number, ready_.write.hard_state,
-                         std::move(ready_.write.entries));
-  }
+  if (ready_.write) ports_.writer.submit(std::move(ready_.write));
   for (const Message& message : ready_.messages) ports_.transport.send(message);
   apply_committed();
   if (stopped_) return;

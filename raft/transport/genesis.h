@@ -5,6 +5,7 @@
 #include <string_view>
 
 #include "base/error.h"
+#include "raft/core/quorum.h"
 #include "raft/core/types.h"
 
 namespace holdfast::raft {
@@ -17,7 +18,6 @@ struct Genesis {
 };
 
 /// Limits of the encoding; more is refused when decoding.
-inline constexpr size_t kMaxMembers = 64;
 inline constexpr size_t kMaxAddressBytes = 512;
 
 /// Payload of a kConfiguration entry. Formats: docs/peer-protocol.md.

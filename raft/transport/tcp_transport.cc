@@ -53,7 +53,7 @@ class TcpTransport::Impl final : public OutboundLane::Listener, public InboundCo
   void form(ClusterId cluster, std::string genesis);
   void set_peers(std::vector<PeerSpec> peers);
   void close();
-  std::vector<PeerStatus> peers() const;
+  std::vector<PeerLink> peers() const;
   template <class Fill>
   bool send(NodeId to, Lane lane, size_t size, Fill&& fill);
 
@@ -308,10 +308,10 @@ void TcpTransport::Impl::log(const std::string& line) {
   context_.options.log(line);
 }
 
-std::vector<PeerStatus> TcpTransport::Impl::peers() const {
-  std::vector<PeerStatus> all;
+std::vector<PeerLink> TcpTransport::Impl::peers() const {
+  std::vector<PeerLink> all;
   for (const auto& [id, peer] : peers_) {
-    PeerStatus status{.id = id, .address = peer.spec.address};
+    PeerLink status{.id = id, .address = peer.spec.address};
     status.control_up = peer.lane_up(Lane::kControl);
     status.bulk_up = peer.lane_up(Lane::kBulk);
     status.inbound_up = peer.inbound[index_of(Lane::kControl)] != nullptr;
@@ -380,7 +380,7 @@ bool TcpTransport::send_app(NodeId to, Lane lane, uint8_t kind, std::string_view
 
 const PeerIdentity& TcpTransport::self() const { return impl_->self(); }
 uint16_t TcpTransport::port() const { return impl_->port(); }
-std::vector<PeerStatus> TcpTransport::peers() const { return impl_->peers(); }
+std::vector<PeerLink> TcpTransport::peers() const { return impl_->peers(); }
 void TcpTransport::close() { impl_->close(); }
 
 }  // namespace holdfast::raft

@@ -52,7 +52,7 @@ struct PeerSpec {
 };
 
 /// For the status call and metrics.
-struct PeerStatus {
+struct PeerLink {
   NodeId id;
   net::Address address;
   bool control_up = false;  ///< dialled and agreed
@@ -101,7 +101,7 @@ class TcpTransport final : public Transport {
 
   const PeerIdentity& self() const;
   uint16_t port() const;
-  std::vector<PeerStatus> peers() const;
+  std::vector<PeerLink> peers() const;
   /// Closes every connection and the port; nothing is called back afterwards.
   void close();
 

@@ -202,7 +202,7 @@ TEST_F(TransportTest, AMismatchReachesBothSidesWithBothValues) {
     EXPECT_TRUE(each->said("100 on node 1")) << id;
     EXPECT_TRUE(each->said("250 on node 2")) << id;
     EXPECT_TRUE(each->logged("heartbeat_ms")) << id;
-    const PeerStatus other = each->status(3 - id);
+    const PeerLink other = each->status(3 - id);
     EXPECT_NE(other.last_problem.find("250 on node 2"), std::string::npos);
     EXPECT_FALSE(other.control_up || other.inbound_up);
   }

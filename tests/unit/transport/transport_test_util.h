@@ -98,14 +98,14 @@ struct Node final : TransportHandler, GenesisTaker {
     }
     return false;
   }
-  PeerStatus status(uint64_t peer) const {
-    for (const PeerStatus& each : transport->peers()) {
+  PeerLink status(uint64_t peer) const {
+    for (const PeerLink& each : transport->peers()) {
       if (each.id == NodeId(peer)) return each;
     }
     return {};
   }
   bool up(uint64_t peer) const {
-    const PeerStatus to = status(peer);
+    const PeerLink to = status(peer);
     return to.control_up && to.bulk_up;
   }
 
@@ -200,7 +200,7 @@ struct TransportTest : testing::Test {
   bool all_up() {
     return until([&] {
       for (const auto& [id, each] : nodes) {
-        for (const PeerStatus& peer : each->transport->peers()) {
+        for (const PeerLink& peer : each->transport->peers()) {
           if (!peer.control_up || !peer.bulk_up || !peer.inbound_up) return false;
         }
       }

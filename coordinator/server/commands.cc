@@ -1,0 +1,337 @@
+#include "coordinator/server/commands.h"
+
+#include <algorithm>
+#include <utility>
+
+namespace holdfast::server {
+
+using command::CommandKind;
+
+namespace {
+
+/// Commands that free or keep alive: admitted past the cap on uncommitted bytes (PROMISE 12).
+bool is_exempt(CommandKind::type kind) {
+  switch (kind) {
+    case CommandKind::CLOSE_SESSION:
+    case CommandKind::MARK_LATE:
+    case CommandKind::RENEW_LATE:
+    case CommandKind::EXPIRE_SESSIONS:
+    case CommandKind::REVOKE_SESSION:
+    case CommandKind::TICK:
+    case CommandKind::CANCEL_ACQUIRE:
+    case CommandKind::RELEASE:
+    case CommandKind::RELEASE_ALL:
+    case CommandKind::REVOKE_LOCK:
+    case CommandKind::ACKNOWLEDGE_NOTICES:
+      return true;
+    default:
+      return false;
+  }
+}
+
+constexpr size_t kForwardBytesMax = 1 << 20;
+
+}  // namespace
+
+Commands::Commands(Host& host, PeerCodec& codec, Owner& owner)
+    : host_(host), codec_(codec), owner_(owner), next_request_(host.entropy.next_id() >> 1) {}
+
+void Commands::submit(PendingCommand pending) {
+  if (pending_.size() >= host_.options.max_pending_commands) {
+    return host_.fail(pending.call,
+                      {ErrorCode::kOverloaded,
+                       "this server has its " + std::to_string(host_.options.max_pending_commands) +
+                           " commands under way",
+                       false, true, 20},
+                      pending.header.sequence);
+  }
+  const uint64_t request = ++next_request_;
+  pending.header.level = rsm::kFeatureLevel;
+  pending.header.originNode = static_cast<int32_t>(host_.options.self.value);
+  pending.header.originRequest = static_cast<int64_t>(request);
+  pending.arrived = host_.clock.now();
+  deadlines_.add(request, pending.deadline);
+  pending_.emplace(request, std::move(pending));
+  waiting_.push_back(request);
+}
+
+command::CommandHeader Commands::own_header(CommandKind::type kind, Term decided_term) {
+  command::CommandHeader header;
+  header.level = rsm::kFeatureLevel;
+  header.kind = kind;
+  header.originNode = static_cast<int32_t>(host_.options.self.value);
+  header.originRequest = static_cast<int64_t>(++next_request_);
+  header.decidedTerm = static_cast<int64_t>(decided_term.value);
+  return header;
+}
+
+void Commands::add_to_batch(command::CommandHeader& header, std::string_view body, bool own) {
+  header.clusterTimeMs = host_.cluster_now_ms();
+  header.wallUnixMs = host_.clock.wall_unix_ms();
+  Batch& batch = is_exempt(header.kind) ? exempt_batch_ : batch_;
+  batch.proposals.push_back({raft::EntryType::kCommand, encoder_.entry(header, body)});
+  batch.origins.push_back({NodeId(static_cast<uint64_t>(header.originNode)),
+                           static_cast<uint64_t>(header.originRequest), own});
+}
+
+void Commands::flush() {
+  if (host_.serving) {
+    propose_waiting();
+  } else if (const NodeId leader = host_.other_leader()) {
+    forward_waiting(leader);
+  }
+  send_refusals();
+}
+
+void Commands::propose_waiting() {
+  for (peer::ForwardedCommand& held : held_forwards_) {
+    add_to_batch(held.header, held.body, /*own=*/false);
+  }
+  held_forwards_.clear();
+  for (const uint64_t request : waiting_) {
+    const auto at = pending_.find(request);
+    if (at == pending_.end()) continue;
+    at->second.sent_term = host_.soft.term;
+    add_to_batch(at->second.header, at->second.body.view(), /*own=*/false);
+  }
+  waiting_.clear();
+  propose(exempt_batch_, /*exempt=*/true);
+  propose(batch_, /*exempt=*/false);
+}
+
+void Commands::propose(Batch& batch, bool exempt) {
+  if (batch.proposals.empty()) return;
+  const raft::ProposeResult result = host_.node->propose(batch.proposals, exempt);
+  if (result.accepted()) {
+    proposed_ += batch.proposals.size();
+  } else if (result.outcome == raft::ProposeResult::Outcome::kOverCap) {
+    propose_one_by_one(batch, exempt);
+  } else {
+    for (const Origin& origin : batch.origins) refused(origin, result);
+  }
+  batch.clear();
+}
+
+// The whole batch does not fit under the cap: take what does, in order.
+void Commands::propose_one_by_one(Batch& batch, bool exempt) {
+  for (size_t i = 0; i < batch.proposals.size(); ++i) {
+    const raft::ProposeResult result =
+        host_.node->propose(std::span(&batch.proposals[i], 1), exempt);
+    if (result.accepted()) {
+      ++proposed_;
+    } else {
+      refused(batch.origins[i], result);
+    }
+  }
+}
+
+void Commands::refused(const Origin& origin, const raft::ProposeResult& result) {
+  if (origin.own) return owner_.on_own_refused(origin.request);
+  const bool transferring = result.outcome == raft::ProposeResult::Outcome::kTransferring;
+  Refusal refusal = Host::no_leader("this server stopped leading before the command was proposed");
+  if (transferring) {
+    refusal = {ErrorCode::kOverloaded, "leadership is being handed over", false, true, 50};
+  } else if (result.outcome == raft::ProposeResult::Outcome::kOverCap) {
+    refusal = {ErrorCode::kOverloaded,
+               "the leader has its " + std::to_string(host_.options.raft.max_uncommitted_bytes) +
+                   " bytes of uncommitted commands",
+               false, true, 20};
+  }
+  if (origin.node != host_.options.self) return refuse_remote(origin.node, origin.request, refusal);
+  const auto at = pending_.find(origin.request);
+  if (at == pending_.end()) return;
+  if (at->second.repeatable()) {
+    // While leadership moves, what can be repeated waits: for the next leader, or for the transfer
+    // to come to nothing.
+    if (transferring) return resend(origin.request, at->second);
+    if (refusal.code == ErrorCode::kNoLeader) return;
+  }
+  fail(origin.request, refusal);
+}
+
+void Commands::refuse_remote(NodeId node, uint64_t request, const Refusal& refusal) {
+  peer::ForwardRefusal item;
+  item.originRequest = static_cast<int64_t>(request);
+  item.code = static_cast<api::ErrorCode::type>(refusal.code);
+  item.message = refusal.message;
+  item.retryAfterMs = refusal.retry_after_ms;
+  refusals_[node].refusals.push_back(std::move(item));
+}
+
+void Commands::send_refusals() {
+  if (refusals_.empty()) return;
+  for (const auto& [node, batch] : refusals_) {
+    host_.transport.send_app(node, raft::Lane::kBulk,
+                             static_cast<uint8_t>(PeerKind::kForwardRefusals),
+                             codec_.encode(batch));
+  }
+  refusals_.clear();
+}
+
+void Commands::forward_waiting(NodeId leader) {
+  size_t bytes = 0;
+  std::vector<uint64_t> unsent;
+  forwarding_.clear();
+  const auto send = [&] {
+    if (!forwarding_.empty() && !send_forwards(leader)) {
+      unsent.insert(unsent.end(), forwarding_.begin(), forwarding_.end());
+    }
+    forwarding_.clear();
+    bytes = 0;
+  };
+  for (const uint64_t request : waiting_) {
+    const auto at = pending_.find(request);
+    if (at == pending_.end()) continue;
+    forwarding_.push_back(request);
+    bytes += at->second.body.size() + 64;
+    if (bytes >= kForwardBytesMax) send();
+  }
+  send();
+  waiting_ = std::move(unsent);
+}
+
+bool Commands::send_forwards(NodeId leader) {
+  forwards_.commands.clear();
+  forwards_.term = static_cast<int64_t>(host_.soft.term.value);
+  for (const uint64_t request : forwarding_) {
+    const PendingCommand& pending = pending_.at(request);
+    peer::ForwardedCommand item;
+    item.header = pending.header;
+    item.body.assign(pending.body.view());
+    forwards_.commands.push_back(std::move(item));
+  }
+  const bool sent = host_.transport.send_app(leader, raft::Lane::kBulk,
+                                             static_cast<uint8_t>(PeerKind::kForwardBatch),
+                                             codec_.encode(forwards_));
+  if (!sent) return false;
+  for (const uint64_t request : forwarding_) pending_.at(request).sent_term = host_.soft.term;
+  return true;
+}
+
+void Commands::receive_forwards(NodeId from, std::string_view bytes) {
+  peer::ForwardBatch batch;
+  if (!codec_.decode(bytes, batch)) return;
+  const bool leading = host_.soft.role == raft::Role::kLeader &&
+                       static_cast<uint64_t>(batch.term) == host_.soft.term.value;
+  for (peer::ForwardedCommand& item : batch.commands) {
+    if (item.header.originNode != static_cast<int32_t>(from.value)) continue;
+    if (!leading) {
+      refuse_remote(from, static_cast<uint64_t>(item.header.originRequest),
+                    Host::no_leader("node " + std::to_string(host_.options.self.value) +
+                                    " does not lead in term " + std::to_string(batch.term)));
+    } else if (held_forwards_.size() >= host_.options.max_pending_commands) {
+      refuse_remote(from, static_cast<uint64_t>(item.header.originRequest),
+                    {ErrorCode::kOverloaded, "the leader is taking over", false, true, 20});
+    } else {
+      held_forwards_.push_back(std::move(item));
+    }
+  }
+}
+
+void Commands::receive_refusals(NodeId, std::string_view bytes) {
+  peer::ForwardRefusals batch;
+  if (!codec_.decode(bytes, batch)) return;
+  for (const peer::ForwardRefusal& item : batch.refusals) {
+    const auto request = static_cast<uint64_t>(item.originRequest);
+    const auto at = pending_.find(request);
+    if (at == pending_.end()) continue;
+    // Repeatable ones wait for the leader that the next change of leadership brings.
+    if (item.code == api::ErrorCode::NO_LEADER && at->second.repeatable()) continue;
+    fail(request,
+         {static_cast<ErrorCode>(item.code), item.message, false, true, item.retryAfterMs});
+  }
+}
+
+void Commands::on_reply(uint64_t request, const rsm::CommandResult& result) {
+  const auto at = pending_.find(request);
+  if (at == pending_.end()) return owner_.on_own_applied(request);
+  const PendingCommand done = std::move(at->second);
+  pending_.erase(at);
+  if (done.has_call) owner_.on_outcome(done, result);
+}
+
+void Commands::on_term_applied(Term term) {
+  std::vector<uint64_t> never;
+  for (const auto& [request, pending] : pending_) {
+    if (!pending.repeatable() && pending.sent_term && pending.sent_term < term) {
+      never.push_back(request);
+    }
+  }
+  std::sort(never.begin(), never.end());
+  for (const uint64_t request : never) {
+    fail(request, Host::no_leader("leadership changed before the command was committed"));
+  }
+}
+
+void Commands::on_leader_changed() {
+  if (host_.soft.role != raft::Role::kLeader) held_forwards_.clear();
+  std::vector<uint64_t> again;
+  for (const auto& [request, pending] : pending_) {
+    if (pending.repeatable() && pending.sent_term && pending.sent_term < host_.soft.term) {
+      again.push_back(request);
+    }
+  }
+  std::sort(again.begin(), again.end());
+  for (const uint64_t request : again) resend(request, pending_.at(request));
+}
+
+void Commands::on_leader_reconnected() {
+  std::vector<uint64_t> again;
+  for (const auto& [request, pending] : pending_) {
+    if (pending.repeatable() && pending.sent_term) again.push_back(request);
+  }
+  std::sort(again.begin(), again.end());
+  for (const uint64_t request : again) resend(request, pending_.at(request));
+}
+
+void Commands::resend(uint64_t request, PendingCommand& pending) {
+  pending.sent_term = Term{};
+  waiting_.push_back(request);
+}
+
+void Commands::sweep(Instant now) {
+  deadlines_.take_due(now, [&](uint64_t request) { expire(request, now); });
+}
+
+void Commands::expire(uint64_t request, Instant now) {
+  const auto at = pending_.find(request);
+  if (at == pending_.end()) return;
+  const PendingCommand& pending = at->second;
+  const std::string waited = std::to_string(to_ms(now - pending.arrived)) + " ms";
+  // A repeatable command may have been handed over before and be waiting again now: only one that
+  // never left is known not to be applied.
+  const bool never_left = !pending.sent_term && !pending.repeatable();
+  if (!pending.has_call) {
+    pending_.erase(at);
+  } else if (never_left) {
+    fail(request, Host::no_leader("no leader took the command for " + waited));
+  } else if (pending.repeatable()) {
+    fail(request, {ErrorCode::kTimeout,
+                   "no outcome after " + waited + "; repeat with this sequence", true, true, 0});
+  } else {
+    fail(request,
+         {ErrorCode::kOutcomeUnknown,
+          "no outcome after " + waited + "; the command may still be applied", true, false, 0});
+  }
+}
+
+void Commands::fail(uint64_t request, const Refusal& refusal) {
+  const auto at = pending_.find(request);
+  if (at == pending_.end()) return;
+  const PendingCommand done = std::move(at->second);
+  pending_.erase(at);
+  if (done.has_call) host_.fail(done.call, refusal, done.header.sequence);
+}
+
+void Commands::shut_down() {
+  std::vector<uint64_t> all;
+  for (const auto& [request, pending] : pending_) all.push_back(request);
+  std::sort(all.begin(), all.end());
+  for (const uint64_t request : all) {
+    const bool sent = static_cast<bool>(pending_.at(request).sent_term);
+    fail(request,
+         {ErrorCode::kShuttingDown, "this server is stopping; use another", sent, true, 0});
+  }
+}
+
+}  // namespace holdfast::server

@@ -1,0 +1,146 @@
+// The way of a command: from the call that asks for it to the leader's log and back by this
+// server's own apply, which answers it. Commands within a session are sent again to every new
+// leader until their outcome is known (exactly once by their sequence); one without a sequence is
+// handed to one leader of one term only (at most once).
+//
+//   submit() -> waiting -> flush(): proposed here, or forwarded to the leader -> on_reply()
+//
+// One thread. Nothing here is replicated.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <unordered_map>
+#include <vector>
+
+#include "coordinator/rsm/command_codec.h"
+#include "coordinator/server/deadlines.h"
+#include "coordinator/server/host.h"
+#include "coordinator/server/peer_codec.h"
+#include "gen/cpp/command_types.h"
+
+namespace holdfast::server {
+
+/// A client's command, from its arrival until it is answered.
+struct PendingCommand {
+  CallId call;
+  bool has_call = true;  ///< false: nobody waits for the outcome
+  command::CommandHeader header;
+  Blob body;
+  Instant deadline;
+  Instant arrived;
+  Term sent_term;      ///< term of the leader it was handed to; zero: to none yet
+  bool parks = false;  ///< an acquire whose call is held while it waits in the queue
+  Instant park_until = Instant::max();  ///< and for how long at most, if the caller said so
+  std::string path;  ///< acquire: the (first) lock's, to describe it in the answer
+
+  bool repeatable() const {
+    return header.sequence != 0 || header.kind == command::CommandKind::OPEN_SESSION;
+  }
+};
+
+class Commands {
+ public:
+  /// Where outcomes go. Called from flush(), on_reply(), ... on the engine's thread.
+  class Owner {
+   public:
+    virtual void on_outcome(const PendingCommand& command, const rsm::CommandResult& result) = 0;
+    /// A command of this leader's own (propose_own) was applied, or could not be proposed.
+    virtual void on_own_applied(uint64_t request) = 0;
+    virtual void on_own_refused(uint64_t request) = 0;
+
+   protected:
+    ~Owner() = default;
+  };
+
+  Commands(Host& host, PeerCodec& codec, Owner& owner);
+
+  /// The body's bytes, valid until the next call of encode() or propose_own().
+  template <class Body>
+  std::string_view encode(const Body& body) {
+    return encoder_.body(body);
+  }
+  /// Takes a client's command with its body; the header's level and origin are filled in here.
+  void submit(PendingCommand pending);
+  /// Proposes a command of this leader itself; serving only. Returns the number by which the owner
+  /// hears of it again. If leadership ends first, it does not.
+  template <class Body>
+  uint64_t propose_own(command::CommandKind::type kind, Term decided_term, const Body& body) {
+    command::CommandHeader header = own_header(kind, decided_term);
+    add_to_batch(header, encoder_.body(body));
+    return static_cast<uint64_t>(header.originRequest);
+  }
+
+  /// End of a turn: proposes or forwards what gathered.
+  void flush();
+  /// Answers what has waited past its deadline.
+  void sweep(Instant now);
+  Instant next_deadline() const { return deadlines_.next(); }
+
+  /// This server's apply says what its command came to.
+  void on_reply(uint64_t request, const rsm::CommandResult& result);
+  /// Entries of a later term are being applied: what was handed to an earlier leader and has not
+  /// come by now never will.
+  void on_term_applied(Term term);
+  /// Another leader, or leadership here: what can be repeated is sent again.
+  void on_leader_changed();
+  /// The connection to the leader is back: what was on its way may be lost.
+  void on_leader_reconnected();
+
+  void receive_forwards(NodeId from, std::string_view bytes);
+  void receive_refusals(NodeId from, std::string_view bytes);
+  /// Answers everything with SHUTTING_DOWN.
+  void shut_down();
+
+  size_t size() const { return pending_.size(); }
+  const uint64_t& proposed() const { return proposed_; }
+
+ private:
+  /// Whose proposal stands at a place of the batch being gathered.
+  struct Origin {
+    NodeId node;
+    uint64_t request = 0;
+    bool own = false;
+  };
+  struct Batch {
+    std::vector<raft::Proposal> proposals;
+    std::vector<Origin> origins;
+    void clear() {
+      proposals.clear();
+      origins.clear();
+    }
+  };
+
+  command::CommandHeader own_header(command::CommandKind::type kind, Term decided_term);
+  void add_to_batch(command::CommandHeader& header, std::string_view body, bool own = true);
+  void propose_waiting();
+  void propose(Batch& batch, bool exempt);
+  void propose_one_by_one(Batch& batch, bool exempt);
+  void refused(const Origin& origin, const raft::ProposeResult& result);
+  void refuse_remote(NodeId node, uint64_t request, const Refusal& refusal);
+  void forward_waiting(NodeId leader);
+  bool send_forwards(NodeId leader);
+  void send_refusals();
+  void expire(uint64_t request, Instant now);
+  void fail(uint64_t request, const Refusal& refusal);
+  void resend(uint64_t request, PendingCommand& pending);
+
+  Host& host_;
+  PeerCodec& codec_;
+  Owner& owner_;
+  rsm::CommandEncoder encoder_;
+  uint64_t next_request_;
+  std::unordered_map<uint64_t, PendingCommand>
+      pending_;                    // its order is never observed: see flush()
+  std::vector<uint64_t> waiting_;  ///< to be handed to a leader, in order of arrival
+  std::vector<peer::ForwardedCommand> held_forwards_;  ///< for when this leader begins to serve
+  DeadlineQueue deadlines_;
+  Batch batch_;
+  Batch exempt_batch_;
+  peer::ForwardBatch forwards_;
+  std::vector<uint64_t> forwarding_;
+  std::unordered_map<NodeId, peer::ForwardRefusals> refusals_;
+  uint64_t proposed_ = 0;
+};
+
+}  // namespace holdfast::server

@@ -1,0 +1,45 @@
+// Deadlines of things that nearly always end before them: adding is appending to a bucket, ending
+// early costs nothing, and what is still there when its bucket is due is looked at then.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <vector>
+
+#include "base/time.h"
+
+namespace holdfast::server {
+
+/// Keys may be stale or stand twice: the caller checks each expired one against what it keeps.
+/// Fires up to kBucket late, never early.
+class DeadlineQueue {
+ public:
+  static constexpr Duration kBucket = 16ms;
+
+  void add(uint64_t key, Instant deadline) { buckets_[bucket_after(deadline)].push_back(key); }
+
+  /// Calls expired(key) for everything whose deadline has passed at `now`.
+  template <class Expired>
+  void take_due(Instant now, Expired&& expired) {
+    while (!buckets_.empty() && Instant(buckets_.begin()->first * kBucket) <= now) {
+      // Taken out first: `expired` may add.
+      const std::vector<uint64_t> keys = std::move(buckets_.begin()->second);
+      buckets_.erase(buckets_.begin());
+      for (const uint64_t key : keys) expired(key);
+    }
+  }
+
+  /// When take_due() next has something to look at; Instant::max() if never.
+  Instant next() const {
+    return buckets_.empty() ? Instant::max() : Instant(buckets_.begin()->first * kBucket);
+  }
+
+ private:
+  static int64_t bucket_after(Instant deadline) {
+    return (deadline.time_since_epoch() + kBucket - 1ns) / kBucket;
+  }
+
+  std::map<int64_t, std::vector<uint64_t>> buckets_;
+};
+
+}  // namespace holdfast::server

@@ -1,0 +1,264 @@
+#include "coordinator/server/engine.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "session/session_table.h"
+
+namespace holdfast::server {
+
+using command::CommandKind;
+using raft::Role;
+
+Engine::Engine(const EngineOptions& options, raft::InitialState initial, EnginePorts ports)
+    : ports_(std::move(ports)),
+      machine_({ports_.entropy.next_u64()}),
+      host_(options, ports_.clock, ports_.entropy, ports_.transport, ports_.sink, machine_),
+      commands_(host_, codec_, *this),
+      renewals_(host_, codec_, commands_, *this),
+      reads_(host_),
+      polls_(host_),
+      waits_(host_),
+      node_(options.raft, std::move(initial),
+            {ports_.clock, ports_.reader, ports_.writer, ports_.transport}, *this),
+      started_at_(ports_.clock.now()) {
+  host_.node = &node_;
+}
+
+Engine::~Engine() = default;
+
+// ------------------------------------------------------------------------------- turns and time
+
+bool Engine::turn_end(bool all_input_handled) {
+  renewals_.flush();
+  commands_.flush();
+  reads_.flush();
+  bool more = node_.pump();
+  if (node_.stopped()) return false;
+  if (host_.serving) {
+    renewals_.decide(all_input_handled);
+    run_tick();
+  }
+  sweep();
+  // What apply and decisions brought forth leaves in this turn too.
+  renewals_.flush();
+  commands_.flush();
+  reads_.flush();
+  more = node_.pump() || more;
+  return more;
+}
+
+void Engine::sweep() {
+  const Instant now = host_.clock.now();
+  commands_.sweep(now);
+  renewals_.sweep(now);
+  reads_.sweep(now);
+  polls_.sweep(now);
+  waits_.sweep(now);
+  check_transfers(now);
+}
+
+Instant Engine::next_wakeup() const {
+  Instant next = std::min({node_.next_wakeup(), commands_.next_deadline(), renewals_.next_wakeup(),
+                           polls_.next_deadline(), waits_.next_deadline()});
+  if (reads_.size() > 0 || !transfers_.empty()) next = std::min(next, host_.clock.now() + 20ms);
+  if (host_.serving && tick_in_flight_ == 0) {
+    const auto due = machine_.next_due_ms();
+    if (due) {
+      const int64_t left = std::max<int64_t>(0, *due - host_.cluster_now_ms());
+      next = std::min(next, host_.clock.now() + from_ms(left + 1));
+    }
+  }
+  return next;
+}
+
+// A timer of the replicated state is due: an entry that carries the time makes it happen.
+void Engine::run_tick() {
+  if (tick_in_flight_ != 0) return;
+  const auto due = machine_.next_due_ms();
+  if (!due || *due > host_.cluster_now_ms()) return;
+  command::Tick tick;
+  tick.appliedRevision = static_cast<int64_t>(host_.applied.value);
+  tick_in_flight_ = commands_.propose_own(CommandKind::TICK, Term{}, tick);
+}
+
+void Engine::on_pause(Duration gap) {
+  renewals_.note_gap(gap);
+  node_.on_pause(gap);
+}
+
+// ----------------------------------------------------------------------------------- the log
+
+Status Engine::apply(const raft::Entry& entry) {
+  if (entry.type == raft::EntryType::kCommand) {
+    effects_.clear();
+    const auto done = machine_.apply(entry.index, entry.term, entry.data.view(), effects_);
+    if (done == rsm::ApplyStatus::kNeedsUpgrade) {
+      return Error{ErrorCode::kUnsupported,
+                   "log entry " + std::to_string(entry.index.value) +
+                       " was written at a feature level above this build's " +
+                       std::to_string(rsm::kFeatureLevel) + "; upgrade this server"};
+    }
+  } else {
+    machine_.skip(entry.index);
+    effects_.clear();
+  }
+  host_.applied = entry.index;
+  ++stats_.entries_applied;
+  if (entry.term != host_.applied_term) {
+    host_.applied_term = entry.term;
+    commands_.on_term_applied(entry.term);
+    if (host_.soft.role == Role::kLeader && entry.term == host_.soft.term) begin_serving();
+  }
+  for (const rsm::Effect& effect : effects_) handle(effect);
+  renewals_.on_applied();
+  reads_.on_applied();
+  return ok_status();
+}
+
+void Engine::handle(const rsm::Effect& effect) {
+  renewals_.on_effect(effect);
+  switch (effect.kind) {
+    case rsm::EffectKind::kReply:
+      if (effect.origin_node == host_.options.self) {
+        commands_.on_reply(effect.origin_request, effect.result);
+      }
+      return;
+    case rsm::EffectKind::kMalformed:
+      ++stats_.malformed_entries;
+      return;
+    case rsm::EffectKind::kSessionEnded:
+      verified_secrets_.erase(effect.session);
+      break;
+    default:
+      break;
+  }
+  waits_.on_effect(effect);
+  polls_.on_effect(effect);
+}
+
+// The own no-op is applied, and with it all that any earlier leader committed (dissertation 6.4):
+// from here on this server stamps, proposes and renews.
+void Engine::begin_serving() {
+  host_.begin_leadership(elected_at_);
+  renewals_.begin_leadership(elected_at_);
+  renewals_.on_leader_changed();
+  commands_.on_leader_changed();
+  apply_ttl_flag();
+}
+
+// --session_ttl_min_ms other than the default becomes the replicated limit.
+void Engine::apply_ttl_flag() {
+  const int64_t wanted = host_.options.session_ttl_min_ms;
+  if (wanted == EngineOptions{}.session_ttl_min_ms) return;
+  if (machine_.settings().get(rsm::SettingId::kSessionTtlMsMin) == wanted) return;
+  for (const rsm::SettingInfo& info : rsm::setting_infos()) {
+    if (info.id != rsm::SettingId::kSessionTtlMsMin) continue;
+    command::ChangeSettings change;
+    change.changes[info.name] = wanted;
+    commands_.propose_own(CommandKind::CHANGE_SETTINGS, Term{}, change);
+  }
+}
+
+void Engine::on_soft_state(const raft::SoftState& state) {
+  const bool led = host_.serving;
+  const bool other_leader = state.leader != host_.soft.leader || state.term != host_.soft.term;
+  host_.soft = state;
+  if (state.role == Role::kLeader && !led) elected_at_ = host_.clock.now();
+  if (led && (state.role != Role::kLeader || other_leader)) {
+    host_.serving = false;
+    tick_in_flight_ = 0;
+    renewals_.end_leadership();
+    if (state.role == Role::kLeader) elected_at_ = host_.clock.now();
+  }
+  if (other_leader && state.leader && state.leader != host_.options.self) {
+    renewals_.on_leader_changed();
+    commands_.on_leader_changed();
+  }
+}
+
+void Engine::on_read(uint64_t context, LogIndex index) {
+  if (Host::purpose_of(context) == ReadPurpose::kLeases) return renewals_.on_read(context);
+  reads_.on_read(context, index);
+}
+
+void Engine::on_read_failed(uint64_t context) {
+  if (Host::purpose_of(context) == ReadPurpose::kLeases) return renewals_.on_read_failed(context);
+  reads_.on_read_failed(context);
+}
+
+void Engine::on_fatal(const Error& error) { ports_.fatal(error); }
+
+void Engine::on_own_applied(uint64_t request) {
+  if (request == tick_in_flight_) tick_in_flight_ = 0;
+  renewals_.on_own_applied(request);
+}
+
+void Engine::on_own_refused(uint64_t request) {
+  if (request == tick_in_flight_) tick_in_flight_ = 0;
+  renewals_.on_own_refused(request);
+}
+
+// ---------------------------------------------------------------------------------- the peers
+
+void Engine::on_app(NodeId from, uint8_t kind, std::string_view payload) {
+  switch (static_cast<PeerKind>(kind)) {
+    case PeerKind::kForwardBatch:
+      return commands_.receive_forwards(from, payload);
+    case PeerKind::kForwardRefusals:
+      return commands_.receive_refusals(from, payload);
+    case PeerKind::kRenewalBatch:
+      return renewals_.receive_batch(from, payload);
+    case PeerKind::kRenewalReplies:
+      return renewals_.receive_replies(from, payload);
+    case PeerKind::kTransferRequest:
+      return receive_transfer_request(from, payload);
+    case PeerKind::kTransferRefusal:
+      return receive_transfer_refusal(payload);
+    case PeerKind::kLeaseQuery:
+    case PeerKind::kLeaseReadings:
+      return;
+  }
+}
+
+void Engine::on_peer_event(NodeId peer, raft::PeerEvent event) {
+  node_.on_peer_event(peer, event);
+  if (event == raft::PeerEvent::kConnected && peer == host_.soft.leader) {
+    commands_.on_leader_reconnected();
+    renewals_.on_leader_reconnected();
+  }
+}
+
+// ----------------------------------------------------------------------------------- stopping
+
+void Engine::begin_drain() {
+  if (draining_) return;
+  draining_ = true;
+  if (host_.soft.role != Role::kLeader) return;
+  const NodeId successor = best_successor();
+  if (successor) node_.transfer_leadership(successor);
+}
+
+bool Engine::drained() const {
+  const bool leads_others = host_.soft.role == Role::kLeader && best_successor();
+  return !leads_others && commands_.size() == 0 && reads_.size() == 0;
+}
+
+void Engine::finish_drain() {
+  commands_.shut_down();
+  reads_.shut_down();
+  waits_.shut_down();
+  renewals_.shut_down();
+  polls_.shut_down();
+  for (const Transfer& transfer : transfers_) {
+    host_.fail(transfer.call, {ErrorCode::kShuttingDown, "this server is stopping", true, true, 0},
+               0);
+  }
+  transfers_.clear();
+}
+
+bool Engine::ready() const {
+  return !draining_ && host_.soft.leader && host_.applied_term == host_.soft.term;
+}
+
+}  // namespace holdfast::server

@@ -1,0 +1,209 @@
+// The engine: what a server does with calls, between its ports and the replicated log. It owns the
+// node and the state machine, answers calls through a ReplySink whenever their outcome is known,
+// and has no thread, socket, file or clock of its own: the server and the simulator drive it alike.
+//
+//   calls and peers' messages come in at any time; turn_end() closes a batch:
+//   renewals first, then commands (propose or forward), then the node, then decisions of the
+//   leader.
+//
+// One thread.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <string>
+#include <unordered_map>
+#include <vector>
+
+#include "coordinator/server/commands.h"
+#include "coordinator/server/host.h"
+#include "coordinator/server/peer_codec.h"
+#include "coordinator/server/polls.h"
+#include "coordinator/server/reads.h"
+#include "coordinator/server/renewals.h"
+#include "coordinator/server/waits.h"
+
+namespace holdfast::server {
+
+/// The engine's ways to the world; all outlive it.
+struct EnginePorts {
+  Clock& clock;
+  Entropy& entropy;
+  raft::LogReader& reader;
+  raft::LogWriter& writer;
+  raft::Transport& transport;
+  ReplySink& sink;
+  /// One line for every administrative act.
+  std::function<void(const std::string&)> audit;
+  /// The node must stop; called once.
+  std::function<void(const Error&)> fatal;
+  /// What the status call shows of the connections to peers; may be empty.
+  std::function<std::vector<api::PeerConnection>()> connections;
+};
+
+/// Counted since the start.
+struct EngineStats {
+  uint64_t entries_applied = 0;
+  uint64_t commands_answered = 0;
+  uint64_t malformed_entries = 0;
+};
+
+class Engine final : public raft::Application, Commands::Owner, Renewals::Owner {
+ public:
+  Engine(const EngineOptions& options, raft::InitialState initial, EnginePorts ports);
+  ~Engine();
+  Engine(const Engine&) = delete;
+  Engine& operator=(const Engine&) = delete;
+
+  // Calls of service Holdfast. Arguments need live only during the call.
+  void open_session(CallId call, const api::RequestContext& context,
+                    const api::OpenSessionRequest& request);
+  void poll(CallId call, const api::RequestContext& context, const api::PollRequest& request);
+  void keep_alive(CallId call, const api::RequestContext& context,
+                  const api::KeepAliveRequest& request);
+  void close_session(CallId call, const api::RequestContext& context,
+                     const api::CloseSessionRequest& request);
+  void acquire(CallId call, const api::RequestContext& context, const api::AcquireRequest& request);
+  void cancel_acquire(CallId call, const api::RequestContext& context,
+                      const api::CancelAcquireRequest& request);
+  void acquire_all(CallId call, const api::RequestContext& context,
+                   const api::AcquireAllRequest& request);
+  void release(CallId call, const api::RequestContext& context, const api::ReleaseRequest& request);
+  void release_all(CallId call, const api::RequestContext& context,
+                   const api::ReleaseAllRequest& request);
+  void set_holder_value(CallId call, const api::RequestContext& context,
+                        const api::SetHolderValueRequest& request);
+  void check_token(CallId call, const api::RequestContext& context,
+                   const api::CheckTokenRequest& request);
+  void describe_lock(CallId call, const api::RequestContext& context,
+                     const api::DescribeLockRequest& request);
+  void list_locks(CallId call, const api::RequestContext& context,
+                  const api::ListLocksRequest& request);
+  void revoke_lock(CallId call, const api::RequestContext& context,
+                   const api::RevokeLockRequest& request);
+
+  // Calls of service HoldfastAdmin.
+  void status(CallId call, const api::RequestContext& context, const api::StatusRequest& request);
+  void members(CallId call, const api::RequestContext& context, const api::MembersRequest& request);
+  void transfer_leadership(CallId call, const api::RequestContext& context,
+                           const api::TransferLeadershipRequest& request);
+  void list_sessions(CallId call, const api::RequestContext& context,
+                     const api::ListSessionsRequest& request);
+  void expire_session(CallId call, const api::RequestContext& context,
+                      const api::ExpireSessionRequest& request);
+  void settings(CallId call, const api::RequestContext& context,
+                const api::SettingsRequest& request);
+
+  /// The port that took the call has no room for it.
+  void refuse_overloaded(CallId call, const std::string& why);
+
+  // The peers' side.
+  void on_message(raft::Message&& message) { node_.receive(std::move(message)); }
+  void on_app(NodeId from, uint8_t kind, std::string_view payload);
+  void on_peer_event(NodeId peer, raft::PeerEvent event);
+
+  /// Closes a turn. `all_input_handled` is false while input that arrived may be unread. True:
+  /// there is more to do at once.
+  bool turn_end(bool all_input_handled);
+  /// When turn_end() is next needed though nothing arrives.
+  Instant next_wakeup() const;
+  /// The process did not run for this long: what was promised meanwhile is looked at again before
+  /// anything is answered.
+  void on_pause(Duration gap);
+
+  /// Begins to stop: leadership is handed over, new calls are refused.
+  void begin_drain();
+  /// Nothing is left that would be worth waiting for.
+  bool drained() const;
+  /// Answers whatever is left.
+  void finish_drain();
+
+  /// This server knows a leader and has caught up with what it had committed.
+  bool ready() const;
+  const Host& host() const { return host_; }
+  const raft::Node& node() const { return node_; }
+  const rsm::StateMachine& machine() const { return machine_; }
+  const EngineStats& stats() const { return stats_; }
+  size_t parked_calls() const { return polls_.parked() + waits_.parked(); }
+  size_t pending_commands() const { return commands_.size(); }
+  size_t pending_renewals() const { return renewals_.pending(); }
+
+ private:
+  struct Transfer {
+    CallId call;
+    Instant deadline;
+    NodeId from;         ///< who led when it was asked
+    int64_t number = 0;  ///< of its request to the leader
+  };
+
+  // raft::Application
+  Status apply(const raft::Entry& entry) override;
+  void on_soft_state(const raft::SoftState& state) override;
+  void on_read(uint64_t context, LogIndex index) override;
+  void on_read_failed(uint64_t context) override;
+  void on_fatal(const Error& error) override;
+
+  // Commands::Owner and Renewals::Owner
+  void on_outcome(const PendingCommand& command, const rsm::CommandResult& result) override;
+  void on_own_applied(uint64_t request) override;
+  void on_own_refused(uint64_t request) override;
+  void on_renewed(const RenewalTarget& target, const Renewed& outcome) override;
+
+  /// Calls that need a live session: checks it and its secret. If the session is not known here yet
+  /// the call waits and `Member` is called again. True: go on.
+  template <auto Member, class Request>
+  bool admit_session(CallId call, const api::RequestContext& context, const Request& request);
+  bool admit_sequence(CallId call, const api::RequestContext& context);
+  bool secret_matches(SessionId session, const std::string& secret);
+  /// Takes a command of a session, unless its outcome is known here already.
+  template <class Body>
+  void submit(CallId call, const api::RequestContext& context, command::CommandKind::type kind,
+              const Body& body, PendingCommand pending = {});
+  /// Takes a command that needs no session.
+  template <class Body>
+  void submit_sessionless(CallId call, const api::RequestContext& context,
+                          command::CommandKind::type kind, const Body& body);
+  void read(CallId call, const api::RequestContext& context, api::Consistency::type consistency,
+            std::function<void()> run);
+  void bad_argument(CallId call, const api::RequestContext& context, const std::string& message);
+  void acknowledge_notices(SessionId session, const std::vector<int64_t>& notices);
+  Instant deadline_of(const api::RequestContext& context) const;
+
+  void handle(const rsm::Effect& effect);
+  void begin_serving();
+  void apply_ttl_flag();
+  void finish_acquire(const PendingCommand& command, const rsm::CommandResult& result);
+  void finish_open(const PendingCommand& command, const rsm::CommandResult& result);
+  void answer_open(CallId call, SessionId session, int64_t lease_ms);
+  void run_tick();
+  void sweep();
+  void check_transfers(Instant now);
+  NodeId best_successor() const;
+  void receive_transfer_request(NodeId from, std::string_view bytes);
+  void receive_transfer_refusal(std::string_view bytes);
+  void answer_settings(CallId call, int64_t sequence);
+
+  EnginePorts ports_;
+  rsm::StateMachine machine_;
+  Host host_;
+  PeerCodec codec_;
+  Commands commands_;
+  Renewals renewals_;
+  Reads reads_;
+  Polls polls_;
+  Waits waits_;
+  raft::Node node_;
+  EngineStats stats_;
+
+  rsm::Effects effects_;
+  Instant elected_at_;
+  Instant started_at_;
+  uint64_t tick_in_flight_ = 0;
+  bool draining_ = false;
+  std::vector<Transfer> transfers_;
+  int64_t transfer_number_ = 0;
+  /// Secrets that were found right, so that SHA-256 is computed once a session.
+  std::unordered_map<SessionId, std::string> verified_secrets_;
+};
+
+}  // namespace holdfast::server

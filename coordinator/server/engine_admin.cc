@@ -1,0 +1,356 @@
+// Administration, and the outcomes of commands on their way back to their calls.
+#include <algorithm>
+#include <cstdio>
+
+#include "coordinator/server/api_views.h"
+#include "coordinator/server/engine_calls.h"
+#include "coordinator/server/version.h"
+#include "gen/cpp/command_types.tcc"
+#include "lockmgr/lock_table.h"
+
+namespace holdfast::server {
+
+using command::CommandKind;
+using raft::Role;
+
+namespace {
+
+constexpr int32_t kPageSizeDefault = 100;
+constexpr int32_t kPageSizeMax = 1'000;
+
+api::RaftRole::type api_role(Role role) {
+  switch (role) {
+    case Role::kFollower:
+      return api::RaftRole::FOLLOWER;
+    case Role::kPreCandidate:
+      return api::RaftRole::PRE_CANDIDATE;
+    case Role::kCandidate:
+      return api::RaftRole::CANDIDATE;
+    case Role::kLeader:
+      return api::RaftRole::LEADER;
+  }
+  return api::RaftRole::UNSPECIFIED;
+}
+
+std::string hex(const Digest& digest) {
+  char text[33];
+  std::snprintf(text, sizeof text, "%016llx%016llx", static_cast<unsigned long long>(digest.high),
+                static_cast<unsigned long long>(digest.low));
+  return text;
+}
+
+template <class T>
+int64_t number(T value) {
+  return static_cast<int64_t>(value.value);
+}
+
+std::map<std::string, std::string> decode_attributes(const std::string& encoded) {
+  if (encoded.empty()) return {};
+  auto transport = std::make_shared<FrameReader>();
+  transport->reset(encoded);
+  apache::thrift::protocol::TCompactProtocolT<FrameReader> in(transport);
+  command::SessionAttributes attributes;
+  try {
+    attributes.read(&in);
+  } catch (const apache::thrift::TException&) {
+    return {};  // written by a client that was not this API's: shown as none
+  }
+  return attributes.values;
+}
+
+}  // namespace
+
+void Engine::on_outcome(const PendingCommand& command, const rsm::CommandResult& result) {
+  ++stats_.commands_answered;
+  const int64_t sequence = command.header.sequence;
+  const CommandKind::type kind = command.header.kind;
+  if (kind == CommandKind::ACQUIRE || kind == CommandKind::ACQUIRE_ALL) {
+    return finish_acquire(command, result);
+  }
+  if (result.code != ErrorCode::kOk) return host_.fail(command.call, refusal_of(result), sequence);
+  const auto answer = [&](auto reply) {
+    host_.fill(reply.header, sequence);
+    host_.complete(command.call, &reply);
+  };
+  switch (kind) {
+    case CommandKind::OPEN_SESSION:
+      return finish_open(command, result);
+    case CommandKind::CLOSE_SESSION:
+      return answer(api::CloseSessionResult{});
+    case CommandKind::RELEASE:
+    case CommandKind::RELEASE_ALL: {
+      api::ReleaseResult reply;
+      reply.status = static_cast<api::ReleaseStatus::type>(result.status);
+      return answer(reply);
+    }
+    case CommandKind::CANCEL_ACQUIRE: {
+      api::CancelAcquireResult reply;
+      reply.status = static_cast<api::AcquireStatus::type>(result.status);
+      reply.reason = static_cast<api::RefusalReason::type>(result.reason);
+      reply.holderId = number(result.id);
+      reply.token = number(result.token);
+      return answer(reply);
+    }
+    case CommandKind::SET_HOLDER_VALUE:
+      return answer(api::SetHolderValueResult{});
+    case CommandKind::REVOKE_LOCK: {
+      api::RevokeLockResult reply;
+      reply.noticeId = number(result.id);
+      reply.holders = static_cast<int32_t>(result.count);
+      return answer(reply);
+    }
+    case CommandKind::REVOKE_SESSION:
+      return answer(api::ExpireSessionResult{});
+    case CommandKind::CHANGE_SETTINGS:
+      return answer_settings(command.call, sequence);
+    default:
+      return host_.fail(
+          command.call,
+          {ErrorCode::kInternal, "no answer is defined for this command", true, false, 0},
+          sequence);
+  }
+}
+
+void Engine::status(CallId call, const api::RequestContext& context, const api::StatusRequest&) {
+  const raft::RaftStatus raft = node_.core().status();
+  api::StatusResult reply;
+  host_.fill(reply.header, context.sequence);
+  reply.nodeId = static_cast<int32_t>(host_.options.self.value);
+  reply.role = api_role(raft.role);
+  reply.term = number(raft.term);
+  reply.votedFor = static_cast<int32_t>(raft.vote.value);
+  reply.leaderId = static_cast<int32_t>(raft.leader.value);
+  reply.commitIndex = number(raft.commit);
+  reply.appliedIndex = number(host_.applied);
+  reply.firstIndex = number(raft.first);
+  reply.lastIndex = number(raft.last);
+  reply.lastTerm = number(raft.last_term);
+  reply.durableIndex = number(raft.durable);
+  reply.stateDigest = hex(machine_.digest());
+  for (const raft::PeerStatus& peer : raft.peers) {
+    api::PeerProgress progress;
+    progress.nodeId = static_cast<int32_t>(peer.id.value);
+    progress.matchIndex = number(peer.match);
+    progress.nextIndex = number(peer.next);
+    progress.state = raft::progress_state_name(peer.state);
+    progress.inflight = static_cast<int32_t>(peer.inflight);
+    reply.progress.push_back(std::move(progress));
+  }
+  if (ports_.connections) reply.connections = ports_.connections();
+  for (const NodeId id : raft.configuration.voters) {
+    reply.voters.push_back(static_cast<int32_t>(id.value));
+  }
+  for (const NodeId id : raft.configuration.learners) {
+    reply.learners.push_back(static_cast<int32_t>(id.value));
+  }
+  reply.sessions = static_cast<int64_t>(machine_.sessions().size());
+  reply.locks = static_cast<int64_t>(machine_.locks().lock_count());
+  reply.waiters = static_cast<int64_t>(machine_.locks().waiter_count());
+  reply.version = kVersion;
+  reply.storeId = number(host_.options.store);
+  reply.clusterTimeMs = machine_.cluster_time_ms();
+  reply.uptimeMs = to_ms(host_.clock.now() - started_at_);
+  reply.featureLevel = rsm::kFeatureLevel;
+  host_.complete(call, &reply);
+}
+
+void Engine::members(CallId call, const api::RequestContext& context, const api::MembersRequest&) {
+  api::MembersResult reply;
+  host_.fill(reply.header, context.sequence);
+  const raft::Configuration& configuration = node_.core().configuration();
+  for (const raft::Member& m : configuration.members) {
+    api::Member member;
+    member.nodeId = static_cast<int32_t>(m.id.value);
+    member.peerAddress = m.peer_address;
+    member.clientAddress = m.client_address;
+    member.storeId = number(m.store);
+    member.voter =
+        std::binary_search(configuration.voters.begin(), configuration.voters.end(), m.id);
+    member.featureLevel = static_cast<int32_t>(m.feature_level);
+    reply.members.push_back(std::move(member));
+  }
+  host_.complete(call, &reply);
+}
+
+void Engine::list_sessions(CallId call, const api::RequestContext& context,
+                           const api::ListSessionsRequest& request) {
+  const int32_t size = request.pageSize == 0 ? kPageSizeDefault : request.pageSize;
+  if (size < 1 || size > kPageSizeMax || request.page < 0) {
+    return bad_argument(call, context,
+                        "pageSize is " + std::to_string(size) + " and page " +
+                            std::to_string(request.page) + ": pageSize must be from 1 to " +
+                            std::to_string(kPageSizeMax) + ", page not negative");
+  }
+  read(call, context, request.consistency,
+       [this, call, size, sequence = context.sequence, page = request.page] {
+         api::ListSessionsResult reply;
+         host_.fill(reply.header, sequence);
+         std::vector<const session::Session*> sessions;
+         machine_.sessions().list(SessionId(static_cast<uint64_t>(page)), static_cast<size_t>(size),
+                                  sessions);
+         for (const session::Session* s : sessions) {
+           api::SessionInfo info;
+           info.sessionId = number(s->id);
+           info.name = s->name;
+           info.attributes = decode_attributes(s->attributes);
+           info.ttlMs = s->ttl_ms;
+           info.leaseLeftMs = renewals_.lease_left_ms(s->id);
+           info.openedUnixMs = s->opened_unix_ms;
+           info.places = static_cast<int32_t>(s->window.waiting_count());
+           info.locks = static_cast<int32_t>(machine_.locks().places_of(s->id)) - info.places;
+           info.late = s->late;
+           reply.sessions.push_back(std::move(info));
+         }
+         if (sessions.size() == static_cast<size_t>(size)) {
+           reply.nextPage = reply.sessions.back().sessionId;
+         }
+         host_.complete(call, &reply);
+       });
+}
+
+void Engine::expire_session(CallId call, const api::RequestContext& context,
+                            const api::ExpireSessionRequest& request) {
+  ports_.audit("expireSession session=" + std::to_string(request.sessionId) +
+               " noticeMs=" + std::to_string(request.noticeMs) + (request.force ? " force" : "") +
+               " reason=\"" + request.reason + "\"");
+  command::RevokeSession body;
+  body.sessionId = request.sessionId;
+  body.noticeMs = request.noticeMs;
+  body.reason = request.reason;
+  body.force = request.force;
+  submit_sessionless(call, context, CommandKind::REVOKE_SESSION, body);
+}
+
+void Engine::settings(CallId call, const api::RequestContext& context,
+                      const api::SettingsRequest& request) {
+  if (request.changes.empty()) {
+    return read(call, context, api::Consistency::LINEARIZABLE,
+                [this, call, sequence = context.sequence] { answer_settings(call, sequence); });
+  }
+  std::string line = "settings";
+  for (const auto& [name, value] : request.changes) {
+    line += " " + name.substr(0, 64) + "=" + std::to_string(value);
+  }
+  ports_.audit(line);
+  command::ChangeSettings body;
+  body.changes = request.changes;
+  submit_sessionless(call, context, CommandKind::CHANGE_SETTINGS, body);
+}
+
+void Engine::answer_settings(CallId call, int64_t sequence) {
+  api::SettingsResult reply;
+  host_.fill(reply.header, sequence);
+  for (const rsm::SettingInfo& info : rsm::setting_infos()) {
+    api::Setting setting;
+    setting.name = info.name;
+    setting.value = machine_.settings().get(info.id);
+    setting.smallest = info.smallest;
+    setting.largest = info.largest;
+    setting.initial = info.initial;
+    setting.help = info.help;
+    reply.settings.push_back(std::move(setting));
+  }
+  host_.complete(call, &reply);
+}
+
+// ------------------------------------------------------------------- handing leadership over
+
+NodeId Engine::best_successor() const {
+  const raft::RaftStatus raft = node_.core().status();
+  NodeId best;
+  LogIndex furthest;
+  for (const raft::PeerStatus& peer : raft.peers) {
+    const auto& voters = raft.configuration.voters;
+    if (!std::binary_search(voters.begin(), voters.end(), peer.id)) continue;
+    if (!best || peer.match > furthest) {
+      best = peer.id;
+      furthest = peer.match;
+    }
+  }
+  return best;
+}
+
+void Engine::transfer_leadership(CallId call, const api::RequestContext& context,
+                                 const api::TransferLeadershipRequest& request) {
+  ports_.audit("transferLeadership to=" + std::to_string(request.nodeId));
+  const NodeId leader = host_.soft.leader;
+  if (!leader) {
+    return host_.fail(call, Host::no_leader("there is no leader to hand over from"), 0);
+  }
+  transfers_.push_back({call, deadline_of(context), leader, ++transfer_number_});
+  peer::TransferRequest message;
+  message.request = transfer_number_;
+  message.nodeId = request.nodeId;
+  const std::string_view bytes = codec_.encode(message);
+  if (leader == host_.options.self) return receive_transfer_request(leader, std::string(bytes));
+  host_.transport.send_app(leader, raft::Lane::kControl,
+                           static_cast<uint8_t>(PeerKind::kTransferRequest), bytes);
+}
+
+void Engine::receive_transfer_request(NodeId from, std::string_view bytes) {
+  peer::TransferRequest message;
+  if (!codec_.decode(bytes, message)) return;
+  const NodeId target = message.nodeId == 0
+                            ? best_successor()
+                            : NodeId(static_cast<uint64_t>(std::max(0, message.nodeId)));
+  const raft::TransferResult result = node_.transfer_leadership(target);
+  if (result == raft::TransferResult::kStarted) return;
+  peer::TransferRefusal refusal;
+  refusal.request = message.request;
+  refusal.code = api::ErrorCode::BAD_ARGUMENT;
+  const std::string node = "node " + std::to_string(target.value);
+  switch (result) {
+    case raft::TransferResult::kNotVoter:
+      refusal.message = node + " is not another voter of this cluster";
+      break;
+    case raft::TransferResult::kAlreadyRunning:
+      refusal.code = api::ErrorCode::OVERLOADED;
+      refusal.message = "leadership is being handed over already";
+      break;
+    default:
+      refusal.code = api::ErrorCode::NO_LEADER;
+      refusal.message = "this server does not lead any more";
+      break;
+  }
+  const std::string answer(codec_.encode(refusal));
+  if (from == host_.options.self) return receive_transfer_refusal(answer);
+  host_.transport.send_app(from, raft::Lane::kControl,
+                           static_cast<uint8_t>(PeerKind::kTransferRefusal), answer);
+}
+
+void Engine::receive_transfer_refusal(std::string_view bytes) {
+  peer::TransferRefusal refusal;
+  if (!codec_.decode(bytes, refusal)) return;
+  const auto at = std::find_if(transfers_.begin(), transfers_.end(),
+                               [&](const Transfer& t) { return t.number == refusal.request; });
+  if (at == transfers_.end()) return;
+  const CallId call = at->call;
+  transfers_.erase(at);
+  const bool retryable = refusal.code != api::ErrorCode::BAD_ARGUMENT;
+  host_.fail(call, {static_cast<ErrorCode>(refusal.code), refusal.message, false, retryable, 100},
+             0);
+}
+
+void Engine::check_transfers(Instant now) {
+  for (size_t i = 0; i < transfers_.size();) {
+    const Transfer transfer = transfers_[i];
+    const bool done = host_.soft.leader && host_.soft.leader != transfer.from;
+    if (!done && now < transfer.deadline) {
+      ++i;
+      continue;
+    }
+    transfers_.erase(transfers_.begin() + static_cast<ptrdiff_t>(i));
+    if (done) {
+      api::TransferLeadershipResult reply;
+      host_.fill(reply.header, 0);
+      host_.complete(transfer.call, &reply);
+    } else {
+      host_.fail(transfer.call,
+                 {ErrorCode::kTimeout, "leadership was not handed over in time; it may still be",
+                  true, true, 0},
+                 0);
+    }
+  }
+}
+
+}  // namespace holdfast::server

@@ -1,0 +1,88 @@
+// Templates shared by the engine's call handlers (engine_*.cc); nobody else includes this.
+#pragma once
+
+#include <string>
+#include <utility>
+
+#include "coordinator/server/engine.h"
+#include "session/session_table.h"
+
+namespace holdfast::server {
+
+template <auto Member, class Request>
+bool Engine::admit_session(CallId call, const api::RequestContext& context,
+                           const Request& request) {
+  if (draining_) {
+    host_.fail(call,
+               {ErrorCode::kShuttingDown, "this server is stopping; use another", false, true, 0},
+               context.sequence);
+    return false;
+  }
+  if (context.sessionId <= 0) {
+    bad_argument(call, context,
+                 "context.sessionId is " + std::to_string(context.sessionId) +
+                     ": this call belongs to a session");
+    return false;
+  }
+  const SessionId session(static_cast<uint64_t>(context.sessionId));
+  switch (machine_.presence(session)) {
+    case rsm::SessionPresence::kLive:
+      break;
+    case rsm::SessionPresence::kEnded:
+      host_.fail(call,
+                 {ErrorCode::kSessionExpired,
+                  "session " + std::to_string(session.value) + " has ended", false, false, 0},
+                 context.sequence);
+      return false;
+    case rsm::SessionPresence::kNotYet:
+      // Opened through another server, and this one has not come that far.
+      reads_.local(
+          {call, context.sequence, deadline_of(context), session,
+           [this, call, copy = context, body = request] { (this->*Member)(call, copy, body); }});
+      return false;
+  }
+  if (secret_matches(session, context.sessionSecret)) return true;
+  host_.fail(
+      call,
+      {ErrorCode::kSessionUnknown,
+       "the secret is not that of session " + std::to_string(session.value), false, false, 0},
+      context.sequence);
+  return false;
+}
+
+template <class Body>
+void Engine::submit(CallId call, const api::RequestContext& context,
+                    command::CommandKind::type kind, const Body& body, PendingCommand pending) {
+  if (!admit_sequence(call, context)) return;
+  const std::string_view bytes = commands_.encode(body);
+  pending.call = call;
+  pending.header.kind = kind;
+  pending.header.sessionId = context.sessionId;
+  pending.header.sequence = context.sequence;
+  pending.deadline = deadline_of(context);
+  // A retry whose first copy this server has applied is answered from there, without an entry.
+  const session::Session* s =
+      machine_.sessions().find(SessionId(static_cast<uint64_t>(context.sessionId)));
+  const Sequence sequence(static_cast<uint64_t>(context.sequence));
+  const session::Known known = s->window.know(sequence, rsm::content_hash(kind, bytes));
+  if (known == session::Known::kKept || known == session::Known::kWaiting) {
+    const auto result = machine_.lookup(s->id, sequence);
+    if (result) return on_outcome(pending, *result);
+  }
+  pending.header.acknowledged = context.acknowledged;
+  pending.body = Blob(bytes);
+  commands_.submit(std::move(pending));
+}
+
+template <class Body>
+void Engine::submit_sessionless(CallId call, const api::RequestContext& context,
+                                command::CommandKind::type kind, const Body& body) {
+  PendingCommand pending;
+  pending.call = call;
+  pending.header.kind = kind;
+  pending.deadline = deadline_of(context);
+  pending.body = Blob(commands_.encode(body));
+  commands_.submit(std::move(pending));
+}
+
+}  // namespace holdfast::server

@@ -1,0 +1,236 @@
+// Sessions: open, poll, keep alive, close.
+#include <openssl/crypto.h>
+#include <openssl/sha.h>
+
+#include <algorithm>
+
+#include "coordinator/server/engine_calls.h"
+#include "lockmgr/lock_table.h"
+
+namespace holdfast::server {
+
+using command::CommandKind;
+
+namespace {
+
+constexpr size_t kSecretBytes = 16;
+constexpr int64_t kDeadlineMsDefault = 5'000;
+constexpr int64_t kDeadlineMsMax = 600'000;
+constexpr int64_t kIdLimit = int64_t{1} << 53;
+constexpr size_t kAcknowledgedRangesMax = 1'024;
+/// How long a renewal looks for a leader before its call is answered NO_LEADER.
+constexpr Duration kRenewalWait = 5s;
+
+session::SecretHash hash_of(const std::string& secret) {
+  session::SecretHash hash;
+  SHA256(reinterpret_cast<const unsigned char*>(secret.data()), secret.size(),
+         reinterpret_cast<unsigned char*>(hash.data()));
+  return hash;
+}
+
+/// In time that does not depend on where they differ.
+template <class A, class B>
+bool same_bytes(const A& a, const B& b) {
+  return a.size() == b.size() && CRYPTO_memcmp(a.data(), b.data(), a.size()) == 0;
+}
+
+}  // namespace
+
+bool Engine::secret_matches(SessionId session, const std::string& secret) {
+  if (secret.size() != kSecretBytes) return false;
+  const auto known = verified_secrets_.find(session);
+  if (known != verified_secrets_.end()) return same_bytes(known->second, secret);
+  const session::Session* s = machine_.sessions().find(session);
+  if (!same_bytes(s->secret_hash, hash_of(secret))) return false;
+  verified_secrets_.emplace(session, secret);
+  return true;
+}
+
+bool Engine::admit_sequence(CallId call, const api::RequestContext& context) {
+  if (context.sequence <= 0 || context.sequence >= kIdLimit) {
+    bad_argument(call, context,
+                 "context.sequence is " + std::to_string(context.sequence) +
+                     "; a command of a session needs one from 1 to 2^53-1");
+    return false;
+  }
+  if (context.acknowledged.size() > kAcknowledgedRangesMax) {
+    bad_argument(call, context,
+                 "context.acknowledged has " + std::to_string(context.acknowledged.size()) +
+                     " ranges, the limit is " + std::to_string(kAcknowledgedRangesMax));
+    return false;
+  }
+  return true;
+}
+
+Instant Engine::deadline_of(const api::RequestContext& context) const {
+  const int64_t ms =
+      context.deadlineMs <= 0 ? kDeadlineMsDefault : std::min(context.deadlineMs, kDeadlineMsMax);
+  return host_.clock.now() + from_ms(ms);
+}
+
+void Engine::bad_argument(CallId call, const api::RequestContext& context,
+                          const std::string& message) {
+  host_.fail(call, {ErrorCode::kBadArgument, message, false, false, 0}, context.sequence);
+}
+
+void Engine::refuse_overloaded(CallId call, const std::string& why) {
+  host_.fail(call, {ErrorCode::kOverloaded, why, false, true, 50}, 0);
+}
+
+void Engine::open_session(CallId call, const api::RequestContext& context,
+                          const api::OpenSessionRequest& request) {
+  if (draining_) {
+    return host_.fail(
+        call, {ErrorCode::kShuttingDown, "this server is stopping; use another", false, true, 0},
+        0);
+  }
+  if (request.secret.size() != kSecretBytes) {
+    return bad_argument(call, context,
+                        "secret has " + std::to_string(request.secret.size()) +
+                            " bytes, it must have " + std::to_string(kSecretBytes));
+  }
+  const session::SecretHash hash = hash_of(request.secret);
+  const SessionId existing = machine_.sessions().find_by_secret(hash);
+  if (existing) {
+    RenewalTarget target;
+    target.kind = RenewalTarget::Kind::kOpen;
+    target.call = call;
+    target.session = existing;
+    target.deadline = deadline_of(context);
+    return renewals_.renew(std::move(target));
+  }
+  command::OpenSession body;
+  body.secretHash.assign(hash.data(), hash.size());
+  body.ttlMs = request.ttlMs;
+  body.name = request.name;
+  if (!request.attributes.empty()) {
+    command::SessionAttributes attributes;
+    attributes.values = request.attributes;
+    body.attributes.assign(commands_.encode(attributes));
+  }
+  submit_sessionless(call, context, CommandKind::OPEN_SESSION, body);
+}
+
+void Engine::finish_open(const PendingCommand& command, const rsm::CommandResult& result) {
+  // Opened by this very entry: the leader counts its TTL from its apply, after the client sent
+  // this.
+  if (result.id == host_.applied) {
+    return answer_open(command.call, result.id,
+                       session::lease_ms(result.ttl_ms, host_.options.drift_ppm));
+  }
+  RenewalTarget target;
+  target.kind = RenewalTarget::Kind::kOpen;
+  target.call = command.call;
+  target.session = result.id;
+  target.deadline = command.deadline;
+  renewals_.renew(std::move(target));
+}
+
+void Engine::answer_open(CallId call, SessionId id, int64_t lease_ms) {
+  const session::Session* s = machine_.sessions().find(id);
+  if (s == nullptr) {
+    return host_.fail(call,
+                      {ErrorCode::kSessionExpired,
+                       "session " + std::to_string(id.value) + " has ended", false, false, 0},
+                      0);
+  }
+  api::OpenSessionResult reply;
+  host_.fill(reply.header, 0);
+  reply.sessionId = static_cast<int64_t>(id.value);
+  reply.ttlMs = s->ttl_ms;
+  reply.leaseMs = lease_ms;
+  for (const raft::Member& member : host_.options.members) {
+    api::ServerAddress server;
+    server.nodeId = static_cast<int32_t>(member.id.value);
+    server.address = member.client_address;
+    reply.servers.push_back(std::move(server));
+  }
+  fill_revocations(machine_, id, reply.revocations);
+  host_.complete(call, &reply);
+}
+
+void Engine::poll(CallId call, const api::RequestContext& context,
+                  const api::PollRequest& request) {
+  if (!admit_session<&Engine::poll>(call, context, request)) return;
+  const SessionId session(static_cast<uint64_t>(context.sessionId));
+  if (!request.acknowledgedNotices.empty()) {
+    acknowledge_notices(session, request.acknowledgedNotices);
+  }
+  polls_.arrive(call, session, request);
+  RenewalTarget target;
+  target.kind = RenewalTarget::Kind::kPoll;
+  target.call = call;
+  target.session = session;
+  target.deadline = host_.clock.now() + kRenewalWait;
+  renewals_.renew(std::move(target));
+}
+
+// Only what is in force and not yet acknowledged costs an entry; clients repeat themselves.
+void Engine::acknowledge_notices(SessionId session, const std::vector<int64_t>& notices) {
+  std::vector<lockmgr::Notice> in_force;
+  machine_.notices_of(session, in_force);
+  command::AcknowledgeNotices body;
+  for (const lockmgr::Notice& notice : in_force) {
+    const auto id = static_cast<int64_t>(notice.notice_id.value);
+    const bool named = std::find(notices.begin(), notices.end(), id) != notices.end();
+    const bool listed =
+        std::find(body.noticeIds.begin(), body.noticeIds.end(), id) != body.noticeIds.end();
+    if (named && !listed && !notice.acknowledged) body.noticeIds.push_back(id);
+  }
+  if (body.noticeIds.empty()) return;
+  PendingCommand pending;
+  pending.has_call = false;
+  pending.header.kind = CommandKind::ACKNOWLEDGE_NOTICES;
+  pending.header.sessionId = static_cast<int64_t>(session.value);
+  pending.deadline = host_.clock.now() + kRenewalWait;
+  pending.body = Blob(commands_.encode(body));
+  commands_.submit(std::move(pending));
+}
+
+void Engine::keep_alive(CallId call, const api::RequestContext& context,
+                        const api::KeepAliveRequest& request) {
+  if (!admit_session<&Engine::keep_alive>(call, context, request)) return;
+  RenewalTarget target;
+  target.kind = RenewalTarget::Kind::kKeepAlive;
+  target.call = call;
+  target.session = SessionId(static_cast<uint64_t>(context.sessionId));
+  target.deadline = host_.clock.now() + kRenewalWait;
+  renewals_.renew(std::move(target));
+}
+
+void Engine::on_renewed(const RenewalTarget& target, const Renewed& outcome) {
+  if (outcome.code != ErrorCode::kOk) {
+    Refusal refusal = Host::no_leader("no leader acknowledged the renewal in time");
+    if (outcome.code == ErrorCode::kSessionExpired) {
+      refusal = {ErrorCode::kSessionExpired,
+                 "session " + std::to_string(target.session.value) + " has ended", false, false, 0};
+    } else if (outcome.code == ErrorCode::kShuttingDown) {
+      refusal = {ErrorCode::kShuttingDown, "this server is stopping; use another", false, true, 0};
+    }
+    if (target.kind == RenewalTarget::Kind::kPoll) {
+      return polls_.renewal_failed(target.call, target.session, refusal);
+    }
+    return host_.fail(target.call, refusal, target.sequence);
+  }
+  switch (target.kind) {
+    case RenewalTarget::Kind::kPoll:
+      return polls_.renewed(target.call, target.session, outcome.lease_ms);
+    case RenewalTarget::Kind::kOpen:
+      return answer_open(target.call, target.session, outcome.lease_ms);
+    default:
+      break;
+  }
+  api::KeepAliveResult reply;
+  host_.fill(reply.header, target.sequence);
+  reply.leaseMs = outcome.lease_ms;
+  fill_revocations(machine_, target.session, reply.revocations);
+  host_.complete(target.call, &reply);
+}
+
+void Engine::close_session(CallId call, const api::RequestContext& context,
+                           const api::CloseSessionRequest& request) {
+  if (!admit_session<&Engine::close_session>(call, context, request)) return;
+  submit(call, context, CommandKind::CLOSE_SESSION, command::CloseSession{});
+}
+
+}  // namespace holdfast::server

@@ -1,0 +1,291 @@
+// The flags of holdfastd. gflags parses; here their values are checked and turned into options.
+#include <gflags/gflags.h>
+
+#include <algorithm>
+#include <cstdio>
+#include <cstdlib>
+#include <fstream>
+#include <set>
+#include <sstream>
+
+#include "coordinator/server/options.h"
+#include "coordinator/server/version.h"
+
+namespace holdfast::server {
+
+namespace {
+const ServerOptions kDefaults;
+}  // namespace
+
+DEFINE_int32(node_id, 1, "this server's number in the cluster, 1 to 1000; never reused");
+DEFINE_string(data_dir, kDefaults.data_dir, "directory of this server's log and identity");
+DEFINE_string(client_address, "127.0.0.1:7411", "where clients are listened to, host:port");
+DEFINE_string(peer_address, "127.0.0.1:7412", "where other servers are listened to, host:port");
+DEFINE_string(admin_address, "127.0.0.1:7413",
+              "where the administration service is listened to, host:port");
+DEFINE_string(http_address, "127.0.0.1:7414",
+              "where /health, /ready and /metrics are served, host:port");
+DEFINE_string(client_advertise, "", "address told to clients; empty: --client_address");
+DEFINE_string(peer_advertise, "", "address told to other servers; empty: --peer_address");
+DEFINE_string(initial_cluster, "",
+              "the servers of a new cluster, as 1=host:port,2=host:port,... of their peer "
+              "addresses; empty: this server alone");
+DEFINE_bool(bootstrap, false,
+            "form the cluster of --initial_cluster; given to exactly one server, ignored once its "
+            "data directory belongs to a cluster; implied without --initial_cluster");
+DEFINE_bool(insecure, false,
+            "allow addresses beyond loopback although connections are neither encrypted nor "
+            "authenticated yet");
+DEFINE_int64(heartbeat_ms, kDefaults.heartbeat_ms, "leader's heartbeat, 5 to 10000");
+DEFINE_int64(election_timeout_min_ms, kDefaults.election_timeout_min_ms,
+             "shortest election timeout, at least 3 heartbeats");
+DEFINE_int64(election_timeout_max_ms, kDefaults.election_timeout_max_ms,
+             "longest election timeout, above the shortest, up to 60000");
+DEFINE_bool(pre_vote, true, "ask before an election whether it could be won");
+DEFINE_bool(check_quorum, true, "a leader without a quorum steps down");
+DEFINE_bool(fast_failover, true, "elect at once when the leader's host refuses connections");
+DEFINE_int64(
+    clock_drift_permille, kDefaults.clock_drift_permille,
+    "bound of the rate between any two clocks, 1 to 200 permille; leases are shortened by it");
+DEFINE_int64(session_ttl_min_ms, kDefaults.session_ttl_min_ms,
+             "smallest session TTL, 100 to 60000; below three times the longest failover (4000 at "
+             "the default timeouts) an election may expire live sessions");
+DEFINE_uint64(segment_bytes, kDefaults.segment_bytes, "size of a log segment, 64 KiB to 1 GiB");
+DEFINE_uint32(max_client_connections, kDefaults.max_client_connections,
+              "client connections; more are closed at once");
+DEFINE_uint32(max_frame_bytes, kDefaults.max_frame_bytes,
+              "largest frame of a client, 64 KiB to 16 MiB");
+DEFINE_uint32(max_calls_per_connection, kDefaults.max_calls_per_connection,
+              "calls outstanding on one connection");
+DEFINE_uint64(max_pending_commands, kDefaults.max_pending_commands,
+              "commands of this server's clients that are not committed yet");
+DEFINE_uint64(max_uncommitted_bytes, kDefaults.max_uncommitted_bytes,
+              "bytes proposed and not committed, on the leader");
+DEFINE_uint64(max_parked_calls, kDefaults.max_parked_calls,
+              "polls and waiting acquires parked here");
+DEFINE_int64(idle_timeout_ms, kDefaults.idle_timeout_ms,
+             "a client connection without calls is closed after this, 1000 up; 0: never");
+DEFINE_int64(frame_timeout_ms, kDefaults.frame_timeout_ms,
+             "a client that takes longer for one frame is cut off, 100 to 600000");
+DEFINE_int64(
+    drain_ms, kDefaults.drain_ms,
+    "on SIGTERM, how long to hand leadership over and answer what is in flight, 0 to 60000");
+DEFINE_string(glog_dir, "", "directory of log files; empty: standard error only");
+
+namespace {
+
+Error bad(const std::string& flag, const std::string& value, const std::string& want) {
+  return {ErrorCode::kBadArgument, "--" + flag + "=" + value + ": " + want};
+}
+
+template <class T>
+Status in_range(const std::string& flag, T value, T low, T high) {
+  if (value >= low && value <= high) return ok_status();
+  return bad(flag, std::to_string(value),
+             "must be from " + std::to_string(low) + " to " + std::to_string(high));
+}
+
+Status parse_into(const std::string& flag, const std::string& text, net::Address& out) {
+  const auto parsed = net::parse_address(text);
+  if (!parsed.ok()) return bad(flag, text, parsed.error().message);
+  out = *parsed;
+  return ok_status();
+}
+
+Status parse_cluster(const std::string& text, std::vector<InitialMember>& out) {
+  std::istringstream parts(text);
+  for (std::string part; std::getline(parts, part, ',');) {
+    const size_t equals = part.find('=');
+    char* end = nullptr;
+    const unsigned long id = std::strtoul(part.c_str(), &end, 10);
+    if (equals == std::string::npos || end != part.c_str() + equals || id < 1 || id > 1000) {
+      return bad("initial_cluster", text,
+                 "'" + part + "' is not NODE=host:port with NODE 1 to 1000");
+    }
+    InitialMember member{NodeId(id), {}};
+    const auto address = net::parse_address(part.substr(equals + 1));
+    if (!address.ok()) return bad("initial_cluster", text, address.error().message);
+    member.peer = *address;
+    for (const InitialMember& other : out) {
+      if (other.id == member.id) {
+        return bad("initial_cluster", text, "node " + std::to_string(id) + " stands there twice");
+      }
+    }
+    out.push_back(member);
+  }
+  std::sort(out.begin(), out.end(),
+            [](const InitialMember& a, const InitialMember& b) { return a.id < b.id; });
+  return ok_status();
+}
+
+/// gflags silently ignores unknown names in a flag file: this does not.
+Status check_flag_file(const std::string& path, int depth) {
+  std::ifstream file(path);
+  if (!file) return bad("flagfile", path, "cannot be read");
+  if (depth > 8) return bad("flagfile", path, "flag files include each other more than 8 deep");
+  for (std::string line; std::getline(file, line);) {
+    const size_t start = line.find_first_not_of(" \t");
+    if (start == std::string::npos || line[start] == '#') continue;
+    std::string name = line.substr(start);
+    if (name[0] != '-') return bad("flagfile", path, "'" + name + "' is not a flag (--name=value)");
+    name.erase(0, name.find_first_not_of('-'));
+    const std::string value =
+        name.find('=') == std::string::npos ? "" : name.substr(name.find('=') + 1);
+    name = name.substr(0, name.find_first_of("= \t\r"));
+    gflags::CommandLineFlagInfo info;
+    const bool negated = name.rfind("no", 0) == 0 &&
+                         gflags::GetCommandLineFlagInfo(name.substr(2).c_str(), &info) &&
+                         info.type == "bool";
+    if (!negated && !gflags::GetCommandLineFlagInfo(name.c_str(), &info)) {
+      return bad("flagfile", path, "unknown flag '" + name + "'");
+    }
+    if (name == "flagfile") {
+      const Status inner = check_flag_file(value, depth + 1);
+      if (!inner.ok()) return inner;
+    }
+  }
+  return ok_status();
+}
+
+Status check_flag_files(int argc, char** argv) {
+  for (int i = 1; i < argc; ++i) {
+    std::string arg = argv[i];
+    arg.erase(0, std::min(arg.find_first_not_of('-'), arg.size()));
+    std::string path;
+    if (arg.rfind("flagfile=", 0) == 0) path = arg.substr(9);
+    if (arg == "flagfile" && i + 1 < argc) path = argv[i + 1];
+    if (path.empty()) continue;
+    const Status checked = check_flag_file(path, 0);
+    if (!checked.ok()) return checked;
+  }
+  return ok_status();
+}
+
+Status check_ranges() {
+  const std::vector<Status> checks = {
+      in_range<int64_t>("node_id", FLAGS_node_id, 1, 1000),
+      in_range<int64_t>("heartbeat_ms", FLAGS_heartbeat_ms, 5, 10'000),
+      in_range<int64_t>("election_timeout_min_ms", FLAGS_election_timeout_min_ms,
+                        3 * FLAGS_heartbeat_ms, 60'000),
+      in_range<int64_t>("election_timeout_max_ms", FLAGS_election_timeout_max_ms,
+                        FLAGS_election_timeout_min_ms + 1, 60'000),
+      in_range<int64_t>("clock_drift_permille", FLAGS_clock_drift_permille, 1, 200),
+      in_range<int64_t>("session_ttl_min_ms", FLAGS_session_ttl_min_ms, 100, 60'000),
+      in_range<uint64_t>("segment_bytes", FLAGS_segment_bytes, 64 << 10, 1 << 30),
+      in_range<uint64_t>("max_client_connections", FLAGS_max_client_connections, 1, 1'000'000),
+      in_range<uint64_t>("max_frame_bytes", FLAGS_max_frame_bytes, 64 << 10, 16 << 20),
+      in_range<uint64_t>("max_calls_per_connection", FLAGS_max_calls_per_connection, 1, 10'000'000),
+      in_range<uint64_t>("max_pending_commands", FLAGS_max_pending_commands, 16, 10'000'000),
+      in_range<uint64_t>("max_uncommitted_bytes", FLAGS_max_uncommitted_bytes, 4 << 20,
+                         uint64_t{4} << 30),
+      in_range<uint64_t>("max_parked_calls", FLAGS_max_parked_calls, 16, 100'000'000),
+      in_range<int64_t>("frame_timeout_ms", FLAGS_frame_timeout_ms, 100, 600'000),
+      in_range<int64_t>("drain_ms", FLAGS_drain_ms, 0, 60'000),
+  };
+  for (const Status& check : checks) {
+    if (!check.ok()) return check;
+  }
+  if (FLAGS_idle_timeout_ms == 0) return ok_status();
+  return in_range<int64_t>("idle_timeout_ms", FLAGS_idle_timeout_ms, 1000, 86'400'000);
+}
+
+Status parse_addresses(ServerOptions& o) {
+  const std::pair<const char*, std::pair<const std::string*, net::Address*>> fields[] = {
+      {"client_address", {&FLAGS_client_address, &o.client_listen}},
+      {"peer_address", {&FLAGS_peer_address, &o.peer_listen}},
+      {"admin_address", {&FLAGS_admin_address, &o.admin_listen}},
+      {"http_address", {&FLAGS_http_address, &o.http_listen}},
+  };
+  for (const auto& [flag, field] : fields) {
+    const Status parsed = parse_into(flag, *field.first, *field.second);
+    if (!parsed.ok()) return parsed;
+  }
+  net::Address unused;
+  for (const auto& [flag, text] : {std::pair{"client_advertise", &FLAGS_client_advertise},
+                                   {"peer_advertise", &FLAGS_peer_advertise}}) {
+    if (text->empty()) continue;
+    const Status parsed = parse_into(flag, *text, unused);
+    if (!parsed.ok()) return parsed;
+  }
+  return parse_cluster(FLAGS_initial_cluster, o.initial_cluster);
+}
+
+ServerOptions copy_flags(ServerOptions o) {
+  o.node_id = NodeId(static_cast<uint64_t>(FLAGS_node_id));
+  o.data_dir = FLAGS_data_dir;
+  o.client_advertise = FLAGS_client_advertise;
+  o.peer_advertise = FLAGS_peer_advertise;
+  o.bootstrap = FLAGS_bootstrap || o.initial_cluster.empty();
+  o.insecure = FLAGS_insecure;
+  o.heartbeat_ms = FLAGS_heartbeat_ms;
+  o.election_timeout_min_ms = FLAGS_election_timeout_min_ms;
+  o.election_timeout_max_ms = FLAGS_election_timeout_max_ms;
+  o.pre_vote = FLAGS_pre_vote;
+  o.check_quorum = FLAGS_check_quorum;
+  o.fast_failover = FLAGS_fast_failover;
+  o.clock_drift_permille = FLAGS_clock_drift_permille;
+  o.session_ttl_min_ms = FLAGS_session_ttl_min_ms;
+  o.segment_bytes = FLAGS_segment_bytes;
+  o.max_client_connections = FLAGS_max_client_connections;
+  o.max_frame_bytes = FLAGS_max_frame_bytes;
+  o.max_calls_per_connection = FLAGS_max_calls_per_connection;
+  o.max_pending_commands = FLAGS_max_pending_commands;
+  o.max_uncommitted_bytes = FLAGS_max_uncommitted_bytes;
+  o.max_parked_calls = FLAGS_max_parked_calls;
+  o.idle_timeout_ms = FLAGS_idle_timeout_ms;
+  o.frame_timeout_ms = FLAGS_frame_timeout_ms;
+  o.drain_ms = FLAGS_drain_ms;
+  o.log_dir = FLAGS_glog_dir;
+  return o;
+}
+
+}  // namespace
+
+Result<ServerOptions> options_from_flags(int* argc, char*** argv) {
+  gflags::SetUsageMessage(
+      "a server of a Holdfast cluster.\n\n"
+      "Without flags it serves a single-node cluster on loopback, clients on port 7411.\n"
+      "Three servers: start each with its --node_id, addresses, --data_dir and the same\n"
+      "--initial_cluster=1=host:port,2=host:port,3=host:port, and exactly one with --bootstrap.");
+  gflags::SetVersionString(kVersion);
+  const Status files = check_flag_files(*argc, *argv);
+  if (!files.ok()) return files.error();
+  gflags::ParseCommandLineNonHelpFlags(argc, argv, /*remove_flags=*/true);
+  gflags::HandleCommandLineHelpFlags();
+  if (*argc > 1) {
+    return Error{ErrorCode::kBadArgument, std::string("'") + (*argv)[1] +
+                                              "' is not a flag; holdfastd takes --name=value only"};
+  }
+  const Status ranges = check_ranges();
+  if (!ranges.ok()) return ranges.error();
+  ServerOptions options;
+  const Status addresses = parse_addresses(options);
+  if (!addresses.ok()) return addresses.error();
+  options = copy_flags(std::move(options));
+  const Status valid = validate(options);
+  if (!valid.ok()) return valid.error();
+  return options;
+}
+
+Status validate(const ServerOptions& o) {
+  const std::pair<const char*, const net::Address*> listens[] = {
+      {"client_address", &o.client_listen},
+      {"peer_address", &o.peer_listen},
+      {"admin_address", &o.admin_listen},
+      {"http_address", &o.http_listen}};
+  for (const auto& [flag, address] : listens) {
+    if (!o.insecure && !net::is_loopback(*address)) {
+      return bad(flag, net::to_string(*address),
+                 "is beyond loopback; connections are not encrypted yet, so this needs --insecure");
+    }
+  }
+  if (o.data_dir.empty()) return bad("data_dir", "", "must name a directory");
+  if (o.initial_cluster.empty()) return ok_status();
+  for (const InitialMember& member : o.initial_cluster) {
+    if (member.id == o.node_id) return ok_status();
+  }
+  return bad("initial_cluster", std::to_string(o.initial_cluster.size()) + " servers",
+             "does not list this server, --node_id=" + std::to_string(o.node_id.value));
+}
+
+}  // namespace holdfast::server

@@ -1,0 +1,100 @@
+// What the parts of the engine share: the ports, where this server stands in the cluster, and how
+// an answer is begun. One thread.
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+#include "base/clock.h"
+#include "base/entropy.h"
+#include "coordinator/rsm/state_machine.h"
+#include "coordinator/server/call.h"
+#include "raft/node/node.h"
+#include "raft/transport/transport.h"
+
+namespace holdfast::server {
+
+/// Limits and identities that the engine goes by.
+struct EngineOptions {
+  NodeId self;
+  ClusterId cluster;
+  StoreId store;
+  std::vector<raft::Member> members;  ///< for session replies and leader hints
+  raft::Config raft;
+  uint32_t drift_ppm = 10'000;
+  int64_t session_ttl_min_ms = 4'000;
+  size_t max_pending_commands = 65'536;
+  size_t max_parked_calls = 400'000;
+};
+
+/// The messages of servers to each other; numbers are on the wire.
+enum class PeerKind : uint8_t {
+  kForwardBatch = 1,
+  kForwardRefusals = 2,
+  kRenewalBatch = 3,
+  kRenewalReplies = 4,
+  kLeaseQuery = 5,
+  kLeaseReadings = 6,
+  kTransferRequest = 7,
+  kTransferRefusal = 8,
+};
+
+/// Who waits for the answer to a read_index; stands in the low bits of its context.
+enum class ReadPurpose : uint64_t { kReads = 0, kLeases = 1 };
+inline constexpr uint64_t kReadPurposes = 2;
+
+/// Everything an error says beside its code and message.
+struct Refusal {
+  ErrorCode code = ErrorCode::kInternal;
+  std::string message;
+  bool maybe_applied = false;
+  bool retryable = false;
+  int64_t retry_after_ms = 0;
+};
+
+class Host {
+ public:
+  Host(const EngineOptions& engine_options, Clock& clock_port, Entropy& entropy_port,
+       raft::Transport& transport_port, ReplySink& reply_sink, rsm::StateMachine& state_machine);
+
+  const EngineOptions options;
+  Clock& clock;
+  Entropy& entropy;
+  raft::Transport& transport;
+  rsm::StateMachine& machine;
+  raft::Node* node = nullptr;
+
+  raft::SoftState soft;  ///< role, leader and term, as last told by the core
+  LogIndex applied;      ///< last entry applied here
+  Term applied_term;     ///< and its term
+  /// This server leads and has applied the no-op of its own term: it may propose and renew.
+  bool serving = false;
+  /// Cluster time now, by this leader's stamp: serving only.
+  int64_t cluster_now_ms() const;
+  /// Leadership begins with the state as applied: stamps go on from its cluster time.
+  void begin_leadership(Instant elected_at);
+
+  /// The leader other than this server, or zero.
+  NodeId other_leader() const;
+  const raft::Member* member(NodeId id) const;
+  void fill(api::ResponseHeader& header, int64_t sequence) const;
+
+  void complete(CallId call, const ReplyView& reply) { sink_.complete(call, reply); }
+  void fail(CallId call, const Refusal& refusal, int64_t sequence);
+  /// A refusal for want of a leader: nothing was sent anywhere.
+  static Refusal no_leader(const std::string& what);
+
+  uint64_t new_read_context(ReadPurpose purpose);
+  static ReadPurpose purpose_of(uint64_t context) {
+    return static_cast<ReadPurpose>(context % kReadPurposes);
+  }
+
+ private:
+  ReplySink& sink_;
+  uint64_t next_read_;
+  int64_t stamp_base_ms_ = 0;
+  Instant stamp_from_;
+  api::HoldfastError error_;  // reused
+};
+
+}  // namespace holdfast::server

@@ -1,0 +1,52 @@
+#include "coordinator/server/peer_codec.h"
+
+#include "gen/cpp/command_types.tcc"
+#include "gen/cpp/holdfast_types.tcc"
+#include "gen/cpp/peer_types.tcc"
+
+namespace holdfast::server {
+
+namespace {
+constexpr int32_t kStringBytesMax = 8 << 20;
+constexpr int32_t kContainerSizeMax = 1'000'000;
+}  // namespace
+
+PeerCodec::PeerCodec()
+    : reader_(std::make_shared<FrameReader>()),
+      writer_(std::make_shared<FrameWriter>()),
+      in_(reader_, kStringBytesMax, kContainerSizeMax),
+      out_(writer_) {}
+
+template <class Message>
+std::string_view PeerCodec::encode(const Message& message) {
+  buffer_.clear();
+  writer_->reset(buffer_);
+  message.write(&out_);
+  return buffer_;
+}
+
+template <class Message>
+bool PeerCodec::decode(std::string_view bytes, Message& message) {
+  reader_->reset(bytes);
+  try {
+    message.read(&in_);
+  } catch (const apache::thrift::TException&) {
+    return false;
+  }
+  return reader_->rest().empty();
+}
+
+#define HF_PEER_MESSAGE(Message)                                        \
+  template std::string_view PeerCodec::encode<Message>(const Message&); \
+  template bool PeerCodec::decode<Message>(std::string_view, Message&)
+HF_PEER_MESSAGE(peer::ForwardBatch);
+HF_PEER_MESSAGE(peer::ForwardRefusals);
+HF_PEER_MESSAGE(peer::RenewalBatch);
+HF_PEER_MESSAGE(peer::RenewalReplies);
+HF_PEER_MESSAGE(peer::LeaseQuery);
+HF_PEER_MESSAGE(peer::LeaseReadings);
+HF_PEER_MESSAGE(peer::TransferRequest);
+HF_PEER_MESSAGE(peer::TransferRefusal);
+#undef HF_PEER_MESSAGE
+
+}  // namespace holdfast::server

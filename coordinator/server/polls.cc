@@ -1,0 +1,218 @@
+#include "coordinator/server/polls.h"
+
+#include <algorithm>
+
+#include "lockmgr/lock_table.h"
+#include "session/session_table.h"
+
+namespace holdfast::server {
+
+namespace {
+
+int64_t number(Revision revision) { return static_cast<int64_t>(revision.value); }
+
+/// Longest that any poll parks (API, poll).
+int64_t park_limit_ms(int64_t ttl_ms) { return std::min<int64_t>(ttl_ms / 4, 60'000); }
+
+}  // namespace
+
+void fill_revocations(const rsm::StateMachine& machine, SessionId session,
+                      std::vector<api::RevocationNotice>& out) {
+  out.clear();
+  std::vector<lockmgr::Notice> notices;
+  machine.notices_of(session, notices);
+  for (const lockmgr::Notice& n : notices) {
+    api::RevocationNotice notice;
+    notice.noticeId = number(n.notice_id);
+    notice.path.assign(n.path);
+    notice.holderId = number(n.holder_id);
+    notice.noticeMs = n.notice_ms;
+    notice.reason.assign(n.reason);
+    out.push_back(std::move(notice));
+  }
+}
+
+void Polls::arrive(CallId call, SessionId session, const api::PollRequest& request) {
+  const auto [at, fresh] = channels_.try_emplace(session);
+  Channel& channel = at->second;
+  fail_call(channel,
+            {ErrorCode::kSuperseded, "a newer poll of this session arrived", false, false, 0});
+  if (fresh) add_unacknowledged_grants(channel, session);
+  std::erase_if(channel.notices, [&](const Told& told) {
+    return told.delivery != 0 && told.delivery <= request.acknowledgedDelivery;
+  });
+  channel.state = Channel::State::kRenewing;
+  channel.call = call;
+  channel.arrived = host_.clock.now();
+  channel.answer_at_once = fresh || request.renewNow || request.maxWaitMs <= 0;
+  channel.max_wait_ms = request.maxWaitMs;
+}
+
+// A session that comes to this server may have been granted locks while nobody here listened.
+void Polls::add_unacknowledged_grants(Channel& channel, SessionId session) {
+  const session::Session* s = host_.machine.sessions().find(session);
+  if (s == nullptr) return;
+  for (const auto& [sequence, kept] : s->window.kept()) {
+    const rsm::CommandResult& result = kept.result;
+    const bool granted_later = !kept.waiting && result.token && result.token != result.id &&
+                               result.status == static_cast<uint8_t>(rsm::AcquireStatus::kGranted);
+    if (!granted_later) continue;
+    rsm::Effect effect;
+    effect.sequence = sequence;
+    effect.holder_id = result.id;
+    effect.token = result.token;
+    const auto held = host_.machine.locks().find(session, sequence);
+    if (held) effect.path.assign(held->path);
+    add_grant(channel, effect);
+  }
+}
+
+void Polls::renewed(CallId call, SessionId session, int64_t lease_ms) {
+  const auto at = channels_.find(session);
+  if (at == channels_.end() || at->second.call != call) return;
+  Channel& channel = at->second;
+  if (channel.state != Channel::State::kRenewing) return;
+  channel.lease_ms = lease_ms;
+  if (channel.answer_at_once || has_news(channel, session)) return answer(channel, session);
+  const session::Session* s = host_.machine.sessions().find(session);
+  if (s == nullptr || parked_ >= host_.options.max_parked_calls) return answer(channel, session);
+  const int64_t wait = std::min(channel.max_wait_ms, park_limit_ms(s->ttl_ms));
+  channel.state = Channel::State::kParked;
+  channel.park_until = channel.arrived + from_ms(wait);
+  ++parked_;
+  deadlines_.add(session.value, channel.park_until);
+}
+
+void Polls::renewal_failed(CallId call, SessionId session, const Refusal& refusal) {
+  const auto at = channels_.find(session);
+  if (at == channels_.end() || at->second.call != call) return;
+  if (at->second.state == Channel::State::kRenewing) fail_call(at->second, refusal);
+}
+
+bool Polls::has_news(const Channel& channel, SessionId session) {
+  if (!channel.notices.empty()) return true;
+  std::vector<lockmgr::Notice> notices;
+  host_.machine.notices_of(session, notices);
+  return std::any_of(notices.begin(), notices.end(),
+                     [&](const lockmgr::Notice& n) { return n.notice_id > channel.told_notice; });
+}
+
+void Polls::answer(Channel& channel, SessionId session) {
+  host_.fill(result_.header, 0);
+  result_.leaseMs = channel.lease_ms;
+  result_.delivery = ++channel.delivery;
+  result_.grants.clear();
+  result_.losses.clear();
+  size_t told = 0;
+  for (Told& notice : channel.notices) {
+    if (told == kNoticesPerReply) break;
+    ++told;
+    notice.delivery = channel.delivery;
+    if (notice.is_grant) {
+      result_.grants.push_back(notice.grant);
+    } else {
+      result_.losses.push_back(notice.loss);
+    }
+  }
+  result_.more = told < channel.notices.size();
+  fill_revocations(host_.machine, session, result_.revocations);
+  for (const api::RevocationNotice& n : result_.revocations) {
+    channel.told_notice =
+        std::max(channel.told_notice, Revision(static_cast<uint64_t>(n.noticeId)));
+  }
+  if (channel.state == Channel::State::kParked) --parked_;
+  channel.state = Channel::State::kNoCall;
+  deadlines_.add(session.value, host_.clock.now() + kForgetAfter);
+  host_.complete(channel.call, &result_);
+}
+
+void Polls::add_grant(Channel& channel, const rsm::Effect& effect) {
+  Told told;
+  told.is_grant = true;
+  told.grant.acquireSequence = static_cast<int64_t>(effect.sequence.value);
+  told.grant.path = effect.path;
+  told.grant.holderId = number(effect.holder_id);
+  told.grant.token = number(effect.token);
+  channel.notices.push_back(std::move(told));
+}
+
+void Polls::wake(SessionId session) {
+  const auto at = channels_.find(session);
+  if (at != channels_.end() && at->second.state == Channel::State::kParked) {
+    answer(at->second, session);
+  }
+}
+
+void Polls::on_effect(const rsm::Effect& effect) {
+  using rsm::EffectKind;
+  const auto at = channels_.find(effect.session);
+  if (at == channels_.end()) return;
+  Channel& channel = at->second;
+  if (effect.kind == EffectKind::kSessionEnded) {
+    fail_call(channel,
+              {ErrorCode::kSessionExpired,
+               "session " + std::to_string(effect.session.value) + " has ended", false, false, 0});
+    channels_.erase(at);
+  } else if (effect.kind == EffectKind::kGranted) {
+    // A grant in the acquire's own entry is told by its answer. Of an acquireAll the first is told.
+    const bool own_entry = effect.holder_id == effect.revision;
+    const bool again =
+        !channel.notices.empty() && channel.notices.back().is_grant &&
+        channel.notices.back().grant.acquireSequence == static_cast<int64_t>(effect.sequence.value);
+    if (own_entry || again) return;
+    add_grant(channel, effect);
+    trim(effect.session, channel);
+  } else if (effect.kind == EffectKind::kTenureEnded &&
+             effect.end_reason == lockmgr::EndReason::kRevoked) {
+    Told told;
+    told.loss.path = effect.path;
+    told.loss.holderId = number(effect.holder_id);
+    told.loss.token = number(effect.token);
+    told.loss.reason = static_cast<api::EndReason::type>(effect.end_reason);
+    channel.notices.push_back(std::move(told));
+    trim(effect.session, channel);
+  } else if (effect.kind == EffectKind::kRevocationAnnounced) {
+    wake(effect.session);
+  }
+}
+
+void Polls::trim(SessionId session, Channel& channel) {
+  if (channel.state == Channel::State::kParked) return answer(channel, session);
+  if (channel.state == Channel::State::kNoCall && channel.notices.size() > kNoticesMax) {
+    channels_.erase(session);
+  }
+}
+
+void Polls::sweep(Instant now) {
+  deadlines_.take_due(now, [&](uint64_t key) {
+    const SessionId session(key);
+    const auto at = channels_.find(session);
+    if (at == channels_.end()) return;
+    Channel& channel = at->second;
+    if (channel.state == Channel::State::kParked && channel.park_until <= now) {
+      answer(channel, session);
+    } else if (channel.state == Channel::State::kNoCall && channel.arrived + kForgetAfter <= now) {
+      channels_.erase(at);
+    }
+  });
+}
+
+void Polls::fail_call(Channel& channel, const Refusal& refusal) {
+  if (channel.state == Channel::State::kNoCall) return;
+  if (channel.state == Channel::State::kParked) --parked_;
+  channel.state = Channel::State::kNoCall;
+  host_.fail(channel.call, refusal, 0);
+}
+
+void Polls::shut_down() {
+  std::vector<SessionId> sessions;
+  for (const auto& [session, channel] : channels_) sessions.push_back(session);
+  std::sort(sessions.begin(), sessions.end());
+  for (const SessionId session : sessions) {
+    Channel& channel = channels_.at(session);
+    // One that still waits for its renewal is answered by the renewal lane.
+    if (channel.state == Channel::State::kParked) answer(channel, session);
+  }
+}
+
+}  // namespace holdfast::server

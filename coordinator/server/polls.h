@@ -1,0 +1,80 @@
+// The long polls of the sessions that poll this server: what each is to be told, and the call that
+// waits for it. Everything here is a hint and can be rebuilt from the replicated state; nothing of
+// it survives this process. One thread.
+#pragma once
+
+#include <cstdint>
+#include <deque>
+#include <unordered_map>
+#include <vector>
+
+#include "coordinator/server/deadlines.h"
+#include "coordinator/server/host.h"
+
+namespace holdfast::server {
+
+class Polls {
+ public:
+  /// Notices of one reply; more are announced by PollResult.more.
+  static constexpr size_t kNoticesPerReply = 1'000;
+  /// A session that has so many untold notices, or has not polled here for so long, is forgotten
+  /// and begins anew with its next poll.
+  static constexpr size_t kNoticesMax = 20'000;
+  static constexpr Duration kForgetAfter = 3min;
+
+  explicit Polls(Host& host) : host_(host) {}
+
+  /// A poll of a live session arrived; it waits for its renewal. Takes the place of an older one.
+  void arrive(CallId call, SessionId session, const api::PollRequest& request);
+  /// Its renewal was acknowledged: answers now if there is anything to tell, else parks.
+  void renewed(CallId call, SessionId session, int64_t lease_ms);
+  /// Its renewal failed: answers with this refusal, unless a newer poll took its place.
+  void renewal_failed(CallId call, SessionId session, const Refusal& refusal);
+
+  void on_effect(const rsm::Effect& effect);
+  void sweep(Instant now);
+  Instant next_deadline() const { return deadlines_.next(); }
+  void shut_down();
+  size_t parked() const { return parked_; }
+
+ private:
+  struct Told {
+    int64_t delivery = 0;  ///< of the reply that carries it; 0: none yet
+    bool is_grant = false;
+    api::GrantNotice grant;
+    api::LossNotice loss;
+  };
+  struct Channel {
+    enum class State : uint8_t { kNoCall, kRenewing, kParked };
+    State state = State::kNoCall;
+    CallId call;
+    bool answer_at_once = false;
+    int64_t lease_ms = 0;
+    int64_t max_wait_ms = 0;
+    Instant arrived;
+    Instant park_until;
+    int64_t delivery = 0;
+    Revision told_notice;  ///< latest revocation that a reply has carried
+    std::deque<Told> notices;
+  };
+
+  void add_unacknowledged_grants(Channel& channel, SessionId session);
+  bool has_news(const Channel& channel, SessionId session);
+  void answer(Channel& channel, SessionId session);
+  void wake(SessionId session);
+  void add_grant(Channel& channel, const rsm::Effect& effect);
+  void trim(SessionId session, Channel& channel);
+  void fail_call(Channel& channel, const Refusal& refusal);
+
+  Host& host_;
+  std::unordered_map<SessionId, Channel> channels_;
+  DeadlineQueue deadlines_;
+  size_t parked_ = 0;
+  api::PollResult result_;  // reused
+};
+
+/// The revocations in force against a session, as renewal replies carry them.
+void fill_revocations(const rsm::StateMachine& machine, SessionId session,
+                      std::vector<api::RevocationNotice>& out);
+
+}  // namespace holdfast::server

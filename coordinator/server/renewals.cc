@@ -1,0 +1,400 @@
+#include "coordinator/server/renewals.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "lockmgr/lock_table.h"
+#include "session/session_table.h"
+
+namespace holdfast::server {
+
+using command::CommandKind;
+
+namespace {
+
+session::LeaseConfig lease_config(const EngineOptions& options) {
+  session::LeaseConfig config;
+  config.drift_ppm = options.drift_ppm;
+  return config;
+}
+
+constexpr size_t kForwardedRenewalsMax = 20'000;  // of one message: 320 KB at most
+
+}  // namespace
+
+Renewals::Renewals(Host& host, PeerCodec& codec, Commands& commands, Owner& owner)
+    : host_(host),
+      codec_(codec),
+      commands_(commands),
+      owner_(owner),
+      keeper_(lease_config(host.options)) {}
+
+// A ticket is slot and generation, so that a late answer of another server finds nobody.
+uint64_t Renewals::park(RenewalTarget&& target) {
+  if (free_.empty()) {
+    free_.push_back(static_cast<uint32_t>(targets_.size()));
+    targets_.emplace_back();
+  }
+  const uint32_t at = free_.back();
+  free_.pop_back();
+  Slot& slot = targets_[at];
+  slot.used = true;
+  slot.sent_term = Term{};
+  slot.target = std::move(target);
+  const uint64_t ticket = uint64_t{slot.generation & 0xfffff} << 32 | at;
+  deadlines_.add(ticket, slot.target.deadline);
+  return ticket;
+}
+
+Renewals::Slot* Renewals::find(uint64_t ticket) {
+  const auto at = static_cast<uint32_t>(ticket);
+  if (at >= targets_.size()) return nullptr;
+  Slot& slot = targets_[at];
+  return slot.used && (slot.generation & 0xfffff) == ticket >> 32 ? &slot : nullptr;
+}
+
+void Renewals::release(uint64_t ticket) {
+  Slot& slot = targets_[static_cast<uint32_t>(ticket)];
+  slot.used = false;
+  ++slot.generation;
+  free_.push_back(static_cast<uint32_t>(ticket));
+}
+
+void Renewals::renew(RenewalTarget target) {
+  const uint64_t ticket = park(std::move(target));
+  if (host_.serving) {
+    hand_to_keeper(ticket);
+  } else {
+    waiting_.push_back(ticket);
+  }
+}
+
+void Renewals::hand_to_keeper(uint64_t ticket) {
+  keeper_.renew(ticket, find(ticket)->target.session, host_.clock.now(), answers_);
+}
+
+void Renewals::flush() {
+  take_answers();
+  if (host_.serving) {
+    for (const uint64_t ticket : waiting_) {
+      if (find(ticket) != nullptr) hand_to_keeper(ticket);
+    }
+    waiting_.clear();
+    take_answers();
+    ask_round();
+  } else if (const NodeId leader = host_.other_leader()) {
+    forward_waiting(leader);
+  }
+  send_replies();
+}
+
+void Renewals::ask_round() {
+  if (round_in_flight_ != 0 || !(keeper_.wants_round() || round_lost_)) return;
+  round_lost_ = false;
+  round_in_flight_ = host_.new_read_context(ReadPurpose::kLeases);
+  keeper_.round_started(round_in_flight_);
+  host_.node->read_index(round_in_flight_);
+}
+
+void Renewals::on_read(uint64_t context) {
+  if (context != round_in_flight_) return;
+  round_in_flight_ = 0;
+  keeper_.round_done(context, answers_);
+  take_answers();
+  send_replies();
+}
+
+// What the round took along is confirmed by the next one that is answered.
+void Renewals::on_read_failed(uint64_t context) {
+  if (context != round_in_flight_) return;
+  round_in_flight_ = 0;
+  round_lost_ = true;
+}
+
+void Renewals::decide(bool all_input_handled) {
+  if (!host_.serving) return;
+  propose_renew_entries();
+  if (!all_input_handled) return;
+  const Instant now = host_.clock.now();
+  propose_marks(now);
+  propose_expiries(now);
+  ask_round();
+}
+
+void Renewals::propose_renew_entries() {
+  while (keeper_.wants_renew_entry()) {
+    sessions_.clear();
+    const uint64_t entry = keeper_.take_renew_entry(sessions_);
+    command::RenewLate body;
+    for (const SessionId id : sessions_) body.sessionIds.push_back(static_cast<int64_t>(id.value));
+    const uint64_t request = commands_.propose_own(CommandKind::RENEW_LATE, Term{}, body);
+    own_.emplace(request, OwnEntry{CommandKind::RENEW_LATE, entry, {}, {}});
+  }
+}
+
+void Renewals::propose_marks(Instant now) {
+  while (true) {
+    marks_.clear();
+    keeper_.due(now, marks_);
+    if (marks_.empty()) return;
+    command::MarkLate body;
+    for (const session::LateMark& mark : marks_) {
+      command::LateSession late;
+      late.sessionId = static_cast<int64_t>(mark.session.value);
+      late.silentMs = mark.silent_ms;
+      body.sessions.push_back(late);
+    }
+    const uint64_t request = commands_.propose_own(CommandKind::MARK_LATE, host_.soft.term, body);
+    own_.emplace(request, OwnEntry{CommandKind::MARK_LATE, 0, {}, marks_});
+  }
+}
+
+void Renewals::propose_expiries(Instant now) {
+  while (true) {
+    sessions_.clear();
+    keeper_.take_expiries(
+        now, [this](SessionId id) { return host_.machine.locks().places_of(id); },
+        rsm::kExpiryWorkMax, sessions_);
+    if (sessions_.empty()) return;
+    command::ExpireSessions body;
+    for (const SessionId id : sessions_) body.sessionIds.push_back(static_cast<int64_t>(id.value));
+    const uint64_t request =
+        commands_.propose_own(CommandKind::EXPIRE_SESSIONS, host_.soft.term, body);
+    own_.emplace(request, OwnEntry{CommandKind::EXPIRE_SESSIONS, 0, sessions_, {}});
+  }
+}
+
+void Renewals::on_own_applied(uint64_t request) {
+  const auto at = own_.find(request);
+  if (at == own_.end()) return;
+  if (at->second.kind == CommandKind::RENEW_LATE) {
+    keeper_.renew_entry_applied(at->second.renew_entry, answers_);
+    take_answers();
+  } else if (at->second.kind == CommandKind::EXPIRE_SESSIONS) {
+    keeper_.expiries_applied();
+  }
+  own_.erase(at);
+}
+
+void Renewals::on_own_refused(uint64_t request) {
+  const auto at = own_.find(request);
+  if (at == own_.end()) return;
+  const Instant now = host_.clock.now();
+  switch (at->second.kind) {
+    case CommandKind::RENEW_LATE:
+      keeper_.renew_entry_refused(at->second.renew_entry);
+      break;
+    case CommandKind::MARK_LATE:
+      keeper_.marks_refused(at->second.marks, now);
+      break;
+    default:
+      keeper_.expiries_refused(at->second.sessions, answers_);
+      break;
+  }
+  own_.erase(at);
+}
+
+void Renewals::begin_leadership(Instant elected_at) {
+  std::vector<session::LeaseSeed> seeds;
+  std::vector<const session::Session*> page;
+  SessionId after;
+  do {
+    page.clear();
+    host_.machine.sessions().list(after, 1'000, page);
+    for (const session::Session* s : page) {
+      seeds.push_back({s->id, s->ttl_ms, s->late, s->silent_ms});
+      after = s->id;
+    }
+  } while (!page.empty());
+  keeper_.lead(elected_at, host_.clock.now(), seeds);
+}
+
+void Renewals::end_leadership() {
+  if (!keeper_.leading()) return;
+  keeper_.step_down(answers_);
+  own_.clear();
+  round_in_flight_ = 0;
+  round_lost_ = false;
+  take_answers();
+  send_replies();
+}
+
+template <class Stale>
+void Renewals::send_again(Stale&& stale) {
+  for (uint32_t at = 0; at < targets_.size(); ++at) {
+    Slot& slot = targets_[at];
+    if (!slot.used || !slot.sent_term || !stale(slot)) continue;
+    slot.sent_term = Term{};
+    waiting_.push_back(uint64_t{slot.generation & 0xfffff} << 32 | at);
+  }
+}
+
+void Renewals::on_leader_changed() {
+  send_again([this](const Slot& slot) { return slot.sent_term != host_.soft.term; });
+}
+
+void Renewals::on_leader_reconnected() {
+  send_again([](const Slot&) { return true; });
+}
+
+void Renewals::on_effect(const rsm::Effect& effect) {
+  if (!host_.serving) return;
+  switch (effect.kind) {
+    case rsm::EffectKind::kSessionOpened:
+      keeper_.session_opened(effect.session, effect.ttl_ms, host_.clock.now());
+      break;
+    case rsm::EffectKind::kSessionEnded:
+      keeper_.session_ended(effect.session, answers_);
+      break;
+    case rsm::EffectKind::kLateMarked:
+      keeper_.late_marked(effect.session);
+      break;
+    case rsm::EffectKind::kLateRenewed:
+      keeper_.late_renewed(effect.session);
+      break;
+    default:
+      break;
+  }
+}
+
+void Renewals::take_answers() {
+  for (size_t i = 0; i < answers_.size(); ++i) {
+    const session::RenewalAnswer a = answers_[i];
+    Slot* slot = find(a.ticket);
+    if (slot == nullptr) continue;
+    using Outcome = session::RenewalAnswer::Outcome;
+    if (a.outcome == Outcome::kRenewed) {
+      answer(a.ticket, {a.lease_ms, ErrorCode::kOk});
+    } else if (a.outcome == Outcome::kEnded) {
+      answer(a.ticket, {0, ErrorCode::kSessionExpired});
+    } else if (slot->target.kind == RenewalTarget::Kind::kRemote) {
+      answer(a.ticket, {0, ErrorCode::kNoLeader});
+    } else {
+      waiting_.push_back(a.ticket);  // for the next leader
+    }
+  }
+  answers_.clear();
+}
+
+void Renewals::answer(uint64_t ticket, const Renewed& outcome) {
+  const RenewalTarget target = find(ticket)->target;
+  release(ticket);
+  if (target.kind != RenewalTarget::Kind::kRemote) return owner_.on_renewed(target, outcome);
+  peer::RenewalReply reply;
+  reply.request = static_cast<int64_t>(target.remote_request);
+  reply.leaseMs = outcome.lease_ms;
+  reply.code = static_cast<api::ErrorCode::type>(outcome.code);
+  reply.revision = static_cast<int64_t>(host_.applied.value);
+  replies_[target.remote_node].replies.push_back(reply);
+}
+
+void Renewals::forward_waiting(NodeId leader) {
+  if (waiting_.empty()) return;
+  peer::RenewalBatch batch;
+  std::vector<uint64_t> later;
+  for (const uint64_t ticket : waiting_) {
+    Slot* slot = find(ticket);
+    if (slot == nullptr || slot->sent_term == host_.soft.term) continue;
+    if (batch.renewals.size() == kForwardedRenewalsMax) {
+      later.push_back(ticket);
+      continue;
+    }
+    peer::Renewal item;
+    item.request = static_cast<int64_t>(ticket);
+    item.sessionId = static_cast<int64_t>(slot->target.session.value);
+    batch.renewals.push_back(item);
+  }
+  const bool sent =
+      host_.transport.send_app(leader, raft::Lane::kControl,
+                               static_cast<uint8_t>(PeerKind::kRenewalBatch), codec_.encode(batch));
+  if (!sent) return;
+  for (const peer::Renewal& item : batch.renewals) {
+    find(static_cast<uint64_t>(item.request))->sent_term = host_.soft.term;
+  }
+  waiting_ = std::move(later);
+}
+
+void Renewals::receive_batch(NodeId from, std::string_view bytes) {
+  peer::RenewalBatch batch;
+  if (!codec_.decode(bytes, batch)) return;
+  for (const peer::Renewal& item : batch.renewals) {
+    RenewalTarget target;
+    target.kind = RenewalTarget::Kind::kRemote;
+    target.session = SessionId(static_cast<uint64_t>(item.sessionId));
+    target.remote_node = from;
+    target.remote_request = static_cast<uint64_t>(item.request);
+    target.deadline = host_.clock.now() + 10s;
+    if (host_.soft.role == raft::Role::kLeader) {
+      renew(std::move(target));
+    } else {
+      answer(park(std::move(target)), {0, ErrorCode::kNoLeader});
+    }
+  }
+}
+
+void Renewals::send_replies() {
+  if (replies_.empty()) return;
+  for (const auto& [node, batch] : replies_) {
+    host_.transport.send_app(node, raft::Lane::kControl,
+                             static_cast<uint8_t>(PeerKind::kRenewalReplies), codec_.encode(batch));
+  }
+  replies_.clear();
+}
+
+void Renewals::receive_replies(NodeId, std::string_view bytes) {
+  peer::RenewalReplies batch;
+  if (!codec_.decode(bytes, batch)) return;
+  for (const peer::RenewalReply& reply : batch.replies) {
+    const auto ticket = static_cast<uint64_t>(reply.request);
+    Slot* slot = find(ticket);
+    if (slot == nullptr) continue;
+    const auto code = static_cast<ErrorCode>(reply.code);
+    if (code == ErrorCode::kNoLeader)
+      continue;  // on_leader_changed() sends it again, or it expires
+    // Notices in force at the acknowledgement are part of the reply: this copy must know them.
+    slot->target.revision = LogIndex(static_cast<uint64_t>(reply.revision));
+    wait_for_apply(ticket, {reply.leaseMs, code});
+  }
+}
+
+void Renewals::wait_for_apply(uint64_t ticket, const Renewed& outcome) {
+  if (find(ticket)->target.revision <= host_.applied) return answer(ticket, outcome);
+  unapplied_.emplace_back(ticket, outcome);
+}
+
+void Renewals::on_applied() {
+  if (unapplied_.empty()) return;
+  const auto still = std::stable_partition(
+      unapplied_.begin(), unapplied_.end(), [this](const std::pair<uint64_t, Renewed>& item) {
+        const Slot* slot = find(item.first);
+        return slot != nullptr && slot->target.revision > host_.applied;
+      });
+  ready_.assign(still, unapplied_.end());
+  unapplied_.erase(still, unapplied_.end());
+  for (const auto& [ticket, outcome] : ready_) {
+    if (find(ticket) != nullptr) answer(ticket, outcome);
+  }
+}
+
+void Renewals::sweep(Instant now) {
+  deadlines_.take_due(now, [this](uint64_t ticket) {
+    if (find(ticket) == nullptr) return;
+    answer(ticket, {0, ErrorCode::kNoLeader});
+  });
+}
+
+Instant Renewals::next_wakeup() const {
+  Instant next = deadlines_.next();
+  if (host_.serving) next = std::min(next, keeper_.next_due(host_.clock.now()));
+  return next;
+}
+
+void Renewals::shut_down() {
+  for (uint32_t at = 0; at < targets_.size(); ++at) {
+    if (!targets_[at].used) continue;
+    answer(uint64_t{targets_[at].generation & 0xfffff} << 32 | at, {0, ErrorCode::kShuttingDown});
+  }
+  send_replies();
+}
+
+}  // namespace holdfast::server

@@ -1,0 +1,137 @@
+// The renewal lane: renewals of leases from their arrival at any server to their acknowledgement by
+// the leader, ahead of all other work (PROMISE 6). The leader acknowledges after a quorum answered
+// a round that began after the renewal arrived, or, for a session marked late, after a committed
+// renew entry; the rules are session::LeaseKeeper's. One thread.
+#pragma once
+
+#include <cstdint>
+#include <unordered_map>
+#include <vector>
+
+#include "coordinator/server/commands.h"
+#include "coordinator/server/deadlines.h"
+#include "coordinator/server/host.h"
+#include "coordinator/server/peer_codec.h"
+#include "session/lease_keeper.h"
+
+namespace holdfast::server {
+
+/// What a renewal came to.
+struct Renewed {
+  int64_t lease_ms = 0;             ///< above 0: renewed
+  ErrorCode code = ErrorCode::kOk;  ///< else why not: SESSION_EXPIRED, NO_LEADER, SHUTTING_DOWN
+};
+
+/// Whose renewal it is; opaque here but for `call`.
+struct RenewalTarget {
+  enum class Kind : uint8_t { kKeepAlive, kPoll, kOpen, kRemote };
+  Kind kind = Kind::kKeepAlive;
+  CallId call;
+  SessionId session;
+  int64_t sequence = 0;
+  NodeId remote_node;           ///< kRemote: the server that asks
+  uint64_t remote_request = 0;  ///< and its number for it
+  LogIndex revision;            ///< answered once this is applied here
+  Instant deadline;
+};
+
+class Renewals {
+ public:
+  class Owner {
+   public:
+    virtual void on_renewed(const RenewalTarget& target, const Renewed& outcome) = 0;
+
+   protected:
+    ~Owner() = default;
+  };
+
+  Renewals(Host& host, PeerCodec& codec, Commands& commands, Owner& owner);
+
+  /// A renewal of a client of this server. Answered through the owner, never from inside this call.
+  void renew(RenewalTarget target);
+
+  /// First in the end of a turn.
+  void flush();
+  /// After flush(), serving: late marks, renew entries, expiries. `all_input_handled` is false
+  /// while a renewal may still be unread in a socket: then nothing is decided.
+  void decide(bool all_input_handled);
+
+  void begin_leadership(Instant elected_at);
+  void end_leadership();
+  void on_leader_changed();
+  /// The connection to the leader is back: what was on its way may be lost.
+  void on_leader_reconnected();
+  void on_effect(const rsm::Effect& effect);
+  void on_own_applied(uint64_t request);
+  void on_own_refused(uint64_t request);
+  void on_read(uint64_t context);
+  void on_read_failed(uint64_t context);
+  /// Entries were applied: answers renewals that waited for a revision.
+  void on_applied();
+  void note_gap(Duration gap) { keeper_.note_gap(gap); }
+  void sweep(Instant now);
+  Instant next_wakeup() const;
+  void shut_down();
+
+  void receive_batch(NodeId from, std::string_view bytes);
+  void receive_replies(NodeId from, std::string_view bytes);
+
+  /// -1 if not known here: only the leader knows.
+  int64_t lease_left_ms(SessionId session) const {
+    return keeper_.lease_left_ms(session, host_.clock.now());
+  }
+  size_t pending() const { return targets_.size() - free_.size(); }
+
+ private:
+  /// An entry of the leader's own about sessions, proposed and not yet applied.
+  struct OwnEntry {
+    command::CommandKind::type kind;
+    uint64_t renew_entry = 0;
+    std::vector<SessionId> sessions;
+    std::vector<session::LateMark> marks;
+  };
+  struct Slot {
+    uint32_t generation = 0;
+    bool used = false;
+    Term sent_term;  ///< follower: forwarded to the leader of this term
+    RenewalTarget target;
+  };
+
+  uint64_t park(RenewalTarget&& target);
+  Slot* find(uint64_t ticket);
+  void release(uint64_t ticket);
+  void hand_to_keeper(uint64_t ticket);
+  void take_answers();
+  void answer(uint64_t ticket, const Renewed& outcome);
+  void wait_for_apply(uint64_t ticket, const Renewed& outcome);
+  void forward_waiting(NodeId leader);
+  template <class Stale>
+  void send_again(Stale&& stale);
+  void send_replies();
+  void ask_round();
+  void propose_renew_entries();
+  void propose_marks(Instant now);
+  void propose_expiries(Instant now);
+
+  Host& host_;
+  PeerCodec& codec_;
+  Commands& commands_;
+  Owner& owner_;
+  session::LeaseKeeper keeper_;
+  std::vector<Slot> targets_;
+  std::vector<uint32_t> free_;
+  std::vector<uint64_t> waiting_;                        ///< tickets for whatever leader there is
+  std::vector<std::pair<uint64_t, Renewed>> unapplied_;  ///< answers that wait for a revision
+  std::vector<std::pair<uint64_t, Renewed>> ready_;      ///< reused
+  std::vector<session::RenewalAnswer> answers_;
+  std::unordered_map<NodeId, peer::RenewalReplies> replies_;
+  std::unordered_map<uint64_t, OwnEntry> own_;
+  DeadlineQueue deadlines_;
+  uint64_t round_in_flight_ = 0;
+  bool round_lost_ = false;
+  bool late_entries_in_flight_ = false;
+  std::vector<SessionId> sessions_;
+  std::vector<session::LateMark> marks_;
+};
+
+}  // namespace holdfast::server

@@ -1,0 +1,155 @@
+#include "coordinator/server/rpc_methods.h"
+
+#include <algorithm>
+#include <tuple>
+
+#include "coordinator/server/engine.h"
+#include "gen/cpp/Holdfast.h"
+#include "gen/cpp/Holdfast.tcc"
+#include "gen/cpp/HoldfastAdmin.h"
+#include "gen/cpp/HoldfastAdmin.tcc"
+#include "gen/cpp/admin_types.tcc"
+#include "gen/cpp/holdfast_types.tcc"
+
+namespace holdfast::server {
+
+struct RpcArguments::Objects {
+  std::tuple<
+      api::Holdfast_openSession_args, api::Holdfast_poll_args, api::Holdfast_keepAlive_args,
+      api::Holdfast_closeSession_args, api::Holdfast_acquire_args, api::Holdfast_cancelAcquire_args,
+      api::Holdfast_acquireAll_args, api::Holdfast_release_args, api::Holdfast_releaseAll_args,
+      api::Holdfast_setHolderValue_args, api::Holdfast_checkToken_args,
+      api::Holdfast_describeLock_args, api::Holdfast_listLocks_args, api::Holdfast_revokeLock_args,
+      api::HoldfastAdmin_status_args, api::HoldfastAdmin_members_args,
+      api::HoldfastAdmin_transferLeadership_args, api::HoldfastAdmin_listSessions_args,
+      api::HoldfastAdmin_expireSession_args, api::HoldfastAdmin_settings_args>
+      all;
+};
+
+RpcArguments::RpcArguments() : objects_(std::make_unique<Objects>()) {}
+RpcArguments::~RpcArguments() = default;
+
+namespace {
+
+// Generated read() leaves a field that is absent as it was, so a reused object is put back into its
+// initial state first: nothing of one client's call may show up in another's. What stands in hot
+// calls keeps its buffers; the rest is simply made anew.
+template <class T>
+void reset(T& value) {
+  value = T();
+}
+
+void reset(api::RequestContext& c) {
+  c.sessionId = 0;
+  c.sessionSecret.clear();
+  c.sequence = 0;
+  c.acknowledged.clear();
+  c.minRevision = 0;
+  c.deadlineMs = 0;
+  c.trace.clear();
+  c.credentials.principal.clear();
+  c.credentials.proof.clear();
+}
+
+void reset(api::AcquireRequest& r) {
+  r.path.clear();
+  r.mode = api::LockMode::UNSPECIFIED;
+  r.permits = 0;
+  r.limit = 0;
+  r.waitMs = 0;
+  r.value.clear();
+  r.lockDelayMs = 0;
+  r.maxQueue = 0;
+  r.owner.clear();
+  r.enqueue = false;
+}
+
+void reset(api::ReleaseRequest& r) {
+  r.path.clear();
+  r.holderId = 0;
+  r.to = 0;
+}
+
+void reset(api::SetHolderValueRequest& r) {
+  r.path.clear();
+  r.holderId = 0;
+  r.value.clear();
+}
+
+void reset(api::PollRequest& r) {
+  r.acknowledgedDelivery = 0;
+  r.maxWaitMs = 0;
+  r.renewNow = false;
+  r.acknowledgedNotices.clear();
+}
+
+template <class Args>
+void decode(RpcReader& reader, RpcArguments& arguments) {
+  Args& args = std::get<Args>(arguments.objects().all);
+  reset(args.context);
+  reset(args.request);
+  reader.read_arguments(args);
+}
+
+template <class Args, auto Member>
+void invoke(RpcArguments& arguments, Engine& engine, CallId call) {
+  const Args& args = std::get<Args>(arguments.objects().all);
+  (engine.*Member)(call, args.context, args.request);
+}
+
+template <class Args, auto Member>
+RpcMethod method(const char* name) {
+  return {name, &decode<Args>, &invoke<Args, Member>};
+}
+
+std::vector<RpcMethod> sorted(std::vector<RpcMethod> methods) {
+  std::sort(methods.begin(), methods.end(),
+            [](const RpcMethod& a, const RpcMethod& b) { return a.name < b.name; });
+  return methods;
+}
+
+}  // namespace
+
+std::span<const RpcMethod> client_methods() {
+  using namespace api;  // NOLINT: the argument types of one table
+  static const std::vector<RpcMethod> kMethods = sorted({
+      method<Holdfast_openSession_args, &Engine::open_session>("openSession"),
+      method<Holdfast_poll_args, &Engine::poll>("poll"),
+      method<Holdfast_keepAlive_args, &Engine::keep_alive>("keepAlive"),
+      method<Holdfast_closeSession_args, &Engine::close_session>("closeSession"),
+      method<Holdfast_acquire_args, &Engine::acquire>("acquire"),
+      method<Holdfast_cancelAcquire_args, &Engine::cancel_acquire>("cancelAcquire"),
+      method<Holdfast_acquireAll_args, &Engine::acquire_all>("acquireAll"),
+      method<Holdfast_release_args, &Engine::release>("release"),
+      method<Holdfast_releaseAll_args, &Engine::release_all>("releaseAll"),
+      method<Holdfast_setHolderValue_args, &Engine::set_holder_value>("setHolderValue"),
+      method<Holdfast_checkToken_args, &Engine::check_token>("checkToken"),
+      method<Holdfast_describeLock_args, &Engine::describe_lock>("describeLock"),
+      method<Holdfast_listLocks_args, &Engine::list_locks>("listLocks"),
+      method<Holdfast_revokeLock_args, &Engine::revoke_lock>("revokeLock"),
+  });
+  return kMethods;
+}
+
+std::span<const RpcMethod> admin_methods() {
+  using namespace api;  // NOLINT: the argument types of one table
+  static const std::vector<RpcMethod> kMethods = sorted({
+      method<HoldfastAdmin_status_args, &Engine::status>("status"),
+      method<HoldfastAdmin_members_args, &Engine::members>("members"),
+      method<HoldfastAdmin_transferLeadership_args, &Engine::transfer_leadership>(
+          "transferLeadership"),
+      method<HoldfastAdmin_listSessions_args, &Engine::list_sessions>("listSessions"),
+      method<HoldfastAdmin_expireSession_args, &Engine::expire_session>("expireSession"),
+      method<HoldfastAdmin_settings_args, &Engine::settings>("settings"),
+  });
+  return kMethods;
+}
+
+const RpcMethod* find_method(std::span<const RpcMethod> methods, std::string_view name) {
+  const auto at =
+      std::lower_bound(methods.begin(), methods.end(), name,
+                       [](const RpcMethod& m, std::string_view n) { return m.name < n; });
+  return at != methods.end() && at->name == name ? &*at : nullptr;
+}
+
+}  // namespace holdfast::server

@@ -1,0 +1,243 @@
+#include "coordinator/server/rpc_port.h"
+
+#include <utility>
+
+#include "coordinator/server/engine.h"
+
+namespace holdfast::server {
+
+using apache::thrift::TApplicationException;
+using apache::thrift::TException;
+
+/// A client's connection. Its calls outlive it: their slots forget it when it closes.
+struct RpcPort::Connection final : net::FrameConnection::Handler {
+  Connection(RpcPort& owner, uint32_t number, net::Socket socket)
+      : port(owner),
+        id(number),
+        frames(owner.loop_, std::move(socket), owner.options_.frames, *this) {}
+
+  void on_frame(net::FrameConnection&, std::string_view payload) override {
+    port.on_frame(*this, payload);
+  }
+  void on_closed(net::FrameConnection&, const net::CloseReason&) override { port.on_closed(*this); }
+
+  RpcPort& port;
+  const uint32_t id;
+  net::FrameConnection frames;
+  uint32_t calls = 0;  ///< outstanding
+};
+
+/// An outstanding call, or a free place.
+struct RpcPort::Slot {
+  uint32_t generation = 0;
+  uint32_t connection = 0;  ///< 0: free
+  int32_t seqid = 0;
+  uint32_t next_in_line = kNone;
+  WireProtocol protocol = WireProtocol::kBinary;
+  bool first_in_line = false;
+  bool answered = false;  ///< `held` waits for the calls in line before it
+  const RpcMethod* method = nullptr;
+  std::string held;
+};
+
+Result<std::unique_ptr<RpcPort>> RpcPort::open(net::Loop& loop, const RpcPortOptions& options,
+                                               std::span<const RpcMethod> methods) {
+  std::unique_ptr<RpcPort> port(new RpcPort(loop, options, methods));
+  net::ListenerOptions listening;
+  listening.max_connections = options.max_connections;
+  auto listener = net::Listener::open(
+      loop, options.address,
+      [raw = port.get()](net::Socket socket, const net::Address&) {
+        raw->accept(std::move(socket));
+      },
+      listening);
+  if (!listener.ok()) return listener.error();
+  port->listener_ = std::move(*listener);
+  port->port_ = port->listener_->port();
+  return port;
+}
+
+RpcPort::RpcPort(net::Loop& loop, const RpcPortOptions& options, std::span<const RpcMethod> methods)
+    : loop_(loop), options_(options), methods_(methods), lines_(&pool_) {}
+
+RpcPort::~RpcPort() = default;
+
+void RpcPort::serve(Engine& engine) {
+  engine_ = &engine;
+  for (auto& [id, connection] : connections_) connection->frames.resume_reading();
+}
+
+void RpcPort::accept(net::Socket socket) {
+  const uint32_t id = next_connection_++;
+  auto connection = std::make_unique<Connection>(*this, id, std::move(socket));
+  if (engine_ == nullptr) connection->frames.pause_reading();
+  connections_.emplace(id, std::move(connection));
+}
+
+void RpcPort::on_closed(Connection& connection) { connections_.erase(connection.id); }
+
+void RpcPort::close_all_after_flush() {
+  std::vector<uint32_t> ids;
+  ids.reserve(connections_.size());
+  for (const auto& [id, connection] : connections_) ids.push_back(id);
+  for (const uint32_t id : ids) {
+    const auto at = connections_.find(id);
+    if (at != connections_.end()) at->second->frames.close_after_flush();
+  }
+}
+
+void RpcPort::on_frame(Connection& connection, std::string_view frame) {
+  const auto protocol = detect_protocol(frame);
+  if (!protocol) {
+    // Nothing sensible can be answered to bytes that are not Thrift.
+    ++stats_.malformed;
+    connection.frames.close();
+    return on_closed(connection);
+  }
+  reader_.reset(frame, *protocol);
+  try {
+    reader_.read_head(head_);
+  } catch (const TException&) {
+    ++stats_.malformed;
+    connection.frames.close();
+    return on_closed(connection);
+  }
+  dispatch(connection, *protocol);
+}
+
+void RpcPort::dispatch(Connection& connection, WireProtocol protocol) {
+  ++stats_.calls;
+  const RpcMethod* method = find_method(methods_, head_.name);
+  const uint32_t slot = open_slot(connection, protocol, method);
+  const CallId call{options_.tag, slot, slots_[slot].generation};
+  if (head_.type != apache::thrift::protocol::T_CALL) {
+    return answer_exception(call, TApplicationException::INVALID_MESSAGE_TYPE,
+                            "message type " + std::to_string(head_.type) + " is not a call (1)");
+  }
+  if (method == nullptr) {
+    return answer_exception(call, TApplicationException::UNKNOWN_METHOD,
+                            "this port has no method '" + head_.name.substr(0, 64) + "'");
+  }
+  if (connection.calls > options_.max_calls_per_connection) {
+    ++stats_.overloaded;
+    return engine_->refuse_overloaded(call, "this connection has its " +
+                                                std::to_string(options_.max_calls_per_connection) +
+                                                " calls outstanding");
+  }
+  try {
+    method->decode(reader_, arguments_);
+  } catch (const TException& malformed) {
+    return answer_exception(call, TApplicationException::PROTOCOL_ERROR,
+                            "malformed arguments of " + method->name + ": " + malformed.what());
+  }
+  method->invoke(arguments_, *engine_, call);
+}
+
+void RpcPort::answer_exception(CallId call, int type, const std::string& message) {
+  ++stats_.malformed;
+  const TApplicationException exception(
+      static_cast<TApplicationException::TApplicationExceptionType>(type), message);
+  answer(call, [&](std::string& out, const Slot& slot, const std::string& name) {
+    writer_.write_exception(out, slot.protocol, name, slot.seqid, exception);
+  });
+}
+
+void RpcPort::complete(CallId call, const ReplyView& reply) {
+  answer(call, [&](std::string& out, const Slot& slot, const std::string& name) {
+    writer_.write_reply(out, slot.protocol, name, slot.seqid, reply);
+  });
+}
+
+void RpcPort::fail(CallId call, const api::HoldfastError& error) {
+  answer(call, [&](std::string& out, const Slot& slot, const std::string& name) {
+    writer_.write_error(out, slot.protocol, name, slot.seqid, error);
+  });
+}
+
+uint64_t RpcPort::line_key(const Connection& connection, int32_t seqid) {
+  return uint64_t{connection.id} << 32 | static_cast<uint32_t>(seqid);
+}
+
+uint32_t RpcPort::open_slot(Connection& connection, WireProtocol protocol,
+                            const RpcMethod* method) {
+  if (free_slots_.empty()) {
+    free_slots_.push_back(static_cast<uint32_t>(slots_.size()));
+    slots_.emplace_back();
+  }
+  const uint32_t at = free_slots_.back();
+  free_slots_.pop_back();
+  Slot& slot = slots_[at];
+  slot.connection = connection.id;
+  slot.seqid = head_.seqid;
+  slot.next_in_line = kNone;
+  slot.protocol = protocol;
+  slot.answered = false;
+  slot.method = method;
+  ++connection.calls;
+  ++outstanding_;
+  const auto [line, fresh] = lines_.try_emplace(line_key(connection, head_.seqid), Line{at, at});
+  slot.first_in_line = fresh;
+  if (!fresh) {
+    slots_[line->second.last].next_in_line = at;
+    line->second.last = at;
+  }
+  return at;
+}
+
+RpcPort::Slot* RpcPort::find(CallId call) {
+  if (call.slot >= slots_.size()) return nullptr;
+  Slot& slot = slots_[call.slot];
+  return slot.connection != 0 && slot.generation == call.generation ? &slot : nullptr;
+}
+
+template <class Write>
+void RpcPort::answer(CallId call, Write&& write) {
+  Slot* slot = find(call);
+  HF_CHECK(slot != nullptr && !slot->answered, "a call is answered exactly once");
+  slot->answered = true;
+  const auto to = connections_.find(slot->connection);
+  if (to != connections_.end()) {
+    const std::string& name = slot->method != nullptr ? slot->method->name : head_.name;
+    if (slot->first_in_line) {
+      to->second->frames.send_with([&](std::string& out) { write(out, *slot, name); });
+    } else {
+      write(slot->held, *slot, name);
+    }
+  }
+  if (slot->first_in_line) release_line(call.slot);
+}
+
+// The first in line is answered: sends what was held behind it, up to the next unanswered call.
+void RpcPort::release_line(uint32_t at) {
+  const uint64_t key =
+      uint64_t{slots_[at].connection} << 32 | static_cast<uint32_t>(slots_[at].seqid);
+  while (true) {
+    const uint32_t next = slots_[at].next_in_line;
+    free_slot(at);
+    const auto line = lines_.find(key);
+    if (next == kNone) {
+      lines_.erase(line);
+      return;
+    }
+    line->second.first = next;
+    Slot& slot = slots_[next];
+    slot.first_in_line = true;
+    if (!slot.answered) return;
+    const auto to = connections_.find(slot.connection);
+    if (to != connections_.end()) to->second->frames.send(slot.held);
+    at = next;
+  }
+}
+
+void RpcPort::free_slot(uint32_t at) {
+  Slot& slot = slots_[at];
+  const auto from = connections_.find(slot.connection);
+  if (from != connections_.end()) --from->second->calls;
+  slot.connection = 0;
+  ++slot.generation;
+  slot.held = std::string();
+  free_slots_.push_back(at);
+  --outstanding_;
+}
+
+}  // namespace holdfast::server

@@ -1,0 +1,392 @@
+#include "coordinator/server/server.h"
+
+#include <glog/logging.h>
+
+#include <algorithm>
+#include <csignal>
+#include <utility>
+
+#include "coordinator/server/version.h"
+
+namespace holdfast::server {
+
+namespace {
+
+constexpr uint32_t kClientTag = 0;
+constexpr uint32_t kAdminTag = 1;
+constexpr Duration kMetricsEvery = 1s;
+constexpr Duration kDrainStep = 10ms;
+
+Failure failure_of(const Error& error) {
+  switch (error.code) {
+    case ErrorCode::kCorrupt:
+      return {ExitCode::kCorrupt, error.message};
+    case ErrorCode::kNoSpace:
+      return {ExitCode::kDiskFull, error.message};
+    case ErrorCode::kBadArgument:
+    case ErrorCode::kUnsupported:
+      return {ExitCode::kWrongDirectory, error.message};
+    default:
+      return {ExitCode::kDiskFailed, error.message};
+  }
+}
+
+std::string or_else(const std::string& text, const net::Address& listen, uint16_t port) {
+  return text.empty() ? net::to_string({listen.host, port}) : text;
+}
+
+raft::Config raft_config(const ServerOptions& options) {
+  raft::Config config;
+  config.id = options.node_id;
+  config.heartbeat_interval = from_ms(options.heartbeat_ms);
+  config.election_timeout_min = from_ms(options.election_timeout_min_ms);
+  config.election_timeout_max = from_ms(options.election_timeout_max_ms);
+  config.pre_vote = options.pre_vote;
+  config.check_quorum = options.check_quorum;
+  config.fast_failover = options.fast_failover;
+  config.max_uncommitted_bytes = options.max_uncommitted_bytes;
+  return config;
+}
+
+/// What all servers must have alike, by name ascending.
+std::vector<raft::AgreedFlag> agreed_flags(const ServerOptions& options) {
+  return {{"check_quorum", options.check_quorum ? "true" : "false"},
+          {"clock_drift_permille", std::to_string(options.clock_drift_permille)},
+          {"election_timeout_max_ms", std::to_string(options.election_timeout_max_ms)},
+          {"election_timeout_min_ms", std::to_string(options.election_timeout_min_ms)},
+          {"fast_failover", options.fast_failover ? "true" : "false"},
+          {"heartbeat_ms", std::to_string(options.heartbeat_ms)},
+          {"pre_vote", options.pre_vote ? "true" : "false"},
+          {"session_ttl_min_ms", std::to_string(options.session_ttl_min_ms)}};
+}
+
+}  // namespace
+
+Server::Server(const ServerOptions& options)
+    : options_(options),
+      loop_(clock_),
+      wakeup_(loop_, [] {}),  // the end of the turn does the work
+      drain_timer_(loop_, [this] { drain_step(); }),
+      metrics_timer_(loop_, [this] {
+        if (engine_) metrics_->publish(*engine_, *client_port_, loop_.stats());
+      }) {}
+
+Server::~Server() {
+  // The engine refers to the transport and the writer: it goes first, in the reverse of the order
+  // in which they were made.
+  turn_hook_ = {};
+  engine_.reset();
+  writer_.reset();
+}
+
+std::optional<Failure> Server::start() {
+  signals_ = std::make_unique<net::SignalWatcher>(loop_, std::vector<int>{SIGTERM, SIGINT},
+                                                  [this](int signal) { on_signal(signal); });
+  for (auto step : {&Server::open_storage, &Server::open_ports, &Server::open_transport}) {
+    if (auto failed = (this->*step)()) return failed;
+  }
+  gap_hook_ = loop_.on_gap([this](Duration gap) {
+    LOG(WARNING) << "this process did not run for " << to_ms(gap) << " ms";
+    if (engine_) engine_->on_pause(gap);
+  });
+  turn_hook_ = loop_.on_turn_end(0, [this] { turn_end(); });
+  metrics_ = std::make_unique<Metrics>();
+  metrics_timer_.arm_every(kMetricsEvery);
+
+  const auto& recovered = log_->recovered();
+  if (!recovered.torn_tail.empty()) LOG(WARNING) << recovered.torn_tail;
+  if (recovered.genesis) {
+    const std::string bytes(recovered.genesis->data.view());
+    const auto genesis = raft::decode_genesis(bytes);
+    if (!genesis.ok()) return failure_of(genesis.error());
+    begin_serving(*genesis, bytes);
+  } else if (options_.bootstrap) {
+    begin_bootstrap();
+  } else {
+    LOG(INFO) << "the data directory is empty: waiting for the server with --bootstrap";
+  }
+  return failure_;
+}
+
+std::optional<Failure> Server::open_storage() {
+  auto directory = raft::DataDirectory::open(files_, entropy_, options_.data_dir, options_.node_id);
+  if (!directory.ok()) return failure_of(directory.error());
+  directory_ = std::move(*directory);
+  const auto log_directory = directory_->log_directory(kDefaultGroup);
+  if (!log_directory.ok()) return failure_of(log_directory.error());
+  raft::LogOptions log_options;
+  log_options.directory = *log_directory;
+  log_options.store = directory_->store();
+  log_options.segment_bytes = options_.segment_bytes;
+  auto log = raft::LogStore::open(files_, entropy_, log_options);
+  if (!log.ok()) return failure_of(log.error());
+  log_ = std::move(*log);
+  reader_ = std::make_unique<raft::StoredLogReader>(*log_);
+  return std::nullopt;
+}
+
+std::optional<Failure> Server::open_ports() {
+  RpcPortOptions clients;
+  clients.tag = kClientTag;
+  clients.address = options_.client_listen;
+  clients.max_connections = options_.max_client_connections;
+  clients.max_calls_per_connection = options_.max_calls_per_connection;
+  clients.frames.max_frame_bytes = options_.max_frame_bytes;
+  clients.frames.frame_timeout = from_ms(options_.frame_timeout_ms);
+  clients.frames.idle_timeout = from_ms(options_.idle_timeout_ms);
+  RpcPortOptions admin = clients;
+  admin.tag = kAdminTag;
+  admin.address = options_.admin_listen;
+  for (auto [options, methods, port] : {std::tuple{&clients, client_methods(), &client_port_},
+                                        {&admin, admin_methods(), &admin_port_}}) {
+    auto opened = RpcPort::open(loop_, *options, methods);
+    if (!opened.ok()) return Failure{ExitCode::kPortTaken, opened.error().message};
+    *port = std::move(*opened);
+  }
+  auto http = net::HttpServer::open(loop_, options_.http_listen,
+                                    [this](const std::string& path) { return this->http(path); });
+  if (!http.ok()) return Failure{ExitCode::kPortTaken, http.error().message};
+  http_ = std::move(*http);
+  return std::nullopt;
+}
+
+raft::PeerIdentity Server::identity() const {
+  raft::PeerIdentity self;
+  self.node = options_.node_id;
+  self.store = directory_->store();
+  self.peer_address =
+      or_else(options_.peer_advertise, options_.peer_listen, options_.peer_listen.port);
+  self.client_address =
+      or_else(options_.client_advertise, options_.client_listen, client_port_->port());
+  self.feature_level = rsm::kFeatureLevel;
+  return self;
+}
+
+std::optional<Failure> Server::open_transport() {
+  raft::TransportOptions options;
+  options.listen = options_.peer_listen;
+  options.must_agree = agreed_flags(options_);
+  options.log = [](const std::string& line) { LOG(WARNING) << line; };
+  auto transport = raft::TcpTransport::open(loop_, entropy_, options, identity(), *this, *this);
+  if (!transport.ok()) return Failure{ExitCode::kPortTaken, transport.error().message};
+  transport_ = std::move(*transport);
+  return std::nullopt;
+}
+
+// ------------------------------------------------------------------------------- the first entry
+
+void Server::begin_bootstrap() {
+  raft::BootstrapOptions options;
+  options.self = transport_->self();
+  for (const InitialMember& member : options_.initial_cluster) {
+    if (member.id != options_.node_id) options.others.push_back({member.id, member.peer, {}});
+  }
+  options.log = [](const std::string& line) { LOG(INFO) << line; };
+  bootstrapper_ = std::make_unique<raft::Bootstrapper>(
+      loop_, entropy_, std::move(options), [this](Result<raft::Genesis> genesis) {
+        if (!genesis.ok()) {
+          return stop_with({ExitCode::kWrongDirectory, genesis.error().message});
+        }
+        const std::string bytes = raft::encode_genesis(*genesis);
+        const Status written = write_genesis(bytes);
+        if (!written.ok()) return stop_with(failure_of(written.error()));
+        begin_serving(*genesis, bytes);
+      });
+}
+
+Status Server::write_genesis(const std::string& bytes) {
+  raft::Write write;
+  write.number = 1;
+  write.hard_state = raft::HardState{Term(1), NodeId{}};
+  write.entries.push_back({Term(1), LogIndex(1), raft::EntryType::kGenesis, Blob(bytes)});
+  const auto appended = log_->append(std::span(&write, 1));
+  if (!appended.ok()) return appended.error();
+  log_->publish(*appended);
+  return ok_status();
+}
+
+void Server::take_genesis(raft::Genesis genesis, std::string bytes,
+                          std::function<void(Status)> done) {
+  const Status written = write_genesis(bytes);
+  if (written.ok()) {
+    begin_serving(genesis, bytes);
+  } else {
+    stop_with(failure_of(written.error()));
+  }
+  done(written);
+}
+
+EngineOptions Server::engine_options(const raft::Genesis& genesis) const {
+  EngineOptions options;
+  options.self = options_.node_id;
+  options.cluster = genesis.cluster;
+  options.store = directory_->store();
+  options.members = genesis.configuration.members;
+  options.raft = raft_config(options_);
+  options.drift_ppm = static_cast<uint32_t>(options_.clock_drift_permille * 1'000);
+  options.session_ttl_min_ms = options_.session_ttl_min_ms;
+  options.max_pending_commands = options_.max_pending_commands;
+  options.max_parked_calls = options_.max_parked_calls;
+  return options;
+}
+
+raft::InitialState Server::initial_state(const raft::Genesis& genesis) const {
+  const raft::RecoveredLog& recovered = log_->recovered();
+  raft::InitialState initial;
+  initial.configuration = genesis.configuration;
+  if (recovered.genesis) {
+    initial.hard_state = recovered.hard_state;
+    initial.last_index = recovered.last_index;
+    initial.term_runs = recovered.term_runs;
+  } else {  // entry 1 was written just now
+    initial.hard_state = {Term(1), NodeId{}};
+    initial.last_index = LogIndex(1);
+    initial.term_runs = {{LogIndex(1), Term(1)}};
+  }
+  return initial;
+}
+
+void Server::begin_serving(const raft::Genesis& genesis, const std::string& bytes) {
+  const raft::Member* self = raft::find_member(genesis.configuration, options_.node_id);
+  if (self == nullptr || self->store != directory_->store()) {
+    return stop_with({ExitCode::kWrongDirectory,
+                      "the cluster's first entry does not name node " +
+                          std::to_string(options_.node_id.value) + " with store id " +
+                          std::to_string(directory_->store().value) + " of " + options_.data_dir});
+  }
+  EngineOptions options = engine_options(genesis);
+  options.raft.seed = entropy_.next_u64();
+  writer_ = std::make_unique<raft::ThreadedLogWriter>(*log_, [this] { loop_.post([] {}); });
+  engine_ = std::make_unique<Engine>(
+      options, initial_state(genesis),
+      EnginePorts{clock_, entropy_, *reader_, *writer_, *transport_, *this,
+                  [](const std::string& act) { LOG(INFO) << "audit: " << act; },
+                  [this](const Error& error) {
+                    Failure failure = failure_of(error);
+                    if (error.code == ErrorCode::kInternal) failure.code = ExitCode::kInternal;
+                    stop_with(std::move(failure));
+                  },
+                  [this] { return connections(); }});
+  transport_->form(genesis.cluster, bytes);
+  std::vector<raft::PeerSpec> peers;
+  for (const raft::Member& member : genesis.configuration.members) {
+    auto address = net::parse_address(member.peer_address);
+    for (const InitialMember& named : options_.initial_cluster) {
+      if (named.id == member.id) address = named.peer;  // a node's own list overrides
+    }
+    if (address.ok()) peers.push_back({member.id, *address, member.store});
+  }
+  transport_->set_peers(std::move(peers));
+  client_port_->serve(*engine_);
+  admin_port_->serve(*engine_);
+  LOG(INFO) << "node " << options_.node_id << " of cluster " << genesis.cluster << ", "
+            << genesis.configuration.voters.size() << " voters; clients on port "
+            << client_port_->port() << ", peers on " << transport_->port() << ", administration on "
+            << admin_port_->port() << ", http on " << http_->port();
+}
+
+// ----------------------------------------------------------------------------------- running
+
+std::optional<Failure> Server::run() {
+  if (!failure_) loop_.run();
+  return failure_;
+}
+
+void Server::turn_end() {
+  if (!engine_ || failure_) return;
+  if (engine_->turn_end(!loop_.input_left())) loop_.again();
+  if (reader_->failure()) stop_with(failure_of(*reader_->failure()));
+  log_role();
+  arm_wakeup();
+}
+
+void Server::arm_wakeup() {
+  const Instant next = engine_->next_wakeup();
+  if (next == Instant::max()) return wakeup_.cancel();
+  if (!wakeup_.armed() || wakeup_.deadline() != next) wakeup_.arm(next);
+}
+
+void Server::log_role() {
+  const raft::SoftState& soft = engine_->host().soft;
+  if (soft == told_) return;
+  told_ = soft;
+  LOG(INFO) << "term " << soft.term << ": " << raft::role_name(soft.role) << ", leader is "
+            << (soft.leader ? std::to_string(soft.leader.value) : "not known");
+}
+
+void Server::stop_with(Failure failure) {
+  if (failure_) return;
+  failure_ = std::move(failure);
+  loop_.stop();
+}
+
+void Server::on_signal(int signal) {
+  LOG(INFO) << "signal " << signal << ": stopping";
+  if (draining_ || !engine_) return loop_.stop();  // a second signal does not wait
+  draining_ = true;
+  drain_until_ = clock_.now() + from_ms(options_.drain_ms);
+  client_port_->stop_accepting();
+  engine_->begin_drain();
+  drain_timer_.arm_every(kDrainStep);
+}
+
+void Server::drain_step() {
+  if (!engine_->drained() && clock_.now() < drain_until_) return;
+  drain_timer_.cancel();
+  engine_->finish_drain();
+  client_port_->close_all_after_flush();
+  loop_.stop();
+}
+
+void Server::on_message(raft::Message&& message) {
+  if (engine_) engine_->on_message(std::move(message));
+}
+
+void Server::on_app(NodeId from, uint8_t kind, std::string_view payload) {
+  if (engine_) engine_->on_app(from, kind, payload);
+}
+
+void Server::on_peer_event(NodeId peer, raft::PeerEvent event, const std::string& detail) {
+  if (event == raft::PeerEvent::kMismatch) LOG(ERROR) << "node " << peer << ": " << detail;
+  if (engine_) engine_->on_peer_event(peer, event);
+}
+
+void Server::complete(CallId call, const ReplyView& reply) {
+  (call.port == kClientTag ? client_port_ : admin_port_)->complete(call, reply);
+}
+
+void Server::fail(CallId call, const api::HoldfastError& error) {
+  (call.port == kClientTag ? client_port_ : admin_port_)->fail(call, error);
+}
+
+// ------------------------------------------------------------------------------ for operators
+
+std::vector<api::PeerConnection> Server::connections() const {
+  std::vector<api::PeerConnection> out;
+  for (const raft::PeerLink& peer : transport_->peers()) {
+    api::PeerConnection connection;
+    connection.nodeId = static_cast<int32_t>(peer.id.value);
+    connection.address = net::to_string(peer.address);
+    connection.connected = peer.control_up && peer.bulk_up;
+    connection.lastError = peer.last_problem;
+    out.push_back(std::move(connection));
+  }
+  return out;
+}
+
+net::HttpResponse Server::readiness() const {
+  if (!engine_) return {503, "text/plain; charset=utf-8", "waiting to be part of a cluster\n"};
+  if (draining_) return {503, "text/plain; charset=utf-8", "stopping\n"};
+  if (!engine_->ready()) return {503, "text/plain; charset=utf-8", "no leader, or catching up\n"};
+  return {200, "text/plain; charset=utf-8", "ready\n"};
+}
+
+net::HttpResponse Server::http(const std::string& path) {
+  if (path == "/health") return {200, "text/plain; charset=utf-8", "alive\n"};
+  if (path == "/ready") return readiness();
+  if (path == "/metrics")
+    return {200, "text/plain; version=0.0.4; charset=utf-8", metrics_->text()};
+  return {404, "text/plain; charset=utf-8", "there are /health, /ready and /metrics\n"};
+}
+
+}  // namespace holdfast::server

@@ -1,0 +1,108 @@
+// A server process, wired together: data directory, log, ports, transport, engine, on one loop
+// thread beside the log's own. Everything that decides anything is elsewhere.
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "base/clock.h"
+#include "base/entropy.h"
+#include "base/net/http_server.h"
+#include "base/net/loop.h"
+#include "base/net/signal_watcher.h"
+#include "base/net/timer.h"
+#include "coordinator/server/engine.h"
+#include "coordinator/server/metrics.h"
+#include "coordinator/server/options.h"
+#include "coordinator/server/rpc_port.h"
+#include "raft/storage/data_directory.h"
+#include "raft/storage/log_store.h"
+#include "raft/storage/posix_file_system.h"
+#include "raft/storage/threaded_log_writer.h"
+#include "raft/transport/bootstrap.h"
+#include "raft/transport/tcp_transport.h"
+
+namespace holdfast::server {
+
+/// Why the process ends, when it is not by its own wish.
+struct Failure {
+  ExitCode code = ExitCode::kInternal;
+  std::string message;
+};
+
+class Server final : raft::TransportHandler, raft::GenesisTaker, ReplySink {
+ public:
+  explicit Server(const ServerOptions& options);
+  ~Server();
+  Server(const Server&) = delete;
+  Server& operator=(const Server&) = delete;
+
+  /// Opens the directory and the ports, and forms or joins the cluster as far as that needs nobody.
+  std::optional<Failure> start();
+  /// Serves until SIGTERM, SIGINT or a failure.
+  std::optional<Failure> run();
+
+ private:
+  // raft::TransportHandler
+  void on_message(raft::Message&& message) override;
+  void on_app(NodeId from, uint8_t kind, std::string_view payload) override;
+  void on_peer_event(NodeId peer, raft::PeerEvent event, const std::string& detail) override;
+  // raft::GenesisTaker
+  void take_genesis(raft::Genesis genesis, std::string bytes,
+                    std::function<void(Status)> done) override;
+  // ReplySink: to the port that the call came in by.
+  void complete(CallId call, const ReplyView& reply) override;
+  void fail(CallId call, const api::HoldfastError& error) override;
+
+  std::optional<Failure> open_storage();
+  std::optional<Failure> open_ports();
+  std::optional<Failure> open_transport();
+  raft::PeerIdentity identity() const;
+  void begin_bootstrap();
+  /// Makes entry 1 durable, with the term it stands in.
+  Status write_genesis(const std::string& bytes);
+  void begin_serving(const raft::Genesis& genesis, const std::string& bytes);
+  EngineOptions engine_options(const raft::Genesis& genesis) const;
+  raft::InitialState initial_state(const raft::Genesis& genesis) const;
+  void turn_end();
+  void arm_wakeup();
+  void on_signal(int signal);
+  void drain_step();
+  void stop_with(Failure failure);
+  net::HttpResponse http(const std::string& path);
+  net::HttpResponse readiness() const;
+  std::vector<api::PeerConnection> connections() const;
+  void log_role();
+
+  const ServerOptions options_;
+  SystemClock clock_;
+  SystemEntropy entropy_;
+  raft::PosixFileSystem files_;
+  net::Loop loop_;
+  std::optional<Failure> failure_;
+
+  std::unique_ptr<raft::DataDirectory> directory_;
+  std::unique_ptr<raft::LogStore> log_;
+  std::unique_ptr<raft::StoredLogReader> reader_;
+  std::unique_ptr<raft::TcpTransport> transport_;
+  std::unique_ptr<RpcPort> client_port_;
+  std::unique_ptr<RpcPort> admin_port_;
+  std::unique_ptr<net::HttpServer> http_;
+  std::unique_ptr<raft::Bootstrapper> bootstrapper_;
+  std::unique_ptr<raft::ThreadedLogWriter> writer_;
+  std::unique_ptr<Engine> engine_;
+  std::unique_ptr<Metrics> metrics_;
+
+  net::Timer wakeup_;
+  net::Timer drain_timer_;
+  net::Timer metrics_timer_;
+  Instant drain_until_;
+  bool draining_ = false;
+  raft::SoftState told_;  ///< last role that was logged
+  std::unique_ptr<net::SignalWatcher> signals_;
+  net::Loop::Hook turn_hook_;
+  net::Loop::Hook gap_hook_;
+};
+
+}  // namespace holdfast::server
