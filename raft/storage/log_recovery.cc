@@ -183,10 +183,7 @@ RecoveredLog LogRecovery::summary() const {
   log.last_index = positions_.last_index();
   log.term_runs = positions_.term_runs();
   log.created = scan_.empty();
-  if (scan_.end().torn) {
-    log.torn_tail = path_of(scan_.end().file->name) + ": unfinished write cut at offset " +
-                    std::to_string(scan_.end().offset) + ": " + scan_.end().reason;
-  }
+  if (scan_.end().torn) log.torn_tail = scan_.end().describe();
   return log;
 }
 

@@ -26,6 +26,10 @@ Error LogFault::to_error() const {
   return {code, file + ": damaged at offset " + std::to_string(offset) + ": " + reason};
 }
 
+std::string LogEnd::describe() const {
+  return file->name + ": unfinished write at offset " + std::to_string(offset) + ": " + reason;
+}
+
 LogScan::LogScan(FileSystem& files, std::string directory, GroupId group,
                  std::optional<StoreId> store)
     : files_(files), directory_(std::move(directory)), group_(group), store_(store) {}

@@ -62,6 +62,9 @@ struct LogEnd {
   uint64_t offset = 0;  ///< where reading ended
   bool torn = false;    ///< remains of an unfinished batch stand there
   std::string reason;   ///< why reading ended there
+
+  /// With `torn`: one sentence.
+  std::string describe() const;
 };
 
 class LogScan {

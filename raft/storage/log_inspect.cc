@@ -1,0 +1,220 @@
+#include "raft/storage/log_inspect.h"
+
+#include <algorithm>
+#include <charconv>
+
+#include "raft/storage/data_directory.h"
+
+namespace holdfast::raft {
+namespace {
+
+constexpr std::string_view kGroupPrefix = "group-";
+
+const char* role_name(LogFile::Role role) {
+  switch (role) {
+    case LogFile::Role::kChain:
+      return "log";
+    case LogFile::Role::kSpare:
+      return "spare";
+    case LogFile::Role::kDead:
+      return "superseded";
+    case LogFile::Role::kTemporary:
+      return "temporary";
+  }
+  return "unknown";
+}
+
+InspectedRecord describe(const Record& record) {
+  InspectedRecord described;
+  described.offset = record.offset;
+  described.type = record_type_name(record.type);
+  described.term = record.term;
+  (is_entry(record.type) ? described.index : described.vote) = record.index;
+  described.payload_bytes = record.payload.size();
+  return described;
+}
+
+class Inspector {
+ public:
+  Inspector(FileSystem& files, const std::string& directory, GroupId group,
+            std::optional<StoreId> store, InspectDetail detail)
+      : scan_(files, directory, group, store), detail_(detail) {
+    report_.directory = directory;
+    report_.group = group;
+  }
+
+  LogInspection run() {
+    std::optional<LogFault> fault = scan_.find_segments();
+    list_segments();
+    if (!fault) {
+      fault = scan_.replay([this](const ScannedBatch& batch) { take_up(batch); });
+    }
+    report_.tail = scan_.end().tail;
+    judge(fault);
+    return std::move(report_);
+  }
+
+ private:
+  void list_segments() {
+    for (const LogFile& file : scan_.files()) {
+      InspectedSegment segment;
+      segment.file = file.name;
+      segment.number = file.number;
+      segment.role = role_name(file.role);
+      segment.file_bytes = file.bytes;
+      segment.head = file.head;
+      report_.segments.push_back(std::move(segment));
+    }
+    if (!scan_.empty()) {
+      report_.first_index = scan_.chain().front()->head->tail.last_index.next().value;
+    }
+  }
+
+  void take_up(const ScannedBatch& batch) {
+    auto& segments = report_.segments;
+    const auto segment = std::find_if(segments.begin(), segments.end(), [&](const auto& each) {
+      return each.file == batch.file->name;
+    });
+    segment->end = batch.end;
+    ++segment->batch_count;
+    segment->record_count += batch.records.size();
+    ++report_.batch_count;
+    report_.record_count += batch.records.size();
+    if (detail_ == InspectDetail::kSegments) return;
+    InspectedBatch described;
+    described.number = batch.number;
+    described.offset = batch.offset;
+    described.bytes = batch.end - batch.offset;
+    described.record_count = batch.records.size();
+    described.whole = batch.whole;
+    if (detail_ == InspectDetail::kRecords) {
+      for (const Record& record : batch.records) described.records.push_back(describe(record));
+    }
+    segment->batches.push_back(std::move(described));
+  }
+
+  void judge(const std::optional<LogFault>& fault) {
+    if (fault) {
+      report_.verdict = LogInspection::Verdict::kDamaged;
+      report_.message = fault->to_error().message;
+      report_.fault = fault;
+    } else if (scan_.empty()) {
+      report_.verdict = LogInspection::Verdict::kEmpty;
+      report_.message = report_.directory + ": no log here";
+    } else if (scan_.end().torn) {
+      report_.verdict = LogInspection::Verdict::kTornTail;
+      report_.torn_file = scan_.end().file->name;
+      report_.torn_offset = scan_.end().offset;
+      report_.message = scan_.end().describe();
+    } else {
+      report_.verdict = LogInspection::Verdict::kSound;
+      report_.message = "every record verifies";
+    }
+  }
+
+  LogScan scan_;
+  const InspectDetail detail_;
+  LogInspection report_;
+};
+
+std::optional<GroupId> group_of(std::string_view name) {
+  if (!name.starts_with(kGroupPrefix)) return std::nullopt;
+  name.remove_prefix(kGroupPrefix.size());
+  uint64_t number = 0;
+  const auto [end, failure] = std::from_chars(name.data(), name.data() + name.size(), number);
+  if (failure != std::errc() || end != name.data() + name.size()) return std::nullopt;
+  return GroupId(number);
+}
+
+void format_batch(const InspectedBatch& batch, std::string& out) {
+  out += "    batch " + std::to_string(batch.number) + " at " + std::to_string(batch.offset) +
+         ", " + std::to_string(batch.bytes) + " bytes, " + std::to_string(batch.record_count) +
+         " records" + (batch.whole ? "\n" : ", unfinished\n");
+  for (const InspectedRecord& record : batch.records) {
+    out += "      " + std::to_string(record.offset) + "  " + record.type;
+    out += "  term " + std::to_string(record.term);
+    if (record.type == record_type_name(static_cast<uint8_t>(RecordType::kHardState))) {
+      out += "  vote " + std::to_string(record.vote) + "\n";
+    } else {
+      out += "  index " + std::to_string(record.index) + "  " +
+             std::to_string(record.payload_bytes) + " bytes\n";
+    }
+  }
+}
+
+void format_segment(const InspectedSegment& segment, std::string& out) {
+  out += "  " + segment.file + "  " + segment.role + ", " + std::to_string(segment.file_bytes) +
+         " bytes";
+  if (segment.end != 0) {
+    out += ", used to " + std::to_string(segment.end) + ", " + std::to_string(segment.batch_count) +
+           " batches, " + std::to_string(segment.record_count) + " records";
+  }
+  out += "\n";
+  if (segment.head) {
+    const SegmentHead& head = *segment.head;
+    out += "    store " + std::to_string(head.store.value) + ", begins in term " +
+           std::to_string(head.tail.hard_state.term.value) + ", vote " +
+           std::to_string(head.tail.hard_state.vote.value) + ", after entry " +
+           std::to_string(head.tail.last_index.value);
+    if (head.previous_segment != 0) {
+      out += "; the log before it ends in " + segment_file_name(head.previous_segment) + " at " +
+             std::to_string(head.previous_end);
+    }
+    out += "\n";
+  }
+  for (const InspectedBatch& batch : segment.batches) format_batch(batch, out);
+}
+
+}  // namespace
+
+const char* verdict_name(LogInspection::Verdict verdict) {
+  switch (verdict) {
+    case LogInspection::Verdict::kEmpty:
+      return "empty";
+    case LogInspection::Verdict::kSound:
+      return "sound";
+    case LogInspection::Verdict::kTornTail:
+      return "torn-tail";
+    case LogInspection::Verdict::kDamaged:
+      return "damaged";
+  }
+  return "unknown";
+}
+
+LogInspection inspect_log(FileSystem& files, const std::string& log_directory, GroupId group,
+                          std::optional<StoreId> store, InspectDetail detail) {
+  return Inspector(files, log_directory, group, store, detail).run();
+}
+
+Result<std::vector<LogInspection>> inspect_data_directory(FileSystem& files,
+                                                          const std::string& data_directory,
+                                                          InspectDetail detail) {
+  const auto identity = read_identity(files, data_directory);
+  if (!identity) return identity.error();
+  auto names = files.list(data_directory);
+  if (!names) return names.error().to_error();
+  std::vector<LogInspection> logs;
+  for (const std::string& name : *names) {
+    const auto group = group_of(name);
+    if (!group) continue;
+    logs.push_back(inspect_log(files, log_directory_path(data_directory, *group), *group,
+                               identity->store, detail));
+  }
+  return logs;
+}
+
+std::string format_inspection(const LogInspection& inspection) {
+  std::string out =
+      inspection.directory + " (group " + std::to_string(inspection.group.value) + ")\n";
+  for (const InspectedSegment& segment : inspection.segments) format_segment(segment, out);
+  const HardState& state = inspection.tail.hard_state;
+  out += "  " + std::to_string(inspection.batch_count) + " batches, " +
+         std::to_string(inspection.record_count) + " records; term " +
+         std::to_string(state.term.value) + ", vote " + std::to_string(state.vote.value) +
+         "; entries " + std::to_string(inspection.first_index) + " to " +
+         std::to_string(inspection.tail.last_index.value) + "\n";
+  out += "  " + std::string(verdict_name(inspection.verdict)) + ": " + inspection.message + "\n";
+  return out;
+}
+
+}  // namespace holdfast::raft
