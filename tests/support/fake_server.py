@@ -194,14 +194,19 @@ class FakeServer:
     def _talk(self, connection: socket.socket) -> None:
         with contextlib.suppress(OSError, EOFError):
             while True:
-                reply = self._answer(_frame(connection))
-                while self.black_hole.is_set():
-                    time.sleep(0.01)
+                frame = _frame(connection)
+                self._pass_black_hole()
+                reply = self._answer(frame)
+                self._pass_black_hole()
                 if reply is None:
                     break
                 connection.sendall(struct.pack("!i", len(reply)) + reply)
         self._connections.discard(connection)
         connection.close()
+
+    def _pass_black_hole(self) -> None:
+        while self.black_hole.is_set():
+            time.sleep(0.01)
 
     def _answer(self, frame: bytes) -> Optional[bytes]:
         protocol = TBinaryProtocol(TMemoryBuffer(frame))

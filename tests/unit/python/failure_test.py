@@ -1,0 +1,253 @@
+"""Lost, late and wrong replies: the client knows the outcome, and a command is applied once."""
+
+import signal
+import threading
+import time
+
+import pytest
+from support.fake_model import refusal
+from support.fake_server import Fault
+from support.waiting import eventually
+
+import holdfast
+from holdfast import _router
+
+
+def applied_once(cluster):
+    return all(count == 1 for s in cluster.model.sessions.values() for count in s.applied.values())
+
+
+def test_a_lost_reply_is_asked_for_again_under_the_same_number(cluster, session):
+    cluster.fault("acquire", Fault(drop_reply=True))
+    lock = session.lock("/a").acquire()
+    sent = cluster.sent("acquire")
+    assert len(sent) >= 2 and len(set(sent)) == 1
+    assert applied_once(cluster)
+    assert cluster.model.holders("/a")[0].token == lock.token
+
+
+def test_a_lost_request_is_sent_again(cluster, session):
+    cluster.fault("release", Fault(drop_request=True))
+    lock = session.lock("/a").acquire()
+    lock.release()
+    assert not cluster.model.held and applied_once(cluster)
+
+
+def test_a_lost_reply_to_open_session_opens_no_second_one(cluster, client):
+    cluster.fault("openSession", Fault(drop_reply=True))
+    session = client.session(ttl=4)
+    assert list(cluster.model.sessions) == [session.id]
+
+
+def test_a_late_reply_is_never_read_as_the_next_call_s(cluster, session, monkeypatch):
+    monkeypatch.setattr(_router, "ATTEMPT_SECONDS_FIRST", 0.2)
+    cluster.fault("acquire", Fault(delay=0.5), server=cluster.leader)
+    first = session.lock("/a").acquire()
+    second = session.lock("/b").acquire()
+    assert cluster.model.holders("/a")[0].token == first.token
+    assert cluster.model.holders("/b")[0].token == second.token
+    assert applied_once(cluster)
+
+
+def test_a_reply_with_another_sequence_is_not_believed(cluster, session):
+    cluster.fault("acquire", Fault(echo=999), server=cluster.leader)
+    lock = session.lock("/a").acquire()
+    assert len(cluster.sent("acquire")) == 2 and applied_once(cluster)
+    lock.check()
+
+
+def test_a_dead_server_is_passed_over(cluster, session):
+    cluster.leader.stop()
+    cluster.leader = cluster.servers[1]
+    with session.lock("/a") as lock:
+        lock.check()
+
+
+def test_a_command_outlives_all_servers_and_is_applied_once(cluster, session):
+    lock = session.lock("/a")
+    for server in cluster.servers:
+        server.stop()
+    thread = threading.Thread(target=lock.acquire)
+    thread.start()
+    thread.join(0.3)
+    assert thread.is_alive()
+    for server in cluster.servers:
+        server.start()
+    thread.join(5)
+    assert lock.held and applied_once(cluster)
+
+
+def test_retry_after_is_respected(cluster, session):
+    error = refusal("OVERLOADED", retryable=True, retry_after_ms=300)
+    cluster.fault("acquire", Fault(before=error), server=cluster.leader)
+    began = time.monotonic()
+    session.lock("/a").acquire()
+    assert time.monotonic() - began >= 0.3
+
+
+def test_a_refusal_that_may_have_been_applied_is_settled_by_a_repetition(cluster, session):
+    unknown = refusal("TIMEOUT", retryable=True, applied=2)
+    cluster.fault("acquire", Fault(before=unknown))
+    with session.lock("/a") as lock:
+        lock.check()
+    assert applied_once(cluster)
+
+
+def test_a_read_that_finds_no_leader_says_so_in_time(cluster):
+    client = holdfast.Client(cluster.seeds, timeout=0.3)
+    for _ in range(200):
+        cluster.fault("describeLock", Fault(before=refusal("NO_LEADER", "no leader is known",
+                                                           retryable=True)))
+    with pytest.raises(holdfast.Unavailable, match="no leader is known"):
+        client.describe("/a")
+    client.close()
+
+
+def test_a_write_without_a_session_whose_reply_is_lost_is_not_repeated(cluster, client, session):
+    session.lock("/a").acquire()
+    cluster.fault("revokeLock", Fault(drop_reply=True))
+    with pytest.raises(holdfast.OutcomeUnknown, match="may or may not"):
+        client.revoke("/a", notice=60)
+    assert len(cluster.sent("revokeLock")) == 1
+
+
+def test_a_write_without_a_session_goes_to_the_next_server_if_the_first_refused(
+        cluster, client, session):
+    session.lock("/a").acquire()
+    no = refusal("NO_LEADER", retryable=True)
+    cluster.fault("revokeLock", Fault(before=no), server=cluster.leader)
+    assert client.revoke("/a", notice=60).holders == 1
+
+
+def test_results_are_acknowledged_so_that_servers_may_forget_them(cluster, session):
+    for _ in range(5):
+        with session.lock("/a"):
+            pass
+    (state,) = cluster.model.sessions.values()
+    kept = [s for s, r in state.results.items() if not isinstance(r, Exception)]
+    assert len(kept) <= 2
+
+
+def test_a_timed_out_acquire_whose_grant_came_first_keeps_the_lock(cluster, session):
+    held = session.lock("/a").acquire()
+    # The grant is made just before the cancellation arrives.
+    cluster.fault("cancelAcquire", Fault(drop_request=True))
+    waiting = session.lock("/a", timeout=0.2)
+    waiting_thread = threading.Thread(target=waiting.acquire)
+    waiting_thread.start()
+    eventually(lambda: cluster.model.queue)
+    with cluster.model.mutex:
+        # No hint reaches the waiter: what poll says may be lost.
+        claim = cluster.model.held[0]
+        cluster.model.take_away(claim, 1)
+        cluster.model.give(cluster.model.queue.pop())
+    waiting_thread.join(5)
+    assert waiting.held
+    assert waiting.token == cluster.model.holders("/a")[0].token
+    assert held.token < waiting.token or held.holder_id != waiting.holder_id
+
+
+def test_a_lost_hint_is_made_up_for_by_asking_again(cluster, client, session, monkeypatch):
+    monkeypatch.setattr("holdfast._acquire.REPEAT_SECONDS_MIN", 0.2)
+    monkeypatch.setattr("holdfast._acquire.REPEAT_SECONDS_MAX", 0.2)
+    session.lock("/a").acquire()
+    waiting = client.session(ttl=4).lock("/a")
+    thread = threading.Thread(target=waiting.acquire)
+    thread.start()
+    eventually(lambda: cluster.model.queue)
+    with cluster.model.mutex:
+        cluster.model.take_away(cluster.model.held[0], 1)
+        cluster.model.give(cluster.model.queue.pop())
+    thread.join(5)
+    assert waiting.held
+
+
+def test_a_keyboard_interrupt_leaves_no_place_behind(cluster, client, session):
+    client.session(ttl=4).lock("/a").acquire()
+    main = threading.get_ident()
+
+    def interrupt():
+        eventually(lambda: cluster.model.queue)
+        signal.pthread_kill(main, signal.SIGINT)
+
+    threading.Thread(target=interrupt).start()
+    with pytest.raises(KeyboardInterrupt):
+        session.lock("/a").acquire()
+    eventually(lambda: not cluster.model.queue, what="the withdrawal")
+
+
+def test_an_interrupted_acquire_whose_grant_came_first_is_released(cluster, session):
+    main = threading.get_ident()
+    cluster.fault("acquire", Fault(
+        delay=0.3, then=lambda: signal.pthread_kill(main, signal.SIGINT)), server=cluster.leader)
+    with pytest.raises(KeyboardInterrupt):
+        session.lock("/a").acquire()
+    eventually(lambda: cluster.sent("cancelAcquire") and not cluster.model.held)
+    assert not session.lock("/a").held
+
+
+def test_a_timeout_without_servers_ends_in_time_and_is_withdrawn_later(cluster, session):
+    for server in cluster.servers:
+        server.stop()
+    began = time.monotonic()
+    with pytest.raises(holdfast.LockTimeout, match="will be withdrawn"):
+        session.lock("/a", timeout=0.3).acquire()
+    assert time.monotonic() - began < 3.5
+    for server in cluster.servers:
+        server.start()
+    eventually(lambda: cluster.sent("cancelAcquire"))
+    assert not cluster.model.held and not cluster.model.queue
+
+
+def test_a_late_copy_of_a_cancelled_acquire_changes_nothing(cluster, session):
+    for server in cluster.servers:
+        server.faults["acquire"].extend(Fault(drop_request=True) for _ in range(100))
+    with pytest.raises(holdfast.LockTimeout):
+        session.lock("/a", timeout=0.2).acquire()
+    for server in cluster.servers:
+        server.faults["acquire"].clear()
+    assert session.lock("/a").try_acquire()
+
+
+def test_a_wrong_secret_ends_the_session_here(cluster, session):
+    lock = session.lock("/a").acquire()
+    with cluster.model.mutex:
+        cluster.model.sessions[session.id].secret = b"x" * 16
+    with pytest.raises(holdfast.SessionError, match="secret"):
+        session.lock("/b").acquire()
+    with pytest.raises(holdfast.LockLost):
+        lock.check()
+
+
+def test_a_session_opens_only_within_its_bounds(client):
+    with pytest.raises(holdfast.BadArgument, match="ttlMs 10 is below 1000"):
+        client.session(ttl=0.01)
+
+
+def test_no_server_at_all_is_unavailable_in_time(cluster):
+    cluster.stop()
+    client = holdfast.Client(cluster.seeds, timeout=0.3)
+    began = time.monotonic()
+    with pytest.raises(holdfast.Unavailable):
+        client.session(ttl=4)
+    assert time.monotonic() - began < 2
+    client.close()
+
+
+def test_many_threads_share_a_client(cluster, session):
+    counter = {"value": 0}
+
+    def work():
+        for _ in range(10):
+            with session.lock("/counter"):
+                seen = counter["value"]
+                time.sleep(0)
+                counter["value"] = seen + 1
+
+    threads = [threading.Thread(target=work) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(30)
+    assert counter["value"] == 80
+    assert applied_once(cluster)
