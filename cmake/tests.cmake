@@ -30,6 +30,13 @@ hf_suite(unit/rsm LINK coordinator/rsm)
 hf_suite(unit/server LINK coordinator/server)
 hf_suite(unit/client LINK clients/cpp)
 
+# The simulator: a program for hours by hand (./dev simulate), and a slice of it in the suite.
+file(GLOB simulation CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/tests/simulation/*.cc)
+add_executable(simulate ${simulation})
+target_link_libraries(simulate PRIVATE hf_options)
+hf_link(simulate PRIVATE coordinator/server tests/support gflags)
+add_test(NAME simulation COMMAND simulate --seeds=60 --seconds=60)
+
 # The checks of the tree itself and the tests in Python run under ctest too: its summary is the
 # one answer. Debian's own Python is named because only it sees Debian's Python packages.
 set(HF_PYTHON /usr/bin/python3)

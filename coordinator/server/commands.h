@@ -10,6 +10,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <map>
 #include <unordered_map>
 #include <vector>
 
@@ -139,7 +140,7 @@ class Commands {
   Batch exempt_batch_;
   peer::ForwardBatch forwards_;
   std::vector<uint64_t> forwarding_;
-  std::unordered_map<NodeId, peer::ForwardRefusals> refusals_;
+  std::map<NodeId, peer::ForwardRefusals> refusals_;
   uint64_t proposed_ = 0;
 };
 

@@ -5,6 +5,7 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
 #include <unordered_map>
 #include <vector>
 
@@ -124,7 +125,7 @@ class Renewals {
   std::vector<std::pair<uint64_t, Renewed>> unapplied_;  ///< answers that wait for a revision
   std::vector<std::pair<uint64_t, Renewed>> ready_;      ///< reused
   std::vector<session::RenewalAnswer> answers_;
-  std::unordered_map<NodeId, peer::RenewalReplies> replies_;
+  std::map<NodeId, peer::RenewalReplies> replies_;
   std::unordered_map<uint64_t, OwnEntry> own_;
   DeadlineQueue deadlines_;
   uint64_t round_in_flight_ = 0;
