@@ -61,8 +61,16 @@ void SimClient::pause(Duration length) {
 bool SimClient::holds(const std::string& path) {
   if (path != path_ || (state_ != State::kHolding && state_ != State::kReleasing)) return false;
   if (state_ == State::kReleasing || dead_) return false;
-  const Instant until = announced_ ? std::min(handle_until_, lease_until_) : lease_until_;
-  return clock_.now() < until;
+  return clock_.now() < handle_until();
+}
+
+Instant SimClient::handle_until() const {
+  Instant until = lease_until_;
+  for (const int64_t named : {int64_t{0}, holder_}) {
+    const auto told = told_.find(named);
+    if (told != told_.end()) until = std::min(until, told->second);
+  }
+  return until;
 }
 
 void SimClient::later(Duration delay, std::function<void()> then) {
@@ -219,17 +227,13 @@ void SimClient::on_poll(const api::PollResult& result, Instant sent) {
 void SimClient::renewed(int64_t lease_ms, const std::vector<api::RevocationNotice>& notices,
                         Instant sent) {
   notices_.clear();
-  const api::RevocationNotice* ours = nullptr;
   for (const api::RevocationNotice& notice : notices) {
     notices_.push_back(notice.noticeId);
-    if (notice.path.empty() || notice.holderId == holder_) ours = &notice;
-  }
-  const bool holding = state_ == State::kHolding;
-  if (holding && ours != nullptr && !announced_) {
-    announced_ = true;
-    ++world_.sometimes["a holder was told of its revocation"];
-    const int64_t notice_ms = ours->noticeMs - ours->noticeMs / 100 - 1;
-    handle_until_ = std::min(lease_until_, clock_.now() + from_ms(std::max<int64_t>(0, notice_ms)));
+    const int64_t notice_ms = std::max<int64_t>(0, notice.noticeMs - notice.noticeMs / 100 - 1);
+    const Instant end = std::min(lease_until_, clock_.now() + from_ms(notice_ms));
+    if (told_.emplace(notice.path.empty() ? 0 : notice.holderId, end).second) {
+      ++world_.sometimes["a holder was told of its revocation"];
+    }
   }
   if (lease_ms <= 0) return;
   lease_until_ = std::max(lease_until_, sent + from_ms(lease_ms));
@@ -248,7 +252,7 @@ void SimClient::expired() {
   lease_until_ = Instant{};
   state_ = State::kIdle;
   holder_ = 0;
-  announced_ = false;
+  told_.clear();
   deliveries_.clear();
   notices_.clear();
   later(10ms, [this] { open(); });
@@ -313,11 +317,10 @@ void SimClient::on_acquire(const api::AcquireResult& result) {
 }
 
 void SimClient::believe(int64_t holder, int64_t token) {
-  if (clock_.now() < lease_until_) ledger_.granted(world_, number_, path_, token);
   state_ = State::kHolding;
   holder_ = holder;
   token_ = token;
-  announced_ = false;
+  if (clock_.now() < handle_until()) ledger_.granted(world_, number_, path_, token);
   world_.log("client " + std::to_string(number_) + " holds " + path_ + " token " +
              std::to_string(token));
 }

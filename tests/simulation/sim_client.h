@@ -66,6 +66,7 @@ class SimClient {
   void acquire();
   void on_acquire(const api::AcquireResult& result);
   void believe(int64_t holder, int64_t token);
+  Instant handle_until() const;
   void release();
   void note(const api::ResponseHeader& header);
 
@@ -88,6 +89,9 @@ class SimClient {
   std::map<int, int64_t> deliveries_;
   int last_server_ = 0;
   std::vector<int64_t> notices_;
+  /// When a handle under a notice ends at the latest, by holder id; 0: of the whole session. Kept
+  /// for handles that this client learns of only later, which start under the notice.
+  std::map<int64_t, Instant> told_;
 
   State state_ = State::kIdle;
   std::string path_;

@@ -113,6 +113,7 @@ void Simulation::fault() {
       if (!one_way) world_.cut(other->number(), a);
     }
     ++world_.sometimes["a partition"];
+    world_.log("partition around node " + std::to_string(a));
     world_.after(from_ms(world_.faults.between(50, 5'000)), [this] { world_.heal(); });
   } else if (kind == 2 && w.pauses) {
     node.pause();
@@ -128,6 +129,7 @@ void Simulation::fault() {
   } else if (kind == 4 && w.client_faults) {
     // A client cut off from everybody: its packets are lost, its clock runs.
     const int client = -static_cast<int>(1 + world_.faults.below(clients_.size()));
+    world_.log("client " + std::to_string(-client) + " is cut off");
     for (const SimNode* other : nodes_) {
       world_.cut(client, other->number());
       world_.cut(other->number(), client);
@@ -149,8 +151,9 @@ void Simulation::revoke() {
       [request](server::Engine& engine, server::CallId call) {
         engine.revoke_lock(call, api::RequestContext{}, request);
       },
-      [this](const server::ReplyView* view, const api::HoldfastError*) {
+      [this, path = request.path](const server::ReplyView* view, const api::HoldfastError*) {
         if (view != nullptr) ++world_.sometimes["a revocation was announced"];
+        world_.log("revocation of " + path);
       });
 }
 
