@@ -1,0 +1,169 @@
+#include "clients/cpp/caller.h"
+
+#include <algorithm>
+
+namespace holdfast::client {
+namespace {
+
+// What a server is told of our patience: it answers TIMEOUT itself after this long.
+constexpr Duration kServerDeadline = 5s;
+// Waits between refusals without a retryAfterMs of their own.
+constexpr Duration kRefusalDelayMin = 5ms;
+constexpr Duration kRefusalDelayMax = 200ms;
+
+Instant add_saturating(Instant at, Duration more) {
+  return more >= Instant::max() - at ? Instant::max() : at + more;
+}
+
+/// Judged by one server for itself, so it says nothing about an earlier copy sent elsewhere.
+bool speaks_of_this_copy_only(ErrorCode code) {
+  switch (code) {
+    case ErrorCode::kUnsupported:
+    case ErrorCode::kUnauthenticated:
+    case ErrorCode::kPermissionDenied:
+    case ErrorCode::kTimeout:
+    case ErrorCode::kNoLeader:
+    case ErrorCode::kOverloaded:
+    case ErrorCode::kNoSpace:
+    case ErrorCode::kShuttingDown:
+    case ErrorCode::kSessionExpired:
+    case ErrorCode::kInternal:
+      return true;
+    default:
+      return false;
+  }
+}
+
+}  // namespace
+
+Caller::~Caller() = default;
+
+void Caller::start(std::unique_ptr<Pending> pending) {
+  Pending& started = *pending;
+  pending_.emplace(started.id, std::move(pending));
+  started.begin();
+}
+
+std::unique_ptr<Caller::Pending> Caller::take(CallId id) {
+  auto node = pending_.extract(id);
+  return node.empty() ? nullptr : std::move(node.mapped());
+}
+
+void Caller::cancel(CallId id) { take(id); }
+
+Caller::Pending::Pending(Caller& caller, api::RequestContext context, const CallOptions& options)
+    : id(++caller.last_id_),
+      caller_(caller),
+      context_(std::move(context)),
+      options_(options),
+      deadline_(add_saturating(caller.pool().loop().now(), options.timeout)),
+      timer_(caller.pool().loop(), [this] { on_timer(); }) {}
+
+Caller::Pending::~Pending() { drop_attempt(); }
+
+// From the timer, so that `done` never runs inside call().
+void Caller::Pending::begin() { timer_.arm(caller_.pool().loop().now()); }
+
+void Caller::Pending::attempt() {
+  ServerPool& pool = caller_.pool();
+  server_ = pool.pick(avoid_);
+  if (server_ == nullptr) return wait_until(pool.next_try());
+  avoid_ = nullptr;
+  Connection& connection = pool.connect(*server_);
+  connection_ = connection.weak_from_this();
+  info_.sent = pool.loop().clock().now();
+  ++info_.attempts;
+  const Duration left = deadline_ == Instant::max() ? kForever : deadline_ - info_.sent;
+  context_.deadlineMs = std::max<int64_t>(1, to_ms(std::min(left, kServerDeadline)));
+  seqid_ = send(connection, id);
+  wait_until(info_.sent + options_.parked + server_->patience);
+}
+
+void Caller::Pending::drop_attempt() {
+  if (seqid_ == 0) return;
+  if (const auto connection = connection_.lock()) connection->forget(seqid_);
+  seqid_ = 0;
+}
+
+void Caller::Pending::wait_until(Instant when) { timer_.arm(std::min(when, deadline_)); }
+
+void Caller::Pending::retry_after(Duration delay) {
+  wait_until(caller_.pool().loop().now() + delay);
+}
+
+void Caller::Pending::on_timer() {
+  if (caller_.pool().loop().now() >= deadline_) return give_up(timed_out());
+  if (seqid_ == 0) return attempt();
+  owed_answer();
+}
+
+// The answer is overdue. A server that has said nothing at all is given up with everything on its
+// connection; one that talks is merely slow, and keeps the call until its own deadline is over.
+void Caller::Pending::owed_answer() {
+  const auto connection = connection_.lock();
+  const bool silent = connection == nullptr || connection->last_received() <= info_.sent;
+  if (silent) return caller_.pool().gave_no_answer(*server_);
+  const Instant last_moment = info_.sent + options_.parked + kServerDeadline + server_->patience;
+  if (caller_.pool().loop().now() < last_moment) return wait_until(last_moment);
+  drop_attempt();
+  fate_unknown_ = true;
+  if (options_.resend == Resend::kOnlyOnce) return give_up(timed_out());
+  avoid_ = server_;
+  attempt();
+}
+
+void Caller::Pending::on_lost(uint64_t, Connection& from) {
+  seqid_ = 0;
+  if (from.opened()) fate_unknown_ = true;
+  if (fate_unknown_ && options_.resend == Resend::kOnlyOnce) {
+    return give_up(
+        {ErrorCode::kOutcomeUnknown,
+         "the connection to " + net::to_string(from.peer()) + " was lost before the answer came",
+         true});
+  }
+  avoid_ = server_;
+  retry_after(Duration(0));
+}
+
+void Caller::Pending::answered(const api::ResponseHeader& header) {
+  seqid_ = 0;
+  info_.server = server_;
+  caller_.pool().answered(*server_, header);
+}
+
+Duration Caller::Pending::refusal_delay(const CallError& error) {
+  const int doublings = std::min(refusals_++, 6);
+  const Duration own = std::min(kRefusalDelayMin * (1 << doublings), Duration(kRefusalDelayMax));
+  return std::max(own, error.retry_after);
+}
+
+void Caller::Pending::refused(const api::HoldfastError& refusal) {
+  CallError error = to_call_error(refusal);
+  const bool may_repeat = options_.resend == Resend::kSafe || !error.maybe_applied;
+  if (!error.retryable || !options_.retry_refusals || !may_repeat) {
+    if (speaks_of_this_copy_only(error.code)) error.maybe_applied |= fate_unknown_;
+    return give_up(std::move(error));
+  }
+  if (error.maybe_applied) fate_unknown_ = true;
+  if (error.code == ErrorCode::kNoLeader || error.code == ErrorCode::kShuttingDown) {
+    avoid_ = server_;
+  }
+  retry_after(refusal_delay(error));
+}
+
+CallError Caller::Pending::timed_out() const {
+  const bool in_flight = seqid_ != 0 || fate_unknown_;
+  const bool once = options_.resend == Resend::kOnlyOnce;
+  return {in_flight && once ? ErrorCode::kOutcomeUnknown : ErrorCode::kTimeout,
+          "no answer within " + std::to_string(to_ms(options_.timeout)) + " ms (" +
+              caller_.pool().describe() + ")",
+          in_flight, true};
+}
+
+void Caller::Pending::give_up(CallError error) {
+  const auto self = leave();
+  drop_attempt();
+  finish_with(std::move(error), info_);
+}
+
+}  // namespace holdfast::client

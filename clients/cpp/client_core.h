@@ -1,0 +1,85 @@
+// The client core: everything one process needs to talk to one cluster, on one event loop. All of
+// it is asynchronous: calls return at once and their outcome comes as a callback on the loop's
+// thread. clients/cpp/holdfast.h is the blocking library on top.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <string>
+#include <unordered_set>
+#include <vector>
+
+#include "base/entropy.h"
+#include "clients/cpp/caller.h"
+#include "clients/cpp/session_core.h"
+
+namespace holdfast::client {
+
+struct ClientOptions {
+  /// "host:port" of some servers; the rest is learned from them.
+  std::vector<std::string> servers = {"127.0.0.1:7411"};
+  PoolOptions pool;
+  /// For calls outside sessions, and for opening one.
+  Duration call_timeout = 10s;
+  /// Bound on the difference of any two clocks' rates, by which notice times are shortened.
+  double clock_drift = 0.01;
+};
+
+/// What the session is for and how long it outlives its client.
+struct SessionOptions {
+  Duration ttl = 10s;
+  std::string name;  ///< for people: "billing-7@host"
+  std::map<std::string, std::string> attributes;
+};
+
+/// Loop thread only, construction and destruction included.
+class ClientCore {
+ public:
+  /// BAD_ARGUMENT if a server is not host:port or none is given.
+  static Outcome<std::unique_ptr<ClientCore>> create(net::Loop& loop, Entropy& entropy,
+                                                     const ClientOptions& options);
+  /// Sessions still open are abandoned: the servers keep them until their TTL passes.
+  ~ClientCore();
+  ClientCore(const ClientCore&) = delete;
+  ClientCore& operator=(const ClientCore&) = delete;
+
+  using Opened = std::function<void(Outcome<std::shared_ptr<SessionCore>>)>;
+  /// Opens a session and keeps it until it is closed or a server ends it. Never called back from
+  /// inside. A session opened after its opener gave up is left to expire.
+  void open_session(const SessionOptions& options, Opened done);
+
+  /// A call without a session. Reads are repeated until they are answered; of a write that may have
+  /// been applied the outcome is kOutcomeUnknown.
+  template <class Call>
+  void read(typename Call::Request request, Caller::Done<Call> done) {
+    caller_.call<Call>({}, std::move(request), {.timeout = options_.call_timeout}, std::move(done));
+  }
+  template <class Call>
+  void write(typename Call::Request request, Caller::Done<Call> done) {
+    caller_.call<Call>({}, std::move(request),
+                       {.timeout = options_.call_timeout, .resend = Resend::kOnlyOnce},
+                       std::move(done));
+  }
+
+  ServerPool& pool() { return pool_; }
+  Caller& caller() { return caller_; }
+  const ClientOptions& options() const { return options_; }
+
+ private:
+  friend class SessionCore;
+  ClientCore(net::Loop& loop, Entropy& entropy, const ClientOptions& options);
+  std::shared_ptr<SessionCore> adopt(const std::string& secret,
+                                     const api::OpenSessionResult& opened, Instant sent);
+  /// The session is over; it is let go at the end of the turn, when nothing of it runs any more.
+  void retire(SessionCore& session);
+
+  const ClientOptions options_;
+  Entropy& entropy_;
+  ServerPool pool_;
+  Caller caller_;
+  std::unordered_map<SessionCore*, std::shared_ptr<SessionCore>> sessions_;
+  std::vector<std::shared_ptr<SessionCore>> retired_;
+  net::Loop::Hook reap_;
+};
+
+}  // namespace holdfast::client

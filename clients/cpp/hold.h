@@ -1,0 +1,123 @@
+// What a client knows of its own locks: how long it may still rely on them (PROMISES 5). Pure
+// arithmetic over instants that are handed in; the readable part may be read from any thread.
+#pragma once
+
+#include <atomic>
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "base/time.h"
+
+namespace holdfast::client {
+
+/// Why a lock is no longer ours.
+enum class LostReason : int {
+  kNone = 0,      ///< still held
+  kReleased,      ///< given back by ourselves
+  kLeaseRanOut,   ///< our own deadline passed: no renewal was acknowledged in time
+  kRevoked,       ///< an operator took it; its notice ran out, or was waived
+  kSessionEnded,  ///< the session expired or was closed
+  kHandedOver,    ///< given by ourselves to a chosen waiter
+  kOtherCluster,  ///< the cluster was restored from a backup
+};
+const char* lost_reason_name(LostReason reason);
+
+/// The deadline that all locks of one session share, in ns of the boot-time clock.
+struct LeaseClock {
+  std::atomic<int64_t> deadline_ns{0};
+  Instant deadline() const {
+    return Instant(Duration(deadline_ns.load(std::memory_order_acquire)));
+  }
+};
+
+/// One granted acquire (or acquireAll). Shared by the session, which ends it, and by whoever uses
+/// the lock. Reading is thread-safe; the members marked "session" belong to the loop's thread.
+class Hold {
+ public:
+  Hold(std::shared_ptr<const LeaseClock> lease, std::vector<std::string> lock_paths, int64_t id,
+       int64_t fencing_token, bool all_or_none)
+      : paths(std::move(lock_paths)),
+        holder_id(id),
+        token(fencing_token),
+        of_acquire_all(all_or_none),
+        lease_(std::move(lease)) {}
+
+  const std::vector<std::string> paths;  ///< one, or those of an acquireAll
+  const int64_t holder_id;               ///< names this holder in release and guards
+  const int64_t token;                   ///< the fencing token
+  const bool of_acquire_all;
+
+  /// Until when the lock may be relied on, if nothing more is heard from the servers.
+  Instant deadline() const;
+  /// May the lock be relied on at `now`? `now` must be a fresh reading of the boot-time clock.
+  bool held(Instant now) const { return state() == State::kHeld && now < deadline(); }
+  /// kNone while it has not ended; after the deadline, kLeaseRanOut or kRevoked even before the
+  /// session's thread has noticed.
+  LostReason lost(Instant now) const;
+
+  enum class State : int { kHeld, kGivingUp, kEnded };
+  State state() const { return state_.load(std::memory_order_acquire); }
+
+  // Session.
+  /// Ends before the session's lease does: a revocation's notice.
+  void cap(Instant at);
+  bool capped() const { return cap_ns_.load(std::memory_order_acquire) != kNoCap; }
+  /// A release or handover is on its way: not to be relied on meanwhile.
+  void begin_giving_up() { state_.store(State::kGivingUp, std::memory_order_release); }
+  /// The handover was refused.
+  void keep() { state_.store(State::kHeld, std::memory_order_release); }
+  void end(LostReason reason);
+  /// Called once on the loop's thread when the lock is lost other than by our own release.
+  std::function<void(LostReason)> on_lost;
+
+ private:
+  static constexpr int64_t kNoCap = INT64_MAX;
+
+  std::shared_ptr<const LeaseClock> lease_;
+  std::atomic<int64_t> cap_ns_{kNoCap};
+  std::atomic<State> state_{State::kHeld};
+  std::atomic<LostReason> reason_{LostReason::kNone};
+};
+
+/// A revocation announced against locks of this session; against all of them if `path` is empty.
+struct Notice {
+  int64_t id = 0;
+  std::string path;
+  int64_t holder_id = 0;  ///< 0 = every holder
+  int64_t notice_ms = 0;
+  std::string reason;
+};
+
+/// The lease of one session as its client counts it.
+class Lease {
+ public:
+  /// `clock_drift` is the rate bound by which notice times are shortened (leaseMs comes shortened).
+  explicit Lease(double clock_drift = 0.01) : clock_drift_(clock_drift) {}
+
+  /// The first half of taking a renewal: the notices in force in the reply, which arrived at `now`.
+  /// Returns the ids of those not seen before; cap_for() must then be applied to every hold before
+  /// extend() is called.
+  std::vector<int64_t> note(const std::vector<Notice>& notices, Instant now);
+  /// The second half: `lease_ms` counts from when the renewal was `sent`; 0 = it did not renew.
+  /// A deadline never moves back.
+  void extend(Instant sent, int64_t lease_ms);
+
+  /// When a hold must end for a notice; Instant::max() if none names it.
+  Instant cap_for(const Hold& hold) const;
+  Instant deadline() const { return clock_->deadline(); }
+  std::shared_ptr<const LeaseClock> clock() const { return clock_; }
+
+ private:
+  struct InForce {
+    Notice notice;
+    Instant ends;
+  };
+
+  double clock_drift_;
+  std::shared_ptr<LeaseClock> clock_ = std::make_shared<LeaseClock>();
+  std::vector<InForce> in_force_;
+};
+
+}  // namespace holdfast::client

@@ -1,0 +1,177 @@
+// SessionCore's acquires: queued at once (`enqueue`), granted by a hint in a poll, and settled by
+// repeating the acquire with its own sequence, which is the truth (API, Sessions).
+#include <algorithm>
+
+#include "clients/cpp/client_core.h"
+#include "clients/cpp/session_commands.h"
+
+namespace holdfast::client {
+namespace {
+
+// A place is asked for without a hint this often: hints can be lost, places cannot.
+constexpr Duration kAskAgain = 30s;
+// After a timed wait should have ended: cluster time may run behind ours.
+constexpr Duration kAskAfterEnd = 50ms;
+
+std::vector<std::string> paths_of(const api::AcquireRequest& request) { return {request.path}; }
+std::vector<std::string> paths_of(const api::AcquireAllRequest& request) {
+  std::vector<std::string> paths;
+  for (const auto& wanted : request.locks) paths.push_back(wanted.path);
+  return paths;
+}
+
+template <class Request>
+void set_common(Request& request, const LockOptions& options) {
+  request.waitMs = options.wait_ms;
+  request.value = options.value;
+  request.lockDelayMs = options.lock_delay_ms;
+  request.maxQueue = options.max_queue;
+  request.owner = options.owner;
+  request.enqueue = true;
+}
+
+}  // namespace
+
+SessionCore::Ticket SessionCore::acquire(const std::string& path, const LockOptions& options,
+                                         AcquireDone done) {
+  api::AcquireRequest request;
+  request.path = path;
+  request.mode = options.mode;
+  if (options.mode == api::LockMode::SEMAPHORE) {
+    request.permits = options.permits;
+    request.limit = options.limit;
+  }
+  set_common(request, options);
+  return begin_acquire({.request = std::move(request), .done = std::move(done)}, options.wait_ms);
+}
+
+SessionCore::Ticket SessionCore::acquire_all(std::vector<api::LockWanted> locks,
+                                             const LockOptions& options, AcquireDone done) {
+  api::AcquireAllRequest request;
+  request.locks = std::move(locks);
+  set_common(request, options);
+  return begin_acquire({.request = std::move(request), .done = std::move(done)}, options.wait_ms);
+}
+
+SessionCore::Ticket SessionCore::begin_acquire(Waiting waiting, int64_t wait_ms) {
+  const Ticket ticket = ++last_sequence_;
+  net::Loop& loop = caller_.pool().loop();
+  if (wait_ms >= 0) waiting.wait_ends = loop.clock().now() + from_ms(wait_ms);
+  waiting.ask_again = std::make_unique<net::Timer>(loop, [this, ticket] { ask(ticket); });
+  waiting_.emplace(ticket, std::move(waiting));
+  ask(ticket);
+  return ticket;
+}
+
+void SessionCore::ask(Ticket ticket) {
+  const auto at = waiting_.find(ticket);
+  if (at == waiting_.end()) return;
+  Waiting& waiting = at->second;
+  if (waiting.asking) {
+    waiting.asked_for = true;
+    return;
+  }
+  waiting.asking = true;
+  waiting.asked_for = false;
+  if (const auto* one = std::get_if<api::AcquireRequest>(&waiting.request)) {
+    ask_as<Acquire>(ticket, *one);
+  } else {
+    ask_as<AcquireAll>(ticket, std::get<api::AcquireAllRequest>(waiting.request));
+  }
+}
+
+template <class Call>
+void SessionCore::ask_as(Ticket ticket, const typename Call::Request& request) {
+  const auto weak = weak_from_this();
+  command_as<Call>(ticket, request,
+                   [weak, ticket](const Outcome<api::AcquireResult>& outcome, const CallInfo&) {
+                     if (const auto self = weak.lock()) self->on_answer(ticket, outcome);
+                   });
+}
+
+void SessionCore::on_answer(Ticket ticket, const Outcome<api::AcquireResult>& outcome) {
+  const auto at = waiting_.find(ticket);
+  if (at == waiting_.end()) return;
+  at->second.asking = false;
+  if (!outcome) return finish(ticket, outcome.error());
+  if (outcome->status == api::AcquireStatus::WAITING) return wait_on(ticket, at->second);
+  if (outcome->status != api::AcquireStatus::GRANTED) {
+    return finish(ticket, Acquired{nullptr, *outcome});
+  }
+  auto hold = make_hold(at->second, *outcome);
+  AcquireDone done = std::move(at->second.done);
+  waiting_.erase(at);
+  deliver(std::move(done), std::move(hold), *outcome);
+}
+
+void SessionCore::wait_on(Ticket ticket, Waiting& waiting) {
+  if (waiting.asked_for) return ask(ticket);
+  const Instant now = caller_.pool().loop().clock().now();
+  const Instant after_end = std::max(waiting.wait_ends, now);
+  const Duration to_end =
+      waiting.wait_ends == Instant::max() ? kAskAgain : after_end - now + kAskAfterEnd;
+  waiting.ask_again->arm(now + std::min(kAskAgain, to_end));
+}
+
+void SessionCore::finish(Ticket ticket, Outcome<Acquired> outcome) {
+  auto node = waiting_.extract(ticket);
+  if (node.empty()) return;
+  node.mapped().done(std::move(outcome));
+}
+
+std::shared_ptr<Hold> SessionCore::make_hold(const Waiting& waiting,
+                                             const api::AcquireResult& result) {
+  auto paths = std::visit([](const auto& request) { return paths_of(request); }, waiting.request);
+  const bool all = std::holds_alternative<api::AcquireAllRequest>(waiting.request);
+  auto hold =
+      std::make_shared<Hold>(lease_.clock(), std::move(paths), result.holderId, result.token, all);
+  hold->cap(lease_.cap_for(*hold));
+  return hold;
+}
+
+// A grant that arrives while no lease is in force (the servers were out of reach for a while) is
+// handed on only when a renewal has made it one that can be relied on.
+void SessionCore::deliver(AcquireDone done, std::shared_ptr<Hold> hold, api::AcquireResult result) {
+  const Instant now = caller_.pool().loop().clock().now();
+  if (lease_.deadline() <= now) {
+    delayed_.push_back({std::move(done), std::move(hold), std::move(result)});
+    return keeper_.renew_now();
+  }
+  holds_.emplace(hold->holder_id, hold);
+  hold->cap(lease_.cap_for(*hold));
+  watch_deadlines();
+  done(Acquired{std::move(hold), std::move(result)});
+}
+
+void SessionCore::deliver_delayed() {
+  if (delayed_.empty() || lease_.deadline() <= caller_.pool().loop().clock().now()) return;
+  for (auto& delayed : std::exchange(delayed_, {})) {
+    deliver(std::move(delayed.done), std::move(delayed.hold), std::move(delayed.result));
+  }
+}
+
+// API, cancelAcquire: its answer is the acquire's outcome, whichever came first.
+void SessionCore::cancel(Ticket ticket) {
+  const auto at = waiting_.find(ticket);
+  if (at == waiting_.end()) return;
+  api::CancelAcquireRequest request;
+  request.path = std::visit([](const auto& r) { return paths_of(r).front(); }, at->second.request);
+  request.acquireSequence = ticket;
+  const auto weak = weak_from_this();
+  command<CancelAcquire>(
+      request, [weak, ticket](const Outcome<api::CancelAcquireResult>& outcome, const CallInfo&) {
+        const auto self = weak.lock();
+        if (self == nullptr) return;
+        if (!outcome) return self->on_answer(ticket, outcome.error());
+        self->acknowledged_.add(ticket);
+        api::AcquireResult result;
+        result.header = outcome->header;
+        result.status = outcome->status;
+        result.reason = outcome->reason;
+        result.holderId = outcome->holderId;
+        result.token = outcome->token;
+        self->on_answer(ticket, result);
+      });
+}
+
+}  // namespace holdfast::client

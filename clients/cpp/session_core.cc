@@ -1,0 +1,299 @@
+#include "clients/cpp/session_core.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "clients/cpp/client_core.h"
+#include "clients/cpp/session_commands.h"
+
+namespace holdfast::client {
+namespace {
+
+LostReason to_lost_reason(api::EndReason::type reason) {
+  switch (reason) {
+    case api::EndReason::SESSION_CLOSED:
+    case api::EndReason::SESSION_EXPIRED:
+    case api::EndReason::SESSION_REVOKED:
+      return LostReason::kSessionEnded;
+    case api::EndReason::RESTORED:
+      return LostReason::kOtherCluster;
+    default:
+      return LostReason::kRevoked;
+  }
+}
+
+std::vector<Notice> to_notices(const std::vector<api::RevocationNotice>& revocations) {
+  std::vector<Notice> notices;
+  notices.reserve(revocations.size());
+  for (const auto& r : revocations) {
+    notices.push_back({r.noticeId, r.path, r.holderId, r.noticeMs, r.reason});
+  }
+  return notices;
+}
+
+// How long a closing client waits for a server; after that the session is left to its TTL.
+constexpr Duration kCloseTimeout = 5s;
+
+}  // namespace
+
+SessionCore::SessionCore(ClientCore& client, api::RequestContext context, int64_t ttl_ms)
+    : client_(client),
+      caller_(client.caller()),
+      context_(std::move(context)),
+      ttl_ms_(ttl_ms),
+      read_timeout_(client.options().call_timeout),
+      lease_(client.options().clock_drift),
+      keeper_(client.pool(), *this, context_, ttl_ms),
+      deadline_timer_(client.pool().loop(), [this] { on_deadline(); }) {
+  client_.pool().add_observer(*this);
+}
+
+void SessionCore::opened(const api::OpenSessionResult& result, Instant sent) {
+  seen(result.header);
+  renewed(sent, result.leaseMs, result.revocations);
+  keeper_.start();
+}
+
+// ------------------------------------------------------------------------------------ commands
+
+api::RequestContext SessionCore::command_context(int64_t sequence) const {
+  // Ranges beyond these are told by later commands; servers bound what a context may hold.
+  constexpr size_t kRangesMax = 64;
+  api::RequestContext context = context_;
+  context.sequence = sequence;
+  for (const auto& range : acknowledged_.ranges()) {
+    if (context.acknowledged.size() >= kRangesMax) break;
+    auto& told = context.acknowledged.emplace_back();
+    told.first = range.first;
+    told.last = range.last;
+  }
+  return context;
+}
+
+api::RequestContext SessionCore::read_context() const {
+  api::RequestContext context;
+  context.minRevision = seen_revision_;
+  return context;
+}
+
+void SessionCore::seen(const api::ResponseHeader& header) {
+  seen_revision_ = std::max(seen_revision_, header.revision);
+}
+
+void SessionCore::command_done(int64_t sequence, bool acknowledge) {
+  if (acknowledge) acknowledged_.add(sequence);
+  --outstanding_;
+  if (queued_.empty()) return;
+  const auto next = std::move(queued_.front());
+  queued_.pop_front();
+  next();
+}
+
+// --------------------------------------------------------------------------------------- holds
+
+void SessionCore::on_poll(const api::PollResult& result, Instant sent) {
+  const auto self = shared_from_this();
+  seen(result.header);
+  renewed(sent, result.leaseMs, result.revocations);
+  for (const auto& loss : result.losses) {
+    const auto at = holds_.find(loss.holderId);
+    if (at != holds_.end()) lose(std::shared_ptr<Hold>(at->second), to_lost_reason(loss.reason));
+  }
+  for (const auto& grant : result.grants) {
+    if (waiting_.contains(grant.acquireSequence)) ask(grant.acquireSequence);
+  }
+}
+
+// A grant told by the old server may never have reached us: each place is asked for again.
+void SessionCore::on_server_changed() {
+  std::vector<Ticket> tickets;
+  for (const auto& [ticket, waiting] : waiting_) tickets.push_back(ticket);
+  for (const Ticket ticket : tickets) ask(ticket);
+}
+
+// PROMISES 5. Handles whose deadline has passed end before the lease moves on: a handle that was
+// not to be relied on for a moment never comes back.
+void SessionCore::renewed(Instant sent, int64_t lease_ms,
+                          const std::vector<api::RevocationNotice>& revocations) {
+  on_deadline();
+  const auto fresh = lease_.note(to_notices(revocations), caller_.pool().loop().clock().now());
+  if (!fresh.empty()) {
+    keeper_.acknowledge(fresh);
+    for (const auto& [id, hold] : holds_) hold->cap(lease_.cap_for(*hold));
+  }
+  lease_.extend(sent, lease_ms);
+  watch_deadlines();
+  deliver_delayed();
+  if (!on_revocation) return;
+  for (const auto& revocation : revocations) {
+    const bool is_fresh = std::find(fresh.begin(), fresh.end(), revocation.noticeId) != fresh.end();
+    if (is_fresh && on_revocation) on_revocation(revocation);
+  }
+}
+
+void SessionCore::watch_deadlines() {
+  Instant earliest = Instant::max();
+  for (const auto& [id, hold] : holds_) earliest = std::min(earliest, hold->deadline());
+  if (earliest == Instant::max()) return deadline_timer_.cancel();
+  const bool soon_enough = deadline_timer_.armed() && deadline_timer_.deadline() <= earliest;
+  if (!soon_enough) deadline_timer_.arm(earliest);
+}
+
+void SessionCore::on_deadline() {
+  const auto self = shared_from_this();
+  const Instant now = caller_.pool().loop().clock().now();
+  std::vector<std::shared_ptr<Hold>> due;
+  for (const auto& [id, hold] : holds_) {
+    if (hold->deadline() <= now && hold->state() == Hold::State::kHeld) due.push_back(hold);
+  }
+  for (const auto& hold : due) {
+    lose(hold, hold->capped() ? LostReason::kRevoked : LostReason::kLeaseRanOut);
+  }
+  watch_deadlines();
+}
+
+// The session and its other locks go on; the lock itself is given back when a server can be told.
+void SessionCore::lose(const std::shared_ptr<Hold>& hold, LostReason reason) {
+  if (hold->state() == Hold::State::kEnded) return;
+  hold->end(reason);
+  holds_.erase(hold->holder_id);
+  const bool servers_hold_it = reason == LostReason::kLeaseRanOut || reason == LostReason::kRevoked;
+  if (servers_hold_it && !over_) {
+    send_release(hold, 0, [](const Outcome<api::ReleaseStatus::type>&) {});
+  }
+  if (hold->on_lost) hold->on_lost(reason);
+}
+
+void SessionCore::lose_all(LostReason reason) {
+  std::vector<std::shared_ptr<Hold>> all;
+  for (const auto& [id, hold] : holds_) all.push_back(hold);
+  for (const auto& hold : all) lose(hold, reason);
+}
+
+void SessionCore::on_other_cluster() {
+  const auto self = shared_from_this();
+  lose_all(LostReason::kOtherCluster);
+}
+
+void SessionCore::send_release(const std::shared_ptr<Hold>& hold, int64_t to, ReleaseDone done) {
+  const auto answered = [done](const Outcome<api::ReleaseResult>& outcome, const CallInfo&) {
+    if (outcome) return done(outcome->status);
+    done(outcome.error());
+  };
+  if (hold->of_acquire_all) {
+    api::ReleaseAllRequest request;
+    request.holderId = hold->holder_id;
+    return command<ReleaseAll>(request, answered);
+  }
+  api::ReleaseRequest request;
+  request.path = hold->paths.front();
+  request.holderId = hold->holder_id;
+  request.to = to;
+  command<Release>(request, answered);
+}
+
+void SessionCore::release(const std::shared_ptr<Hold>& hold, ReleaseDone done) {
+  if (hold->state() != Hold::State::kHeld) {
+    return caller_.pool().loop().post([done] { done(api::ReleaseStatus::NOT_HELD); });
+  }
+  hold->end(LostReason::kReleased);
+  holds_.erase(hold->holder_id);
+  send_release(hold, 0, std::move(done));
+}
+
+void SessionCore::hand_over(const std::shared_ptr<Hold>& hold, int64_t to, ReleaseDone done) {
+  if (hold->state() != Hold::State::kHeld) {
+    return caller_.pool().loop().post([done] { done(api::ReleaseStatus::NOT_HELD); });
+  }
+  hold->begin_giving_up();
+  const auto self = shared_from_this();
+  send_release(hold, to, [self, hold, done](const Outcome<api::ReleaseStatus::type>& outcome) {
+    if (outcome && *outcome == api::ReleaseStatus::TARGET_GONE) {
+      if (hold->state() == Hold::State::kGivingUp) hold->keep();
+      self->on_deadline();
+    } else if (outcome && *outcome == api::ReleaseStatus::HANDED_OVER) {
+      hold->end(LostReason::kHandedOver);
+      self->holds_.erase(hold->holder_id);
+    } else {
+      self->lose(hold, LostReason::kRevoked);
+    }
+    done(outcome);
+  });
+}
+
+void SessionCore::set_value(const std::shared_ptr<Hold>& hold, std::string value,
+                            std::function<void(Outcome<bool>)> done) {
+  struct Left {
+    size_t answers;
+    std::optional<CallError> error;
+  };
+  const auto left = std::make_shared<Left>(Left{hold->paths.size(), std::nullopt});
+  const auto self = shared_from_this();
+  for (const std::string& path : hold->paths) {
+    api::SetHolderValueRequest request;
+    request.path = path;
+    request.holderId = hold->holder_id;
+    request.value = value;
+    command<SetHolderValue>(request, [self, hold, left, done](const auto& outcome, const auto&) {
+      if (!outcome) left->error = outcome.error();
+      if (--left->answers > 0) return;
+      if (!left->error) return done(true);
+      if (left->error->code == ErrorCode::kNotHeld) self->lose(hold, LostReason::kRevoked);
+      done(*left->error);
+    });
+  }
+}
+
+// --------------------------------------------------------------------------------------- ending
+
+void SessionCore::over(const CallError& error) {
+  if (over_) return;
+  const auto self = shared_from_this();
+  over_ = true;
+  keeper_.stop();
+  deadline_timer_.cancel();
+  lose_all(LostReason::kSessionEnded);
+  while (!waiting_.empty()) finish(waiting_.begin()->first, error);
+  for (auto& delayed : std::exchange(delayed_, {})) delayed.done(error);
+  // Each learns for itself from a server that the session is over.
+  for (const auto& send : std::exchange(queued_, {})) send();
+  client_.retire(*this);
+  if (on_ended) on_ended(error);
+}
+
+void SessionCore::abandon() {
+  if (over_) return;
+  over_ = true;
+  keeper_.stop();
+  deadline_timer_.cancel();
+  for (const auto& [id, hold] : holds_) hold->end(LostReason::kSessionEnded);
+  holds_.clear();
+  waiting_.clear();
+  delayed_.clear();
+  queued_.clear();
+  client_.retire(*this);
+}
+
+void SessionCore::close(std::function<void(Outcome<bool>)> done) {
+  if (over_) return caller_.pool().loop().post([done] { done(true); });
+  const auto self = shared_from_this();
+  over_ = true;
+  keeper_.stop();
+  deadline_timer_.cancel();
+  for (const auto& [id, hold] : holds_) hold->end(LostReason::kReleased);
+  holds_.clear();
+  const CallError closed{ErrorCode::kSessionExpired, "the session was closed by its client"};
+  while (!waiting_.empty()) finish(waiting_.begin()->first, closed);
+  for (auto& delayed : std::exchange(delayed_, {})) delayed.done(closed);
+  for (const auto& send : std::exchange(queued_, {})) send();
+  send_command<CloseSession>(
+      ++last_sequence_, {},
+      [self, done](const auto& outcome, const auto&) {
+        self->client_.retire(*self);
+        if (outcome || outcome.error().code == ErrorCode::kSessionExpired) return done(true);
+        done(outcome.error());
+      },
+      kCloseTimeout);
+}
+
+}  // namespace holdfast::client

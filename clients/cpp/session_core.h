@@ -1,0 +1,181 @@
+// One session on the event loop: its commands, each applied exactly once (PROMISES 4); its locks,
+// each with a deadline of its own (PROMISES 5); its places in queues.
+#pragma once
+
+#include <deque>
+#include <functional>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <unordered_map>
+#include <vector>
+
+#include "base/net/timer.h"
+#include "clients/cpp/caller.h"
+#include "clients/cpp/hold.h"
+#include "clients/cpp/keeper.h"
+#include "clients/cpp/sequence_set.h"
+
+namespace holdfast::client {
+
+class ClientCore;
+
+/// How to ask for a lock.
+struct LockOptions {
+  api::LockMode::type mode = api::LockMode::EXCLUSIVE;
+  int32_t permits = 1;  ///< SEMAPHORE only
+  int32_t limit = 0;    ///< SEMAPHORE only: permits of the lock
+  /// 0 tries; -1 waits as long as the session lives; else ms of cluster time.
+  int64_t wait_ms = -1;
+  std::string value;  ///< published with the holder
+  int64_t lock_delay_ms = 0;
+  int32_t max_queue = 0;
+  std::string owner;  ///< the handle's name, for people
+};
+
+/// What an acquire came to: `hold` if it was granted, else `result` says why not.
+struct Acquired {
+  std::shared_ptr<Hold> hold;
+  api::AcquireResult result;
+};
+
+/// Loop thread only. Made by ClientCore::open_session, which keeps it while it is open; no call but
+/// the destructor is allowed once the client is gone.
+class SessionCore final : public std::enable_shared_from_this<SessionCore>,
+                          private Keeper::Events,
+                          private ClusterObserver {
+ public:
+  using AcquireDone = std::function<void(Outcome<Acquired>)>;
+  /// Names a pending acquire: the sequence it was sent with.
+  using Ticket = int64_t;
+
+  SessionCore(ClientCore& client, api::RequestContext context, int64_t ttl_ms);
+
+  int64_t id() const { return context_.sessionId; }
+  int64_t ttl_ms() const { return ttl_ms_; }
+  bool open() const { return !over_; }
+  const Lease& lease() const { return lease_; }
+
+  /// Asks for a lock. `done` comes once: granted (and reliable at that moment), refused, or an
+  /// error that says so. It never says "maybe": while the servers are out of reach it waits.
+  Ticket acquire(const std::string& path, const LockOptions& options, AcquireDone done);
+  /// Asks for several locks, all or none. The options' mode, permits and limit are not used.
+  Ticket acquire_all(std::vector<api::LockWanted> locks, const LockOptions& options,
+                     AcquireDone done);
+  /// Takes a pending acquire back. Its `done` is called with what it came to: granted if the grant
+  /// came first. Unknown tickets are ignored.
+  void cancel(Ticket ticket);
+
+  using ReleaseDone = std::function<void(Outcome<api::ReleaseStatus::type>)>;
+  /// Gives the lock back. From this call on the hold is not to be relied on.
+  void release(const std::shared_ptr<Hold>& hold, ReleaseDone done);
+  /// Hands the lock to the waiter with that holder id. TARGET_GONE: it is kept.
+  void hand_over(const std::shared_ptr<Hold>& hold, int64_t to, ReleaseDone done);
+  /// Publishes another value; NOT_HELD is an error.
+  void set_value(const std::shared_ptr<Hold>& hold, std::string value,
+                 std::function<void(Outcome<bool>)> done);
+  /// Ends the session; its locks and places go at once. `done` may come with an error if no server
+  /// could be told: then the servers end it when its TTL has passed.
+  void close(std::function<void(Outcome<bool>)> done);
+  /// Stops without telling the servers.
+  void abandon();
+
+  /// A command of this session: numbered, sent until its outcome is known.
+  template <class Call>
+  void command(typename Call::Request request, Caller::Done<Call> done) {
+    command_as<Call>(++last_sequence_, std::move(request), std::move(done));
+  }
+  /// A read that sees at least everything this session has seen.
+  template <class Call>
+  void read(typename Call::Request request, Caller::Done<Call> done) {
+    caller_.call<Call>(read_context(), std::move(request), {.timeout = read_timeout_},
+                       std::move(done));
+  }
+
+  /// Called once when a server has ended the session.
+  std::function<void(const CallError&)> on_ended;
+  /// Called for every revocation announced against a lock of this session.
+  std::function<void(const api::RevocationNotice&)> on_revocation;
+
+ private:
+  friend class ClientCore;
+
+  /// An acquire whose end is not known.
+  struct Waiting {
+    std::variant<api::AcquireRequest, api::AcquireAllRequest> request;
+    AcquireDone done;
+    std::unique_ptr<net::Timer> ask_again;
+    Instant wait_ends = Instant::max();
+    bool asking = false;
+    bool asked_for = false;  ///< a hint came while the answer to an earlier question was on its way
+  };
+
+  void opened(const api::OpenSessionResult& result, Instant sent);
+
+  // Commands.
+  template <class Call>
+  void command_as(int64_t sequence, typename Call::Request request, Caller::Done<Call> done);
+  template <class Call>
+  void send_command(int64_t sequence, typename Call::Request request, Caller::Done<Call> done,
+                    Duration timeout);
+  api::RequestContext command_context(int64_t sequence) const;
+  api::RequestContext read_context() const;
+  void command_done(int64_t sequence, bool acknowledge);
+  void seen(const api::ResponseHeader& header);
+
+  // Acquires.
+  Ticket begin_acquire(Waiting waiting, int64_t wait_ms);
+  void ask(Ticket ticket);
+  template <class Call>
+  void ask_as(Ticket ticket, const typename Call::Request& request);
+  void on_answer(Ticket ticket, const Outcome<api::AcquireResult>& outcome);
+  void wait_on(Ticket ticket, Waiting& waiting);
+  void finish(Ticket ticket, Outcome<Acquired> outcome);
+  std::shared_ptr<Hold> make_hold(const Waiting& waiting, const api::AcquireResult& result);
+  void deliver(AcquireDone done, std::shared_ptr<Hold> hold, api::AcquireResult result);
+  void deliver_delayed();
+
+  // Holds.
+  void renewed(Instant sent, int64_t lease_ms,
+               const std::vector<api::RevocationNotice>& revocations);
+  void lose(const std::shared_ptr<Hold>& hold, LostReason reason);
+  void lose_all(LostReason reason);
+  void forget(const Hold& hold);
+  void watch_deadlines();
+  void on_deadline();
+  void send_release(const std::shared_ptr<Hold>& hold, int64_t to, ReleaseDone done);
+  void over(const CallError& error);
+
+  void on_poll(const api::PollResult& result, Instant sent) override;
+  void on_server_changed() override;
+  void on_session_over(const CallError& error) override { over(error); }
+  void on_other_cluster() override;
+
+  ClientCore& client_;
+  Caller& caller_;
+  api::RequestContext context_;  ///< session id and secret
+  const int64_t ttl_ms_;
+  const Duration read_timeout_;
+  Lease lease_;
+  Keeper keeper_;
+  net::Timer deadline_timer_;
+
+  int64_t last_sequence_ = 0;
+  SequenceSet acknowledged_;
+  size_t outstanding_ = 0;
+  std::deque<std::function<void()>> queued_;  ///< commands that wait for room in the window
+  int64_t seen_revision_ = 0;
+
+  std::map<Ticket, Waiting> waiting_;
+  std::unordered_map<int64_t, std::shared_ptr<Hold>> holds_;  ///< by holder id
+  struct Delayed {
+    AcquireDone done;
+    std::shared_ptr<Hold> hold;
+    api::AcquireResult result;
+  };
+  std::vector<Delayed> delayed_;  ///< granted while no lease was in force
+  bool over_ = false;
+};
+
+}  // namespace holdfast::client

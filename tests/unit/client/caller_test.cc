@@ -1,0 +1,271 @@
+// Calls that go on over failing servers, and what they may say of their fate.
+#include "clients/cpp/caller.h"
+
+#include <optional>
+
+#include "tests/unit/client/fake_server.h"
+
+namespace holdfast::client {
+namespace {
+
+class CallerTest : public LoopTest {
+ protected:
+  CallerTest() {
+    for (FakeServer* server : {&a_, &b_}) {
+      EXPECT_TRUE(pool_.add(server->address()).ok());
+      server->on("checkToken", [this, server](Received& call) {
+        calls_.push_back({server, call});
+      });
+      server->on("revokeLock", [this, server](Received& call) {
+        calls_.push_back({server, call});
+      });
+    }
+  }
+
+  void check(CallOptions options = {}, int64_t sequence = 0) {
+    api::RequestContext context;
+    context.sequence = sequence;
+    caller_.call<CheckToken>(context, {}, options, [this](const auto& outcome, const auto& info) {
+      EXPECT_FALSE(outcome_.has_value() || error_.has_value()) << "told twice";
+      info_ = info;
+      if (outcome) {
+        outcome_ = outcome->latestToken;
+      } else {
+        error_ = outcome.error();
+      }
+    });
+  }
+  void revoke() {
+    caller_.call<RevokeLock>({}, {}, {.resend = Resend::kOnlyOnce},
+                             [this](const auto& outcome, const auto&) {
+                               if (outcome) {
+                                 outcome_ = outcome->noticeId;
+                               } else {
+                                 error_ = outcome.error();
+                               }
+                             });
+  }
+  FakeServer& other(FakeServer* server) { return server == &a_ ? b_ : a_; }
+  void answer(size_t call, int64_t latest) {
+    api::CheckTokenResult result;
+    result.latestToken = latest;
+    calls_[call].first->reply(calls_[call].second, result);
+  }
+
+  FakeServer a_{loop_, 1};
+  FakeServer b_{loop_, 2};
+  ServerPool pool_{loop_, entropy_, {}};
+  Caller caller_{pool_};
+  std::vector<std::pair<FakeServer*, Received>> calls_;
+  std::optional<int64_t> outcome_;
+  std::optional<CallError> error_;
+  CallInfo info_;
+};
+
+TEST_F(CallerTest, AnswersComeBackAndNeverFromInsideTheCall) {
+  check();
+  EXPECT_FALSE(outcome_);
+  settle();
+  answer(0, 9);
+  settle();
+  EXPECT_EQ(outcome_, 9);
+  EXPECT_EQ(info_.attempts, 1);
+  EXPECT_EQ(caller_.pending(), 0u);
+}
+
+TEST_F(CallerTest, AReadWhoseConnectionIsCutGoesToTheOtherServerAtOnce) {
+  check();
+  settle();
+  ASSERT_EQ(calls_.size(), 1u);
+  calls_[0].first->cut();
+  settle();
+  ASSERT_EQ(calls_.size(), 2u);
+  EXPECT_NE(calls_[1].first, calls_[0].first);
+  answer(1, 4);
+  settle();
+  EXPECT_EQ(outcome_, 4);
+}
+
+TEST_F(CallerTest, AServerThatRefusesConnectionsIsPassedOver) {
+  a_.down();
+  check();
+  settle();
+  ASSERT_EQ(calls_.size(), 1u);
+  EXPECT_EQ(calls_[0].first, &b_);
+}
+
+TEST_F(CallerTest, AServerThatSaysNothingIsGivenUpAfterItsPatience) {
+  check();
+  settle();
+  pass(490ms);
+  EXPECT_EQ(calls_.size(), 1u);
+  pass(20ms);
+  ASSERT_EQ(calls_.size(), 2u);
+  EXPECT_NE(calls_[1].first, calls_[0].first);
+  EXPECT_EQ(calls_[0].first->connections(), 1u) << "the fake keeps closed ones";
+}
+
+TEST_F(CallerTest, AServerThatAnswersOthersKeepsASlowCall) {
+  check();
+  settle();
+  pass(100ms);
+  api::RequestContext context;
+  bool second = false;
+  caller_.call<CheckToken>(context, {}, {}, [&](const auto&, const auto&) { second = true; });
+  settle();
+  ASSERT_EQ(calls_.size(), 2u);
+  ASSERT_EQ(calls_[1].first, calls_[0].first);
+  answer(1, 1);
+  pass(2s, 50ms);
+  EXPECT_TRUE(second);
+  EXPECT_EQ(calls_.size(), 2u) << "the slow call was sent again";
+  answer(0, 7);
+  settle();
+  EXPECT_EQ(outcome_, 7);
+}
+
+TEST_F(CallerTest, ARetryAfterIsHonoured) {
+  check();
+  settle();
+  calls_[0].first->refuse(calls_[0].second, api::ErrorCode::OVERLOADED, true, api::Applied::NO,
+                          300);
+  settle();
+  pass(290ms);
+  EXPECT_EQ(calls_.size(), 1u);
+  pass(20ms);
+  EXPECT_EQ(calls_.size(), 2u);
+}
+
+TEST_F(CallerTest, WithoutALeaderTheOtherServerIsAsked) {
+  check();
+  settle();
+  calls_[0].first->refuse(calls_[0].second, api::ErrorCode::NO_LEADER, true);
+  pass(20ms);
+  ASSERT_EQ(calls_.size(), 2u);
+  EXPECT_NE(calls_[1].first, calls_[0].first);
+}
+
+TEST_F(CallerTest, TheLeaderNamedInAReplyGetsTheNextCalls) {
+  check();
+  settle();
+  FakeServer& leader = other(calls_[0].first);
+  calls_[0].first->leader_id = leader.id();
+  calls_[0].first->leader_address = leader.address();
+  answer(0, 1);
+  settle();
+  outcome_.reset();
+  check();
+  settle();
+  ASSERT_EQ(calls_.size(), 2u);
+  EXPECT_EQ(calls_[1].first, &leader);
+}
+
+TEST_F(CallerTest, WhatAServerOfAnOlderTermSaysOfTheLeaderIsIgnored) {
+  check();
+  settle();
+  FakeServer* first = calls_[0].first;
+  first->term = 9;
+  first->leader_id = first->id();
+  first->leader_address = first->address();
+  answer(0, 1);
+  settle();
+  api::ResponseHeader stale;
+  stale.term = 8;
+  stale.leaderId = other(first).id();
+  stale.leaderAddress = other(first).address();
+  pool_.answered(*pool_.pick(), stale);
+  EXPECT_EQ(pool_.leader()->name, first->address());
+}
+
+TEST_F(CallerTest, AWriteWithoutASessionWhoseAnswerIsLostIsOutcomeUnknown) {
+  revoke();
+  settle();
+  ASSERT_EQ(calls_.size(), 1u);
+  calls_[0].first->cut();
+  settle();
+  pass(1s, 50ms);
+  ASSERT_TRUE(error_);
+  EXPECT_EQ(error_->code, ErrorCode::kOutcomeUnknown);
+  EXPECT_TRUE(error_->maybe_applied);
+  EXPECT_EQ(calls_.size(), 1u) << "it was sent twice";
+}
+
+TEST_F(CallerTest, AWriteWithoutASessionThatNeverLeftIsSentElsewhere) {
+  a_.down();
+  b_.down();
+  revoke();
+  settle();
+  b_.up();
+  pass(1s);
+  ASSERT_EQ(calls_.size(), 1u);
+  EXPECT_EQ(calls_[0].first, &b_);
+}
+
+TEST_F(CallerTest, AWriteWithoutASessionRefusedUnappliedIsSentAgain) {
+  revoke();
+  settle();
+  calls_[0].first->refuse(calls_[0].second, api::ErrorCode::NO_LEADER, true);
+  pass(50ms);
+  EXPECT_EQ(calls_.size(), 2u);
+  EXPECT_FALSE(error_);
+}
+
+TEST_F(CallerTest, ATimeoutNamesTheServersAndWhatIsWrongWithThem) {
+  a_.down();
+  b_.down();
+  check({.timeout = 2s});
+  pass(2100ms, 50ms);
+  ASSERT_TRUE(error_);
+  EXPECT_EQ(error_->code, ErrorCode::kTimeout);
+  EXPECT_FALSE(error_->maybe_applied);
+  EXPECT_NE(error_->message.find(a_.address()), std::string::npos) << error_->message;
+}
+
+TEST_F(CallerTest, ARefusalOfACopyDoesNotSettleAnEarlierCopyWhoseFateIsUnknown) {
+  check({.timeout = kForever}, 5);
+  settle();
+  calls_[0].first->cut();
+  settle();
+  ASSERT_EQ(calls_.size(), 2u);
+  calls_[1].first->refuse(calls_[1].second, api::ErrorCode::PERMISSION_DENIED, false);
+  settle();
+  ASSERT_TRUE(error_);
+  EXPECT_EQ(error_->code, ErrorCode::kPermissionDenied);
+  EXPECT_TRUE(error_->maybe_applied);
+}
+
+TEST_F(CallerTest, ARetriedCommandKeepsItsSequence) {
+  check({.timeout = kForever}, 5);
+  settle();
+  calls_[0].first->cut();
+  settle();
+  ASSERT_EQ(calls_.size(), 2u);
+  EXPECT_EQ(calls_[0].second.context.sequence, 5);
+  EXPECT_EQ(calls_[1].second.context.sequence, 5);
+}
+
+TEST_F(CallerTest, AFailedServerIsLeftAloneLongerEachTime) {
+  b_.down();
+  a_.down();
+  check({.timeout = kForever});
+  settle();
+  pass(3s);
+  // Doubling from 20 ms to 1 s, half of it random: far fewer attempts than one each 20 ms.
+  EXPECT_LT(pool_.next_try() - clock_.now(), 1s + 10ms);
+  EXPECT_GT(pool_.servers()[0]->backoff, 500ms);
+  a_.up();
+  pass(1100ms);
+  EXPECT_EQ(calls_.size(), 1u);
+}
+
+TEST_F(CallerTest, ACancelledCallIsNeverTold) {
+  const auto id = caller_.call<CheckToken>({}, {}, {}, [](const auto&, const auto&) { FAIL(); });
+  settle();
+  caller_.cancel(id);
+  answer(0, 1);
+  settle();
+  EXPECT_EQ(caller_.pending(), 0u);
+}
+
+}  // namespace
+}  // namespace holdfast::client

@@ -1,0 +1,116 @@
+// The client's own arithmetic of deadlines (PROMISES 5), instant by instant.
+#include "clients/cpp/hold.h"
+
+#include <gtest/gtest.h>
+
+#include "clients/cpp/sequence_set.h"
+
+namespace holdfast::client {
+namespace {
+
+constexpr Instant kStart{1000s};
+
+Instant at_ms(int64_t ms) { return kStart + from_ms(ms); }
+
+class LeaseTest : public testing::Test {
+ protected:
+  std::shared_ptr<Hold> grant(const std::string& path, int64_t holder_id) {
+    auto hold = std::make_shared<Hold>(lease_.clock(), std::vector<std::string>{path}, holder_id,
+                                       holder_id + 1, false);
+    hold->cap(lease_.cap_for(*hold));
+    holds_.push_back(hold);
+    return hold;
+  }
+  void renewed(Instant sent, int64_t lease_ms, const std::vector<Notice>& notices, Instant now) {
+    lease_.note(notices, now);
+    for (const auto& hold : holds_) hold->cap(lease_.cap_for(*hold));
+    lease_.extend(sent, lease_ms);
+  }
+
+  Lease lease_{0.01};
+  std::vector<std::shared_ptr<Hold>> holds_;
+};
+
+TEST_F(LeaseTest, ALockMayBeReliedOnUntilTheLeaseCountedFromTheSendingIsOver) {
+  renewed(at_ms(0), 9'000, {}, at_ms(400));
+  const auto hold = grant("/a", 5);
+  EXPECT_TRUE(hold->held(at_ms(8'999)));
+  EXPECT_FALSE(hold->held(at_ms(9'000)));
+  EXPECT_EQ(hold->lost(at_ms(9'000)), LostReason::kLeaseRanOut);
+}
+
+TEST_F(LeaseTest, AReplyThatDidNotRenewExtendsNothing) {
+  renewed(at_ms(0), 9'000, {}, at_ms(10));
+  renewed(at_ms(5'000), 0, {}, at_ms(5'010));
+  EXPECT_EQ(lease_.deadline(), at_ms(9'000));
+}
+
+TEST_F(LeaseTest, ALateReplyToAnEarlierPollDoesNotMoveTheDeadlineBack) {
+  renewed(at_ms(2'000), 9'000, {}, at_ms(2'010));
+  renewed(at_ms(0), 9'000, {}, at_ms(2'020));
+  EXPECT_EQ(lease_.deadline(), at_ms(11'000));
+}
+
+TEST_F(LeaseTest, ARenewalWithANoticeDoesNotExtendTheLockItNames) {
+  renewed(at_ms(0), 9'000, {}, at_ms(10));
+  const auto named = grant("/a", 5);
+  const auto other = grant("/b", 6);
+  renewed(at_ms(3'000), 9'000, {{1, "/a", 5, 60'000, ""}}, at_ms(3'010));
+  EXPECT_EQ(named->deadline(), at_ms(9'000));
+  EXPECT_EQ(other->deadline(), at_ms(12'000));
+  EXPECT_EQ(named->lost(at_ms(9'000)), LostReason::kRevoked);
+}
+
+TEST_F(LeaseTest, AShortNoticeEndsTheLockWhenItRunsOutLessTheDrift) {
+  renewed(at_ms(0), 9'000, {}, at_ms(10));
+  const auto hold = grant("/a", 5);
+  renewed(at_ms(3'000), 9'000, {{1, "/a", 0, 1'000, ""}}, at_ms(3'010));
+  EXPECT_EQ(hold->deadline(), at_ms(3'010 + 990));
+}
+
+TEST_F(LeaseTest, RepeatingANoticeDoesNotGrantMoreTime) {
+  renewed(at_ms(0), 9'000, {}, at_ms(10));
+  const auto hold = grant("/a", 5);
+  renewed(at_ms(3'000), 9'000, {{1, "/a", 5, 1'000, ""}}, at_ms(3'010));
+  renewed(at_ms(3'500), 9'000, {{1, "/a", 5, 1'000, ""}}, at_ms(3'510));
+  EXPECT_EQ(hold->deadline(), at_ms(4'000));
+}
+
+TEST_F(LeaseTest, ANoticeAgainstAnotherHolderOfThePathIsNotOurs) {
+  renewed(at_ms(0), 9'000, {}, at_ms(10));
+  const auto hold = grant("/a", 5);
+  renewed(at_ms(3'000), 9'000, {{1, "/a", 4, 0, ""}}, at_ms(3'010));
+  EXPECT_EQ(hold->deadline(), at_ms(12'000));
+}
+
+TEST_F(LeaseTest, ANoticeAgainstTheSessionNamesAlsoLocksGrantedLater) {
+  renewed(at_ms(0), 9'000, {}, at_ms(10));
+  renewed(at_ms(3'000), 9'000, {{1, "", 0, 2'000, ""}}, at_ms(3'010));
+  const auto later = grant("/new", 9);
+  EXPECT_EQ(later->deadline(), at_ms(3'010 + 1'980));
+}
+
+TEST_F(LeaseTest, ALockBeingHandedOverIsNotToBeReliedOnUntilTheHandoverIsRefused) {
+  renewed(at_ms(0), 9'000, {}, at_ms(10));
+  const auto hold = grant("/a", 5);
+  hold->begin_giving_up();
+  EXPECT_FALSE(hold->held(at_ms(100)));
+  hold->keep();
+  EXPECT_TRUE(hold->held(at_ms(100)));
+}
+
+TEST(SequenceSetTest, KeepsWhatLiesTogetherAsOneRange) {
+  using Ranges = std::vector<SequenceSet::Range>;
+  SequenceSet set;
+  for (const int64_t sequence : {3, 1, 7, 2, 5, 3}) set.add(sequence);
+  EXPECT_EQ(set.ranges(), (Ranges{{1, 3}, {5, 5}, {7, 7}}));
+  set.add(6);
+  EXPECT_EQ(set.ranges(), (Ranges{{1, 3}, {5, 7}}));
+  set.add(4);
+  EXPECT_EQ(set.ranges(), (Ranges{{1, 7}}));
+  EXPECT_TRUE(set.contains(4));
+  EXPECT_FALSE(set.contains(8));
+}
+
+}  // namespace
+}  // namespace holdfast::client
