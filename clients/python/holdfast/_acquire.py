@@ -23,6 +23,8 @@ from .types import Holder, end_reason, holders_of
 CANCEL_SECONDS = 2.0
 #: A waiting acquire is repeated at least this often, in seconds, without any hint.
 REPEAT_SECONDS_MIN, REPEAT_SECONDS_MAX = 2.5, 60.0
+#: How soon it is repeated when a server lags behind the one that told of the grant.
+LAG_SECONDS = 0.02
 
 
 class Asking:
@@ -83,6 +85,8 @@ class Asking:
 
     def _wait(self) -> None:
         repeat = min(max(self._core.ttl / 4, REPEAT_SECONDS_MIN), REPEAT_SECONDS_MAX)
+        if self._sequence in self._core.granted:
+            repeat = LAG_SECONDS  # the server just asked has not yet applied what poll told of
         left = repeat if self._until is None else min(repeat, self._until - time.monotonic())
         self._event.wait(max(left, 0))
         self._core.check_alive()

@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from typing import Any, Callable, Dict, Optional, Sequence
+from typing import Any, Callable, Dict, Optional, Sequence, Set
 
 from holdfast_api.holdfast.ttypes import RequestContext, SequenceRange
 
@@ -56,6 +56,8 @@ class Core:
         self.over = threading.Event()
         self._end: Optional[SessionError] = None
         self._waiting: Dict[int, threading.Event] = {}
+        #: Sequences of waiting acquires that poll says were granted.
+        self.granted: Set[int] = set()
         #: What has to be told to the servers later, set by the session.
         self.later: Callable[[str, Callable[[], object]], None] = lambda what, task: None
         self.on_expired: Optional[Callable[[SessionError], None]] = None
@@ -208,13 +210,15 @@ class Core:
         """The acquire no longer waits."""
         with self.mutex:
             self._waiting.pop(sequence, None)
+            self.granted.discard(sequence)
 
     def hint(self, sequence: int) -> None:
         """Poll says that an acquire was granted."""
         with self.mutex:
             event = self._waiting.get(sequence)
-        if event is not None:
-            event.set()
+            if event is not None:
+                self.granted.add(sequence)
+                event.set()
 
     def hint_all(self) -> None:
         """Another server answers polls now: it need not tell what the one before has told."""
