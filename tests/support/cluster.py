@@ -1,8 +1,8 @@
 """Real holdfastd processes on loopback: ephemeral ports, a data directory each, ended by their ids.
 
-Timing is wider than production's, because the tests run side by side on two cores: heartbeat 150 ms,
-election timeout 750 to 1,500 ms. Sessions of 2 s are allowed, so that expiry need not be waited for
-long; fast failover is on as by default.
+Timing is wider than in production, because the tests run side by side on two cores: heartbeat
+150 ms, election timeout 750 to 1,500 ms. Sessions of 1 s are allowed, so that expiry need not be
+waited for long; fast failover is on as by default.
 """
 
 from __future__ import annotations
