@@ -271,7 +271,7 @@ class _Effort:
     def refused(self, error: Any, sleep: Callable[[float], Any]) -> None:
         """A server answered with an error: raise it if it is final, else wait as it asks."""
         if not may_change(error):
-            raise from_wire(error)
+            raise from_wire(error) from None
         if error.applied != Applied.NO:
             self._sent = True
             if not self._repeatable:

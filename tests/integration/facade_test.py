@@ -1,0 +1,214 @@
+"""The Python client over real servers: what its guide promises."""
+
+import threading
+
+import pytest
+from holdfast_api.holdfast import ttypes as t
+from support.waiting import eventually
+
+import holdfast
+
+
+@pytest.fixture
+def client(cluster):
+    """A client of the shared cluster."""
+    with holdfast.Client(cluster.seeds) as made:
+        yield made
+
+
+@pytest.fixture
+def session(client):
+    """A session."""
+    return client.session(ttl=10, name="tester")
+
+
+def in_thread(function):
+    """A started thread."""
+    thread = threading.Thread(target=function)
+    thread.start()
+    return thread
+
+
+def test_the_guide_s_first_example(cluster):
+    with holdfast.Client(cluster.seeds[:1]) as c, c.session(ttl=10, name="billing-7") as s, \
+            s.lock("/jobs/nightly", value="10.0.0.7") as lock:
+        assert c.check_token("/jobs/nightly", lock.token)
+        lock.check()
+        assert 0 < lock.remaining() <= 10
+        info = c.describe("/jobs/nightly")
+        assert (info.holder.session_name, info.holder.value) == ("billing-7", b"10.0.0.7")
+        assert set(c.servers) == set(cluster.seeds)
+    with holdfast.Client(cluster.seeds) as c:
+        after = c.describe("/jobs/nightly")
+        assert not after.holders and after.tenures[0].token == lock.token
+        assert after.tenures[0].reason == "RELEASED"
+
+
+def test_a_lock_is_handed_on_with_a_greater_token(client, session):
+    tokens = []
+
+    def work():
+        with client.session(ttl=10).lock("/handed") as lock:
+            tokens.append(lock.token)
+
+    with session.lock("/handed") as lock:
+        threads = [in_thread(work) for _ in range(6)]
+        eventually(lambda: client.describe("/handed").waiter_count == 6)
+        tokens.append(lock.token)
+    for thread in threads:
+        thread.join(20)
+    assert tokens == sorted(set(tokens)) and len(tokens) == 7
+
+
+def test_try_and_timeout_name_the_holder_and_leave_no_place(client, session):
+    other = client.session(ttl=10, name="billing-7")
+    with other.lock("/busy"):
+        with pytest.raises(holdfast.NotGranted, match="/busy is not free: held by billing-7"):
+            session.lock("/busy", timeout=0).acquire()
+        with pytest.raises(holdfast.LockTimeout, match="0.3 s: held by billing-7"):
+            session.lock("/busy", timeout=0.3).acquire()
+        assert client.describe("/busy").waiters == ()
+    assert session.lock("/busy").try_acquire()
+
+
+def test_semaphores_and_shared_locks(client, session):
+    with session.semaphore("/pool", 2), session.semaphore("/pool", 2):
+        assert not client.session(ttl=10).semaphore("/pool", 2).try_acquire()
+        with pytest.raises(holdfast.BadArgument, match="semaphore of 2, it cannot be a semaphore of 3"):
+            session.semaphore("/pool", 3, timeout=0).acquire()
+    with session.lock("/read", shared=True), client.session(ttl=10).lock("/read", shared=True):
+        assert not session.lock("/read").try_acquire()
+
+
+def test_several_locks_together(client, session):
+    with session.locks(["/m/a", "/m/b"]) as both:
+        assert client.check_token("/m/a", both.token) and client.check_token("/m/b", both.token)
+        assert not client.session(ttl=10).lock("/m/b").try_acquire()
+    assert not client.check_token("/m/a", both.token)
+    assert [lock.path for lock in client.locks("/m/")] == []
+
+
+def test_an_election_moves_on_when_the_leader_resigns(client, session):
+    second = client.session(ttl=10, name="second")
+    elected = []
+
+    def stand():
+        with second.election("/svc").campaign("b:2") as leadership:
+            elected.append(leadership.token)
+            eventually(lambda: len(elected) == 2)
+
+    with session.election("/svc").campaign("a:1") as first:
+        thread = in_thread(stand)
+        eventually(lambda: client.describe("/svc").waiters)
+        assert client.election("/svc").leader().text == "a:1"
+        first.publish("a:2")
+        assert client.election("/svc").leader().text == "a:2"
+    leader = eventually(lambda: client.election("/svc").leader())
+    assert leader.text == "b:2" and leader.token > first.token
+    elected.append("done")
+    thread.join(10)
+
+
+def test_a_handover_to_a_chosen_waiter(client, session):
+    handles = {}
+
+    def wait(name):
+        handles[name] = client.session(ttl=10, name=name).lock("/chosen").acquire()
+
+    held = session.lock("/chosen").acquire()
+    threads = [in_thread(lambda name=name: wait(name)) for name in ("x", "y")]
+    waiters = eventually(lambda: len(w := client.describe("/chosen").waiters) == 2 and w)
+    last = waiters[-1]
+    held.handover(to=last)
+    eventually(lambda: last.session_name in handles)
+    handles[last.session_name].release()
+    for thread in threads:
+        thread.join(10)
+    assert len(handles) == 2
+
+
+def test_a_revocation_with_notice_reaches_the_holder_and_ends_it_in_time(client, session):
+    notices, losses = [], []
+    lock = session.lock("/revoked", on_revoke=lambda _, n: notices.append(n),
+                        on_lost=lambda _, reason: losses.append(reason)).acquire()
+    waiting = client.session(ttl=10).lock("/revoked")
+    thread = in_thread(waiting.acquire)
+    eventually(lambda: client.describe("/revoked").waiters)
+    assert client.revoke("/revoked", notice=1.0, reason="maintenance").holders == 1
+    eventually(lambda: notices)
+    assert lock.notice.reason == "maintenance" and lock.remaining() <= 1.0
+    eventually(lambda: losses)
+    assert "maintenance" in losses[0]
+    assert not lock.held
+    thread.join(15)
+    assert waiting.held and waiting.token > lock.token
+    assert session.alive
+
+
+def test_a_holder_that_releases_under_notice_loses_nothing(client, session):
+    with session.lock("/wound-down") as lock:
+        client.revoke("/wound-down", notice=30, reason="please")
+        eventually(lambda: lock.notice)
+    assert client.describe("/wound-down").tenures[0].reason == "RELEASED"
+
+
+def test_a_forced_expiry_is_told_at_once(cluster, client):
+    ends, losses = [], []
+    session = client.session(ttl=10, name="victim", on_expired=ends.append)
+    lock = session.lock("/victim", on_lost=lambda _, reason: losses.append(reason)).acquire()
+    with pytest.raises(holdfast.LockLost):
+        with session.lock("/victim2") as second:
+            client.admin(cluster.nodes[1].admin_address).expire_session(
+                session.id, force=True, reason="test")
+            eventually(lambda: not second.held, within=10)
+    eventually(lambda: ends and losses)
+    with pytest.raises(holdfast.SessionExpired):
+        session.lock("/more").acquire()
+
+
+def test_the_administration_answers(cluster, client, session):
+    admin = client.admin(cluster.nodes[2].admin_address)
+    status = admin.status()
+    assert status.node_id == 2 and status.leader_id in cluster.nodes
+    assert status.voters == (1, 2, 3) and len(status.state_digest) == 32
+    assert [m.node_id for m in admin.members()] == [1, 2, 3]
+    assert "tester" in [s.name for s in admin.sessions() if s.session_id == session.id]
+    settings = admin.settings()
+    name, setting = next(iter(settings.items()))
+    assert setting.smallest <= setting.value <= setting.largest and setting.help
+    with pytest.raises(holdfast.HoldfastError, match=name):
+        admin.settings({name: setting.largest + 1})
+
+
+def test_leadership_can_be_transferred_under_a_held_lock(cluster, client, session):
+    with session.lock("/transfer") as lock:
+        old = cluster.leader()
+        target = next(n for n in cluster.nodes.values() if n is not old)
+        assert client.admin(old.admin_address).transfer_leadership(target.node_id) \
+            == target.node_id
+        lock.set_value("still here")
+        lock.check()
+        assert client.check_token("/transfer", lock.token)
+
+
+def test_bad_input_is_refused_with_the_value_and_the_session_goes_on(client, session):
+    for path in ("jobs", "/a//b", "/" + "x" * 2000):
+        with pytest.raises(holdfast.BadArgument):
+            session.lock(path, timeout=0).acquire()
+    with pytest.raises(holdfast.BadArgument, match="10"):
+        client.session(ttl=0.01)
+    with session.lock("/fine"):
+        pass
+
+
+def test_a_stock_waiter_and_ours_stand_in_one_queue(cluster, client, session, dial):
+    stock = dial(cluster.nodes[3])
+    theirs = stock.open_session(ttl_ms=30_000, name="stock")
+    held = stock.acquire(theirs, path="/mixed", waitMs=0)
+    waiting = session.lock("/mixed")
+    thread = in_thread(waiting.acquire)
+    eventually(lambda: client.describe("/mixed").waiters)
+    stock.release(theirs, path="/mixed", holderId=held.holderId)
+    thread.join(10)
+    assert waiting.held
+    assert stock.acquire(theirs, path="/mixed", waitMs=0).status == t.AcquireStatus.NOT_GRANTED
