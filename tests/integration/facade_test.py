@@ -74,7 +74,7 @@ def test_try_and_timeout_name_the_holder_and_leave_no_place(client, session):
 def test_semaphores_and_shared_locks(client, session):
     with session.semaphore("/pool", 2), session.semaphore("/pool", 2):
         assert not client.session(ttl=10).semaphore("/pool", 2).try_acquire()
-        with pytest.raises(holdfast.BadArgument, match="semaphore of 2, it cannot be a semaphore of 3"):
+        with pytest.raises(holdfast.BadArgument, match="cannot be a semaphore of 3"):
             session.semaphore("/pool", 3, timeout=0).acquire()
     with session.lock("/read", shared=True), client.session(ttl=10).lock("/read", shared=True):
         assert not session.lock("/read").try_acquire()
@@ -164,6 +164,22 @@ def test_a_forced_expiry_is_told_at_once(cluster, client):
     eventually(lambda: ends and losses)
     with pytest.raises(holdfast.SessionExpired):
         session.lock("/more").acquire()
+
+
+def test_a_session_s_end_with_notice_is_told_to_all_its_locks(cluster, client):
+    notices, losses, ends = [], [], []
+    session = client.session(ttl=10, name="drained", on_expired=ends.append)
+    locks = [session.lock(path, on_revoke=lambda _, n: notices.append(n),
+                          on_lost=lambda _, reason: losses.append(reason)).acquire()
+             for path in ("/drain/a", "/drain/b")]
+    client.admin(cluster.nodes[1].admin_address).expire_session(
+        session.id, notice=1.0, reason="drain")
+    eventually(lambda: len(notices) == 2)
+    assert all(0 < lock.remaining() <= 1.0 for lock in locks)
+    eventually(lambda: len(losses) == 2)
+    assert all("drain" in reason for reason in losses)
+    eventually(lambda: ends, within=15)
+    assert client.describe("/drain/a").tenures[0].reason in ("SESSION_REVOKED", "RELEASED")
 
 
 def test_the_administration_answers(cluster, client, session):

@@ -14,7 +14,7 @@ from typing import Any, Callable, Dict, Optional, Sequence, Set
 from holdfast_api.holdfast.ttypes import RequestContext, SequenceRange
 
 from ._clock import boot
-from ._leases import Holding, Leases
+from ._leases import Holding, Leases, concerned
 from ._router import Router
 from ._sequences import Sequences
 from .errors import SessionClosed, SessionError
@@ -175,11 +175,11 @@ class Core:
         with self.mutex:
             news = self.leases.renewed(sent, lease_ms / 1000, notices, boot())
             told = [(h, n) for n in news for h in self.leases.holdings
-                    if h.holder_id == n.holder_id and n.path in h.paths]
+                    if concerned(n, h)]
             self.changed.notify_all()
         for holding, notice in told:
-            log.warning("%s (holder %d) will be revoked in %g s: %s", notice.path,
-                        notice.holder_id, notice.notice, notice.reason)
+            log.warning("%s (holder %d) will be revoked in %g s: %s", ", ".join(holding.paths),
+                        holding.holder_id, notice.notice, notice.reason)
             holding.on_notice(notice)
         return bool(news)
 

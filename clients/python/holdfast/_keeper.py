@@ -139,10 +139,10 @@ class Poller:
         core = self._core
         core.router.learn_header(result.header)
         core.see_header(result.header)
-        news = core.renewed(sent, result.leaseMs or 0, result.revocations)
         for loss in result.losses or ():
             core.lost(loss.holderId or 0, loss.path or "",
                       f"the servers took it away: {end_reason(loss.reason)}")
+        news = core.renewed(sent, result.leaseMs or 0, result.revocations)
         for grant in result.grants or ():
             core.hint(grant.acquireSequence or 0)
         elsewhere = result.header.serverId != self._server_id or self._failures > 0

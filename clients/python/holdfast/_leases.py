@@ -29,6 +29,9 @@ class Holding:
     on_end: Callable[[str], None] = lambda reason: None
     on_notice: Callable[[Notice], None] = lambda notice: None
     deadline: float = 0.0
+    #: No renewal extends it any more, not even one that tells of the notice no longer: then the
+    #: lock has been given away.
+    under_notice: bool = False
     #: Why it ended without being released, or "".
     loss: str = ""
     #: Given back by this program.
@@ -46,6 +49,19 @@ class Holding:
 class _Announced:
     notice: Notice
     deadline: float
+
+
+#: Stands for all holders of the session: a notice without a path announces the session's own end.
+EVERYBODY = 0
+
+
+def concerned(notice: Notice, holding: "Holding") -> bool:
+    """Is the holding one that the notice names?"""
+    return _key(notice) in (EVERYBODY, holding.holder_id)
+
+
+def _key(notice: Notice) -> int:
+    return notice.holder_id if notice.path else EVERYBODY
 
 
 class Leases:
@@ -70,21 +86,23 @@ class Leases:
         announced = {} if lease > 0 else dict(self._announced)
         self._notice_ids = sorted(notice.notice_id for notice in notices)
         for notice in notices:
-            known = announced.get(notice.holder_id, self._announced.get(notice.holder_id))
+            key = _key(notice)
+            known = announced.get(key, self._announced.get(key))
             if known is None or known.notice.notice_id != notice.notice_id:
                 # A second notice against the same holder never gives back what the first took.
                 bound = min(before, now + notice.notice * (1 - DRIFT))
                 known = _Announced(notice, min(bound, known.deadline) if known else bound)
                 news.append(notice)
-            announced[notice.holder_id] = known
+            announced[key] = known
         self._announced = announced
         if lease > 0:
             self.deadline = max(before, sent + lease)
         for holding in self.holdings:
-            ending = announced.get(holding.holder_id)
+            ending = self._ending(holding.holder_id)
             if ending is not None:
+                holding.under_notice = True
                 holding.deadline = min(holding.deadline, ending.deadline)
-            elif lease > 0:
+            elif lease > 0 and not holding.under_notice:
                 holding.deadline = max(holding.deadline, sent + lease)
         return news
 
@@ -94,15 +112,21 @@ class Leases:
             reason = self._losses.get((holding.holder_id, path))
             if reason is not None:
                 return reason
-        ending = self._announced.get(holding.holder_id)
+        ending = self._ending(holding.holder_id)
+        holding.under_notice = ending is not None
         holding.deadline = min(self.deadline, ending.deadline) if ending else self.deadline
         self.holdings.add(holding)
         return None
 
     def notice_for(self, holder_id: int) -> Optional[Notice]:
         """The notice in force against a holder."""
-        ending = self._announced.get(holder_id)
+        ending = self._ending(holder_id)
         return ending.notice if ending else None
+
+    def _ending(self, holder_id: int) -> Optional[_Announced]:
+        """The announcement that ends this holder first."""
+        found = [self._announced[key] for key in (holder_id, EVERYBODY) if key in self._announced]
+        return min(found, key=lambda a: a.deadline) if found else None
 
     def lost(self, holder_id: int, path: str, reason: str) -> List[Holding]:
         """The servers took a lock away. Returns the holdings it belonged to.

@@ -208,7 +208,10 @@ class Leader:
 
 @dataclasses.dataclass(frozen=True)
 class Notice:
-    """An operator will take the lock away ``notice`` seconds from now: wind down and release."""
+    """An operator will take the lock away ``notice`` seconds from now: wind down and release.
+
+    Without a path and holder id it is the whole session that will be ended.
+    """
 
     notice_id: int
     path: str

@@ -92,6 +92,38 @@ def test_a_grant_read_after_its_notice_starts_under_the_notice():
     assert late.deadline == 14.0
 
 
+def test_a_notice_without_a_path_names_every_holder_of_the_session():
+    leases = Leases()
+    leases.renewed(10.0, 10.0, [], 10.1)
+    first, later = holding(100), holding(200, "/b")
+    leases.add(first)
+    leases.renewed(11.0, 10.0, [Notice(7, "", 0, 2.0, "drain")], 11.0)
+    leases.add(later)
+    leases.renewed(12.0, 10.0, [Notice(7, "", 0, 2.0, "drain")], 12.0)
+    assert [first.deadline, later.deadline] == pytest.approx([12.98, 12.98])
+    assert leases.notice_for(200).reason == "drain"
+
+
+def test_a_renewal_that_tells_of_the_notice_no_longer_gives_nothing_back():
+    leases = Leases()
+    leases.renewed(10.0, 10.0, [], 10.1)
+    early, late = holding(100), holding(100)
+    leases.add(early)
+    leases.renewed(11.0, 10.0, [notice(seconds=2.0)], 11.0)
+    leases.add(late)
+    leases.renewed(12.0, 10.0, [], 12.0)
+    assert [early.deadline, late.deadline] == pytest.approx([12.98, 12.98])
+
+
+def test_of_two_announcements_the_earlier_end_counts():
+    leases = Leases()
+    leases.renewed(10.0, 10.0, [], 10.1)
+    held = holding(100)
+    leases.add(held)
+    leases.renewed(11.0, 10.0, [Notice(7, "", 0, 5.0, "drain"), notice(100, 2.0, 8)], 11.0)
+    assert held.deadline == pytest.approx(12.98)
+
+
 def test_an_unrenewed_reply_without_notices_lifts_no_notice():
     leases = Leases()
     leases.renewed(10.0, 4.0, [], 10.1)
