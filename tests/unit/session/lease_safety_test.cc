@@ -47,7 +47,7 @@ class World {
     offset_ = std::chrono::seconds(1 + random_.below(100'000));
     elected_at_ = now_;
     const LeaseSeed seed{kSession, kTtlMs, late_, silent_ms_};
-    keeper_.lead(clock(), clock(), {&seed, 1});
+    keeper_.lead(reading(), reading(), {&seed, 1});
     sent_.clear();
   }
   /// No leader for a while.
@@ -59,7 +59,7 @@ class World {
   uint64_t below(uint64_t bound) { return random_.below(bound); }
 
  private:
-  Instant clock() const {
+  Instant reading() const {
     const Duration since = now_ - elected_at_;
     return Instant(offset_ + since + since * rate_ppm_ / 1'000'000);
   }
@@ -67,13 +67,13 @@ class World {
   void renew() {
     // The request was sent before it arrives.
     sent_[++ticket_] = now_ - Duration(random_.below(20'000'000));
-    keeper_.renew(ticket_, kSession, clock(), answers_);
+    keeper_.renew(ticket_, kSession, reading(), answers_);
   }
 
   /// A loop turn: rounds and entries complete at once.
   void turn() {
     std::vector<LateMark> marks;
-    keeper_.due(clock(), marks);
+    keeper_.due(reading(), marks);
     for (const LateMark& mark : marks) {
       late_ = true;
       silent_ms_ = mark.silent_ms;
@@ -92,7 +92,7 @@ class World {
     }
     std::vector<SessionId> expired;
     keeper_.take_expiries(
-        clock(), [](SessionId) { return uint64_t{1}; }, 100, expired);
+        reading(), [](SessionId) { return uint64_t{1}; }, 100, expired);
     if (!expired.empty()) expired_at_ = now_;
     for (const RenewalAnswer& answer : answers_) {
       if (answer.outcome != RenewalAnswer::Outcome::kRenewed) continue;
