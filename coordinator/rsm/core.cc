@@ -26,8 +26,7 @@ void cut(std::string& text, size_t size_max) {
 }  // namespace
 
 StateMachine::Core::Core(const Options& options)
-    : locks_(rows_, {.hash_seed = options.hash_seed,
-                     .tenure_capacity = Settings().limit(SettingId::kTenuresKept)}) {}
+    : locks_(rows_, {.hash_seed = options.hash_seed}) {}
 
 const StateMachine::Core::Handler* StateMachine::Core::handler_of(CommandKind::type kind) {
   static const auto handlers = [] {
@@ -84,12 +83,21 @@ void StateMachine::Core::apply_decoded() {
   cluster_time_ms_ = std::max(cluster_time_ms_, header_.clusterTimeMs);
   sessions_.begin(applied_, cluster_time_ms_, header_.wallUnixMs);
   locks_.begin(applied_, cluster_time_ms_, header_.wallUnixMs);
+  tell_tenures_kept();
   run_due();
   run_command();
   settle();
   record();
   reply();
   sessions_.finish();
+}
+
+/// The lock table takes its capacity within an entry only; after a load it has not heard of it.
+void StateMachine::Core::tell_tenures_kept() {
+  const uint64_t kept = settings_.limit(SettingId::kTenuresKept);
+  if (kept == tenures_kept_) return;
+  locks_.set_tenure_capacity(kept);
+  tenures_kept_ = kept;
 }
 
 void StateMachine::Core::skip(LogIndex index) {

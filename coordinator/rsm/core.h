@@ -55,6 +55,7 @@ class StateMachine::Core {
 
   // ---- core.cc
   void apply_decoded();
+  void tell_tenures_kept();
   void run_due();
   size_t end_due_sessions();
   void run_command();
@@ -130,6 +131,7 @@ class StateMachine::Core {
   Settings settings_;
   LogIndex applied_;
   int64_t cluster_time_ms_ = 0;
+  uint64_t tenures_kept_ = 0;  ///< what the lock table was told; zero before its first entry
   CommandDecoder decoder_;
   Digest own_digest_;
   Digest meta_hash_;

@@ -72,6 +72,8 @@ struct Effect {
   uint64_t origin_request = 0;
   std::string path;
   CommandResult result;
+
+  friend bool operator==(const Effect&, const Effect&) = default;
 };
 
 /// A reused vector of effects: clear() keeps every string's memory, so that in steady state adding

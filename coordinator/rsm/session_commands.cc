@@ -195,12 +195,10 @@ void StateMachine::Core::tick() {
 void StateMachine::Core::change_settings() {
   command::ChangeSettings body;
   if (!decode(body)) return;
-  const Settings before = settings_;
   const Status status = settings_.change(body.changes);
   if (!status.ok()) return reject(status.error());
   write_settings(body.changes);
-  const uint64_t tenures = settings_.limit(SettingId::kTenuresKept);
-  if (tenures != before.limit(SettingId::kTenuresKept)) locks_.set_tenure_capacity(tenures);
+  tell_tenures_kept();
   add(EffectKind::kSettingsChanged);
 }
 

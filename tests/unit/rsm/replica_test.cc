@@ -1,0 +1,259 @@
+// Replicas: same entries, same state, same effects; and the rows are all of the state.
+#include <gtest/gtest.h>
+
+#include <map>
+#include <memory>
+#include <string>
+#include <utility>
+
+#include "coordinator/rsm/effects.h"
+#include "coordinator/rsm/state_machine.h"
+#include "lockmgr/lock_table.h"
+#include "session/session_table.h"
+#include "tests/unit/rsm/workload.h"
+
+namespace holdfast::rsm {
+namespace {
+
+/// The rows as a snapshot would have them: in the order of table and id.
+class Rows {
+ public:
+  void take(const RowLog& changes) {
+    for (size_t i = 0; i < changes.size(); ++i) {
+      const RowLog::Change change = changes[i];
+      const std::pair key{change.table, change.id};
+      if (change.erased) {
+        ASSERT_EQ(rows_.erase(key), 1u) << "a row erased that was never written";
+      } else {
+        rows_[key] = std::string(change.row);
+      }
+    }
+  }
+  std::unique_ptr<StateMachine> load() const {
+    auto machine = std::make_unique<StateMachine>(StateMachine::Options{.hash_seed = 99});
+    for (const auto& [key, row] : rows_) {
+      const Status status = machine->load(key.first, key.second, row);
+      EXPECT_TRUE(status.ok()) << status.error().message;
+    }
+    const Status status = machine->finish_load();
+    EXPECT_TRUE(status.ok()) << status.error().message;
+    return machine;
+  }
+
+ private:
+  std::map<std::pair<RowTable, uint64_t>, std::string> rows_;
+};
+
+void expect_equal(const Effects& a, const Effects& b) {
+  ASSERT_EQ(a.size(), b.size());
+  for (size_t i = 0; i < a.size(); ++i) ASSERT_EQ(a[i], b[i]) << "effect " << i;
+}
+
+TEST(Replicas, SameEntriesYieldTheSameStateAndEffectsWhateverTheHashSeed) {
+  std::map<EffectKind, int> seen;
+  std::map<ErrorCode, int> codes;
+  for (uint64_t seed = 1; seed <= 12; ++seed) {
+    Workload workload(seed);
+    StateMachine a(StateMachine::Options{.hash_seed = 1});
+    StateMachine b(StateMachine::Options{.hash_seed = 2});
+    Effects effects_a;
+    Effects effects_b;
+    for (uint64_t index = 1; index <= 1'500; ++index) {
+      const Term term(2 + index / 300);
+      const std::string payload = workload.next(index, term.value);
+      effects_a.clear();
+      effects_b.clear();
+      a.apply(LogIndex(index), term, payload, effects_a);
+      b.apply(LogIndex(index), term, payload, effects_b);
+      expect_equal(effects_a, effects_b);
+      ASSERT_EQ(a.digest(), b.digest()) << "seed " << seed << ", index " << index;
+      ASSERT_EQ(a.next_due_ms(), b.next_due_ms());
+      if (index % 50 == 0) {
+        ASSERT_EQ(a.check_invariants(), "") << "seed " << seed << ", index " << index;
+      }
+      for (const Effect& effect : effects_a) {
+        ++seen[effect.kind];
+        if (effect.kind == EffectKind::kReply) ++codes[effect.result.code];
+      }
+    }
+  }
+  for (int kind = 0; kind <= static_cast<int>(EffectKind::kSettingsChanged); ++kind) {
+    EXPECT_GT(seen[static_cast<EffectKind>(kind)], 10) << "the workload never causes " << kind;
+  }
+  for (const ErrorCode code : {ErrorCode::kOk, ErrorCode::kBadArgument, ErrorCode::kSessionExpired,
+                               ErrorCode::kResultForgotten, ErrorCode::kLimitExceeded}) {
+    EXPECT_GT(codes[code], 5) << error_code_name(code);
+  }
+}
+
+TEST(Replicas, TheWholeStateCanBeRebuiltFromRowChangesAloneAndBehavesTheSame) {
+  for (uint64_t seed = 21; seed <= 28; ++seed) {
+    Workload workload(seed);
+    StateMachine original;
+    std::unique_ptr<StateMachine> rebuilt;
+    Rows rows;
+    Effects effects;
+    Effects again;
+    for (uint64_t index = 1; index <= 1'500; ++index) {
+      effects.clear();
+      const Term term(2);
+      const std::string payload = workload.next(index, term.value);
+      if (workload.chance(3)) {
+        original.skip(LogIndex(index));
+        if (rebuilt) rebuilt->skip(LogIndex(index));
+      } else {
+        original.apply(LogIndex(index), term, payload, effects);
+        if (rebuilt) {
+          again.clear();
+          rebuilt->apply(LogIndex(index), term, payload, again);
+          expect_equal(effects, again);
+        }
+      }
+      rows.take(original.row_changes());
+      if (rebuilt) {
+        ASSERT_EQ(rebuilt->digest(), original.digest()) << seed << ", " << index;
+      }
+      if (index % 97 != 0) continue;
+      rebuilt = rows.load();
+      ASSERT_EQ(rebuilt->digest(), original.digest()) << seed << ", " << index;
+      ASSERT_EQ(rebuilt->applied(), original.applied());
+      ASSERT_EQ(rebuilt->next_due_ms(), original.next_due_ms());
+      ASSERT_EQ(rebuilt->check_invariants(), "");
+    }
+  }
+}
+
+TEST(Replicas, ARowThatIsMissingOrDamagedIsFoundAtLoad) {
+  Workload workload(5);
+  StateMachine original;
+  Effects effects;
+  std::map<std::pair<RowTable, uint64_t>, std::string> rows;
+  for (uint64_t index = 1; index <= 300; ++index) {
+    original.apply(LogIndex(index), Term(2), workload.next(index, 2), effects);
+    const RowLog& changes = original.row_changes();
+    for (size_t i = 0; i < changes.size(); ++i) {
+      const RowLog::Change change = changes[i];
+      if (change.erased) {
+        rows.erase({change.table, change.id});
+      } else {
+        rows[{change.table, change.id}] = std::string(change.row);
+      }
+    }
+  }
+  for (const auto& [lost, content] : rows) {
+    StateMachine machine;
+    bool ok = true;
+    for (const auto& [key, row] : rows) {
+      if (ok && key != lost) ok = machine.load(key.first, key.second, row).ok();
+    }
+    ok = ok && machine.finish_load().ok();
+    // Either refused, or the digest tells.
+    EXPECT_TRUE(!ok || machine.digest() != original.digest());
+  }
+}
+
+// ---- hostile bytes --------------------------------------------------------------------------
+
+TEST(HostileBytes, TruncatedAndFlippedEntriesAreAnsweredTheSameEverywhereAndBreakNothing) {
+  for (uint64_t seed = 41; seed <= 46; ++seed) {
+    Workload workload(seed);
+    StateMachine a(StateMachine::Options{.hash_seed = 1});
+    std::unique_ptr<StateMachine> b = std::make_unique<StateMachine>();
+    Rows rows;
+    Effects effects_a;
+    Effects effects_b;
+    for (uint64_t index = 1; index <= 2'000; ++index) {
+      std::string payload = workload.next(index, 2);
+      if (workload.chance(50)) {
+        if (workload.chance(30)) payload.resize(workload.below(payload.size() + 1));
+        const uint64_t flips = payload.empty() ? 0 : workload.below(4);
+        for (uint64_t i = 0; i < flips; ++i) {
+          payload[workload.below(payload.size())] = static_cast<char>(workload.below(256));
+        }
+      }
+      effects_a.clear();
+      effects_b.clear();
+      const ApplyStatus status = a.apply(LogIndex(index), Term(2), payload, effects_a);
+      ASSERT_EQ(b->apply(LogIndex(index), Term(2), payload, effects_b), status);
+      expect_equal(effects_a, effects_b);
+      ASSERT_EQ(a.digest(), b->digest());
+      if (status == ApplyStatus::kApplied) rows.take(a.row_changes());
+      // What a node decoded before must not matter: one that was just loaded does the same.
+      if (index % 100 == 0) b = rows.load();
+    }
+    EXPECT_EQ(a.check_invariants(), "");
+  }
+}
+
+TEST(HostileBytes, EveryPrefixOfAnEntryIsAnErrorNotACrash) {
+  CommandEncoder encoder;
+  command::CommandHeader header;
+  header.level = 1;
+  header.kind = command::CommandKind::ACQUIRE_ALL;
+  header.sessionId = 5;
+  header.sequence = 1;
+  header.acknowledged.resize(3);
+  command::AcquireAll body;
+  body.claims.resize(3);
+  const Blob whole = encoder.entry_of(header, body);
+  StateMachine machine;
+  Effects effects;
+  for (size_t size = 0; size < whole.size(); ++size) {
+    effects.clear();
+    machine.apply(LogIndex(size + 1), Term(1), whole.view().substr(0, size), effects);
+    ASSERT_EQ(effects.size(), 1u);
+    EXPECT_NE(effects[0].result.code, ErrorCode::kOk);
+  }
+}
+
+TEST(HostileBytes, LengthsThatTheEntryDoesNotHaveAllocateNothingLarge) {
+  CommandEncoder encoder;
+  command::CommandHeader header;
+  header.level = 1;
+  header.kind = command::CommandKind::MARK_LATE;
+  // Field 1, a list of 2^28 structs; then nothing.
+  const std::string list("\x19\xfc\xff\xff\xff\x7f", 6);
+  StateMachine machine;
+  Effects effects;
+  machine.apply(LogIndex(1), Term(1), encoder.entry(header, list).view(), effects);
+  ASSERT_EQ(effects.size(), 1u);
+  EXPECT_EQ(effects[0].result.code, ErrorCode::kBadArgument);
+  EXPECT_NE(effects[0].result.message.find("malformed"), std::string::npos);
+}
+
+TEST(FeatureLevel, ACommandOfAHigherLevelStopsTheNodeBeforeAnythingChanges) {
+  CommandEncoder encoder;
+  command::CommandHeader header;
+  header.level = kFeatureLevel + 1;
+  header.kind = command::CommandKind::TICK;
+  StateMachine machine;
+  machine.skip(LogIndex(1));
+  const Digest before = machine.digest();
+  Effects effects;
+  const Blob entry = encoder.entry_of(header, command::Tick{});
+  EXPECT_EQ(machine.apply(LogIndex(2), Term(1), entry.view(), effects), ApplyStatus::kNeedsUpgrade);
+  EXPECT_EQ(machine.applied(), LogIndex(1));
+  EXPECT_EQ(machine.digest(), before);
+  EXPECT_TRUE(effects.empty());
+}
+
+TEST(FeatureLevel, ATimeThatCannotBeIsRefusedSoThatItNeverStops) {
+  CommandEncoder encoder;
+  command::CommandHeader header;
+  header.level = 1;
+  header.kind = command::CommandKind::TICK;
+  StateMachine machine;
+  Effects effects;
+  uint64_t index = 0;
+  for (const int64_t stamp : {int64_t{-1}, int64_t{1} << 53, INT64_MAX}) {
+    header.clusterTimeMs = stamp;
+    effects.clear();
+    machine.apply(LogIndex(++index), Term(1), encoder.entry_of(header, command::Tick{}).view(),
+                  effects);
+    EXPECT_EQ(effects[0].kind, EffectKind::kMalformed);
+    EXPECT_EQ(machine.cluster_time_ms(), 0);
+  }
+}
+
+}  // namespace
+}  // namespace holdfast::rsm
