@@ -22,7 +22,7 @@ struct SignalWatcher::Watched {
   FdEvent event;
 };
 
-SignalWatcher::SignalWatcher(Loop& loop, std::vector<int> signals,
+SignalWatcher::SignalWatcher(Loop& loop, const std::vector<int>& signals,
                              std::function<void(int signal)> callback)
     : callback_(std::move(callback)) {
   for (const int signal : signals) {

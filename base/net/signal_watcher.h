@@ -12,7 +12,8 @@ namespace holdfast::net {
 /// Calls back on the loop's thread for each of `signals`. One loop a process may watch signals.
 class SignalWatcher {
  public:
-  SignalWatcher(Loop& loop, std::vector<int> signals, std::function<void(int signal)> callback);
+  SignalWatcher(Loop& loop, const std::vector<int>& signals,
+                std::function<void(int signal)> callback);
   ~SignalWatcher();
   SignalWatcher(const SignalWatcher&) = delete;
   SignalWatcher& operator=(const SignalWatcher&) = delete;

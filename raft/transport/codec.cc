@@ -33,7 +33,7 @@ void append_frame(std::string& out, FrameType type, Body&& body) {
   append_le(out, static_cast<uint8_t>(type));
   append_le(out, uint64_t{0});
   body();
-  const std::string_view written = std::string_view(out).substr(start + kPreambleBytes);
+  const std::string_view written = std::string_view{out}.substr(start + kPreambleBytes);
   store_le(out.data() + start + kChecksumAt, frame_checksum(type, written));
 }
 
