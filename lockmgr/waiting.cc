@@ -36,18 +36,17 @@ uint32_t limit_of(const Claim& claim) {
 
 Status LockTable::State::check_claim(const Claim& claim, const Lock* lock,
                                      const Limits& limits) const {
-  const std::string path(claim.path);
   if (claim.mode == LockMode::kSemaphore && (claim.permits < 1 || claim.permits > claim.limit)) {
-    return bad_argument("permits of " + path + " must be 1 to its limit " +
+    return bad_argument("permits of " + std::string(claim.path) + " must be 1 to its limit " +
                         std::to_string(claim.limit) + ", not " + std::to_string(claim.permits));
   }
   if (lock == nullptr) return ok_status();
   if (!lock->unused() && lock->limit != limit_of(claim)) {
-    return bad_argument(path + " is held or queued for as " + kind_name(lock->limit) +
+    return bad_argument(lock->path + " is held or queued for as " + kind_name(lock->limit) +
                         ", it cannot be " + kind_name(limit_of(claim)) + " meanwhile");
   }
   if (lock->waiters.size() >= limits.waiters_of_a_lock) {
-    return limit_exceeded(path + " has " + std::to_string(lock->waiters.size()) +
+    return limit_exceeded(lock->path + " has " + std::to_string(lock->waiters.size()) +
                           " waiters, the limit is " + std::to_string(limits.waiters_of_a_lock));
   }
   return ok_status();

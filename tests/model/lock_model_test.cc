@@ -4,9 +4,9 @@
 
 #include <algorithm>
 #include <memory>
-#include <random>
 #include <tuple>
 
+#include "base/entropy.h"
 #include "lockmgr/lock_table.h"
 #include "tests/model/lock_model.h"
 #include "tests/model/lock_rows.h"
@@ -39,7 +39,7 @@ class Twins {
   }
 
  private:
-  uint64_t pick(uint64_t below) { return random_() % below; }
+  uint64_t pick(uint64_t below) { return random_.below(below); }
   const std::string& path() { return kPaths[pick(kPaths.size())]; }
   uint64_t session() { return 1 + pick(6); }
 
@@ -289,7 +289,7 @@ class Twins {
   }
 
   void reload() {
-    const Options options{.hash_seed = random_(), .tenure_capacity = kTenures};
+    const Options options{.hash_seed = random_.next(), .tenure_capacity = kTenures};
     auto rebuilt = std::make_unique<LockTable>(log_, options);
     const Status status = rows_.load_into(*rebuilt);
     ASSERT_TRUE(status.ok()) << status.error().message;
@@ -298,7 +298,7 @@ class Twins {
     compare();
   }
 
-  std::mt19937_64 random_;
+  SplitMix random_;
   RowLog log_;
   RowMirror rows_;
   std::unique_ptr<LockTable> table_ =
