@@ -32,7 +32,7 @@ template <class ValueOf>
 auto majority_value(const std::vector<NodeId>& ids, ValueOf&& value_of) {
   using Value = decltype(value_of(NodeId()));
   HF_CHECK(!ids.empty() && ids.size() <= kMaxMembers, "size of a voter list");
-  std::array<Value, kMaxMembers> values;
+  std::array<Value, kMaxMembers> values{};
   for (size_t i = 0; i < ids.size(); ++i) values[i] = value_of(ids[i]);
   const auto end = values.begin() + static_cast<ptrdiff_t>(ids.size());
   const auto nth = values.begin() + static_cast<ptrdiff_t>(ids.size() / 2);
