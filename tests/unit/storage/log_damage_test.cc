@@ -131,6 +131,17 @@ TEST_F(LogDamage, TheHeadOfTheSegmentThatAStartHasMadeIsGuardedFromTheFirstMomen
   }
 }
 
+TEST_F(LogDamage, TheHeadOfAFreshSegmentIsGuardedAfterATornTailToo) {
+  disk_->flip_bit(std::string(kLogDirectory) + "/" + last_segment().file,
+                  last_batch().records.back().offset, 0);
+  ASSERT_TRUE(open_log(*disk_).ok());
+  sound_ = inspect(*disk_);
+  ASSERT_EQ(last_segment().batches.size(), 1u);
+  const std::string path = std::string(kLogDirectory) + "/" + last_segment().file;
+  disk_->flip_bit(path, 60, 0);
+  expect_refused(path, 60);
+}
+
 TEST_F(LogDamage, ALostWriteOfASyncedBatchIsRefused) {
   const InspectedSegment& segment = last_segment();
   const std::string path = std::string(kLogDirectory) + "/" + segment.file;
