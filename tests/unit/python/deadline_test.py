@@ -170,11 +170,11 @@ def test_a_revocation_with_notice_ends_the_handle_it_names_after_its_time(client
     other = session.lock("/b").acquire()
     began = boot()
     assert client.revoke("/a", notice=0.5, reason="maintenance").holders == 1
-    eventually(lambda: notices, within=2)
+    eventually(lambda: notices, within=5)
     assert (notices[0].notice, notices[0].reason) == (0.5, "maintenance")
     assert named.notice == notices[0]
-    eventually(lambda: losses.seen, within=3)
-    assert losses.seen[0][0] - began < 1.0
+    eventually(lambda: losses.seen, within=5)
+    assert 0.4 < losses.seen[0][0] - began < 3.0
     assert "maintenance" in losses.seen[0][2]
     other.check()
     assert session.alive
@@ -234,8 +234,8 @@ def test_a_frozen_server_costs_no_lock(cluster, client):
     lock.check()
 
 
-def _in_child(session, lock, client, pipe):
-    said = []
+def _in_child(session, lock, client, connections, pipe):
+    said = ["a connection is open" for connection in connections if connection.is_open()]
     for use in (lambda: session.lock("/b").acquire(), lock.check, lock.release,
                 lambda: client.describe("/a"), session.close, client.close):
         try:
@@ -253,7 +253,7 @@ def test_a_forked_child_is_told_and_disturbs_nobody(cluster, client):
     calls = len(cluster.model.calls)
     here, there = multiprocessing.Pipe()
     child = multiprocessing.get_context("fork").Process(
-        target=_in_child, args=(session, lock, client, there))
+        target=_in_child, args=(session, lock, client, list(client._router._open), there))
     child.start()
     assert here.poll(10)
     said, alive = here.recv()

@@ -49,6 +49,39 @@ def test_a_late_reply_is_never_read_as_the_next_call_s(cluster, session, monkeyp
     assert applied_once(cluster)
 
 
+def test_a_connection_that_timed_out_is_never_used_again(cluster):
+    cluster.fault("describeLock", Fault(delay=0.6), server=cluster.leader)
+    client = holdfast.Client(cluster.leader.address, timeout=0.3, discover=False)
+    with pytest.raises(holdfast.Unavailable):
+        client.describe("/a")
+    # The reply about /a is still on its way, and would be read here as the one about /b.
+    assert client.describe("/b").path == "/b"
+    client.close()
+
+
+def test_a_write_without_a_session_of_unknown_fate_is_not_repeated(cluster, client, session):
+    session.lock("/a").acquire()
+    cluster.fault("revokeLock", Fault(before=refusal("OUTCOME_UNKNOWN", applied=2)))
+    with pytest.raises(holdfast.OutcomeUnknown, match="may or may not"):
+        client.revoke("/a", notice=60)
+    assert len(cluster.sent("revokeLock")) == 1
+
+
+def test_a_grant_told_in_a_lost_poll_reply_is_found_at_the_next_server(
+        cluster, client, session, monkeypatch):
+    monkeypatch.setattr("holdfast._acquire.REPEAT_SECONDS_MIN", 60.0)
+    held = session.lock("/a").acquire()
+    waiting = client.session(ttl=4).lock("/a")
+    thread = threading.Thread(target=waiting.acquire)
+    thread.start()
+    eventually(lambda: cluster.model.queue)
+    cluster.fault("poll", Fault(drop_reply=True), server=cluster.leader)
+    cluster.fault("poll", Fault(drop_reply=True), server=cluster.leader)
+    held.release()
+    thread.join(10)
+    assert waiting.held
+
+
 def test_a_reply_with_another_sequence_is_not_believed(cluster, session):
     cluster.fault("acquire", Fault(echo=999), server=cluster.leader)
     lock = session.lock("/a").acquire()
