@@ -1,0 +1,108 @@
+#include "clients/cli/args.h"
+
+#include <algorithm>
+#include <charconv>
+
+namespace holdfast::cli {
+namespace {
+
+Error bad(std::string message) { return {ErrorCode::kBadArgument, std::move(message)}; }
+
+const Flag* find_flag(const std::vector<Flag>& flags, const std::string& name) {
+  const auto at =
+      std::find_if(flags.begin(), flags.end(), [&](const Flag& flag) { return name == flag.name; });
+  return at == flags.end() ? nullptr : &*at;
+}
+
+/// Takes the flag at argv[at], and its value if that is the next word. Returns the words used.
+Result<size_t> take_flag(const std::vector<std::string>& argv, size_t at,
+                         const std::vector<Flag>& flags, Args& args) {
+  const size_t equals = argv[at].find('=');
+  std::string name = argv[at].substr(2, equals == std::string::npos ? equals : equals - 2);
+  std::replace(name.begin(), name.end(), '_', '-');
+  const Flag* flag = find_flag(flags, name);
+  if (flag == nullptr) return bad("unknown flag --" + name);
+  if (equals != std::string::npos) {
+    if (flag->value == nullptr) return bad("--" + name + " takes no value");
+    args.flags[name] = argv[at].substr(equals + 1);
+    return size_t{1};
+  }
+  if (flag->value == nullptr) {
+    args.flags[name] = "";
+    return size_t{1};
+  }
+  if (at + 1 >= argv.size()) return bad("--" + name + " needs a value: " + flag->value);
+  args.flags[name] = argv[at + 1];
+  return size_t{2};
+}
+
+}  // namespace
+
+std::string Args::get(const std::string& flag, const std::string& otherwise) const {
+  const auto at = flags.find(flag);
+  return at == flags.end() ? otherwise : at->second;
+}
+
+Result<Args> parse_args(const std::vector<std::string>& argv, const std::vector<Flag>& flags) {
+  Args args;
+  for (size_t at = 0; at < argv.size();) {
+    const std::string& word = argv[at];
+    if (word == "--") {
+      args.has_command = true;
+      args.command.assign(argv.begin() + static_cast<long>(at) + 1, argv.end());
+      return args;
+    }
+    if (word == "-h") {
+      args.flags["help"] = "";
+      ++at;
+    } else if (word.starts_with("--")) {
+      const auto used = take_flag(argv, at, flags, args);
+      if (!used) return used.error();
+      at += *used;
+    } else if (word.size() > 1 && word[0] == '-' && (word[1] < '0' || word[1] > '9')) {
+      return bad("unknown flag " + word + "; flags begin with two dashes");
+    } else {
+      args.words.push_back(word);
+      ++at;
+    }
+  }
+  return args;
+}
+
+Result<Duration> parse_duration(const std::string& text) {
+  const std::map<std::string, Duration> units = {{"ms", 1ms}, {"s", 1s}, {"m", 1min}, {"h", 60min}};
+  int64_t number = 0;
+  const auto [rest, failed] = std::from_chars(text.data(), text.data() + text.size(), number);
+  const std::string unit(rest, text.data() + text.size());
+  const auto at = units.find(unit);
+  const bool zero = failed == std::errc() && number == 0 && unit.empty();
+  if (zero) return Duration(0);
+  if (failed != std::errc() || at == units.end() || number < 0 || number > 1'000'000'000) {
+    return bad("\"" + text + "\" is not a duration like 500ms, 10s, 2m or 1h");
+  }
+  return number * at->second;
+}
+
+Result<int64_t> parse_number(const std::string& what, const std::string& text, int64_t smallest,
+                             int64_t largest) {
+  int64_t number = 0;
+  const auto [rest, failed] = std::from_chars(text.data(), text.data() + text.size(), number);
+  const bool whole = failed == std::errc() && rest == text.data() + text.size();
+  if (!whole || number < smallest || number > largest) {
+    return bad(what + " is \"" + text + "\" but must be a number from " + std::to_string(smallest) +
+               " to " + std::to_string(largest));
+  }
+  return number;
+}
+
+std::vector<std::string> split_list(const std::string& text) {
+  std::vector<std::string> parts;
+  for (size_t at = 0; at <= text.size();) {
+    const size_t comma = std::min(text.find(',', at), text.size());
+    if (comma > at) parts.push_back(text.substr(at, comma - at));
+    at = comma + 1;
+  }
+  return parts;
+}
+
+}  // namespace holdfast::cli

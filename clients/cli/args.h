@@ -1,0 +1,42 @@
+// The command line: a command's words, its flags, and the command to run behind "--".
+#pragma once
+
+#include <map>
+#include <string>
+#include <vector>
+
+#include "base/error.h"
+#include "base/time.h"
+
+namespace holdfast::cli {
+
+/// One flag a command knows.
+struct Flag {
+  const char* name;   ///< without dashes
+  const char* value;  ///< what stands behind it in help; null: a switch
+  const char* help;
+};
+
+/// What was given. Both --name=value and --name value are understood, anywhere before "--".
+struct Args {
+  std::vector<std::string> words;
+  std::map<std::string, std::string> flags;
+  std::vector<std::string> command;  ///< behind "--"
+  bool has_command = false;          ///< "--" was given
+
+  bool has(const std::string& flag) const { return flags.contains(flag); }
+  std::string get(const std::string& flag, const std::string& otherwise = "") const;
+};
+
+/// BAD_ARGUMENT names an unknown flag, a missing or an unwanted value.
+Result<Args> parse_args(const std::vector<std::string>& argv, const std::vector<Flag>& flags);
+
+/// "500ms", "10s", "2m", "1h" or "0". BAD_ARGUMENT names text and form.
+Result<Duration> parse_duration(const std::string& text);
+/// A whole number within [smallest, largest]. BAD_ARGUMENT names `what`, text and bounds.
+Result<int64_t> parse_number(const std::string& what, const std::string& text, int64_t smallest,
+                             int64_t largest);
+/// "a,b,c", empty parts left out.
+std::vector<std::string> split_list(const std::string& text);
+
+}  // namespace holdfast::cli

@@ -1,0 +1,230 @@
+// status, members, transfer-leader, settings.
+#include <algorithm>
+#include <cstdio>
+#include <nlohmann/json.hpp>
+
+#include "clients/cli/commands.h"
+#include "clients/cli/exit_codes.h"
+#include "clients/cli/table.h"
+
+namespace holdfast::cli {
+namespace {
+
+using nlohmann::json;
+
+const char* role_name(api::RaftRole::type role) {
+  switch (role) {
+    case api::RaftRole::LEADER:
+      return "leader";
+    case api::RaftRole::FOLLOWER:
+      return "follower";
+    case api::RaftRole::CANDIDATE:
+      return "candidate";
+    case api::RaftRole::PRE_CANDIDATE:
+      return "pre-candidate";
+    case api::RaftRole::LEARNER:
+      return "learner";
+    default:
+      return "unknown";
+  }
+}
+
+json progress_json(const api::StatusResult& s) {
+  json out = json::array();
+  for (const auto& p : s.progress) {
+    out.push_back({{"node_id", p.nodeId},
+                   {"match", p.matchIndex},
+                   {"next", p.nextIndex},
+                   {"state", p.state},
+                   {"inflight", p.inflight}});
+  }
+  return out;
+}
+
+json alarms_json(const api::StatusResult& s) {
+  json out = json::array();
+  for (const auto& a : s.alarms) out.push_back({{"name", a.name}, {"message", a.message}});
+  return out;
+}
+
+json connections_json(const api::StatusResult& s) {
+  json out = json::array();
+  for (const auto& c : s.connections) {
+    out.push_back({{"node_id", c.nodeId},
+                   {"address", c.address},
+                   {"connected", c.connected},
+                   {"last_error", c.lastError}});
+  }
+  return out;
+}
+
+json to_json(const std::string& admin, const api::StatusResult& s) {
+  return {{"admin", admin},
+          {"node_id", s.nodeId},
+          {"role", role_name(s.role)},
+          {"term", s.term},
+          {"voted_for", s.votedFor},
+          {"leader_id", s.leaderId},
+          {"leader_address", s.header.leaderAddress},
+          {"cluster_id", s.header.clusterId},
+          {"commit_index", s.commitIndex},
+          {"applied_index", s.appliedIndex},
+          {"first_index", s.firstIndex},
+          {"last_index", s.lastIndex},
+          {"last_term", s.lastTerm},
+          {"durable_index", s.durableIndex},
+          {"state_digest", s.stateDigest},
+          {"voters", s.voters},
+          {"learners", s.learners},
+          {"progress", progress_json(s)},
+          {"connections", connections_json(s)},
+          {"alarms", alarms_json(s)},
+          {"sessions", s.sessions},
+          {"locks", s.locks},
+          {"waiters", s.waiters},
+          {"version", s.version},
+          {"store_id", s.storeId},
+          {"cluster_time_ms", s.clusterTimeMs},
+          {"uptime_ms", s.uptimeMs},
+          {"feature_level", s.featureLevel}};
+}
+
+std::string connected(const api::StatusResult& s) {
+  size_t up = 0;
+  for (const auto& c : s.connections) up += c.connected ? 1 : 0;
+  return std::to_string(up) + "/" + std::to_string(s.connections.size());
+}
+
+client::Outcome<api::StatusResult> ask_status(const std::string& admin, Duration timeout) {
+  auto remote = Remote::connect({admin}, timeout, false);
+  if (!remote) return remote.error();
+  return (*remote)->read<client::ServerStatus>({});
+}
+
+void add_row(Table& table, const std::string& admin, const api::StatusResult& s) {
+  table.add({std::to_string(s.nodeId), admin, role_name(s.role), std::to_string(s.term),
+             s.leaderId != 0 ? std::to_string(s.leaderId) : "-", std::to_string(s.commitIndex),
+             std::to_string(s.appliedIndex), std::to_string(s.lastIndex), connected(s),
+             std::to_string(s.sessions), std::to_string(s.locks), std::to_string(s.waiters),
+             format_ms(s.uptimeMs), std::to_string(s.alarms.size())});
+}
+
+}  // namespace
+
+int status_command(const Args& args, const Context& context) {
+  if (!args.words.empty()) return report(Error{ErrorCode::kBadArgument, "no word is expected"});
+  Table table({"NODE", "ADMIN", "ROLE", "TERM", "LEADER", "COMMIT", "APPLIED", "LAST", "PEERS",
+               "SESSIONS", "LOCKS", "WAITERS", "UP", "ALARMS"});
+  json all = json::array();
+  std::string notes;
+  int exit_code = kExitOk;
+  // A server that does not answer within a moment is down; the others should not be waited for.
+  const Duration timeout = std::min<Duration>(context.timeout, args.has("timeout") ? 60min : 2s);
+  for (const std::string& admin : context.admins) {
+    const auto answer = ask_status(admin, timeout);
+    if (!answer) {
+      exit_code = kExitUnavailable;
+      all.push_back({{"admin", admin}, {"error", answer.error().message}});
+      table.add({"-", admin, "no answer"});
+      notes += admin + ": " + answer.error().message + "\n";
+      continue;
+    }
+    all.push_back(to_json(admin, *answer));
+    add_row(table, admin, *answer);
+    for (const auto& alarm : answer->alarms) {
+      notes += admin + ": " + alarm.name + ": " + alarm.message + "\n";
+    }
+  }
+  if (context.json) {
+    print_json(all);
+  } else {
+    std::printf("%s", table.text().c_str());
+    std::fprintf(stderr, "%s", notes.c_str());
+  }
+  return exit_code;
+}
+
+int members_command(const Args& args, const Context& context) {
+  if (!args.words.empty()) return report(Error{ErrorCode::kBadArgument, "no word is expected"});
+  auto remote = Remote::connect(context.admins, context.timeout, false);
+  if (!remote) return report(remote.error());
+  const auto answer = (*remote)->read<client::ListMembers>({});
+  if (!answer) return report(answer.error());
+  Table table({"NODE", "VOTES", "CLIENTS", "PEERS", "STORE", "FEATURES"});
+  json all = json::array();
+  for (const auto& m : answer->members) {
+    table.add({std::to_string(m.nodeId), m.voter ? "yes" : "no", m.clientAddress, m.peerAddress,
+               std::to_string(m.storeId), std::to_string(m.featureLevel)});
+    all.push_back({{"node_id", m.nodeId},
+                   {"voter", m.voter},
+                   {"client_address", m.clientAddress},
+                   {"peer_address", m.peerAddress},
+                   {"store_id", m.storeId},
+                   {"feature_level", m.featureLevel}});
+  }
+  if (context.json) {
+    print_json(all);
+  } else {
+    std::printf("%s", table.text().c_str());
+  }
+  return kExitOk;
+}
+
+int transfer_command(const Args& args, const Context& context) {
+  if (args.words.size() > 1) return report(Error{ErrorCode::kBadArgument, "one NODE at most"});
+  api::TransferLeadershipRequest request;
+  if (!args.words.empty()) {
+    const auto node = parse_number("NODE", args.words[0], 1, 1'000'000);
+    if (!node) return report(node.error());
+    request.nodeId = static_cast<int32_t>(*node);
+  }
+  auto remote = Remote::connect(context.admins, context.timeout, false);
+  if (!remote) return report(remote.error());
+  const auto answer = (*remote)->write<client::TransferLeadership>(request);
+  if (!answer) return report(answer.error());
+  if (context.json) {
+    print_json({{"leader_id", answer->header.leaderId}, {"term", answer->header.term}});
+  } else {
+    std::printf("node %d leads in term %lld\n", answer->header.leaderId,
+                static_cast<long long>(answer->header.term));
+  }
+  return kExitOk;
+}
+
+int settings_command(const Args& args, const Context& context) {
+  api::SettingsRequest request;
+  for (const std::string& word : args.words) {
+    const size_t equals = word.find('=');
+    if (equals == std::string::npos || equals == 0) {
+      return report(Error{ErrorCode::kBadArgument, "\"" + word + "\" is not NAME=VALUE"});
+    }
+    const auto value = parse_number(word.substr(0, equals), word.substr(equals + 1), 0, INT64_MAX);
+    if (!value) return report(value.error());
+    request.changes[word.substr(0, equals)] = *value;
+  }
+  auto remote = Remote::connect(context.admins, context.timeout, false);
+  if (!remote) return report(remote.error());
+  const auto answer = request.changes.empty() ? (*remote)->read<client::ChangeSettings>(request)
+                                              : (*remote)->write<client::ChangeSettings>(request);
+  if (!answer) return report(answer.error());
+  Table table({"NAME", "VALUE", "SMALLEST", "LARGEST", "INITIAL", "WHAT IT LIMITS"});
+  json all = json::array();
+  for (const auto& s : answer->settings) {
+    table.add({s.name, std::to_string(s.value), std::to_string(s.smallest),
+               std::to_string(s.largest), std::to_string(s.initial), s.help});
+    all.push_back({{"name", s.name},
+                   {"value", s.value},
+                   {"smallest", s.smallest},
+                   {"largest", s.largest},
+                   {"initial", s.initial},
+                   {"help", s.help}});
+  }
+  if (context.json) {
+    print_json(all);
+  } else {
+    std::printf("%s", table.text().c_str());
+  }
+  return kExitOk;
+}
+
+}  // namespace holdfast::cli

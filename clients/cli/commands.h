@@ -1,0 +1,47 @@
+// The commands of `holdfast`, each a function of what was given.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "clients/cli/args.h"
+#include "clients/cli/remote.h"
+
+namespace holdfast::cli {
+
+/// A command as the command line and the help know it.
+struct Command {
+  std::string name;     ///< one or two words: "locks", "lock describe"
+  std::string usage;    ///< what stands behind the name
+  std::string summary;  ///< one line
+  std::string text;     ///< what it does, with examples
+  std::vector<Flag> flags;
+  int (*run)(const Args& args, const Context& context);
+};
+
+/// All commands, in the order of the help.
+const std::vector<Command>& commands();
+
+/// Runs one invocation and returns its exit code.
+int run(const std::vector<std::string>& argv);
+
+// lock_command.cc
+int lock_command(const Args& args, const Context& context);
+int elect_command(const Args& args, const Context& context);
+// lock_views.cc
+int locks_command(const Args& args, const Context& context);
+int describe_command(const Args& args, const Context& context);
+int revoke_command(const Args& args, const Context& context);
+// cluster_views.cc
+int status_command(const Args& args, const Context& context);
+int members_command(const Args& args, const Context& context);
+int transfer_command(const Args& args, const Context& context);
+int settings_command(const Args& args, const Context& context);
+// session_views.cc
+int sessions_command(const Args& args, const Context& context);
+int expire_command(const Args& args, const Context& context);
+// log_command.cc
+int log_inspect_command(const Args& args, const Context& context);
+int log_verify_command(const Args& args, const Context& context);
+
+}  // namespace holdfast::cli

@@ -1,0 +1,18 @@
+// Exit codes of `holdfast`, documented in docs/cli.md. Those of a command run under a lock pass
+// through unchanged; ours follow sysexits.h where it has one.
+#pragma once
+
+namespace holdfast::cli {
+
+inline constexpr int kExitOk = 0;
+inline constexpr int kExitDamaged = 1;       ///< log verify found damage
+inline constexpr int kExitUsage = 64;        ///< the command line is wrong
+inline constexpr int kExitRefused = 65;      ///< a server refused: the message says why
+inline constexpr int kExitUnavailable = 69;  ///< no server could answer in time
+inline constexpr int kExitUnknown = 70;      ///< it may or may not have been done
+inline constexpr int kExitNotGranted = 75;  ///< the lock is held by others; the command did not run
+inline constexpr int kExitLost = 76;        ///< the lock was lost; the command was stopped
+inline constexpr int kExitCannotRun = 126;  ///< the command could not be started
+inline constexpr int kExitNotFound = 127;   ///< the command does not exist
+
+}  // namespace holdfast::cli

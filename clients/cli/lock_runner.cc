@@ -1,0 +1,182 @@
+#include "clients/cli/lock_runner.h"
+
+#include <signal.h>
+
+#include <cerrno>
+#include <cstdio>
+#include <cstring>
+
+#include "clients/cli/exit_codes.h"
+
+namespace holdfast::cli {
+namespace {
+
+// Releasing and closing at the end: the servers free the lock by themselves if nobody answers.
+constexpr Duration kFarewell = 3s;
+// While the deadline is near it is looked at this often.
+constexpr Duration kDeadlineLook = 20ms;
+
+void say(const std::string& message) { std::fprintf(stderr, "holdfast: %s\n", message.c_str()); }
+
+}  // namespace
+
+LockRunner::LockRunner(const Context& context, LockJob job)
+    : context_(context),
+      job_(std::move(job)),
+      deadline_timer_(loop_, [this] { on_deadline_timer(); }),
+      give_up_timer_(loop_, [this] { give_up(); }) {}
+
+LockRunner::~LockRunner() = default;
+
+int LockRunner::run() {
+  client::ClientOptions options;
+  options.servers = context_.servers;
+  options.call_timeout = context_.timeout;
+  auto created = client::ClientCore::create(loop_, entropy_, options);
+  if (!created) return report(created.error());
+  client_ = std::move(*created);
+  signals_ = std::make_unique<net::SignalWatcher>(
+      loop_, std::vector<int>{SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGUSR1, SIGUSR2, SIGCHLD},
+      [this](int number) { on_signal(number); });
+  open();
+  while (!exit_code_) loop_.turn(1s);
+  return *exit_code_;
+}
+
+void LockRunner::open() {
+  client_->open_session(job_.session, [this](auto outcome) { opened(std::move(outcome)); });
+}
+
+void LockRunner::opened(client::Outcome<std::shared_ptr<client::SessionCore>> outcome) {
+  if (exit_code_) return;
+  if (!outcome) return finish(report(outcome.error()));
+  session_ = *outcome;
+  session_->on_revocation = [this](const api::RevocationNotice& notice) {
+    say("the lock is being revoked" + (notice.reason.empty() ? "" : ": " + notice.reason));
+    watch_deadline();
+  };
+  ticket_ = session_->acquire(job_.path, job_.lock, [this](auto acquired_outcome) {
+    acquired(std::move(acquired_outcome));
+  });
+  // A timed wait ends by a server's word; without servers it ends here.
+  if (job_.lock.wait_ms >= 0)
+    give_up_timer_.arm_after(from_ms(job_.lock.wait_ms) + context_.timeout);
+}
+
+void LockRunner::give_up() {
+  say("no server answers; the lock was not acquired");
+  finish(kExitUnavailable);
+}
+
+void LockRunner::acquired(client::Outcome<client::Acquired> outcome) {
+  give_up_timer_.cancel();
+  if (exit_code_) return;
+  if (!outcome) return finish(report(outcome.error()));
+  if (outcome->hold == nullptr) return not_granted(outcome->result);
+  hold_ = outcome->hold;
+  hold_->on_lost = [this](client::LostReason reason) { lost(reason); };
+  if (lost_code_) return release_and_finish(*lost_code_);
+  start_child();
+}
+
+void LockRunner::not_granted(const api::AcquireResult& result) {
+  if (lost_code_) return release_and_finish(*lost_code_);
+  std::string message = job_.path + " was not granted";
+  if (result.status == api::AcquireStatus::NOT_HELD) message = job_.path + " was granted and lost";
+  for (const auto& holder : result.holders) {
+    message += "; held by " + holder.sessionName + " with token " + std::to_string(holder.token);
+  }
+  say(message);
+  release_and_finish(kExitNotGranted);
+}
+
+void LockRunner::start_child() {
+  std::string servers;
+  for (const std::string& server : context_.servers) {
+    servers += (servers.empty() ? "" : ",") + server;
+  }
+  const int error =
+      child_.start(job_.command, {
+                                     {"HOLDFAST_TOKEN", std::to_string(hold_->token)},
+                                     {"HOLDFAST_LOCK", job_.path},
+                                     {"HOLDFAST_HOLDER", std::to_string(hold_->holder_id)},
+                                     {"HOLDFAST_SESSION", std::to_string(session_->id())},
+                                     {"HOLDFAST_SERVERS", servers},
+                                 });
+  if (error != 0) {
+    say("cannot run " + job_.command.front() + ": " + std::strerror(error));
+    return release_and_finish(error == ENOENT ? kExitNotFound : kExitCannotRun);
+  }
+  watch_deadline();
+}
+
+void LockRunner::on_signal(int number) {
+  if (number == SIGCHLD) {
+    if (const auto code = child_.reap()) child_ended(*code);
+    return;
+  }
+  if (child_.running()) return child_.signal(number);
+  if (number == SIGUSR1 || number == SIGUSR2 || lost_code_ || exit_code_) return;
+  // Nothing runs yet: the place in the queue is given up, and the lock if it is granted first.
+  lost_code_ = 128 + number;
+  if (session_ == nullptr) return finish(*lost_code_);
+  session_->cancel(ticket_);
+  deadline_timer_.arm_after(kFarewell);
+}
+
+void LockRunner::child_ended(int exit_code) {
+  deadline_timer_.cancel();
+  release_and_finish(lost_code_.value_or(exit_code));
+}
+
+// The deadline moves with every renewal: it is read anew whenever the timer fires.
+void LockRunner::watch_deadline() {
+  if (!child_.running()) return;
+  const Instant now = clock_.now();
+  const Instant deadline = hold_->deadline();
+  const Instant next = told_to_stop_ ? deadline : deadline - job_.margin;
+  const Instant soonest = now + (told_to_stop_ ? kDeadlineLook : Duration(0));
+  deadline_timer_.arm(next <= now ? soonest : std::min(next, now + 1s));
+}
+
+// PROMISES 5 for programs that know nothing of Holdfast: SIGTERM before the local deadline,
+// SIGKILL to the whole process group at it.
+void LockRunner::on_deadline_timer() {
+  if (!child_.running()) {
+    if (!exit_code_ && lost_code_) finish(*lost_code_);
+    return;
+  }
+  const Instant now = clock_.now();
+  if (!hold_->held(now)) return lost(hold_->lost(now));
+  if (!told_to_stop_ && now >= hold_->deadline() - job_.margin) {
+    told_to_stop_ = true;
+    lost_code_ = kExitLost;
+    say("the lock can be relied on for " + std::to_string(to_ms(hold_->deadline() - now)) +
+        " ms more; stopping the command");
+    child_.signal(SIGTERM);
+    child_.signal(SIGCONT);
+  }
+  watch_deadline();
+}
+
+void LockRunner::lost(client::LostReason reason) {
+  lost_code_ = kExitLost;
+  if (!child_.running()) return;
+  say(std::string("the lock is lost (") + client::lost_reason_name(reason) +
+      "); killing the command");
+  child_.signal(SIGKILL);
+}
+
+void LockRunner::release_and_finish(int exit_code) {
+  if (session_ == nullptr || !session_->open()) return finish(exit_code);
+  // Closing releases the lock, in one entry.
+  session_->close([this, exit_code](const auto&) { finish(exit_code); });
+  lost_code_ = exit_code;
+  deadline_timer_.arm_after(kFarewell);
+}
+
+void LockRunner::finish(int exit_code) {
+  if (!exit_code_) exit_code_ = exit_code;
+}
+
+}  // namespace holdfast::cli

@@ -1,0 +1,66 @@
+// `holdfast lock` and `holdfast elect`: a command that runs only while a lock is held.
+#pragma once
+
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/net/signal_watcher.h"
+#include "base/net/timer.h"
+#include "clients/cli/child.h"
+#include "clients/cli/remote.h"
+
+namespace holdfast::cli {
+
+struct LockJob {
+  std::string path;
+  client::LockOptions lock;
+  client::SessionOptions session;
+  Duration margin = 2500ms;  ///< SIGTERM this long before the deadline
+  std::vector<std::string> command;
+};
+
+/// One run, on one loop: open, acquire, run, release, close.
+class LockRunner {
+ public:
+  LockRunner(const Context& context, LockJob job);
+  ~LockRunner();
+  /// The exit code.
+  int run();
+
+ private:
+  void open();
+  void opened(client::Outcome<std::shared_ptr<client::SessionCore>> outcome);
+  void acquired(client::Outcome<client::Acquired> outcome);
+  void not_granted(const api::AcquireResult& result);
+  void start_child();
+  void on_signal(int number);
+  void child_ended(int exit_code);
+  void watch_deadline();
+  void on_deadline_timer();
+  void lost(client::LostReason reason);
+  void give_up();
+  void release_and_finish(int exit_code);
+  void finish(int exit_code);
+
+  const Context& context_;
+  const LockJob job_;
+  SystemClock clock_;
+  SystemEntropy entropy_;
+  net::Loop loop_{clock_};
+  std::unique_ptr<client::ClientCore> client_;
+  net::Timer deadline_timer_;
+  net::Timer give_up_timer_;
+  std::unique_ptr<net::SignalWatcher> signals_;
+  std::shared_ptr<client::SessionCore> session_;
+  client::SessionCore::Ticket ticket_ = 0;
+  std::shared_ptr<client::Hold> hold_;
+  Child child_;
+  bool told_to_stop_ = false;
+  std::optional<int> lost_code_;  ///< the lock was lost, or its deadline came too close
+  std::optional<int> exit_code_;
+};
+
+}  // namespace holdfast::cli

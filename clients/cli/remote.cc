@@ -1,0 +1,51 @@
+#include "clients/cli/remote.h"
+
+#include <cstdio>
+#include <nlohmann/json.hpp>
+
+#include "clients/cli/exit_codes.h"
+
+namespace holdfast::cli {
+
+client::Outcome<std::unique_ptr<Remote>> Remote::connect(const std::vector<std::string>& servers,
+                                                         Duration timeout, bool follow_leader) {
+  std::unique_ptr<Remote> remote(new Remote);
+  client::ClientOptions options;
+  options.servers = servers;
+  options.call_timeout = timeout;
+  options.pool.follow_leader = follow_leader;
+  auto core = client::ClientCore::create(remote->loop_, remote->entropy_, options);
+  if (!core) return core.error();
+  remote->core_ = std::move(*core);
+  return remote;
+}
+
+int report(const client::CallError& error) {
+  std::fprintf(stderr, "holdfast: %s%s%s\n", error.message.c_str(),
+               error.message.empty() ? "" : " ", error_code_name(error.code));
+  switch (error.code) {
+    case ErrorCode::kTimeout:
+    case ErrorCode::kNoLeader:
+    case ErrorCode::kShuttingDown:
+    case ErrorCode::kOverloaded:
+    case ErrorCode::kNoSpace:
+      return kExitUnavailable;
+    case ErrorCode::kOutcomeUnknown:
+      return kExitUnknown;
+    default:
+      return kExitRefused;
+  }
+}
+
+int report(const Error& error) {
+  std::fprintf(stderr, "holdfast: %s\n", error.message.c_str());
+  return kExitUsage;
+}
+
+void print_json(const nlohmann::json& document) {
+  // Values are bytes of their owners' choice: what is not UTF-8 is replaced rather than refused.
+  const std::string text = document.dump(2, ' ', false, nlohmann::json::error_handler_t::replace);
+  std::printf("%s\n", text.c_str());
+}
+
+}  // namespace holdfast::cli

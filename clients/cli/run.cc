@@ -1,0 +1,132 @@
+#include <cstdio>
+#include <cstdlib>
+
+#include "clients/cli/commands.h"
+#include "clients/cli/exit_codes.h"
+
+namespace holdfast::cli {
+namespace {
+
+const std::vector<Flag> kGlobalFlags = {
+    {"servers", "HOST:PORT,...", "client addresses; default $HOLDFAST_SERVERS or 127.0.0.1:7411"},
+    {"admin", "HOST:PORT,...",
+     "administration addresses; default $HOLDFAST_ADMIN or 127.0.0.1:7413"},
+    {"timeout", "DURATION", "how long to look for a server that can answer; default 10s"},
+    {"json", nullptr, "one JSON document instead of a table"},
+    {"help", nullptr, "explain the command"},
+};
+
+void print_flags(const std::vector<Flag>& flags) {
+  for (const Flag& flag : flags) {
+    std::string left = std::string("--") + flag.name;
+    if (flag.value != nullptr) left += std::string(" ") + flag.value;
+    std::printf("  %-28s %s\n", left.c_str(), flag.help);
+  }
+}
+
+void print_overview() {
+  std::printf(
+      "holdfast: locks, elections and sessions of a Holdfast cluster\n\n"
+      "  holdfast lock /jobs/nightly -- ./nightly.sh      run a command while holding a lock\n"
+      "  holdfast lock describe /jobs/nightly             who holds it, who waits, why it ended\n"
+      "  holdfast status                                  how the servers are\n\nCommands:\n");
+  for (const Command& command : commands()) {
+    std::printf("  %-16s %s\n", command.name.c_str(), command.summary.c_str());
+  }
+  std::printf("\nFlags of every command:\n");
+  print_flags(kGlobalFlags);
+  std::printf(
+      "\n`holdfast COMMAND --help` explains a command, with examples.\n"
+      "Exit codes: 0 done; 64 wrong usage; 65 refused; 69 no server can answer; 70 outcome "
+      "unknown;\n"
+      "75 lock not granted; 76 lock lost; of `lock` and `elect` else the command's own.\n");
+}
+
+void print_help(const Command& command) {
+  std::printf("holdfast %s %s\n\n%s\n", command.name.c_str(), command.usage.c_str(),
+              command.text.c_str());
+  if (!command.flags.empty()) {
+    std::printf("\nFlags:\n");
+    print_flags(command.flags);
+  }
+  std::printf("\nFlags of every command:\n");
+  print_flags(kGlobalFlags);
+}
+
+int usage_error(const std::string& message, const std::string& command) {
+  std::fprintf(stderr, "holdfast: %s; see holdfast %s%s--help\n", message.c_str(), command.c_str(),
+               command.empty() ? "" : " ");
+  return kExitUsage;
+}
+
+/// The command named by the first words that are no flags. Two words win over one, but a path is
+/// never the second word of a name.
+const Command* find_command(const std::vector<std::string>& words, size_t* used) {
+  for (const size_t count : {size_t{2}, size_t{1}}) {
+    if (words.size() < count) continue;
+    const std::string name = count == 2 ? words[0] + " " + words[1] : words[0];
+    for (const Command& command : commands()) {
+      if (command.name != name) continue;
+      *used = count;
+      return &command;
+    }
+  }
+  return nullptr;
+}
+
+/// Every flag of every command: enough to tell words from values before the command is known.
+std::vector<Flag> all_flags() {
+  std::vector<Flag> flags = kGlobalFlags;
+  for (const Command& command : commands()) {
+    flags.insert(flags.end(), command.flags.begin(), command.flags.end());
+  }
+  return flags;
+}
+
+std::string from_environment(const char* name, const char* otherwise) {
+  const char* value = std::getenv(name);
+  return value != nullptr && *value != '\0' ? value : otherwise;
+}
+
+Result<Context> make_context(const Args& args) {
+  Context context;
+  context.servers =
+      split_list(args.get("servers", from_environment("HOLDFAST_SERVERS", "127.0.0.1:7411")));
+  context.admins =
+      split_list(args.get("admin", from_environment("HOLDFAST_ADMIN", "127.0.0.1:7413")));
+  const auto timeout = parse_duration(args.get("timeout", "10s"));
+  if (!timeout) return timeout.error();
+  context.timeout = *timeout;
+  context.json = args.has("json");
+  return context;
+}
+
+}  // namespace
+
+int run(const std::vector<std::string>& argv) {
+  const auto first = parse_args(argv, all_flags());
+  if (!first) return usage_error(first.error().message, "");
+  if (first->words.empty() || first->words[0] == "help") {
+    print_overview();
+    return first->words.empty() && !first->has("help") ? kExitUsage : kExitOk;
+  }
+  size_t used = 0;
+  const Command* command = find_command(first->words, &used);
+  if (command == nullptr) {
+    return usage_error("there is no command \"" + first->words[0] + "\"", "");
+  }
+  std::vector<Flag> flags = kGlobalFlags;
+  flags.insert(flags.end(), command->flags.begin(), command->flags.end());
+  auto args = parse_args(argv, flags);
+  if (!args) return usage_error(args.error().message, command->name);
+  if (args->has("help")) {
+    print_help(*command);
+    return kExitOk;
+  }
+  args->words.erase(args->words.begin(), args->words.begin() + static_cast<long>(used));
+  const auto context = make_context(*args);
+  if (!context) return usage_error(context.error().message, command->name);
+  return command->run(*args, *context);
+}
+
+}  // namespace holdfast::cli
