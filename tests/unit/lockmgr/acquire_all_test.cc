@@ -67,6 +67,17 @@ TEST_F(AcquireAll, IsGrantedWhenItHeadsItsLastQueue) {
   EXPECT_TRUE(granted(4));
 }
 
+TEST_F(AcquireAll, DoesNotPassAWaiterOfALockThatWouldBeFreeForIt) {
+  ask({.session = 1, .claims = {shared("/a")}});
+  ask({.session = 2, .claims = {exclusive("/a")}});
+  const Revision b = ask({.session = 3, .claims = {exclusive("/b")}});
+  ask_all(4, {shared("/a"), exclusive("/b")});
+  release(3, b, "/b");
+  EXPECT_FALSE(granted(4)) << "it heads the queue of /b only";
+  cancel(2, 1, "/a");
+  EXPECT_TRUE(granted(4));
+}
+
 TEST_F(AcquireAll, TwoThatNameTheSameLocksInOppositeOrderDoNotDeadlock) {
   const Revision first = ask_all(1, {exclusive("/a"), exclusive("/b")});
   ask_all(2, {exclusive("/b"), exclusive("/a")});
