@@ -7,6 +7,7 @@ waited for long; fast failover is on as by default.
 
 from __future__ import annotations
 
+import ctypes
 import os
 import pathlib
 import shutil
@@ -24,6 +25,15 @@ from support.waiting import eventually
 START_SECONDS = 20.0
 TIMING = ("--heartbeat_ms=150", "--election_timeout_min_ms=750", "--election_timeout_max_ms=1500",
           "--session_ttl_min_ms=1000")
+
+
+PR_SET_PDEATHSIG = 1
+_libc = ctypes.CDLL(None)
+
+
+def _die_with_the_test() -> None:
+    """In a server before it starts: a test run that is killed leaves no server behind."""
+    _libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
 def free_ports(count: int) -> List[int]:
@@ -82,7 +92,8 @@ class Node:
                    f"--http_address=127.0.0.1:{self.http_port}", *flags]
         with open(self.folder / "log", "ab") as log:
             self.process = subprocess.Popen(command, stdout=log, stderr=log,
-                                            stdin=subprocess.DEVNULL)
+                                            stdin=subprocess.DEVNULL,
+                                            preexec_fn=_die_with_the_test)
 
     def signal(self, number: int) -> None:
         """Send a signal to the process."""

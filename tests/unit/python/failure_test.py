@@ -67,17 +67,21 @@ def test_a_write_without_a_session_of_unknown_fate_is_not_repeated(cluster, clie
     assert len(cluster.sent("revokeLock")) == 1
 
 
-def test_a_grant_told_in_a_lost_poll_reply_is_found_at_the_next_server(
+def test_a_grant_that_a_dying_server_did_not_tell_is_found_at_the_next(
         cluster, client, session, monkeypatch):
     monkeypatch.setattr("holdfast._acquire.REPEAT_SECONDS_MIN", 60.0)
-    held = session.lock("/a").acquire()
+    session.lock("/a").acquire()
     waiting = client.session(ttl=4).lock("/a")
     thread = threading.Thread(target=waiting.acquire)
     thread.start()
     eventually(lambda: cluster.model.queue)
-    cluster.fault("poll", Fault(drop_reply=True), server=cluster.leader)
-    cluster.fault("poll", Fault(drop_reply=True), server=cluster.leader)
-    held.release()
+    told = eventually(lambda: cluster.model.queue[0].session.polled_by)
+    with cluster.model.mutex:
+        cluster.model.take_away(cluster.model.held[0], 1)
+        cluster.model.give(cluster.model.queue.pop())
+    for server in cluster.servers:
+        if server.node_id in told:
+            server.stop()
     thread.join(10)
     assert waiting.held
 
