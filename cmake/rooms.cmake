@@ -26,6 +26,9 @@ function(hf_room FOLDER)
   hf_link(${name} ${scope} ${ARG_LINK})
 endfunction()
 
+# What ./dev build makes: every program, and the generated Python.
+add_custom_target(programs)
+
 # hf_program(NAME globs... LINK rooms...): an executable in build/bin; skipped while
 # it has no source.
 function(hf_program NAME)
@@ -36,6 +39,7 @@ function(hf_program NAME)
     add_executable(${NAME} ${sources})
     target_link_libraries(${NAME} PRIVATE hf_options)
     hf_link(${NAME} PRIVATE ${ARG_LINK})
+    add_dependencies(programs ${NAME})
   endif()
 endfunction()
 
@@ -77,6 +81,7 @@ function(hf_idl)
   endforeach()
   file(CONFIGURE OUTPUT ${out}/unity.cc CONTENT "${includes}")
   add_custom_target(hf_thrift_generated DEPENDS ${stamps})
+  add_dependencies(programs hf_thrift_generated)
   set_source_files_properties(${out}/unity.cc PROPERTIES OBJECT_DEPENDS "${stamps}")
   add_library(hf_thrift STATIC ${out}/unity.cc)
   add_dependencies(hf_thrift hf_thrift_generated)

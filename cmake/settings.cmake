@@ -30,15 +30,17 @@ find_package(Threads REQUIRED)
 find_program(THRIFT_COMPILER thrift REQUIRED)
 find_library(THRIFT_STATIC libthrift.a REQUIRED)
 
-# Three warnings of GCC 12 are off because, when it optimises, they accuse correct code: std::string's
-# own (restrict, maybe-uninitialized), and the flag by which an object learns that a callback has
-# destroyed it (dangling-pointer). clang-tidy's analyzer looks for the real ones.
+# Three warnings of GCC 12 are off because, when it optimises, they accuse correct code:
+# std::string's own (restrict, maybe-uninitialized), and the flag by which an object learns that a
+# callback has destroyed it (dangling-pointer). clang-tidy's analyzer looks for the real ones.
 add_library(hf_options INTERFACE)
 target_include_directories(hf_options INTERFACE ${CMAKE_SOURCE_DIR})
 target_link_libraries(hf_options INTERFACE Threads::Threads)
 target_compile_options(hf_options INTERFACE -Wall -Wextra -Wpedantic -Werror -Wshadow
                        -Wnon-virtual-dtor -Wno-missing-field-initializers
-                       $<$<CXX_COMPILER_ID:GNU>:-Wno-restrict$<SEMICOLON>-Wno-maybe-uninitialized$<SEMICOLON>-Wno-dangling-pointer>
+                       $<$<CXX_COMPILER_ID:GNU>:-Wno-restrict>
+                       $<$<CXX_COMPILER_ID:GNU>:-Wno-maybe-uninitialized>
+                       $<$<CXX_COMPILER_ID:GNU>:-Wno-dangling-pointer>
                        $<$<CONFIG:Release>:-g1> $<$<CXX_COMPILER_ID:Clang>:-fsized-deallocation>)
 if(HOLDFAST_SANITIZE)
   add_compile_options(-fsanitize=${HOLDFAST_SANITIZE} -fno-omit-frame-pointer)

@@ -130,7 +130,7 @@ def check_file(root: Path, units: Dict[str, Unit], path: Path) -> List[Problem]:
     shared_test_code = unit is None and path.parts[0] == "tests"
     if unit is None and not shared_test_code:
         return [Problem(str(path), 0, "belongs to no room of CMakeLists.txt")]
-    links = set(units) | {"GTest"} if unit is None else allowed(units, unit)
+    links = set(units) | {link for _, link in LIBRARIES} if unit is None else allowed(units, unit)
     problems = []
     code_lines = bare_code(raw).splitlines()
     for match in _INCLUDE.finditer(raw):
