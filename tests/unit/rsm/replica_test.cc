@@ -3,6 +3,7 @@
 
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <utility>
 
@@ -219,6 +220,43 @@ TEST(HostileBytes, LengthsThatTheEntryDoesNotHaveAllocateNothingLarge) {
   ASSERT_EQ(effects.size(), 1u);
   EXPECT_EQ(effects[0].result.code, ErrorCode::kBadArgument);
   EXPECT_NE(effects[0].result.message.find("malformed"), std::string::npos);
+}
+
+TEST(HostileBytes, AFieldThatIsLeftOutHasNoValueWhateverWasDecodedBefore) {
+  CommandEncoder encoder;
+  command::Acquire rich;
+  rich.claim.path = "/x";
+  rich.claim.mode = api::LockMode::EXCLUSIVE;
+  rich.waitMs = -1;
+  rich.value = "value";
+  rich.owner = "owner";
+  command::Acquire poor;
+  poor.claim = rich.claim;
+  // Behind the claim: five fields of two bytes each, and the end.
+  std::string bytes(encoder.body(poor));
+  bytes.resize(bytes.size() - 11);
+  bytes.push_back('\0');
+
+  StateMachine machine;
+  Effects effects;
+  command::CommandHeader header;
+  header.level = 1;
+  header.kind = command::CommandKind::OPEN_SESSION;
+  command::OpenSession open;
+  open.secretHash.resize(32);
+  open.ttlMs = 10'000;
+  machine.apply(LogIndex(1), Term(1), encoder.entry_of(header, open).view(), effects);
+  header.kind = command::CommandKind::ACQUIRE;
+  header.sessionId = 1;
+  header.sequence = 1;
+  machine.apply(LogIndex(2), Term(1), encoder.entry_of(header, rich).view(), effects);
+  header.sequence = 2;
+  machine.apply(LogIndex(3), Term(1), encoder.entry(header, bytes).view(), effects);
+  // Without a waitMs it is a try, and does not wait as the one before would have.
+  const std::optional<CommandResult> result = machine.lookup(SessionId(1), Sequence(2));
+  ASSERT_TRUE(result);
+  EXPECT_EQ(result->code, ErrorCode::kOk) << result->message;
+  EXPECT_EQ(result->status, static_cast<uint8_t>(AcquireStatus::kNotGranted));
 }
 
 TEST(FeatureLevel, ACommandOfAHigherLevelStopsTheNodeBeforeAnythingChanges) {

@@ -87,6 +87,14 @@ TEST_F(SessionsTest, ClosingFreesLocksAndPlacesInTheSameEntryAndRefusesWhatComes
   EXPECT_THAT(close(a), IsError(ErrorCode::kSessionExpired, "has ended"));
 }
 
+TEST_F(SessionsTest, ACloseWithASequenceIsNotRememberedForTheSessionItEnded) {
+  const SessionId a = opened("a");
+  acquire(a, 1, "/x");
+  EXPECT_EQ(run(CommandKind::CLOSE_SESSION, a, 2, command::CloseSession{}).code, ErrorCode::kOk);
+  EXPECT_EQ(machine_.sessions().digest(), Digest{});
+  EXPECT_EQ(machine_.check_invariants(), "");
+}
+
 TEST_F(SessionsTest, AnExpiryDecidedInAnotherTermIsVoid) {
   const SessionId a = opened("a");
   command::ExpireSessions body;
