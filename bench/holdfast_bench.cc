@@ -1,0 +1,132 @@
+// holdfast-bench: measures a cluster and prints the figures as JSON.
+#include <gflags/gflags.h>
+#include <sys/resource.h>
+
+#include <cstdio>
+#include <filesystem>
+#include <functional>
+#include <map>
+
+#include "bench/load/load.h"
+
+DEFINE_string(profile, "", "commands, pairs, handoff, renewals, failover or freeze");
+DEFINE_string(servers, "127.0.0.1:7411", "client addresses, host:port,...");
+DEFINE_bool(start_cluster, false, "measure three servers of the bench's own instead");
+DEFINE_string(holdfastd, "", "server program; empty: beside this program");
+DEFINE_int32(outstanding, 256, "commands: in flight at once, 1 to 1024");
+DEFINE_int32(connections, 0, "0: 6, for renewals 64");
+DEFINE_int32(clients, 256, "pairs: sessions, each with a lock of its own");
+DEFINE_int32(waiters, 32, "handoff: waiters of the one lock");
+DEFINE_int32(sessions, 100'000, "renewals: sessions, each renewed every 3 s");
+DEFINE_int32(idle_connections, 0, "renewals: connections besides, each with a parked poll");
+DEFINE_int32(value_bytes, 256, "commands, failover: size of the value written");
+DEFINE_double(seconds, 5, "how long each run is measured");
+DEFINE_double(warmup, 1, "seconds before measuring");
+DEFINE_int32(repeat, 1, "runs");
+
+namespace holdfast::bench {
+namespace {
+
+using Profile = std::function<nlohmann::json(Bench&)>;
+
+const std::map<std::string, Profile>& profiles() {
+  static const std::map<std::string, Profile> all = {
+      {"commands", run_commands},
+      {"pairs", run_pairs},
+      {"handoff", run_handoff},
+      {"renewals", run_renewals},
+      {"failover", [](Bench& bench) { return run_failover(bench, false); }},
+      {"freeze", [](Bench& bench) { return run_failover(bench, true); }},
+  };
+  return all;
+}
+
+std::vector<std::string> split(const std::string& text) {
+  std::vector<std::string> parts;
+  for (size_t at = 0; at <= text.size();) {
+    const size_t comma = std::min(text.find(',', at), text.size());
+    if (comma > at) parts.push_back(text.substr(at, comma - at));
+    at = comma + 1;
+  }
+  return parts;
+}
+
+Parameters read_parameters() {
+  Parameters p;
+  p.profile = FLAGS_profile;
+  p.servers = split(FLAGS_servers);
+  p.outstanding = FLAGS_outstanding;
+  p.connections = FLAGS_connections > 0 ? FLAGS_connections : FLAGS_profile == "renewals" ? 64 : 6;
+  p.clients = FLAGS_clients;
+  p.waiters = FLAGS_waiters;
+  p.sessions = FLAGS_sessions;
+  p.idle_connections = FLAGS_idle_connections;
+  p.value_bytes = FLAGS_value_bytes;
+  p.seconds = FLAGS_seconds;
+  p.warmup_seconds = FLAGS_warmup;
+  if (p.outstanding < 1 || p.outstanding > 1024) fail("--outstanding must be from 1 to 1024");
+  if (p.clients < 1 || p.waiters < 1 || p.sessions < 1 || FLAGS_repeat < 1) {
+    fail("--clients, --waiters, --sessions and --repeat must be at least 1");
+  }
+  if (p.seconds <= 0 || p.seconds > 60) fail("--seconds must be above 0, at most 60");
+  return p;
+}
+
+nlohmann::json to_json(const Parameters& p) {
+  return {{"outstanding", p.outstanding},
+          {"connections", p.connections},
+          {"clients", p.clients},
+          {"waiters", p.waiters},
+          {"sessions", p.sessions},
+          {"idle_connections", p.idle_connections},
+          {"value_bytes", p.value_bytes},
+          {"seconds", p.seconds},
+          {"own_cluster", FLAGS_start_cluster}};
+}
+
+/// Many connections need many descriptors: as many as the system lets us have.
+void raise_descriptor_limit() {
+  rlimit limit{};
+  getrlimit(RLIMIT_NOFILE, &limit);
+  limit.rlim_cur = limit.rlim_max;
+  setrlimit(RLIMIT_NOFILE, &limit);
+}
+
+std::string server_program() {
+  if (!FLAGS_holdfastd.empty()) return FLAGS_holdfastd;
+  return (std::filesystem::read_symlink("/proc/self/exe").parent_path() / "holdfastd").string();
+}
+
+int run() {
+  const auto profile = profiles().find(FLAGS_profile);
+  if (profile == profiles().end()) {
+    fail("--profile is \"" + FLAGS_profile +
+         "\" but must be commands, pairs, handoff, renewals, failover or freeze");
+  }
+  Parameters parameters = read_parameters();
+  raise_descriptor_limit();
+  std::unique_ptr<Cluster> cluster;
+  if (FLAGS_start_cluster) {
+    progress("starting three servers");
+    cluster = std::make_unique<Cluster>(server_program(), 3);
+    parameters.servers = cluster->addresses();
+  }
+  nlohmann::json out = {{"profile", FLAGS_profile}, {"parameters", to_json(parameters)}};
+  for (int i = 0; i < FLAGS_repeat; ++i) {
+    progress(FLAGS_profile + ": run " + std::to_string(i + 1) + " of " +
+             std::to_string(FLAGS_repeat));
+    Bench bench(parameters, cluster.get());
+    out["runs"].push_back(profile->second(bench));
+  }
+  std::printf("%s\n", out.dump(2).c_str());
+  return 0;
+}
+
+}  // namespace
+}  // namespace holdfast::bench
+
+int main(int argc, char** argv) {
+  gflags::SetUsageMessage("measures a Holdfast cluster; see docs/performance.md");
+  gflags::ParseCommandLineFlags(&argc, &argv, true);
+  return holdfast::bench::run();
+}

@@ -1,0 +1,152 @@
+#include "bench/load/cluster.h"
+
+#include <arpa/inet.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cstdio>
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+#include <sstream>
+
+namespace holdfast::bench {
+namespace {
+
+[[noreturn]] void fail(const std::string& message) {
+  std::fprintf(stderr, "holdfast-bench: %s\n", message.c_str());
+  std::exit(1);
+}
+
+/// Ports that were free a moment ago; all are held until all are known.
+std::vector<std::string> free_addresses(size_t count) {
+  std::vector<int> sockets;
+  std::vector<std::string> addresses;
+  for (size_t i = 0; i < count; ++i) {
+    const int fd = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    sockaddr_in address{};
+    address.sin_family = AF_INET;
+    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    socklen_t size = sizeof address;
+    auto* generic = reinterpret_cast<sockaddr*>(&address);
+    if (fd < 0 || ::bind(fd, generic, size) != 0 || ::getsockname(fd, generic, &size) != 0) {
+      fail("no free port on loopback");
+    }
+    addresses.push_back("127.0.0.1:" + std::to_string(ntohs(address.sin_port)));
+    sockets.push_back(fd);
+  }
+  for (const int fd : sockets) ::close(fd);
+  return addresses;
+}
+
+}  // namespace
+
+double cpu_seconds(pid_t pid) {
+  std::ifstream in(pid == 0 ? "/proc/self/stat" : "/proc/" + std::to_string(pid) + "/stat");
+  std::string line;
+  std::getline(in, line);
+  // The name in parentheses may hold anything; what is counted begins behind it, with field 3.
+  const size_t behind = line.rfind(')');
+  if (behind == std::string::npos) return 0;
+  std::istringstream fields(line.substr(behind + 1));
+  std::string skipped;
+  for (int field = 3; field < 14; ++field) fields >> skipped;
+  double user = 0;
+  double system = 0;
+  fields >> user >> system;
+  return (user + system) / static_cast<double>(::sysconf(_SC_CLK_TCK));
+}
+
+Cluster::Cluster(const std::string& program, int servers) : program_(program) {
+  std::string pattern = (std::filesystem::temp_directory_path() / "holdfast-bench-XXXXXX").string();
+  if (::mkdtemp(pattern.data()) == nullptr) fail("cannot make a directory like " + pattern);
+  directory_ = pattern;
+  const auto free = free_addresses(static_cast<size_t>(servers) * 4);
+  for (int i = 0; i < servers; ++i) {
+    const auto at = static_cast<size_t>(i) * 4;
+    nodes_.push_back({i + 1, free[at], free[at + 1], free[at + 2], free[at + 3],
+                      directory_ + "/" + std::to_string(i + 1)});
+  }
+  for (Node& node : nodes_) start(node, node.id == 1);
+}
+
+void Cluster::start(Node& node, bool bootstrap) {
+  std::string members;
+  for (const Node& other : nodes_) {
+    members += (members.empty() ? "" : ",") + std::to_string(other.id) + "=" + other.peer;
+  }
+  std::vector<std::string> words = {program_,
+                                    "--node_id=" + std::to_string(node.id),
+                                    "--data_dir=" + node.data,
+                                    "--client_address=" + node.client,
+                                    "--peer_address=" + node.peer,
+                                    "--admin_address=" + node.admin,
+                                    "--http_address=" + node.http,
+                                    "--initial_cluster=" + members};
+  if (bootstrap) words.push_back("--bootstrap");
+  std::vector<char*> argv;
+  for (std::string& word : words) argv.push_back(word.data());
+  argv.push_back(nullptr);
+  const std::string log = node.data + ".log";
+  const pid_t pid = ::fork();
+  if (pid < 0) fail("cannot start " + program_);
+  if (pid == 0) {
+    ::prctl(PR_SET_PDEATHSIG, SIGKILL);
+    const int fd = ::open(log.c_str(), O_CREAT | O_WRONLY | O_APPEND, 0644);
+    ::dup2(fd, STDERR_FILENO);
+    ::dup2(fd, STDOUT_FILENO);
+    ::execv(argv[0], argv.data());
+    ::_exit(127);
+  }
+  node.pid = pid;
+}
+
+Cluster::~Cluster() {
+  for (const Node& node : nodes_) {
+    if (node.pid == 0) continue;
+    ::kill(node.pid, SIGKILL);
+    ::waitpid(node.pid, nullptr, 0);
+  }
+  std::error_code ignored;
+  std::filesystem::remove_all(directory_, ignored);
+}
+
+std::vector<std::string> Cluster::addresses() const {
+  std::vector<std::string> out;
+  for (const Node& node : nodes_) out.push_back(node.client);
+  return out;
+}
+
+double Cluster::total_cpu_seconds() const {
+  double sum = 0;
+  for (const Node& node : nodes_) sum += cpu_seconds(node.pid == 0 ? -1 : node.pid);
+  return sum;
+}
+
+Cluster::Node& Cluster::find(const std::string& address) {
+  for (Node& node : nodes_) {
+    if (node.client == address) return node;
+  }
+  fail("no server of the bench's own has the address " + address);
+}
+
+void Cluster::signal(const std::string& address, int number) const {
+  for (const Node& node : nodes_) {
+    if (node.client == address && node.pid != 0) ::kill(node.pid, number);
+  }
+}
+
+void Cluster::kill(const std::string& address) {
+  Node& node = find(address);
+  ::kill(node.pid, SIGKILL);
+  ::waitpid(node.pid, nullptr, 0);
+  node.pid = 0;
+}
+
+void Cluster::restart(const std::string& address) { start(find(address), false); }
+
+}  // namespace holdfast::bench

@@ -1,0 +1,106 @@
+// What every profile uses: parameters, measured latencies, raw sessions on raw connections. The
+// profiles of throughput drive connections directly, one reused request a lane, so that the
+// generator costs little beside the servers it measures.
+#pragma once
+
+#include <memory>
+#include <nlohmann/json.hpp>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "bench/load/cluster.h"
+#include "clients/cpp/client_core.h"
+
+namespace holdfast::bench {
+
+struct Parameters {
+  std::string profile;
+  std::vector<std::string> servers;
+  int outstanding = 256;
+  int connections = 6;
+  int clients = 256;
+  int waiters = 32;
+  int sessions = 100'000;
+  int idle_connections = 0;
+  int value_bytes = 256;
+  double seconds = 5;
+  double warmup_seconds = 1;
+};
+
+/// Latencies of one run; every one is kept.
+class Latencies {
+ public:
+  void add(Duration latency) { ns_.push_back(latency.count()); }
+  size_t count() const { return ns_.size(); }
+  void clear() { ns_.clear(); }
+  /// {count, p50_us, p99_us, max_us}
+  nlohmann::json summary();
+
+ private:
+  std::vector<int64_t> ns_;
+};
+
+/// A session without a keeper: the TTL is longer than a run.
+struct RawSession {
+  api::RequestContext context;
+  int64_t last_sequence = 0;
+  int64_t holder_id = 0;
+  client::SequenceSet known;
+
+  /// Numbers the next command and tells which results are known.
+  void next_command();
+};
+
+/// One bench process: its loop, its connections to the leader, its own cluster if it has one.
+class Bench : private client::Connection::Owner {
+ public:
+  Bench(const Parameters& parameters, Cluster* cluster);
+  virtual ~Bench() = default;
+
+  const Parameters& parameters() const { return parameters_; }
+  net::Loop& loop() { return loop_; }
+  Cluster* cluster() { return cluster_; }
+  Entropy& entropy() { return entropy_; }
+
+  /// Waits until the cluster has a leader; its client address.
+  std::string find_leader();
+  /// `address` empty: the leader.
+  std::vector<std::shared_ptr<client::Connection>> dial(int count, const std::string& address = "");
+  /// Opens sessions, pipelined over the connections. Session i belongs to connection i % size.
+  std::vector<RawSession> open_sessions(
+      const std::vector<std::shared_ptr<client::Connection>>& connections, int count);
+  /// Acquires `path` at once; ends the bench if it is not granted.
+  void acquire(client::Connection& connection, RawSession& session, const std::string& path);
+  void turn_for(Duration time);
+
+  /// CPU seconds of {servers, generator} so far.
+  std::pair<double, double> cpu() const;
+  /// Adds throughput and CPU shares of a measured span to a result.
+  void add_rates(nlohmann::json& result, size_t operations, double seconds,
+                 std::pair<double, double> cpu_before) const;
+
+ private:
+  void on_connection_closed(client::Connection& connection, const std::string& why) override;
+
+  const Parameters parameters_;
+  Cluster* cluster_;
+  SystemClock clock_;
+  SystemEntropy entropy_;
+  net::Loop loop_{clock_};
+};
+
+/// Says on standard error what is going on.
+void progress(const std::string& text);
+/// Says why and ends the bench.
+[[noreturn]] void fail(const std::string& why);
+
+// One run of a profile each.
+nlohmann::json run_commands(Bench& bench);
+nlohmann::json run_pairs(Bench& bench);
+nlohmann::json run_handoff(Bench& bench);
+nlohmann::json run_renewals(Bench& bench);
+/// `freeze`: SIGSTOP instead of SIGKILL.
+nlohmann::json run_failover(Bench& bench, bool freeze);
+
+}  // namespace holdfast::bench
