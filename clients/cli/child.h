@@ -1,15 +1,9 @@
-<<<<<<< HEAD
 // A command in a process group of its own.
-=======
-// The program that `holdfast lock` runs while it holds the lock: a process group of its own, which
-// never outlives the lock (PROMISES 5).
->>>>>>> 6cf7560 (Add the holdfast command: lock, elect, locks, sessions, status, log and what operators need)
 #pragma once
 
 #include <sys/types.h>
 
 #include <map>
-<<<<<<< HEAD
 #include <optional>
 #include <string>
 #include <vector>
@@ -37,30 +31,6 @@ class Child {
 
   pid_t pid_ = 0;
   bool on_terminal_ = false;
-=======
-#include <string>
-#include <vector>
-
-namespace holdfast::cli {
-
-class Child {
- public:
-  /// Starts `command` with these variables added to its environment. 0 or the errno of the attempt.
-  /// The kernel kills it if this process dies first.
-  int start(const std::vector<std::string>& command,
-            const std::map<std::string, std::string>& environment);
-  /// To the whole process group.
-  void signal(int number) const;
-  /// True once it has ended; never blocks.
-  bool ended();
-  /// Its exit code, or 128 + the signal that ended it.
-  int exit_code() const { return exit_code_; }
-
- private:
-  pid_t pid_ = -1;
-  bool ended_ = false;
-  int exit_code_ = 0;
->>>>>>> 6cf7560 (Add the holdfast command: lock, elect, locks, sessions, status, log and what operators need)
 };
 
 }  // namespace holdfast::cli

@@ -1,4 +1,3 @@
-<<<<<<< HEAD
 #include <cstdio>
 #include <cstdlib>
 
@@ -69,72 +68,12 @@ const Command* find_command(const std::vector<std::string>& words, size_t* used)
     for (const Command& command : commands()) {
       if (command.name != name) continue;
       *used = count;
-=======
-#include <algorithm>
-#include <cstdio>
-
-#include "clients/cli/cluster.h"
-#include "clients/cli/command.h"
-#include "clients/cli/output.h"
-
-namespace holdfast::cli {
-
-namespace {
-
-std::vector<Command> all_commands() {
-  std::vector<Command> all;
-  for (auto group : {lock_commands(), look_commands(), operate_commands(), log_commands()}) {
-    std::move(group.begin(), group.end(), std::back_inserter(all));
-  }
-  return all;
-}
-
-void print_options(const std::vector<OptionSpec>& options) {
-  for (const OptionSpec& option : options) {
-    std::string name = std::string("--") + option.name;
-    if (option.value != nullptr) name += std::string(" ") + option.value;
-    std::printf("  %-26s %s\n", name.c_str(), option.help);
-  }
-}
-
-int print_overview() {
-  std::printf("holdfast: locks, elections and sessions of a Holdfast cluster\n\n");
-  for (const Command& command : all_commands()) {
-    std::printf("  %-17s %s\n", command.name.c_str(), command.summary.c_str());
-  }
-  std::printf("\n`holdfast COMMAND --help` explains a command. Every command takes:\n");
-  print_options(common_options());
-  return kDone;
-}
-
-int print_help(const Command& command) {
-  std::printf("holdfast %s %s\n\n%s.\n\n%s", command.name.c_str(), command.usage.c_str(),
-              command.summary.c_str(), command.details.c_str());
-  if (!command.options.empty()) {
-    std::printf("\nOptions:\n");
-    print_options(command.options);
-  }
-  std::printf("\nEvery command takes:\n");
-  print_options(common_options());
-  return kDone;
-}
-
-/// The command whose name the words begin with, the longest first; how many words that took.
-const Command* find(const std::vector<Command>& commands, const std::vector<std::string>& words,
-                    size_t* taken) {
-  for (size_t count = std::min<size_t>(2, words.size()); count > 0; --count) {
-    const std::string name = count == 2 ? words[0] + " " + words[1] : words[0];
-    for (const Command& command : commands) {
-      if (command.name != name) continue;
-      *taken = count;
->>>>>>> 6cf7560 (Add the holdfast command: lock, elect, locks, sessions, status, log and what operators need)
       return &command;
     }
   }
   return nullptr;
 }
 
-<<<<<<< HEAD
 /// Every flag of every command: enough to tell words from values before the command is known.
 std::vector<Flag> all_flags() {
   std::vector<Flag> flags = kGlobalFlags;
@@ -188,31 +127,6 @@ int run(const std::vector<std::string>& argv) {
   const auto context = make_context(*args);
   if (!context) return usage_error(context.error().message, command->name);
   return command->run(*args, *context);
-=======
-}  // namespace
-
-int run(const std::vector<std::string>& words) {
-  if (words.empty() || words[0] == "--help" || words[0] == "help") return print_overview();
-  const std::vector<Command> commands = all_commands();
-  size_t taken = 0;
-  const Command* command = find(commands, words, &taken);
-  if (command == nullptr) {
-    std::fprintf(stderr, "holdfast: there is no command '%s'; see holdfast --help\n",
-                 words[0].c_str());
-    return kUsage;
-  }
-  std::vector<OptionSpec> options = command->options;
-  options.insert(options.end(), common_options().begin(), common_options().end());
-  const std::vector<std::string> rest(words.begin() + static_cast<ptrdiff_t>(taken), words.end());
-  const auto arguments = Arguments::parse(rest, options);
-  if (!arguments.ok()) {
-    std::fprintf(stderr, "holdfast: %s; see holdfast %s --help\n",
-                 arguments.error().message.c_str(), command->name.c_str());
-    return kUsage;
-  }
-  if (arguments->has("help")) return print_help(*command);
-  return command->run(*arguments);
->>>>>>> 6cf7560 (Add the holdfast command: lock, elect, locks, sessions, status, log and what operators need)
 }
 
 }  // namespace holdfast::cli
