@@ -64,6 +64,20 @@ TEST(Election, ACandidatesOwnVoteCountsOnlyWhenDurable) {
   EXPECT_TRUE(c.core(1).is_leader());
 }
 
+TEST(Election, ConfirmingAnOlderWriteDoesNotCountTheOwnVote) {
+  CoreCluster c = CoreCluster::of(1, kPlain);
+  c.auto_persist = false;
+  c.campaign(1);
+  c.persist(1, 1);
+  ASSERT_TRUE(c.core(1).is_leader());  // its first entry is still being written
+  c.step_down(1);
+  c.campaign(1);
+  c.persist(1, 1);
+  EXPECT_EQ(c.core(1).role(), Role::kCandidate);
+  c.persist(1, 1);
+  EXPECT_TRUE(c.core(1).is_leader());
+}
+
 TEST(Election, AVoteLeavesOnlyWhenDurable) {
   CoreCluster c = CoreCluster::of(3, kPlain);
   c.auto_persist = false;
