@@ -50,4 +50,10 @@ set_tests_properties(lint/tidy PROPERTIES LABELS slow)
 add_test(NAME lint/self COMMAND ${HF_PYTEST} ${CMAKE_SOURCE_DIR}/tests/lint)
 add_test(NAME dev/script COMMAND ${HF_PYTEST} ${CMAKE_SOURCE_DIR}/tests/dev)
 set_tests_properties(dev/script PROPERTIES ENVIRONMENT "PYTHONPATH=${CMAKE_BINARY_DIR}/gen/py")
+# What ./dev run shows, on ports and in a folder of its own.
+set(HF_CLIENT_PATH ${CMAKE_SOURCE_DIR}/clients/python:${CMAKE_BINARY_DIR}/gen/py)
+add_test(NAME demo/once
+         COMMAND ${HF_PYTHON} -B ${CMAKE_SOURCE_DIR}/deploy/demo/demo.py --once --port=27411)
+set_tests_properties(demo/once PROPERTIES RUN_SERIAL ON TIMEOUT 120 ENVIRONMENT
+  "PYTHONPATH=${HF_CLIENT_PATH};HOLDFAST_DEMO_HOME=${CMAKE_BINARY_DIR}/demo;HOLDFAST_SERVER=$<TARGET_FILE:holdfastd>")
 include(cmake/python.cmake)

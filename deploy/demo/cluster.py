@@ -11,6 +11,7 @@ file says whether a cluster is up; servers die with the process that started the
 import ctypes
 import fcntl
 import json
+import logging
 import os
 import shutil
 import signal
@@ -23,7 +24,7 @@ from typing import Any, Callable, Dict, List, Optional
 
 ROOT = Path(__file__).resolve().parents[2]
 HOME = Path(os.environ.get("HOLDFAST_DEMO_HOME", ROOT / ".holdfast"))
-SERVER = ROOT / "build" / "bin" / "holdfastd"
+SERVER = Path(os.environ.get("HOLDFAST_SERVER", ROOT / "build" / "bin" / "holdfastd"))
 
 HOST = "127.0.0.1"
 FIRST_PORT = 7411  # the default of server, command and clients
@@ -110,6 +111,7 @@ class Server:
         from thrift.protocol.TBinaryProtocol import TBinaryProtocolAccelerated
         from thrift.Thrift import TException
         from thrift.transport import TSocket, TTransport
+        logging.getLogger("thrift").setLevel(logging.CRITICAL)  # a refused connection is an answer
         connection = TSocket.TSocket(HOST, self.ports["admin"])
         connection.setTimeout(1000)
         transport = TTransport.TFramedTransport(connection)

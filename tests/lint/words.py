@@ -11,6 +11,7 @@ TEXT = (".cc", ".h", ".py", ".sh", ".md", ".txt", ".cmake", ".thrift", ".json", 
 
 UNFINISHED = re.compile(r"\b(?:TO" r"DO|FIX" r"ME|XX" r"X|HA" r"CK)\b")
 HOME = re.compile(r"(?<![\w.])/(?:root|home/\w+)/")
+CONFLICT = re.compile(r"^(?:<{7}|>{7}|={7})(?: |$)")
 SWITCHED_OFF = re.compile(r"\bDIS" r"ABLED_\w+|\bGTEST_SK" r"IP\b|EXPECT_TRUE\(true\)"
                           r"|pytest\.mark\.(?:sk" r"ip|xf" r"ail)\b")
 
@@ -20,6 +21,8 @@ def check(root: Path) -> List[Problem]:
     problems = []
     for path in files(root, TEXT):
         for number, line in enumerate(read(root, path).splitlines(), 1):
+            if CONFLICT.search(line):
+                problems.append(Problem(str(path), number, "a conflict that was not resolved"))
             if UNFINISHED.search(line):
                 problems.append(Problem(str(path), number, "a mark of unfinished work"))
             if here in line or HOME.search(line):
