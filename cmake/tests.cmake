@@ -54,6 +54,7 @@ set_tests_properties(dev/script PROPERTIES ENVIRONMENT "PYTHONPATH=${CMAKE_BINAR
 set(HF_CLIENT_PATH ${CMAKE_SOURCE_DIR}/clients/python:${CMAKE_BINARY_DIR}/gen/py)
 add_test(NAME demo/once
          COMMAND ${HF_PYTHON} -B ${CMAKE_SOURCE_DIR}/deploy/demo/demo.py --once --port=27411)
-set_tests_properties(demo/once PROPERTIES RUN_SERIAL ON TIMEOUT 120 ENVIRONMENT
-  "PYTHONPATH=${HF_CLIENT_PATH};HOLDFAST_DEMO_HOME=${CMAKE_BINARY_DIR}/demo;HOLDFAST_SERVER=$<TARGET_FILE:holdfastd>")
+set(HF_DEMO PYTHONPATH=${HF_CLIENT_PATH} HOLDFAST_DEMO_HOME=${CMAKE_BINARY_DIR}/demo
+    HOLDFAST_SERVER=$<TARGET_FILE:holdfastd>)
+set_tests_properties(demo/once PROPERTIES RUN_SERIAL ON TIMEOUT 120 ENVIRONMENT "${HF_DEMO}")
 include(cmake/python.cmake)

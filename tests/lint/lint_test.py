@@ -149,7 +149,8 @@ def test_a_file_of_601_lines_and_a_wide_script_fail(tree):
 
 
 @pytest.mark.parametrize("line, why", [
-    ("<<<<<<< HEAD", "conflict"), ("// TO" "DO: later", "unfinished"), ("// FIX" "ME", "unfinished"),
+    ("<<<<<<< HEAD", "conflict"), ("// TO" "DO: later", "unfinished"),
+    ("// FIX" "ME", "unfinished"),
     ("see /ro" "ot/x/y", "one machine"), ("see /ho" "me/ada/y", "one machine"),
     ("TEST(A, DIS" "ABLED_B) {}", "cannot fail"), ("GTEST_SK" "IP();", "cannot fail"),
 ])
