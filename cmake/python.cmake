@@ -8,6 +8,10 @@ function(hf_pytest FOLDER)
     get_filename_component(stem ${file} NAME_WE)
     string(REGEX REPLACE "_test$" "" stem ${stem})
     add_test(NAME ${FOLDER}/${stem} COMMAND ${HF_PYTEST} ${file})
+    # ./dev test quick leaves out what starts real servers; demo/once stands for it there.
+    if(FOLDER STREQUAL "integration")
+      set_tests_properties(${FOLDER}/${stem} PROPERTIES LABELS slow)
+    endif()
     set_tests_properties(${FOLDER}/${stem} PROPERTIES
       ENVIRONMENT "HOLDFAST_BUILD_DIR=${CMAKE_BINARY_DIR}"
       TIMEOUT ${ARG_TIMEOUT})

@@ -37,6 +37,7 @@ add_executable(simulate ${simulation})
 target_link_libraries(simulate PRIVATE hf_options)
 hf_link(simulate PRIVATE coordinator/server tests/support gflags)
 add_test(NAME simulation COMMAND simulate --seeds=60 --seconds=60)
+set_tests_properties(simulation PROPERTIES LABELS slow)
 
 # The checks of the tree itself and the tests in Python run under ctest too: its summary is the
 # one answer. Debian's own Python is named because only it sees Debian's Python packages.
