@@ -261,15 +261,16 @@ def recorded() -> Dict[str, Any]:
 def how_to_reach(first_port: int) -> str:
     """Lines to copy and paste."""
     cluster = Cluster(first_port)
-    ports = "" if first_port == FIRST_PORT else f" --servers={','.join(cluster.addresses)}"
-    admin = "" if first_port == FIRST_PORT else f" --admin={cluster.servers[0].address('admin')}"
+    admins = ",".join(server.address("admin") for server in cluster.servers)
     servers = ", ".join(f'"{address}"' for address in cluster.addresses)
     return f"""\
 Try it by hand, in another terminal:
 
-  build/bin/holdfast{admin} status
-  build/bin/holdfast{ports} lock /jobs/nightly -- sh -c 'echo token $HOLDFAST_TOKEN; sleep 5'
-  build/bin/holdfast{ports} locks
+  export HOLDFAST_SERVERS={','.join(cluster.addresses)}
+  export HOLDFAST_ADMIN={admins}
+  build/bin/holdfast status
+  build/bin/holdfast lock /jobs/nightly -- sh -c 'echo token $HOLDFAST_TOKEN; sleep 5'
+  build/bin/holdfast locks
   curl -s {cluster.servers[0].address('http')}/metrics | head
   .venv/bin/python -c '
 from holdfast import Client
