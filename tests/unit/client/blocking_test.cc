@@ -33,8 +33,10 @@ class BlockingTest : public testing::Test {
       result.status = api::ReleaseStatus::RELEASED;
       server_.reply(call, result);
     });
-    server_.on("closeSession",
-               [this](Received& call) { server_.reply(call, api::CloseSessionResult()); });
+    server_.on("closeSession", [this](Received& call) {
+      ++closed_;
+      server_.reply(call, api::CloseSessionResult());
+    });
     serving_ = std::thread([this] { loop_.run(); });
   }
   ~BlockingTest() override {
