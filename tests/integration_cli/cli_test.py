@@ -10,9 +10,10 @@ from support.paths import program
 
 def run(cluster, *words, timeout=30):
     """One invocation; its completed process."""
+    nodes = cluster.nodes.values()
     environment = dict(os.environ,
-                       HOLDFAST_SERVERS=",".join(node.address for node in cluster.nodes.values()),
-                       HOLDFAST_ADMIN=",".join(node.admin_address for node in cluster.nodes.values()))
+                       HOLDFAST_SERVERS=",".join(node.address for node in nodes),
+                       HOLDFAST_ADMIN=",".join(node.admin_address for node in nodes))
     return subprocess.run([str(program("holdfast")), *words], env=environment, timeout=timeout,
                           capture_output=True, text=True, check=False)
 
