@@ -1,5 +1,5 @@
 /*
- * What servers tell each other besides Raft: forwarded commands, lease renewals, lease readings.
+ * What servers tell each other besides Raft: forwarded commands and lease renewals.
  * Carried by the peer transport (docs/peer-protocol.md) in compact protocol.
  */
 include "holdfast.thrift"
@@ -76,22 +76,6 @@ struct RenewalReply {
 struct RenewalReplies {
   /** Any order. */
   1: list<RenewalReply> replies,
-}
-
-/** Follower asks what is left of leases, to describe holders. */
-struct LeaseQuery {
-  /** The follower's number for it. */
-  1: i64 request,
-  /** Which sessions; at most 1,000. */
-  2: list<i64> sessionIds,
-}
-
-/** The leader's readings. */
-struct LeaseReadings {
-  /** The follower's number for the query. */
-  1: i64 request,
-  /** In the order asked; -1 = not known. */
-  2: list<i64> leaseLeftMs,
 }
 
 /** A server asks the leader to transfer leadership. */

@@ -215,9 +215,6 @@ void Engine::on_app(NodeId from, uint8_t kind, std::string_view payload) {
       return receive_transfer_request(from, payload);
     case PeerKind::kTransferRefusal:
       return receive_transfer_refusal(payload);
-    case PeerKind::kLeaseQuery:
-    case PeerKind::kLeaseReadings:
-      return;
   }
 }
 

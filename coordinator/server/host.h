@@ -33,10 +33,8 @@ enum class PeerKind : uint8_t {
   kForwardRefusals = 2,
   kRenewalBatch = 3,
   kRenewalReplies = 4,
-  kLeaseQuery = 5,
-  kLeaseReadings = 6,
-  kTransferRequest = 7,
-  kTransferRefusal = 8,
+  kTransferRequest = 5,
+  kTransferRefusal = 6,
 };
 
 /// Who waits for the answer to a read_index; stands in the low bits of its context.

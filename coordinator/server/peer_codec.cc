@@ -43,8 +43,6 @@ HF_PEER_MESSAGE(peer::ForwardBatch);
 HF_PEER_MESSAGE(peer::ForwardRefusals);
 HF_PEER_MESSAGE(peer::RenewalBatch);
 HF_PEER_MESSAGE(peer::RenewalReplies);
-HF_PEER_MESSAGE(peer::LeaseQuery);
-HF_PEER_MESSAGE(peer::LeaseReadings);
 HF_PEER_MESSAGE(peer::TransferRequest);
 HF_PEER_MESSAGE(peer::TransferRefusal);
 #undef HF_PEER_MESSAGE
