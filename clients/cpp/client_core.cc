@@ -29,7 +29,7 @@ Outcome<std::unique_ptr<ClientCore>> ClientCore::create(net::Loop& loop, Entropy
   return client;
 }
 
-void ClientCore::open_session(const SessionOptions& options, Opened done) {
+void ClientCore::open_session(const SessionOptions& options, const Opened& done) {
   api::OpenSessionRequest request;
   request.ttlMs = to_ms(options.ttl);
   request.name = options.name;

@@ -46,7 +46,7 @@ class ClientCore {
   using Opened = std::function<void(Outcome<std::shared_ptr<SessionCore>>)>;
   /// Opens a session and keeps it until it is closed or a server ends it. Never called back from
   /// inside. A session opened after its opener gave up is left to expire.
-  void open_session(const SessionOptions& options, Opened done);
+  void open_session(const SessionOptions& options, const Opened& done);
 
   /// A call without a session. Reads are repeated until they are answered; of a write that may have
   /// been applied the outcome is kOutcomeUnknown.

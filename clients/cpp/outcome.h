@@ -29,8 +29,8 @@ template <class T>
 class [[nodiscard]] Outcome {
  public:
   Outcome(T value) : state_(std::in_place_index<0>, std::move(value)) {}  // NOLINT: implicit
-  Outcome(CallError error)
-      : state_(std::in_place_index<1>, std::move(error)) {}  // NOLINT: implicit
+  // NOLINTNEXTLINE: implicit
+  Outcome(CallError error) : state_(std::in_place_index<1>, std::move(error)) {}
   bool ok() const { return state_.index() == 0; }
   explicit operator bool() const { return ok(); }
   T& value() {

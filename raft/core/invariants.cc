@@ -103,9 +103,8 @@ Breach NodeInvariants::check_step(const Raft& raft) const {
 }
 
 void NodeInvariants::remember(const Raft& raft) {
-  if (!seen_) seen_.emplace();
-  *seen_ = Seen{raft.term(),       raft.vote(),          raft.role(),       raft.commit(),
-                raft.handed_out(), raft.applied_index(), raft.log().last(), {}};
+  seen_ = Seen{raft.term(),       raft.vote(),          raft.role(),       raft.commit(),
+               raft.handed_out(), raft.applied_index(), raft.log().last(), {}};
   if (raft.peers() == nullptr) return;
   for (const Peer& peer : *raft.peers()) seen_->matches.emplace_back(peer.id, peer.match);
 }

@@ -30,8 +30,12 @@ void Raft::tick_leader() {
 /// of heartbeats to a majority of its cluster".
 bool Raft::lost_quorum() const {
   const LeaderRole& lead = as<LeaderRole>();
-  const Instant heard = quorum_value(
-      configuration_, [&](NodeId voter) { return voter == id() ? now_ : lead.find(voter)->heard; });
+  const Instant heard = quorum_value(configuration_, [&](NodeId voter) {
+    if (voter == id()) return now_;
+    const Peer* peer = lead.find(voter);
+    HF_CHECK(peer != nullptr, "every voter has its progress");
+    return peer->heard;
+  });
   return heard + config_.election_timeout_max <= now_;
 }
 
