@@ -70,7 +70,7 @@ Result<StoreIdentity> decode_identity(const std::string& text, const std::string
   const NodeId node(take_number(rest, "node "));
   const StoreId store(take_number(rest, "store "));
   if (!node || !store) return corrupt(path, "the identity file names no node or no store");
-  const std::string_view summed = std::string_view(text).substr(0, text.size() - rest.size());
+  const std::string_view summed = std::string_view{text}.substr(0, text.size() - rest.size());
   if (rest != checksum_line(summed)) {
     return corrupt(path, "the identity file's checksum does not match: it says node " +
                              std::to_string(node.value) + ", store " + std::to_string(store.value));

@@ -102,7 +102,7 @@ Result<std::string_view> LogStore::read_window(const Segment& segment, uint64_t 
   if (read_buffer_.size() < size) read_buffer_.resize(size);
   auto got = segment.file->read(offset, read_buffer_.data(), size);
   if (!got) return got.error().to_error();
-  return std::string_view(read_buffer_).substr(0, *got);
+  return std::string_view{read_buffer_}.substr(0, *got);
 }
 
 Result<Entry> LogStore::decode_entry(const Segment& segment, std::string_view window,
