@@ -213,6 +213,10 @@ void Commands::receive_forwards(NodeId from, std::string_view bytes) {
   if (!codec_.decode(bytes, batch)) return;
   const bool leading = host_.soft.role == raft::Role::kLeader &&
                        static_cast<uint64_t>(batch.term) == host_.soft.term.value;
+  if (leading && held_term_ != host_.soft.term) {
+    held_forwards_.clear();
+    held_term_ = host_.soft.term;
+  }
   for (peer::ForwardedCommand& item : batch.commands) {
     if (item.header.originNode != static_cast<int32_t>(from.value)) continue;
     if (!leading) {
@@ -264,7 +268,7 @@ void Commands::on_term_applied(Term term) {
 }
 
 void Commands::on_leader_changed() {
-  if (host_.soft.role != raft::Role::kLeader) held_forwards_.clear();
+  if (held_term_ != host_.soft.term) held_forwards_.clear();
   std::vector<uint64_t> again;
   for (const auto& [request, pending] : pending_) {
     if (pending.repeatable() && pending.sent_term && pending.sent_term < host_.soft.term) {

@@ -134,7 +134,10 @@ class Commands {
   std::unordered_map<uint64_t, PendingCommand>
       pending_;                    // its order is never observed: see flush()
   std::vector<uint64_t> waiting_;  ///< to be handed to a leader, in order of arrival
-  std::vector<peer::ForwardedCommand> held_forwards_;  ///< for when this leader begins to serve
+  /// For when this leader begins to serve. Only in the term in which they were sent: their origin
+  /// answers a command that cannot be repeated as not applied once it applies a later term.
+  std::vector<peer::ForwardedCommand> held_forwards_;
+  Term held_term_;
   DeadlineQueue deadlines_;
   Batch batch_;
   Batch exempt_batch_;

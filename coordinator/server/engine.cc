@@ -60,8 +60,8 @@ void Engine::sweep() {
 
 Instant Engine::next_wakeup() const {
   Instant next = std::min({node_.next_wakeup(), commands_.next_deadline(), renewals_.next_wakeup(),
-                           polls_.next_deadline(), waits_.next_deadline()});
-  if (reads_.size() > 0 || !transfers_.empty()) next = std::min(next, host_.clock.now() + 20ms);
+                           reads_.next_deadline(), polls_.next_deadline(), waits_.next_deadline()});
+  if (!transfers_.empty()) next = std::min(next, host_.clock.now() + 20ms);
   if (host_.serving && tick_in_flight_ == 0) {
     const auto due = machine_.next_due_ms();
     if (due) {

@@ -59,6 +59,8 @@ DEFINE_uint32(max_calls_per_connection, kDefaults.max_calls_per_connection,
               "calls outstanding on one connection");
 DEFINE_uint64(max_pending_commands, kDefaults.max_pending_commands,
               "commands of this server's clients that are not committed yet");
+DEFINE_uint64(max_pending_reads, kDefaults.max_pending_reads,
+              "reads of this server's clients that wait for a quorum or a revision");
 DEFINE_uint64(max_uncommitted_bytes, kDefaults.max_uncommitted_bytes,
               "bytes proposed and not committed, on the leader");
 DEFINE_uint64(max_parked_calls, kDefaults.max_parked_calls,
@@ -176,6 +178,7 @@ Status check_ranges() {
       in_range<uint64_t>("max_frame_bytes", FLAGS_max_frame_bytes, 64 << 10, 16 << 20),
       in_range<uint64_t>("max_calls_per_connection", FLAGS_max_calls_per_connection, 1, 10'000'000),
       in_range<uint64_t>("max_pending_commands", FLAGS_max_pending_commands, 16, 10'000'000),
+      in_range<uint64_t>("max_pending_reads", FLAGS_max_pending_reads, 16, 10'000'000),
       in_range<uint64_t>("max_uncommitted_bytes", FLAGS_max_uncommitted_bytes, 4 << 20,
                          uint64_t{4} << 30),
       in_range<uint64_t>("max_parked_calls", FLAGS_max_parked_calls, 16, 100'000'000),
@@ -230,6 +233,7 @@ ServerOptions copy_flags(ServerOptions o) {
   o.max_frame_bytes = FLAGS_max_frame_bytes;
   o.max_calls_per_connection = FLAGS_max_calls_per_connection;
   o.max_pending_commands = FLAGS_max_pending_commands;
+  o.max_pending_reads = FLAGS_max_pending_reads;
   o.max_uncommitted_bytes = FLAGS_max_uncommitted_bytes;
   o.max_parked_calls = FLAGS_max_parked_calls;
   o.idle_timeout_ms = FLAGS_idle_timeout_ms;

@@ -24,6 +24,7 @@ struct EngineOptions {
   uint32_t drift_ppm = 10'000;
   int64_t session_ttl_min_ms = 4'000;
   size_t max_pending_commands = 65'536;
+  size_t max_pending_reads = 65'536;
   size_t max_parked_calls = 400'000;
 };
 

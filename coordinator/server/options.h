@@ -50,6 +50,7 @@ struct ServerOptions {
   uint32_t max_frame_bytes = 4 << 20;
   uint32_t max_calls_per_connection = 20'000;
   uint64_t max_pending_commands = 65'536;
+  uint64_t max_pending_reads = 65'536;
   uint64_t max_uncommitted_bytes = uint64_t{64} << 20;
   uint64_t max_parked_calls = 400'000;
   int64_t idle_timeout_ms = 600'000;

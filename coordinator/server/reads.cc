@@ -5,12 +5,41 @@
 
 namespace holdfast::server {
 
-void Reads::linearizable(PendingRead read) { gathered_.push_back(std::move(read)); }
+uint64_t Reads::keep(PendingRead&& read) {
+  if (pending_.size() >= host_.options.max_pending_reads) {
+    host_.fail(read.call,
+               {ErrorCode::kOverloaded,
+                "this server has its " + std::to_string(host_.options.max_pending_reads) +
+                    " reads under way",
+                false, true, 20},
+               read.sequence);
+    return 0;
+  }
+  deadlines_.add(++next_number_, read.deadline);
+  pending_.emplace(next_number_, std::move(read));
+  return next_number_;
+}
+
+void Reads::linearizable(PendingRead read) {
+  if (const uint64_t number = keep(std::move(read))) gathered_.push_back(number);
+}
 
 void Reads::local(PendingRead read) {
   if (read.min_revision <= host_.applied) return read.run();
-  const LogIndex until = read.min_revision;
-  waiting_.emplace(until, std::move(read));
+  if (const uint64_t number = keep(std::move(read))) wait_for_apply(number, pending_.at(number));
+}
+
+void Reads::wait_for_apply(uint64_t number, PendingRead& read) {
+  if (read.min_revision <= host_.applied) return run(number);
+  waiting_.emplace(read.min_revision, number);
+}
+
+// Forgotten before it runs: what it does may come back here.
+void Reads::run(uint64_t number) {
+  const auto at = pending_.find(number);
+  const PendingRead read = std::move(at->second);
+  pending_.erase(at);
+  read.run();
 }
 
 void Reads::flush() {
@@ -18,87 +47,70 @@ void Reads::flush() {
   if (gathered_.empty() || !host_.soft.leader) return;
   if (host_.soft.role == raft::Role::kLeader && !host_.serving) return;
   const uint64_t context = host_.new_read_context(ReadPurpose::kReads);
-  asked_.emplace(context, std::move(gathered_));
-  gathered_.clear();
+  asked_.emplace(context, std::exchange(gathered_, {}));
   host_.node->read_index(context);
 }
 
 void Reads::on_read(uint64_t context, LogIndex index) {
-  const auto at = asked_.find(context);
-  if (at == asked_.end()) return;
-  std::vector<PendingRead> confirmed = std::move(at->second);
-  asked_.erase(at);
-  for (PendingRead& read : confirmed) {
-    read.min_revision = std::max(read.min_revision, index);
-    local(std::move(read));
+  auto confirmed = asked_.extract(context);
+  if (confirmed.empty()) return;
+  for (const uint64_t number : confirmed.mapped()) {
+    const auto at = pending_.find(number);
+    if (at == pending_.end()) continue;
+    at->second.min_revision = std::max(at->second.min_revision, index);
+    wait_for_apply(number, at->second);
   }
 }
 
 // Asked again under the next leader, with a new context: nothing was read.
 void Reads::on_read_failed(uint64_t context) {
-  const auto at = asked_.find(context);
-  if (at == asked_.end()) return;
-  for (PendingRead& read : at->second) gathered_.push_back(std::move(read));
-  asked_.erase(at);
+  const auto failed = asked_.extract(context);
+  if (failed.empty()) return;
+  for (const uint64_t number : failed.mapped()) {
+    if (pending_.contains(number)) gathered_.push_back(number);
+  }
 }
 
 void Reads::on_applied() {
-  if (waiting_.empty() || waiting_.begin()->first > host_.applied) return;
-  const auto end = waiting_.upper_bound(host_.applied);
-  for (auto at = waiting_.begin(); at != end; ++at) runnable_.push_back(std::move(at->second));
-  waiting_.erase(waiting_.begin(), end);
-  for (size_t i = 0; i < runnable_.size(); ++i) runnable_[i].run();
-  runnable_.clear();
-}
-
-void Reads::take_expired(std::vector<PendingRead>& from, Instant now,
-                         std::vector<PendingRead>& expired) {
-  const auto late = std::stable_partition(from.begin(), from.end(),
-                                          [&](const PendingRead& r) { return r.deadline > now; });
-  std::move(late, from.end(), std::back_inserter(expired));
-  from.erase(late, from.end());
+  while (!waiting_.empty() && waiting_.begin()->first <= host_.applied) {
+    const uint64_t number = waiting_.begin()->second;
+    waiting_.erase(waiting_.begin());
+    run(number);
+  }
 }
 
 void Reads::sweep(Instant now) {
-  std::vector<PendingRead> expired;
-  take_expired(gathered_, now, expired);
-  for (auto at = asked_.begin(); at != asked_.end();) {
-    take_expired(at->second, now, expired);
-    at = at->second.empty() ? asked_.erase(at) : std::next(at);
-  }
-  for (const PendingRead& read : expired) {
-    fail(read, Host::no_leader("no quorum confirmed the read before its deadline"));
-  }
-  for (auto at = waiting_.begin(); at != waiting_.end();) {
-    if (at->second.deadline > now) {
-      ++at;
-      continue;
+  deadlines_.take_due(now, [this](uint64_t number) {
+    const auto at = pending_.find(number);
+    if (at == pending_.end()) return;
+    if (waiting_.erase({at->second.min_revision, number}) == 0) {
+      return fail(number, Host::no_leader("no quorum confirmed the read before its deadline"));
     }
-    fail(at->second, {ErrorCode::kTimeout,
-                      "this server has applied revision " + std::to_string(host_.applied.value) +
-                          ", the call needs " + std::to_string(at->first.value),
-                      false, true, 0});
-    at = waiting_.erase(at);
-  }
+    fail(number, {ErrorCode::kTimeout,
+                  "this server has applied revision " + std::to_string(host_.applied.value) +
+                      ", the call needs " + std::to_string(at->second.min_revision.value),
+                  false, true, 0});
+  });
 }
 
 void Reads::shut_down() {
-  const Refusal stopping{ErrorCode::kShuttingDown, "this server is stopping; use another", false,
-                         true, 0};
-  for (const PendingRead& read : gathered_) fail(read, stopping);
-  for (const auto& [context, reads] : asked_) {
-    for (const PendingRead& read : reads) fail(read, stopping);
+  std::vector<uint64_t> all;
+  for (const auto& [number, read] : pending_) all.push_back(number);
+  std::sort(all.begin(), all.end());
+  for (const uint64_t number : all) {
+    fail(number,
+         {ErrorCode::kShuttingDown, "this server is stopping; use another", false, true, 0});
   }
-  for (const auto& [revision, read] : waiting_) fail(read, stopping);
   gathered_.clear();
   asked_.clear();
   waiting_.clear();
 }
 
-void Reads::fail(const PendingRead& read, const Refusal& refusal) {
+void Reads::fail(uint64_t number, const Refusal& refusal) {
+  const auto at = pending_.find(number);
+  const PendingRead read = std::move(at->second);
+  pending_.erase(at);
   host_.fail(read.call, refusal, read.sequence);
 }
-
-size_t Reads::size() const { return gathered_.size() + asked_.size() + waiting_.size(); }
 
 }  // namespace holdfast::server

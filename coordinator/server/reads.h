@@ -5,9 +5,12 @@
 #include <cstdint>
 #include <functional>
 #include <map>
+#include <set>
 #include <unordered_map>
+#include <utility>
 #include <vector>
 
+#include "coordinator/server/deadlines.h"
 #include "coordinator/server/host.h"
 
 namespace holdfast::server {
@@ -37,19 +40,26 @@ class Reads {
   /// Entries were applied: runs what waited for them.
   void on_applied();
   void sweep(Instant now);
+  /// When sweep() next has something to look at; Instant::max() if never.
+  Instant next_deadline() const { return deadlines_.next(); }
   void shut_down();
-  size_t size() const;
+  size_t size() const { return pending_.size(); }
 
  private:
-  void fail(const PendingRead& read, const Refusal& refusal);
-  static void take_expired(std::vector<PendingRead>& from, Instant now,
-                           std::vector<PendingRead>& expired);
+  /// Keeps it under a number of its own, or refuses it: as many wait as may.
+  uint64_t keep(PendingRead&& read);
+  void wait_for_apply(uint64_t number, PendingRead& read);
+  void run(uint64_t number);
+  void fail(uint64_t number, const Refusal& refusal);
 
   Host& host_;
-  std::vector<PendingRead> gathered_;
-  std::map<uint64_t, std::vector<PendingRead>> asked_;  // by read context
-  std::multimap<LogIndex, PendingRead> waiting_;        // for a revision
-  std::vector<PendingRead> runnable_;                   // reused by on_applied()
+  uint64_t next_number_ = 0;
+  std::unordered_map<uint64_t, PendingRead> pending_;  // by number; its order is never observed
+  // Numbers of reads that have ended meanwhile may stand in these two: they find nobody.
+  std::vector<uint64_t> gathered_;
+  std::map<uint64_t, std::vector<uint64_t>> asked_;  // by read context
+  std::set<std::pair<LogIndex, uint64_t>> waiting_;  // for a revision
+  DeadlineQueue deadlines_;
 };
 
 }  // namespace holdfast::server

@@ -226,6 +226,7 @@ EngineOptions Server::engine_options(const raft::Genesis& genesis) const {
   options.drift_ppm = static_cast<uint32_t>(options_.clock_drift_permille * 1'000);
   options.session_ttl_min_ms = options_.session_ttl_min_ms;
   options.max_pending_commands = options_.max_pending_commands;
+  options.max_pending_reads = options_.max_pending_reads;
   options.max_parked_calls = options_.max_parked_calls;
   return options;
 }
