@@ -49,6 +49,7 @@ foreach(check includes banned sizes words idl format shell types tidy)
 endforeach()
 set_tests_properties(lint/tidy PROPERTIES LABELS slow)
 add_test(NAME lint/self COMMAND ${HF_PYTEST} ${CMAKE_SOURCE_DIR}/tests/lint)
+add_test(NAME mutants/patches COMMAND ${HF_PYTEST} ${CMAKE_SOURCE_DIR}/tests/mutants)
 add_test(NAME dev/script COMMAND ${HF_PYTEST} ${CMAKE_SOURCE_DIR}/tests/dev)
 set_tests_properties(dev/script PROPERTIES ENVIRONMENT "PYTHONPATH=${CMAKE_BINARY_DIR}/gen/py")
 # What ./dev run shows, on ports and in a folder of its own.

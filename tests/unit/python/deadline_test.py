@@ -7,7 +7,7 @@ import time
 
 import pytest
 from holdfast_api.holdfast import ttypes as t
-from support.fake_model import boot
+from support.fake_model import DRIFT, boot
 from support.waiting import eventually
 
 import holdfast
@@ -41,6 +41,17 @@ def test_renewals_keep_a_lock_beyond_its_ttl(client, cluster):
     eventually(lambda: boot() > until, within=5)
     lock.check()
     assert cluster.model.sessions[session.id].ttl == 1
+
+
+def test_a_lease_counts_from_when_the_poll_was_sent(client, cluster):
+    session = client.session(ttl=1)
+    lock = session.lock("/a").acquire()
+    server_side = cluster.model.sessions[session.id]
+    until = boot() + 1.5
+    while boot() < until:  # several polls, each parked for a quarter of the TTL
+        deadline = boot() + lock.remaining()
+        assert deadline <= server_side.renewed_at + server_side.ttl * DRIFT
+        time.sleep(0.001)  # leaves the interpreter to the client's own thread
 
 
 def test_on_lost_is_called_in_time_when_every_packet_is_lost(cluster, short):
