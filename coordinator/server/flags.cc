@@ -11,6 +11,11 @@
 #include "coordinator/server/options.h"
 #include "coordinator/server/version.h"
 
+namespace google {
+/// How gflags ends the process: exported by the library for just this, in none of its headers.
+extern void (*gflags_exitfunc)(int);  // NOLINT(readability-identifier-naming)
+}  // namespace google
+
 namespace holdfast::server {
 
 namespace {
@@ -243,6 +248,10 @@ ServerOptions copy_flags(ServerOptions o) {
   return o;
 }
 
+/// gflags says what is wrong with a flag in one line, and would end with 1.
+[[noreturn]] void end_for_bad_flag(int) { std::exit(static_cast<int>(ExitCode::kBadFlag)); }
+[[noreturn]] void end_after_help(int) { std::exit(static_cast<int>(ExitCode::kOk)); }
+
 }  // namespace
 
 Result<ServerOptions> options_from_flags(int* argc, char*** argv) {
@@ -254,7 +263,9 @@ Result<ServerOptions> options_from_flags(int* argc, char*** argv) {
   gflags::SetVersionString(kVersion);
   const Status files = check_flag_files(*argc, *argv);
   if (!files.ok()) return files.error();
+  ::google::gflags_exitfunc = end_for_bad_flag;
   gflags::ParseCommandLineNonHelpFlags(argc, argv, /*remove_flags=*/true);
+  ::google::gflags_exitfunc = end_after_help;
   gflags::HandleCommandLineHelpFlags();
   if (*argc > 1) {
     return Error{ErrorCode::kBadArgument, std::string("'") + (*argv)[1] +

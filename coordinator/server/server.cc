@@ -347,8 +347,8 @@ void Server::on_app(NodeId from, uint8_t kind, std::string_view payload) {
   if (engine_) engine_->on_app(from, kind, payload);
 }
 
-void Server::on_peer_event(NodeId peer, raft::PeerEvent event, const std::string& detail) {
-  if (event == raft::PeerEvent::kMismatch) LOG(ERROR) << "node " << peer << ": " << detail;
+// The transport has logged what is worth it, once: a refused peer dials again and again.
+void Server::on_peer_event(NodeId peer, raft::PeerEvent event, const std::string&) {
   if (engine_) engine_->on_peer_event(peer, event);
 }
 

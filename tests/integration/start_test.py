@@ -1,0 +1,159 @@
+"""A server that cannot or must not start: the documented exit code, and one line that says why."""
+
+import pathlib
+import shutil
+import socket
+import subprocess
+
+import pytest
+from support import paths
+from support.cluster import Cluster, free_ports
+from support.waiting import eventually
+
+BAD_FLAG, PORT_TAKEN, WRONG_DIRECTORY, CORRUPT = 2, 3, 4, 5
+
+
+class Refusal:
+    """How a server ended that was started to be refused."""
+
+    def __init__(self, flags, folder):
+        ports = dict(zip(("client", "peer", "admin", "http"), free_ports(4)))
+        given = {flag.split("=")[0] for flag in flags}
+        addresses = [f"--{name}_address=127.0.0.1:{port}" for name, port in ports.items()
+                     if f"--{name}_address" not in given]
+        data = [] if "--data_dir" in given else [f"--data_dir={folder / 'data'}"]
+        ended = subprocess.run([str(paths.program("holdfastd")), *addresses, *data, *flags],
+                               capture_output=True, text=True, timeout=30, check=False)
+        self.code, self.said = ended.returncode, ended.stderr.strip()
+        self.lines = [line for line in self.said.splitlines() if not line.startswith(("I2", "W2"))]
+
+
+@pytest.mark.parametrize("flag, named", [
+    ("--no_such_flag=1", "no_such_flag"),
+    ("--node_id=abc", "abc"),
+    ("--node_id=0", "--node_id=0"),
+    ("--heartbeat_ms=0", "--heartbeat_ms=0"),
+    ("--election_timeout_min_ms=100", "--election_timeout_min_ms=100"),
+    ("--clock_drift_permille=500", "--clock_drift_permille=500: must be from 1 to 200"),
+    ("--segment_bytes=1", "--segment_bytes=1: must be from 65536 to 1073741824"),
+    ("--client_address=nowhere", "--client_address=nowhere"),
+    ("--client_address=192.0.2.1:7411", "needs --insecure"),
+    ("--initial_cluster=1=127.0.0.1", "--initial_cluster=1=127.0.0.1"),
+    ("--initial_cluster=2=127.0.0.1:1,3=127.0.0.1:2", "does not list this server"),
+    ("stray", "'stray' is not a flag"),
+])
+def test_a_bad_flag_is_named_with_its_value(flag, named, tmp_path):
+    refusal = Refusal([flag], tmp_path)
+    assert refusal.code == BAD_FLAG, refusal.said
+    assert named in refusal.said and len(refusal.lines) == 1
+    assert not (tmp_path / "data").exists()
+
+
+def test_an_unknown_name_in_a_flag_file_is_refused(tmp_path):
+    flags = tmp_path / "flags"
+    flags.write_text("--heartbeat_ms=100\n--hartbeat_ms=50\n")
+    refusal = Refusal([f"--flagfile={flags}"], tmp_path)
+    assert refusal.code == BAD_FLAG and "unknown flag 'hartbeat_ms'" in refusal.said
+
+
+def test_help_is_no_error():
+    for flag in ("--help", "--version"):
+        asked = subprocess.run([str(paths.program("holdfastd")), flag], capture_output=True,
+                               text=True, timeout=30, check=False)
+        assert asked.returncode == 0 and "holdfastd" in asked.stdout
+
+
+@pytest.mark.parametrize("name", ["client", "peer", "admin", "http"])
+def test_a_taken_port_is_named(name, tmp_path):
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        address = f"127.0.0.1:{taken.getsockname()[1]}"
+        refusal = Refusal([f"--{name}_address={address}"], tmp_path)
+    assert refusal.code == PORT_TAKEN and address in refusal.said, refusal.said
+
+
+@pytest.fixture
+def own_single():
+    """A cluster of one, for a test that damages its files."""
+    with Cluster(1) as started:
+        yield started
+
+
+def data_of(node) -> pathlib.Path:
+    return node.folder / "data"
+
+
+def segments_of(node):
+    return sorted(p for p in data_of(node).rglob("*") if p.is_file() and p.stat().st_size > 65536)
+
+
+def test_a_directory_in_use_is_refused(own_single, tmp_path):
+    node = own_single.nodes[1]
+    refusal = Refusal([f"--data_dir={data_of(node)}"], tmp_path)
+    assert refusal.code == WRONG_DIRECTORY and str(node.process.pid) in refusal.said
+    assert node.ready()
+
+
+def test_a_directory_of_another_node_is_refused(own_single, tmp_path):
+    node = own_single.nodes[1]
+    node.kill()
+    refusal = Refusal([f"--data_dir={data_of(node)}", "--node_id=2"], tmp_path)
+    assert refusal.code == WRONG_DIRECTORY, refusal.said
+    assert "node 1" in refusal.said and "2" in refusal.said
+
+
+def test_damage_in_the_middle_of_the_log_is_found_and_named(own_single, dial):
+    node = own_single.nodes[1]
+    stock = dial(node)
+    session = stock.open_session()
+    for _ in range(20):
+        grant = stock.acquire(session, path="/a", waitMs=0)
+        stock.release(session, path="/a", holderId=grant.holderId)
+    stock.close()
+    node.kill()
+    # Entry 1 stands at the head of the oldest segment; much was synced after it.
+    oldest = segments_of(node)[0]
+    image = bytearray(oldest.read_bytes())
+    at = image.index(b"127.0.0.1")
+    image[at] ^= 1
+    oldest.write_bytes(image)
+    own_single.start(node)
+    eventually(lambda: not node.running, within=20, what="the refusal")
+    assert node.process.returncode == CORRUPT
+    said = node.log().strip().splitlines()[-1]
+    assert oldest.name in said and "offset" in said, said
+
+
+def test_a_wiped_disk_is_refused_by_its_peers(own):
+    follower = own.followers()[0]
+    follower.kill()
+    shutil.rmtree(data_of(follower))
+    own.start(follower)
+    eventually(lambda: "store" in follower.log() or not follower.running, within=20,
+               what="a word about the store")
+    assert follower.status() is None or follower.status().leaderId == 0
+    # The others go on, and count nothing that the stranger says.
+    assert own.leader(among=[n for n in own.nodes.values() if n is not follower]).running
+
+
+def test_a_node_of_another_cluster_is_refused(own):
+    """A directory of another cluster's node 3: both sides say so, and it takes no part."""
+    with Cluster(3) as other:
+        mine, theirs = own.nodes[3], other.nodes[3]
+        for node in (mine, theirs):
+            node.kill()
+        swapped = mine.folder / "swapped"
+        shutil.copytree(data_of(theirs), swapped)
+        shutil.rmtree(data_of(mine))
+        swapped.rename(data_of(mine))
+        own.start(mine)
+        leader = own.leader(among=[own.nodes[1], own.nodes[2]])
+
+        def told():
+            links = {p.nodeId: p for p in leader.status().connections}
+            return not links[3].connected and "cluster ids differ" in links[3].lastError
+
+        eventually(told, within=20, what="a word about the cluster in status")
+        assert "cluster ids differ" in mine.log()
+        assert mine.status().leaderId == 0
