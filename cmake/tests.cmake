@@ -43,7 +43,7 @@ set_tests_properties(simulation PROPERTIES LABELS slow)
 # one answer. Debian's own Python is named because only it sees Debian's Python packages.
 set(HF_PYTHON /usr/bin/python3)
 set(HF_PYTEST ${HF_PYTHON} -B -m pytest -q -p no:cacheprovider)
-foreach(check includes banned sizes words idl format shell types tidy)
+foreach(check includes banned sizes words idl docs format shell types tidy)
   add_test(NAME lint/${check}
            COMMAND ${HF_PYTHON} -B ${CMAKE_SOURCE_DIR}/tests/lint/lint.py ${check})
 endforeach()

@@ -10,6 +10,7 @@ from typing import Callable, Dict, List
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
 import banned  # noqa: E402
+import docs  # noqa: E402
 import idl  # noqa: E402
 import includes  # noqa: E402
 import sizes  # noqa: E402
@@ -28,6 +29,7 @@ CHECKS: Dict[str, Check] = {
     "sizes": sizes.check,
     "words": words.check,
     "idl": idl.check,
+    "docs": docs.check,
     "format": tools.check_format,
     "shell": tools.check_shell,
     "types": tools.check_types,

@@ -10,6 +10,7 @@ import pytest
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
 import banned  # noqa: E402
+import docs  # noqa: E402
 import idl  # noqa: E402
 import includes  # noqa: E402
 import sizes  # noqa: E402
@@ -257,3 +258,23 @@ def test_blanking_keeps_lines_and_spares_code():
     bare = bare_code(code)
     assert bare.count("\n") == code.count("\n")
     assert "int b = 1'000;" in bare and "int d;" in bare and '"' not in bare
+
+
+@pytest.mark.parametrize("text, found", [
+    ("see [that](gone.md)", "'gone.md' is not there"),
+    ("`Suite.NoSuchCase` shows it", "no test or mutant 'Suite.NoSuchCase'"),
+    ("`a_test.py::test_gone` shows it", "no test or mutant 'a_test.py::test_gone'"),
+    ("mutants `raft-a`, `raft-gone`", "no test or mutant 'raft-gone'"),
+])
+def test_docs_name_what_is_not_there(tree, text, found):
+    tree("tests/mutants/raft-a.patch", "")
+    assert found in texts(docs.check(tree("docs/historic-bugs.md", text)))
+
+
+def test_docs_may_name_what_is_there(tree):
+    tree("tests/unit/a_test.cc", "TEST(Suite, Case) {}\n")
+    tree("tests/unit/a_test.py", "def test_it():\n    pass\n")
+    tree("tests/mutants/raft-a.patch", "")
+    text = ("`Suite.Case`, `a_test.py::test_it`, mutant `raft-a`, [here](historic-bugs.md#x), "
+            "[out](https://example.org/x.md)\n\n```\n[](int x) { }\n```\n")
+    assert docs.check(tree("docs/historic-bugs.md", text)) == []
