@@ -25,7 +25,7 @@ TEST_LIMIT_S = 300
 
 
 class Verdict(NamedTuple):
-    """What became of a mutant; `caught_by` is empty if it survived."""
+    """What became of a mutant; `caught_by` is empty if it survived, or could not be tried."""
 
     caught_by: str
     why: str
@@ -98,13 +98,18 @@ class Scratch:
         git_apply(self.tree, mutant.path)
         try:
             start = time.monotonic()
-            self.compile(mutant.tests)
+            try:
+                self.compile(mutant.tests)
+            except Failed as error:
+                print(error)
+                return Verdict("", "it does not build", time.monotonic() - start, 0.0)
             built = time.monotonic()
             for name in mutant.tests:
                 passed, why = self.test(name)
                 if not passed:
                     return Verdict(name, why, built - start, time.monotonic() - built)
-            return Verdict("", "", built - start, time.monotonic() - built)
+            survived = f"SURVIVED {' '.join(mutant.tests)}"
+            return Verdict("", survived, built - start, time.monotonic() - built)
         finally:
             git_apply(self.tree, mutant.path, "--reverse")
 
@@ -159,14 +164,14 @@ def run(mutants: List[Mutant], scratch: Scratch) -> int:
     for number, mutant in enumerate(mutants, 1):
         verdict = scratch.judge(mutant)
         told = (f"caught in {verdict.test_s:5.1f} s by {verdict.caught_by}: {verdict.why}"
-                if verdict.caught_by else f"SURVIVED {' '.join(mutant.tests)}")
+                if verdict.caught_by else verdict.why)
         print(f"{number:3d}/{len(mutants)}  {mutant.name:34} built in {verdict.build_s:5.1f} s, "
               f"{told}", flush=True)
         if not verdict.caught_by:
             survivors.append(mutant.name)
     print(f"{len(mutants) - len(survivors)} of {len(mutants)} mutants caught")
     for name in survivors:
-        print(f"survived: {name}")
+        print(f"not caught: {name}")
     return 1 if survivors else 0
 
 
