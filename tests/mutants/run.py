@@ -7,6 +7,7 @@ every mutant was caught.
 """
 
 import argparse
+import fcntl
 import os
 import re
 import shutil
@@ -71,6 +72,11 @@ class Scratch:
         self.build = self.tree / "build"
         self.jobs = jobs
         self.tree.mkdir(parents=True, exist_ok=True)
+        self.alone = open(home / "lock", "w", encoding="ascii")  # held until the process ends
+        try:
+            fcntl.flock(self.alone, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise Failed(f"{home} is in use by another run; --home names another place") from None
         copy_tree(self.tree)
         if not (self.build / "build.ninja").exists():
             self._must(["cmake", "--preset", "release", "-DBUILD_TESTING=ON"])
