@@ -114,6 +114,11 @@ uint64_t LockTable::places_of(SessionId session_id) const {
   return session == nullptr ? 0 : session->places.size();
 }
 
+uint64_t LockTable::held_by(SessionId session_id) const {
+  const Session* session = state_->find_session(session_id);
+  return session == nullptr ? 0 : session->held;
+}
+
 std::vector<SessionId> LockTable::sessions() const {
   std::vector<SessionId> ids;
   for (const Lock& lock : state_->locks) {

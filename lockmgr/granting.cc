@@ -48,6 +48,7 @@ void LockTable::State::hold(Place* place) {
   link_holder(place);
   place->lock->permits_held += place->permits;
   ++holder_count;
+  ++place->session->held;
   mark_dirty(place);
 }
 
@@ -105,6 +106,7 @@ void LockTable::State::end_tenure(Place* holder, EndReason reason, std::string_v
   lock->holders.erase(lock->holders.iterator_to(*holder));
   lock->permits_held -= holder->permits;
   --holder_count;
+  --holder->session->held;
   touch(lock);
   leave_acquire(holder);
 }

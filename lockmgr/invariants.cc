@@ -119,12 +119,14 @@ std::string LockTable::State::check_session(const Session& session) const {
   const std::string name = "session " + std::to_string(session.id.value) + ": ";
   if (find_session(session.id) != &session) return name + "the index does not find it";
   const Place* before = nullptr;
-  uint64_t revocations = 0;
+  uint64_t revocations = 0, held = 0;
   for (const Place& place : session.places) {
     if (before != nullptr && before->id >= place.id) return name + "places are out of order";
     revocations += place.revocation != nullptr ? 1 : 0;
+    held += place.holding() ? 1 : 0;
     before = &place;
   }
+  if (held != session.held) return name + "the locks it holds differ from a recount";
   return revocations == session.revocations.size() ? "" : name + "notices differ from a recount";
 }
 

@@ -159,6 +159,8 @@ class LockTable {
   uint64_t tenure_count() const;
   /// Locks held and places in queues of one session.
   uint64_t places_of(SessionId session) const;
+  /// Locks held by one session.
+  uint64_t held_by(SessionId session) const;
   /// Sessions with a lock or a place, ascending. For checks and lists; O(n log n).
   std::vector<SessionId> sessions() const;
 

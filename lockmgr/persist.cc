@@ -185,6 +185,7 @@ Status LockTable::State::load_holder(uint64_t id, std::string_view bytes) {
   holder->lock->holders.push_back(*holder);
   holder->lock->permits_held += holder->permits;
   ++holder_count;
+  ++holder->session->held;
   if (row.notice_id) {
     Revocation* revocation = revocation_pool.take();
     revocation->place = holder;

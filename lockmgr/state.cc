@@ -59,7 +59,10 @@ void Lock::clear() {
   touched = in_entry = dirty = gone = has_row = false;
 }
 
-void Session::clear() { clear_text(name); }
+void Session::clear() {
+  clear_text(name);
+  held = 0;
+}
 
 Claims::Claims(const Place* any) {
   // The ring ascends, but for the step from its last claim to its first.

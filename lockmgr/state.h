@@ -131,6 +131,7 @@ struct Session {
   std::string name;
   int64_t ttl_ms = 0;
   PlacesOfSession places;            ///< ascending by id
+  uint64_t held = 0;                 ///< of them, those that hold their lock
   RevocationsOfSession revocations;  ///< in order of announcement
   void clear();
 };

@@ -161,7 +161,7 @@ struct TransferLeadershipResult {
   1: holdfast.ResponseHeader header,
 }
 
-/** Lists sessions by id. */
+/** Lists sessions by id. A page ends early at 1 MiB. */
 struct ListSessionsRequest {
   /** Continue after this session id; 0 = from the first. */
   1: i64 page,
@@ -181,7 +181,8 @@ struct SessionInfo {
   3: map<string, string> attributes,
   /** Its TTL. */
   4: i64 ttlMs,
-  /** How long the servers will keep it without a further renewal; -1 if not known here. */
+  /** How long the servers will keep it without a further renewal; -1 = not known. Only the leader
+   *  knows: another server asks it, for half a second at most, unless the read is LOCAL. A hint. */
   5: i64 leaseLeftMs,
   /** When it was opened, leader's wall clock. */
   6: i64 openedUnixMs,

@@ -320,7 +320,9 @@ struct LockHolder {
   /** Permits held (SEMAPHORE). */ 7: i32 permits,
   /** The published value. */ 8: binary value,
   /** When it was granted, leader's wall clock. */ 9: i64 sinceUnixMs,
-  /** How long the servers will keep the session without a further renewal; -1 if not known here. */
+  /** How long the servers will keep the session without a further renewal; -1 = not known. Only the
+   *  leader knows: another server asks it, for half a second at most, unless the read is LOCAL. A
+   *  hint for operators; always -1 in an AcquireResult. */
   10: i64 leaseLeftMs,
   /** A revocation is announced against this holder. */ 11: bool revoking,
 }
@@ -447,6 +449,7 @@ struct LockWaiter {
   /** Cluster time left until the wait ends; -1 = none. */ 9: i64 waitLeftMs,
   /** The place belongs to an acquireAll over this many locks; 1 for a plain acquire. */
   10: i32 locksWanted,
+  /** As in LockHolder. */ 11: i64 leaseLeftMs,
 }
 
 /** A past holder. */
@@ -488,7 +491,7 @@ struct DescribeLockResult {
   /** The lock. */ 2: LockInfo lock,
 }
 
-/** Lists locks that are held, queued for or closed, sorted by path. */
+/** Lists locks that are held, queued for or closed, sorted by path. A page ends early at 1 MiB. */
 struct ListLocksRequest {
   /** Only paths that begin with this text; empty = all. */ 1: string prefix,
   /** Continue after this path (nextPage of the last answer); empty = from the first. */

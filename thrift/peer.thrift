@@ -1,5 +1,5 @@
 /*
- * What servers tell each other besides Raft: forwarded commands and lease renewals.
+ * What servers tell each other besides Raft: forwarded commands, lease renewals, and what views show.
  * Carried by the peer transport (docs/peer-protocol.md) in compact protocol.
  */
 include "holdfast.thrift"
@@ -94,4 +94,22 @@ struct TransferRefusal {
   2: holdfast.ErrorCode code,
   /** The sentence. */
   3: string message,
+}
+
+/** A server asks the leader what is left of leases, for a view that an operator looks at. Sent and
+ *  answered at most once; a server that does not hear in time shows "not known". */
+struct LeaseQuery {
+  /** The asker's number for it. */
+  1: i64 request,
+  /** Whose; at most 20,000. */
+  2: list<i64> sessionIds,
+}
+
+/** The leader's answer. */
+struct LeaseReply {
+  /** The asker's number. */
+  1: i64 request,
+  /** One for each session of the query, in its order, -1 if there is no such session; empty if this
+   *  server does not lead, or not yet. */
+  2: list<i64> leaseLeftMs,
 }

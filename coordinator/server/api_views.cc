@@ -27,7 +27,8 @@ api::LockHolder api_holder(const lockmgr::HolderInfo& holder, int64_t lease_left
   return out;
 }
 
-api::LockWaiter api_waiter(const lockmgr::WaiterInfo& waiter, int64_t cluster_time_ms) {
+api::LockWaiter api_waiter(const lockmgr::WaiterInfo& waiter, int64_t cluster_time_ms,
+                           int64_t lease_left_ms) {
   api::LockWaiter out;
   out.holderId = number(waiter.holder_id);
   out.position = static_cast<int32_t>(waiter.position);
@@ -40,6 +41,7 @@ api::LockWaiter api_waiter(const lockmgr::WaiterInfo& waiter, int64_t cluster_ti
   out.waitLeftMs =
       waiter.deadline_ms == 0 ? -1 : std::max<int64_t>(0, waiter.deadline_ms - cluster_time_ms);
   out.locksWanted = static_cast<int32_t>(waiter.locks_wanted);
+  out.leaseLeftMs = lease_left_ms;
   return out;
 }
 
@@ -69,7 +71,9 @@ api::LockInfo api_lock(const lockmgr::LockInfo& lock, int64_t cluster_time_ms,
     out.closedForMs = std::max<int64_t>(0, lock.closed_until_ms - cluster_time_ms);
   }
   for (const auto& h : lock.holders) out.holders.push_back(api_holder(h, lease_left(h.session)));
-  for (const auto& w : lock.waiters) out.waiters.push_back(api_waiter(w, cluster_time_ms));
+  for (const auto& w : lock.waiters) {
+    out.waiters.push_back(api_waiter(w, cluster_time_ms, lease_left(w.session)));
+  }
   for (const auto& t : lock.tenures) out.tenures.push_back(api_tenure(t));
   return out;
 }

@@ -16,7 +16,8 @@ inline constexpr size_t kHoldersOfRefusal = 16;
 using LeaseLeft = std::function<int64_t(SessionId)>;
 
 api::LockHolder api_holder(const lockmgr::HolderInfo& holder, int64_t lease_left_ms);
-api::LockWaiter api_waiter(const lockmgr::WaiterInfo& waiter, int64_t cluster_time_ms);
+api::LockWaiter api_waiter(const lockmgr::WaiterInfo& waiter, int64_t cluster_time_ms,
+                           int64_t lease_left_ms);
 api::Tenure api_tenure(const lockmgr::TenureInfo& tenure);
 api::LockInfo api_lock(const lockmgr::LockInfo& lock, int64_t cluster_time_ms,
                        const LeaseLeft& lease_left);

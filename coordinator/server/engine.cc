@@ -19,6 +19,8 @@ Engine::Engine(const EngineOptions& options, raft::InitialState initial, EngineP
       reads_(host_),
       polls_(host_),
       waits_(host_),
+      lease_queries_(host_, codec_,
+                     [this](SessionId session) { return renewals_.lease_left_ms(session); }),
       node_(options.raft, std::move(initial),
             {ports_.clock, ports_.reader, ports_.writer, ports_.transport}, *this),
       started_at_(ports_.clock.now()) {
@@ -33,6 +35,7 @@ bool Engine::turn_end(bool all_input_handled) {
   renewals_.flush();
   commands_.flush();
   reads_.flush();
+  lease_queries_.flush();
   bool more = node_.pump();
   if (node_.stopped()) return false;
   if (host_.serving) {
@@ -44,6 +47,7 @@ bool Engine::turn_end(bool all_input_handled) {
   renewals_.flush();
   commands_.flush();
   reads_.flush();
+  lease_queries_.flush();
   more = node_.pump() || more;
   return more;
 }
@@ -55,12 +59,14 @@ void Engine::sweep() {
   reads_.sweep(now);
   polls_.sweep(now);
   waits_.sweep(now);
+  lease_queries_.sweep(now);
   check_transfers(now);
 }
 
 Instant Engine::next_wakeup() const {
   Instant next = std::min({node_.next_wakeup(), commands_.next_deadline(), renewals_.next_wakeup(),
-                           reads_.next_deadline(), polls_.next_deadline(), waits_.next_deadline()});
+                           reads_.next_deadline(), polls_.next_deadline(), waits_.next_deadline(),
+                           lease_queries_.next_deadline()});
   if (!transfers_.empty()) next = std::min(next, host_.clock.now() + 20ms);
   if (host_.serving && tick_in_flight_ == 0) {
     const auto due = machine_.next_due_ms();
@@ -171,6 +177,7 @@ void Engine::on_soft_state(const raft::SoftState& state) {
     renewals_.end_leadership();
     if (state.role == Role::kLeader) elected_at_ = host_.clock.now();
   }
+  if (other_leader) lease_queries_.on_leader_changed();
   if (other_leader && state.leader && state.leader != host_.options.self) {
     renewals_.on_leader_changed();
     commands_.on_leader_changed();
@@ -215,6 +222,10 @@ void Engine::on_app(NodeId from, uint8_t kind, std::string_view payload) {
       return receive_transfer_request(from, payload);
     case PeerKind::kTransferRefusal:
       return receive_transfer_refusal(payload);
+    case PeerKind::kLeaseQuery:
+      return lease_queries_.receive_query(from, payload);
+    case PeerKind::kLeaseReply:
+      return lease_queries_.receive_reply(from, payload);
   }
 }
 
@@ -238,12 +249,13 @@ void Engine::begin_drain() {
 
 bool Engine::drained() const {
   const bool leads_others = host_.soft.role == Role::kLeader && best_successor();
-  return !leads_others && commands_.size() == 0 && reads_.size() == 0;
+  return !leads_others && commands_.size() == 0 && reads_.size() == 0 && lease_queries_.size() == 0;
 }
 
 void Engine::finish_drain() {
   commands_.shut_down();
   reads_.shut_down();
+  lease_queries_.shut_down();
   waits_.shut_down();
   renewals_.shut_down();
   polls_.shut_down();

@@ -17,6 +17,7 @@
 
 #include "coordinator/server/commands.h"
 #include "coordinator/server/host.h"
+#include "coordinator/server/lease_queries.h"
 #include "coordinator/server/peer_codec.h"
 #include "coordinator/server/polls.h"
 #include "coordinator/server/reads.h"
@@ -165,6 +166,11 @@ class Engine final : public raft::Application, Commands::Owner, Renewals::Owner 
                           command::CommandKind::type kind, const Body& body);
   void read(CallId call, const api::RequestContext& context, api::Consistency::type consistency,
             std::function<void()> run);
+  /// A read that shows leases: `sessions` names theirs, `answer` is given what is known. A LOCAL one
+  /// does not wait for the leader.
+  void read_leases(CallId call, const api::RequestContext& context,
+                   api::Consistency::type consistency,
+                   std::function<std::vector<SessionId>()> sessions, LeaseQueries::Answer answer);
   void bad_argument(CallId call, const api::RequestContext& context, const std::string& message);
   void acknowledge_notices(SessionId session, const std::vector<int64_t>& notices);
   Instant deadline_of(const api::RequestContext& context) const;
@@ -192,6 +198,7 @@ class Engine final : public raft::Application, Commands::Owner, Renewals::Owner 
   Reads reads_;
   Polls polls_;
   Waits waits_;
+  LeaseQueries lease_queries_;
   raft::Node node_;
   EngineStats stats_;
 

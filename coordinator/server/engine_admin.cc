@@ -15,9 +15,6 @@ using raft::Role;
 
 namespace {
 
-constexpr int32_t kPageSizeDefault = 100;
-constexpr int32_t kPageSizeMax = 1'000;
-
 api::RaftRole::type api_role(Role role) {
   switch (role) {
     case Role::kFollower:
@@ -42,20 +39,6 @@ std::string hex(const Digest& digest) {
 template <class T>
 int64_t number(T value) {
   return static_cast<int64_t>(value.value);
-}
-
-std::map<std::string, std::string> decode_attributes(const std::string& encoded) {
-  if (encoded.empty()) return {};
-  auto transport = std::make_shared<FrameReader>();
-  transport->reset(encoded);
-  apache::thrift::protocol::TCompactProtocolT<FrameReader> in(transport);
-  command::SessionAttributes attributes;
-  try {
-    attributes.read(&in);
-  } catch (const apache::thrift::TException&) {
-    return {};  // written by a client that was not this API's: shown as none
-  }
-  return attributes.values;
 }
 
 }  // namespace
@@ -170,42 +153,6 @@ void Engine::members(CallId call, const api::RequestContext& context, const api:
     reply.members.push_back(std::move(member));
   }
   host_.complete(call, &reply);
-}
-
-void Engine::list_sessions(CallId call, const api::RequestContext& context,
-                           const api::ListSessionsRequest& request) {
-  const int32_t size = request.pageSize == 0 ? kPageSizeDefault : request.pageSize;
-  if (size < 1 || size > kPageSizeMax || request.page < 0) {
-    return bad_argument(call, context,
-                        "pageSize is " + std::to_string(size) + " and page " +
-                            std::to_string(request.page) + ": pageSize must be from 1 to " +
-                            std::to_string(kPageSizeMax) + ", page not negative");
-  }
-  read(call, context, request.consistency,
-       [this, call, size, sequence = context.sequence, page = request.page] {
-         api::ListSessionsResult reply;
-         host_.fill(reply.header, sequence);
-         std::vector<const session::Session*> sessions;
-         machine_.sessions().list(SessionId(static_cast<uint64_t>(page)), static_cast<size_t>(size),
-                                  sessions);
-         for (const session::Session* s : sessions) {
-           api::SessionInfo info;
-           info.sessionId = number(s->id);
-           info.name = s->name;
-           info.attributes = decode_attributes(s->attributes);
-           info.ttlMs = s->ttl_ms;
-           info.leaseLeftMs = renewals_.lease_left_ms(s->id);
-           info.openedUnixMs = s->opened_unix_ms;
-           info.places = static_cast<int32_t>(s->window.waiting_count());
-           info.locks = static_cast<int32_t>(machine_.locks().places_of(s->id)) - info.places;
-           info.late = s->late;
-           reply.sessions.push_back(std::move(info));
-         }
-         if (sessions.size() == static_cast<size_t>(size)) {
-           reply.nextPage = reply.sessions.back().sessionId;
-         }
-         host_.complete(call, &reply);
-       });
 }
 
 void Engine::expire_session(CallId call, const api::RequestContext& context,

@@ -51,9 +51,6 @@ Refusal unknown_mode(int mode) {
           false, false, 0};
 }
 
-constexpr int32_t kPageSizeDefault = 100;
-constexpr int32_t kPageSizeMax = 1'000;
-
 }  // namespace
 
 void Engine::acquire(CallId call, const api::RequestContext& context,
@@ -184,49 +181,6 @@ void Engine::check_token(CallId call, const api::RequestContext& context,
          const Revision shown(static_cast<uint64_t>(std::max<int64_t>(0, token)));
          reply.current = machine_.locks().check_token(path, shown);
          reply.latestToken = static_cast<int64_t>(machine_.locks().latest_token(path).value);
-         host_.complete(call, &reply);
-       });
-}
-
-void Engine::describe_lock(CallId call, const api::RequestContext& context,
-                           const api::DescribeLockRequest& request) {
-  read(call, context, request.consistency,
-       [this, call, sequence = context.sequence, path = request.path] {
-         api::DescribeLockResult reply;
-         host_.fill(reply.header, sequence);
-         reply.lock = api_lock(machine_.locks().describe(path), machine_.cluster_time_ms(),
-                               [this](SessionId id) { return renewals_.lease_left_ms(id); });
-         reply.lock.path = path;
-         host_.complete(call, &reply);
-       });
-}
-
-void Engine::list_locks(CallId call, const api::RequestContext& context,
-                        const api::ListLocksRequest& request) {
-  const int32_t size = request.pageSize == 0 ? kPageSizeDefault : request.pageSize;
-  if (size < 1 || size > kPageSizeMax) {
-    return bad_argument(call, context,
-                        "pageSize is " + std::to_string(size) + ", it must be from 1 to " +
-                            std::to_string(kPageSizeMax));
-  }
-  read(call, context, request.consistency,
-       [this, call, size, sequence = context.sequence, prefix = request.prefix,
-        page = request.page] {
-         api::ListLocksResult reply;
-         host_.fill(reply.header, sequence);
-         std::vector<lockmgr::LockInfo> locks;
-         machine_.locks().list(prefix, page, static_cast<size_t>(size), kHoldersOfRefusal, locks);
-         for (const lockmgr::LockInfo& lock : locks) {
-           api::LockSummary summary;
-           summary.path.assign(lock.path);
-           summary.holderCount = static_cast<int32_t>(lock.holder_count);
-           summary.waiterCount = static_cast<int32_t>(lock.waiter_count);
-           for (const lockmgr::HolderInfo& holder : lock.holders) {
-             summary.holders.push_back(api_holder(holder, renewals_.lease_left_ms(holder.session)));
-           }
-           reply.locks.push_back(std::move(summary));
-         }
-         if (locks.size() == static_cast<size_t>(size)) reply.nextPage = reply.locks.back().path;
          host_.complete(call, &reply);
        });
 }

@@ -36,6 +36,8 @@ enum class PeerKind : uint8_t {
   kRenewalReplies = 4,
   kTransferRequest = 5,
   kTransferRefusal = 6,
+  kLeaseQuery = 7,
+  kLeaseReply = 8,
 };
 
 /// Who waits for the answer to a read_index; stands in the low bits of its context.

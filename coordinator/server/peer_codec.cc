@@ -45,6 +45,8 @@ HF_PEER_MESSAGE(peer::RenewalBatch);
 HF_PEER_MESSAGE(peer::RenewalReplies);
 HF_PEER_MESSAGE(peer::TransferRequest);
 HF_PEER_MESSAGE(peer::TransferRefusal);
+HF_PEER_MESSAGE(peer::LeaseQuery);
+HF_PEER_MESSAGE(peer::LeaseReply);
 #undef HF_PEER_MESSAGE
 
 }  // namespace holdfast::server

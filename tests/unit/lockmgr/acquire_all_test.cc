@@ -45,6 +45,19 @@ TEST_F(AcquireAll, HoldsNothingUntilAllAreFree) {
   for (const char* path : {"/a", "/b", "/c"}) EXPECT_THAT(holders(path), ElementsAre(2)) << path;
 }
 
+TEST_F(AcquireAll, IsManyPlacesOfItsSessionAndThenManyLocks) {
+  const Revision busy = ask({.session = 1, .claims = {exclusive("/b")}});
+  const Revision all = ask_all(2, {exclusive("/a"), exclusive("/b"), exclusive("/c")});
+  EXPECT_EQ(table().places_of(SessionId(2)), 3u);
+  EXPECT_EQ(table().held_by(SessionId(2)), 0u);
+  release(1, busy, "/b");
+  EXPECT_EQ(table().places_of(SessionId(2)), 3u);
+  EXPECT_EQ(table().held_by(SessionId(2)), 3u);
+  release(2, all, "/c");
+  EXPECT_EQ(table().held_by(SessionId(2)), 2u);
+  EXPECT_EQ(table().held_by(SessionId(3)), 0u);
+}
+
 TEST_F(AcquireAll, BlocksThoseBehindItEvenAtLocksThatAreFree) {
   ask({.session = 1, .claims = {exclusive("/b")}});
   ask_all(2, {exclusive("/a"), exclusive("/b")});
