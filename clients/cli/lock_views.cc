@@ -1,6 +1,7 @@
 // locks, lock describe, lock revoke.
 #include <cstdio>
 #include <nlohmann/json.hpp>
+#include <utility>
 
 #include "clients/cli/commands.h"
 #include "clients/cli/exit_codes.h"
@@ -63,6 +64,7 @@ json to_json(const api::LockWaiter& w) {
           {"permits", w.permits},
           {"since_unix_ms", w.sinceUnixMs},
           {"wait_left_ms", w.waitLeftMs},
+          {"lease_left_ms", w.leaseLeftMs},
           {"locks_wanted", w.locksWanted}};
 }
 
@@ -71,6 +73,7 @@ json to_json(const api::Tenure& t) {
           {"token", t.token},
           {"session_id", t.sessionId},
           {"session", t.sessionName},
+          {"owner", t.owner},
           {"since_unix_ms", t.sinceUnixMs},
           {"ended_unix_ms", t.endedUnixMs},
           {"end_revision", t.endRevision},
@@ -85,32 +88,90 @@ json list_json(const std::vector<T>& list) {
   return out;
 }
 
-void print_lock(const api::LockInfo& lock) {
-  std::printf("%s: %d holding, %d waiting", printable(lock.path).c_str(), lock.holderCount,
-              lock.waiterCount);
-  if (lock.limit > 0) std::printf(", %d permits", lock.limit);
-  if (lock.closedForMs > 0) std::printf(", closed for %s", format_ms(lock.closedForMs).c_str());
+template <class T>
+int64_t permits_of(const std::vector<T>& list) {
+  int64_t sum = 0;
+  for (const T& item : list) sum += item.permits;
+  return sum;
+}
+
+/// "shared", "2 permits": what a holder has or a waiter wants.
+template <class T>
+std::string mode_text(const T& item) {
+  if (item.mode != api::LockMode::SEMAPHORE) return mode_name(item.mode);
+  return text(item.permits) + (item.permits == 1 ? " permit" : " permits");
+}
+
+/// The session's name, and the handle's within it if it has one.
+template <class T>
+std::string name_text(const T& item) {
+  return printable(item.sessionName) + (item.owner.empty() ? "" : " / " + printable(item.owner));
+}
+
+/// Ends a table that shows only the first of them.
+std::string first_of(size_t shown, int32_t all) {
+  if (std::cmp_greater_equal(shown, all)) return "";
+  return "(the first " + std::to_string(shown) + " of " + text(all) + ")\n";
+}
+
+void print_summary(const api::LockInfo& lock) {
+  std::printf("%s: ", printable(lock.path).c_str());
+  if (lock.holderCount == 0 && lock.waiterCount == 0 && lock.closedForMs == 0) {
+    std::printf("free\n");
+    return;
+  }
+  std::printf("%d holding, %d waiting", lock.holderCount, lock.waiterCount);
+  if (lock.limit > 0) {
+    std::printf(", %lld of %d permits taken", static_cast<long long>(permits_of(lock.holders)),
+                lock.limit);
+  }
+  if (lock.closedForMs > 0) {
+    std::printf(", closed by lock-delay for another %s", format_ms(lock.closedForMs).c_str());
+  }
   std::printf("\n");
-  Table holders({"HOLDER", "TOKEN", "MODE", "SESSION", "NAME", "SINCE", "LEASE LEFT", "VALUE"});
+}
+
+void print_holders(const api::LockInfo& lock) {
+  Table table({"HOLDER", "TOKEN", "MODE", "SESSION", "NAME", "SINCE", "LEASE LEFT", "VALUE"});
   for (const auto& h : lock.holders) {
-    holders.add({text(h.holderId) + (h.revoking ? " (revoking)" : ""), text(h.token),
-                 mode_name(h.mode), text(h.sessionId), printable(h.sessionName),
-                 format_time(h.sinceUnixMs), format_ms(h.leaseLeftMs), printable(h.value)});
+    table.add({text(h.holderId) + (h.revoking ? " (revoking)" : ""), text(h.token), mode_text(h),
+               text(h.sessionId), name_text(h), format_time(h.sinceUnixMs),
+               format_ms(h.leaseLeftMs), printable(h.value)});
   }
-  if (!holders.empty()) std::printf("\nHolders\n%s", holders.text().c_str());
-  Table waiters({"POSITION", "PLACE", "MODE", "SESSION", "NAME", "SINCE", "WAIT LEFT"});
+  if (table.empty()) return;
+  std::printf("\nHolders\n%s%s", table.text().c_str(),
+              first_of(lock.holders.size(), lock.holderCount).c_str());
+}
+
+void print_queue(const api::LockInfo& lock) {
+  Table table({"POSITION", "PLACE", "WANTS", "SESSION", "NAME", "SINCE", "LEASE LEFT", "WAIT LEFT"});
   for (const auto& w : lock.waiters) {
-    waiters.add({text(w.position), text(w.holderId), mode_name(w.mode), text(w.sessionId),
-                 printable(w.sessionName), format_time(w.sinceUnixMs), format_ms(w.waitLeftMs)});
+    const std::string together =
+        w.locksWanted > 1 ? ", with " + text(w.locksWanted - 1) + " more at once" : "";
+    table.add({text(w.position), text(w.holderId), mode_text(w) + together, text(w.sessionId),
+               name_text(w), format_time(w.sinceUnixMs), format_ms(w.leaseLeftMs),
+               w.waitLeftMs < 0 ? "no limit" : format_ms(w.waitLeftMs)});
   }
-  if (!waiters.empty()) std::printf("\nQueue\n%s", waiters.text().c_str());
-  Table tenures({"HOLDER", "TOKEN", "SESSION", "NAME", "SINCE", "ENDED", "WHY", "NOTE"});
+  if (table.empty()) return;
+  std::printf("\nQueue\n%s%s", table.text().c_str(),
+              first_of(lock.waiters.size(), lock.waiterCount).c_str());
+}
+
+void print_tenures(const api::LockInfo& lock) {
+  Table table({"HOLDER", "TOKEN", "SESSION", "NAME", "SINCE", "ENDED", "WHY", "NOTE"});
   for (const auto& t : lock.tenures) {
-    tenures.add({text(t.holderId), text(t.token), text(t.sessionId), printable(t.sessionName),
-                 format_time(t.sinceUnixMs), format_time(t.endedUnixMs), reason_name(t.reason),
-                 printable(t.note)});
+    table.add({text(t.holderId), text(t.token), text(t.sessionId), name_text(t),
+               format_time(t.sinceUnixMs), format_time(t.endedUnixMs), reason_name(t.reason),
+               printable(t.note)});
   }
-  if (!tenures.empty()) std::printf("\nPast holders\n%s", tenures.text().c_str());
+  if (!table.empty()) std::printf("\nPast holders\n%s", table.text().c_str());
+}
+
+/// "billing-1 and 2 more": whom a list shows of a lock's holders.
+std::string holders_text(const api::LockSummary& lock) {
+  if (lock.holders.empty()) return "-";
+  const std::string first = name_text(lock.holders[0]);
+  return lock.holderCount > 1 ? first + " and " + text(lock.holderCount - 1) + " more" : first;
 }
 
 }  // namespace
@@ -123,7 +184,7 @@ int locks_command(const Args& args, const Context& context) {
   if (!args.words.empty()) request.prefix = args.words[0];
   request.pageSize = 1000;
   json all = json::array();
-  Table table({"PATH", "HOLDERS", "WAITERS", "TOKEN", "HELD BY", "LEASE LEFT"});
+  Table table({"PATH", "MODE", "HOLDERS", "WAITERS", "TOKEN", "HELD BY", "LEASE LEFT"});
   do {
     const auto page = (*remote)->read<client::ListLocks>(request);
     if (!page) return report(page.error());
@@ -133,9 +194,9 @@ int locks_command(const Args& args, const Context& context) {
                      {"holders", list_json(lock.holders)},
                      {"holder_count", lock.holderCount},
                      {"waiter_count", lock.waiterCount}});
-      table.add({printable(lock.path), text(lock.holderCount), text(lock.waiterCount),
-                 first != nullptr ? text(first->token) : "-",
-                 first != nullptr ? printable(first->sessionName) : "-",
+      table.add({printable(lock.path), first != nullptr ? mode_name(first->mode) : "-",
+                 text(lock.holderCount), text(lock.waiterCount),
+                 first != nullptr ? text(first->token) : "-", holders_text(lock),
                  first != nullptr ? format_ms(first->leaseLeftMs) : "-"});
     }
     request.page = page->nextPage;
@@ -158,7 +219,10 @@ int describe_command(const Args& args, const Context& context) {
   if (!answer) return report(answer.error());
   const api::LockInfo& lock = answer->lock;
   if (!context.json) {
-    print_lock(lock);
+    print_summary(lock);
+    print_holders(lock);
+    print_queue(lock);
+    print_tenures(lock);
     return kExitOk;
   }
   print_json({{"path", lock.path},

@@ -4,43 +4,11 @@ import signal
 
 import pytest
 from holdfast_api.holdfast import ttypes as t
+from support.anywhere import anywhere, open_anywhere
 from support.stock import Stock
 from support.waiting import eventually
 
 S = t.AcquireStatus
-
-
-def anywhere(cluster, method, session=None, sequence=None, **fields):
-    """Ask one server after the other until one answers: what a careful stock client does."""
-    def attempt():
-        for node in cluster.nodes.values():
-            if not node.running:
-                continue
-            try:
-                with Stock(node.address, timeout=2) as stock:
-                    return stock.call(method, session.context(sequence) if session else None,
-                                      **fields)
-            except t.HoldfastError as error:
-                if not error.retryable:
-                    raise
-            except Exception as error:  # a broken connection
-                assert not isinstance(error, AssertionError)
-        return None
-    return eventually(attempt, within=15, every=0.05, what=f"an answer to {method}")
-
-
-def open_anywhere(cluster, name, ttl_ms=20_000):
-    secret = name.encode().ljust(16, b".")[:16]
-    node = next(n for n in cluster.nodes.values() if n.running)
-
-    def attempt():
-        try:
-            with Stock(node.address, timeout=3) as stock:
-                return stock.open_session(ttl_ms, name, secret)
-        except t.HoldfastError as error:
-            assert error.retryable, error
-            return None
-    return eventually(attempt, within=15)
 
 
 def renew(cluster, *sessions):

@@ -79,7 +79,8 @@ class Holder:
 
 @dataclasses.dataclass(frozen=True)
 class Waiter:
-    """A place in a lock's queue. ``wait_left`` is None if the wait has no end of its own."""
+    """A place in a lock's queue. ``wait_left`` is None if the wait has no end of its own,
+    ``lease_left`` where it is not known."""
 
     holder_id: int
     position: int
@@ -91,6 +92,7 @@ class Waiter:
     since: float
     wait_left: Optional[float]
     locks_wanted: int
+    lease_left: Optional[float]
 
     @classmethod
     def of(cls, wire: Any) -> "Waiter":
@@ -98,7 +100,7 @@ class Waiter:
         return cls(wire.holderId or 0, wire.position or 0, wire.sessionId or 0,
                    wire.sessionName or "", wire.owner or "", Mode.of(wire.mode),
                    wire.permits or 0, _seconds(wire.sinceUnixMs), _left(wire.waitLeftMs),
-                   wire.locksWanted or 1)
+                   wire.locksWanted or 1, _left(wire.leaseLeftMs))
 
 
 @dataclasses.dataclass(frozen=True)

@@ -1,0 +1,103 @@
+"""What operators are shown, on every server. By the stock client."""
+
+import pytest
+from holdfast_api.holdfast import ttypes as t
+from support.stock import Stock
+from support.waiting import eventually
+
+S = t.AcquireStatus
+LOCAL = t.Consistency.LOCAL
+
+
+@pytest.fixture
+def crowd(cluster, dial):
+    """A holder and a waiter of /views/a, which also waits for several locks at once."""
+    stock = dial(cluster.nodes[1])
+    holder, waiter = stock.open_session(60_000, "holder"), stock.open_session(30_000, "waiter")
+    held = stock.acquire(holder, path="/views/a", waitMs=0)
+    wants = [t.LockWanted(path=f"/views/{name}") for name in "abc"]
+    stock.acquireAll(waiter, locks=wants, waitMs=-1, enqueue=True, owner="three")
+    yield holder, waiter, held
+    stock.closeSession(holder)
+    stock.closeSession(waiter)
+
+
+def admin_of(node):
+    return Stock(node.admin_address, service="admin")
+
+
+def sessions_of(node, **fields):
+    with admin_of(node) as admin:
+        return {s.name: s for s in admin.listSessions(pageSize=1000, **fields).sessions}
+
+
+def test_every_server_shows_what_is_left_of_leases(cluster, dial, crowd):
+    for node in cluster.nodes.values():
+        stock = dial(node)
+        lock = stock.describeLock(path="/views/a").lock
+        assert 50_000 < lock.holders[0].leaseLeftMs <= 60_000, node.node_id
+        assert 20_000 < lock.waiters[0].leaseLeftMs <= 30_000, node.node_id
+        listed = {k.path: k for k in stock.listLocks(prefix="/views/").locks}
+        assert 50_000 < listed["/views/a"].holders[0].leaseLeftMs <= 60_000, node.node_id
+        seen = sessions_of(node)
+        assert 50_000 < seen["holder"].leaseLeftMs <= 60_000, node.node_id
+        assert 20_000 < seen["waiter"].leaseLeftMs <= 30_000, node.node_id
+
+
+def test_a_lease_is_seen_to_run_and_to_be_renewed_from_a_follower(cluster, dial):
+    follower = cluster.followers()[0]
+    stock = dial(follower)
+    session = stock.open_session(60_000, "runner")
+    left = [sessions_of(follower)["runner"].leaseLeftMs]
+    eventually(lambda: sessions_of(follower)["runner"].leaseLeftMs < left[0])
+    left.append(sessions_of(follower)["runner"].leaseLeftMs)
+    stock.call("keepAlive", session.context(0))
+    assert sessions_of(follower)["runner"].leaseLeftMs > left[1]
+
+
+def test_a_local_read_does_not_ask_the_leader(cluster, dial, crowd):
+    for node in cluster.followers():
+        stock = dial(node)
+        eventually(lambda: stock.describeLock(path="/views/a", consistency=LOCAL).lock.waiters)
+        lock = stock.describeLock(path="/views/a", consistency=LOCAL).lock
+        assert [h.leaseLeftMs for h in lock.holders + lock.waiters] == [-1, -1]
+        assert sessions_of(node, consistency=LOCAL)["holder"].leaseLeftMs == -1
+    leader = dial(cluster.leader())
+    lock = leader.describeLock(path="/views/a", consistency=LOCAL).lock
+    assert lock.holders[0].leaseLeftMs > 0
+
+
+def test_after_a_failover_the_new_leader_is_asked(own, dial):
+    session = dial(own.nodes[1]).open_session(60_000, "kept")
+    assert session.id
+    own.leader().kill()
+    left = eventually(own.leader)
+    for node in [left, *own.followers()]:
+        own.wait_ready([node])
+        eventually(lambda: sessions_of(node)["kept"].leaseLeftMs > 50_000, within=15)
+
+
+def test_places_of_several_locks_are_places_and_not_locks(cluster, crowd):
+    seen = sessions_of(cluster.leader())
+    assert (seen["holder"].locks, seen["holder"].places) == (1, 0)
+    assert (seen["waiter"].locks, seen["waiter"].places) == (0, 3)
+
+
+def test_a_page_ends_at_its_bytes_and_goes_on_where_it_ended(cluster, dial):
+    stock = dial(cluster.nodes[1])
+    fat = {"k": "x" * 4000}
+    for number in range(400):
+        stock._client.openSession(t.RequestContext(), t.OpenSessionRequest(
+            ttlMs=60_000, name=f"fat-{number}", attributes=fat, secret=b"%016d" % number))
+    for node in cluster.nodes.values():
+        sizes, names, page = [], [], 0
+        with admin_of(node) as admin:
+            while True:
+                result = admin.listSessions(pageSize=1000, page=page)
+                sizes.append(sum(len(str(s.attributes)) for s in result.sessions))
+                names += [s.name for s in result.sessions]
+                page = result.nextPage
+                if not page:
+                    break
+        assert len(sizes) > 1 and max(sizes) <= 1 << 20, sizes
+        assert [n for n in names if n.startswith("fat-")] == [f"fat-{n}" for n in range(400)]
