@@ -96,8 +96,8 @@ struct TransferRefusal {
   3: string message,
 }
 
-/** A server asks the leader what is left of leases, for a view that an operator looks at. Sent and
- *  answered at most once; a server that does not hear in time shows "not known". */
+/** A server asks the leader what is left of leases, and what time it is, for a view that an operator
+ *  looks at. Sent and answered at most once; who does not hear in time shows "not known". */
 struct LeaseQuery {
   /** The asker's number for it. */
   1: i64 request,
@@ -112,4 +112,6 @@ struct LeaseReply {
   /** One for each session of the query, in its order, -1 if there is no such session; empty if this
    *  server does not lead, or not yet. */
   2: list<i64> leaseLeftMs,
+  /** The leader's cluster time; 0 if this server does not lead, or not yet. */
+  3: i64 clusterTimeMs,
 }

@@ -60,19 +60,20 @@ api::Tenure api_tenure(const lockmgr::TenureInfo& tenure) {
   return out;
 }
 
-api::LockInfo api_lock(const lockmgr::LockInfo& lock, int64_t cluster_time_ms,
-                       const LeaseLeft& lease_left) {
+api::LockInfo api_lock(const lockmgr::LockInfo& lock, const LeaderView& view) {
   api::LockInfo out;
   out.path.assign(lock.path);
   out.limit = static_cast<int32_t>(lock.limit);
   out.holderCount = static_cast<int32_t>(lock.holder_count);
   out.waiterCount = static_cast<int32_t>(lock.waiter_count);
   if (lock.closed_until_ms != 0) {
-    out.closedForMs = std::max<int64_t>(0, lock.closed_until_ms - cluster_time_ms);
+    out.closedForMs = std::max<int64_t>(0, lock.closed_until_ms - view.cluster_time_ms);
   }
-  for (const auto& h : lock.holders) out.holders.push_back(api_holder(h, lease_left(h.session)));
+  for (const auto& h : lock.holders) {
+    out.holders.push_back(api_holder(h, view.lease_left(h.session)));
+  }
   for (const auto& w : lock.waiters) {
-    out.waiters.push_back(api_waiter(w, cluster_time_ms, lease_left(w.session)));
+    out.waiters.push_back(api_waiter(w, view.cluster_time_ms, view.lease_left(w.session)));
   }
   for (const auto& t : lock.tenures) out.tenures.push_back(api_tenure(t));
   return out;

@@ -15,12 +15,17 @@ inline constexpr size_t kHoldersOfRefusal = 16;
 /// What is left of a session's lease, -1 if not known here.
 using LeaseLeft = std::function<int64_t(SessionId)>;
 
+/// What only the leader knows of a lock's holders and waiters, as far as it could be learnt.
+struct LeaderView {
+  LeaseLeft lease_left;
+  int64_t cluster_time_ms = 0;  ///< else that of the last entry applied here
+};
+
 api::LockHolder api_holder(const lockmgr::HolderInfo& holder, int64_t lease_left_ms);
 api::LockWaiter api_waiter(const lockmgr::WaiterInfo& waiter, int64_t cluster_time_ms,
                            int64_t lease_left_ms);
 api::Tenure api_tenure(const lockmgr::TenureInfo& tenure);
-api::LockInfo api_lock(const lockmgr::LockInfo& lock, int64_t cluster_time_ms,
-                       const LeaseLeft& lease_left);
+api::LockInfo api_lock(const lockmgr::LockInfo& lock, const LeaderView& view);
 
 /// The error that a command came to, decided at apply: it changed nothing.
 Refusal refusal_of(const rsm::CommandResult& result);

@@ -167,7 +167,7 @@ class Engine final : public raft::Application, Commands::Owner, Renewals::Owner 
   void read(CallId call, const api::RequestContext& context, api::Consistency::type consistency,
             std::function<void()> run);
   /// A read that shows leases: `sessions` names theirs, `answer` is given what is known. A LOCAL one
-  /// does not wait for the leader.
+  /// does not ask the leader.
   void read_leases(CallId call, const api::RequestContext& context,
                    api::Consistency::type consistency,
                    std::function<std::vector<SessionId>()> sessions, LeaseQueries::Answer answer);

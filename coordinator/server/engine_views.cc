@@ -97,9 +97,7 @@ void Engine::read_leases(CallId call, const api::RequestContext& context,
   read(call, context, consistency,
        [this, may_ask, deadline = deadline_of(context), sessions = std::move(sessions),
         answer = std::move(answer)] {
-         if (host_.serving || !may_ask) {
-           return answer([this](SessionId id) { return renewals_.lease_left_ms(id); });
-         }
+         if (!may_ask || host_.serving) return answer(lease_queries_.here());
          lease_queries_.ask(sessions(), deadline, answer);
        });
 }
@@ -115,11 +113,10 @@ void Engine::describe_lock(CallId call, const api::RequestContext& context,
   };
   read_leases(call, context, request.consistency, sessions,
               [this, call, sequence = context.sequence,
-               path = request.path](const LeaseLeft& lease_left) {
+               path = request.path](const LeaderView& view) {
                 api::DescribeLockResult reply;
                 host_.fill(reply.header, sequence);
-                reply.lock = api_lock(machine_.locks().describe(path), machine_.cluster_time_ms(),
-                                      lease_left);
+                reply.lock = api_lock(machine_.locks().describe(path), view);
                 reply.lock.path = path;
                 host_.complete(call, &reply);
               });
@@ -148,13 +145,13 @@ void Engine::list_locks(CallId call, const api::RequestContext& context,
     return ids;
   };
   read_leases(call, context, request.consistency, sessions,
-              [this, call, list, sequence = context.sequence](const LeaseLeft& lease_left) {
+              [this, call, list, sequence = context.sequence](const LeaderView& view) {
                 api::ListLocksResult reply;
                 host_.fill(reply.header, sequence);
                 std::vector<lockmgr::LockInfo> locks;
                 const bool more = list(locks);
                 for (const lockmgr::LockInfo& lock : locks) {
-                  reply.locks.push_back(api_summary(lock, lease_left));
+                  reply.locks.push_back(api_summary(lock, view.lease_left));
                 }
                 if (more) reply.nextPage = reply.locks.back().path;
                 host_.complete(call, &reply);
@@ -184,14 +181,14 @@ void Engine::list_sessions(CallId call, const api::RequestContext& context,
     return ids;
   };
   read_leases(call, context, request.consistency, sessions,
-              [this, call, list, sequence = context.sequence](const LeaseLeft& lease_left) {
+              [this, call, list, sequence = context.sequence](const LeaderView& view) {
                 api::ListSessionsResult reply;
                 host_.fill(reply.header, sequence);
                 std::vector<const session::Session*> listed;
                 const bool more = list(listed);
                 for (const session::Session* s : listed) {
                   reply.sessions.push_back(
-                      api_session(*s, machine_.locks(), lease_left(s->id)));
+                      api_session(*s, machine_.locks(), view.lease_left(s->id)));
                 }
                 if (more) reply.nextPage = reply.sessions.back().sessionId;
                 host_.complete(call, &reply);

@@ -7,10 +7,6 @@
 
 namespace holdfast::server {
 
-namespace {
-int64_t not_known(SessionId) { return -1; }
-}  // namespace
-
 // Numbers begin at random: a late reply to an earlier process finds no query.
 LeaseQueries::LeaseQueries(Host& host, PeerCodec& codec, LeaseLeft own)
     : host_(host), codec_(codec), own_(std::move(own)), last_number_(host.entropy.next_id() >> 1) {}
@@ -19,11 +15,15 @@ void LeaseQueries::ask(std::vector<SessionId> sessions, Instant deadline, Answer
   std::sort(sessions.begin(), sessions.end());
   sessions.erase(std::unique(sessions.begin(), sessions.end()), sessions.end());
   const size_t count = sessions.size();
-  const bool room = count <= kSessionsPerQuery && sessions_waiting_ + count <= kSessionsWaiting;
-  if (count == 0 || !room) return answer(not_known);
-  sessions_waiting_ += count;
+  const bool room = count <= kSessionsPerQuery && sessions_waiting_ + count < kSessionsWaiting;
+  if (host_.serving || !room) return answer(here());
+  sessions_waiting_ += count + 1;
   gathered_.push_back(
       {std::move(sessions), std::min(deadline, host_.clock.now() + kWait), std::move(answer)});
+}
+
+LeaderView LeaseQueries::here() const {
+  return {own_, host_.serving ? host_.cluster_now_ms() : host_.machine.cluster_time_ms()};
 }
 
 void LeaseQueries::flush() {
@@ -42,7 +42,7 @@ void LeaseQueries::flush() {
 // The bulk lane: an operator's page never stands in front of a renewal.
 void LeaseQueries::send(Query&& query) {
   query.leader = host_.other_leader();
-  if (!query.leader) return finish(query.asks, not_known);
+  if (!query.leader) return go_without(query.asks);
   const uint64_t number = ++last_number_;
   peer::LeaseQuery message;
   message.request = static_cast<int64_t>(number);
@@ -52,23 +52,21 @@ void LeaseQueries::send(Query&& query) {
   const bool sent = host_.transport.send_app(query.leader, raft::Lane::kBulk,
                                              static_cast<uint8_t>(PeerKind::kLeaseQuery),
                                              codec_.encode(message));
-  if (!sent) return finish(query.asks, not_known);
+  if (!sent) return go_without(query.asks);
   for (const Ask& ask : query.asks) deadlines_.add(number, ask.deadline);
   sent_.emplace(number, std::move(query));
 }
 
-void LeaseQueries::finish(const Ask& ask, const LeaseLeft& left) {
-  sessions_waiting_ -= ask.sessions.size();
-  ask.answer(left);
-}
-
-void LeaseQueries::finish(const std::vector<Ask>& asks, const LeaseLeft& left) {
-  for (const Ask& ask : asks) finish(ask, left);
+void LeaseQueries::finish(const std::vector<Ask>& asks, const LeaderView& view) {
+  for (const Ask& ask : asks) {
+    sessions_waiting_ -= ask.sessions.size() + 1;
+    ask.answer(view);
+  }
 }
 
 void LeaseQueries::on_leader_changed() {
   const std::map<uint64_t, Query> sent = std::exchange(sent_, {});
-  for (const auto& [number, query] : sent) finish(query.asks, not_known);
+  for (const auto& [number, query] : sent) go_without(query.asks);
 }
 
 void LeaseQueries::receive_query(NodeId from, std::string_view bytes) {
@@ -77,6 +75,7 @@ void LeaseQueries::receive_query(NodeId from, std::string_view bytes) {
   peer::LeaseReply reply;
   reply.request = query.request;
   if (host_.serving) {
+    reply.clusterTimeMs = host_.cluster_now_ms();
     for (const int64_t id : query.sessionIds) {
       reply.leaseLeftMs.push_back(own_(SessionId(static_cast<uint64_t>(id))));
     }
@@ -95,10 +94,11 @@ void LeaseQueries::receive_reply(NodeId from, std::string_view bytes) {
   std::unordered_map<SessionId, int64_t> known;
   const size_t count = std::min(query.sessions.size(), reply.leaseLeftMs.size());
   for (size_t i = 0; i < count; ++i) known.emplace(query.sessions[i], reply.leaseLeftMs[i]);
-  finish(query.asks, [&known](SessionId id) {
+  const auto lease_left = [&known](SessionId id) {
     const auto left = known.find(id);
     return left == known.end() ? -1 : left->second;
-  });
+  };
+  finish(query.asks, {lease_left, std::max(reply.clusterTimeMs, host_.machine.cluster_time_ms())});
 }
 
 void LeaseQueries::sweep(Instant now) {
@@ -113,12 +113,12 @@ void LeaseQueries::sweep(Instant now) {
     asks.erase(due, asks.end());
     if (asks.empty()) sent_.erase(at);
   });
-  finish(late, not_known);
+  go_without(late);
 }
 
 void LeaseQueries::shut_down() {
   on_leader_changed();
-  finish(std::exchange(gathered_, {}), not_known);
+  go_without(std::exchange(gathered_, {}));
 }
 
 }  // namespace holdfast::server

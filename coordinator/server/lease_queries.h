@@ -1,6 +1,6 @@
-// What is left of sessions' leases, for views on servers that do not lead: only the leader knows, so
-// it is asked, once a turn for all views together. A hint for operators: nothing rests on it, and
-// whoever cannot learn it in time goes without. One thread.
+// What is left of sessions' leases, and what cluster time it is, for views on servers that do not
+// lead: only the leader knows, so it is asked, once a turn for all views together. A hint for
+// operators: nothing rests on it, and whoever cannot learn it in time goes without. One thread.
 #pragma once
 
 #include <cstdint>
@@ -18,26 +18,28 @@ namespace holdfast::server {
 class LeaseQueries {
  public:
   /// Called exactly once, with what is known of the sessions that were asked for.
-  using Answer = std::function<void(const LeaseLeft&)>;
+  using Answer = std::function<void(const LeaderView&)>;
 
   /// The longest that a view waits for the leader.
   static constexpr Duration kWait = 500ms;
   /// Sessions of one message (180 KB at most). No page of the API shows more.
   static constexpr size_t kSessionsPerQuery = 20'000;
-  /// Sessions of all views that wait here; a view beyond goes without.
+  /// Sessions of all views that wait here, and one for each view; a view beyond goes without.
   static constexpr size_t kSessionsWaiting = 10 * kSessionsPerQuery;
 
   /// `own` is what this server knows itself while it leads.
   LeaseQueries(Host& host, PeerCodec& codec, LeaseLeft own);
 
   /// Answers when the leader has, or at `deadline`, or after kWait, whichever comes first; at once
-  /// if there is nothing to ask or no room. A session may stand in `sessions` more than once.
+  /// if this server leads or there is no room. A session may stand in `sessions` more than once.
   void ask(std::vector<SessionId> sessions, Instant deadline, Answer answer);
 
   /// End of a turn: sends what gathered. Without a leader it is answered.
   void flush();
   /// Another leader, or none: whoever was asked does not know any more.
   void on_leader_changed();
+  /// What is known here, without asking: all if this server leads.
+  LeaderView here() const;
   void receive_query(NodeId from, std::string_view bytes);
   void receive_reply(NodeId from, std::string_view bytes);
   void sweep(Instant now);
@@ -59,8 +61,8 @@ class LeaseQueries {
   };
 
   void send(Query&& query);
-  void finish(const Ask& ask, const LeaseLeft& left);
-  void finish(const std::vector<Ask>& asks, const LeaseLeft& left);
+  void finish(const std::vector<Ask>& asks, const LeaderView& view);
+  void go_without(const std::vector<Ask>& asks) { finish(asks, here()); }
 
   Host& host_;
   PeerCodec& codec_;

@@ -55,6 +55,23 @@ def test_a_lease_is_seen_to_run_and_to_be_renewed_from_a_follower(cluster, dial)
     assert sessions_of(follower)["runner"].leaseLeftMs > left[1]
 
 
+def test_a_lock_delay_and_a_wait_are_seen_to_run_on_an_idle_cluster(cluster, dial):
+    stock = dial(cluster.nodes[1])
+    dead, waiter = stock.open_session(1000, "dead"), stock.open_session(60_000, "waits")
+    stock.acquire(dead, path="/views/delay", waitMs=0, lockDelayMs=600_000)
+    stock.acquire(waiter, path="/views/delay", waitMs=900_000, enqueue=True)
+    eventually(lambda: stock.describeLock(path="/views/delay").lock.closedForMs, within=15)
+    for node in cluster.nodes.values():
+        stock = dial(node)
+        first = stock.describeLock(path="/views/delay").lock
+
+        def has_run():
+            lock = stock.describeLock(path="/views/delay").lock
+            return (lock.closedForMs < first.closedForMs
+                    and lock.waiters[0].waitLeftMs < first.waiters[0].waitLeftMs)
+        eventually(has_run, within=3, what=f"time goes by on node {node.node_id}")
+
+
 def test_a_local_read_does_not_ask_the_leader(cluster, dial, crowd):
     for node in cluster.followers():
         stock = dial(node)
