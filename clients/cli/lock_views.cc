@@ -144,7 +144,8 @@ void print_holders(const api::LockInfo& lock) {
 }
 
 void print_queue(const api::LockInfo& lock) {
-  Table table({"POSITION", "PLACE", "WANTS", "SESSION", "NAME", "SINCE", "LEASE LEFT", "WAIT LEFT"});
+  Table table(
+      {"POSITION", "PLACE", "WANTS", "SESSION", "NAME", "SINCE", "LEASE LEFT", "WAIT LEFT"});
   for (const auto& w : lock.waiters) {
     const std::string together =
         w.locksWanted > 1 ? ", with " + text(w.locksWanted - 1) + " more at once" : "";

@@ -166,8 +166,8 @@ class Engine final : public raft::Application, Commands::Owner, Renewals::Owner 
                           command::CommandKind::type kind, const Body& body);
   void read(CallId call, const api::RequestContext& context, api::Consistency::type consistency,
             std::function<void()> run);
-  /// A read that shows leases: `sessions` names theirs, `answer` is given what is known. A LOCAL one
-  /// does not ask the leader.
+  /// A read that shows leases: `sessions` names theirs, `answer` is given what is known. A LOCAL
+  /// one does not ask the leader.
   void read_leases(CallId call, const api::RequestContext& context,
                    api::Consistency::type consistency,
                    std::function<std::vector<SessionId>()> sessions, LeaseQueries::Answer answer);

@@ -1,6 +1,6 @@
-// What operators look at: one lock, pages of locks and of sessions. Read twice on a server that does
-// not lead: first for the sessions whose leases are to be asked for, then, with the leader's word,
-// for the answer.
+// What operators look at: one lock, pages of locks and of sessions. Read twice on a server that
+// does not lead: first for the sessions whose leases are to be asked for, then, with the leader's
+// word, for the answer.
 #include <algorithm>
 
 #include "coordinator/server/api_views.h"
@@ -111,15 +111,15 @@ void Engine::describe_lock(CallId call, const api::RequestContext& context,
     for (const lockmgr::WaiterInfo& waiter : lock.waiters) ids.push_back(waiter.session);
     return ids;
   };
-  read_leases(call, context, request.consistency, sessions,
-              [this, call, sequence = context.sequence,
-               path = request.path](const LeaderView& view) {
-                api::DescribeLockResult reply;
-                host_.fill(reply.header, sequence);
-                reply.lock = api_lock(machine_.locks().describe(path), view);
-                reply.lock.path = path;
-                host_.complete(call, &reply);
-              });
+  read_leases(
+      call, context, request.consistency, sessions,
+      [this, call, sequence = context.sequence, path = request.path](const LeaderView& view) {
+        api::DescribeLockResult reply;
+        host_.fill(reply.header, sequence);
+        reply.lock = api_lock(machine_.locks().describe(path), view);
+        reply.lock.path = path;
+        host_.complete(call, &reply);
+      });
 }
 
 void Engine::list_locks(CallId call, const api::RequestContext& context,
@@ -180,19 +180,19 @@ void Engine::list_sessions(CallId call, const api::RequestContext& context,
     for (const session::Session* s : listed) ids.push_back(s->id);
     return ids;
   };
-  read_leases(call, context, request.consistency, sessions,
-              [this, call, list, sequence = context.sequence](const LeaderView& view) {
-                api::ListSessionsResult reply;
-                host_.fill(reply.header, sequence);
-                std::vector<const session::Session*> listed;
-                const bool more = list(listed);
-                for (const session::Session* s : listed) {
-                  reply.sessions.push_back(
-                      api_session(*s, machine_.locks(), view.lease_left(s->id)));
-                }
-                if (more) reply.nextPage = reply.sessions.back().sessionId;
-                host_.complete(call, &reply);
-              });
+  read_leases(
+      call, context, request.consistency, sessions,
+      [this, call, list, sequence = context.sequence](const LeaderView& view) {
+        api::ListSessionsResult reply;
+        host_.fill(reply.header, sequence);
+        std::vector<const session::Session*> listed;
+        const bool more = list(listed);
+        for (const session::Session* s : listed) {
+          reply.sessions.push_back(api_session(*s, machine_.locks(), view.lease_left(s->id)));
+        }
+        if (more) reply.nextPage = reply.sessions.back().sessionId;
+        host_.complete(call, &reply);
+      });
 }
 
 }  // namespace holdfast::server

@@ -49,9 +49,9 @@ void LeaseQueries::send(Query&& query) {
   for (const SessionId id : query.sessions) {
     message.sessionIds.push_back(static_cast<int64_t>(id.value));
   }
-  const bool sent = host_.transport.send_app(query.leader, raft::Lane::kBulk,
-                                             static_cast<uint8_t>(PeerKind::kLeaseQuery),
-                                             codec_.encode(message));
+  const bool sent =
+      host_.transport.send_app(query.leader, raft::Lane::kBulk,
+                               static_cast<uint8_t>(PeerKind::kLeaseQuery), codec_.encode(message));
   if (!sent) return go_without(query.asks);
   for (const Ask& ask : query.asks) deadlines_.add(number, ask.deadline);
   sent_.emplace(number, std::move(query));

@@ -59,9 +59,8 @@ struct TestServer {
     host.emplace(options, clock, entropy, transport, sink, machine);
     host->soft.leader = kLeader;
     if (self == kLeader) host->begin_leadership(clock.now());
-    queries.emplace(*host, codec, [this](SessionId id) {
-      return leases.contains(id) ? leases.at(id) : -1;
-    });
+    queries.emplace(*host, codec,
+                    [this](SessionId id) { return leases.contains(id) ? leases.at(id) : -1; });
   }
   TestClock clock;
   TestEntropy entropy;
@@ -170,7 +169,8 @@ TEST_F(LeaseQueriesTest, TheLeaderIsNotAskedByItself) {
   leader_.leases = {{kA, 5}};
   leader_.clock.passed = 70ms;
   LeaderView seen;
-  leader_.queries->ask({kA}, leader_.clock.now() + 1s, [&](const LeaderView& view) { seen = view; });
+  leader_.queries->ask({kA}, leader_.clock.now() + 1s,
+                       [&](const LeaderView& view) { seen = view; });
   EXPECT_EQ(seen.lease_left(kA), 5);
   EXPECT_EQ(seen.cluster_time_ms, 70);
   EXPECT_EQ(leader_.queries->size(), 0u);
