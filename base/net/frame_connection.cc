@@ -107,7 +107,7 @@ bool FrameConnection::read_into_loop_buffer(bool* more) {
     read_failed(got);
     return false;
   }
-  last_received_ = loop_.now();
+  note_received(got);
   std::memcpy(buffer, input_.data(), have);
   return handle_bytes({buffer, have + static_cast<size_t>(got)});
 }
@@ -125,10 +125,15 @@ bool FrameConnection::read_rest_of_large_frame(bool* more) {
     read_failed(got);
     return false;
   }
-  last_received_ = loop_.now();
+  note_received(got);
   if (input_.size() < whole) return true;
   const std::string frame = std::exchange(input_, {});
   return handle_bytes(frame);
+}
+
+void FrameConnection::note_received(long bytes) {
+  last_received_ = loop_.now();
+  loop_.stats_.bytes_received += static_cast<uint64_t>(bytes);
 }
 
 bool FrameConnection::handle_bytes(std::string_view bytes) {
@@ -263,7 +268,9 @@ bool FrameConnection::send_some() {
       return false;
     }
     if (sent > 0 || !write_event_.enabled()) write_progress_ = loop_.now();
-    output_sent_ += static_cast<size_t>(std::max<ssize_t>(sent, 0));
+    const auto taken = static_cast<size_t>(std::max<ssize_t>(sent, 0));
+    output_sent_ += taken;
+    loop_.stats_.bytes_sent += taken;
   }
   if (output_bytes() > 0) {
     if (output_sent_ > kCompactBytes) output_.erase(0, std::exchange(output_sent_, 0));

@@ -150,6 +150,7 @@ class FrameConnection {
   bool handle_bytes(std::string_view bytes);
   bool deliver(std::string_view payload);
   void keep_partial(std::string_view rest, bool new_frame);
+  void note_received(long bytes);
   void read_failed(long result);
   size_t frame_bytes_in_progress() const;
   void run_deferred();

@@ -118,7 +118,7 @@ void Loop::turn(Duration max_wait) {
   run_hooks();
   pulse();
   flush_dirty();
-  stats_.longest_turn = std::max(stats_.longest_turn, last_pulse_ - poll_end_);
+  stats_.turn_durations.add(last_pulse_ - poll_end_);
 }
 
 bool Loop::must_not_sleep() {

@@ -17,6 +17,7 @@
 #include <vector>
 
 #include "base/clock.h"
+#include "base/histogram.h"
 
 struct event_base;
 
@@ -39,13 +40,15 @@ struct LoopOptions {
 /// Counted by the loop's thread; read it there.
 struct LoopStats {
   uint64_t turns = 0;
-  uint64_t receives = 0;     ///< recv() calls
-  uint64_t sends = 0;        ///< send() calls
-  uint64_t posts = 0;        ///< functions run for other threads
-  uint64_t wakeups = 0;      ///< of those, how often a sleeping loop had to be signalled
-  uint64_t gaps = 0;         ///< interruptions reported to on_gap
-  Duration gap_total{0};     ///< their sum
-  Duration longest_turn{0};  ///< without the sleep
+  uint64_t receives = 0;             ///< recv() calls
+  uint64_t sends = 0;                ///< send() calls
+  uint64_t posts = 0;                ///< functions run for other threads
+  uint64_t wakeups = 0;              ///< of those, how often a sleeping loop had to be signalled
+  uint64_t gaps = 0;                 ///< interruptions reported to on_gap
+  Duration gap_total{0};             ///< their sum
+  DurationHistogram turn_durations;  ///< without the sleep
+  uint64_t bytes_received = 0;       ///< by framed connections
+  uint64_t bytes_sent = 0;
 };
 
 class Loop {

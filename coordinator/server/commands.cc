@@ -38,13 +38,13 @@ Commands::Commands(Host& host, PeerCodec& codec, Owner& owner)
 
 void Commands::submit(PendingCommand pending) {
   if (pending_.size() >= host_.options.max_pending_commands) {
-    return host_.fail(pending.call,
-                      {ErrorCode::kOverloaded,
-                       "this server has its " + std::to_string(host_.options.max_pending_commands) +
-                           " commands under way",
-                       false, true, 20},
-                      pending.header.sequence);
+    return refuse(pending,
+                  {ErrorCode::kOverloaded,
+                   "this server has its " + std::to_string(host_.options.max_pending_commands) +
+                       " commands under way",
+                   false, true, 20});
   }
+  ++stats_.submitted;
   const uint64_t request = ++next_request_;
   pending.header.level = rsm::kFeatureLevel;
   pending.header.originNode = static_cast<int32_t>(host_.options.self.value);
@@ -103,7 +103,7 @@ void Commands::propose(Batch& batch, bool exempt) {
   if (batch.proposals.empty()) return;
   const raft::ProposeResult result = host_.node->propose(batch.proposals, exempt);
   if (result.accepted()) {
-    proposed_ += batch.proposals.size();
+    stats_.proposed += batch.proposals.size();
   } else if (result.outcome == raft::ProposeResult::Outcome::kOverCap) {
     propose_one_by_one(batch, exempt);
   } else {
@@ -118,7 +118,7 @@ void Commands::propose_one_by_one(Batch& batch, bool exempt) {
     const raft::ProposeResult result =
         host_.node->propose(std::span(&batch.proposals[i], 1), exempt);
     if (result.accepted()) {
-      ++proposed_;
+      ++stats_.proposed;
     } else {
       refused(batch.origins[i], result);
     }
@@ -204,6 +204,7 @@ bool Commands::send_forwards(NodeId leader) {
                                              static_cast<uint8_t>(PeerKind::kForwardBatch),
                                              codec_.encode(forwards_));
   if (!sent) return false;
+  stats_.forwarded += forwarding_.size();
   for (const uint64_t request : forwarding_) pending_.at(request).sent_term = host_.soft.term;
   return true;
 }
@@ -217,6 +218,7 @@ void Commands::receive_forwards(NodeId from, std::string_view bytes) {
     held_forwards_.clear();
     held_term_ = host_.soft.term;
   }
+  stats_.received += batch.commands.size();
   for (peer::ForwardedCommand& item : batch.commands) {
     if (item.header.originNode != static_cast<int32_t>(from.value)) continue;
     if (!leading) {
@@ -289,6 +291,7 @@ void Commands::on_leader_reconnected() {
 }
 
 void Commands::resend(uint64_t request, PendingCommand& pending) {
+  ++stats_.repeated;
   pending.sent_term = Term{};
   waiting_.push_back(request);
 }
@@ -324,7 +327,12 @@ void Commands::fail(uint64_t request, const Refusal& refusal) {
   if (at == pending_.end()) return;
   const PendingCommand done = std::move(at->second);
   pending_.erase(at);
-  if (done.has_call) host_.fail(done.call, refusal, done.header.sequence);
+  refuse(done, refusal);
+}
+
+void Commands::refuse(const PendingCommand& command, const Refusal& refusal) {
+  ++stats_.refused[std::min(static_cast<size_t>(refusal.code), stats_.refused.size() - 1)];
+  if (command.has_call) host_.fail(command.call, refusal, command.header.sequence);
 }
 
 void Commands::shut_down() {

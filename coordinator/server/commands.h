@@ -16,6 +16,7 @@
 
 #include "coordinator/rsm/command_codec.h"
 #include "coordinator/server/deadlines.h"
+#include "coordinator/server/engine_stats.h"
 #include "coordinator/server/host.h"
 #include "coordinator/server/peer_codec.h"
 #include "gen/cpp/command_types.h"
@@ -94,7 +95,7 @@ class Commands {
   void shut_down();
 
   size_t size() const { return pending_.size(); }
-  const uint64_t& proposed() const { return proposed_; }
+  const CommandStats& stats() const { return stats_; }
 
  private:
   /// Whose proposal stands at a place of the batch being gathered.
@@ -124,6 +125,7 @@ class Commands {
   void send_refusals();
   void expire(uint64_t request, Instant now);
   void fail(uint64_t request, const Refusal& refusal);
+  void refuse(const PendingCommand& command, const Refusal& refusal);
   void resend(uint64_t request, PendingCommand& pending);
 
   Host& host_;
@@ -144,7 +146,7 @@ class Commands {
   peer::ForwardBatch forwards_;
   std::vector<uint64_t> forwarding_;
   std::map<NodeId, peer::ForwardRefusals> refusals_;
-  uint64_t proposed_ = 0;
+  CommandStats stats_;
 };
 
 }  // namespace holdfast::server

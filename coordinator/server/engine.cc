@@ -124,6 +124,7 @@ Status Engine::apply(const raft::Entry& entry) {
 
 void Engine::handle(const rsm::Effect& effect) {
   renewals_.on_effect(effect);
+  state_stats_.count(effect);
   switch (effect.kind) {
     case rsm::EffectKind::kReply:
       if (effect.origin_node == host_.options.self) {
@@ -169,6 +170,7 @@ void Engine::apply_ttl_flag() {
 void Engine::on_soft_state(const raft::SoftState& state) {
   const bool led = host_.serving;
   const bool other_leader = state.leader != host_.soft.leader || state.term != host_.soft.term;
+  if (state.leader && state.leader != host_.soft.leader) ++stats_.leader_changes;
   host_.soft = state;
   if (state.role == Role::kLeader && !led) elected_at_ = host_.clock.now();
   if (led && (state.role != Role::kLeader || other_leader)) {

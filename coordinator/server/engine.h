@@ -16,6 +16,7 @@
 #include <vector>
 
 #include "coordinator/server/commands.h"
+#include "coordinator/server/engine_stats.h"
 #include "coordinator/server/host.h"
 #include "coordinator/server/lease_queries.h"
 #include "coordinator/server/peer_codec.h"
@@ -40,13 +41,6 @@ struct EnginePorts {
   std::function<void(const Error&)> fatal;
   /// What the status call shows of the connections to peers; may be empty.
   std::function<std::vector<api::PeerConnection>()> connections;
-};
-
-/// Counted since the start.
-struct EngineStats {
-  uint64_t entries_applied = 0;
-  uint64_t commands_answered = 0;
-  uint64_t malformed_entries = 0;
 };
 
 class Engine final : public raft::Application, Commands::Owner, Renewals::Owner {
@@ -125,9 +119,14 @@ class Engine final : public raft::Application, Commands::Owner, Renewals::Owner 
   const raft::Node& node() const { return node_; }
   const rsm::StateMachine& machine() const { return machine_; }
   const EngineStats& stats() const { return stats_; }
-  size_t parked_calls() const { return polls_.parked() + waits_.parked(); }
+  const CommandStats& command_stats() const { return commands_.stats(); }
+  const RenewalStats& renewal_stats() const { return renewals_.stats(); }
+  const StateStats& state_stats() const { return state_stats_; }
+  size_t parked_polls() const { return polls_.parked(); }
+  size_t parked_acquires() const { return waits_.parked(); }
   size_t pending_commands() const { return commands_.size(); }
   size_t pending_renewals() const { return renewals_.pending(); }
+  size_t pending_reads() const { return reads_.size(); }
 
  private:
   struct Transfer {
@@ -201,6 +200,7 @@ class Engine final : public raft::Application, Commands::Owner, Renewals::Owner 
   LeaseQueries lease_queries_;
   raft::Node node_;
   EngineStats stats_;
+  StateStats state_stats_;
 
   rsm::Effects effects_;
   Instant elected_at_;

@@ -1,31 +1,35 @@
-// What a server counts, as Prometheus text. The counters themselves belong to the loop's thread and
-// are plain numbers; they are published here once a second.
+// What a server counts, as Prometheus text (docs/metrics.md). The counters belong to the threads
+// that count and are plain numbers; nothing is published unless somebody asks, and then at most
+// once a second.
 #pragma once
 
-#include <memory>
 #include <string>
+#include <vector>
 
-namespace holdfast::net {
-struct LoopStats;
-}  // namespace holdfast::net
+#include "base/net/loop.h"
+#include "coordinator/server/rpc_port.h"
+#include "raft/storage/log_writer.h"
+#include "raft/transport/tcp_transport.h"
 
 namespace holdfast::server {
 
 class Engine;
-class RpcPort;
 
-class Metrics {
- public:
-  Metrics();
-  ~Metrics();
-  /// Takes a reading. Loop thread.
-  void publish(const Engine& engine, const RpcPort& clients, const net::LoopStats& loop);
-  /// The last reading in the text format 0.0.4.
-  std::string text() const;
-
- private:
-  struct Gauges;
-  std::unique_ptr<Gauges> gauges_;
+/// A reading of everything that counts. `engine` is null before the server belongs to a cluster.
+struct MetricSources {
+  const Engine* engine = nullptr;
+  RpcPortStats clients;
+  size_t client_connections = 0;
+  RpcPortStats admins;
+  size_t admin_connections = 0;
+  const net::LoopStats& loop;
+  std::vector<raft::PeerLink> peers;
+  raft::LogWriteStats log;
+  uint64_t log_waiting_bytes = 0;
+  int64_t started_unix_ms = 0;
 };
+
+/// The sources in the text format 0.0.4.
+std::string metrics_text(const MetricSources& sources);
 
 }  // namespace holdfast::server

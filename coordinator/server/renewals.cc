@@ -61,6 +61,7 @@ void Renewals::release(uint64_t ticket) {
 }
 
 void Renewals::renew(RenewalTarget target) {
+  ++stats_.received;
   const uint64_t ticket = park(std::move(target));
   if (host_.serving) {
     hand_to_keeper(ticket);
@@ -91,6 +92,7 @@ void Renewals::flush() {
 void Renewals::ask_round() {
   if (round_in_flight_ != 0 || !(keeper_.wants_round() || round_lost_)) return;
   round_lost_ = false;
+  ++stats_.rounds;
   round_in_flight_ = host_.new_read_context(ReadPurpose::kLeases);
   keeper_.round_started(round_in_flight_);
   host_.node->read_index(round_in_flight_);
@@ -279,6 +281,7 @@ void Renewals::take_answers() {
 void Renewals::answer(uint64_t ticket, const Renewed& outcome) {
   const RenewalTarget target = find(ticket)->target;
   release(ticket);
+  ++(outcome.lease_ms > 0 ? stats_.acknowledged : stats_.refused);
   if (target.kind != RenewalTarget::Kind::kRemote) return owner_.on_renewed(target, outcome);
   peer::RenewalReply reply;
   reply.request = static_cast<int64_t>(target.remote_request);
@@ -308,6 +311,7 @@ void Renewals::forward_waiting(NodeId leader) {
       host_.transport.send_app(leader, raft::Lane::kControl,
                                static_cast<uint8_t>(PeerKind::kRenewalBatch), codec_.encode(batch));
   if (!sent) return;
+  stats_.forwarded += batch.renewals.size();
   for (const peer::Renewal& item : batch.renewals) {
     find(static_cast<uint64_t>(item.request))->sent_term = host_.soft.term;
   }

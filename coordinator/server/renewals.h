@@ -82,6 +82,7 @@ class Renewals {
     return keeper_.lease_left_ms(session, host_.clock.now());
   }
   size_t pending() const { return targets_.size() - free_.size(); }
+  const RenewalStats& stats() const { return stats_; }
 
  private:
   /// An entry of the leader's own about sessions, proposed and not yet applied.
@@ -130,7 +131,7 @@ class Renewals {
   DeadlineQueue deadlines_;
   uint64_t round_in_flight_ = 0;
   bool round_lost_ = false;
-  bool late_entries_in_flight_ = false;
+  RenewalStats stats_;
   std::vector<SessionId> sessions_;
   std::vector<session::LateMark> marks_;
 };

@@ -1,5 +1,6 @@
 #include "coordinator/server/rpc_port.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "coordinator/server/engine.h"
@@ -8,6 +9,10 @@ namespace holdfast::server {
 
 using apache::thrift::TApplicationException;
 using apache::thrift::TException;
+
+namespace {
+constexpr size_t kFrameLengthBytes = 4;
+}  // namespace
 
 /// A client's connection. Its calls outlive it: their slots forget it when it closes.
 struct RpcPort::Connection final : net::FrameConnection::Handler {
@@ -19,7 +24,9 @@ struct RpcPort::Connection final : net::FrameConnection::Handler {
   void on_frame(net::FrameConnection&, std::string_view payload) override {
     port.on_frame(*this, payload);
   }
-  void on_closed(net::FrameConnection&, const net::CloseReason&) override { port.on_closed(*this); }
+  void on_closed(net::FrameConnection&, const net::CloseReason& reason) override {
+    port.on_closed(*this, reason);
+  }
 
   RpcPort& port;
   const uint32_t id;
@@ -35,6 +42,7 @@ struct RpcPort::Slot {
   uint32_t next_in_line = kNone;
   WireProtocol protocol = WireProtocol::kBinary;
   bool first_in_line = false;
+  Instant arrived;
   bool answered = false;  ///< `held` waits for the calls in line before it
   const RpcMethod* method = nullptr;
   std::string held;
@@ -58,7 +66,9 @@ Result<std::unique_ptr<RpcPort>> RpcPort::open(net::Loop& loop, const RpcPortOpt
 }
 
 RpcPort::RpcPort(net::Loop& loop, const RpcPortOptions& options, std::span<const RpcMethod> methods)
-    : loop_(loop), options_(options), methods_(methods), lines_(&pool_) {}
+    : loop_(loop), options_(options), methods_(methods), lines_(&pool_) {
+  stats_.methods.resize(methods.size());
+}
 
 RpcPort::~RpcPort() = default;
 
@@ -69,12 +79,24 @@ void RpcPort::serve(Engine& engine) {
 
 void RpcPort::accept(net::Socket socket) {
   const uint32_t id = next_connection_++;
+  ++stats_.connections_accepted;
   auto connection = std::make_unique<Connection>(*this, id, std::move(socket));
   if (engine_ == nullptr) connection->frames.pause_reading();
   connections_.emplace(id, std::move(connection));
 }
 
-void RpcPort::on_closed(Connection& connection) { connections_.erase(connection.id); }
+void RpcPort::on_closed(Connection& connection, const net::CloseReason& reason) {
+  ++stats_.closed[static_cast<size_t>(reason.cause)];
+  forget(connection);
+}
+
+void RpcPort::forget(Connection& connection) { connections_.erase(connection.id); }
+
+RpcPortStats RpcPort::stats() const {
+  RpcPortStats stats = stats_;
+  if (listener_ != nullptr) stats.connections_refused = listener_->refused();
+  return stats;
+}
 
 void RpcPort::close_all_after_flush() {
   std::vector<uint32_t> ids;
@@ -87,12 +109,13 @@ void RpcPort::close_all_after_flush() {
 }
 
 void RpcPort::on_frame(Connection& connection, std::string_view frame) {
+  stats_.bytes_received += kFrameLengthBytes + frame.size();
   const auto protocol = detect_protocol(frame);
   if (!protocol) {
     // Nothing sensible can be answered to bytes that are not Thrift.
     ++stats_.malformed;
     connection.frames.close();
-    return on_closed(connection);
+    return forget(connection);
   }
   reader_.reset(frame, *protocol);
   try {
@@ -100,7 +123,7 @@ void RpcPort::on_frame(Connection& connection, std::string_view frame) {
   } catch (const TException&) {
     ++stats_.malformed;
     connection.frames.close();
-    return on_closed(connection);
+    return forget(connection);
   }
   dispatch(connection, *protocol);
 }
@@ -143,15 +166,26 @@ void RpcPort::answer_exception(CallId call, int type, const std::string& message
 }
 
 void RpcPort::complete(CallId call, const ReplyView& reply) {
+  count(call, ErrorCode::kOk);
   answer(call, [&](std::string& out, const Slot& slot, const std::string& name) {
     writer_.write_reply(out, slot.protocol, name, slot.seqid, reply);
   });
 }
 
 void RpcPort::fail(CallId call, const api::HoldfastError& error) {
+  count(call, static_cast<ErrorCode>(error.code));
   answer(call, [&](std::string& out, const Slot& slot, const std::string& name) {
     writer_.write_error(out, slot.protocol, name, slot.seqid, error);
   });
+}
+
+// Before the answer, which frees the slot.
+void RpcPort::count(CallId call, ErrorCode outcome) {
+  const Slot* slot = find(call);
+  if (slot == nullptr || slot->method == nullptr) return;
+  MethodStats& method = stats_.methods[static_cast<size_t>(slot->method - methods_.data())];
+  ++method.answered[std::min(static_cast<size_t>(outcome), method.answered.size() - 1)];
+  method.durations.add(loop_.now() - slot->arrived);
 }
 
 uint64_t RpcPort::line_key(const Connection& connection, int32_t seqid) {
@@ -172,6 +206,7 @@ uint32_t RpcPort::open_slot(Connection& connection, WireProtocol protocol,
   slot.next_in_line = kNone;
   slot.protocol = protocol;
   slot.answered = false;
+  slot.arrived = loop_.now();
   slot.method = method;
   ++connection.calls;
   ++outstanding_;
@@ -195,13 +230,19 @@ void RpcPort::answer(CallId call, Write&& write) {
   Slot* slot = find(call);
   HF_CHECK(slot != nullptr && !slot->answered, "a call is answered exactly once");
   slot->answered = true;
+  ++stats_.answered;
   const auto to = connections_.find(slot->connection);
   if (to != connections_.end()) {
     const std::string& name = slot->method != nullptr ? slot->method->name : head_.name;
     if (slot->first_in_line) {
-      to->second->frames.send_with([&](std::string& out) { write(out, *slot, name); });
+      to->second->frames.send_with([&](std::string& out) {
+        const size_t before = out.size();
+        write(out, *slot, name);
+        stats_.bytes_sent += kFrameLengthBytes + out.size() - before;
+      });
     } else {
       write(slot->held, *slot, name);
+      stats_.bytes_sent += kFrameLengthBytes + slot->held.size();
     }
   }
   if (slot->first_in_line) release_line(call.slot);

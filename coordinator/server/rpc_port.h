@@ -15,6 +15,7 @@
 #include "coordinator/server/call.h"
 #include "coordinator/server/rpc_codec.h"
 #include "coordinator/server/rpc_methods.h"
+#include "coordinator/server/rpc_port_stats.h"
 
 namespace holdfast::server {
 
@@ -28,12 +29,6 @@ struct RpcPortOptions {
   size_t max_connections = 16'000;
   /// Calls outstanding on one connection; more are refused with OVERLOADED.
   uint32_t max_calls_per_connection = 20'000;
-};
-
-struct RpcPortStats {
-  uint64_t calls = 0;
-  uint64_t malformed = 0;  ///< frames that were not a well-formed call
-  uint64_t overloaded = 0;
 };
 
 class RpcPort final : public ReplySink {
@@ -56,7 +51,7 @@ class RpcPort final : public ReplySink {
   uint16_t port() const { return port_; }
   size_t connections() const { return connections_.size(); }
   size_t outstanding() const { return outstanding_; }
-  const RpcPortStats& stats() const { return stats_; }
+  RpcPortStats stats() const;
 
  private:
   struct Connection;
@@ -70,13 +65,15 @@ class RpcPort final : public ReplySink {
   RpcPort(net::Loop& loop, const RpcPortOptions& options, std::span<const RpcMethod> methods);
   void accept(net::Socket socket);
   void on_frame(Connection& connection, std::string_view frame);
-  void on_closed(Connection& connection);
+  void on_closed(Connection& connection, const net::CloseReason& reason);
+  void forget(Connection& connection);
   void dispatch(Connection& connection, WireProtocol protocol);
   void answer_exception(CallId call, int type, const std::string& message);
   uint32_t open_slot(Connection& connection, WireProtocol protocol, const RpcMethod* method);
   Slot* find(CallId call);
   template <class Write>
   void answer(CallId call, Write&& write);
+  void count(CallId call, ErrorCode outcome);
   void release_line(uint32_t slot);
   void free_slot(uint32_t slot);
   static uint64_t line_key(const Connection& connection, int32_t seqid);

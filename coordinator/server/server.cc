@@ -67,9 +67,7 @@ Server::Server(const ServerOptions& options)
       loop_(clock_),
       wakeup_(loop_, [] {}),  // the end of the turn does the work
       drain_timer_(loop_, [this] { drain_step(); }),
-      metrics_timer_(loop_, [this] {
-        if (engine_) metrics_->publish(*engine_, *client_port_, loop_.stats());
-      }) {}
+      started_unix_ms_(clock_.wall_unix_ms()) {}
 
 Server::~Server() {
   // The engine refers to the transport and the writer: it goes first, in the reverse of the order
@@ -90,8 +88,6 @@ std::optional<Failure> Server::start() {
     if (engine_) engine_->on_pause(gap);
   });
   turn_hook_ = loop_.on_turn_end(0, [this] { turn_end(); });
-  metrics_ = std::make_unique<Metrics>();
-  metrics_timer_.arm_every(kMetricsEvery);
 
   const auto& recovered = log_->recovered();
   if (!recovered.torn_tail.empty()) LOG(WARNING) << recovered.torn_tail;
@@ -257,7 +253,7 @@ void Server::begin_serving(const raft::Genesis& genesis, const std::string& byte
   }
   EngineOptions options = engine_options(genesis);
   options.raft.seed = entropy_.next_u64();
-  writer_ = std::make_unique<raft::ThreadedLogWriter>(*log_, [this] { loop_.post([] {}); });
+  writer_ = std::make_unique<raft::ThreadedLogWriter>(*log_, clock_, [this] { loop_.post([] {}); });
   engine_ = std::make_unique<Engine>(
       options, initial_state(genesis),
       EnginePorts{clock_, entropy_, *reader_, *writer_, *transport_, *this,
@@ -382,11 +378,29 @@ net::HttpResponse Server::readiness() const {
   return {200, "text/plain; charset=utf-8", "ready\n"};
 }
 
+// Whoever asks more often than once a second is given the same reading.
+const std::string& Server::metrics() {
+  if (!metrics_.empty() && loop_.now() - metrics_taken_ < kMetricsEvery) return metrics_;
+  MetricSources sources{.engine = engine_.get(), .loop = loop_.stats()};
+  sources.clients = client_port_->stats();
+  sources.client_connections = client_port_->connections();
+  sources.admins = admin_port_->stats();
+  sources.admin_connections = admin_port_->connections();
+  sources.peers = transport_->peers();
+  if (writer_ != nullptr) {
+    sources.log = writer_->stats();
+    sources.log_waiting_bytes = writer_->waiting_bytes();
+  }
+  sources.started_unix_ms = started_unix_ms_;
+  metrics_ = metrics_text(sources);
+  metrics_taken_ = loop_.now();
+  return metrics_;
+}
+
 net::HttpResponse Server::http(const std::string& path) {
   if (path == "/health") return {200, "text/plain; charset=utf-8", "alive\n"};
   if (path == "/ready") return readiness();
-  if (path == "/metrics")
-    return {200, "text/plain; version=0.0.4; charset=utf-8", metrics_->text()};
+  if (path == "/metrics") return {200, "text/plain; version=0.0.4; charset=utf-8", metrics()};
   return {404, "text/plain; charset=utf-8", "there are /health, /ready and /metrics\n"};
 }
 

@@ -72,6 +72,7 @@ class Server final : raft::TransportHandler, raft::GenesisTaker, ReplySink {
   void stop_with(Failure failure);
   net::HttpResponse http(const std::string& path);
   net::HttpResponse readiness() const;
+  const std::string& metrics();
   std::vector<api::PeerConnection> connections() const;
   void log_role();
 
@@ -92,11 +93,12 @@ class Server final : raft::TransportHandler, raft::GenesisTaker, ReplySink {
   std::unique_ptr<raft::Bootstrapper> bootstrapper_;
   std::unique_ptr<raft::ThreadedLogWriter> writer_;
   std::unique_ptr<Engine> engine_;
-  std::unique_ptr<Metrics> metrics_;
 
   net::Timer wakeup_;
   net::Timer drain_timer_;
-  net::Timer metrics_timer_;
+  const int64_t started_unix_ms_;
+  std::string metrics_;  ///< the last reading
+  Instant metrics_taken_;
   Instant drain_until_;
   bool draining_ = false;
   raft::SoftState told_;  ///< last role that was logged

@@ -30,13 +30,13 @@ void WriteQueue::push(Write write) {
   if (wake) arrived_.notify_one();
 }
 
-bool WriteQueue::write_batch() {
+std::optional<uint64_t> WriteQueue::write_batch() {
   const uint64_t bytes = take_batch();
-  if (batch_.empty()) return false;
+  if (batch_.empty()) return std::nullopt;
   Result<AppendedBatch> outcome = log_.append(batch_);
   batch_.clear();
   finish(std::move(outcome), bytes);
-  return true;
+  return bytes;
 }
 
 uint64_t WriteQueue::take_batch() {

@@ -13,10 +13,18 @@
 #include <vector>
 
 #include "base/error.h"
+#include "base/histogram.h"
 #include "raft/core/ready.h"
 #include "raft/storage/log_store.h"
 
 namespace holdfast::raft {
+
+/// What was written since the start.
+struct LogWriteStats {
+  uint64_t batches = 0;         ///< each one write and one sync
+  uint64_t bytes = 0;           ///< payload
+  DurationHistogram durations;  ///< of a batch: its write and its sync
+};
 
 /// Port of the node's driver. Unless said otherwise members are called on the loop thread.
 class LogWriter {
@@ -48,9 +56,9 @@ class WriteQueue {
   std::optional<Result<uint64_t>> collect();
   uint64_t waiting_bytes() const;
 
-  /// Writes what waits, up to kMaxBatchBytes and at least one write, as one batch; false if nothing
-  /// waits or the log has failed. Blocks for the disk.
-  bool write_batch();
+  /// Writes what waits, up to kMaxBatchBytes and at least one write, as one batch; nothing if
+  /// nothing waits or the log has failed, else its payload bytes. Blocks for the disk.
+  std::optional<uint64_t> write_batch();
   /// Blocks until something waits (true) or close() was called and nothing waits (false).
   bool wait();
   void close();
@@ -90,7 +98,7 @@ class InlineLogWriter final : public LogWriter {
   uint64_t waiting_bytes() const override { return queue_.waiting_bytes(); }
 
   /// Writes and syncs one batch of what waits; false if there was nothing to do.
-  bool run_one() { return queue_.write_batch(); }
+  bool run_one() { return queue_.write_batch().has_value(); }
   /// Does one bounded piece of preparing the next segment; false if there was nothing to do.
   bool prepare_one();
 

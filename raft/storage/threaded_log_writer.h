@@ -2,10 +2,12 @@
 #pragma once
 
 #include <cstdint>
+#include <mutex>
 #include <optional>
 #include <thread>
 #include <utility>
 
+#include "base/clock.h"
 #include "raft/storage/log_writer.h"
 
 namespace holdfast::raft {
@@ -13,21 +15,26 @@ namespace holdfast::raft {
 /// One thread writes and syncs; another, off the path of writes, prepares the next segment.
 class ThreadedLogWriter final : public LogWriter {
  public:
-  /// `log` must outlive the writer and is appended to by nobody else.
-  ThreadedLogWriter(LogStore& log, LogWriterNotify notify);
+  /// `log` and `clock` must outlive the writer; the log is appended to by nobody else.
+  ThreadedLogWriter(LogStore& log, Clock& clock, LogWriterNotify notify);
   /// Writes what was submitted, then ends the threads.
   ~ThreadedLogWriter() override;
 
   void submit(Write write) override { queue_.push(std::move(write)); }
   std::optional<Result<uint64_t>> collect() override { return queue_.collect(); }
   uint64_t waiting_bytes() const override { return queue_.waiting_bytes(); }
+  /// Any thread.
+  LogWriteStats stats() const;
 
  private:
   void run_writer();
   void run_preparer();
 
+  Clock& clock_;
   SegmentPreparer& preparer_;
   WriteQueue queue_;
+  mutable std::mutex stats_mutex_;
+  LogWriteStats stats_;
   std::thread write_thread_;
   std::thread prepare_thread_;
 };

@@ -30,6 +30,7 @@ struct Peer {
   uint64_t sent = 0;
   uint64_t received = 0;
   uint64_t dropped = 0;
+  uint64_t connects = 0;
 
   bool lane_up(Lane lane) const {
     const auto& outbound = lanes[index_of(lane)];
@@ -238,8 +239,9 @@ void TcpTransport::Impl::start_lanes(Peer& peer) {
 }
 
 void TcpTransport::Impl::on_lane_up(OutboundLane& lane, const PeerIdentity& identity) {
-  if (lane.lane() != Lane::kControl) return;
   Peer* const peer = find(lane.peer());
+  ++peer->connects;
+  if (lane.lane() != Lane::kControl) return;
   peer->refused_reported = false;
   const uint64_t before = std::exchange(peer->incarnation, identity.incarnation);
   if (before != 0 && before != identity.incarnation) {
@@ -325,6 +327,7 @@ std::vector<PeerLink> TcpTransport::Impl::peers() const {
     status.messages_sent = peer.sent;
     status.messages_received = peer.received;
     status.messages_dropped = peer.dropped;
+    status.connects = peer.connects;
     all.push_back(std::move(status));
   }
   return all;

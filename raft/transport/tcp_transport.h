@@ -63,6 +63,7 @@ struct PeerLink {
   uint64_t messages_sent = 0;
   uint64_t messages_received = 0;
   uint64_t messages_dropped = 0;
+  uint64_t connects = 0;  ///< dialled connections that came up, of both lanes
   size_t queued_bytes = 0;
 };
 

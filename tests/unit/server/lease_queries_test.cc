@@ -3,12 +3,12 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include <cstring>
 #include <map>
 #include <optional>
-#include <string>
 #include <utility>
 #include <vector>
+
+#include "tests/unit/server/host_fakes.h"
 
 namespace holdfast::server {
 namespace {
@@ -19,57 +19,16 @@ using ::testing::IsEmpty;
 constexpr NodeId kLeader{1}, kFollower{2};
 constexpr SessionId kA{101}, kB{102};
 
-struct TestClock final : Clock {
-  Instant now() override { return Instant(10s) + passed; }
-  int64_t wall_unix_ms() override { return 0; }
-  Duration passed{};
-};
-
-struct TestEntropy final : Entropy {
-  void fill(void* out, size_t size) override { std::memset(out, 7, size); }
-};
-
-struct NoSink final : ReplySink {
-  void complete(CallId, const ReplyView&) override {}
-  void fail(CallId, const api::HoldfastError&) override {}
-};
-
-/// Keeps what was sent until the test delivers it.
-struct TestTransport final : raft::Transport {
-  struct Sent {
-    NodeId to;
-    uint8_t kind;
-    std::string bytes;
-  };
-  bool send(const raft::Message&) override { return false; }
-  bool send_app(NodeId to, raft::Lane, uint8_t kind, std::string_view payload) override {
-    if (broken) return false;
-    sent.push_back({to, kind, std::string(payload)});
-    return true;
-  }
-  bool broken = false;
-  std::vector<Sent> sent;
-};
-
 /// One server, as far as these queries need it. While it leads it knows the leases in `leases`.
-struct TestServer {
+struct TestServer : HostFakes {
   explicit TestServer(NodeId self) {
-    EngineOptions options;
-    options.self = self;
-    host.emplace(options, clock, entropy, transport, sink, machine);
+    host.emplace(options_of(self), clock, entropy, transport, sink, machine);
     host->soft.leader = kLeader;
     if (self == kLeader) host->begin_leadership(clock.now());
     queries.emplace(*host, codec,
                     [this](SessionId id) { return leases.contains(id) ? leases.at(id) : -1; });
   }
-  TestClock clock;
-  TestEntropy entropy;
-  NoSink sink;
-  TestTransport transport;
-  rsm::StateMachine machine{{1}};
-  PeerCodec codec;
   std::map<SessionId, int64_t> leases;
-  std::optional<Host> host;
   std::optional<LeaseQueries> queries;
 };
 

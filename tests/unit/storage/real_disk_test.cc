@@ -10,6 +10,7 @@
 #include <cstdlib>
 #include <filesystem>
 #include <mutex>
+#include <thread>
 
 #include "raft/storage/data_directory.h"
 #include "raft/storage/posix_file_system.h"
@@ -40,6 +41,7 @@ class RealDisk : public ::testing::Test {
 
   PosixFileSystem files_;
   SystemEntropy entropy_;
+  SystemClock clock_;
   std::string path_;
 };
 
@@ -70,7 +72,7 @@ TEST_F(RealDisk, ThreadsWriteEverythingInOrderAndAfterAReopenItIsThere) {
     auto log = open();
     ASSERT_TRUE(log.ok()) << log.error().message;
     Wakeup wakeup;
-    ThreadedLogWriter writer(**log, [&wakeup] { wakeup.notify(); });
+    ThreadedLogWriter writer(**log, clock_, [&wakeup] { wakeup.notify(); });
     for (uint64_t i = 1; i <= kWrites; ++i) {
       const std::optional<HardState> state =
           i == 1 ? std::optional<HardState>({Term(1), NodeId(1)}) : std::nullopt;
@@ -89,6 +91,12 @@ TEST_F(RealDisk, ThreadsWriteEverythingInOrderAndAfterAReopenItIsThere) {
       EXPECT_EQ((*log)->last_index(), LogIndex(2 * durable));
     }
     EXPECT_EQ(read_all(**log), model.entries);
+    // What is durable is told first and counted then.
+    while (writer.stats().bytes < 2 * kWrites * 300) std::this_thread::yield();
+    const LogWriteStats stats = writer.stats();
+    EXPECT_GE(stats.batches, 1u);
+    EXPECT_LE(stats.batches, kWrites);
+    EXPECT_GT(stats.durations.sum(), 0ns);
   }
   auto log = open();
   ASSERT_TRUE(log.ok()) << log.error().message;
@@ -98,7 +106,7 @@ TEST_F(RealDisk, ThreadsWriteEverythingInOrderAndAfterAReopenItIsThere) {
 TEST_F(RealDisk, AWriterThatEndsHasWrittenWhatWasSubmitted) {
   {
     auto log = open();
-    ThreadedLogWriter writer(**log, [] {});
+    ThreadedLogWriter writer(**log, clock_, [] {});
     for (uint64_t i = 1; i <= 50; ++i) writer.submit(make_write(i, {}, {make_entry(1, i)}));
   }
   auto log = open();

@@ -1,0 +1,38 @@
+// What a port counts. Plain numbers of one thread; whoever publishes takes a copy.
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <vector>
+
+#include "base/error.h"
+#include "base/histogram.h"
+#include "base/net/frame_connection.h"
+
+namespace holdfast::server {
+
+/// The calls of one method.
+struct MethodStats {
+  /// By ErrorCode: kOk for a result.
+  std::array<uint64_t, static_cast<size_t>(ErrorCode::kInternal) + 1> answered{};
+  /// From arrival to answer, by the loop's clock readings.
+  DurationHistogram durations;
+};
+
+struct RpcPortStats {
+  uint64_t calls = 0;
+  uint64_t answered = 0;
+  uint64_t malformed = 0;  ///< frames that were not a well-formed call
+  uint64_t overloaded = 0;
+  uint64_t bytes_received = 0;  ///< in frames, their lengths included
+  uint64_t bytes_sent = 0;
+  uint64_t connections_accepted = 0;
+  uint64_t connections_refused = 0;  ///< beyond the limit, or for lack of descriptors
+  /// By net::CloseCause; what this side closed because of a malformed frame is not here.
+  std::array<uint64_t, static_cast<size_t>(net::CloseCause::kLocal) + 1> closed{};
+  /// In the order of the port's methods.
+  std::vector<MethodStats> methods;
+};
+
+}  // namespace holdfast::server

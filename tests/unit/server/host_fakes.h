@@ -1,0 +1,67 @@
+// The world of a part of the engine (Host and what it stands on), without node, log or sockets.
+#pragma once
+
+#include <cstring>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "coordinator/server/host.h"
+#include "coordinator/server/peer_codec.h"
+
+namespace holdfast::server {
+
+struct TestClock final : Clock {
+  Instant now() override { return Instant(10s) + passed; }
+  int64_t wall_unix_ms() override { return 0; }
+  Duration passed{};
+};
+
+struct TestEntropy final : Entropy {
+  void fill(void* out, size_t size) override { std::memset(out, 7, size); }
+};
+
+/// Keeps who was answered.
+struct TestSink final : ReplySink {
+  void complete(CallId call, const ReplyView&) override { completed.push_back(call); }
+  void fail(CallId call, const api::HoldfastError& error) override {
+    failed.emplace_back(call, error);
+  }
+  std::vector<CallId> completed;
+  std::vector<std::pair<CallId, api::HoldfastError>> failed;
+};
+
+/// Keeps what was sent until the test delivers it.
+struct TestTransport final : raft::Transport {
+  struct Sent {
+    NodeId to;
+    uint8_t kind;
+    std::string bytes;
+  };
+  bool send(const raft::Message&) override { return false; }
+  bool send_app(NodeId to, raft::Lane, uint8_t kind, std::string_view payload) override {
+    if (broken) return false;
+    sent.push_back({to, kind, std::string(payload)});
+    return true;
+  }
+  bool broken = false;
+  std::vector<Sent> sent;
+};
+
+/// A host that a test builds with emplace().
+struct HostFakes {
+  static EngineOptions options_of(NodeId self) {
+    EngineOptions options;
+    options.self = self;
+    return options;
+  }
+  TestClock clock;
+  TestEntropy entropy;
+  TestSink sink;
+  TestTransport transport;
+  rsm::StateMachine machine{{1}};
+  PeerCodec codec;
+  std::optional<Host> host;
+};
+
+}  // namespace holdfast::server
