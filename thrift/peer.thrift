@@ -1,5 +1,6 @@
 /*
- * What servers tell each other besides Raft: forwarded commands, lease renewals, and what views show.
+ * What servers tell each other besides Raft: forwarded commands, lease renewals, and what operators
+ * are shown.
  * Carried by the peer transport (docs/peer-protocol.md) in compact protocol.
  */
 include "holdfast.thrift"
@@ -96,8 +97,8 @@ struct TransferRefusal {
   3: string message,
 }
 
-/** A server asks the leader what is left of leases, and what time it is, for a view that an operator
- *  looks at. Sent and answered at most once; who does not hear in time shows "not known". */
+/** A server asks the leader what is left of leases, and what time it is, for a view that operators
+ *  look at. Sent and answered at most once; who does not hear in time shows "not known". */
 struct LeaseQuery {
   /** The asker's number for it. */
   1: i64 request,

@@ -1,4 +1,4 @@
-"""Every kind of lock and every way to part with one, on followers and leader alike. Stock client."""
+"""Every kind of lock and every way to part with one, on followers and leader. Stock client."""
 
 import pytest
 from holdfast_api.holdfast import ttypes as t

@@ -1,4 +1,4 @@
-"""What /metrics serves: every documented name, nothing else, and numbers that follow the traffic."""
+"""What /metrics serves: every documented name, no other, and numbers that follow the traffic."""
 
 import re
 import socket
