@@ -53,6 +53,12 @@ add_test(NAME lint/self COMMAND ${HF_PYTEST} ${CMAKE_SOURCE_DIR}/tests/lint)
 add_test(NAME mutants/patches COMMAND ${HF_PYTEST} ${CMAKE_SOURCE_DIR}/tests/mutants)
 add_test(NAME dev/script COMMAND ${HF_PYTEST} ${CMAKE_SOURCE_DIR}/tests/dev)
 set_tests_properties(dev/script PROPERTIES ENVIRONMENT "PYTHONPATH=${CMAKE_BINARY_DIR}/gen/py")
+# Golden scenarios of the consensus core, in the language of raftlab (docs/raftlab.md).
+set(HF_SCENARIOS ${CMAKE_SOURCE_DIR}/tests/scenario)
+add_test(NAME scenario
+         COMMAND ${HF_PYTHON} -B ${HF_SCENARIOS}/run.py --raftlab=$<TARGET_FILE:raftlab>)
+add_test(NAME scenario/self COMMAND ${HF_PYTEST} ${HF_SCENARIOS})
+set_tests_properties(scenario/self PROPERTIES ENVIRONMENT "RAFTLAB=$<TARGET_FILE:raftlab>")
 # What ./dev run shows, on ports and in a folder of its own.
 set(HF_CLIENT_PATH ${CMAKE_SOURCE_DIR}/clients/python:${CMAKE_BINARY_DIR}/gen/py)
 add_test(NAME demo/once
