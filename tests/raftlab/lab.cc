@@ -40,7 +40,7 @@ uint64_t add_to_digest(uint64_t digest, const Entry& command) {
 }  // namespace
 
 const std::map<std::string_view, Lab::Verb>& Lab::verbs() {
-  static const std::map<std::string_view, Verb> kVerbs = {
+  static const std::map<std::string_view, Verb> table = {
       {"nodes", {&Lab::nodes, false, false}},     {"tick", {&Lab::tick, true, true}},
       {"campaign", {&Lab::campaign, true, true}}, {"propose", {&Lab::propose, true, true}},
       {"read", {&Lab::read, true, true}},         {"transfer", {&Lab::transfer, true, true}},
@@ -51,7 +51,7 @@ const std::map<std::string_view, Lab::Verb>& Lab::verbs() {
       {"compact", {nullptr, false, false}},       {"crash", {&Lab::crash, true, false}},
       {"restart", {&Lab::restart, true, false}},  {"status", {&Lab::status, true, false}},
   };
-  return kVerbs;
+  return table;
 }
 
 std::string Lab::run(std::string_view line) {

@@ -164,7 +164,7 @@ class CoreCluster {
     return stands;
   }
   ProposeResult propose(int id, const std::string& data, bool exempt = false) {
-    const Proposal proposal{EntryType::kCommand, Blob(std::string_view(data))};
+    const Proposal proposal{EntryType::kCommand, Blob(std::string_view{data})};
     return propose_all(id, {proposal}, exempt);
   }
   ProposeResult propose_all(int id, const std::vector<Proposal>& proposals, bool exempt = false) {
