@@ -73,7 +73,9 @@ def processes():
     started = []
 
     def start(*words, cwd):
-        started.append(subprocess.Popen(words, cwd=cwd, stdout=subprocess.DEVNULL))
+        # Standard input stays open as long as the process lives, whatever the tests' own is.
+        started.append(subprocess.Popen(words, cwd=cwd, stdin=subprocess.PIPE,
+                                        stdout=subprocess.DEVNULL))
         return started[-1]
     yield start
     for process in started:
