@@ -41,16 +41,6 @@ const std::map<std::string, Profile>& profiles() {
   return all;
 }
 
-std::vector<std::string> split(const std::string& text) {
-  std::vector<std::string> parts;
-  for (size_t at = 0; at <= text.size();) {
-    const size_t comma = std::min(text.find(',', at), text.size());
-    if (comma > at) parts.push_back(text.substr(at, comma - at));
-    at = comma + 1;
-  }
-  return parts;
-}
-
 Parameters read_parameters() {
   Parameters p;
   p.profile = FLAGS_profile;

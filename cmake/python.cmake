@@ -19,5 +19,6 @@ function(hf_pytest FOLDER)
 endfunction()
 
 hf_pytest(unit/python TIMEOUT 120)
+hf_pytest(bench TIMEOUT 60)
 hf_pytest(integration TIMEOUT 240)
 hf_pytest(integration_cli TIMEOUT 120)

@@ -29,17 +29,24 @@ endfunction()
 # What ./dev build makes: every program, and the generated Python.
 add_custom_target(programs)
 
-# hf_program(NAME globs... LINK rooms...): an executable in build/bin; skipped while
-# it has no source.
+# hf_program(NAME globs... [ONLY_IF OPTION] LINK rooms...): an executable in build/bin; skipped
+# while it has no source. One that stands under an option is built only when asked for by name.
 function(hf_program NAME)
-  cmake_parse_arguments(ARG "" "" "LINK" ${ARGN})
+  cmake_parse_arguments(ARG "" "ONLY_IF" "LINK" ${ARGN})
+  if(ARG_ONLY_IF AND NOT ${ARG_ONLY_IF})
+    return()
+  endif()
   list(TRANSFORM ARG_UNPARSED_ARGUMENTS PREPEND ${CMAKE_SOURCE_DIR}/)
   file(GLOB sources CONFIGURE_DEPENDS ${ARG_UNPARSED_ARGUMENTS})
   if(sources)
     add_executable(${NAME} ${sources})
     target_link_libraries(${NAME} PRIVATE hf_options)
     hf_link(${NAME} PRIVATE ${ARG_LINK})
-    add_dependencies(programs ${NAME})
+    if(ARG_ONLY_IF)
+      set_target_properties(${NAME} PROPERTIES EXCLUDE_FROM_ALL ON)
+    else()
+      add_dependencies(programs ${NAME})
+    endif()
   endif()
 endfunction()
 

@@ -31,6 +31,7 @@ hf_suite(unit/rsm LINK coordinator/rsm)
 hf_suite(unit/server LINK coordinator/server)
 hf_suite(unit/client LINK clients/cpp)
 hf_suite(unit/raftlab LINK tests/raftlab)
+hf_suite(unit/wire LINK bench/wire)
 
 # The simulator: a program for hours by hand (./dev simulate), and a slice of it in the suite.
 file(GLOB simulation CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/tests/simulation/*.cc)

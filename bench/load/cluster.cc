@@ -8,19 +8,13 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include <cstdio>
 #include <cstdlib>
 #include <filesystem>
-#include <fstream>
-#include <sstream>
+
+#include "bench/load/measure.h"
 
 namespace holdfast::bench {
 namespace {
-
-[[noreturn]] void fail(const std::string& message) {
-  std::fprintf(stderr, "holdfast-bench: %s\n", message.c_str());
-  std::exit(1);
-}
 
 /// Ports that were free a moment ago; all are held until all are known.
 std::vector<std::string> free_addresses(size_t count) {
@@ -44,22 +38,6 @@ std::vector<std::string> free_addresses(size_t count) {
 }
 
 }  // namespace
-
-double cpu_seconds(pid_t pid) {
-  std::ifstream in(pid == 0 ? "/proc/self/stat" : "/proc/" + std::to_string(pid) + "/stat");
-  std::string line;
-  std::getline(in, line);
-  // The name in parentheses may hold anything; what is counted begins behind it, with field 3.
-  const size_t behind = line.rfind(')');
-  if (behind == std::string::npos) return 0;
-  std::istringstream fields(line.substr(behind + 1));
-  std::string skipped;
-  for (int field = 3; field < 14; ++field) fields >> skipped;
-  double user = 0;
-  double system = 0;
-  fields >> user >> system;
-  return (user + system) / static_cast<double>(::sysconf(_SC_CLK_TCK));
-}
 
 Cluster::Cluster(const std::string& program, int servers) : program_(program) {
   std::string pattern = (std::filesystem::temp_directory_path() / "holdfast-bench-XXXXXX").string();

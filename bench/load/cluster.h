@@ -9,9 +9,6 @@
 
 namespace holdfast::bench {
 
-/// User and system time of a process so far, in seconds; 0 if it is gone. pid 0: this process.
-double cpu_seconds(pid_t pid);
-
 class Cluster {
  public:
   /// Starts `servers` processes of `program`. Ends the bench with a message if that fails.

@@ -1,8 +1,6 @@
 #include "bench/load/load.h"
 
 #include <algorithm>
-#include <cstdio>
-#include <cstdlib>
 
 namespace holdfast::bench {
 namespace {
@@ -64,23 +62,6 @@ class OneAcquire final : public client::ReplySink {
 };
 
 }  // namespace
-
-void progress(const std::string& text) { std::fprintf(stderr, "%s\n", text.c_str()); }
-
-void fail(const std::string& why) {
-  std::fprintf(stderr, "holdfast-bench: %s\n", why.c_str());
-  std::exit(1);
-}
-
-nlohmann::json Latencies::summary() {
-  std::sort(ns_.begin(), ns_.end());
-  const auto at = [&](double share) {
-    if (ns_.empty()) return 0.0;
-    const auto index = static_cast<size_t>(share * static_cast<double>(ns_.size() - 1));
-    return static_cast<double>(ns_[index]) / 1000.0;
-  };
-  return {{"count", ns_.size()}, {"p50_us", at(0.5)}, {"p99_us", at(0.99)}, {"max_us", at(1)}};
-}
 
 void RawSession::next_command() {
   // Beyond these, ranges are told by later commands.
@@ -174,14 +155,8 @@ std::pair<double, double> Bench::cpu() const {
 void Bench::add_rates(nlohmann::json& result, size_t operations, double seconds,
                       std::pair<double, double> before) const {
   const auto [servers, generator] = cpu();
-  const double each = 1e6 / std::max<double>(1, static_cast<double>(operations));
-  result["seconds"] = seconds;
-  result["per_second"] = static_cast<double>(operations) / seconds;
-  result["generator_cpu_us_per_operation"] = (generator - before.second) * each;
-  result["generator_cpu_cores"] = (generator - before.second) / seconds;
-  if (cluster_ == nullptr) return;
-  result["servers_cpu_us_per_operation"] = (servers - before.first) * each;
-  result["servers_cpu_cores"] = (servers - before.first) / seconds;
+  const std::pair<double, double> spent{servers - before.first, generator - before.second};
+  bench::add_rates(result, operations, seconds, spent, cluster_ != nullptr);
 }
 
 }  // namespace holdfast::bench

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "bench/load/cluster.h"
+#include "bench/load/measure.h"
 #include "clients/cpp/client_core.h"
 
 namespace holdfast::bench {
@@ -26,19 +27,6 @@ struct Parameters {
   int value_bytes = 256;
   double seconds = 5;
   double warmup_seconds = 1;
-};
-
-/// Latencies of one run; every one is kept.
-class Latencies {
- public:
-  void add(Duration latency) { ns_.push_back(latency.count()); }
-  size_t count() const { return ns_.size(); }
-  void clear() { ns_.clear(); }
-  /// {count, p50_us, p99_us, max_us}
-  nlohmann::json summary();
-
- private:
-  std::vector<int64_t> ns_;
 };
 
 /// A session without a keeper: the TTL is longer than a run.
@@ -89,11 +77,6 @@ class Bench : private client::Connection::Owner {
   SystemEntropy entropy_;
   net::Loop loop_{clock_};
 };
-
-/// Says on standard error what is going on.
-void progress(const std::string& text);
-/// Says why and ends the bench.
-[[noreturn]] void fail(const std::string& why);
 
 // One run of a profile each.
 nlohmann::json run_commands(Bench& bench);

@@ -25,6 +25,7 @@ LIBRARIES = (
     ("gtest/", "GTest"),
     ("gmock/", "GTest"),
     ("benchmark/", "benchmark"),
+    ("nghttp2/", "PkgConfig::nghttp2"),
 )
 
 PURE_ROOMS = ("raft/core", "session", "lockmgr", "coordinator/tree", "coordinator/watch",
@@ -97,8 +98,6 @@ def owner(units: Dict[str, Unit], path: Path) -> Optional[str]:
             return name
         if unit.kind == "hf_suite" and folder == f"tests/{name}":
             return name
-    if path.parts[0] == "bench" and "holdfast-bench" in units:
-        return "holdfast-bench"
     return None
 
 

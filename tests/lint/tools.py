@@ -34,7 +34,7 @@ def check_types(root: Path) -> List[Problem]:
     """mypy, strict, a package or folder of scripts at a time."""
     problems = []
     for folder in ("clients/python/holdfast", "tests/lint", "tests/mutants", "tests/scenario",
-                   "deploy/demo"):
+                   "bench/compare", "deploy/demo"):
         if any((root / folder).glob("*.py")):
             problems += complaints(
                 ["mypy", "--strict", "--ignore-missing-imports", "--no-error-summary",

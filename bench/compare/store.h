@@ -1,0 +1,61 @@
+// What the profiles ask of another system, so that each profile is written once. Every call returns
+// at once; the sink is told when it is done.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "base/net/loop.h"
+
+namespace holdfast::bench {
+
+class Store {
+ public:
+  /// Told of outcomes on the loop's thread; may call the store again from inside.
+  class Sink {
+   public:
+    virtual ~Sink() = default;
+    virtual void on_written(uint64_t /*tag*/) {}
+    virtual void on_acquired(size_t /*client*/) {}
+    virtual void on_released(size_t /*client*/) {}
+    /// A lane is connected and its session open.
+    virtual void on_ready(size_t /*lane*/) {}
+    /// A lane's connection ended or a request of it was refused. By default that ends the bench.
+    virtual void on_failed(size_t lane, const std::string& why);
+  };
+
+  virtual ~Store() = default;
+  void set_sink(Sink* sink) { sink_ = sink; }
+
+  /// Connects a lane anew; what was in flight on it is forgotten. Not from inside a callback.
+  virtual void dial(size_t lane, const std::string& server) = 0;
+  /// Makes what write() overwrites, one value a lane, and waits for it.
+  virtual void prepare_values(size_t value_bytes) = 0;
+  /// Makes the locks of `clients` clients, one each or a `shared` one, and waits for it.
+  virtual void prepare_locks(size_t clients, bool shared) = 0;
+
+  /// Overwrites the lane's value.
+  virtual void write(size_t lane, uint64_t tag) = 0;
+  /// By the system's own recipe. A client's lane is its number modulo the lanes.
+  virtual void acquire(size_t client) = 0;
+  virtual void release(size_t client) = 0;
+
+ protected:
+  Sink& sink() { return *sink_; }
+
+ private:
+  Sink* sink_ = nullptr;
+};
+
+/// New in every run: what an earlier one left behind until its session or lease ends is in nobody's
+/// way.
+inline std::string lock_name_of_run(Clock& clock) {
+  return "lock-" + std::to_string(clock.wall_unix_ms());
+}
+
+std::unique_ptr<Store> make_zookeeper(net::Loop& loop, size_t lanes);
+std::unique_ptr<Store> make_etcd(net::Loop& loop, size_t lanes);
+
+}  // namespace holdfast::bench

@@ -1,0 +1,193 @@
+// ZooKeeper as a store: setData for values, and the lock recipe of its documentation: an ephemeral
+// sequential node a contender, the lowest holds, each of the others watches the one before it.
+#include <algorithm>
+#include <unordered_map>
+
+#include "bench/compare/store.h"
+#include "bench/compare/zookeeper_connection.h"
+#include "bench/load/measure.h"
+
+namespace holdfast::bench {
+namespace {
+
+constexpr int32_t kNoNode = -101;
+constexpr int32_t kNodeExists = -110;
+constexpr int32_t kPersistent = 0;
+constexpr int32_t kEphemeralSequential = 3;
+constexpr int32_t kAnyVersion = -1;
+/// Calls whose tag is not a client's or a writer's.
+constexpr uint64_t kSetup = UINT64_MAX;
+
+class ZooKeeper final : public Store, private ZooKeeperConnection::Owner {
+ public:
+  ZooKeeper(net::Loop& loop, size_t lanes) : loop_(loop), lanes_(lanes) {
+    for (size_t i = 0; i < lanes; ++i) values_.push_back("/value-" + std::to_string(i));
+  }
+
+  void dial(size_t lane, const std::string& server) override;
+  void prepare_values(size_t value_bytes) override;
+  void prepare_locks(size_t clients, bool shared) override;
+  void write(size_t lane, uint64_t tag) override;
+  void acquire(size_t client) override;
+  void release(size_t client) override;
+
+ private:
+  struct Client {
+    std::string lock;  ///< the parent of the contenders' nodes
+    std::string node;  ///< its own, once created
+    std::string previous;
+  };
+
+  ZooKeeperConnection& lane_of(size_t client) { return *lanes_[client % lanes_.size()]; }
+  void create(ZooKeeperConnection& lane, uint64_t tag, const std::string& path, int32_t kind);
+  void make_nodes(const std::vector<std::string>& paths);
+  void list(size_t client);
+  void watch_previous(size_t client);
+  void on_listed(size_t client, JuteReader names);
+
+  void on_session(size_t lane) override { sink().on_ready(lane); }
+  void on_reply(ZooKeeperConnection::Call call, int32_t error, JuteReader body) override;
+  void on_event(std::string_view path) override;
+  void on_session_lost(size_t lane, const std::string& why) override {
+    sink().on_failed(lane, why);
+  }
+
+  net::Loop& loop_;
+  std::vector<std::unique_ptr<ZooKeeperConnection>> lanes_;
+  std::vector<std::string> values_;
+  std::string value_;
+  std::vector<Client> clients_;
+  std::unordered_map<std::string, size_t> watchers_;  ///< by the node that is watched
+  size_t setups_left_ = 0;
+};
+
+void ZooKeeper::dial(size_t lane, const std::string& server) {
+  const auto address = net::parse_address(server);
+  if (!address) fail(address.error().message);
+  ZooKeeperConnection::Owner& owner = *this;
+  lanes_[lane] = std::make_unique<ZooKeeperConnection>(loop_, *address, lane, owner);
+}
+
+void ZooKeeper::create(ZooKeeperConnection& lane, uint64_t tag, const std::string& path,
+                       int32_t kind) {
+  lane.call({ZooOp::kCreate, tag}, [&](JuteWriter& body) {
+    constexpr int32_t acl_entries = 1;
+    constexpr int32_t all_permissions = 31;
+    body.put(path).put(std::string_view());
+    body.put(acl_entries).put(all_permissions).put("world").put("anyone").put(kind);
+  });
+}
+
+void ZooKeeper::make_nodes(const std::vector<std::string>& paths) {
+  setups_left_ = paths.size();
+  for (const std::string& path : paths) create(*lanes_[0], kSetup, path, kPersistent);
+  while (setups_left_ > 0) loop_.turn(1s);
+}
+
+void ZooKeeper::prepare_values(size_t value_bytes) {
+  value_.assign(value_bytes, 'v');
+  make_nodes(values_);
+}
+
+void ZooKeeper::prepare_locks(size_t clients, bool shared) {
+  std::vector<std::string> paths;
+  const std::string run = lock_name_of_run(loop_.clock());
+  for (size_t i = 0; i < clients; ++i) {
+    const std::string lock = "/" + run + (shared ? "" : "-" + std::to_string(i));
+    clients_.push_back({lock, {}, {}});
+    if (i == 0 || !shared) paths.push_back(lock);
+  }
+  make_nodes(paths);
+}
+
+void ZooKeeper::write(size_t lane, uint64_t tag) {
+  lanes_[lane]->call({ZooOp::kSetData, tag}, [&](JuteWriter& body) {
+    body.put(values_[lane]).put(value_).put(kAnyVersion);
+  });
+}
+
+void ZooKeeper::acquire(size_t client) {
+  const std::string prefix = clients_[client].lock + "/lock-";
+  create(lane_of(client), client, prefix, kEphemeralSequential);
+}
+
+void ZooKeeper::release(size_t client) {
+  lane_of(client).call({ZooOp::kDelete, client},
+                       [&](JuteWriter& body) { body.put(clients_[client].node).put(kAnyVersion); });
+}
+
+void ZooKeeper::list(size_t client) {
+  lane_of(client).call({ZooOp::kList, client}, [&](JuteWriter& body) {
+    constexpr int8_t watch = 0;
+    body.put(clients_[client].lock).put(watch);
+  });
+}
+
+/// By getData, as Curator does: unlike exists it leaves no watch behind on a node that is gone.
+void ZooKeeper::watch_previous(size_t client) {
+  const std::string& previous = clients_[client].previous;
+  watchers_[previous] = client;
+  lane_of(client).call({ZooOp::kGetData, client}, [&](JuteWriter& body) {
+    constexpr int8_t watch = 1;
+    body.put(previous).put(watch);
+  });
+}
+
+/// The sequence numbers have the same width, so names sort as numbers do.
+void ZooKeeper::on_listed(size_t client, JuteReader names) {
+  Client& c = clients_[client];
+  const std::string_view own = std::string_view(c.node).substr(c.lock.size() + 1);
+  std::string_view previous;
+  const auto count = names.read<int32_t>();
+  for (int32_t i = 0; i < count; ++i) {
+    const std::string_view name = names.read_bytes();
+    if (name < own) previous = std::max(previous, name);
+  }
+  if (!names.ok()) fail("ZooKeeper sent a malformed list");
+  if (previous.empty()) return sink().on_acquired(client);
+  c.previous = c.lock + "/" + std::string(previous);
+  watch_previous(client);
+}
+
+void ZooKeeper::on_event(std::string_view path) {
+  const auto watcher = watchers_.find(std::string(path));
+  if (watcher == watchers_.end()) return;
+  const size_t client = watcher->second;
+  watchers_.erase(watcher);
+  list(client);
+}
+
+void ZooKeeper::on_reply(ZooKeeperConnection::Call call, int32_t error, JuteReader body) {
+  const bool gone_already = call.op == ZooOp::kGetData && error == kNoNode;
+  const bool made_already = call.tag == kSetup && error == kNodeExists;
+  if (error != 0 && !gone_already && !made_already) {
+    fail("ZooKeeper answers operation " + std::to_string(static_cast<int32_t>(call.op)) +
+         " with error " + std::to_string(error));
+  }
+  switch (call.op) {
+    case ZooOp::kSetData:
+      return sink().on_written(call.tag);
+    case ZooOp::kCreate:
+      if (call.tag == kSetup) {
+        --setups_left_;
+        return;
+      }
+      clients_[call.tag].node = body.read_bytes();
+      return list(call.tag);
+    case ZooOp::kList:
+      return on_listed(call.tag, body);
+    case ZooOp::kGetData:
+      if (gone_already && watchers_.erase(clients_[call.tag].previous) > 0) list(call.tag);
+      return;
+    case ZooOp::kDelete:
+      return sink().on_released(call.tag);
+  }
+}
+
+}  // namespace
+
+std::unique_ptr<Store> make_zookeeper(net::Loop& loop, size_t lanes) {
+  return std::make_unique<ZooKeeper>(loop, lanes);
+}
+
+}  // namespace holdfast::bench

@@ -1,0 +1,44 @@
+// What is measured, whatever the system: latencies, CPU time, rates.
+#pragma once
+
+#include <sys/types.h>
+
+#include <nlohmann/json.hpp>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "base/time.h"
+
+namespace holdfast::bench {
+
+/// Latencies of one run; every one is kept.
+class Latencies {
+ public:
+  void add(Duration latency) { ns_.push_back(latency.count()); }
+  size_t count() const { return ns_.size(); }
+  void clear() { ns_.clear(); }
+  /// {count, p50_us, p99_us, max_us}
+  nlohmann::json summary();
+
+ private:
+  std::vector<int64_t> ns_;
+};
+
+/// User and system time of a process so far, in seconds; 0 if it is gone. pid 0: this process.
+double cpu_seconds(pid_t pid);
+
+/// Adds throughput and CPU shares of a measured span to a result. `cpu_spent`: seconds of {servers,
+/// generator}; those of the servers are left out unless they are known.
+void add_rates(nlohmann::json& result, size_t operations, double seconds,
+               std::pair<double, double> cpu_spent, bool servers_known);
+
+/// "a,b,c" in its parts; empty ones are dropped.
+std::vector<std::string> split(const std::string& text);
+
+/// Says on standard error what is going on.
+void progress(const std::string& text);
+/// Says why and ends the bench.
+[[noreturn]] void fail(const std::string& why);
+
+}  // namespace holdfast::bench
