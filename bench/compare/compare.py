@@ -18,7 +18,7 @@ import time
 from pathlib import Path
 from typing import Any, Dict, List
 
-from peers import PEERS, ROOT, Refused, already_running
+from peers import PEERS, ROOT, Peers, Refused, already_running
 from report import SHAPES, SYSTEMS, Results, Shape, chosen, tables
 
 from cluster import die_with_parent  # peers has put its folder on the path
@@ -26,9 +26,11 @@ from cluster import die_with_parent  # peers has put its folder on the path
 BINARIES = ROOT / "build" / "bin"
 PACKAGES = {"zookeeper": "zookeeper", "etcd": "etcd-server"}
 TITLES = {"holdfast": "Holdfast", "zookeeper": "ZooKeeper", "etcd": "etcd"}
-# Before the first run on fresh servers, and before each further one. A JVM compiles as it goes.
-FIRST_WARMUP_S = {"holdfast": 2, "zookeeper": 10, "etcd": 2}
-WARMUP_S = 2
+WARMUP_S = 2  # of the shape itself, before each run
+# A JVM compiles what is called often: before the first run on fresh servers it is called as often
+# as it can answer, with each kind of request. Seconds of each.
+JVM_WARMUP_S = 8
+JVM_WARMUP = ("writes-256", "pairs")
 
 
 def say(text: str) -> None:
@@ -47,9 +49,16 @@ def generate(program: str, flags: List[str]) -> List[Dict[str, Any]]:
     return runs
 
 
-def measure_holdfast(shape: Shape, flags: List[str], runs: int) -> List[Dict[str, Any]]:
+def measure_holdfast(flags: List[str], runs: int) -> List[Dict[str, Any]]:
     return generate("holdfast-bench", [*flags, "--start_cluster", f"--repeat={runs}",
-                                       f"--warmup={FIRST_WARMUP_S['holdfast']}"])
+                                       f"--warmup={WARMUP_S}"])
+
+
+def warm_up(servers: Peers) -> None:
+    for key in JVM_WARMUP:
+        shape = SHAPES[key]
+        generate("peer-bench", [f"--profile={shape.profile}", *shape.flags,
+                                *servers.generator_flags(), f"--seconds={JVM_WARMUP_S}"])
 
 
 def measure_peer(system: str, shape: Shape, flags: List[str], runs: int) -> List[Dict[str, Any]]:
@@ -59,11 +68,11 @@ def measure_peer(system: str, shape: Shape, flags: List[str], runs: int) -> List
         servers = PEERS[system]()
         try:
             servers.start()
-            warmup = FIRST_WARMUP_S[system]
+            if system == "zookeeper":
+                warm_up(servers)
             while len(found) < runs:
                 found += generate("peer-bench",
-                                  [*flags, *servers.generator_flags(), f"--warmup={warmup}"])
-                warmup = WARMUP_S
+                                  [*flags, *servers.generator_flags(), f"--warmup={WARMUP_S}"])
                 if shape.profile == "failover":
                     break
         finally:
@@ -74,7 +83,7 @@ def measure_peer(system: str, shape: Shape, flags: List[str], runs: int) -> List
 def measure(system: str, shape: Shape, seconds: float, runs: int) -> List[Dict[str, Any]]:
     flags = [f"--profile={shape.profile}", *shape.flags, f"--seconds={seconds}"]
     if system == "holdfast":
-        return measure_holdfast(shape, flags, runs)
+        return measure_holdfast(flags, runs)
     return measure_peer(system, shape, flags, runs)
 
 
@@ -138,15 +147,16 @@ def run(options: argparse.Namespace) -> None:
     if others:
         raise Refused(f"stop what runs here already: {', '.join(others)}")
     results: Results = {}
+    names = versions(options.systems)
+    facts = {"machine": machine(), "systems": names, "seconds": options.seconds,
+             "results": results}
     for key in options.shapes:
         for system in options.systems:
             say(f"{SHAPES[key].title}: {TITLES[system]}")
             results.setdefault(key, {})[system] = measure(system, SHAPES[key], options.seconds,
                                                           options.runs)
-    names = versions(options.systems)
-    facts = {"machine": machine(), "systems": names, "seconds": options.seconds,
-             "results": results}
-    options.json.write_text(json.dumps(facts, indent=2) + "\n")
+            # Each time: a run that is cut short keeps what it has.
+            options.json.write_text(json.dumps(facts, indent=2) + "\n")
     print(tables(results, names))
     say(f"Every figure: {options.json}")
 
