@@ -1,4 +1,5 @@
-// Interest in one descriptor becoming readable or writable. Used inside this folder.
+// Interest in one descriptor becoming readable or writable. Used inside this folder, and by
+// the bench for HTTP/2.
 #pragma once
 
 struct event;

@@ -139,6 +139,13 @@ def test_run_asks_for_no_package_of_the_tests(machine):
     assert calls(machine) == []
 
 
+def test_compare_alone_asks_for_the_other_systems(machine):
+    dev(machine, "compare")
+    asked = calls(machine)[-1].split()
+    assert {"zookeeper", "etcd-server", "libnghttp2-dev"} <= set(asked)
+    assert "shellcheck" not in asked
+
+
 def test_an_unknown_command_is_named(machine):
     done = dev(machine, "destroy")
     assert done.returncode == 1 and "no command named 'destroy'" in done.stdout
