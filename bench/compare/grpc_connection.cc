@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <sys/socket.h>
 
+#include <algorithm>
 #include <array>
 #include <cstring>
 
@@ -68,8 +69,7 @@ struct GrpcConnection::Callbacks {
                               uint32_t* flags, nghttp2_data_source*, void* self) {
     Stream* stream = find(self, id);
     if (stream == nullptr) return NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE;
-    const size_t size = std::min(room, stream->out.size() - stream->sent);
-    std::memcpy(to, stream->out.data() + stream->sent, size);
+    const size_t size = stream->out.copy(reinterpret_cast<char*>(to), room, stream->sent);
     stream->sent += size;
     if (stream->sent < stream->out.size()) return static_cast<ssize_t>(size);
     if (stream->last_request) {
