@@ -124,7 +124,7 @@ class Engine final : public raft::Application, Commands::Owner, Renewals::Owner 
   const raft::Node& node() const { return node_; }
   const rsm::StateMachine& machine() const { return machine_; }
   const EngineStats& stats() const { return stats_; }
-  size_t parked_calls() const { return polls_.parked() + waits_.parked(); }
+  size_t parked_calls() const { return host_.parked; }
   size_t pending_commands() const { return commands_.size(); }
   size_t pending_renewals() const { return renewals_.pending(); }
 

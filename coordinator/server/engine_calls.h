@@ -60,14 +60,15 @@ void Engine::submit(CallId call, const api::RequestContext& context,
   pending.header.sessionId = context.sessionId;
   pending.header.sequence = context.sequence;
   pending.deadline = deadline_of(context);
-  // A retry whose first copy this server has applied is answered from there, without an entry.
+  // A retry whose first copy this server has applied is answered from there, without an entry. Of
+  // another kind it is not a retry: apply says so.
   const session::Session* s =
       machine_.sessions().find(SessionId(static_cast<uint64_t>(context.sessionId)));
   const Sequence sequence(static_cast<uint64_t>(context.sequence));
   const session::Known known = s->window.know(sequence, rsm::content_hash(kind, bytes));
   if (known == session::Known::kKept || known == session::Known::kWaiting) {
     const auto result = machine_.lookup(s->id, sequence);
-    if (result) return on_outcome(pending, *result);
+    if (result && result->kind == kind) return on_outcome(pending, *result);
   }
   pending.header.acknowledged = context.acknowledged;
   pending.body = Blob(bytes);

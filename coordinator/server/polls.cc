@@ -75,11 +75,11 @@ void Polls::renewed(CallId call, SessionId session, int64_t lease_ms) {
   channel.lease_ms = lease_ms;
   if (channel.answer_at_once || has_news(channel, session)) return answer(channel, session);
   const session::Session* s = host_.machine.sessions().find(session);
-  if (s == nullptr || parked_ >= host_.options.max_parked_calls) return answer(channel, session);
+  if (s == nullptr || !host_.may_park()) return answer(channel, session);
   const int64_t wait = std::min(channel.max_wait_ms, park_limit_ms(s->ttl_ms));
   channel.state = Channel::State::kParked;
   channel.park_until = channel.arrived + from_ms(wait);
-  ++parked_;
+  ++host_.parked;
   deadlines_.add(session.value, channel.park_until);
 }
 
@@ -120,7 +120,7 @@ void Polls::answer(Channel& channel, SessionId session) {
     channel.told_notice =
         std::max(channel.told_notice, Revision(static_cast<uint64_t>(n.noticeId)));
   }
-  if (channel.state == Channel::State::kParked) --parked_;
+  if (channel.state == Channel::State::kParked) --host_.parked;
   channel.state = Channel::State::kNoCall;
   deadlines_.add(session.value, host_.clock.now() + kForgetAfter);
   host_.complete(channel.call, &result_);
@@ -199,7 +199,7 @@ void Polls::sweep(Instant now) {
 
 void Polls::fail_call(Channel& channel, const Refusal& refusal) {
   if (channel.state == Channel::State::kNoCall) return;
-  if (channel.state == Channel::State::kParked) --parked_;
+  if (channel.state == Channel::State::kParked) --host_.parked;
   channel.state = Channel::State::kNoCall;
   host_.fail(channel.call, refusal, 0);
 }

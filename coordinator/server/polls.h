@@ -35,7 +35,6 @@ class Polls {
   void sweep(Instant now);
   Instant next_deadline() const { return deadlines_.next(); }
   void shut_down();
-  size_t parked() const { return parked_; }
 
  private:
   struct Told {
@@ -69,7 +68,6 @@ class Polls {
   Host& host_;
   std::unordered_map<SessionId, Channel> channels_;
   DeadlineQueue deadlines_;
-  size_t parked_ = 0;
   api::PollResult result_;  // reused
 };
 

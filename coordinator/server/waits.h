@@ -23,7 +23,6 @@ class Waits {
   void sweep(Instant now);
   Instant next_deadline() const { return deadlines_.next(); }
   void shut_down();
-  size_t parked() const { return parked_.size(); }
 
  private:
   using Key = std::pair<SessionId, Sequence>;
@@ -34,6 +33,7 @@ class Waits {
   };
   using Map = std::map<Key, Parked>;
 
+  Parked take(Map::iterator at);
   void end(Map::iterator at, const rsm::CommandResult& result, std::string_view path);
   void answer_waiting(const Key& key, CallId call);
   void end_session(SessionId session);
