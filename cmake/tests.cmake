@@ -14,8 +14,9 @@ function(hf_suite FOLDER)
   endif()
 endfunction()
 
-# What several suites share: the fake disk.
+# What several suites share: the fake disk; and a count of allocations.
 hf_room(tests/support LINK base raft/core raft/storage)
+hf_room(tests/counting LINK base)
 
 hf_suite(unit/base LINK base)
 hf_suite(unit/net LINK base/net)
@@ -28,7 +29,7 @@ hf_suite(unit/session LINK session)
 hf_suite(unit/lockmgr LINK lockmgr)
 hf_suite(model LINK lockmgr)
 hf_suite(unit/rsm LINK coordinator/rsm)
-hf_suite(unit/server LINK coordinator/server tests/support)
+hf_suite(unit/server LINK coordinator/server tests/support tests/counting)
 hf_suite(unit/client LINK clients/cpp)
 
 # The simulator: a program for hours by hand (./dev simulate), and a slice of it in the suite.
