@@ -114,11 +114,13 @@ bool TestServer::take(CallId call) {
 }
 
 void TestServer::complete(CallId call, const ReplyView& reply) {
+  if (call.port != 0) return ports->complete(call, reply);
   if (!take(call)) return;
   std::visit([&](const auto* value) { answers_[call.slot].value = *value; }, reply);
 }
 
 void TestServer::fail(CallId call, const api::HoldfastError& error) {
+  if (call.port != 0) return ports->fail(call, error);
   if (take(call)) answers_[call.slot].error = error;
 }
 

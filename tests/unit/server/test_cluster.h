@@ -170,6 +170,7 @@ class TestServer final : raft::Transport, ReplySink {
 
   bool disk_works = true;       ///< settle() makes writes durable
   bool transport_full = false;  ///< its own messages to others are dropped at once
+  ReplySink* ports = nullptr;   ///< takes the answers to calls of ports other than the test's own
   std::vector<std::string> audits;
   std::vector<Error> fatal;
   uint64_t seed = 0;
