@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "lockmgr/lock_table.h"
+
 namespace holdfast::server {
 
 namespace {
@@ -72,6 +74,15 @@ api::LockInfo api_lock(const lockmgr::LockInfo& lock, int64_t cluster_time_ms,
   for (const auto& w : lock.waiters) out.waiters.push_back(api_waiter(w, cluster_time_ms));
   for (const auto& t : lock.tenures) out.tenures.push_back(api_tenure(t));
   return out;
+}
+
+int32_t queue_places(const rsm::StateMachine& machine, const session::Session& session) {
+  if (session.window.waiting_count() == 0) return 0;
+  uint32_t places = 0;
+  for (const auto& [sequence, kept] : session.window.kept()) {
+    if (kept.waiting) places += machine.locks().find(session.id, sequence)->locks;
+  }
+  return static_cast<int32_t>(places);
 }
 
 Refusal refusal_of(const rsm::CommandResult& result) {

@@ -6,6 +6,7 @@
 #include "coordinator/server/host.h"
 #include "gen/cpp/holdfast_types.h"
 #include "lockmgr/types.h"
+#include "session/session_table.h"
 
 namespace holdfast::server {
 
@@ -20,6 +21,9 @@ api::LockWaiter api_waiter(const lockmgr::WaiterInfo& waiter, int64_t cluster_ti
 api::Tenure api_tenure(const lockmgr::TenureInfo& tenure);
 api::LockInfo api_lock(const lockmgr::LockInfo& lock, int64_t cluster_time_ms,
                        const LeaseLeft& lease_left);
+
+/// Places of a session in queues: a waiting acquireAll has one in each of its locks'.
+int32_t queue_places(const rsm::StateMachine& machine, const session::Session& session);
 
 /// The error that a command came to, decided at apply: it changed nothing.
 Refusal refusal_of(const rsm::CommandResult& result);

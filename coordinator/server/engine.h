@@ -149,10 +149,21 @@ class Engine final : public raft::Application, Commands::Owner, Renewals::Owner 
   void on_own_refused(uint64_t request) override;
   void on_renewed(const RenewalTarget& target, const Renewed& outcome) override;
 
+  /// Refuses a new call while this server stops; true: it is answered.
+  bool refuse_stopping(CallId call, const api::RequestContext& context);
+  /// One line for an administrative act, with the caller's own words for it.
+  void audit(const api::RequestContext& context, std::string act) const;
   /// Calls that need a live session: checks it and its secret. If the session is not known here yet
   /// the call waits and `Member` is called again. True: go on.
   template <auto Member, class Request>
   bool admit_session(CallId call, const api::RequestContext& context, const Request& request);
+  /// The same for commands, which also wait for the revision that their context asks for: a
+  /// repeated one may be answered from the state here.
+  template <auto Member, class Request>
+  bool admit_command(CallId call, const api::RequestContext& context, const Request& request);
+  template <auto Member, class Request>
+  void wait_for(LogIndex revision, CallId call, const api::RequestContext& context,
+                const Request& request);
   bool admit_sequence(CallId call, const api::RequestContext& context);
   bool secret_matches(SessionId session, const std::string& secret);
   /// Takes a command of a session, unless its outcome is known here already.
@@ -166,7 +177,7 @@ class Engine final : public raft::Application, Commands::Owner, Renewals::Owner 
   void read(CallId call, const api::RequestContext& context, api::Consistency::type consistency,
             std::function<void()> run);
   void bad_argument(CallId call, const api::RequestContext& context, const std::string& message);
-  void acknowledge_notices(SessionId session, const std::vector<int64_t>& notices);
+  void acknowledge_notices(SessionId session, std::vector<int64_t> named);
   Instant deadline_of(const api::RequestContext& context) const;
 
   void handle(const rsm::Effect& effect);

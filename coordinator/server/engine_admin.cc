@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <cstdio>
 
+#include "coordinator/rsm/path.h"
 #include "coordinator/server/api_views.h"
 #include "coordinator/server/engine_calls.h"
 #include "coordinator/server/version.h"
@@ -17,6 +18,8 @@ namespace {
 
 constexpr int32_t kPageSizeDefault = 100;
 constexpr int32_t kPageSizeMax = 1'000;
+/// About how long a list of settings in an audit line may become.
+constexpr size_t kAuditBytes = 1'000;
 
 api::RaftRole::type api_role(Role role) {
   switch (role) {
@@ -111,6 +114,12 @@ void Engine::on_outcome(const PendingCommand& command, const rsm::CommandResult&
   }
 }
 
+// Texts are the caller's: quoted, so that none of them ends the line or looks like another.
+void Engine::audit(const api::RequestContext& context, std::string act) const {
+  if (!context.trace.empty()) act += " trace=" + rsm::quote(context.trace);
+  ports_.audit(act);
+}
+
 void Engine::status(CallId call, const api::RequestContext& context, const api::StatusRequest&) {
   const raft::RaftStatus raft = node_.core().status();
   api::StatusResult reply;
@@ -196,7 +205,7 @@ void Engine::list_sessions(CallId call, const api::RequestContext& context,
            info.ttlMs = s->ttl_ms;
            info.leaseLeftMs = renewals_.lease_left_ms(s->id);
            info.openedUnixMs = s->opened_unix_ms;
-           info.places = static_cast<int32_t>(s->window.waiting_count());
+           info.places = queue_places(machine_, *s);
            info.locks = static_cast<int32_t>(machine_.locks().places_of(s->id)) - info.places;
            info.late = s->late;
            reply.sessions.push_back(std::move(info));
@@ -210,9 +219,9 @@ void Engine::list_sessions(CallId call, const api::RequestContext& context,
 
 void Engine::expire_session(CallId call, const api::RequestContext& context,
                             const api::ExpireSessionRequest& request) {
-  ports_.audit("expireSession session=" + std::to_string(request.sessionId) +
-               " noticeMs=" + std::to_string(request.noticeMs) + (request.force ? " force" : "") +
-               " reason=\"" + request.reason + "\"");
+  audit(context, "expireSession session=" + std::to_string(request.sessionId) +
+                     " noticeMs=" + std::to_string(request.noticeMs) +
+                     (request.force ? " force" : "") + " reason=" + rsm::quote(request.reason));
   command::RevokeSession body;
   body.sessionId = request.sessionId;
   body.noticeMs = request.noticeMs;
@@ -229,9 +238,13 @@ void Engine::settings(CallId call, const api::RequestContext& context,
   }
   std::string line = "settings";
   for (const auto& [name, value] : request.changes) {
-    line += " " + name.substr(0, 64) + "=" + std::to_string(value);
+    if (line.size() > kAuditBytes) {
+      line += " and others, " + std::to_string(request.changes.size()) + " in all";
+      break;
+    }
+    line += " " + rsm::quote(name) + "=" + std::to_string(value);
   }
-  ports_.audit(line);
+  audit(context, std::move(line));
   command::ChangeSettings body;
   body.changes = request.changes;
   submit_sessionless(call, context, CommandKind::CHANGE_SETTINGS, body);
@@ -272,7 +285,8 @@ NodeId Engine::best_successor() const {
 
 void Engine::transfer_leadership(CallId call, const api::RequestContext& context,
                                  const api::TransferLeadershipRequest& request) {
-  ports_.audit("transferLeadership to=" + std::to_string(request.nodeId));
+  if (refuse_stopping(call, context)) return;
+  audit(context, "transferLeadership to=" + std::to_string(request.nodeId));
   const NodeId leader = host_.soft.leader;
   if (!leader) {
     return host_.fail(call, Host::no_leader("there is no leader to hand over from"), 0);

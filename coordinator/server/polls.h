@@ -22,7 +22,7 @@ class Polls {
   static constexpr size_t kNoticesMax = 20'000;
   static constexpr Duration kForgetAfter = 3min;
 
-  explicit Polls(Host& host) : host_(host) {}
+  explicit Polls(Host& host);
 
   /// A poll of a live session arrived; it waits for its renewal. Takes the place of an older one.
   void arrive(CallId call, SessionId session, const api::PollRequest& request);
@@ -52,8 +52,9 @@ class Polls {
     int64_t max_wait_ms = 0;
     Instant arrived;
     Instant park_until;
-    int64_t delivery = 0;
-    Revision told_notice;  ///< latest revocation that a reply has carried
+    int64_t first_delivery = 0;  ///< of this channel; 0: none yet
+    int64_t delivery = 0;        ///< the latest
+    Revision told_notice;        ///< latest revocation that a reply has carried
     std::deque<Told> notices;
   };
 
@@ -63,11 +64,17 @@ class Polls {
   void wake(SessionId session);
   void add_grant(Channel& channel, const rsm::Effect& effect);
   void trim(SessionId session, Channel& channel);
-  void fail_call(Channel& channel, const Refusal& refusal);
+  void drop_acknowledged(Channel& channel, int64_t delivery);
+  /// The call is over: the channel is looked at again once it may be forgotten.
+  void end_call(Channel& channel, SessionId session);
+  void fail_call(Channel& channel, SessionId session, const Refusal& refusal);
 
   Host& host_;
   std::unordered_map<SessionId, Channel> channels_;
   DeadlineQueue deadlines_;
+  /// Deliveries of all channels are numbered together from a random number on, so that the number
+  /// of a reply of an earlier process, or of a channel forgotten since, acknowledges nothing.
+  int64_t next_delivery_;
   api::PollResult result_;  // reused
 };
 

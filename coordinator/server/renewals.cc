@@ -30,10 +30,11 @@ Renewals::Renewals(Host& host, PeerCodec& codec, Commands& commands, Owner& owne
       keeper_(lease_config(host.options)) {}
 
 // A ticket is slot and generation, so that a late answer of another server finds nobody.
+// Generations begin at random: an answer to an earlier process finds nobody either.
 uint64_t Renewals::park(RenewalTarget&& target) {
   if (free_.empty()) {
     free_.push_back(static_cast<uint32_t>(targets_.size()));
-    targets_.emplace_back();
+    targets_.emplace_back().generation = static_cast<uint32_t>(host_.entropy.next_u64());
   }
   const uint32_t at = free_.back();
   free_.pop_back();
@@ -41,7 +42,7 @@ uint64_t Renewals::park(RenewalTarget&& target) {
   slot.used = true;
   slot.sent_term = Term{};
   slot.target = std::move(target);
-  const uint64_t ticket = uint64_t{slot.generation & 0xfffff} << 32 | at;
+  const uint64_t ticket = ticket_of(at);
   deadlines_.add(ticket, slot.target.deadline);
   return ticket;
 }
@@ -50,7 +51,11 @@ Renewals::Slot* Renewals::find(uint64_t ticket) {
   const auto at = static_cast<uint32_t>(ticket);
   if (at >= targets_.size()) return nullptr;
   Slot& slot = targets_[at];
-  return slot.used && (slot.generation & 0xfffff) == ticket >> 32 ? &slot : nullptr;
+  return slot.used && ticket_of(at) == ticket ? &slot : nullptr;
+}
+
+uint64_t Renewals::ticket_of(uint32_t at) const {
+  return uint64_t{targets_[at].generation & 0x7fffffff} << 32 | at;
 }
 
 void Renewals::release(uint64_t ticket) {
@@ -225,7 +230,7 @@ void Renewals::send_again(Stale&& stale) {
     Slot& slot = targets_[at];
     if (!slot.used || !slot.sent_term || !stale(slot)) continue;
     slot.sent_term = Term{};
-    waiting_.push_back(uint64_t{slot.generation & 0xfffff} << 32 | at);
+    waiting_.push_back(ticket_of(at));
   }
 }
 
@@ -264,16 +269,22 @@ void Renewals::take_answers() {
     if (slot == nullptr) continue;
     using Outcome = session::RenewalAnswer::Outcome;
     if (a.outcome == Outcome::kRenewed) {
-      answer(a.ticket, {a.lease_ms, ErrorCode::kOk});
-    } else if (a.outcome == Outcome::kEnded) {
+      wait_for_apply(a.ticket, {a.lease_ms, ErrorCode::kOk});
+    } else if (a.outcome == Outcome::kEnded && !opens_later(a.session)) {
       answer(a.ticket, {0, ErrorCode::kSessionExpired});
-    } else if (slot->target.kind == RenewalTarget::Kind::kRemote) {
+    } else if (a.outcome == Outcome::kNotLeader &&
+               slot->target.kind == RenewalTarget::Kind::kRemote) {
       answer(a.ticket, {0, ErrorCode::kNoLeader});
     } else {
-      waiting_.push_back(a.ticket);  // for the next leader
+      waiting_.push_back(a.ticket);  // for the next leader, or for the session's opening
     }
   }
   answers_.clear();
+}
+
+// A follower may know a session before the leader has applied its opening.
+bool Renewals::opens_later(SessionId session) const {
+  return host_.machine.presence(session) == rsm::SessionPresence::kNotYet;
 }
 
 void Renewals::answer(uint64_t ticket, const Renewed& outcome) {
@@ -352,7 +363,8 @@ void Renewals::receive_replies(NodeId, std::string_view bytes) {
     if (code == ErrorCode::kNoLeader)
       continue;  // on_leader_changed() sends it again, or it expires
     // Notices in force at the acknowledgement are part of the reply: this copy must know them.
-    slot->target.revision = LogIndex(static_cast<uint64_t>(reply.revision));
+    slot->target.revision =
+        std::max(slot->target.revision, LogIndex(static_cast<uint64_t>(reply.revision)));
     wait_for_apply(ticket, {reply.leaseMs, code});
   }
 }
@@ -389,10 +401,12 @@ Instant Renewals::next_wakeup() const {
   return next;
 }
 
+// Another server's renewals wait there for the next leader: only this server stops.
 void Renewals::shut_down() {
   for (uint32_t at = 0; at < targets_.size(); ++at) {
     if (!targets_[at].used) continue;
-    answer(uint64_t{targets_[at].generation & 0xfffff} << 32 | at, {0, ErrorCode::kShuttingDown});
+    const bool remote = targets_[at].target.kind == RenewalTarget::Kind::kRemote;
+    answer(ticket_of(at), {0, remote ? ErrorCode::kNoLeader : ErrorCode::kShuttingDown});
   }
   send_replies();
 }

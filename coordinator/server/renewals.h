@@ -100,6 +100,8 @@ class Renewals {
 
   uint64_t park(RenewalTarget&& target);
   Slot* find(uint64_t ticket);
+  uint64_t ticket_of(uint32_t at) const;
+  bool opens_later(SessionId session) const;
   void release(uint64_t ticket);
   void hand_to_keeper(uint64_t ticket);
   void take_answers();

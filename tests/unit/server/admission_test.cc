@@ -1,5 +1,4 @@
 // What a call must bring before anything is done for it.
-#include "session/session_table.h"
 #include "tests/unit/server/test_cluster.h"
 
 namespace holdfast::server {

@@ -1,5 +1,4 @@
 // Bounded queues: what does not fit is refused at once, with a time to come back (PROMISE 13).
-#include "session/session_table.h"
 #include "tests/unit/server/test_cluster.h"
 
 namespace holdfast::server {
@@ -12,6 +11,7 @@ EngineOptions small() {
   EngineOptions options;
   options.max_pending_commands = 16;
   options.max_parked_calls = 4;
+  options.max_pending_reads = 4;
   options.raft.max_uncommitted_bytes = 16 << 10;
   return options;
 }
@@ -160,8 +160,9 @@ TEST_F(OverloadTest, ReadsThatWaitAreBounded) {
   for (int i = 0; i < 4; ++i) reads.push_back(three.server(2).describe({}, "/a"));
   api::RequestContext later;
   later.minRevision = 1'000'000;
-  expect_overloaded(three.server(2).describe({}, "/a"), "4 reads");
-  expect_overloaded(three.server(2).describe(later, "/a", api::Consistency::LOCAL), "4 reads");
+  expect_overloaded(three.server(2).describe({}, "/a"), "its 4 reads under way");
+  expect_overloaded(three.server(2).describe(later, "/a", api::Consistency::LOCAL),
+                    "its 4 reads under way");
   EXPECT_EQ(three.server(2).describe({}, "/a", api::Consistency::LOCAL).outcome(), "OK")
       << "it does not wait";
   three.heal();
