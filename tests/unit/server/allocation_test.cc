@@ -126,7 +126,7 @@ TEST(Allocations, ARenewalAllocatesLittleInSteadyState) {
   EXPECT_EQ(lean.answers, kWarm + kCalls + 1);
   const double each = static_cast<double>(allocations - before) / kCalls;
   RecordProperty("per_renewal", std::to_string(each));
-  EXPECT_LE(each, 4);
+  EXPECT_LE(each, 2);
 }
 
 TEST(Allocations, AnAcquireAndItsReleaseAllocateLittleInSteadyState) {
@@ -143,7 +143,7 @@ TEST(Allocations, AnAcquireAndItsReleaseAllocateLittleInSteadyState) {
   EXPECT_EQ(lean.answers, 2 * (kWarm + kCalls) + 1);
   const double each = static_cast<double>(allocations - before) / kCalls;
   RecordProperty("per_pair", std::to_string(each));
-  EXPECT_LE(each, 40);
+  EXPECT_LE(each, 16);
 }
 
 class CodecAllocations : public RpcPortTest {

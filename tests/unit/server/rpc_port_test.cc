@@ -97,6 +97,20 @@ TEST_F(RpcPortTest, AConnectionClosedWithCallsParkedLeavesNothingAndItsAnswersRe
   EXPECT_TRUE(nothing_more(peer));
 }
 
+using RpcPortDeathTest = RpcPortTest;
+
+TEST_F(RpcPortDeathTest, ALateAnswerNeverPassesForThatOfALaterCallInTheSamePlace) {
+  take_lock();
+  net::RawPeer peer(port->port());
+  peer.write(net::frame_of(keep_alive(WireProtocol::kBinary, 1)));
+  next(peer);
+  peer.write(net::frame_of(acquire(2, 11)));
+  settle();
+  ASSERT_EQ(port->outstanding(), 1u);
+  const CallId answered_before{1, 0, 0};
+  EXPECT_DEATH(port->fail(answered_before, api::HoldfastError{}), "answered exactly once");
+}
+
 // ---- limits ----------------------------------------------------------------------------------
 
 TEST_F(RpcPortTest, CallsBeyondTheLimitOfAConnectionAreRefusedAtOnce) {
