@@ -187,6 +187,7 @@ class Engine final : public raft::Application, Commands::Owner, Renewals::Owner 
   void finish_open(const PendingCommand& command, const rsm::CommandResult& result);
   void answer_open(CallId call, SessionId session, int64_t lease_ms);
   void run_tick();
+  void flush_renewals();
   void sweep();
   void check_transfers(Instant now);
   NodeId best_successor() const;

@@ -47,6 +47,7 @@ void Polls::arrive(CallId call, SessionId session, const api::PollRequest& reque
   channel.arrived = host_.clock.now();
   channel.answer_at_once = fresh || request.renewNow || request.maxWaitMs <= 0;
   channel.max_wait_ms = request.maxWaitMs;
+  urgent_ = urgent_ || has_news(channel, session);
 }
 
 void Polls::drop_acknowledged(Channel& channel, int64_t delivery) {
@@ -194,6 +195,7 @@ void Polls::on_effect(const rsm::Effect& effect) {
 
 void Polls::trim(SessionId session, Channel& channel) {
   if (channel.state == Channel::State::kParked) return answer(channel, session);
+  urgent_ = urgent_ || channel.state == Channel::State::kRenewing;
   if (channel.state == Channel::State::kNoCall && channel.notices.size() > kNoticesMax) {
     channels_.erase(session);
   }

@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <deque>
 #include <unordered_map>
+#include <utility>
 #include <vector>
 
 #include "coordinator/server/deadlines.h"
@@ -35,6 +36,8 @@ class Polls {
   void sweep(Instant now);
   Instant next_deadline() const { return deadlines_.next(); }
   void shut_down();
+  /// True once if news wait for a poll's renewal since the last call.
+  bool take_urgent() { return std::exchange(urgent_, false); }
 
  private:
   struct Told {
@@ -75,6 +78,7 @@ class Polls {
   /// Deliveries of all channels are numbered together from a random number on, so that the number
   /// of a reply of an earlier process, or of a channel forgotten since, acknowledges nothing.
   int64_t next_delivery_;
+  bool urgent_ = false;
   api::PollResult result_;  // reused
 };
 

@@ -1,7 +1,12 @@
 // The renewal lane: renewals of leases from their arrival at any server to their acknowledgement by
 // the leader, ahead of all other work (PROMISE 6). The leader acknowledges after a quorum answered
 // a round that began after the renewal arrived, or, for a session marked late, after a committed
-// renew entry; the rules are session::LeaseKeeper's. One thread.
+// renew entry; the rules are session::LeaseKeeper's.
+//
+// Rounds and forwarded batches begin at once while they are few and are paced when they are many: a
+// lease counts from when the client sent its request, so the wait costs the client nothing, and its
+// answers leave together. What waits for news beside its lease is not held back: hurry().
+// One thread.
 #pragma once
 
 #include <cstdint>
@@ -12,6 +17,7 @@
 #include "coordinator/server/commands.h"
 #include "coordinator/server/deadlines.h"
 #include "coordinator/server/host.h"
+#include "coordinator/server/pace.h"
 #include "coordinator/server/peer_codec.h"
 #include "session/lease_keeper.h"
 
@@ -50,6 +56,8 @@ class Renewals {
 
   /// A renewal of a client of this server. Answered through the owner, never from inside this call.
   void renew(RenewalTarget target);
+  /// The renewals under way are not to wait for the pace: somebody's news wait for them.
+  void hurry() { hurry_ = true; }
 
   /// First in the end of a turn.
   void flush();
@@ -108,10 +116,12 @@ class Renewals {
   void answer(uint64_t ticket, const Renewed& outcome);
   void wait_for_apply(uint64_t ticket, const Renewed& outcome);
   void forward_waiting(NodeId leader);
+  void take_waiting(peer::RenewalBatch& batch, std::vector<uint64_t>& later);
   template <class Stale>
   void send_again(Stale&& stale);
   void send_replies();
   void ask_round();
+  bool wants_round() const;
   void propose_renew_entries();
   void propose_marks(Instant now);
   void propose_expiries(Instant now);
@@ -132,6 +142,9 @@ class Renewals {
   DeadlineQueue deadlines_;
   uint64_t round_in_flight_ = 0;
   bool round_lost_ = false;
+  bool hurry_ = false;
+  Pace rounds_pace_;    ///< leader
+  Pace forwards_pace_;  ///< follower
   bool late_entries_in_flight_ = false;
   std::vector<SessionId> sessions_;
   std::vector<session::LateMark> marks_;
