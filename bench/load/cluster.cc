@@ -12,7 +12,6 @@
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
-#include <sstream>
 
 namespace holdfast::bench {
 namespace {
@@ -46,19 +45,23 @@ std::vector<std::string> free_addresses(size_t count) {
 }  // namespace
 
 double cpu_seconds(pid_t pid) {
-  std::ifstream in(pid == 0 ? "/proc/self/stat" : "/proc/" + std::to_string(pid) + "/stat");
-  std::string line;
-  std::getline(in, line);
-  // The name in parentheses may hold anything; what is counted begins behind it, with field 3.
-  const size_t behind = line.rfind(')');
-  if (behind == std::string::npos) return 0;
-  std::istringstream fields(line.substr(behind + 1));
-  std::string skipped;
-  for (int field = 3; field < 14; ++field) fields >> skipped;
-  double user = 0;
-  double system = 0;
-  fields >> user >> system;
-  return (user + system) / static_cast<double>(::sysconf(_SC_CLK_TCK));
+  const std::string tasks = "/proc/" + (pid == 0 ? "self" : std::to_string(pid)) + "/task";
+  double sum_ns = 0;
+  std::error_code gone;
+  for (const auto& task : std::filesystem::directory_iterator(tasks, gone)) {
+    std::ifstream in(task.path() / "schedstat");
+    double ran_ns = 0;
+    if (in >> ran_ns) sum_ns += ran_ns;
+  }
+  return sum_ns * 1e-9;
+}
+
+int64_t memory_bytes(pid_t pid) {
+  std::ifstream in("/proc/" + std::to_string(pid) + "/smaps_rollup");
+  for (std::string line; std::getline(in, line);) {
+    if (line.starts_with("Pss:")) return std::stoll(line.substr(4)) * 1024;
+  }
+  return 0;
 }
 
 Cluster::Cluster(const std::string& program, int servers) : program_(program) {
@@ -123,7 +126,17 @@ std::vector<std::string> Cluster::addresses() const {
 
 double Cluster::total_cpu_seconds() const {
   double sum = 0;
-  for (const Node& node : nodes_) sum += cpu_seconds(node.pid == 0 ? -1 : node.pid);
+  for (const Node& node : nodes_) {
+    if (node.pid != 0) sum += cpu_seconds(node.pid);
+  }
+  return sum;
+}
+
+int64_t Cluster::total_memory_bytes() const {
+  int64_t sum = 0;
+  for (const Node& node : nodes_) {
+    if (node.pid != 0) sum += memory_bytes(node.pid);
+  }
   return sum;
 }
 

@@ -9,8 +9,12 @@
 
 namespace holdfast::bench {
 
-/// User and system time of a process so far, in seconds; 0 if it is gone. pid 0: this process.
+/// What all threads of a process have run so far, in seconds, by its CPU clock: the scheduler's
+/// count in nanoseconds, not the timer's ticks. 0 if it is gone. pid 0: this process.
 double cpu_seconds(pid_t pid);
+/// Proportional set size of a process; 0 if it is gone. The kernel's memory for its sockets is not
+/// in it.
+int64_t memory_bytes(pid_t pid);
 
 class Cluster {
  public:
@@ -23,6 +27,7 @@ class Cluster {
 
   std::vector<std::string> addresses() const;
   double total_cpu_seconds() const;
+  int64_t total_memory_bytes() const;
   /// By client address.
   void signal(const std::string& address, int number) const;
   /// Kills with SIGKILL and waits for the end.

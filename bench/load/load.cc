@@ -167,6 +167,10 @@ void Bench::turn_for(Duration time) {
   while (clock_.now() < end) loop_.turn(std::min<Duration>(end - clock_.now(), 10ms));
 }
 
+int64_t Bench::memory_bytes() const {
+  return cluster_ != nullptr ? cluster_->total_memory_bytes() : 0;
+}
+
 std::pair<double, double> Bench::cpu() const {
   return {cluster_ != nullptr ? cluster_->total_cpu_seconds() : 0, cpu_seconds(0)};
 }
