@@ -126,6 +126,7 @@ std::vector<std::shared_ptr<client::Connection>> Bench::dial(int count,
   for (int i = 0; i < count; ++i) {
     client::ConnectionOptions options;
     options.frames.connect_timeout = 10s;
+    options.frames.dead_after = 60s;  // all of them are on one machine here
     connections.push_back(client::Connection::dial(loop_, *to, options, this));
     // Not more in one turn than a listener's backlog takes.
     if (i % 256 == 255) {
