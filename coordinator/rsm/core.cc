@@ -367,10 +367,11 @@ std::optional<CommandResult> StateMachine::Core::lookup(SessionId id, Sequence s
   return kept->waiting ? waiting_result(id, sequence) : kept->result;
 }
 
+// Part of every renewal: the session itself is looked up only if any is to be ended at all.
 void StateMachine::Core::notices_of(SessionId id, std::vector<lockmgr::Notice>& out) const {
-  const session::Session* session = sessions_.find(id);
-  if (session == nullptr) return;
-  if (const session::Revocation* revocation = session->revocation.get()) {
+  const session::Session* session = sessions_.any_revocation() ? sessions_.find(id) : nullptr;
+  if (session != nullptr && session->revocation != nullptr) {
+    const session::Revocation* revocation = session->revocation.get();
     out.push_back({.session = id,
                    .notice_id = revocation->notice_id,
                    .notice_ms = revocation->notice_ms,

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <iterator>
 #include <map>
 #include <vector>
 
@@ -16,7 +17,14 @@ class DeadlineQueue {
  public:
   static constexpr Duration kBucket = 16ms;
 
-  void add(uint64_t key, Instant deadline) { buckets_[bucket_after(deadline)].push_back(key); }
+  void add(uint64_t key, Instant deadline) {
+    const int64_t bucket = bucket_after(deadline);
+    // Deadlines of one length come in order: mostly it is the last bucket, or the next.
+    const auto last = buckets_.empty() ? buckets_.end() : std::prev(buckets_.end());
+    const bool in_last = last != buckets_.end() && last->first == bucket;
+    const auto at = in_last ? last : buckets_.try_emplace(buckets_.end(), bucket);
+    at->second.push_back(key);
+  }
 
   /// Calls expired(key) for everything whose deadline has passed at `now`.
   template <class Expired>

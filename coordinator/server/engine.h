@@ -9,6 +9,7 @@
 // One thread.
 #pragma once
 
+#include <array>
 #include <functional>
 #include <memory>
 #include <string>
@@ -40,6 +41,9 @@ struct EnginePorts {
   /// What the status call shows of the connections to peers; may be empty.
   std::function<std::vector<api::PeerConnection>()> connections;
 };
+
+/// Length of a session's secret.
+inline constexpr size_t kSecretBytes = 16;
 
 /// Counted since the start.
 struct EngineStats {
@@ -215,7 +219,7 @@ class Engine final : public raft::Application, Commands::Owner, Renewals::Owner 
   std::vector<Transfer> transfers_;
   int64_t transfer_number_ = 0;
   /// Secrets that were found right, so that SHA-256 is computed once a session.
-  std::unordered_map<SessionId, std::string> verified_secrets_;
+  std::unordered_map<SessionId, std::array<char, kSecretBytes>> verified_secrets_;
 };
 
 }  // namespace holdfast::server

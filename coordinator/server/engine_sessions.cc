@@ -13,7 +13,6 @@ using command::CommandKind;
 
 namespace {
 
-constexpr size_t kSecretBytes = 16;
 constexpr int64_t kDeadlineMsDefault = 5'000;
 constexpr int64_t kDeadlineMsMax = 600'000;
 constexpr int64_t kIdLimit = int64_t{1} << 53;
@@ -42,7 +41,7 @@ bool Engine::secret_matches(SessionId session, const std::string& secret) {
   if (known != verified_secrets_.end()) return same_bytes(known->second, secret);
   const session::Session* s = machine_.sessions().find(session);
   if (!same_bytes(s->secret_hash, hash_of(secret))) return false;
-  verified_secrets_.emplace(session, secret);
+  std::copy(secret.begin(), secret.end(), verified_secrets_[session].begin());
   return true;
 }
 

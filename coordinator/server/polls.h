@@ -4,7 +4,6 @@
 #pragma once
 
 #include <cstdint>
-#include <deque>
 #include <unordered_map>
 #include <utility>
 #include <vector>
@@ -58,7 +57,7 @@ class Polls {
     int64_t first_delivery = 0;  ///< of this channel; 0: none yet
     int64_t delivery = 0;        ///< the latest
     Revision told_notice;        ///< latest revocation that a reply has carried
-    std::deque<Told> notices;
+    std::vector<Told> notices;   ///< holds no memory while there are none
   };
 
   void add_unacknowledged_grants(Channel& channel, SessionId session);
