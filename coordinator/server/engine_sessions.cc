@@ -100,7 +100,7 @@ void Engine::open_session(CallId call, const api::RequestContext& context,
     target.call = call;
     target.session = existing;
     target.deadline = deadline_of(context);
-    return renewals_.renew(std::move(target));
+    return renewals_.renew(target);
   }
   command::OpenSession body;
   body.secretHash.assign(hash.data(), hash.size());
@@ -126,7 +126,7 @@ void Engine::finish_open(const PendingCommand& command, const rsm::CommandResult
   target.call = command.call;
   target.session = result.id;
   target.deadline = command.deadline;
-  renewals_.renew(std::move(target));
+  renewals_.renew(target);
 }
 
 void Engine::answer_open(CallId call, SessionId id, int64_t lease_ms) {
@@ -166,7 +166,7 @@ void Engine::poll(CallId call, const api::RequestContext& context,
   target.session = session;
   target.revision = min_revision_of(context);
   target.deadline = host_.clock.now() + kRenewalWait;
-  renewals_.renew(std::move(target));
+  renewals_.renew(target);
 }
 
 // Only what is in force and not yet acknowledged costs an entry; clients repeat themselves.
@@ -204,7 +204,7 @@ void Engine::keep_alive(CallId call, const api::RequestContext& context,
   target.sequence = context.sequence;
   target.revision = min_revision_of(context);
   target.deadline = host_.clock.now() + kRenewalWait;
-  renewals_.renew(std::move(target));
+  renewals_.renew(target);
 }
 
 void Engine::on_renewed(const RenewalTarget& target, const Renewed& outcome) {

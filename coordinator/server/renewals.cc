@@ -38,7 +38,7 @@ Renewals::Renewals(Host& host, PeerCodec& codec, Commands& commands, Owner& owne
 
 // A ticket is slot and generation, so that a late answer of another server finds nobody.
 // Generations begin at random: an answer to an earlier process finds nobody either.
-uint64_t Renewals::park(RenewalTarget&& target) {
+uint64_t Renewals::park(const RenewalTarget& target) {
   if (free_.empty()) {
     free_.push_back(static_cast<uint32_t>(targets_.size()));
     targets_.emplace_back().generation = static_cast<uint32_t>(host_.entropy.next_u64());
@@ -48,7 +48,7 @@ uint64_t Renewals::park(RenewalTarget&& target) {
   Slot& slot = targets_[at];
   slot.used = true;
   slot.sent_term = Term{};
-  slot.target = std::move(target);
+  slot.target = target;
   const uint64_t ticket = ticket_of(at);
   deadlines_.add(ticket, slot.target.deadline);
   return ticket;
@@ -72,8 +72,8 @@ void Renewals::release(uint64_t ticket) {
   free_.push_back(static_cast<uint32_t>(ticket));
 }
 
-void Renewals::renew(RenewalTarget target) {
-  const uint64_t ticket = park(std::move(target));
+void Renewals::renew(const RenewalTarget& target) {
+  const uint64_t ticket = park(target);
   if (host_.serving) {
     hand_to_keeper(ticket);
   } else {
@@ -359,9 +359,9 @@ void Renewals::receive_batch(NodeId from, std::string_view bytes) {
     target.remote_request = static_cast<uint64_t>(item.request);
     target.deadline = host_.clock.now() + 10s;
     if (host_.soft.role == raft::Role::kLeader) {
-      renew(std::move(target));
+      renew(target);
     } else {
-      answer(park(std::move(target)), {0, ErrorCode::kNoLeader});
+      answer(park(target), {0, ErrorCode::kNoLeader});
     }
   }
 }

@@ -55,7 +55,7 @@ class Renewals {
   Renewals(Host& host, PeerCodec& codec, Commands& commands, Owner& owner);
 
   /// A renewal of a client of this server. Answered through the owner, never from inside this call.
-  void renew(RenewalTarget target);
+  void renew(const RenewalTarget& target);
   /// The renewals under way are not to wait for the pace: somebody's news wait for them.
   void hurry() { hurry_ = true; }
 
@@ -106,7 +106,7 @@ class Renewals {
     RenewalTarget target;
   };
 
-  uint64_t park(RenewalTarget&& target);
+  uint64_t park(const RenewalTarget& target);
   Slot* find(uint64_t ticket);
   uint64_t ticket_of(uint32_t at) const;
   bool opens_later(SessionId session) const;
