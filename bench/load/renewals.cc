@@ -82,6 +82,7 @@ class PollLoad final : public SessionLoad {
   PollLoad(Bench& bench, Connections connections, std::vector<RawSession> sessions, Duration wait)
       : SessionLoad(bench, std::move(connections), std::move(sessions)), wait_(wait) {
     sent_.resize(this->sessions());
+    first_.resize(this->sessions(), true);
   }
   void start_all() {
     for (size_t at = 0; at < sessions(); ++at) poll(at, 0);
@@ -106,12 +107,14 @@ class PollLoad final : public SessionLoad {
     ++answered;
     if (refused || result.leaseMs <= 0) ++failed;
     // A session's first poll on a server is answered at once.
-    if (result.delivery > 1) latencies.add(bench().loop().now() - sent_[at] - wait_);
+    if (!first_[at]) latencies.add(bench().loop().now() - sent_[at] - wait_);
+    first_[at] = false;
     poll(at, result.delivery);
   }
 
   const Duration wait_;
   std::vector<Instant> sent_;
+  std::vector<bool> first_;  ///< none was answered yet
 };
 
 /// `count` connections to the leader, or spread over all servers.
