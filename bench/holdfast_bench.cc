@@ -18,7 +18,11 @@ DEFINE_int32(connections, 0, "0: 6, for renewals 64");
 DEFINE_int32(clients, 256, "pairs: sessions, each with a lock of its own");
 DEFINE_int32(waiters, 32, "handoff: waiters of the one lock");
 DEFINE_int32(sessions, 100'000, "renewals: sessions, each renewed every 3 s");
-DEFINE_int32(idle_connections, 0, "renewals: connections besides, each with a parked poll");
+DEFINE_string(renew_by, "keepalive",
+              "renewals: keepalive, evenly spread, or poll, as the client library does");
+DEFINE_bool(spread, false, "renewals: connect to all servers alike, not to the leader alone");
+DEFINE_int32(idle_connections, 0,
+             "renewals: connections besides, over all servers, each with a parked poll");
 DEFINE_int32(value_bytes, 256, "commands, failover: size of the value written");
 DEFINE_double(seconds, 5, "how long each run is measured");
 DEFINE_double(warmup, 1, "seconds before measuring");
@@ -51,12 +55,20 @@ Parameters read_parameters() {
   p.waiters = FLAGS_waiters;
   p.sessions = FLAGS_sessions;
   p.idle_connections = FLAGS_idle_connections;
+  p.spread = FLAGS_spread;
+  p.renew_by_poll = FLAGS_renew_by == "poll";
   p.value_bytes = FLAGS_value_bytes;
   p.seconds = FLAGS_seconds;
   p.warmup_seconds = FLAGS_warmup;
   if (p.outstanding < 1 || p.outstanding > 1024) fail("--outstanding must be from 1 to 1024");
   if (p.clients < 1 || p.waiters < 1 || p.sessions < 1 || FLAGS_repeat < 1) {
     fail("--clients, --waiters, --sessions and --repeat must be at least 1");
+  }
+  if (FLAGS_renew_by != "poll" && FLAGS_renew_by != "keepalive") {
+    fail("--renew_by is \"" + FLAGS_renew_by + "\" but must be keepalive or poll");
+  }
+  if (p.idle_connections < 0) {
+    fail("--idle_connections is " + std::to_string(p.idle_connections) + ", it must be 0 or more");
   }
   if (p.seconds <= 0 || p.seconds > 60) fail("--seconds must be above 0, at most 60");
   return p;
@@ -69,17 +81,26 @@ nlohmann::json to_json(const Parameters& p) {
           {"waiters", p.waiters},
           {"sessions", p.sessions},
           {"idle_connections", p.idle_connections},
+          {"renew_by", FLAGS_renew_by},
+          {"spread", p.spread},
           {"value_bytes", p.value_bytes},
           {"seconds", p.seconds},
           {"own_cluster", FLAGS_start_cluster}};
 }
 
 /// Many connections need many descriptors: as many as the system lets us have.
-void raise_descriptor_limit() {
+void raise_descriptor_limit(const Parameters& p) {
+  constexpr int64_t kOthers = 64;
   rlimit limit{};
   getrlimit(RLIMIT_NOFILE, &limit);
   limit.rlim_cur = limit.rlim_max;
   setrlimit(RLIMIT_NOFILE, &limit);
+  const int64_t needed = int64_t{p.idle_connections} + p.connections + kOthers;
+  if (limit.rlim_cur != RLIM_INFINITY && static_cast<uint64_t>(needed) > limit.rlim_cur) {
+    fail("--idle_connections=" + std::to_string(p.idle_connections) + " needs " +
+         std::to_string(needed) + " descriptors, the limit of this process is " +
+         std::to_string(limit.rlim_cur) + " (ulimit -n)");
+  }
 }
 
 std::string server_program() {
@@ -94,7 +115,7 @@ int run() {
          "\" but must be commands, pairs, handoff, renewals, failover or freeze");
   }
   Parameters parameters = read_parameters();
-  raise_descriptor_limit();
+  raise_descriptor_limit(parameters);
   std::unique_ptr<Cluster> cluster;
   if (FLAGS_start_cluster) {
     progress("starting three servers");

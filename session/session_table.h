@@ -149,6 +149,8 @@ class SessionTable {
   /// When the next tick is due, in cluster time; may be in the past. None if nothing is timed.
   std::optional<int64_t> next_due_ms() const;
   size_t size() const { return sessions_.size(); }
+  /// Whether any session is to be ended by its operator: all of those are timed.
+  bool any_revocation() const { return !due_.empty() || !unstarted_.empty(); }
 
   // ---- rows ----------------------------------------------------------------------------------
 

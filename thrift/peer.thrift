@@ -58,6 +58,8 @@ struct Renewal {
 struct RenewalBatch {
   /** In order of arrival. */
   1: list<Renewal> renewals,
+  /** Somebody's news wait for renewals of this or an earlier batch: no pacing. */
+  2: bool hurry,
 }
 
 /** What became of a renewal. */

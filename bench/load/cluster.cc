@@ -101,7 +101,17 @@ std::vector<std::string> Cluster::addresses() const {
 
 double Cluster::total_cpu_seconds() const {
   double sum = 0;
-  for (const Node& node : nodes_) sum += cpu_seconds(node.pid == 0 ? -1 : node.pid);
+  for (const Node& node : nodes_) {
+    if (node.pid != 0) sum += cpu_seconds(node.pid);
+  }
+  return sum;
+}
+
+int64_t Cluster::total_memory_bytes() const {
+  int64_t sum = 0;
+  for (const Node& node : nodes_) {
+    if (node.pid != 0) sum += memory_bytes(node.pid);
+  }
   return sum;
 }
 

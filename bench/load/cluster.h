@@ -20,6 +20,7 @@ class Cluster {
 
   std::vector<std::string> addresses() const;
   double total_cpu_seconds() const;
+  int64_t total_memory_bytes() const;
   /// By client address.
   void signal(const std::string& address, int number) const;
   /// Kills with SIGKILL and waits for the end.

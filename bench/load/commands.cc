@@ -147,11 +147,11 @@ class PairLoad final : public client::ReplySink {
 template <class Load>
 nlohmann::json measure(Bench& bench, Load& load) {
   load.start();
-  bench.turn_for(from_ms(static_cast<int64_t>(bench.parameters().warmup_seconds * 1000)));
+  bench.turn_for(seconds_of(bench.parameters().warmup_seconds));
   load.latencies.clear();
   const auto cpu = bench.cpu();
   const Instant began = bench.loop().clock().now();
-  bench.turn_for(from_ms(static_cast<int64_t>(bench.parameters().seconds * 1000)));
+  bench.turn_for(seconds_of(bench.parameters().seconds));
   const double seconds = std::chrono::duration<double>(bench.loop().clock().now() - began).count();
   nlohmann::json result;
   bench.add_rates(result, load.latencies.count(), seconds, cpu);

@@ -107,6 +107,7 @@ std::vector<std::shared_ptr<client::Connection>> Bench::dial(int count,
   for (int i = 0; i < count; ++i) {
     client::ConnectionOptions options;
     options.frames.connect_timeout = 10s;
+    options.frames.dead_after = 60s;  // all of them are on one machine here
     connections.push_back(client::Connection::dial(loop_, *to, options, this));
     // Not more in one turn than a listener's backlog takes.
     if (i % 256 == 255) {
@@ -146,6 +147,10 @@ void Bench::acquire(client::Connection& connection, RawSession& session, const s
 void Bench::turn_for(Duration time) {
   const Instant end = clock_.now() + time;
   while (clock_.now() < end) loop_.turn(std::min<Duration>(end - clock_.now(), 10ms));
+}
+
+int64_t Bench::memory_bytes() const {
+  return cluster_ != nullptr ? cluster_->total_memory_bytes() : 0;
 }
 
 std::pair<double, double> Bench::cpu() const {

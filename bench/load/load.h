@@ -24,6 +24,8 @@ struct Parameters {
   int waiters = 32;
   int sessions = 100'000;
   int idle_connections = 0;
+  bool spread = false;
+  bool renew_by_poll = false;
   int value_bytes = 256;
   double seconds = 5;
   double warmup_seconds = 1;
@@ -62,6 +64,8 @@ class Bench : private client::Connection::Owner {
   void acquire(client::Connection& connection, RawSession& session, const std::string& path);
   void turn_for(Duration time);
 
+  /// Of the servers together, as their own cluster's; 0 for others.
+  int64_t memory_bytes() const;
   /// CPU seconds of {servers, generator} so far.
   std::pair<double, double> cpu() const;
   /// Adds throughput and CPU shares of a measured span to a result.
@@ -77,6 +81,8 @@ class Bench : private client::Connection::Owner {
   SystemEntropy entropy_;
   net::Loop loop_{clock_};
 };
+
+inline Duration seconds_of(double seconds) { return from_ms(static_cast<int64_t>(seconds * 1000)); }
 
 // One run of a profile each.
 nlohmann::json run_commands(Bench& bench);

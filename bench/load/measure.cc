@@ -1,11 +1,11 @@
 #include "bench/load/measure.h"
 
 #include <errno.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <cstdio>
 #include <cstdlib>
+#include <filesystem>
 #include <fstream>
 #include <sstream>
 
@@ -22,19 +22,23 @@ nlohmann::json Latencies::summary() {
 }
 
 double cpu_seconds(pid_t pid) {
-  std::ifstream in(pid == 0 ? "/proc/self/stat" : "/proc/" + std::to_string(pid) + "/stat");
-  std::string line;
-  std::getline(in, line);
-  // The name in parentheses may hold anything; what is counted begins behind it, with field 3.
-  const size_t behind = line.rfind(')');
-  if (behind == std::string::npos) return 0;
-  std::istringstream fields(line.substr(behind + 1));
-  std::string skipped;
-  for (int field = 3; field < 14; ++field) fields >> skipped;
-  double user = 0;
-  double system = 0;
-  fields >> user >> system;
-  return (user + system) / static_cast<double>(::sysconf(_SC_CLK_TCK));
+  const std::string tasks = "/proc/" + (pid == 0 ? "self" : std::to_string(pid)) + "/task";
+  double sum_ns = 0;
+  std::error_code gone;
+  for (const auto& task : std::filesystem::directory_iterator(tasks, gone)) {
+    std::ifstream in(task.path() / "schedstat");
+    double ran_ns = 0;
+    if (in >> ran_ns) sum_ns += ran_ns;
+  }
+  return sum_ns * 1e-9;
+}
+
+int64_t memory_bytes(pid_t pid) {
+  std::ifstream in("/proc/" + std::to_string(pid) + "/smaps_rollup");
+  for (std::string line; std::getline(in, line);) {
+    if (line.starts_with("Pss:")) return std::stoll(line.substr(4)) * 1024;
+  }
+  return 0;
 }
 
 void add_rates(nlohmann::json& result, size_t operations, double seconds,

@@ -25,8 +25,12 @@ class Latencies {
   std::vector<int64_t> ns_;
 };
 
-/// User and system time of a process so far, in seconds; 0 if it is gone. pid 0: this process.
+/// What all threads of a process have run so far, in seconds, by its CPU clock: the scheduler's
+/// count in nanoseconds, not the timer's ticks. 0 if it is gone. pid 0: this process.
 double cpu_seconds(pid_t pid);
+/// Proportional set size of a process; 0 if it is gone. The kernel's memory for its sockets is not
+/// in it.
+int64_t memory_bytes(pid_t pid);
 
 /// Adds throughput and CPU shares of a measured span to a result. `cpu_spent`: seconds of {servers,
 /// generator}; those of the servers are left out unless they are known.

@@ -16,6 +16,10 @@ constexpr int64_t kNumberEnd = int64_t{1} << 53;
 /// Ranges that one command may acknowledge.
 constexpr size_t kRangesMax = 1'024;
 
+bool is_acquire(int kind) {
+  return kind == CommandKind::ACQUIRE || kind == CommandKind::ACQUIRE_ALL;
+}
+
 /// Not in the middle of a UTF-8 character.
 void cut(std::string& text, size_t size_max) {
   if (text.size() <= size_max) return;
@@ -201,15 +205,19 @@ bool StateMachine::Core::enter_window() {
   const session::ResultWindow& window = session_->window;
   const std::string name = std::to_string(sequence_.value);
   switch (window.know(sequence_, content_hash_)) {
-    case session::Known::kKept:
-      result_ = window.find(sequence_)->result;
-      return false;
     case session::Known::kWaiting:
       result_ = waiting_result(session_->id, sequence_);
       return false;
     case session::Known::kForgotten:
       reject(ErrorCode::kResultForgotten, "sequence " + name + " was acknowledged by the client");
       return false;
+    case session::Known::kKept:
+      // An acquire that was cancelled unseen matches any content, but only that of acquires.
+      if (is_acquire(header_.kind) == is_acquire(window.find(sequence_)->result.kind)) {
+        result_ = window.find(sequence_)->result;
+        return false;
+      }
+      [[fallthrough]];
     case session::Known::kOtherContent:
       reject(ErrorCode::kBadArgument,
              "sequence " + name + " was used before for a command with other content");
@@ -359,10 +367,11 @@ std::optional<CommandResult> StateMachine::Core::lookup(SessionId id, Sequence s
   return kept->waiting ? waiting_result(id, sequence) : kept->result;
 }
 
+// Part of every renewal: the session itself is looked up only if any is to be ended at all.
 void StateMachine::Core::notices_of(SessionId id, std::vector<lockmgr::Notice>& out) const {
-  const session::Session* session = sessions_.find(id);
-  if (session == nullptr) return;
-  if (const session::Revocation* revocation = session->revocation.get()) {
+  const session::Session* session = sessions_.any_revocation() ? sessions_.find(id) : nullptr;
+  if (session != nullptr && session->revocation != nullptr) {
+    const session::Revocation* revocation = session->revocation.get();
     out.push_back({.session = id,
                    .notice_id = revocation->notice_id,
                    .notice_ms = revocation->notice_ms,

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "lockmgr/lock_table.h"
+
 namespace holdfast::server {
 
 namespace {

@@ -6,6 +6,7 @@
 #include "coordinator/server/host.h"
 #include "gen/cpp/holdfast_types.h"
 #include "lockmgr/types.h"
+#include "session/session_table.h"
 
 namespace holdfast::server {
 

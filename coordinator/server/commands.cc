@@ -37,13 +37,7 @@ Commands::Commands(Host& host, PeerCodec& codec, Owner& owner)
     : host_(host), codec_(codec), owner_(owner), next_request_(host.entropy.next_id() >> 1) {}
 
 void Commands::submit(PendingCommand pending) {
-  if (pending_.size() >= host_.options.max_pending_commands) {
-    return refuse(pending,
-                  {ErrorCode::kOverloaded,
-                   "this server has its " + std::to_string(host_.options.max_pending_commands) +
-                       " commands under way",
-                   false, true, 20});
-  }
+  if (const auto refusal = no_room_for(pending)) return refuse(pending, *refusal);
   ++stats_.submitted;
   const uint64_t request = ++next_request_;
   pending.header.level = rsm::kFeatureLevel;
@@ -51,8 +45,37 @@ void Commands::submit(PendingCommand pending) {
   pending.header.originRequest = static_cast<int64_t>(request);
   pending.arrived = host_.clock.now();
   deadlines_.add(request, pending.deadline);
+  pending_bytes_ += pending.body.size();
   pending_.emplace(request, std::move(pending));
   waiting_.push_back(request);
+}
+
+std::optional<Refusal> Commands::no_room_for(const PendingCommand& pending) const {
+  const auto overloaded = [](const std::string& what) {
+    return Refusal{ErrorCode::kOverloaded, "this server has its " + what, false, true, 20};
+  };
+  const size_t bytes = pending.body.size();
+  if (bytes > kCommandBytesMax) {
+    return Refusal{ErrorCode::kTooLarge,
+                   "the command has " + std::to_string(bytes) + " bytes, the limit is " +
+                       std::to_string(kCommandBytesMax),
+                   false, false, 0};
+  }
+  if (pending_.size() >= host_.options.max_pending_commands) {
+    return overloaded(std::to_string(host_.options.max_pending_commands) + " commands under way");
+  }
+  const uint64_t bytes_max = host_.options.raft.max_uncommitted_bytes;
+  if (pending_bytes_ + bytes > bytes_max && !is_exempt(pending.header.kind)) {
+    return overloaded(std::to_string(bytes_max) + " bytes of commands under way");
+  }
+  return std::nullopt;
+}
+
+PendingCommand Commands::take(Pending::iterator at) {
+  PendingCommand done = std::move(at->second);
+  pending_.erase(at);
+  pending_bytes_ -= done.body.size();
+  return done;
 }
 
 command::CommandHeader Commands::own_header(CommandKind::type kind, Term decided_term) {
@@ -143,7 +166,10 @@ void Commands::refused(const Origin& origin, const raft::ProposeResult& result) 
   if (at->second.repeatable()) {
     // While leadership moves, what can be repeated waits: for the next leader, or for the transfer
     // to come to nothing.
-    if (transferring) return resend(origin.request, at->second);
+    if (transferring) {
+      at->second.sent_term = Term{};
+      return waiting_.push_back(origin.request);
+    }
     if (refusal.code == ErrorCode::kNoLeader) return;
   }
   fail(origin.request, refusal);
@@ -173,7 +199,8 @@ void Commands::forward_waiting(NodeId leader) {
   std::vector<uint64_t> unsent;
   forwarding_.clear();
   const auto send = [&] {
-    if (!forwarding_.empty() && !send_forwards(leader)) {
+    // Once the transport has no room, the rest waits too, in order.
+    if (!unsent.empty() || (!forwarding_.empty() && !send_forwards(leader))) {
       unsent.insert(unsent.end(), forwarding_.begin(), forwarding_.end());
     }
     forwarding_.clear();
@@ -251,8 +278,7 @@ void Commands::receive_refusals(NodeId, std::string_view bytes) {
 void Commands::on_reply(uint64_t request, const rsm::CommandResult& result) {
   const auto at = pending_.find(request);
   if (at == pending_.end()) return owner_.on_own_applied(request);
-  const PendingCommand done = std::move(at->second);
-  pending_.erase(at);
+  const PendingCommand done = take(at);
   if (done.has_call) owner_.on_outcome(done, result);
 }
 
@@ -278,7 +304,7 @@ void Commands::on_leader_changed() {
     }
   }
   std::sort(again.begin(), again.end());
-  for (const uint64_t request : again) resend(request, pending_.at(request));
+  send_again(again);
 }
 
 void Commands::on_leader_reconnected() {
@@ -287,13 +313,17 @@ void Commands::on_leader_reconnected() {
     if (pending.repeatable() && pending.sent_term) again.push_back(request);
   }
   std::sort(again.begin(), again.end());
-  for (const uint64_t request : again) resend(request, pending_.at(request));
+  send_again(again);
 }
 
-void Commands::resend(uint64_t request, PendingCommand& pending) {
-  ++stats_.repeated;
-  pending.sent_term = Term{};
-  waiting_.push_back(request);
+void Commands::send_again(const std::vector<uint64_t>& requests) {
+  for (const uint64_t request : requests) {
+    PendingCommand& pending = pending_.at(request);
+    pending.sent_term = Term{};
+    pending.copied = true;
+  }
+  stats_.repeated += requests.size();
+  waiting_.insert(waiting_.end(), requests.begin(), requests.end());
 }
 
 void Commands::sweep(Instant now) {
@@ -309,7 +339,7 @@ void Commands::expire(uint64_t request, Instant now) {
   // never left is known not to be applied.
   const bool never_left = !pending.sent_term && !pending.repeatable();
   if (!pending.has_call) {
-    pending_.erase(at);
+    take(at);
   } else if (never_left) {
     fail(request, Host::no_leader("no leader took the command for " + waited));
   } else if (pending.repeatable()) {
@@ -322,11 +352,11 @@ void Commands::expire(uint64_t request, Instant now) {
   }
 }
 
-void Commands::fail(uint64_t request, const Refusal& refusal) {
+void Commands::fail(uint64_t request, Refusal refusal) {
   const auto at = pending_.find(request);
   if (at == pending_.end()) return;
-  const PendingCommand done = std::move(at->second);
-  pending_.erase(at);
+  const PendingCommand done = take(at);
+  refusal.maybe_applied |= done.copied;
   refuse(done, refusal);
 }
 

@@ -11,6 +11,7 @@
 #include <cstdint>
 #include <functional>
 #include <map>
+#include <optional>
 #include <unordered_map>
 #include <vector>
 
@@ -20,8 +21,14 @@
 #include "coordinator/server/host.h"
 #include "coordinator/server/peer_codec.h"
 #include "gen/cpp/command_types.h"
+#include "raft/transport/codec.h"
 
 namespace holdfast::server {
+
+/// Largest body of a command, far above what apply admits: one that no peer's frame or log record
+/// could hold must never become an entry.
+inline constexpr size_t kCommandBytesMax = 1 << 20;
+static_assert(4 * kCommandBytesMax <= raft::kMaxPeerFrameBytes);
 
 /// A client's command, from its arrival until it is answered.
 struct PendingCommand {
@@ -31,8 +38,9 @@ struct PendingCommand {
   Blob body;
   Instant deadline;
   Instant arrived;
-  Term sent_term;      ///< term of the leader it was handed to; zero: to none yet
-  bool parks = false;  ///< an acquire whose call is held while it waits in the queue
+  Term sent_term;       ///< term of the leader it was handed to; zero: to none yet
+  bool copied = false;  ///< another copy went out before: a refusal of this one leaves that open
+  bool parks = false;   ///< an acquire whose call is held while it waits in the queue
   Instant park_until = Instant::max();  ///< and for how long at most, if the caller said so
   std::string path;  ///< acquire: the (first) lock's, to describe it in the answer
 
@@ -62,7 +70,8 @@ class Commands {
   std::string_view encode(const Body& body) {
     return encoder_.body(body);
   }
-  /// Takes a client's command with its body; the header's level and origin are filled in here.
+  /// Takes a client's command with its body, or refuses it for want of room; the header's level and
+  /// origin are filled in here.
   void submit(PendingCommand pending);
   /// Proposes a command of this leader itself; serving only. Returns the number by which the owner
   /// hears of it again. If leadership ends first, it does not.
@@ -113,6 +122,10 @@ class Commands {
     }
   };
 
+  using Pending = std::unordered_map<uint64_t, PendingCommand>;
+
+  std::optional<Refusal> no_room_for(const PendingCommand& pending) const;
+  PendingCommand take(Pending::iterator at);
   command::CommandHeader own_header(command::CommandKind::type kind, Term decided_term);
   void add_to_batch(command::CommandHeader& header, std::string_view body, bool own = true);
   void propose_waiting();
@@ -124,17 +137,17 @@ class Commands {
   bool send_forwards(NodeId leader);
   void send_refusals();
   void expire(uint64_t request, Instant now);
-  void fail(uint64_t request, const Refusal& refusal);
+  void fail(uint64_t request, Refusal refusal);
   void refuse(const PendingCommand& command, const Refusal& refusal);
-  void resend(uint64_t request, PendingCommand& pending);
+  void send_again(const std::vector<uint64_t>& requests);
 
   Host& host_;
   PeerCodec& codec_;
   Owner& owner_;
   rsm::CommandEncoder encoder_;
   uint64_t next_request_;
-  std::unordered_map<uint64_t, PendingCommand>
-      pending_;                    // its order is never observed: see flush()
+  Pending pending_;                ///< its order is never observed: see flush()
+  uint64_t pending_bytes_ = 0;     ///< of their bodies
   std::vector<uint64_t> waiting_;  ///< to be handed to a leader, in order of arrival
   /// For when this leader begins to serve. Only in the term in which they were sent: their origin
   /// answers a command that cannot be repeated as not applied once it applies a later term.

@@ -3,7 +3,9 @@
 #pragma once
 
 #include <cstdint>
+#include <iterator>
 #include <map>
+#include <utility>
 #include <vector>
 
 #include "base/time.h"
@@ -16,16 +18,24 @@ class DeadlineQueue {
  public:
   static constexpr Duration kBucket = 16ms;
 
-  void add(uint64_t key, Instant deadline) { buckets_[bucket_after(deadline)].push_back(key); }
+  void add(uint64_t key, Instant deadline) {
+    const int64_t bucket = bucket_after(deadline);
+    // Deadlines of one length come in order: mostly it is the last bucket, or the next.
+    const auto last = buckets_.empty() ? buckets_.end() : std::prev(buckets_.end());
+    const bool in_last = last != buckets_.end() && last->first == bucket;
+    (in_last ? last : at(bucket))->second.push_back(key);
+  }
 
   /// Calls expired(key) for everything whose deadline has passed at `now`.
   template <class Expired>
   void take_due(Instant now, Expired&& expired) {
     while (!buckets_.empty() && Instant(buckets_.begin()->first * kBucket) <= now) {
       // Taken out first: `expired` may add.
-      const std::vector<uint64_t> keys = std::move(buckets_.begin()->second);
-      buckets_.erase(buckets_.begin());
-      for (const uint64_t key : keys) expired(key);
+      Buckets::node_type due = buckets_.extract(buckets_.begin());
+      for (const uint64_t key : due.mapped()) expired(key);
+      if (spare_.size() == kSpares) continue;
+      due.mapped().clear();
+      spare_.push_back(std::move(due));
     }
   }
 
@@ -35,11 +45,25 @@ class DeadlineQueue {
   }
 
  private:
+  using Buckets = std::map<int64_t, std::vector<uint64_t>>;
+  /// Emptied buckets kept for reuse: in steady state adding allocates nothing.
+  static constexpr size_t kSpares = 16;
+
+  Buckets::iterator at(int64_t bucket) {
+    if (spare_.empty()) return buckets_.try_emplace(buckets_.end(), bucket);
+    const auto found = buckets_.find(bucket);
+    if (found != buckets_.end()) return found;
+    Buckets::node_type node = std::move(spare_.back());
+    spare_.pop_back();
+    node.key() = bucket;
+    return buckets_.insert(buckets_.end(), std::move(node));
+  }
   static int64_t bucket_after(Instant deadline) {
     return (deadline.time_since_epoch() + kBucket - 1ns) / kBucket;
   }
 
-  std::map<int64_t, std::vector<uint64_t>> buckets_;
+  Buckets buckets_;
+  std::vector<Buckets::node_type> spare_;
 };
 
 }  // namespace holdfast::server

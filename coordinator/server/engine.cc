@@ -32,7 +32,7 @@ Engine::~Engine() = default;
 // ------------------------------------------------------------------------------- turns and time
 
 bool Engine::turn_end(bool all_input_handled) {
-  renewals_.flush();
+  flush_renewals();
   commands_.flush();
   reads_.flush();
   lease_queries_.flush();
@@ -44,12 +44,17 @@ bool Engine::turn_end(bool all_input_handled) {
   }
   sweep();
   // What apply and decisions brought forth leaves in this turn too.
-  renewals_.flush();
+  flush_renewals();
   commands_.flush();
   reads_.flush();
   lease_queries_.flush();
   more = node_.pump() || more;
   return more;
+}
+
+void Engine::flush_renewals() {
+  if (polls_.take_urgent()) renewals_.hurry();
+  renewals_.flush();
 }
 
 void Engine::sweep() {

@@ -9,6 +9,7 @@
 // One thread.
 #pragma once
 
+#include <array>
 #include <functional>
 #include <memory>
 #include <string>
@@ -42,6 +43,9 @@ struct EnginePorts {
   /// What the status call shows of the connections to peers; may be empty.
   std::function<std::vector<api::PeerConnection>()> connections;
 };
+
+/// Length of a session's secret.
+inline constexpr size_t kSecretBytes = 16;
 
 class Engine final : public raft::Application, Commands::Owner, Renewals::Owner {
  public:
@@ -122,7 +126,8 @@ class Engine final : public raft::Application, Commands::Owner, Renewals::Owner 
   const CommandStats& command_stats() const { return commands_.stats(); }
   const RenewalStats& renewal_stats() const { return renewals_.stats(); }
   const StateStats& state_stats() const { return state_stats_; }
-  size_t parked_polls() const { return polls_.parked(); }
+  size_t parked_calls() const { return host_.parked; }
+  size_t parked_polls() const { return host_.parked - waits_.parked(); }
   size_t parked_acquires() const { return waits_.parked(); }
   size_t pending_commands() const { return commands_.size(); }
   size_t pending_renewals() const { return renewals_.pending(); }
@@ -149,10 +154,21 @@ class Engine final : public raft::Application, Commands::Owner, Renewals::Owner 
   void on_own_refused(uint64_t request) override;
   void on_renewed(const RenewalTarget& target, const Renewed& outcome) override;
 
+  /// Refuses a new call while this server stops; true: it is answered.
+  bool refuse_stopping(CallId call, const api::RequestContext& context);
+  /// One line for an administrative act, with the caller's own words for it.
+  void audit(const api::RequestContext& context, std::string act) const;
   /// Calls that need a live session: checks it and its secret. If the session is not known here yet
   /// the call waits and `Member` is called again. True: go on.
   template <auto Member, class Request>
   bool admit_session(CallId call, const api::RequestContext& context, const Request& request);
+  /// The same for commands, which also wait for the revision that their context asks for: a
+  /// repeated one may be answered from the state here.
+  template <auto Member, class Request>
+  bool admit_command(CallId call, const api::RequestContext& context, const Request& request);
+  template <auto Member, class Request>
+  void wait_for(LogIndex revision, CallId call, const api::RequestContext& context,
+                const Request& request);
   bool admit_sequence(CallId call, const api::RequestContext& context);
   bool secret_matches(SessionId session, const std::string& secret);
   /// Takes a command of a session, unless its outcome is known here already.
@@ -171,7 +187,7 @@ class Engine final : public raft::Application, Commands::Owner, Renewals::Owner 
                    api::Consistency::type consistency,
                    std::function<std::vector<SessionId>()> sessions, LeaseQueries::Answer answer);
   void bad_argument(CallId call, const api::RequestContext& context, const std::string& message);
-  void acknowledge_notices(SessionId session, const std::vector<int64_t>& notices);
+  void acknowledge_notices(SessionId session, std::vector<int64_t> named);
   Instant deadline_of(const api::RequestContext& context) const;
 
   void handle(const rsm::Effect& effect);
@@ -181,6 +197,7 @@ class Engine final : public raft::Application, Commands::Owner, Renewals::Owner 
   void finish_open(const PendingCommand& command, const rsm::CommandResult& result);
   void answer_open(CallId call, SessionId session, int64_t lease_ms);
   void run_tick();
+  void flush_renewals();
   void sweep();
   void check_transfers(Instant now);
   NodeId best_successor() const;
@@ -210,7 +227,7 @@ class Engine final : public raft::Application, Commands::Owner, Renewals::Owner 
   std::vector<Transfer> transfers_;
   int64_t transfer_number_ = 0;
   /// Secrets that were found right, so that SHA-256 is computed once a session.
-  std::unordered_map<SessionId, std::string> verified_secrets_;
+  std::unordered_map<SessionId, std::array<char, kSecretBytes>> verified_secrets_;
 };
 
 }  // namespace holdfast::server

@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <cstdio>
 
+#include "coordinator/rsm/path.h"
 #include "coordinator/server/api_views.h"
 #include "coordinator/server/engine_calls.h"
 #include "coordinator/server/version.h"
@@ -14,6 +15,9 @@ using command::CommandKind;
 using raft::Role;
 
 namespace {
+
+/// About how long a list of settings in an audit line may become.
+constexpr size_t kAuditBytes = 1'000;
 
 api::RaftRole::type api_role(Role role) {
   switch (role) {
@@ -94,6 +98,12 @@ void Engine::on_outcome(const PendingCommand& command, const rsm::CommandResult&
   }
 }
 
+// Texts are the caller's: quoted, so that none of them ends the line or looks like another.
+void Engine::audit(const api::RequestContext& context, std::string act) const {
+  if (!context.trace.empty()) act += " trace=" + rsm::quote(context.trace);
+  ports_.audit(act);
+}
+
 void Engine::status(CallId call, const api::RequestContext& context, const api::StatusRequest&) {
   const raft::RaftStatus raft = node_.core().status();
   api::StatusResult reply;
@@ -157,9 +167,9 @@ void Engine::members(CallId call, const api::RequestContext& context, const api:
 
 void Engine::expire_session(CallId call, const api::RequestContext& context,
                             const api::ExpireSessionRequest& request) {
-  ports_.audit("expireSession session=" + std::to_string(request.sessionId) +
-               " noticeMs=" + std::to_string(request.noticeMs) + (request.force ? " force" : "") +
-               " reason=\"" + request.reason + "\"");
+  audit(context, "expireSession session=" + std::to_string(request.sessionId) +
+                     " noticeMs=" + std::to_string(request.noticeMs) +
+                     (request.force ? " force" : "") + " reason=" + rsm::quote(request.reason));
   command::RevokeSession body;
   body.sessionId = request.sessionId;
   body.noticeMs = request.noticeMs;
@@ -176,9 +186,13 @@ void Engine::settings(CallId call, const api::RequestContext& context,
   }
   std::string line = "settings";
   for (const auto& [name, value] : request.changes) {
-    line += " " + name.substr(0, 64) + "=" + std::to_string(value);
+    if (line.size() > kAuditBytes) {
+      line += " and others, " + std::to_string(request.changes.size()) + " in all";
+      break;
+    }
+    line += " " + rsm::quote(name) + "=" + std::to_string(value);
   }
-  ports_.audit(line);
+  audit(context, std::move(line));
   command::ChangeSettings body;
   body.changes = request.changes;
   submit_sessionless(call, context, CommandKind::CHANGE_SETTINGS, body);
@@ -219,7 +233,8 @@ NodeId Engine::best_successor() const {
 
 void Engine::transfer_leadership(CallId call, const api::RequestContext& context,
                                  const api::TransferLeadershipRequest& request) {
-  ports_.audit("transferLeadership to=" + std::to_string(request.nodeId));
+  if (refuse_stopping(call, context)) return;
+  audit(context, "transferLeadership to=" + std::to_string(request.nodeId));
   const NodeId leader = host_.soft.leader;
   if (!leader) {
     return host_.fail(call, Host::no_leader("there is no leader to hand over from"), 0);

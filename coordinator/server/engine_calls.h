@@ -1,6 +1,7 @@
 // Templates shared by the engine's call handlers (engine_*.cc); nobody else includes this.
 #pragma once
 
+#include <algorithm>
 #include <string>
 #include <utility>
 
@@ -9,15 +10,15 @@
 
 namespace holdfast::server {
 
+/// The revision that a caller asks for; a negative one asks for nothing.
+inline LogIndex min_revision_of(const api::RequestContext& context) {
+  return LogIndex(static_cast<uint64_t>(std::max<int64_t>(0, context.minRevision)));
+}
+
 template <auto Member, class Request>
 bool Engine::admit_session(CallId call, const api::RequestContext& context,
                            const Request& request) {
-  if (draining_) {
-    host_.fail(call,
-               {ErrorCode::kShuttingDown, "this server is stopping; use another", false, true, 0},
-               context.sequence);
-    return false;
-  }
+  if (refuse_stopping(call, context)) return false;
   if (context.sessionId <= 0) {
     bad_argument(call, context,
                  "context.sessionId is " + std::to_string(context.sessionId) +
@@ -36,9 +37,7 @@ bool Engine::admit_session(CallId call, const api::RequestContext& context,
       return false;
     case rsm::SessionPresence::kNotYet:
       // Opened through another server, and this one has not come that far.
-      reads_.local(
-          {call, context.sequence, deadline_of(context), session,
-           [this, call, copy = context, body = request] { (this->*Member)(call, copy, body); }});
+      wait_for<Member>(session, call, context, request);
       return false;
   }
   if (secret_matches(session, context.sessionSecret)) return true;
@@ -48,6 +47,24 @@ bool Engine::admit_session(CallId call, const api::RequestContext& context,
        "the secret is not that of session " + std::to_string(session.value), false, false, 0},
       context.sequence);
   return false;
+}
+
+template <auto Member, class Request>
+bool Engine::admit_command(CallId call, const api::RequestContext& context,
+                           const Request& request) {
+  if (!admit_session<Member>(call, context, request)) return false;
+  const LogIndex revision = min_revision_of(context);
+  if (revision <= host_.applied) return true;
+  wait_for<Member>(revision, call, context, request);
+  return false;
+}
+
+template <auto Member, class Request>
+void Engine::wait_for(LogIndex revision, CallId call, const api::RequestContext& context,
+                      const Request& request) {
+  reads_.local(
+      {call, context.sequence, deadline_of(context), revision,
+       [this, call, copy = context, body = request] { (this->*Member)(call, copy, body); }});
 }
 
 template <class Body>
@@ -60,14 +77,15 @@ void Engine::submit(CallId call, const api::RequestContext& context,
   pending.header.sessionId = context.sessionId;
   pending.header.sequence = context.sequence;
   pending.deadline = deadline_of(context);
-  // A retry whose first copy this server has applied is answered from there, without an entry.
+  // A retry whose first copy this server has applied is answered from there, without an entry. Of
+  // another kind it is not a retry: apply says so.
   const session::Session* s =
       machine_.sessions().find(SessionId(static_cast<uint64_t>(context.sessionId)));
   const Sequence sequence(static_cast<uint64_t>(context.sequence));
   const session::Known known = s->window.know(sequence, rsm::content_hash(kind, bytes));
   if (known == session::Known::kKept || known == session::Known::kWaiting) {
     const auto result = machine_.lookup(s->id, sequence);
-    if (result) return on_outcome(pending, *result);
+    if (result && result->kind == kind) return on_outcome(pending, *result);
   }
   pending.header.acknowledged = context.acknowledged;
   pending.body = Blob(bytes);
@@ -77,6 +95,7 @@ void Engine::submit(CallId call, const api::RequestContext& context,
 template <class Body>
 void Engine::submit_sessionless(CallId call, const api::RequestContext& context,
                                 command::CommandKind::type kind, const Body& body) {
+  if (refuse_stopping(call, context)) return;
   PendingCommand pending;
   pending.call = call;
   pending.header.kind = kind;

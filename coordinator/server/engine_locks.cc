@@ -1,6 +1,7 @@
 // Locks: commands that change them and reads that explain them.
 #include <algorithm>
 
+#include "coordinator/rsm/path.h"
 #include "coordinator/server/api_views.h"
 #include "coordinator/server/engine_calls.h"
 #include "lockmgr/lock_table.h"
@@ -55,7 +56,7 @@ Refusal unknown_mode(int mode) {
 
 void Engine::acquire(CallId call, const api::RequestContext& context,
                      const api::AcquireRequest& request) {
-  if (!admit_session<&Engine::acquire>(call, context, request)) return;
+  if (!admit_command<&Engine::acquire>(call, context, request)) return;
   command::Acquire body;
   if (!fill_claim(request, body.claim)) {
     return host_.fail(call, unknown_mode(request.mode), context.sequence);
@@ -70,7 +71,7 @@ void Engine::acquire(CallId call, const api::RequestContext& context,
 
 void Engine::acquire_all(CallId call, const api::RequestContext& context,
                          const api::AcquireAllRequest& request) {
-  if (!admit_session<&Engine::acquire_all>(call, context, request)) return;
+  if (!admit_command<&Engine::acquire_all>(call, context, request)) return;
   command::AcquireAll body;
   for (const api::LockWanted& wanted : request.locks) {
     command::LockClaim claim;
@@ -100,7 +101,7 @@ void Engine::finish_acquire(const PendingCommand& command, const rsm::CommandRes
 
 void Engine::cancel_acquire(CallId call, const api::RequestContext& context,
                             const api::CancelAcquireRequest& request) {
-  if (!admit_session<&Engine::cancel_acquire>(call, context, request)) return;
+  if (!admit_command<&Engine::cancel_acquire>(call, context, request)) return;
   command::CancelAcquire body;
   body.path = request.path;
   body.acquireSequence = request.acquireSequence;
@@ -109,7 +110,7 @@ void Engine::cancel_acquire(CallId call, const api::RequestContext& context,
 
 void Engine::release(CallId call, const api::RequestContext& context,
                      const api::ReleaseRequest& request) {
-  if (!admit_session<&Engine::release>(call, context, request)) return;
+  if (!admit_command<&Engine::release>(call, context, request)) return;
   command::Release body;
   body.path = request.path;
   body.holderId = request.holderId;
@@ -119,7 +120,7 @@ void Engine::release(CallId call, const api::RequestContext& context,
 
 void Engine::release_all(CallId call, const api::RequestContext& context,
                          const api::ReleaseAllRequest& request) {
-  if (!admit_session<&Engine::release_all>(call, context, request)) return;
+  if (!admit_command<&Engine::release_all>(call, context, request)) return;
   command::ReleaseAll body;
   body.holderId = request.holderId;
   submit(call, context, CommandKind::RELEASE_ALL, body);
@@ -127,7 +128,7 @@ void Engine::release_all(CallId call, const api::RequestContext& context,
 
 void Engine::set_holder_value(CallId call, const api::RequestContext& context,
                               const api::SetHolderValueRequest& request) {
-  if (!admit_session<&Engine::set_holder_value>(call, context, request)) return;
+  if (!admit_command<&Engine::set_holder_value>(call, context, request)) return;
   command::SetHolderValue body;
   body.path = request.path;
   body.holderId = request.holderId;
@@ -137,9 +138,10 @@ void Engine::set_holder_value(CallId call, const api::RequestContext& context,
 
 void Engine::revoke_lock(CallId call, const api::RequestContext& context,
                          const api::RevokeLockRequest& request) {
-  ports_.audit("revokeLock path=" + request.path + " holder=" + std::to_string(request.holderId) +
-               " noticeMs=" + std::to_string(request.noticeMs) + (request.force ? " force" : "") +
-               " reason=\"" + request.reason + "\"");
+  audit(context, "revokeLock path=" + rsm::quote(request.path) +
+                     " holder=" + std::to_string(request.holderId) +
+                     " noticeMs=" + std::to_string(request.noticeMs) +
+                     (request.force ? " force" : "") + " reason=" + rsm::quote(request.reason));
   command::RevokeLock body;
   body.path = request.path;
   body.holderId = request.holderId;
@@ -149,12 +151,13 @@ void Engine::revoke_lock(CallId call, const api::RequestContext& context,
   if (context.sessionId == 0) {
     return submit_sessionless(call, context, CommandKind::REVOKE_LOCK, body);
   }
-  if (!admit_session<&Engine::revoke_lock>(call, context, request)) return;
+  if (!admit_command<&Engine::revoke_lock>(call, context, request)) return;
   submit(call, context, CommandKind::REVOKE_LOCK, body);
 }
 
 void Engine::read(CallId call, const api::RequestContext& context,
                   api::Consistency::type consistency, std::function<void()> run) {
+  if (refuse_stopping(call, context)) return;
   if (consistency < api::Consistency::UNSPECIFIED || consistency > api::Consistency::LOCAL) {
     return host_.fail(
         call,
@@ -162,8 +165,7 @@ void Engine::read(CallId call, const api::RequestContext& context,
          "consistency " + std::to_string(consistency) + " is not known here", false, false, 0},
         context.sequence);
   }
-  PendingRead read{call, context.sequence, deadline_of(context),
-                   LogIndex(static_cast<uint64_t>(std::max<int64_t>(0, context.minRevision))),
+  PendingRead read{call, context.sequence, deadline_of(context), min_revision_of(context),
                    std::move(run)};
   if (consistency == api::Consistency::LOCAL) {
     reads_.local(std::move(read));

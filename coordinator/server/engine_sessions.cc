@@ -13,7 +13,6 @@ using command::CommandKind;
 
 namespace {
 
-constexpr size_t kSecretBytes = 16;
 constexpr int64_t kDeadlineMsDefault = 5'000;
 constexpr int64_t kDeadlineMsMax = 600'000;
 constexpr int64_t kIdLimit = int64_t{1} << 53;
@@ -42,7 +41,7 @@ bool Engine::secret_matches(SessionId session, const std::string& secret) {
   if (known != verified_secrets_.end()) return same_bytes(known->second, secret);
   const session::Session* s = machine_.sessions().find(session);
   if (!same_bytes(s->secret_hash, hash_of(secret))) return false;
-  verified_secrets_.emplace(session, secret);
+  std::copy(secret.begin(), secret.end(), verified_secrets_[session].begin());
   return true;
 }
 
@@ -73,17 +72,21 @@ void Engine::bad_argument(CallId call, const api::RequestContext& context,
   host_.fail(call, {ErrorCode::kBadArgument, message, false, false, 0}, context.sequence);
 }
 
+bool Engine::refuse_stopping(CallId call, const api::RequestContext& context) {
+  if (!draining_) return false;
+  host_.fail(call,
+             {ErrorCode::kShuttingDown, "this server is stopping; use another", false, true, 0},
+             context.sequence);
+  return true;
+}
+
 void Engine::refuse_overloaded(CallId call, const std::string& why) {
   host_.fail(call, {ErrorCode::kOverloaded, why, false, true, 50}, 0);
 }
 
 void Engine::open_session(CallId call, const api::RequestContext& context,
                           const api::OpenSessionRequest& request) {
-  if (draining_) {
-    return host_.fail(
-        call, {ErrorCode::kShuttingDown, "this server is stopping; use another", false, true, 0},
-        0);
-  }
+  if (refuse_stopping(call, context)) return;
   if (request.secret.size() != kSecretBytes) {
     return bad_argument(call, context,
                         "secret has " + std::to_string(request.secret.size()) +
@@ -97,7 +100,7 @@ void Engine::open_session(CallId call, const api::RequestContext& context,
     target.call = call;
     target.session = existing;
     target.deadline = deadline_of(context);
-    return renewals_.renew(std::move(target));
+    return renewals_.renew(target);
   }
   command::OpenSession body;
   body.secretHash.assign(hash.data(), hash.size());
@@ -123,7 +126,7 @@ void Engine::finish_open(const PendingCommand& command, const rsm::CommandResult
   target.call = command.call;
   target.session = result.id;
   target.deadline = command.deadline;
-  renewals_.renew(std::move(target));
+  renewals_.renew(target);
 }
 
 void Engine::answer_open(CallId call, SessionId id, int64_t lease_ms) {
@@ -161,22 +164,26 @@ void Engine::poll(CallId call, const api::RequestContext& context,
   target.kind = RenewalTarget::Kind::kPoll;
   target.call = call;
   target.session = session;
+  target.revision = min_revision_of(context);
   target.deadline = host_.clock.now() + kRenewalWait;
-  renewals_.renew(std::move(target));
+  renewals_.renew(target);
 }
 
 // Only what is in force and not yet acknowledged costs an entry; clients repeat themselves.
-void Engine::acknowledge_notices(SessionId session, const std::vector<int64_t>& notices) {
+void Engine::acknowledge_notices(SessionId session, std::vector<int64_t> named) {
+  std::sort(named.begin(), named.end());
   std::vector<lockmgr::Notice> in_force;
   machine_.notices_of(session, in_force);
   command::AcknowledgeNotices body;
   for (const lockmgr::Notice& notice : in_force) {
     const auto id = static_cast<int64_t>(notice.notice_id.value);
-    const bool named = std::find(notices.begin(), notices.end(), id) != notices.end();
-    const bool listed =
-        std::find(body.noticeIds.begin(), body.noticeIds.end(), id) != body.noticeIds.end();
-    if (named && !listed && !notice.acknowledged) body.noticeIds.push_back(id);
+    if (notice.acknowledged || !std::binary_search(named.begin(), named.end(), id)) continue;
+    body.noticeIds.push_back(id);
   }
+  // A notice to several holders stands there for each.
+  std::sort(body.noticeIds.begin(), body.noticeIds.end());
+  body.noticeIds.erase(std::unique(body.noticeIds.begin(), body.noticeIds.end()),
+                       body.noticeIds.end());
   if (body.noticeIds.empty()) return;
   PendingCommand pending;
   pending.has_call = false;
@@ -194,8 +201,10 @@ void Engine::keep_alive(CallId call, const api::RequestContext& context,
   target.kind = RenewalTarget::Kind::kKeepAlive;
   target.call = call;
   target.session = SessionId(static_cast<uint64_t>(context.sessionId));
+  target.sequence = context.sequence;
+  target.revision = min_revision_of(context);
   target.deadline = host_.clock.now() + kRenewalWait;
-  renewals_.renew(std::move(target));
+  renewals_.renew(target);
 }
 
 void Engine::on_renewed(const RenewalTarget& target, const Renewed& outcome) {
@@ -229,7 +238,7 @@ void Engine::on_renewed(const RenewalTarget& target, const Renewed& outcome) {
 
 void Engine::close_session(CallId call, const api::RequestContext& context,
                            const api::CloseSessionRequest& request) {
-  if (!admit_session<&Engine::close_session>(call, context, request)) return;
+  if (!admit_command<&Engine::close_session>(call, context, request)) return;
   submit(call, context, CommandKind::CLOSE_SESSION, command::CloseSession{});
 }
 

@@ -37,7 +37,7 @@ DEFINE_string(initial_cluster, "",
               "addresses; empty: this server alone");
 DEFINE_bool(bootstrap, false,
             "form the cluster of --initial_cluster; given to exactly one server, ignored once its "
-            "data directory belongs to a cluster; implied without --initial_cluster");
+            "data directory belongs to a cluster; implied where --initial_cluster lists no other");
 DEFINE_bool(insecure, false,
             "allow addresses beyond loopback although connections are neither encrypted nor "
             "authenticated yet");
@@ -66,10 +66,11 @@ DEFINE_uint64(max_pending_commands, kDefaults.max_pending_commands,
               "commands of this server's clients that are not committed yet");
 DEFINE_uint64(max_pending_reads, kDefaults.max_pending_reads,
               "reads of this server's clients that wait for a quorum or a revision");
-DEFINE_uint64(max_uncommitted_bytes, kDefaults.max_uncommitted_bytes,
-              "bytes proposed and not committed, on the leader");
+DEFINE_uint64(
+    max_uncommitted_bytes, kDefaults.max_uncommitted_bytes,
+    "bytes proposed and not committed on the leader, and of commands under way on any server");
 DEFINE_uint64(max_parked_calls, kDefaults.max_parked_calls,
-              "polls and waiting acquires parked here");
+              "polls and waiting acquires parked here, together");
 DEFINE_int64(idle_timeout_ms, kDefaults.idle_timeout_ms,
              "a client connection without calls is closed after this, 1000 up; 0: never");
 DEFINE_int64(frame_timeout_ms, kDefaults.frame_timeout_ms,
@@ -116,6 +117,9 @@ Status parse_cluster(const std::string& text, std::vector<InitialMember>& out) {
     for (const InitialMember& other : out) {
       if (other.id == member.id) {
         return bad("initial_cluster", text, "node " + std::to_string(id) + " stands there twice");
+      }
+      if (other.peer == member.peer) {
+        return bad("initial_cluster", text, net::to_string(member.peer) + " stands there twice");
       }
     }
     out.push_back(member);
@@ -168,14 +172,16 @@ Status check_flag_files(int argc, char** argv) {
   return ok_status();
 }
 
+constexpr int64_t kElectionTimeoutMsMax = 60'000;
+
 Status check_ranges() {
   const std::vector<Status> checks = {
       in_range<int64_t>("node_id", FLAGS_node_id, 1, 1000),
       in_range<int64_t>("heartbeat_ms", FLAGS_heartbeat_ms, 5, 10'000),
       in_range<int64_t>("election_timeout_min_ms", FLAGS_election_timeout_min_ms,
-                        3 * FLAGS_heartbeat_ms, 60'000),
+                        3 * FLAGS_heartbeat_ms, kElectionTimeoutMsMax - 1),
       in_range<int64_t>("election_timeout_max_ms", FLAGS_election_timeout_max_ms,
-                        FLAGS_election_timeout_min_ms + 1, 60'000),
+                        FLAGS_election_timeout_min_ms + 1, kElectionTimeoutMsMax),
       in_range<int64_t>("clock_drift_permille", FLAGS_clock_drift_permille, 1, 200),
       in_range<int64_t>("session_ttl_min_ms", FLAGS_session_ttl_min_ms, 100, 60'000),
       in_range<uint64_t>("segment_bytes", FLAGS_segment_bytes, 64 << 10, 1 << 30),
@@ -218,12 +224,33 @@ Status parse_addresses(ServerOptions& o) {
   return parse_cluster(FLAGS_initial_cluster, o.initial_cluster);
 }
 
+/// An address that stands for all of a host's: one can listen on it, nobody can dial it.
+bool is_wildcard(const net::Address& address) {
+  return address.host == "0.0.0.0" || address.host == "::" || address.host == "*";
+}
+
+/// Others are told the address to advertise, or without one that which is listened on.
+Status check_told(const std::string& who, const net::Address& listen,
+                  const std::string& advertise) {
+  if (advertise.empty() && is_wildcard(listen)) {
+    return bad(who + "_address", net::to_string(listen),
+               "names no host that " + who + "s could dial: say --" + who + "_advertise");
+  }
+  const auto told = net::parse_address(advertise);
+  if (told.ok() && is_wildcard(*told)) {
+    return bad(who + "_advertise", advertise, "names no host that " + who + "s could dial");
+  }
+  return ok_status();
+}
+
 ServerOptions copy_flags(ServerOptions o) {
   o.node_id = NodeId(static_cast<uint64_t>(FLAGS_node_id));
   o.data_dir = FLAGS_data_dir;
   o.client_advertise = FLAGS_client_advertise;
   o.peer_advertise = FLAGS_peer_advertise;
-  o.bootstrap = FLAGS_bootstrap || o.initial_cluster.empty();
+  const bool alone = o.initial_cluster.empty() ||
+                     (o.initial_cluster.size() == 1 && o.initial_cluster[0].id == o.node_id);
+  o.bootstrap = FLAGS_bootstrap || alone;
   o.insecure = FLAGS_insecure;
   o.heartbeat_ms = FLAGS_heartbeat_ms;
   o.election_timeout_min_ms = FLAGS_election_timeout_min_ms;
@@ -293,6 +320,10 @@ Status validate(const ServerOptions& o) {
       return bad(flag, net::to_string(*address),
                  "is beyond loopback; connections are not encrypted yet, so this needs --insecure");
     }
+  }
+  for (const Status& told : {check_told("client", o.client_listen, o.client_advertise),
+                             check_told("peer", o.peer_listen, o.peer_advertise)}) {
+    if (!told.ok()) return told;
   }
   if (o.data_dir.empty()) return bad("data_dir", "", "must name a directory");
   if (o.initial_cluster.empty()) return ok_status();

@@ -70,6 +70,8 @@ class Host {
   Term applied_term;     ///< and its term
   /// This server leads and has applied the no-op of its own term: it may propose and renew.
   bool serving = false;
+  size_t parked = 0;  ///< calls that polls and waiting acquires hold here
+  bool may_park() const { return parked < options.max_parked_calls; }
   /// Cluster time now, by this leader's stamp: serving only.
   int64_t cluster_now_ms() const;
   /// Leadership begins with the state as applied: stamps go on from its cluster time.

@@ -32,20 +32,31 @@ void fill_revocations(const rsm::StateMachine& machine, SessionId session,
   }
 }
 
+Polls::Polls(Host& host)
+    : host_(host), next_delivery_(static_cast<int64_t>(host.entropy.next_id() >> 1)) {}
+
 void Polls::arrive(CallId call, SessionId session, const api::PollRequest& request) {
   const auto [at, fresh] = channels_.try_emplace(session);
   Channel& channel = at->second;
-  fail_call(channel,
+  fail_call(channel, session,
             {ErrorCode::kSuperseded, "a newer poll of this session arrived", false, false, 0});
   if (fresh) add_unacknowledged_grants(channel, session);
-  std::erase_if(channel.notices, [&](const Told& told) {
-    return told.delivery != 0 && told.delivery <= request.acknowledgedDelivery;
-  });
+  drop_acknowledged(channel, request.acknowledgedDelivery);
   channel.state = Channel::State::kRenewing;
   channel.call = call;
   channel.arrived = host_.clock.now();
   channel.answer_at_once = fresh || request.renewNow || request.maxWaitMs <= 0;
   channel.max_wait_ms = request.maxWaitMs;
+  urgent_ = urgent_ || has_news(channel, session);
+}
+
+void Polls::drop_acknowledged(Channel& channel, int64_t delivery) {
+  const bool ours = channel.first_delivery != 0 && delivery >= channel.first_delivery &&
+                    delivery <= channel.delivery;
+  if (!ours) return;
+  std::erase_if(channel.notices, [delivery](const Told& told) {
+    return told.delivery != 0 && told.delivery <= delivery;
+  });
 }
 
 // A session that comes to this server may have been granted locks while nobody here listened.
@@ -75,18 +86,18 @@ void Polls::renewed(CallId call, SessionId session, int64_t lease_ms) {
   channel.lease_ms = lease_ms;
   if (channel.answer_at_once || has_news(channel, session)) return answer(channel, session);
   const session::Session* s = host_.machine.sessions().find(session);
-  if (s == nullptr || parked_ >= host_.options.max_parked_calls) return answer(channel, session);
+  if (s == nullptr || !host_.may_park()) return answer(channel, session);
   const int64_t wait = std::min(channel.max_wait_ms, park_limit_ms(s->ttl_ms));
   channel.state = Channel::State::kParked;
   channel.park_until = channel.arrived + from_ms(wait);
-  ++parked_;
+  ++host_.parked;
   deadlines_.add(session.value, channel.park_until);
 }
 
 void Polls::renewal_failed(CallId call, SessionId session, const Refusal& refusal) {
   const auto at = channels_.find(session);
   if (at == channels_.end() || at->second.call != call) return;
-  if (at->second.state == Channel::State::kRenewing) fail_call(at->second, refusal);
+  if (at->second.state == Channel::State::kRenewing) fail_call(at->second, session, refusal);
 }
 
 bool Polls::has_news(const Channel& channel, SessionId session) {
@@ -100,7 +111,9 @@ bool Polls::has_news(const Channel& channel, SessionId session) {
 void Polls::answer(Channel& channel, SessionId session) {
   host_.fill(result_.header, 0);
   result_.leaseMs = channel.lease_ms;
-  result_.delivery = ++channel.delivery;
+  channel.delivery = ++next_delivery_;
+  if (channel.first_delivery == 0) channel.first_delivery = channel.delivery;
+  result_.delivery = channel.delivery;
   result_.grants.clear();
   result_.losses.clear();
   size_t told = 0;
@@ -120,10 +133,14 @@ void Polls::answer(Channel& channel, SessionId session) {
     channel.told_notice =
         std::max(channel.told_notice, Revision(static_cast<uint64_t>(n.noticeId)));
   }
-  if (channel.state == Channel::State::kParked) --parked_;
+  end_call(channel, session);
+  host_.complete(channel.call, &result_);
+}
+
+void Polls::end_call(Channel& channel, SessionId session) {
+  if (channel.state == Channel::State::kParked) --host_.parked;
   channel.state = Channel::State::kNoCall;
   deadlines_.add(session.value, host_.clock.now() + kForgetAfter);
-  host_.complete(channel.call, &result_);
 }
 
 void Polls::add_grant(Channel& channel, const rsm::Effect& effect) {
@@ -149,7 +166,7 @@ void Polls::on_effect(const rsm::Effect& effect) {
   if (at == channels_.end()) return;
   Channel& channel = at->second;
   if (effect.kind == EffectKind::kSessionEnded) {
-    fail_call(channel,
+    fail_call(channel, effect.session,
               {ErrorCode::kSessionExpired,
                "session " + std::to_string(effect.session.value) + " has ended", false, false, 0});
     channels_.erase(at);
@@ -178,6 +195,7 @@ void Polls::on_effect(const rsm::Effect& effect) {
 
 void Polls::trim(SessionId session, Channel& channel) {
   if (channel.state == Channel::State::kParked) return answer(channel, session);
+  urgent_ = urgent_ || channel.state == Channel::State::kRenewing;
   if (channel.state == Channel::State::kNoCall && channel.notices.size() > kNoticesMax) {
     channels_.erase(session);
   }
@@ -197,10 +215,9 @@ void Polls::sweep(Instant now) {
   });
 }
 
-void Polls::fail_call(Channel& channel, const Refusal& refusal) {
+void Polls::fail_call(Channel& channel, SessionId session, const Refusal& refusal) {
   if (channel.state == Channel::State::kNoCall) return;
-  if (channel.state == Channel::State::kParked) --parked_;
-  channel.state = Channel::State::kNoCall;
+  end_call(channel, session);
   host_.fail(channel.call, refusal, 0);
 }
 

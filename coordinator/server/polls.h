@@ -4,8 +4,8 @@
 #pragma once
 
 #include <cstdint>
-#include <deque>
 #include <unordered_map>
+#include <utility>
 #include <vector>
 
 #include "coordinator/server/deadlines.h"
@@ -22,7 +22,7 @@ class Polls {
   static constexpr size_t kNoticesMax = 20'000;
   static constexpr Duration kForgetAfter = 3min;
 
-  explicit Polls(Host& host) : host_(host) {}
+  explicit Polls(Host& host);
 
   /// A poll of a live session arrived; it waits for its renewal. Takes the place of an older one.
   void arrive(CallId call, SessionId session, const api::PollRequest& request);
@@ -35,7 +35,8 @@ class Polls {
   void sweep(Instant now);
   Instant next_deadline() const { return deadlines_.next(); }
   void shut_down();
-  size_t parked() const { return parked_; }
+  /// True once if news wait for a poll's renewal since the last call.
+  bool take_urgent() { return std::exchange(urgent_, false); }
 
  private:
   struct Told {
@@ -53,9 +54,10 @@ class Polls {
     int64_t max_wait_ms = 0;
     Instant arrived;
     Instant park_until;
-    int64_t delivery = 0;
-    Revision told_notice;  ///< latest revocation that a reply has carried
-    std::deque<Told> notices;
+    int64_t first_delivery = 0;  ///< of this channel; 0: none yet
+    int64_t delivery = 0;        ///< the latest
+    Revision told_notice;        ///< latest revocation that a reply has carried
+    std::vector<Told> notices;   ///< holds no memory while there are none
   };
 
   void add_unacknowledged_grants(Channel& channel, SessionId session);
@@ -64,12 +66,18 @@ class Polls {
   void wake(SessionId session);
   void add_grant(Channel& channel, const rsm::Effect& effect);
   void trim(SessionId session, Channel& channel);
-  void fail_call(Channel& channel, const Refusal& refusal);
+  void drop_acknowledged(Channel& channel, int64_t delivery);
+  /// The call is over: the channel is looked at again once it may be forgotten.
+  void end_call(Channel& channel, SessionId session);
+  void fail_call(Channel& channel, SessionId session, const Refusal& refusal);
 
   Host& host_;
   std::unordered_map<SessionId, Channel> channels_;
   DeadlineQueue deadlines_;
-  size_t parked_ = 0;
+  /// Deliveries of all channels are numbered together from a random number on, so that the number
+  /// of a reply of an earlier process, or of a channel forgotten since, acknowledges nothing.
+  int64_t next_delivery_;
+  bool urgent_ = false;
   api::PollResult result_;  // reused
 };
 

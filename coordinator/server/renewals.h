@@ -1,7 +1,12 @@
 // The renewal lane: renewals of leases from their arrival at any server to their acknowledgement by
 // the leader, ahead of all other work (PROMISE 6). The leader acknowledges after a quorum answered
 // a round that began after the renewal arrived, or, for a session marked late, after a committed
-// renew entry; the rules are session::LeaseKeeper's. One thread.
+// renew entry; the rules are session::LeaseKeeper's.
+//
+// Rounds and forwarded batches begin at once while they are few and are paced when they are many: a
+// lease counts from when the client sent its request, so the wait costs the client nothing, and its
+// answers leave together. What waits for news beside its lease is not held back: hurry().
+// One thread.
 #pragma once
 
 #include <cstdint>
@@ -12,6 +17,7 @@
 #include "coordinator/server/commands.h"
 #include "coordinator/server/deadlines.h"
 #include "coordinator/server/host.h"
+#include "coordinator/server/pace.h"
 #include "coordinator/server/peer_codec.h"
 #include "session/lease_keeper.h"
 
@@ -49,7 +55,9 @@ class Renewals {
   Renewals(Host& host, PeerCodec& codec, Commands& commands, Owner& owner);
 
   /// A renewal of a client of this server. Answered through the owner, never from inside this call.
-  void renew(RenewalTarget target);
+  void renew(const RenewalTarget& target);
+  /// The renewals under way are not to wait for the pace: somebody's news wait for them.
+  void hurry() { hurry_ = true; }
 
   /// First in the end of a turn.
   void flush();
@@ -99,18 +107,22 @@ class Renewals {
     RenewalTarget target;
   };
 
-  uint64_t park(RenewalTarget&& target);
+  uint64_t park(const RenewalTarget& target);
   Slot* find(uint64_t ticket);
+  uint64_t ticket_of(uint32_t at) const;
+  bool opens_later(SessionId session) const;
   void release(uint64_t ticket);
   void hand_to_keeper(uint64_t ticket);
   void take_answers();
   void answer(uint64_t ticket, const Renewed& outcome);
   void wait_for_apply(uint64_t ticket, const Renewed& outcome);
   void forward_waiting(NodeId leader);
+  void take_waiting(peer::RenewalBatch& batch, std::vector<uint64_t>& later);
   template <class Stale>
   void send_again(Stale&& stale);
   void send_replies();
   void ask_round();
+  bool wants_round() const;
   void propose_renew_entries();
   void propose_marks(Instant now);
   void propose_expiries(Instant now);
@@ -132,6 +144,9 @@ class Renewals {
   uint64_t round_in_flight_ = 0;
   bool round_lost_ = false;
   RenewalStats stats_;
+  bool hurry_ = false;
+  Pace rounds_pace_;    ///< leader
+  Pace forwards_pace_;  ///< follower
   std::vector<SessionId> sessions_;
   std::vector<session::LateMark> marks_;
 };

@@ -142,10 +142,7 @@ void RpcPort::dispatch(Connection& connection, WireProtocol protocol) {
                             "this port has no method '" + head_.name.substr(0, 64) + "'");
   }
   if (connection.calls > options_.max_calls_per_connection) {
-    ++stats_.overloaded;
-    return engine_->refuse_overloaded(call, "this connection has its " +
-                                                std::to_string(options_.max_calls_per_connection) +
-                                                " calls outstanding");
+    return refuse_overloaded(connection, call);
   }
   try {
     method->decode(reader_, arguments_);
@@ -154,6 +151,18 @@ void RpcPort::dispatch(Connection& connection, WireProtocol protocol) {
                             "malformed arguments of " + method->name + ": " + malformed.what());
   }
   method->invoke(arguments_, *engine_, call);
+}
+
+void RpcPort::refuse_overloaded(Connection& connection, CallId call) {
+  ++stats_.overloaded;
+  const uint64_t limit = options_.max_calls_per_connection;
+  engine_->refuse_overloaded(
+      call, "this connection has its " + std::to_string(limit) + " calls outstanding");
+  // Refusals that must wait in line are calls outstanding too: a client that goes on all the same
+  // is cut off.
+  if (connection.calls <= 2 * limit) return;
+  connection.frames.close();
+  forget(connection);
 }
 
 void RpcPort::answer_exception(CallId call, int type, const std::string& message) {
@@ -208,7 +217,7 @@ uint32_t RpcPort::open_slot(Connection& connection, WireProtocol protocol,
   slot.answered = false;
   slot.arrived = loop_.now();
   slot.method = method;
-  ++connection.calls;
+  if (connection.calls++ == 0) connection.frames.set_idle_timeout(Duration{0});
   ++outstanding_;
   const auto [line, fresh] = lines_.try_emplace(line_key(connection, head_.seqid), Line{at, at});
   slot.first_in_line = fresh;
@@ -273,7 +282,9 @@ void RpcPort::release_line(uint32_t at) {
 void RpcPort::free_slot(uint32_t at) {
   Slot& slot = slots_[at];
   const auto from = connections_.find(slot.connection);
-  if (from != connections_.end()) --from->second->calls;
+  if (from != connections_.end() && --from->second->calls == 0) {
+    from->second->frames.set_idle_timeout(options_.frames.idle_timeout);
+  }
   slot.connection = 0;
   ++slot.generation;
   slot.held = std::string();

@@ -68,6 +68,7 @@ class RpcPort final : public ReplySink {
   void on_closed(Connection& connection, const net::CloseReason& reason);
   void forget(Connection& connection);
   void dispatch(Connection& connection, WireProtocol protocol);
+  void refuse_overloaded(Connection& connection, CallId call);
   void answer_exception(CallId call, int type, const std::string& message);
   uint32_t open_slot(Connection& connection, WireProtocol protocol, const RpcMethod* method);
   Slot* find(CallId call);

@@ -15,6 +15,8 @@ namespace {
 constexpr uint32_t kClientTag = 0;
 constexpr uint32_t kAdminTag = 1;
 constexpr Duration kMetricsEvery = 1s;
+/// A dead client's sessions end by their leases; its connections only take room.
+constexpr Duration kClientDeadAfter = 60s;
 constexpr Duration kDrainStep = 10ms;
 
 Failure failure_of(const Error& error) {
@@ -130,6 +132,7 @@ std::optional<Failure> Server::open_ports() {
   clients.frames.max_frame_bytes = options_.max_frame_bytes;
   clients.frames.frame_timeout = from_ms(options_.frame_timeout_ms);
   clients.frames.idle_timeout = from_ms(options_.idle_timeout_ms);
+  clients.frames.dead_after = kClientDeadAfter;
   RpcPortOptions admin = clients;
   admin.tag = kAdminTag;
   admin.address = options_.admin_listen;

@@ -34,18 +34,26 @@ void answer_acquire(Host& host, CallId call, Sequence sequence, std::string_view
 
 bool Waits::park(CallId call, SessionId session, Sequence sequence, Instant until) {
   const session::Session* s = host_.machine.sessions().find(session);
-  if (s == nullptr || parked_.size() >= host_.options.max_parked_calls) return false;
+  if (s == nullptr) return false;
   const Key key{session, sequence};
-  const auto [at, fresh] = parked_.try_emplace(key);
-  if (!fresh) {
-    answer_waiting(key, at->second.call);
-    numbers_.erase(at->second.number);
-  }
+  const auto earlier = parked_.find(key);
+  if (earlier != parked_.end()) answer_waiting(key, take(earlier).call);
+  if (!host_.may_park()) return false;
+  ++host_.parked;
+  const auto at = parked_.try_emplace(key).first;
   const int64_t limit_ms = std::min<int64_t>(s->ttl_ms / 4, 60'000);
   at->second = {call, std::min(until, host_.clock.now() + from_ms(limit_ms)), ++next_number_};
   numbers_.emplace(next_number_, key);
   deadlines_.add(next_number_, at->second.until);
   return true;
+}
+
+Waits::Parked Waits::take(Map::iterator at) {
+  const Parked done = at->second;
+  numbers_.erase(done.number);
+  parked_.erase(at);
+  --host_.parked;
+  return done;
 }
 
 void Waits::on_effect(const rsm::Effect& effect) {
@@ -59,11 +67,8 @@ void Waits::on_effect(const rsm::Effect& effect) {
 }
 
 void Waits::end(Map::iterator at, const rsm::CommandResult& result, std::string_view path) {
-  const Key key = at->first;
-  const Parked done = at->second;
-  numbers_.erase(done.number);
-  parked_.erase(at);
-  answer_acquire(host_, done.call, key.second, path, result);
+  const Sequence sequence = at->first.second;
+  answer_acquire(host_, take(at).call, sequence, path, result);
 }
 
 void Waits::end_session(SessionId session) {
@@ -93,11 +98,7 @@ void Waits::sweep(Instant now) {
     const auto named = numbers_.find(number);
     if (named == numbers_.end()) return;
     const Key key = named->second;
-    numbers_.erase(named);
-    const auto at = parked_.find(key);
-    const CallId call = at->second.call;
-    parked_.erase(at);
-    answer_waiting(key, call);
+    answer_waiting(key, take(parked_.find(key)).call);
   });
 }
 
@@ -105,6 +106,7 @@ void Waits::shut_down() {
   const Map all = std::move(parked_);
   parked_.clear();
   numbers_.clear();
+  host_.parked -= all.size();
   for (const auto& [key, parked] : all) {
     host_.fail(
         parked.call,

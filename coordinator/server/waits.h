@@ -34,6 +34,7 @@ class Waits {
   };
   using Map = std::map<Key, Parked>;
 
+  Parked take(Map::iterator at);
   void end(Map::iterator at, const rsm::CommandResult& result, std::string_view path);
   void answer_waiting(const Key& key, CallId call);
   void end_session(SessionId session);

@@ -1,23 +1,11 @@
 // What a command costs: no allocations in steady state, and nothing that grows with a queue.
-#include <cstdlib>
-#include <new>
-
+#include "tests/counting/counted_new.h"
 #include "tests/unit/lockmgr/table_fixture.h"
-
-namespace {
-uint64_t allocations = 0;
-}  // namespace
-
-void* operator new(size_t size) {
-  ++allocations;
-  if (void* block = std::malloc(size)) return block;
-  throw std::bad_alloc();
-}
-void operator delete(void* block) noexcept { std::free(block); }
-void operator delete(void* block, size_t) noexcept { std::free(block); }
 
 namespace holdfast::lockmgr {
 namespace {
+
+using counting::allocations;
 
 class LockCosts : public ::testing::Test {
  protected:

@@ -2,6 +2,9 @@
 
 #include <netinet/tcp.h>
 
+#include <map>
+#include <vector>
+
 #include "tests/unit/net/net_test_util.h"
 
 namespace holdfast::net {
@@ -24,6 +27,18 @@ TEST(Socket, HalfOpenConnectionsAreGivenUpByTheKernel) {
                          option(socket.fd(), IPPROTO_TCP, TCP_KEEPINTVL) *
                              option(socket.fd(), IPPROTO_TCP, TCP_KEEPCNT);
   EXPECT_LE(until_dead, 8);
+}
+
+TEST(Socket, ConnectionsMadeTogetherAreNotProbedTogether) {
+  std::vector<Socket> sockets;
+  std::map<int, int> by_idle_time;
+  for (int i = 0; i < 64; ++i) {
+    sockets.emplace_back(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
+    set_tcp_options(sockets.back().fd(), 60s);
+    ++by_idle_time[option(sockets.back().fd(), IPPROTO_TCP, TCP_KEEPIDLE)];
+  }
+  EXPECT_EQ(by_idle_time.size(), 16u) << "15 s to 30 s";
+  for (const auto& [seconds, count] : by_idle_time) EXPECT_LE(count, 5) << seconds;
 }
 
 TEST(Socket, MovesItsDescriptorAndClosesItOnce) {

@@ -1,26 +1,13 @@
 // Steady state allocates nothing: a loop that applies tens of thousands of entries a second must
 // not live on the heap.
-#include <cstdlib>
-#include <new>
-
+#include "tests/counting/counted_new.h"
 #include "tests/unit/rsm/machine_fixture.h"
-
-namespace {
-uint64_t allocations = 0;
-}  // namespace
-
-void* operator new(size_t size) {
-  ++allocations;
-  if (void* block = std::malloc(size)) return block;
-  throw std::bad_alloc();
-}
-void operator delete(void* block) noexcept { std::free(block); }
-void operator delete(void* block, size_t) noexcept { std::free(block); }
 
 namespace holdfast::rsm {
 namespace {
 
 using command::CommandKind;
+using counting::allocations;
 
 class AllocationTest : public MachineTest {
  protected:

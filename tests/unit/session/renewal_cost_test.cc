@@ -1,26 +1,15 @@
 // 100,000 sessions that renew every 3 s must cost the leader little.
 #include <gtest/gtest.h>
 
-#include <cstdlib>
-#include <new>
 #include <vector>
 
 #include "session/lease_keeper.h"
-
-namespace {
-uint64_t allocations = 0;
-}  // namespace
-
-void* operator new(size_t size) {
-  ++allocations;
-  if (void* block = std::malloc(size)) return block;
-  throw std::bad_alloc();
-}
-void operator delete(void* block) noexcept { std::free(block); }
-void operator delete(void* block, size_t) noexcept { std::free(block); }
+#include "tests/counting/counted_new.h"
 
 namespace holdfast::session {
 namespace {
+
+using counting::allocations;
 
 TEST(RenewalCost, RenewalsAllocateNothingInSteadyState) {
   constexpr uint64_t kSessions = 1'000;

@@ -1,0 +1,180 @@
+// Bounded queues: what does not fit is refused at once, with a time to come back (PROMISE 13).
+#include "tests/unit/server/test_cluster.h"
+
+namespace holdfast::server {
+namespace {
+
+using api::Applied;
+using api::ErrorCode;
+
+EngineOptions small() {
+  EngineOptions options;
+  options.max_pending_commands = 16;
+  options.max_parked_calls = 4;
+  options.max_pending_reads = 4;
+  options.raft.max_uncommitted_bytes = 16 << 10;
+  return options;
+}
+
+class OverloadTest : public OneServerTest {
+ protected:
+  OverloadTest() : OneServerTest(small()) {}
+
+  void expect_overloaded(const Call& call, const std::string& text) {
+    EXPECT_THAT(call.error(), Refuses(ErrorCode::OVERLOADED, text));
+    EXPECT_EQ(call.error().applied, Applied::NO);
+    EXPECT_TRUE(call.error().retryable);
+    EXPECT_GT(call.error().retryAfterMs, 0);
+  }
+  /// Commands that stay under way: nothing commits while the disk does not work.
+  std::vector<Call> fill() {
+    server.disk_works = false;
+    std::vector<Call> calls;
+    for (int i = 0; i < 16; ++i) calls.push_back(server.release(client.next(), "/a", 1));
+    cluster.settle();
+    return calls;
+  }
+
+  Client client = cluster.client(1, "a");
+};
+
+TEST_F(OverloadTest, CommandsBeyondTheLimitAreRefusedAndTheOthersStillEndWell) {
+  const std::vector<Call> calls = fill();
+  expect_overloaded(server.release(client.next(), "/a", 1), "its 16 commands under way");
+  server.disk_works = true;
+  cluster.settle();
+  for (const Call& call : calls) EXPECT_EQ(call.outcome(), "OK");
+  const Call next = server.release(client.next(), "/a", 1);
+  cluster.settle();
+  EXPECT_EQ(next.outcome(), "OK");
+}
+
+TEST_F(OverloadTest, AnAcknowledgementThatFindsNoRoomIsDroppedAndAnswersNobody) {
+  const Call held = server.acquire(client.next(), acquire_of("/a"));
+  cluster.settle();
+  ASSERT_EQ(held.outcome(), "OK");
+  api::RevokeLockRequest revoke;
+  revoke.path = "/a";
+  revoke.noticeMs = 60'000;
+  const Call revoked = server.ask(&Engine::revoke_lock, api::RequestContext{}, revoke);
+  cluster.settle();
+  const int64_t notice = revoked.result<api::RevokeLockResult>().noticeId;
+  ASSERT_GT(notice, 0);
+  fill();
+  api::PollRequest poll = poll_of(0);
+  poll.acknowledgedNotices = {notice};
+  const Call call = server.poll(client.context(), poll);
+  cluster.settle();
+  EXPECT_GT(call.result<api::PollResult>().leaseMs, 0);
+  server.disk_works = true;
+  cluster.settle();
+}
+
+TEST_F(OverloadTest, TheLeadersUncommittedBytesAreBoundedButWhatFreesIsAdmitted) {
+  TestCluster three(3, small());
+  three.lead(1);
+  Client of_two = three.client(2, "b");
+  Client of_three = three.client(3, "c");
+  for (int id = 1; id <= 3; ++id) three.server(id).disk_works = false;
+  api::AcquireRequest large = acquire_of("/a");
+  large.value.assign(4'000, 'v');
+  std::vector<Call> calls;
+  for (int i = 0; i < 3; ++i) {
+    calls.push_back(three.server(2).acquire(of_two.next(), large));
+    three.settle();
+    calls.push_back(three.server(3).acquire(of_three.next(), large));
+    three.settle();
+  }
+  EXPECT_FALSE(calls[3].answered());
+  expect_overloaded(calls[4], "the leader has its 16384 bytes of uncommitted commands");
+  expect_overloaded(calls[5], "the leader has its 16384 bytes of uncommitted commands");
+  const Call release = three.server(2).release(of_two.next(), "/a", 1);
+  const Call close = three.server(2).close(of_two.next());
+  three.settle();
+  EXPECT_FALSE(release.answered());
+  EXPECT_FALSE(close.answered());
+  for (int id = 1; id <= 3; ++id) three.server(id).disk_works = true;
+  three.settle();
+  EXPECT_EQ(release.outcome(), "OK");
+  EXPECT_EQ(close.outcome(), "OK");
+}
+
+TEST_F(OverloadTest, WhatFreesIsAdmittedPastTheBytesOfCommandsUnderWay) {
+  server.disk_works = false;
+  api::AcquireRequest large = acquire_of("/a");
+  large.value.assign(4'000, 'v');
+  for (int i = 0; i < 4; ++i) server.acquire(client.next(), large);
+  expect_overloaded(server.acquire(client.next(), large), "16384 bytes of commands under way");
+  EXPECT_FALSE(server.release(client.next(), "/a", 1).answered());
+  server.disk_works = true;
+  cluster.settle();
+}
+
+TEST_F(OverloadTest, CommandsThatWaitForALeaderAreBoundedInBytesToo) {
+  TestCluster three(3, small());
+  three.lead(1);
+  Client other = three.client(1, "b");
+  three.server(1).crash();
+  three.server(3).crash();
+  ASSERT_TRUE(three.until([&] { return !three.server(2).engine().host().soft.leader; }));
+  api::AcquireRequest large = acquire_of("/a");
+  large.value.assign(4'000, 'v');
+  std::vector<Call> calls;
+  for (int i = 0; i < 5; ++i) calls.push_back(three.server(2).acquire(other.next(), large));
+  EXPECT_FALSE(calls[3].answered());
+  expect_overloaded(calls[4], "16384 bytes of commands");
+  three.advance(6s);
+  EXPECT_EQ(calls[0].error().code, ErrorCode::TIMEOUT);
+  EXPECT_FALSE(three.server(2).acquire(other.next(), large).answered()) << "there is room again";
+}
+
+TEST_F(OverloadTest, PollsAndAcquiresShareTheRoomForParkedCalls) {
+  Client holder = cluster.client(1, "holder");
+  server.acquire(holder.next(), acquire_of("/a"));
+  cluster.settle();
+  std::vector<Call> parked;
+  for (int i = 0; i < 3; ++i) parked.push_back(server.acquire(client.next(), acquire_of("/a")));
+  cluster.settle();
+  server.poll(client.context(), poll_of(2'000));
+  cluster.settle();
+  parked.push_back(server.poll(client.context(), poll_of(2'000)));
+  cluster.settle();
+  EXPECT_EQ(server.engine().parked_calls(), 4u);
+  for (const Call& call : parked) EXPECT_FALSE(call.answered());
+  const Call acquire = server.acquire(client.next(), acquire_of("/a"));
+  server.poll(holder.context(), poll_of(2'000));
+  cluster.settle();
+  const Call poll = server.poll(holder.context(), poll_of(2'000));
+  cluster.settle();
+  EXPECT_EQ(acquire.result<api::AcquireResult>().status, api::AcquireStatus::WAITING)
+      << "it keeps its place, only the call finds no room";
+  EXPECT_GT(poll.result<api::PollResult>().leaseMs, 0) << "it renews, only parking is refused";
+  EXPECT_EQ(server.engine().parked_calls(), 4u);
+}
+
+TEST_F(OverloadTest, ReadsThatWaitAreBounded) {
+  TestCluster three(3, small());
+  three.lead(1);
+  three.isolate(2);
+  std::vector<Call> reads;
+  for (int i = 0; i < 4; ++i) reads.push_back(three.server(2).describe({}, "/a"));
+  api::RequestContext later;
+  later.minRevision = 1'000'000;
+  expect_overloaded(three.server(2).describe({}, "/a"), "its 4 reads under way");
+  expect_overloaded(three.server(2).describe(later, "/a", api::Consistency::LOCAL),
+                    "its 4 reads under way");
+  EXPECT_EQ(three.server(2).describe({}, "/a", api::Consistency::LOCAL).outcome(), "OK")
+      << "it does not wait";
+  three.heal();
+  three.advance(2s);
+  for (const Call& call : reads) EXPECT_EQ(call.outcome(), "OK");
+}
+
+TEST_F(OverloadTest, APortThatIsFullRefusesInTheEnginesName) {
+  const Call call = server.refused_by_port("this connection has its 7 calls outstanding");
+  expect_overloaded(call, "this connection has its 7 calls");
+  EXPECT_EQ(call.error().header.serverId, 1);
+}
+
+}  // namespace
+}  // namespace holdfast::server

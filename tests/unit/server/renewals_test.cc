@@ -1,0 +1,292 @@
+// Renewals from their arrival at any server to the leader's acknowledgement: what it rests on, what
+// a change of leadership does to it, and whom a late answer may reach (PROMISES 5 and 6).
+#include "session/session_table.h"
+#include "tests/unit/server/test_cluster.h"
+
+namespace holdfast::server {
+namespace {
+
+using api::ErrorCode;
+using api::KeepAliveResult;
+
+class RenewalsTest : public ThreeServersTest {
+ protected:
+  static bool is_renewal(const Parcel& p) { return p.is(PeerKind::kRenewalBatch); }
+  static bool is_reply(const Parcel& p) { return p.is(PeerKind::kRenewalReplies); }
+  static int64_t lease(const Call& call) { return call.result<KeepAliveResult>().leaseMs; }
+  bool alive(const Client& who) {
+    return cluster.leader()->engine().machine().sessions().find(who.id) != nullptr;
+  }
+
+  Client client = cluster.client(1, "client");
+};
+
+TEST_F(RenewalsTest, TheLeaderAcknowledgesOnlyAfterAQuorumAnsweredARoundThatBeganLater) {
+  cluster.hold([](const Parcel& p) { return p.is(raft::MessageType::kHeartbeatResponse); });
+  const Call call = leader.keep_alive(client.context());
+  cluster.advance(300ms);
+  EXPECT_FALSE(call.answered());
+  cluster.release();
+  cluster.settle();
+  EXPECT_EQ(lease(call), 9'900);
+}
+
+TEST_F(RenewalsTest, ALeaderCutOffFromTheOthersAcknowledgesNothing) {
+  cluster.isolate(1);
+  const Call call = leader.keep_alive(client.context());
+  cluster.advance(4'900ms);
+  EXPECT_FALSE(call.answered());
+  cluster.advance(200ms);
+  EXPECT_THAT(call.error(), Refuses(ErrorCode::NO_LEADER, "no leader acknowledged the renewal"));
+  EXPECT_TRUE(call.error().retryable);
+}
+
+TEST_F(RenewalsTest, ManyRenewalsOfATurnShareOneRound) {
+  const uint64_t before = leader.engine().node().core().counters().read_rounds;
+  std::vector<Call> calls;
+  for (int i = 0; i < 100; ++i) calls.push_back(leader.keep_alive(client.context()));
+  cluster.settle();
+  for (const Call& call : calls) EXPECT_EQ(lease(call), 9'900);
+  EXPECT_EQ(leader.engine().node().core().counters().read_rounds, before + 1);
+}
+
+TEST_F(RenewalsTest, AFollowersRenewalsTravelTogetherOnTheControlLane) {
+  cluster.hold(is_renewal);
+  std::vector<Call> calls;
+  for (int i = 0; i < 100; ++i) calls.push_back(follower.keep_alive(client.context()));
+  cluster.settle();
+  ASSERT_EQ(cluster.held().size(), 1u);
+  EXPECT_EQ(std::get<AppMessage>(cluster.held()[0].content).lane, raft::Lane::kControl);
+  cluster.release();
+  cluster.settle();
+  for (const Call& call : calls) EXPECT_EQ(lease(call), 9'900);
+  EXPECT_EQ(follower.engine().pending_renewals(), 0u);
+}
+
+TEST_F(RenewalsTest, ARenewalThroughAFollowerKeepsTheSessionAlive) {
+  for (int i = 0; i < 15; ++i) {
+    cluster.advance(2s);
+    const Call call = follower.keep_alive(client.context());
+    cluster.settle();
+    ASSERT_EQ(lease(call), 9'900);
+  }
+  EXPECT_TRUE(alive(client));
+  cluster.advance(12s);
+  EXPECT_FALSE(alive(client)) << "silent for longer than its TTL";
+}
+
+TEST_F(RenewalsTest, ARenewalUnderWayWhenLeadershipMovesIsAcknowledgedByTheNextLeader) {
+  cluster.hold([](const Parcel& p) { return is_renewal(p) && p.to == NodeId(1); });
+  const Call through_follower = follower.keep_alive(client.context());
+  const Call through_leader = leader.keep_alive(client.context());
+  leader.turn();
+  cluster.hold([](const Parcel& p) {
+    return p.to == NodeId(1) && (is_renewal(p) || p.is(raft::MessageType::kHeartbeatResponse));
+  });
+  cluster.isolate(1);
+  ASSERT_TRUE(cluster.until([&] { return cluster.leader() != &leader; }));
+  cluster.advance(200ms);
+  EXPECT_EQ(lease(through_follower), 9'900);
+  EXPECT_FALSE(through_leader.answered());
+  cluster.heal();
+  cluster.drop_held();
+  cluster.advance(1s);
+  EXPECT_EQ(lease(through_leader), 9'900) << "handed on to the leader that it follows now";
+}
+
+TEST_F(RenewalsTest, ARenewalLostWithItsConnectionGoesAgainWhenThatIsBack) {
+  cluster.hold(is_renewal);
+  const Call call = follower.keep_alive(client.context());
+  cluster.settle();
+  cluster.drop_held();
+  cluster.advance(100ms);
+  EXPECT_FALSE(call.answered());
+  cluster.reconnect(1, 2);
+  cluster.settle();
+  EXPECT_EQ(lease(call), 9'900);
+}
+
+TEST_F(RenewalsTest, WhatTheTransportDropsAtOnceIsSentWhenItTakesAgain) {
+  follower.transport_full = true;
+  const Call call = follower.keep_alive(client.context());
+  cluster.advance(100ms);
+  EXPECT_FALSE(call.answered());
+  follower.transport_full = false;
+  cluster.settle();
+  EXPECT_EQ(lease(call), 9'900);
+}
+
+TEST_F(RenewalsTest, AFollowersAnswerWaitsForWhatTheLeaderHadAppliedSoThatNoNoticeIsMissed) {
+  leader.acquire(client.next(), acquire_of("/job"));
+  cluster.settle();
+  cluster.hold(
+      [](const Parcel& p) { return p.to == NodeId(2) && p.is(raft::MessageType::kAppendRequest); });
+  api::RevokeLockRequest revoke;
+  revoke.path = "/job";
+  revoke.noticeMs = 60'000;
+  leader.ask(&Engine::revoke_lock, api::RequestContext{}, revoke);
+  cluster.settle();
+  const Call call = follower.keep_alive(client.context());
+  cluster.settle();
+  EXPECT_FALSE(call.answered()) << "this copy does not know of the revocation yet";
+  cluster.release();
+  cluster.advance(200ms);
+  EXPECT_EQ(call.result<KeepAliveResult>().revocations.size(), 1u);
+}
+
+TEST_F(RenewalsTest, AnAnswerTwiceOrLateReachesNobodyElse) {
+  cluster.hold(is_reply);
+  const Call first = follower.keep_alive(client.context());
+  cluster.settle();
+  ASSERT_EQ(cluster.held().size(), 1u);
+  const std::string reply = std::get<AppMessage>(cluster.held()[0].content).bytes;
+  cluster.release();
+  cluster.settle();
+  EXPECT_EQ(lease(first), 9'900);
+  // The same slot serves the next renewal; an old answer must not pass for its own.
+  cluster.hold(is_renewal);
+  const Call second = follower.keep_alive(client.context());
+  cluster.settle();
+  follower.engine().on_app(NodeId(1), static_cast<uint8_t>(PeerKind::kRenewalReplies), reply);
+  cluster.settle();
+  EXPECT_FALSE(second.answered());
+}
+
+TEST_F(RenewalsTest, AnAnswerToAnEarlierProcessAcknowledgesNothingOfThisOne) {
+  const Client patient = cluster.client(1, "patient", 86'400'000);
+  cluster.hold(is_reply);
+  for (int i = 0; i < 64; ++i) follower.keep_alive(patient.context());
+  cluster.settle();
+  ASSERT_EQ(cluster.held().size(), 1u);
+  const std::string replies = std::get<AppMessage>(cluster.held()[0].content).bytes;
+  cluster.drop_held();
+  follower.crash();
+  follower.start();
+  ASSERT_TRUE(cluster.until([&] { return follower.engine().ready(); }));
+  cluster.hold(is_renewal);
+  const Call call = follower.keep_alive(client.context());
+  cluster.settle();
+  follower.engine().on_app(NodeId(1), static_cast<uint8_t>(PeerKind::kRenewalReplies), replies);
+  cluster.settle();
+  EXPECT_FALSE(call.answered()) << "the leader has not heard of this session's renewal";
+}
+
+TEST_F(RenewalsTest, ASessionThatTheLeaderHasNotAppliedYetIsNotEnded) {
+  // What the follower knows before the leader has applied it, as when the leader works off a
+  // backlog: a renewal of a session above the leader's applied index.
+  peer::RenewalBatch batch;
+  batch.renewals.emplace_back();
+  batch.renewals.back().request = 4711;
+  batch.renewals.back().sessionId = static_cast<int64_t>(leader.engine().host().applied.value) + 1;
+  PeerCodec codec;
+  std::vector<Parcel> replies;
+  cluster.hold(is_reply);
+  leader.engine().on_app(NodeId(2), static_cast<uint8_t>(PeerKind::kRenewalBatch),
+                         codec.encode(batch));
+  leader.turn();
+  const Client opened = cluster.client(1, "opened");
+  ASSERT_EQ(static_cast<int64_t>(opened.id.value), batch.renewals.back().sessionId);
+  cluster.settle();
+  ASSERT_EQ(cluster.held().size(), 1u);
+  peer::RenewalReplies answer;
+  ASSERT_TRUE(codec.decode(std::get<AppMessage>(cluster.held()[0].content).bytes, answer));
+  ASSERT_EQ(answer.replies.size(), 1u);
+  EXPECT_EQ(answer.replies[0].code, api::ErrorCode::UNSPECIFIED);
+  EXPECT_EQ(answer.replies[0].leaseMs, 9'900);
+}
+
+TEST_F(RenewalsTest, ARenewalOfAnEndedSessionIsToldSo) {
+  cluster.hold(
+      [](const Parcel& p) { return p.to == NodeId(2) && p.is(raft::MessageType::kAppendRequest); });
+  const Call closed = leader.close(client.next());
+  cluster.settle();
+  ASSERT_EQ(closed.outcome(), "OK");
+  const Call call = follower.keep_alive(client.context());
+  cluster.settle();
+  EXPECT_FALSE(call.answered()) << "the follower believes that the session lives";
+  cluster.release();
+  cluster.advance(200ms);
+  EXPECT_THAT(call.error(), Refuses(ErrorCode::SESSION_EXPIRED, "has ended"));
+}
+
+TEST_F(RenewalsTest, ANewLeaderGivesEverySessionAFullTtlFromItsElection) {
+  cluster.advance(4s);  // late by now, or nearly
+  cluster.lead(3);
+  const int64_t left = [&] {
+    const Call call = cluster.server(3).ask(&Engine::list_sessions, api::RequestContext{},
+                                            api::ListSessionsRequest{});
+    cluster.settle();
+    return call.result<api::ListSessionsResult>().sessions.at(0).leaseLeftMs;
+  }();
+  EXPECT_GT(left, 9'000);
+}
+
+TEST_F(RenewalsTest, ASessionMarkedLateIsAcknowledgedByAnEntryOnly) {
+  cluster.advance(5'500ms);
+  ASSERT_TRUE(leader.engine().machine().sessions().find(client.id)->late);
+  leader.disk_works = cluster.server(2).disk_works = cluster.server(3).disk_works = false;
+  const Call call = leader.keep_alive(client.context());
+  cluster.advance(300ms);
+  EXPECT_FALSE(call.answered()) << "rounds are answered, but no entry is committed";
+  leader.disk_works = cluster.server(2).disk_works = cluster.server(3).disk_works = true;
+  cluster.advance(50ms);
+  EXPECT_EQ(lease(call), 9'900);
+  EXPECT_FALSE(leader.engine().machine().sessions().find(client.id)->late);
+}
+
+TEST_F(RenewalsTest, NothingExpiresWhileInputMayBeUnread) {
+  cluster.isolate(3);  // less traffic; 1 and 2 are a quorum
+  cluster.advance(9'900ms);
+  ASSERT_TRUE(alive(client));
+  cluster.clock.advance(2s);
+  for (int i = 0; i < 10; ++i) {
+    leader.turn(/*all_input_handled=*/false);
+    follower.turn();
+  }
+  const Call call = leader.keep_alive(client.context());
+  cluster.heal();
+  cluster.advance(100ms);
+  EXPECT_EQ(lease(call), 9'900) << "the renewal was in a socket all the time";
+}
+
+TEST_F(RenewalsTest, APauseOfTheLeaderCostsNoSessionAndAcknowledgesNothing) {
+  const Call before = leader.keep_alive(client.context());
+  leader.turn();
+  cluster.clock.advance(1s);
+  leader.engine().on_pause(1s);
+  cluster.settle();
+  EXPECT_FALSE(leader.serving()) << "others may lead by now";
+  EXPECT_FALSE(before.answered());
+  ASSERT_TRUE(cluster.until([&] { return cluster.leader() != nullptr; }));
+  cluster.advance(1s);
+  EXPECT_TRUE(alive(client));
+  EXPECT_EQ(lease(before), 9'900);
+}
+
+TEST_F(RenewalsTest, ALeaderThatStopsTellsFollowersNothingOfItself) {
+  cluster.hold([](const Parcel& p) { return p.is(raft::MessageType::kHeartbeatResponse); });
+  const Call call = follower.keep_alive(client.context());
+  cluster.settle();
+  leader.engine().finish_drain();
+  cluster.drop_held();
+  cluster.settle();
+  EXPECT_FALSE(call.answered()) << "this server does not stop";
+  leader.crash();
+  ASSERT_TRUE(cluster.until([&] { return call.answered(); }));
+  EXPECT_EQ(lease(call), 9'900);
+}
+
+TEST_F(RenewalsTest, AnOpenRepeatedWithItsSecretRenewsTheSessionItHasOpened) {
+  cluster.advance(6s);
+  const Call again = follower.open("client");
+  cluster.settle();
+  EXPECT_EQ(again.result<api::OpenSessionResult>().sessionId,
+            static_cast<int64_t>(client.id.value));
+  EXPECT_EQ(again.result<api::OpenSessionResult>().leaseMs, 9'900);
+  EXPECT_EQ(again.result<api::OpenSessionResult>().servers.size(), 3u);
+  cluster.advance(9s);
+  EXPECT_TRUE(alive(client));
+}
+
+}  // namespace
+}  // namespace holdfast::server
