@@ -55,6 +55,15 @@ class FakeFileSystem final : public FileSystem {
   void fail_read_at(uint64_t read, int error);
   /// Bytes that all files together may take; ENOSPC beyond.
   void set_capacity(uint64_t bytes);
+  /// Bytes that all files together take now.
+  uint64_t used() const;
+  /// If that operation is a write, the disk says it wrote and keeps what was there (lost), or puts
+  /// the bytes elsewhere in the same file (misdirected).
+  void lie_at(uint64_t operation, bool misdirect);
+  /// From here on what is lost, torn or kept follows from `seed`.
+  void reseed(uint64_t seed);
+  /// Files that are open in this life.
+  int open_files() const;
 
   /// The process is gone: open files and locks are dead, all that was written stays readable.
   void process_crash();
@@ -76,6 +85,8 @@ class FakeFileSystem final : public FileSystem {
     std::string cache;         ///< what a reader sees
     std::string durable;       ///< what is on disk for sure
     std::set<uint64_t> dirty;  ///< sectors of `cache` that a sync would write
+    /// Smallest size since the last sync: behind it nothing of `durable` stays.
+    uint64_t floor = 0;
     bool directory = false;
   };
   using InodeRef = std::shared_ptr<Inode>;
@@ -96,6 +107,8 @@ class FakeFileSystem final : public FileSystem {
   IoStatus sync_inode(Inode& inode, const std::string& path);
   IoStatus truncate_inode(Inode& inode, const std::string& path, uint64_t size);
   bool has_room(const Inode& inode, uint64_t end) const;
+  uint64_t used_bytes() const;
+  bool lies_about(Inode& inode, uint64_t offset, std::string_view bytes);
   void note(NameChange change);
   static void apply(Names& names, const NameChange& change);
   void lose_unsynced_sectors(Inode& inode);
@@ -115,6 +128,8 @@ class FakeFileSystem final : public FileSystem {
   std::map<uint64_t, int> failures_;
   std::map<uint64_t, int> read_failures_;
   uint64_t capacity_ = ~uint64_t{0};
+  std::map<uint64_t, bool> lies_;  ///< by operation: misdirected
+  int open_files_ = 0;
 };
 
 }  // namespace holdfast::raft
