@@ -33,11 +33,14 @@ hf_suite(unit/client LINK clients/cpp)
 hf_suite(unit/raftlab LINK tests/raftlab)
 
 # The simulator: a program for hours by hand (./dev simulate), and a slice of it in the suite.
-file(GLOB simulation CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/tests/simulation/*.cc)
-add_executable(simulate ${simulation})
+hf_room(tests/simulation
+        LINK base raft/core raft/storage raft/transport raft/node session lockmgr coordinator/rsm
+             coordinator/server thrift tests/support)
+file(GLOB simulate CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/tests/simulation/program/*.cc)
+add_executable(simulate ${simulate})
 target_link_libraries(simulate PRIVATE hf_options)
-hf_link(simulate PRIVATE coordinator/server tests/support gflags)
-add_test(NAME simulation COMMAND simulate --seeds=60 --seconds=60)
+hf_link(simulate PRIVATE tests/simulation gflags)
+add_test(NAME simulation COMMAND simulate --seeds=60)
 set_tests_properties(simulation PROPERTIES LABELS slow)
 
 # The checks of the tree itself and the tests in Python run under ctest too: its summary is the

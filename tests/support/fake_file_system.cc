@@ -20,8 +20,7 @@ class FakeFileSystem::FakeFile final : public File {
   IoResult<size_t> read(uint64_t offset, char* out, size_t size) override {
     const std::lock_guard lock(files_.mutex_);
     if (dead()) return IoError{EIO, "read", path_, "crashed"};
-    const auto failure = files_.read_failures_.find(++files_.reads_);
-    if (failure != files_.read_failures_.end()) return IoError{failure->second, "read", path_, {}};
+    if (const int error = files_.count_read()) return IoError{error, "read", path_, {}};
     const std::string& bytes = inode_->cache;
     if (offset >= bytes.size()) return size_t{0};
     const size_t part = std::min<uint64_t>(size, bytes.size() - offset);
@@ -415,6 +414,18 @@ void FakeFileSystem::lie_at(uint64_t operation, bool misdirect) {
 void FakeFileSystem::reseed(uint64_t seed) {
   const std::lock_guard lock(mutex_);
   random_ = SplitMix(seed);
+}
+
+/// The error of this read, or zero.
+int FakeFileSystem::count_read() {
+  if (observed_) return 0;
+  const auto failure = read_failures_.find(++reads_);
+  return failure == read_failures_.end() ? 0 : failure->second;
+}
+
+void FakeFileSystem::observe(bool looking) {
+  const std::lock_guard lock(mutex_);
+  observed_ = looking;
 }
 
 int FakeFileSystem::open_files() const {

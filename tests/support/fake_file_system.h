@@ -62,6 +62,8 @@ class FakeFileSystem final : public FileSystem {
   void lie_at(uint64_t operation, bool misdirect);
   /// From here on what is lost, torn or kept follows from `seed`.
   void reseed(uint64_t seed);
+  /// While a test looks, reads are not counted and do not fail.
+  void observe(bool looking);
   /// Files that are open in this life.
   int open_files() const;
 
@@ -101,6 +103,7 @@ class FakeFileSystem final : public FileSystem {
 
   enum class Verdict { kDo, kCrash, kFail };
   Verdict count_operation(int& error);
+  int count_read();
   IoStatus refuse(const char* operation, const std::string& path, int error) const;
   void mark_written(Inode& inode, uint64_t offset, uint64_t size);
   IoStatus store(Inode& inode, const std::string& path, uint64_t offset, std::string_view bytes);
@@ -130,6 +133,7 @@ class FakeFileSystem final : public FileSystem {
   uint64_t capacity_ = ~uint64_t{0};
   std::map<uint64_t, bool> lies_;  ///< by operation: misdirected
   int open_files_ = 0;
+  bool observed_ = false;
 };
 
 }  // namespace holdfast::raft
