@@ -202,10 +202,10 @@ bool StateMachine::Core::enter_window() {
   const std::string name = std::to_string(sequence_.value);
   switch (window.know(sequence_, content_hash_)) {
     case session::Known::kKept:
-      result_ = window.find(sequence_)->result;
-      return false;
     case session::Known::kWaiting:
-      result_ = waiting_result(session_->id, sequence_);
+      // What is due in this very entry may have ended the wait or the tenure, and settle() has yet
+      // to say so: record() looks at what it has come to then.
+      to_be_kept_ = waiting_ = true;
       return false;
     case session::Known::kForgotten:
       reject(ErrorCode::kResultForgotten, "sequence " + name + " was acknowledged by the client");
