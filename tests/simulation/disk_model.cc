@@ -108,12 +108,12 @@ DiskModel::Recovered DiskModel::restarted(const raft::HardState& hard_state, raf
     }
   }
   if (!found) {
-    throw Broken(Rule::kI10,
-                 "after a restart the disk holds term " + num(hard_state.term) + ", vote " +
-                     std::to_string(hard_state.vote.value) + " and entries to " +
-                     std::to_string(disk.size()) + "; it had acknowledged term " +
-                     num(hard_state_.term) + ", vote " + std::to_string(hard_state_.vote.value) +
-                     " and entries to " + num(last()));
+    throw Broken(Rule::kI10, "after a restart the disk holds term " + num(hard_state.term) +
+                                 ", vote " + std::to_string(hard_state.vote.value) +
+                                 " and entries to " + std::to_string(disk.size()) +
+                                 "; it had acknowledged term " + num(hard_state_.term) + ", vote " +
+                                 std::to_string(hard_state_.vote.value) + " and entries to " +
+                                 num(last()));
   }
   hard_state_ = hard_state;
   log_ = std::move(disk);
@@ -137,8 +137,8 @@ bool DiskModel::adopt(const raft::HardState& hard_state, raft::LogStore& log) {
       ++index;
     }
   }
-  const bool known = disk.size() <= given.size() && std::equal(disk.begin(), disk.end(),
-                                                               given.begin());
+  const bool known =
+      disk.size() <= given.size() && std::equal(disk.begin(), disk.end(), given.begin());
   hard_state_ = hard_state;
   log_ = std::move(disk);
   pending_.clear();

@@ -13,15 +13,15 @@ Faults::Faults(World& world, Net& net, std::vector<SimNode*>& nodes,
 
 Faults::Doer Faults::doer_of(FaultKind kind) {
   static constexpr std::array<Doer, static_cast<size_t>(FaultKind::kCount)> kDoers = {
-      &Faults::kill,         &Faults::kill,        &Faults::power_all,   &Faults::kill_power,
-      &Faults::crash_at_disk, &Faults::io_error,   &Faults::io_error,    &Faults::disk_full,
-      &Faults::slow_disk,    &Faults::flip_bit,    &Faults::lying_write, &Faults::lying_write,
-      &Faults::wipe,         &Faults::old_image,   &Faults::pause,       &Faults::wall_jump,
-      &Faults::step_down,    &Faults::transfer,    &Faults::unequal,     &Faults::cut,
-      &Faults::cut,          &Faults::cut,         &Faults::cut,         &Faults::cut,
-      &Faults::flap,         &Faults::clog,        &Faults::swizzle,     &Faults::reset,
-      &Faults::lie,          &Faults::old_messages, &Faults::client_cut, &Faults::client_pause,
-      &Faults::client_deaf,  &Faults::client_dies};
+      &Faults::kill,          &Faults::kill,         &Faults::power_all,   &Faults::kill_power,
+      &Faults::crash_at_disk, &Faults::io_error,     &Faults::io_error,    &Faults::disk_full,
+      &Faults::slow_disk,     &Faults::flip_bit,     &Faults::lying_write, &Faults::lying_write,
+      &Faults::wipe,          &Faults::old_image,    &Faults::pause,       &Faults::wall_jump,
+      &Faults::step_down,     &Faults::transfer,     &Faults::unequal,     &Faults::cut,
+      &Faults::cut,           &Faults::cut,          &Faults::cut,         &Faults::cut,
+      &Faults::flap,          &Faults::clog,         &Faults::swizzle,     &Faults::reset,
+      &Faults::lie,           &Faults::old_messages, &Faults::client_cut,  &Faults::client_pause,
+      &Faults::client_deaf,   &Faults::client_dies};
   return kDoers[static_cast<size_t>(kind)];
 }
 
@@ -138,9 +138,7 @@ void Faults::pause(const Fault& fault) {
   });
 }
 
-void Faults::wall_jump(const Fault& fault) {
-  node(fault).clock().set_wall(from_ms(fault.amount));
-}
+void Faults::wall_jump(const Fault& fault) { node(fault).clock().set_wall(from_ms(fault.amount)); }
 
 void Faults::step_down(const Fault& fault) {
   node(fault).hiccup(from_ms(world_.weather().election_min_ms));
@@ -237,8 +235,8 @@ void Faults::wipe(const Fault& fault) {
   if (!may_spoil(victim)) return;
   spoiled_.insert(victim.number());
   victim.die(Death::kProcess);
-  victim.replace_disk(
-      std::make_unique<raft::FakeFileSystem>(static_cast<uint64_t>(fault.seed)), true);
+  victim.replace_disk(std::make_unique<raft::FakeFileSystem>(static_cast<uint64_t>(fault.seed)),
+                      true);
   victim.start();
 }
 
@@ -258,8 +256,7 @@ bool Faults::all_others_whole(const SimNode& victim) const {
     if (each == &victim) return true;
     const raft::Raft& other = each->core();
     return other.term() == core.term() && other.hard_state_durable() &&
-           other.log().last() == core.log().last() &&
-           other.log().durable() == core.log().last();
+           other.log().last() == core.log().last() && other.log().durable() == core.log().last();
   });
 }
 
@@ -302,9 +299,7 @@ void Faults::client_cut(const Fault& fault) {
 
 void Faults::client_pause(const Fault& fault) { client(fault).pause(from_ms(fault.for_ms)); }
 
-void Faults::client_deaf(const Fault& fault) {
-  client(fault).stop_reading(from_ms(fault.for_ms));
-}
+void Faults::client_deaf(const Fault& fault) { client(fault).stop_reading(from_ms(fault.for_ms)); }
 
 void Faults::client_dies(const Fault& fault) { client(fault).die(from_ms(fault.for_ms)); }
 

@@ -27,8 +27,8 @@ void Hand::tell(const std::string& what) const {
 }
 
 std::string Hand::describe_state() const {
-  static constexpr const char* kStates[] = {"is idle",  "acquires", "waits",
-                                            "holds",    "releases", "asks"};
+  static constexpr const char* kStates[] = {"is idle", "acquires", "waits",
+                                            "holds",   "releases", "asks"};
   return std::string(kStates[static_cast<int>(state_)]) + ": " + sim::describe(op_);
 }
 
@@ -153,16 +153,15 @@ api::AcquireAllRequest Hand::lock_all_request() const {
 
 template <class Request>
 void Hand::acquire_with(const Request& request) {
-  client_.command<Request>(
-      request, sequence_, op_.give_up != 0, copies_,
-      [this, turn = turn_](const Outcome<api::AcquireResult>& outcome) {
-        if (turn != turn_) return;
-        asking_ = false;
-        if (outcome.result != nullptr) return on_acquire(*outcome.result);
-        // Refused for good (a limit, another kind of lock), or given up.
-        client_.done(sequence_);
-        finish();
-      });
+  client_.command<Request>(request, sequence_, op_.give_up != 0, copies_,
+                           [this, turn = turn_](const Outcome<api::AcquireResult>& outcome) {
+                             if (turn != turn_) return;
+                             asking_ = false;
+                             if (outcome.result != nullptr) return on_acquire(*outcome.result);
+                             // Refused for good (a limit, another kind of lock), or given up.
+                             client_.done(sequence_);
+                             finish();
+                           });
 }
 
 void Hand::acquire() {
@@ -201,7 +200,11 @@ void Hand::on_acquire(const api::AcquireResult& result) {
       client_.world().mark(Mark::kRetryNotHeld);
       tell("learns that it lost it");
       client_.done(sequence_);
-      return finish();
+      // Of an acquireAll the first tenure that ended is told: the other locks may still be held.
+      if (op_.kind != OpKind::kLockAll) return finish();
+      state_ = State::kReleasing;
+      holder_ = revision_id(result.holderId);
+      return release_all();
     default:
       tell("does not get it");
       client_.done(sequence_);
@@ -214,7 +217,8 @@ void Hand::on_granted(const api::AcquireResult& result) {
   state_ = State::kHolding;
   holder_ = revision_id(result.holderId);
   token_ = revision_id(result.token);
-  sure_ = client_.local_now() < client_.handle_until(holder_);
+  sure_ = true;
+  sure_ = client_.sure(holder_);
   tell("holds " + claims_.front().path + ", token " + std::to_string(token_.value) +
        (sure_ ? "" : ", and is not sure of it"));
   if (sure_) client_.ledger().believe(client_, holder_, token_, claims_);
@@ -253,8 +257,7 @@ void Hand::cancel() {
       [this, sequence, turn = turn_](const Outcome<api::CancelAcquireResult>& outcome) {
         if (outcome.result != nullptr) {
           client_.history().check_reply(client_.session(),
-                                        Sequence(static_cast<uint64_t>(sequence)),
-                                        *outcome.result);
+                                        Sequence(static_cast<uint64_t>(sequence)), *outcome.result);
         }
         client_.done(sequence);
         // Whatever came first: the acquire itself says what it has come to.
@@ -348,8 +351,7 @@ void Hand::release_all() {
         if (turn != turn_) return;
         if (outcome.result != nullptr) {
           client_.history().check_reply(client_.session(),
-                                        Sequence(static_cast<uint64_t>(sequence)),
-                                        *outcome.result);
+                                        Sequence(static_cast<uint64_t>(sequence)), *outcome.result);
         }
         finish();
       });

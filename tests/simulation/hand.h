@@ -21,8 +21,6 @@ class Hand {
   void drop();
   /// Gives back what it has as soon as it can.
   void hurry();
-  /// Sure of nothing from now on, whatever it holds.
-  void give_up_handle() { sure_ = false; }
   /// A handle whose deadline has passed is over, though the session may live on.
   void check_deadline();
   /// The acquire of that sequence may have been granted.

@@ -135,20 +135,22 @@ void Hand::administrate(const Request& request, const std::string& reason) {
   tell(sim::describe(op_));
   api::RequestContext context;
   context.deadlineMs = client_.world().weather().election_max_ms;
-  client_.ask<Request>(request, context, from_ms(context.deadlineMs) + 1s, [this, reason](const Outcome<ResultOf<Request>>& outcome) {
-    if (outcome.result != nullptr) client_.note(outcome.result->header);
-    if (outcome.error != nullptr) {
-      const api::HoldfastError& error = *outcome.error;
-      if (error.code == api::ErrorCode::OUTCOME_UNKNOWN) {
-        client_.world().mark(Mark::kOutcomeUnknown);
-      }
-      // An error that apply decided is in the log, and changed nothing.
-      const bool refused = error.applied == api::Applied::NO && error.retryable;
-      if (refused) client_.world().mark(Mark::kNotApplied);
-      if (refused && !reason.empty()) client_.history().forbid(reason);
-    }
-    finish();
-  });
+  client_.ask<Request>(request, context, from_ms(context.deadlineMs) + 1s,
+                       [this, reason](const Outcome<ResultOf<Request>>& outcome) {
+                         if (outcome.result != nullptr) client_.note(outcome.result->header);
+                         if (outcome.error != nullptr) {
+                           const api::HoldfastError& error = *outcome.error;
+                           if (error.code == api::ErrorCode::OUTCOME_UNKNOWN) {
+                             client_.world().mark(Mark::kOutcomeUnknown);
+                           }
+                           // An error that apply decided is in the log, and changed nothing.
+                           const bool refused =
+                               error.applied == api::Applied::NO && error.retryable;
+                           if (refused) client_.world().mark(Mark::kNotApplied);
+                           if (refused && !reason.empty()) client_.history().forbid(reason);
+                         }
+                         finish();
+                       });
 }
 
 void Hand::revoke() {
@@ -186,8 +188,7 @@ void Hand::stray() {
   api::DescribeLockRequest request;
   request.path = path();
   client_.ask<api::DescribeLockRequest>(
-      request, client_.context(0), 3s,
-      [this](const Outcome<api::DescribeLockResult>& outcome) {
+      request, client_.context(0), 3s, [this](const Outcome<api::DescribeLockResult>& outcome) {
         const auto own = static_cast<int64_t>(client_.session().value);
         if (outcome.result != nullptr) {
           for (const api::LockHolder& holder : outcome.result->lock.holders) {

@@ -74,7 +74,7 @@ class History {
   struct Applied {
     LogIndex revision;
     Term term;
-    bool nothing_due = false;   ///< time alone changed nothing
+    bool nothing_due = false;  ///< time alone changed nothing
     bool locks_changed = false;
     const rsm::Effect* reply = nullptr;
     bool forced = false;

@@ -58,8 +58,7 @@ void History::mark(const Applied& applied) {
   bool closed_with_places = false;
   for (const rsm::Effect& effect : effects_) {
     if (const auto met = mark_of(effect)) world_.mark(*met);
-    const bool late_grant =
-        effect.kind == EffectKind::kGranted && effect.holder_id != effect.token;
+    const bool late_grant = effect.kind == EffectKind::kGranted && effect.holder_id != effect.token;
     if (late_grant) {
       ++granted;
       holders.insert(effect.holder_id);

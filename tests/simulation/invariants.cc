@@ -13,22 +13,26 @@ constexpr std::array<RuleText, kRules> kTexts = {{
     {"I6", "terms, commit and applied never go back; applied <= commit <= durable on a quorum"},
     {"I7", "a vote or acknowledgement leaves after what it promises is durable; one vote a term"},
     {"I10", "what was acknowledged as durable is on disk, whole and in order"},
-    {"I11", "one exclusive holder, never beside shared ones, permits within the limit; tokens of "
-            "a lock ascend"},
+    {"I11",
+     "one exclusive holder, never beside shared ones, permits within the limit; tokens of "
+     "a lock ascend"},
     {"I12", "nothing is granted to, or kept for, a session that is not live"},
     {"I13", "a command that names another's holder id changes nothing"},
     {"I14", "waiters are granted in order of arrival, and none waits for a lock it could have"},
-    {"I16", "a session expires by an entry decided in its own term, not before the end of every "
-            "lease acknowledged to its client"},
+    {"I16",
+     "a session expires by an entry decided in its own term, not before the end of every "
+     "lease acknowledged to its client"},
     {"I17", "a command of a session is applied once; all its copies come to one outcome"},
     {"I18", "a request that was answered NOT APPLIED has no effect"},
     {"I20", "revisions answered to a client respect real time; reads show the state of theirs"},
     {"I21", "queues, messages, open files and parked calls stay within their bounds"},
-    {"I22", "in true time nobody is granted a lock, and no lock is taken away, while its holder "
-            "is still sure of it"},
+    {"I22",
+     "in true time nobody is granted a lock, and no lock is taken away, while its holder "
+     "is still sure of it"},
     {"DURABLE", "what was answered is in the log for ever"},
     {"LIVE", "a healed quorum finds a leader and answers everything in time"},
     {"STOPS", "a node stops for a documented reason only, and starts again on its own data"},
+    {"CRASH", "no check of the product's own fails (HF_CHECK), and nothing else ends the program"},
     {"VACUOUS", "the run checked something"},
     {"DETERMINISM", "the same schedule gives the same run"},
 }};
@@ -39,11 +43,16 @@ struct CoreWords {
 };
 /// How raft/core/invariants.cc says it; anything else it says is about positions (I6).
 constexpr CoreWords kCoreWords[] = {
-    {"second leader beside", Rule::kI1},       {"a leader deleted entries", Rule::kI2},
-    {"of one term", Rule::kI3},                {"mislabelled entry", Rule::kI3},
-    {"leads without committed", Rule::kI4},    {"committed another entry", Rule::kI5},
-    {"voted before for", Rule::kI7},           {"changed its vote", Rule::kI7},
-    {"stands without its own vote", Rule::kI7}, {"too many", Rule::kI21},
+    {"second leader beside", Rule::kI1},
+    {"a leader deleted entries", Rule::kI2},
+    {"of one term", Rule::kI3},
+    {"mislabelled entry", Rule::kI3},
+    {"leads without committed", Rule::kI4},
+    {"committed another entry", Rule::kI5},
+    {"voted before for", Rule::kI7},
+    {"changed its vote", Rule::kI7},
+    {"stands without its own vote", Rule::kI7},
+    {"too many", Rule::kI21},
 };
 
 }  // namespace
@@ -65,7 +74,6 @@ Rule rule_of_core(std::string_view breach) {
 }
 
 Broken::Broken(Rule broken_rule, const std::string& what)
-    : std::runtime_error(std::string(text_of(broken_rule).name) + ": " + what),
-      rule(broken_rule) {}
+    : std::runtime_error(std::string(text_of(broken_rule).name) + ": " + what), rule(broken_rule) {}
 
 }  // namespace holdfast::sim

@@ -34,6 +34,7 @@ enum class Rule : uint8_t {
   kDurable,
   kLive,
   kStops,
+  kCrash,
   kVacuous,
   kDeterminism,
   kCount,

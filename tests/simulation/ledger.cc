@@ -17,6 +17,8 @@ bool Ledger::excludes(const LockHistory::Claim& a, const LockHistory::Claim& b) 
 void Ledger::believe(const Believer& who, Revision holder_id, Revision token,
                      const std::vector<LockHistory::Claim>& claims) {
   ++grants_;
+  // Taken by force before the grant was even heard of: the token alone protects.
+  if (taken_by_force_.contains(holder_id)) return;
   for (const LockHistory::Claim& claim : claims) {
     std::vector<Belief>& here = beliefs_[claim.path];
     std::erase_if(here, [&](const Belief& other) {
@@ -35,15 +37,13 @@ void Ledger::check_against(const Belief& fresh, const std::vector<Belief>& other
     permits += other.claim.permits;
     if (!excludes(fresh.claim, other.claim)) continue;
     throw Broken(Rule::kI22, "client " + std::to_string(fresh.who->number()) + " was granted " +
-                                 fresh.claim.path + " (token " +
-                                 std::to_string(fresh.token.value) + ") while client " +
-                                 std::to_string(other.who->number()) + " is sure of token " +
-                                 std::to_string(other.token.value));
+                                 fresh.claim.path + " (token " + std::to_string(fresh.token.value) +
+                                 ") while client " + std::to_string(other.who->number()) +
+                                 " is sure of token " + std::to_string(other.token.value));
   }
   if (fresh.claim.mode == LockMode::kSemaphore && permits > fresh.claim.limit) {
     throw Broken(Rule::kI22, std::to_string(permits) + " permits of " + fresh.claim.path +
-                                 " are in use, its limit is " +
-                                 std::to_string(fresh.claim.limit));
+                                 " are in use, its limit is " + std::to_string(fresh.claim.limit));
   }
 }
 
@@ -60,8 +60,8 @@ void Ledger::tenure_ended(const rsm::Effect& effect, bool forced) {
     }
     throw Broken(Rule::kI22, effect.path + " was taken at " +
                                  std::to_string(effect.revision.value) + " while client " +
-                                 std::to_string(belief.who->number()) +
-                                 " is sure of its token " + std::to_string(effect.token.value));
+                                 std::to_string(belief.who->number()) + " is sure of its token " +
+                                 std::to_string(effect.token.value));
   }
 }
 
@@ -95,12 +95,11 @@ void Ledger::session_ended(const rsm::Effect& effect, bool) {
   if (promise == promises_.end()) return;
   const bool expired = effect.end_reason == lockmgr::EndReason::kSessionExpired;
   if (expired && who != nullptr && who->local_now() < promise->second) {
-    throw Broken(Rule::kI16,
-                 "session " + std::to_string(effect.session.value) + " expired at " +
-                     std::to_string(effect.revision.value) + ", " +
-                     std::to_string(to_ms(promise->second - who->local_now())) +
-                     " ms before the end of a lease that was acknowledged to client " +
-                     std::to_string(who->number()));
+    throw Broken(Rule::kI16, "session " + std::to_string(effect.session.value) + " expired at " +
+                                 std::to_string(effect.revision.value) + ", " +
+                                 std::to_string(to_ms(promise->second - who->local_now())) +
+                                 " ms before the end of a lease that was acknowledged to client " +
+                                 std::to_string(who->number()));
   }
   promises_.erase(promise);
 }
@@ -115,8 +114,7 @@ void Ledger::answered(int64_t revision) {
 void Ledger::check_write(int64_t floor, int64_t revision, const std::string& what) const {
   if (revision > floor) return;
   throw Broken(Rule::kI20, what + " has revision " + std::to_string(revision) +
-                               ", and began when " + std::to_string(floor) +
-                               " had been answered");
+                               ", and began when " + std::to_string(floor) + " had been answered");
 }
 
 void Ledger::check_read(int64_t floor, int64_t revision, const std::string& what) const {

@@ -77,7 +77,7 @@ class Ledger final : public HistoryListener {
 
   World& world_;
   std::map<std::string, std::vector<Belief>> beliefs_;
-  std::set<Revision> taken_by_force_;       ///< holder ids
+  std::set<Revision> taken_by_force_;  ///< holder ids
   std::map<SessionId, const Believer*> owners_;
   std::map<SessionId, Instant> promises_;
   std::map<SessionId, Duration> ended_;  ///< when, in true time

@@ -24,6 +24,16 @@ LockHistory::Lock& LockHistory::lock(const std::string& path) {
   return locks_[path];
 }
 
+void LockHistory::judge(const HolderCommand& c) {
+  if (c.done && !c.held) throw Broken(Rule::kI13, c.what + " gave what it did not hold");
+  if (!c.held && c.nothing_due && c.changed) {
+    throw Broken(Rule::kI13, c.what + " does not hold the lock and changed it");
+  }
+  if (c.held && !c.done && !c.refused && c.nothing_due) {
+    throw Broken(Rule::kI13, c.what + " holds the lock and was told that it does not");
+  }
+}
+
 void LockHistory::begin(Revision revision) {
   revision_ = revision;
   ended_.clear();
@@ -53,8 +63,7 @@ void LockHistory::queued(const Acquire& acquire) {
   for (const Claim& claim : acquire.claims) lock(claim.path).queue.push_back(acquire.holder_id);
 }
 
-const LockHistory::Claim& LockHistory::claim_of(Revision holder_id,
-                                                const std::string& path) const {
+const LockHistory::Claim& LockHistory::claim_of(Revision holder_id, const std::string& path) const {
   const auto acquire = acquires_.find(holder_id);
   if (acquire != acquires_.end()) {
     for (const Claim& claim : acquire->second.claims) {
@@ -95,8 +104,8 @@ void LockHistory::check_holders(const std::string& path, const Lock& lock) const
   for (const Holder& holder : lock.holders) {
     permits += holder.claim.permits;
     if (holder.claim.mode == LockMode::kExclusive && lock.holders.size() > 1) {
-      throw Broken(Rule::kI11, path + " has an exclusive holder beside another at " +
-                                   num(revision_));
+      throw Broken(Rule::kI11,
+                   path + " has an exclusive holder beside another at " + num(revision_));
     }
     if (holder.claim.mode == LockMode::kSemaphore && permits > holder.claim.limit) {
       throw Broken(Rule::kI11, path + " has " + std::to_string(permits) + " permits held of " +
@@ -149,8 +158,7 @@ bool LockHistory::fits(const Lock& lock, const Claim& claim) {
 bool LockHistory::could_have(const Acquire& acquire, const Closed& closed) const {
   return std::all_of(acquire.claims.begin(), acquire.claims.end(), [&](const Claim& claim) {
     const Lock& wanted = locks_.at(claim.path);
-    return wanted.queue.front() == acquire.holder_id && fits(wanted, claim) &&
-           !closed(claim.path);
+    return wanted.queue.front() == acquire.holder_id && fits(wanted, claim) && !closed(claim.path);
   });
 }
 
@@ -163,9 +171,8 @@ void LockHistory::finish(const Closed& closed) {
                                    num(revision_));
     }
     if (!each.queue.empty() && could_have(acquires_.at(each.queue.front()), closed)) {
-      throw Broken(Rule::kI14, path + " is free at " + num(revision_) +
-                                   " and its first waiter " + num(each.queue.front()) +
-                                   " does not get it");
+      throw Broken(Rule::kI14, path + " is free at " + num(revision_) + " and its first waiter " +
+                                   num(each.queue.front()) + " does not get it");
     }
   }
   for (const std::string& path : touched_) {
@@ -181,8 +188,7 @@ void LockHistory::finish(const Closed& closed) {
 
 // ------------------------------------------------------------------------------------ queries
 
-const LockHistory::Holder* LockHistory::holder(const std::string& path,
-                                               Revision holder_id) const {
+const LockHistory::Holder* LockHistory::holder(const std::string& path, Revision holder_id) const {
   const auto at = locks_.find(path);
   if (at == locks_.end()) return nullptr;
   for (const Holder& holder : at->second.holders) {
@@ -194,9 +200,8 @@ const LockHistory::Holder* LockHistory::holder(const std::string& path,
 bool LockHistory::holds_any(Revision holder_id, SessionId session) const {
   const auto acquire = acquires_.find(holder_id);
   if (acquire == acquires_.end() || acquire->second.session != session) return false;
-  return std::any_of(
-      acquire->second.claims.begin(), acquire->second.claims.end(),
-      [&](const Claim& claim) { return holder(claim.path, holder_id) != nullptr; });
+  return std::any_of(acquire->second.claims.begin(), acquire->second.claims.end(),
+                     [&](const Claim& claim) { return holder(claim.path, holder_id) != nullptr; });
 }
 
 bool LockHistory::waits(const std::string& path, Revision holder_id) const {
@@ -220,9 +225,8 @@ std::vector<SessionId> LockHistory::queue_of(const std::string& path) const {
 std::vector<std::string> LockHistory::held_by(SessionId session) const {
   std::vector<std::string> paths;
   for (const auto& [path, each] : locks_) {
-    const bool holds =
-        std::any_of(each.holders.begin(), each.holders.end(),
-                    [&](const Holder& holder) { return holder.session == session; });
+    const bool holds = std::any_of(each.holders.begin(), each.holders.end(),
+                                   [&](const Holder& holder) { return holder.session == session; });
     if (holds) paths.push_back(path);
   }
   return paths;

@@ -44,6 +44,18 @@ class LockHistory {
     std::vector<std::pair<Revision, Revision>> holders;  ///< token and holder id, ascending
     std::vector<Revision> waiters;                       ///< holder ids in order
   };
+  /// A command that names a holder (release, releaseAll, setHolderValue) and what came of it.
+  struct HolderCommand {
+    std::string what;
+    bool held = false;         ///< its session's holder held the lock
+    bool done = false;         ///< it was told that it did it
+    bool refused = false;      ///< for another reason
+    bool nothing_due = false;  ///< time alone changed nothing in this entry
+    bool changed = false;      ///< the lock table is another than before
+  };
+  /// Throws Broken (I13).
+  static void judge(const HolderCommand& command);
+
   /// Whether a lock-delay closes the lock now.
   using Closed = std::function<bool(const std::string& path)>;
 

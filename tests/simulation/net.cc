@@ -10,9 +10,7 @@ namespace {
 
 constexpr int64_t kDelayMinUs = 20;
 
-std::string end_name(int end) {
-  return end > 0 ? std::to_string(end) : "c" + std::to_string(-end);
-}
+std::string end_name(int end) { return end > 0 ? std::to_string(end) : "c" + std::to_string(-end); }
 
 }  // namespace
 

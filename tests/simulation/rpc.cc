@@ -23,15 +23,14 @@ namespace {
 /// member for it.
 template <class Request>
 struct Ways;
-#define HF_WAYS(request, client, name, handler)                     \
-  template <>                                                       \
-  struct Ways<api::request> {                                       \
-    using Stub = api::client;                                       \
-    static constexpr auto kSend = &Stub::send_##name;               \
-    static constexpr auto kReceive = &Stub::recv_##name;            \
-    static constexpr auto kHandler = &Engine::handler;              \
-    static constexpr bool kAdmin =                                  \
-        std::is_same_v<api::client, api::HoldfastAdminClient>;      \
+#define HF_WAYS(request, client, name, handler)                                           \
+  template <>                                                                             \
+  struct Ways<api::request> {                                                             \
+    using Stub = api::client;                                                             \
+    static constexpr auto kSend = &Stub::send_##name;                                     \
+    static constexpr auto kReceive = &Stub::recv_##name;                                  \
+    static constexpr auto kHandler = &Engine::handler;                                    \
+    static constexpr bool kAdmin = std::is_same_v<api::client, api::HoldfastAdminClient>; \
   }
 HF_WAYS(OpenSessionRequest, HoldfastClient, openSession, open_session);
 HF_WAYS(PollRequest, HoldfastClient, poll, poll);
@@ -124,7 +123,7 @@ Outcome<ResultOf<Request>> RpcClient::read(const Answer& answer) {
 }
 
 // One instance of both for every method: the definitions above are nobody else's affair.
-#define HF_INSTANCE(request)                                                          \
+#define HF_INSTANCE(request)                                                      \
   template Call RpcClient::call(const api::RequestContext&, const api::request&); \
   template Outcome<ResultOf<api::request>> RpcClient::read<api::request>(const Answer&)
 HF_INSTANCE(OpenSessionRequest);

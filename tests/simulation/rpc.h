@@ -24,8 +24,8 @@ using AnswerTaker = std::function<void(Answer)>;
 
 /// A call on its way to a server.
 struct Call {
-  std::string frame;                                                ///< full mode
-  std::function<void(server::Engine&, server::CallId)> direct;      ///< fast mode
+  std::string frame;                                            ///< full mode
+  std::function<void(server::Engine&, server::CallId)> direct;  ///< fast mode
   bool admin = false;
 };
 

@@ -101,6 +101,12 @@ Status parse_line(Schedule& schedule, const Words& words) {
   }
   if (words[0] == "client") return parse_op(schedule.plan, words);
   if (words[0] == "draw") return parse_draws(schedule.draws, words);
+  if (words[0] == "draws_of_seed") {
+    const auto seed = number(words.size() == 2 ? words[1] : "", 0, INT64_MAX);
+    if (!seed.ok()) return bad("'draws_of_seed' names one seed: " + seed.error().message);
+    schedule.draws_of_seed = static_cast<uint64_t>(*seed);
+    return ok_status();
+  }
   if (words[0] == "breaks") {
     schedule.breaks = words.size() == 2 ? rule_named(words[1]) : std::nullopt;
     if (!schedule.breaks) return bad("'breaks' names one invariant, such as I22");
@@ -123,8 +129,8 @@ Status check(const Plan& plan) {
                " is not above election_min_ms " + std::to_string(w.election_min_ms));
   }
   if (w.heartbeat_ms >= w.election_min_ms) {
-    return bad("heartbeat_ms " + std::to_string(w.heartbeat_ms) +
-               " is not below election_min_ms " + std::to_string(w.election_min_ms));
+    return bad("heartbeat_ms " + std::to_string(w.heartbeat_ms) + " is not below election_min_ms " +
+               std::to_string(w.election_min_ms));
   }
   for (const Script& script : plan.scripts) {
     if (script.client > w.clients) {
@@ -151,6 +157,9 @@ std::string to_text(const Schedule& schedule) {
       text += " " + std::to_string(at) + "=" + std::to_string(value);
     }
     text += "\n";
+  }
+  if (schedule.draws_of_seed) {
+    text += "draws_of_seed " + std::to_string(*schedule.draws_of_seed) + "\n";
   }
   if (schedule.breaks) text += "breaks " + std::string(text_of(*schedule.breaks).name) + "\n";
   return text;

@@ -5,6 +5,7 @@
 //   split at=1200 for=300 mask=1          a fault; names and fields are those of plan.h
 //   client 2 hand 1 lock path=1 wait=-1   what that hand does next
 //   draw net/1/2 17=1 250=4000            draws of a stream that are not zero, by number
+//   draws_of_seed 33                      or all draws as this seed gives them
 //   breaks I22                            what it showed when it was written; nothing: it holds
 #pragma once
 
@@ -21,6 +22,7 @@ namespace holdfast::sim {
 struct Schedule {
   Plan plan;
   DrawTable draws;
+  std::optional<uint64_t> draws_of_seed;  ///< instead of `draws`
   std::optional<Rule> breaks;
 };
 

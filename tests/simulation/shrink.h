@@ -3,8 +3,9 @@
 #pragma once
 
 #include <cstdint>
-#include <functional>
+#include <optional>
 #include <string>
+#include <vector>
 
 #include "base/clock.h"
 #include "tests/simulation/schedule.h"
@@ -12,10 +13,12 @@
 
 namespace holdfast::sim {
 
-/// Runs a schedule, and tells it if asked to.
+/// Runs a schedule.
 RunResult run_schedule(const Schedule& schedule, const RunOptions& options);
-/// The whole run of a seed: its plan, and every draw that it made.
-Schedule record_seed(uint64_t seed, int64_t length_ms, bool thrift);
+/// Runs it in a process of its own, so that one that ends itself is only CRASH.
+std::optional<Rule> broken_in_child(const Schedule& schedule);
+/// The whole run of a seed.
+Schedule schedule_of_seed(uint64_t seed, int64_t length_ms, bool thrift);
 
 class Shrinker {
  public:
@@ -27,6 +30,7 @@ class Shrinker {
 
  private:
   bool still_breaks(const Schedule& candidate);
+  void name_draws();
   bool out_of_time() { return clock_.now() >= end_; }
   /// Tries `candidate`; takes it for `best_` if it still breaks.
   bool take(Schedule candidate);
@@ -34,10 +38,12 @@ class Shrinker {
   void drop_items(std::vector<T>& (*items)(Schedule&));
   void end_earlier();
   void drop_draws();
+  void drop_parts_of(const std::string& stream);
   void drop_scripts();
   void drop_nodes();
   void drop_ops();
   void shorten();
+  void plain_fields(size_t script, size_t op);
   void plain_weather();
 
   Clock& clock_;

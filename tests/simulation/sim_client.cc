@@ -43,9 +43,9 @@ void SimClient::die(Duration reborn) {
   if (dead_) return;
   if (world().listens()) world().tell(name_, "dies");
   if (session_) left_behind_.push_back(session_);
-  const bool parked = std::any_of(
-      cluster_.nodes.begin(), cluster_.nodes.end(),
-      [](SimNode* node) { return node->up() && node->engine().parked_calls() > 0; });
+  const bool parked = std::any_of(cluster_.nodes.begin(), cluster_.nodes.end(), [](SimNode* node) {
+    return node->up() && node->engine().parked_calls() > 0;
+  });
   if (parked) world().mark(Mark::kHalfOpen);
   forget_session();
   dead_ = true;
@@ -66,10 +66,9 @@ void SimClient::pause(Duration length) {
 
 // A belief needs no running process: what a paused one writes when it wakes is before its check().
 bool SimClient::sure(Revision holder_id) const {
-  if (dead_) return false;
-  const bool holds = std::any_of(hands_.begin(), hands_.end(), [&](const auto& hand) {
-    return hand->holds(holder_id);
-  });
+  if (dead_ || closing_) return false;
+  const bool holds = std::any_of(hands_.begin(), hands_.end(),
+                                 [&](const auto& hand) { return hand->holds(holder_id); });
   return holds && local_now() < handle_until(holder_id);
 }
 
@@ -218,20 +217,19 @@ void SimClient::poll() {
   request.maxWaitMs = world().weather().ttl_ms;
   request.acknowledgedNotices = notices_;
   const Instant sent = local_now();
-  ask<api::PollRequest>(request, context(0), patience(),
-                        [this, sent, left = world().now()](
-                            const Outcome<api::PollResult>& outcome) {
-                          if (outcome.result != nullptr) {
-                            on_poll(*outcome.result, sent);
-                            return later(1ms, [this] { poll(); });
-                          }
-                          if (outcome.error != nullptr &&
-                              outcome.error->code == api::ErrorCode::SESSION_EXPIRED) {
-                            return renewal_came_late(left);
-                          }
-                          if (outcome.error != nullptr) mark_error(*outcome.error);
-                          later(20ms, [this] { poll(); });
-                        });
+  ask<api::PollRequest>(
+      request, context(0), patience(),
+      [this, sent, left = world().now()](const Outcome<api::PollResult>& outcome) {
+        if (outcome.result != nullptr) {
+          on_poll(*outcome.result, sent);
+          return later(1ms, [this] { poll(); });
+        }
+        if (outcome.error != nullptr && outcome.error->code == api::ErrorCode::SESSION_EXPIRED) {
+          return renewal_came_late(left);
+        }
+        if (outcome.error != nullptr) mark_error(*outcome.error);
+        later(20ms, [this] { poll(); });
+      });
 }
 
 void SimClient::on_poll(const api::PollResult& result, Instant sent) {
@@ -275,8 +273,12 @@ void SimClient::renewed(int64_t lease_ms, const std::vector<api::RevocationNotic
     const int64_t notice_ms =
         std::max<int64_t>(0, notice.noticeMs - notice.noticeMs * drift / 1'000'000 - 1);
     const Instant end = std::min(lease_until_, local_now() + from_ms(notice_ms));
-    const bool fresh = told_.emplace(notice.path.empty() ? 0 : notice.holderId, end).second;
-    if (fresh) world().mark(Mark::kNoticeGiven);
+    if (!known_notices_.insert(notice.noticeId).second) continue;
+    world().mark(Mark::kNoticeGiven);
+    // Locks of one acquireAll share their holder id: the earliest notice ends the handle.
+    const int64_t named = notice.path.empty() ? 0 : notice.holderId;
+    const auto [told, fresh] = told_.emplace(named, end);
+    if (!fresh) told->second = std::min(told->second, end);
   }
   if (lease_ms > 0) lease_until_ = std::max(lease_until_, sent + from_ms(lease_ms));
 }
@@ -299,6 +301,7 @@ void SimClient::renewal_came_late(Duration sent) {
 
 void SimClient::forget_session() {
   ++life_;
+  closing_ = false;
   for (const auto& hand : hands_) hand->drop();
   secret_.clear();
   session_ = SessionId{};
@@ -306,12 +309,13 @@ void SimClient::forget_session() {
   done_.clear();
   lease_until_ = Instant{};
   told_.clear();
+  known_notices_.clear();
   deliveries_.clear();
   notices_.clear();
 }
 
 void SimClient::close() {
-  for (const auto& hand : hands_) hand->give_up_handle();
+  closing_ = true;
   const auto copies = std::make_shared<Copies>();
   command<api::CloseSessionRequest>({}, next_sequence(), false, copies,
                                     [this](const Outcome<api::CloseSessionResult>&) {

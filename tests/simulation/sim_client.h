@@ -131,6 +131,7 @@ class SimClient final : public Believer {
 
   bool dead_ = false;
   bool quiescent_ = false;
+  bool closing_ = false;  ///< closeSession has left: nothing is sure any more
   bool polls_ = true;
   Duration paused_until_{0};
   Duration deaf_until_{0};
@@ -152,6 +153,7 @@ class SimClient final : public Believer {
   /// When a handle under a notice ends at the latest, by holder id; 0: of the whole session. Kept
   /// for handles that this client learns of only later, which start under the notice.
   std::map<int64_t, Instant> told_;
+  std::set<int64_t> known_notices_;
 };
 
 // ------------------------------------------------------------------------------------ templates
@@ -213,30 +215,28 @@ void SimClient::command(const Request& request, int64_t sequence, bool give_up,
                         std::function<void(const Outcome<ResultOf<Request>>&)> reply) {
   if (copies->floor < 0) copies->floor = cluster_.ledger.newest();
   ++copies->sent;
-  ask<Request>(request, context(sequence), 2s,
-               [=, this](const Outcome<ResultOf<Request>>& outcome) {
-                 if (outcome.result != nullptr) {
-                   note(outcome.result->header);
-                   return reply(outcome);
-                 }
-                 if (outcome.error != nullptr) {
-                   mark_error(*outcome.error);
-                   if (outcome.error->code == api::ErrorCode::SESSION_EXPIRED) {
-                     return lost_session();
-                   }
-                   if (outcome.error->applied == api::Applied::NO) ++copies->refused;
-                   if (!outcome.error->retryable) return reply(outcome);
-                   if (give_up && copies->refused == copies->sent) {
-                     cluster_.history.forbid(session_, Sequence(static_cast<uint64_t>(sequence)));
-                     return reply({});
-                   }
-                 }
-                 const int64_t wait =
-                     outcome.error != nullptr ? 1 + outcome.error->retryAfterMs : 20;
-                 later(from_ms(wait), [=, this] {
-                   command<Request>(request, sequence, give_up, copies, reply);
-                 });
-               });
+  ask<Request>(
+      request, context(sequence), 2s, [=, this](const Outcome<ResultOf<Request>>& outcome) {
+        if (outcome.result != nullptr) {
+          note(outcome.result->header);
+          return reply(outcome);
+        }
+        if (outcome.error != nullptr) {
+          mark_error(*outcome.error);
+          if (outcome.error->code == api::ErrorCode::SESSION_EXPIRED) {
+            return lost_session();
+          }
+          if (outcome.error->applied == api::Applied::NO) ++copies->refused;
+          if (!outcome.error->retryable) return reply(outcome);
+          if (give_up && copies->refused == copies->sent) {
+            cluster_.history.forbid(session_, Sequence(static_cast<uint64_t>(sequence)));
+            return reply({});
+          }
+        }
+        const int64_t wait = outcome.error != nullptr ? 1 + outcome.error->retryAfterMs : 20;
+        later(from_ms(wait),
+              [=, this] { command<Request>(request, sequence, give_up, copies, reply); });
+      });
 }
 
 }  // namespace holdfast::sim

@@ -154,8 +154,8 @@ server::EngineOptions SimNode::engine_options() {
   raft.pre_vote = w.pre_vote != 0;
   raft.check_quorum = w.check_quorum != 0;
   raft.fast_failover = w.fast_failover != 0;
-  raft.max_inflight_messages = static_cast<uint32_t>(std::max<uint64_t>(
-      1, static_cast<uint64_t>(w.inflight) / n));
+  raft.max_inflight_messages =
+      static_cast<uint32_t>(std::max<uint64_t>(1, static_cast<uint64_t>(w.inflight) / n));
   raft.max_append_bytes = static_cast<size_t>(w.append_bytes);
   raft.max_catchup_bytes = static_cast<size_t>(std::max(w.append_bytes, w.catchup_bytes));
   raft.max_committed_bytes = static_cast<size_t>(w.committed_bytes) / n + 1;
@@ -285,9 +285,9 @@ void SimNode::stopped(const Error& error) {
     return retire("its log is damaged: " + error.message);
   }
   if (!no_space && !io) throw Broken(Rule::kStops, name_ + " stopped: " + error.message);
-  world_.mark(no_space ? Mark::kDiskFull
-                       : error.message.find("read") != std::string::npos ? Mark::kReadFailed
-                                                                         : Mark::kWriteFailed);
+  world_.mark(no_space                                          ? Mark::kDiskFull
+              : error.message.find("read") != std::string::npos ? Mark::kReadFailed
+                                                                : Mark::kWriteFailed);
   was_full_ = was_full_ || no_space;
   log_line("stops: " + error.message);
   die(Death::kProcess);

@@ -112,11 +112,11 @@ bool SimNode::send(const raft::Message& message) {
   model_.check_promise(message);
   const int lane = static_cast<int>(raft::lane_of(message.type));
   if (world_.weather().thrift == 0) {
-    deliver(message.to, lane, true, [copy = std::make_shared<raft::Message>(message)](
-                                        SimNode& node) {
-      raft::Message own = *copy;
-      node.engine_->on_message(std::move(own));
-    });
+    deliver(message.to, lane, true,
+            [copy = std::make_shared<raft::Message>(message)](SimNode& node) {
+              raft::Message own = *copy;
+              node.engine_->on_message(std::move(own));
+            });
     return true;
   }
   auto bytes = std::make_shared<std::string>();

@@ -23,8 +23,8 @@ Simulation::Simulation(const Plan& plan, Draws& draws, const RunOptions& options
   world_.verbose = options.verbose;
   NodeWatcher& watcher = *this;
   for (int64_t n = 1; n <= plan.weather.nodes; ++n) {
-    owned_nodes_.push_back(std::make_unique<SimNode>(
-        world_, net_, NodeId(static_cast<uint64_t>(n)), nodes_, watcher));
+    owned_nodes_.push_back(
+        std::make_unique<SimNode>(world_, net_, NodeId(static_cast<uint64_t>(n)), nodes_, watcher));
     nodes_.push_back(owned_nodes_.back().get());
   }
   for (int64_t n = 1; n <= plan.weather.clients; ++n) {
@@ -32,9 +32,8 @@ Simulation::Simulation(const Plan& plan, Draws& draws, const RunOptions& options
     std::copy_if(plan.scripts.begin(), plan.scripts.end(), std::back_inserter(scripts),
                  [n](const Script& script) { return script.client == n; });
     if (scripts.empty()) continue;
-    owned_clients_.push_back(
-        std::make_unique<SimClient>(Cluster{world_, net_, nodes_, history_, ledger_},
-                                    static_cast<int>(n), std::move(scripts)));
+    owned_clients_.push_back(std::make_unique<SimClient>(
+        Cluster{world_, net_, nodes_, history_, ledger_}, static_cast<int>(n), std::move(scripts)));
     clients_.push_back(owned_clients_.back().get());
   }
   for (SimClient* client : clients_) client->introduce(&clients_);

@@ -68,6 +68,8 @@ class Simulation final : NodeWatcher {
   void await_clients();
   void judge_end();
   std::string unfinished() const;
+  std::string who_holds() const;
+  std::string behind() const;
   void judge_lock(const rsm::StateMachine& machine, const std::string& path) const;
 
   const Plan& plan_;

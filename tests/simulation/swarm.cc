@@ -162,8 +162,7 @@ Fault draw_client_fault(Stream& draw, const Weather& w, FaultKind kind) {
 /// Disks that lie break promises by their nature; few runs have any.
 bool is_damage(FaultKind kind) {
   return kind == FaultKind::kFlipBit || kind == FaultKind::kLostWrite ||
-         kind == FaultKind::kStrayWrite || kind == FaultKind::kWipe ||
-         kind == FaultKind::kOldImage;
+         kind == FaultKind::kStrayWrite || kind == FaultKind::kWipe || kind == FaultKind::kOldImage;
 }
 
 std::vector<Fault> draw_faults(Stream& draw, const Weather& w) {
@@ -227,10 +226,11 @@ Op draw_op(Stream& draw, const Weather& w, bool operators) {
     op.path = draw.between(0, w.paths - 1);
     op.local = draw.chance(400) ? 1 : 0;
     op.permits = draw.between(0, 30);
-    op.kind = kind < 78 ? OpKind::kDescribe
-                        : kind < 84 ? OpKind::kCheck
-                                    : kind < 88 ? OpKind::kList
-                                                : kind < 92 ? OpKind::kStray : OpKind::kClose;
+    op.kind = kind < 78   ? OpKind::kDescribe
+              : kind < 84 ? OpKind::kCheck
+              : kind < 88 ? OpKind::kList
+              : kind < 92 ? OpKind::kStray
+                          : OpKind::kClose;
   }
   if (kind >= 92 && operators) {
     op.kind = kind < 97 ? OpKind::kRevoke : kind < 99 ? OpKind::kExpire : OpKind::kSetting;

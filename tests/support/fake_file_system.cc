@@ -401,6 +401,14 @@ void FakeFileSystem::set_capacity(uint64_t bytes) {
   capacity_ = bytes;
 }
 
+void FakeFileSystem::disarm() {
+  const std::lock_guard lock(mutex_);
+  crash_at_.reset();
+  failures_.clear();
+  read_failures_.clear();
+  lies_.clear();
+}
+
 uint64_t FakeFileSystem::used() const {
   const std::lock_guard lock(mutex_);
   return used_bytes();

@@ -55,6 +55,8 @@ class FakeFileSystem final : public FileSystem {
   void fail_read_at(uint64_t read, int error);
   /// Bytes that all files together may take; ENOSPC beyond.
   void set_capacity(uint64_t bytes);
+  /// No operation fails, crashes or lies from now on.
+  void disarm();
   /// Bytes that all files together take now.
   uint64_t used() const;
   /// If that operation is a write, the disk says it wrote and keeps what was there (lost), or puts

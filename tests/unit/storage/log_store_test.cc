@@ -188,9 +188,9 @@ TEST(LogStore, AReadThatFailsHalfWayGivesNothing) {
   auto disk = fake_disk();
   auto log = open_log(*disk);
   ASSERT_TRUE(log.ok());
-  ASSERT_TRUE(append(**log, {make_write(1, HardState{Term(1), NodeId(1)},
-                                        make_entries(1, 1, 3, 1'000))})
-                  .ok());
+  ASSERT_TRUE(
+      append(**log, {make_write(1, HardState{Term(1), NodeId(1)}, make_entries(1, 1, 3, 1'000))})
+          .ok());
   ASSERT_TRUE(append(**log, {make_write(2, {}, make_entries(1, 4, 6, 1'000))}).ok());
   StoredLogReader reader(**log);
   std::vector<Entry> out;
