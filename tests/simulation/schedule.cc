@@ -128,9 +128,9 @@ Status check(const Plan& plan) {
     return bad("election_max_ms " + std::to_string(w.election_max_ms) +
                " is not above election_min_ms " + std::to_string(w.election_min_ms));
   }
-  if (w.heartbeat_ms >= w.election_min_ms) {
-    return bad("heartbeat_ms " + std::to_string(w.heartbeat_ms) + " is not below election_min_ms " +
-               std::to_string(w.election_min_ms));
+  if (2 * w.heartbeat_ms > w.election_min_ms) {
+    return bad("heartbeat_ms " + std::to_string(w.heartbeat_ms) +
+               " is above half of election_min_ms " + std::to_string(w.election_min_ms));
   }
   for (const Script& script : plan.scripts) {
     if (script.client > w.clients) {

@@ -216,7 +216,8 @@ void Shrinker::plain_weather() {
     Schedule candidate = best_;
     candidate.plan.weather.*field.member = plain;
     const Weather& w = candidate.plan.weather;
-    const bool sound = w.heartbeat_ms < w.election_min_ms && w.election_min_ms < w.election_max_ms;
+    const bool sound =
+        2 * w.heartbeat_ms <= w.election_min_ms && w.election_min_ms < w.election_max_ms;
     if (sound && field.name != "clients" && field.name != "length_ms") take(std::move(candidate));
   }
 }

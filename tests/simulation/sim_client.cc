@@ -273,7 +273,7 @@ void SimClient::renewed(int64_t lease_ms, const std::vector<api::RevocationNotic
     const int64_t notice_ms =
         std::max<int64_t>(0, notice.noticeMs - notice.noticeMs * drift / 1'000'000 - 1);
     const Instant end = std::min(lease_until_, local_now() + from_ms(notice_ms));
-    if (!known_notices_.insert(notice.noticeId).second) continue;
+    if (!known_notices_.insert({notice.noticeId, notice.holderId}).second) continue;
     world().mark(Mark::kNoticeGiven);
     // Locks of one acquireAll share their holder id: the earliest notice ends the handle.
     const int64_t named = notice.path.empty() ? 0 : notice.holderId;

@@ -153,7 +153,7 @@ class SimClient final : public Believer {
   /// When a handle under a notice ends at the latest, by holder id; 0: of the whole session. Kept
   /// for handles that this client learns of only later, which start under the notice.
   std::map<int64_t, Instant> told_;
-  std::set<int64_t> known_notices_;
+  std::set<std::pair<int64_t, int64_t>> known_notices_;  ///< one id may name several holders
 };
 
 // ------------------------------------------------------------------------------------ templates
