@@ -301,6 +301,11 @@ void Faults::client_pause(const Fault& fault) { client(fault).pause(from_ms(faul
 
 void Faults::client_deaf(const Fault& fault) { client(fault).stop_reading(from_ms(fault.for_ms)); }
 
-void Faults::client_dies(const Fault& fault) { client(fault).die(from_ms(fault.for_ms)); }
+/// The first client always comes back: somebody has to be there who checks.
+void Faults::client_dies(const Fault& fault) {
+  SimClient& victim = client(fault);
+  const bool for_good = fault.for_ms == 0 && &victim != clients_.front();
+  victim.die(for_good ? 0ns : from_ms(std::max<int64_t>(1, fault.for_ms)));
+}
 
 }  // namespace holdfast::sim

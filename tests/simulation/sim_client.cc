@@ -32,7 +32,9 @@ SimClient::SimClient(Cluster cluster, int number, std::vector<Script> scripts)
 
 SimClient::~SimClient() = default;
 
-void SimClient::start() { open(); }
+void SimClient::start() {
+  if (!dead_ && secret_.empty()) open();
+}
 
 void SimClient::quiesce() {
   quiescent_ = true;
@@ -82,6 +84,7 @@ Instant SimClient::handle_until(Revision holder_id) const {
 }
 
 bool SimClient::idle() const {
+  if (!session_) return false;
   return std::all_of(hands_.begin(), hands_.end(), [](const auto& hand) { return hand->idle(); });
 }
 
@@ -89,7 +92,7 @@ std::string SimClient::busy_with() const {
   for (const auto& hand : hands_) {
     if (!hand->idle()) return name_ + " " + hand->describe_state();
   }
-  return {};
+  return session_ ? std::string() : name_ + " has no session";
 }
 
 SessionId SimClient::session_of(int64_t client) const {
