@@ -46,7 +46,7 @@ void SimClient::die(Duration reborn) {
   if (world().listens()) world().tell(name_, "dies");
   if (session_) left_behind_.push_back(session_);
   const bool parked = std::any_of(cluster_.nodes.begin(), cluster_.nodes.end(), [](SimNode* node) {
-    return node->up() && node->engine().parked_calls() > 0;
+    return node->up() && node->engine().parked_polls() > 0;
   });
   if (parked) world().mark(Mark::kHalfOpen);
   forget_session();

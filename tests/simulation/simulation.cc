@@ -124,7 +124,7 @@ void Simulation::check_bounds(SimNode& node) {
   const auto refuse = [&](const std::string& what) { throw Broken(Rule::kI21, what); };
   if (net_.busiest_second() > kMessagesPerSecondMax) refuse("a storm of messages");
   if (world_.waiting() > kWaitingEventsMax) refuse("events pile up");
-  if (node.engine().parked_calls() > kParkedCallsMax) refuse(node.name() + " parks too many calls");
+  if (node.engine().parked_polls() > kParkedCallsMax) refuse(node.name() + " parks too many calls");
   if (node.engine().pending_commands() > static_cast<size_t>(plan_.weather.pending_commands) + 64) {
     refuse(node.name() + " has too many commands under way");
   }
