@@ -66,8 +66,11 @@ void Hold::end(LostReason reason) {
 std::vector<int64_t> Lease::note(const std::vector<Notice>& notices, Instant now) {
   std::vector<int64_t> fresh;
   for (const Notice& notice : notices) {
-    const bool known = std::any_of(in_force_.begin(), in_force_.end(),
-                                   [&](const InForce& f) { return f.notice.id == notice.id; });
+    // One revocation of a lock names each of its holders under the same id.
+    const bool known = std::any_of(in_force_.begin(), in_force_.end(), [&](const InForce& f) {
+      return f.notice.id == notice.id && f.notice.holder_id == notice.holder_id &&
+             f.notice.path == notice.path;
+    });
     if (known) continue;
     const auto shortened =
         static_cast<int64_t>(static_cast<double>(notice.notice_ms) * (1.0 - clock_drift_));

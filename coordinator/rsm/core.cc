@@ -203,29 +203,34 @@ bool StateMachine::Core::enter_window() {
   sequence_ = Sequence(static_cast<uint64_t>(header_.sequence));
   content_hash_ = content_hash(header_.kind, decoder_.body_bytes());
   const session::ResultWindow& window = session_->window;
-  const std::string name = std::to_string(sequence_.value);
   switch (window.know(sequence_, content_hash_)) {
-    case session::Known::kWaiting:
-      result_ = waiting_result(session_->id, sequence_);
-      return false;
     case session::Known::kForgotten:
-      reject(ErrorCode::kResultForgotten, "sequence " + name + " was acknowledged by the client");
+      reject(ErrorCode::kResultForgotten,
+             "sequence " + std::to_string(sequence_.value) + " was acknowledged by the client");
       return false;
     case session::Known::kKept:
       // An acquire that was cancelled unseen matches any content, but only that of acquires.
-      if (is_acquire(header_.kind) == is_acquire(window.find(sequence_)->result.kind)) {
-        result_ = window.find(sequence_)->result;
-        return false;
+      if (is_acquire(header_.kind) != is_acquire(window.find(sequence_)->result.kind)) {
+        return refuse_other_content();
       }
       [[fallthrough]];
-    case session::Known::kOtherContent:
-      reject(ErrorCode::kBadArgument,
-             "sequence " + name + " was used before for a command with other content");
+    case session::Known::kWaiting:
+      // What is due in this very entry may have ended the wait or the tenure, and settle() has yet
+      // to say so: record() looks at what it has come to then.
+      to_be_kept_ = waiting_ = true;
       return false;
+    case session::Known::kOtherContent:
+      return refuse_other_content();
     case session::Known::kNew:
       break;
   }
   return check_window_room();
+}
+
+bool StateMachine::Core::refuse_other_content() {
+  reject(ErrorCode::kBadArgument, "sequence " + std::to_string(sequence_.value) +
+                                      " was used before for a command with other content");
+  return false;
 }
 
 /// A command refused here is not recorded and may be sent again.

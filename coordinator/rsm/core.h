@@ -62,6 +62,7 @@ class StateMachine::Core {
   bool enter_session(const Handler& handler);
   bool take_acknowledged();
   bool enter_window();
+  bool refuse_other_content();
   bool check_window_room();
   void settle();
   void take_ended(const lockmgr::Ended& ended);
@@ -145,7 +146,7 @@ class StateMachine::Core {
   Sequence sequence_;
   uint64_t content_hash_ = 0;
   bool to_be_kept_ = false;  ///< `result_` is recorded for a retry
-  bool waiting_ = false;     ///< an acquire was put into the queues: settle() decides
+  bool waiting_ = false;     ///< the window knows the sequence: its result is that after settle()
   CommandResult result_;
 
   // Bodies and lists are reused, so that in steady state decoding allocates nothing.

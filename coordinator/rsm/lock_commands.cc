@@ -156,6 +156,12 @@ void StateMachine::Core::cancel_unknown(Sequence target) {
   if (kept != nullptr && !is_acquire(kept->result)) {
     return reject(ErrorCode::kBadArgument, name + " is no acquire");
   }
+  if (kept != nullptr && kept->waiting) {
+    // It left its queues in this very entry, before the command: its time was up.
+    result_ = cancelled_result();
+    result_.reason = static_cast<uint8_t>(lockmgr::RefusalReason::kTimedOut);
+    return;
+  }
   if (kept != nullptr) {
     const uint8_t kind = result_.kind;
     result_ = kept->result;

@@ -93,6 +93,7 @@ void Raft::broadcast_heartbeat() {
   lead.next_heartbeat = now_ + config_.heartbeat_interval;
   for (Peer& peer : lead.peers) send_heartbeat(peer, lead.round);
   if (own_term_committed()) adopt_waiting_reads();
+  confirm_reads();  // a lone voter is a quorum: nobody's answer would do it later
 }
 
 void Raft::send_heartbeat(Peer& peer, uint64_t round) {

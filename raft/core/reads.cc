@@ -57,7 +57,6 @@ bool Raft::may_start_read_round() const {
 void Raft::start_read_round() {
   ++counters_.read_rounds;
   broadcast_heartbeat();
-  confirm_reads();  // a lone voter is a quorum
 }
 
 /// The round just sent will confirm everything that waited (steps 2 and 3).

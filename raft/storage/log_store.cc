@@ -125,8 +125,11 @@ LogSpace LogStore::space() {
 StoredLogReader::Outcome StoredLogReader::entries(LogIndex low, LogIndex high, size_t max_bytes,
                                                   std::vector<Entry>& out) {
   if (failure_) return Outcome::kUnavailable;
+  const size_t before = out.size();
   if (Status done = log_.read(low, high, max_bytes, out); !done) {
     failure_ = done.error();
+    // What was read before the failure was not asked for alone: the core takes all or nothing.
+    out.erase(out.begin() + static_cast<ptrdiff_t>(before), out.end());
     return Outcome::kUnavailable;
   }
   return Outcome::kOk;

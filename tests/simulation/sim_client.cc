@@ -1,165 +1,164 @@
+// The session of a model client: opened, renewed, lost, closed.
 #include "tests/simulation/sim_client.h"
 
 #include <algorithm>
+#include <utility>
+
+#include "tests/simulation/hand.h"
 
 namespace holdfast::sim {
 
 namespace {
 
-SimClock make_clock(World& world) {
-  const int64_t half = world.weather.drift_ppm / 2;
-  const int64_t rate = half == 0 ? 0 : world.clocks.between(-half, half);
-  return {world, rate, Duration(std::chrono::seconds(world.clocks.between(1, 100'000)))};
-}
-
-template <class Result>
-const Result* result_of(const server::ReplyView* view) {
-  return view == nullptr ? nullptr : std::get<const Result*>(*view);
-}
+constexpr size_t kRangesMax = 8;
 
 }  // namespace
 
-void Ledger::granted(World& world, int client, const std::string& path, int64_t token) {
-  ++grants;
-  world.trace(static_cast<uint64_t>(token));
-  const auto other = other_holder(client, path);
-  if (other) {
-    throw Broken("I22: client " + std::to_string(client) + " was granted " + path + " (token " +
-                 std::to_string(token) + ") while client " + std::to_string(*other) +
-                 " still believes to hold it");
+SimClient::SimClient(Cluster cluster, int number, std::vector<Script> scripts)
+    : cluster_(cluster),
+      number_(number),
+      name_("client " + std::to_string(number)),
+      draws_(cluster.world.stream("client/" + std::to_string(number))),
+      clock_(draw_clock(cluster.world, "c" + std::to_string(number),
+                        cluster.world.weather().clock_ppm)),
+      entropy_(static_cast<uint64_t>(cluster.world.weather().entropy) * 64 + 32 +
+               static_cast<uint64_t>(number)),
+      rpc_(cluster.world.weather().thrift != 0, number % 2 == 0),
+      polls_(!draws_.chance(250)) {
+  for (Script& script : scripts) {
+    hands_.push_back(std::make_unique<Hand>(*this, std::move(script)));
   }
-  int64_t& last = last_token_[path];
-  if (token <= last) {
-    throw Broken("I11: token " + std::to_string(token) + " of " + path + " is not above " +
-                 std::to_string(last));
-  }
-  last = token;
 }
 
-SimClient::SimClient(World& world, int number, std::vector<SimNode*>& nodes, Ledger& ledger)
-    : world_(world),
-      number_(number),
-      nodes_(nodes),
-      ledger_(ledger),
-      clock_(make_clock(world)),
-      entropy_(world.clients.next()) {}
+SimClient::~SimClient() = default;
 
-void SimClient::start() { open(); }
+void SimClient::start() {
+  if (!dead_ && secret_.empty()) open();
+}
 
-void SimClient::die() {
-  world_.log("client " + std::to_string(number_) + " dies");
+void SimClient::quiesce() {
+  quiescent_ = true;
+  for (const auto& hand : hands_) hand->hurry();
+}
+
+void SimClient::die(Duration reborn) {
+  if (dead_) return;
+  if (world().listens()) world().tell(name_, "dies");
+  if (session_) left_behind_.push_back(session_);
+  const bool parked = std::any_of(cluster_.nodes.begin(), cluster_.nodes.end(), [](SimNode* node) {
+    return node->up() && node->engine().parked_polls() > 0;
+  });
+  if (parked) world().mark(Mark::kHalfOpen);
+  forget_session();
   dead_ = true;
+  if (reborn <= 0ns) return;
+  world().after(reborn, [this] {
+    dead_ = false;
+    open();
+  });
 }
 
 void SimClient::pause(Duration length) {
-  world_.log("client " + std::to_string(number_) + " is paused for " +
-             std::to_string(to_ms(length)) + " ms");
-  paused_until_ = std::max(paused_until_, world_.now() + length);
+  if (dead_) return;
+  if (world().listens()) {
+    world().tell(name_, "is paused for " + std::to_string(to_ms(length)) + " ms");
+  }
+  paused_until_ = std::max(paused_until_, world().now() + length);
 }
 
 // A belief needs no running process: what a paused one writes when it wakes is before its check().
-bool SimClient::holds(const std::string& path) {
-  if (path != path_ || (state_ != State::kHolding && state_ != State::kReleasing)) return false;
-  if (state_ == State::kReleasing || dead_) return false;
-  return clock_.now() < handle_until();
+bool SimClient::sure(Revision holder_id) const {
+  if (dead_ || closing_) return false;
+  const bool holds = std::any_of(hands_.begin(), hands_.end(),
+                                 [&](const auto& hand) { return hand->holds(holder_id); });
+  return holds && local_now() < handle_until(holder_id);
 }
 
-Instant SimClient::handle_until() const {
+Instant SimClient::handle_until(Revision holder_id) const {
   Instant until = lease_until_;
-  for (const int64_t named : {int64_t{0}, holder_}) {
+  for (const int64_t named : {int64_t{0}, static_cast<int64_t>(holder_id.value)}) {
     const auto told = told_.find(named);
     if (told != told_.end()) until = std::min(until, told->second);
   }
   return until;
 }
 
+bool SimClient::idle() const {
+  if (!session_) return false;
+  return std::all_of(hands_.begin(), hands_.end(), [](const auto& hand) { return hand->idle(); });
+}
+
+std::string SimClient::busy_with() const {
+  for (const auto& hand : hands_) {
+    if (!hand->idle()) return name_ + " " + hand->describe_state();
+  }
+  return session_ ? std::string() : name_ + " has no session";
+}
+
+SessionId SimClient::session_of(int64_t client) const {
+  const auto index = static_cast<size_t>(client) % all_->size();
+  return (*all_)[index]->session();
+}
+
 void SimClient::later(Duration delay, std::function<void()> then) {
-  world_.after(clock_.true_time(delay), [this, then = std::move(then), life = life_] {
-    if (dead_ || life != life_) return;
-    if (world_.now() >= paused_until_) return then();
-    later(paused_until_ - world_.now(), then);
+  world().after(clock_.true_time(delay), [this, then = std::move(then), life = life_] {
+    if (dead_ || life != life_) return world().uncount();
+    if (world().now() >= paused_until_) return then();
+    world().after(paused_until_ - world().now(), [this, then, life] {
+      if (!dead_ && life == life_) then();
+    });
   });
+}
+
+void SimClient::switch_server() {
+  server_ = 0;
+  world().mark(Mark::kServerSwitched);
 }
 
 SimNode& SimClient::pick() {
-  if (last_server_ == 0 || world_.clients.chance(150)) {
-    last_server_ = static_cast<int>(1 + world_.clients.below(nodes_.size()));
+  if (server_ == 0 || draws_.chance(50)) {
+    server_ = static_cast<int>(1 + draws_.below(cluster_.nodes.size()));
   }
-  return *nodes_[static_cast<size_t>(last_server_ - 1)];
+  return *cluster_.nodes[static_cast<size_t>(server_ - 1)];
 }
 
-// A call over a network that may lose either way; `reply` is called once, with nothing at timeout.
-void SimClient::ask(SimNode::Ask request, Duration timeout, Reply reply) {
-  struct Pending {
-    bool done = false;
-  };
-  auto pending = std::make_shared<Pending>();
-  SimNode& node = pick();
-  const auto travel = [this] {
-    return Duration(std::chrono::microseconds(world_.net.between(30, world_.weather.delay_us_max)));
-  };
-  const int here = -number_;
-  if (!world_.net.chance(world_.weather.loss_permille)) {
-    world_.after(travel(), [this, &node, request, reply, pending, travel, here, life = life_] {
-      if (world_.is_cut(here, node.number())) return;
-      node.call(request, [this, &node, reply, pending, travel, here, life](
-                             const server::ReplyView* view, const api::HoldfastError* error) {
-        if (world_.net.chance(world_.weather.loss_permille)) return;
-        // The answer is copied into bytes by the real server; here the view is kept by value.
-        auto copy = std::make_shared<
-            std::pair<std::optional<server::ReplyView>, std::optional<api::HoldfastError>>>();
-        std::shared_ptr<void> owned;
-        if (view != nullptr) {
-          std::visit(
-              [&](const auto* value) {
-                auto kept = std::make_shared<std::decay_t<decltype(*value)>>(*value);
-                copy->first = server::ReplyView(
-                    static_cast<const std::decay_t<decltype(*value)>*>(kept.get()));
-                owned = kept;
-              },
-              *view);
-        } else {
-          copy->second = *error;
-        }
-        world_.after(travel(), [this, &node, reply, pending, copy, owned, here, life] {
-          if (world_.is_cut(node.number(), here) || pending->done || dead_ || life != life_) return;
-          const Duration wait = paused_until_ - world_.now();
-          const auto arrive = [reply, pending, copy, owned] {
-            if (pending->done) return;
-            pending->done = true;
-            reply(copy->first ? &*copy->first : nullptr, copy->second ? &*copy->second : nullptr);
-          };
-          if (wait <= 0ns) return arrive();
-          later(wait, arrive);
-        });
-      });
-    });
+void SimClient::done(int64_t sequence) {
+  done_.insert(sequence);
+  while (!done_.empty() && *done_.begin() == done_to_ + 1) {
+    ++done_to_;
+    done_.erase(done_.begin());
   }
-  later(timeout, [this, pending, reply] {
-    if (pending->done) return;
-    pending->done = true;
-    last_server_ = 0;
-    reply(nullptr, nullptr);
-  });
 }
 
 api::RequestContext SimClient::context(int64_t sequence) const {
   api::RequestContext context;
-  context.sessionId = session_;
+  context.sessionId = static_cast<int64_t>(session_.value);
   context.sessionSecret = secret_;
   context.sequence = sequence;
-  if (sequence > 0 && done_to_ > 0) {
+  if (sequence == 0) return context;
+  const auto add = [&](int64_t first, int64_t last) {
     api::SequenceRange range;
-    range.first = 1;
-    range.last = done_to_;
+    range.first = first;
+    range.last = last;
     context.acknowledged.push_back(range);
+  };
+  if (done_to_ > 0) add(1, done_to_);
+  for (const int64_t each : done_) {
+    if (context.acknowledged.size() == kRangesMax) break;
+    add(each, each);
   }
   return context;
 }
 
 void SimClient::note(const api::ResponseHeader& header) {
-  ++ledger_.acknowledged;
-  ledger_.last_revision = std::max(ledger_.last_revision, header.revision);
+  seen_revision_ = std::max(seen_revision_, header.revision);
+  cluster_.ledger.answered(header.revision);
+}
+
+void SimClient::mark_error(const api::HoldfastError& error) {
+  if (error.applied == api::Applied::NO && error.retryable) world().mark(Mark::kNotApplied);
+  if (error.code == api::ErrorCode::OVERLOADED) world().mark(Mark::kOverloaded);
+  if (error.code == api::ErrorCode::NO_LEADER) world().mark(Mark::kNoLeader);
 }
 
 // ------------------------------------------------------------------------------------ session
@@ -168,47 +167,70 @@ void SimClient::open() {
   if (secret_.empty()) {
     secret_.resize(16);
     entropy_.fill(secret_.data(), secret_.size());
+    open_floor_ = cluster_.ledger.newest();
+    opens_ = 0;
   }
+  ++opens_;
   api::OpenSessionRequest request;
-  request.ttlMs = world_.weather.ttl_ms;
+  request.ttlMs = world().weather().ttl_ms;
   request.name = "client-" + std::to_string(number_);
   request.secret = secret_;
-  const Instant sent = clock_.now();
-  ask([request](server::Engine& engine,
-                server::CallId call) { engine.open_session(call, api::RequestContext{}, request); },
-      3s,
-      [this, sent](const server::ReplyView* view, const api::HoldfastError* error) {
-        const auto* result = result_of<api::OpenSessionResult>(view);
-        if (result == nullptr) {
-          if (error != nullptr && error->code == api::ErrorCode::SESSION_EXPIRED) secret_.clear();
-          return later(100ms, [this] { open(); });
+  const Instant sent = local_now();
+  ask<api::OpenSessionRequest>(
+      request, {}, 2s, [this, sent](const Outcome<api::OpenSessionResult>& outcome) {
+        if (outcome.result != nullptr) return opened(*outcome.result, sent);
+        if (outcome.error != nullptr && outcome.error->code == api::ErrorCode::SESSION_EXPIRED) {
+          secret_.clear();
         }
-        note(result->header);
-        session_ = result->sessionId;
-        renewed(result->leaseMs, result->revocations, sent);
-        poll();
-        later(from_ms(world_.clients.between(1, 300)), [this] { act(); });
+        if (outcome.error != nullptr) mark_error(*outcome.error);
+        later(50ms, [this] { open(); });
       });
+}
+
+void SimClient::opened(const api::OpenSessionResult& result, Instant sent) {
+  note(result.header);
+  cluster_.ledger.check_write(open_floor_, result.sessionId, name_ + "'s session");
+  if (opens_ > 1) world().mark(Mark::kSessionFoundAgain);
+  session_ = SessionId(static_cast<uint64_t>(result.sessionId));
+  cluster_.ledger.opened(*this, session_);
+  if (world().listens()) {
+    world().tell(name_, "has session " + std::to_string(result.sessionId));
+  }
+  renewed(result.leaseMs, result.revocations, sent);
+  renew();
+  for (const auto& hand : hands_) hand->begin();
+}
+
+Duration SimClient::patience() const {
+  const int64_t ttl = world().weather().ttl_ms;
+  return from_ms(ttl / 4 + ttl / 8);
+}
+
+void SimClient::renew() {
+  if (polls_) {
+    poll();
+  } else {
+    keep_alive();
+  }
 }
 
 void SimClient::poll() {
   api::PollRequest request;
-  SimNode& node = pick();
-  request.acknowledgedDelivery = deliveries_[node.number()];
-  request.maxWaitMs = world_.weather.ttl_ms;
+  request.acknowledgedDelivery = deliveries_[pick().number()];
+  request.maxWaitMs = world().weather().ttl_ms;
   request.acknowledgedNotices = notices_;
-  const Duration patience = from_ms(world_.weather.ttl_ms / 4 + world_.weather.ttl_ms / 8);
-  const Instant sent = clock_.now();
-  ask([request, context = context(0)](server::Engine& engine,
-                                      server::CallId call) { engine.poll(call, context, request); },
-      patience,
-      [this, sent](const server::ReplyView* view, const api::HoldfastError* error) {
-        const auto* result = result_of<api::PollResult>(view);
-        if (result != nullptr) {
-          on_poll(*result, sent);
-          return poll();
+  const Instant sent = local_now();
+  ask<api::PollRequest>(
+      request, context(0), patience(),
+      [this, sent, left = world().now()](const Outcome<api::PollResult>& outcome) {
+        if (outcome.result != nullptr) {
+          on_poll(*outcome.result, sent);
+          return later(1ms, [this] { poll(); });
         }
-        if (error != nullptr && error->code == api::ErrorCode::SESSION_EXPIRED) return expired();
+        if (outcome.error != nullptr && outcome.error->code == api::ErrorCode::SESSION_EXPIRED) {
+          return renewal_came_late(left);
+        }
+        if (outcome.error != nullptr) mark_error(*outcome.error);
         later(20ms, [this] { poll(); });
       });
 }
@@ -218,139 +240,91 @@ void SimClient::on_poll(const api::PollResult& result, Instant sent) {
   deliveries_[result.header.serverId] = result.delivery;
   renewed(result.leaseMs, result.revocations, sent);
   for (const api::GrantNotice& grant : result.grants) {
-    if (state_ == State::kWaiting && grant.acquireSequence == acquire_sequence_) acquire();
+    for (const auto& hand : hands_) hand->hint(grant.acquireSequence);
   }
+}
+
+void SimClient::keep_alive() {
+  const Instant sent = local_now();
+  ask<api::KeepAliveRequest>(
+      {}, context(0), patience(),
+      [this, sent, left = world().now()](const Outcome<api::KeepAliveResult>& outcome) {
+        Duration next = 20ms;
+        if (outcome.result != nullptr) {
+          note(outcome.result->header);
+          renewed(outcome.result->leaseMs, outcome.result->revocations, sent);
+          next = from_ms(world().weather().ttl_ms / 4);
+        } else if (outcome.error != nullptr) {
+          mark_error(*outcome.error);
+          if (outcome.error->code == api::ErrorCode::SESSION_EXPIRED) {
+            return renewal_came_late(left);
+          }
+        }
+        later(next, [this] { keep_alive(); });
+      });
 }
 
 // A reply that carries a notice renews the session but not the handles it names (ARCHITECTURE,
 // revocation): they end at the earlier of their last deadline without notice and noticeMs after it.
 void SimClient::renewed(int64_t lease_ms, const std::vector<api::RevocationNotice>& notices,
                         Instant sent) {
+  for (const auto& hand : hands_) hand->check_deadline();
   notices_.clear();
   for (const api::RevocationNotice& notice : notices) {
     notices_.push_back(notice.noticeId);
-    const int64_t notice_ms = std::max<int64_t>(0, notice.noticeMs - notice.noticeMs / 100 - 1);
-    const Instant end = std::min(lease_until_, clock_.now() + from_ms(notice_ms));
-    if (told_.emplace(notice.path.empty() ? 0 : notice.holderId, end).second) {
-      ++world_.sometimes["a holder was told of its revocation"];
-    }
+    const int64_t drift = world().weather().drift_ppm;
+    const int64_t notice_ms =
+        std::max<int64_t>(0, notice.noticeMs - notice.noticeMs * drift / 1'000'000 - 1);
+    const Instant end = std::min(lease_until_, local_now() + from_ms(notice_ms));
+    if (!known_notices_.insert({notice.noticeId, notice.holderId}).second) continue;
+    world().mark(Mark::kNoticeGiven);
+    // Locks of one acquireAll share their holder id: the earliest notice ends the handle.
+    const int64_t named = notice.path.empty() ? 0 : notice.holderId;
+    const auto [told, fresh] = told_.emplace(named, end);
+    if (!fresh) told->second = std::min(told->second, end);
   }
-  if (lease_ms <= 0) return;
-  lease_until_ = std::max(lease_until_, sent + from_ms(lease_ms));
+  if (lease_ms > 0) lease_until_ = std::max(lease_until_, sent + from_ms(lease_ms));
 }
 
-void SimClient::expired() {
-  world_.log("client " + std::to_string(number_) + " lost session " + std::to_string(session_));
-  ++world_.sometimes["a session expired under its client"];
-  if (state_ == State::kHolding && holds(path_)) {
-    throw Broken("I22: session " + std::to_string(session_) + " ended while client " +
-                 std::to_string(number_) + " still had a lease");
+void SimClient::lost_session() {
+  if (world().listens()) {
+    world().tell(name_, "lost session " + std::to_string(session_.value));
   }
-  ++life_;
-  secret_.clear();
-  session_ = sequence_ = done_to_ = 0;
-  lease_until_ = Instant{};
-  state_ = State::kIdle;
-  holder_ = 0;
-  told_.clear();
-  deliveries_.clear();
-  notices_.clear();
+  if (local_now() > lease_until_ + from_ms(world().weather().ttl_ms / 2)) {
+    world().mark(Mark::kPausedPastTtl);
+  }
+  forget_session();
   later(10ms, [this] { open(); });
 }
 
-// -------------------------------------------------------------------------------------- locks
-
-void SimClient::act() {
-  if (state_ == State::kIdle && !quiescent_) {
-    path_ = "/lock/" +
-            std::to_string(world_.clients.below(static_cast<uint64_t>(world_.weather.paths)));
-    acquire_sequence_ = ++sequence_;
-    const uint64_t kind = world_.clients.below(4);
-    wait_ms_ = kind == 0 ? 0 : kind == 1 ? world_.clients.between(10, 3'000) : -1;
-    state_ = State::kAcquiring;
-    acquire();
-  } else if (state_ == State::kWaiting) {
-    acquire();  // the repeated acquire is the truth; poll is a hint
-  } else if (state_ == State::kHolding) {
-    release();
-  }
-  later(from_ms(world_.clients.between(5, 1'500)), [this] { act(); });
+void SimClient::renewal_came_late(Duration sent) {
+  if (cluster_.ledger.ended_after(session_, sent)) world().mark(Mark::kRenewedBetween);
+  lost_session();
 }
 
-void SimClient::acquire() {
-  api::AcquireRequest request;
-  request.path = path_;
-  request.waitMs = wait_ms_;
-  request.enqueue = true;
-  const int64_t sequence = acquire_sequence_;
-  ask([request, context = context(sequence)](
-          server::Engine& engine, server::CallId call) { engine.acquire(call, context, request); },
-      2s,
-      [this, sequence](const server::ReplyView* view, const api::HoldfastError* error) {
-        const bool asking = state_ == State::kAcquiring || state_ == State::kWaiting;
-        if (!asking || sequence != acquire_sequence_) return;
-        const auto* result = result_of<api::AcquireResult>(view);
-        if (result != nullptr) return on_acquire(*result);
-        if (error != nullptr && error->code == api::ErrorCode::SESSION_EXPIRED) return expired();
-        if (error != nullptr && !error->retryable) {
-          throw Broken("an acquire was refused: " + error->message);
-        }
-        later(30ms, [this, sequence] {
-          if (sequence == acquire_sequence_ && state_ == State::kAcquiring) acquire();
-        });
-      });
+void SimClient::forget_session() {
+  ++life_;
+  closing_ = false;
+  for (const auto& hand : hands_) hand->drop();
+  secret_.clear();
+  session_ = SessionId{};
+  sequence_ = done_to_ = 0;
+  done_.clear();
+  lease_until_ = Instant{};
+  told_.clear();
+  known_notices_.clear();
+  deliveries_.clear();
+  notices_.clear();
 }
 
-void SimClient::on_acquire(const api::AcquireResult& result) {
-  note(result.header);
-  switch (result.status) {
-    case api::AcquireStatus::GRANTED:
-      return believe(result.holderId, result.token);
-    case api::AcquireStatus::WAITING:
-      state_ = State::kWaiting;
-      return;
-    default:
-      done_to_ = acquire_sequence_;
-      state_ = State::kIdle;
-      return;
-  }
-}
-
-void SimClient::believe(int64_t holder, int64_t token) {
-  state_ = State::kHolding;
-  holder_ = holder;
-  token_ = token;
-  if (clock_.now() < handle_until()) ledger_.granted(world_, number_, path_, token);
-  world_.log("client " + std::to_string(number_) + " holds " + path_ + " token " +
-             std::to_string(token));
-}
-
-void SimClient::release() {
-  state_ = State::kReleasing;
-  const int64_t sequence = ++sequence_;
-  api::ReleaseRequest request;
-  request.path = path_;
-  request.holderId = holder_;
-  auto send = std::make_shared<std::function<void()>>();
-  *send = [this, sequence, request, send] {
-    ask(
-        [request, context = context(sequence)](server::Engine& engine, server::CallId call) {
-          engine.release(call, context, request);
-        },
-        2s,
-        [this, sequence, send](const server::ReplyView* view, const api::HoldfastError* error) {
-          if (state_ != State::kReleasing || sequence != sequence_) return;
-          const auto* result = result_of<api::ReleaseResult>(view);
-          if (error != nullptr && error->code == api::ErrorCode::SESSION_EXPIRED) return expired();
-          if (result == nullptr) return later(30ms, [send] { (*send)(); });
-          note(result->header);
-          done_to_ = sequence;
-          state_ = State::kIdle;
-          holder_ = 0;
-          *send = nullptr;
-        });
-  };
-  (*send)();
+void SimClient::close() {
+  closing_ = true;
+  const auto copies = std::make_shared<Copies>();
+  command<api::CloseSessionRequest>({}, next_sequence(), false, copies,
+                                    [this](const Outcome<api::CloseSessionResult>&) {
+                                      forget_session();
+                                      later(5ms, [this] { open(); });
+                                    });
 }
 
 }  // namespace holdfast::sim

@@ -1,80 +1,71 @@
+// The life of a simulated server: start, stop, death, and what its disk did to it.
 #include "tests/simulation/sim_node.h"
 
 #include <algorithm>
-
-#include "raft/transport/codec.h"
+#include <utility>
 
 namespace holdfast::sim {
 
 namespace {
+
 constexpr char kDirectory[] = "/data";
 
-SimClock make_clock(World& world) {
-  const int64_t half = world.weather.drift_ppm / 2;
-  const int64_t rate = half == 0 ? 0 : world.clocks.between(-half, half);
-  return {world, rate, Duration(std::chrono::seconds(world.clocks.between(1, 100'000)))};
-}
 }  // namespace
 
-SimNode::SimNode(World& world, NodeId id, const raft::Genesis& genesis,
-                 std::vector<SimNode*>& nodes, NodeWatcher watcher, uint64_t seed)
+SimNode::SimNode(World& world, Net& net, NodeId id, std::vector<SimNode*>& nodes,
+                 NodeWatcher& watcher)
     : world_(world),
+      net_(net),
       id_(id),
-      genesis_(genesis),
+      name_("node " + std::to_string(id.value)),
       nodes_(nodes),
-      watcher_(std::move(watcher)),
-      disk_(seed),
-      clock_(make_clock(world)),
-      entropy_(seed ^ 0x5eed) {}
+      watcher_(watcher),
+      disk_draws_(world.stream("disk/" + std::to_string(id.value))),
+      draws_(world.stream("node/" + std::to_string(id.value))),
+      clock_(draw_clock(world, std::to_string(id.value), world.weather().clock_ppm)),
+      entropy_(static_cast<uint64_t>(world.weather().entropy) * 64 + id.value),
+      disk_(std::make_unique<raft::FakeFileSystem>(entropy_.next_u64())) {}
 
-SimNode::~SimNode() = default;
+SimNode::~SimNode() {
+  // The engine refers to the writer and this object's ports.
+  engine_.reset();
+}
 
-void SimNode::start() {
+raft::Member SimNode::introduce() {
+  if (const auto failed = open_storage()) throw Broken(Rule::kStops, failed->message);
+  raft::Member member;
+  member.id = id_;
+  member.store = member_store_ = directory_->store();
+  member.peer_address = member.client_address = "node-" + std::to_string(id_.value) + ":1";
+  return member;
+}
+
+void SimNode::form(const raft::Genesis& genesis) {
+  genesis_ = genesis;
+  write_genesis();
+  model_.adopt({Term(1), NodeId{}}, *log_);
+  formed_ = true;
   ++life_;
-  auto directory = raft::DataDirectory::open(disk_, entropy_, kDirectory, id_);
-  if (!directory.ok()) throw Broken("node does not start: " + directory.error().message);
+  run_engine();
+}
+
+std::optional<Error> SimNode::open_storage() {
+  auto directory = raft::DataDirectory::open(*disk_, entropy_, kDirectory, id_);
+  if (!directory.ok()) return directory.error();
   directory_ = std::move(*directory);
   const auto log_directory = directory_->log_directory(kDefaultGroup);
-  if (!log_directory.ok()) throw Broken("node does not start: " + log_directory.error().message);
+  if (!log_directory.ok()) return log_directory.error();
   raft::LogOptions options;
   options.directory = *log_directory;
   options.store = directory_->store();
-  options.segment_bytes = world_.weather.segment_bytes;
-  auto log = raft::LogStore::open(disk_, entropy_, options);
-  if (!log.ok()) throw Broken("node does not start: " + log.error().message);
+  options.segment_bytes = static_cast<uint64_t>(world_.weather().segment_bytes);
+  if (world_.weather().unequal != 0) options.segment_bytes = uint64_t{4096} << id_.value;
+  auto log = raft::LogStore::open(*disk_, entropy_, options);
+  if (!log.ok()) return log.error();
   log_ = std::move(*log);
-  if (!log_->recovered().genesis) write_genesis();
   reader_ = std::make_unique<raft::StoredLogReader>(*log_);
-  writer_ = std::make_unique<raft::InlineLogWriter>(*log_);
-  server::EngineOptions engine;
-  engine.self = id_;
-  engine.cluster = genesis_.cluster;
-  engine.members = genesis_.configuration.members;
-  engine.raft.id = id_;
-  engine.raft.seed = entropy_.next_u64();
-  engine_ = std::make_unique<server::Engine>(
-      engine, initial_state(),
-      server::EnginePorts{clock_,
-                          entropy_,
-                          *reader_,
-                          *writer_,
-                          *this,
-                          *this,
-                          [](const std::string&) {},
-                          [this](const Error& e) {
-                            throw Broken("node " + std::to_string(id_.value) +
-                                         " stopped: " + e.message);
-                          },
-                          {}});
-  world_.log("node " + std::to_string(id_.value) + " starts with entries to " +
-             std::to_string(log_->recovered().last_index.value) +
-             (log_->recovered().torn_tail.empty() ? "" : ": " + log_->recovered().torn_tail));
-  for (SimNode* peer : nodes_) {
-    if (peer == this || !peer->up()) continue;
-    peer->peer_event(id_, raft::PeerEvent::kNewIncarnation);
-    peer->peer_event(id_, raft::PeerEvent::kConnected);
-  }
-  act([] {});
+  writer_ = std::make_unique<WatchedWriter>(*log_, model_);
+  return std::nullopt;
 }
 
 void SimNode::write_genesis() {
@@ -84,8 +75,94 @@ void SimNode::write_genesis() {
   write.entries.push_back(
       {Term(1), LogIndex(1), raft::EntryType::kGenesis, Blob(raft::encode_genesis(genesis_))});
   const auto appended = log_->append(std::span(&write, 1));
-  if (!appended.ok()) throw Broken("entry 1 cannot be written: " + appended.error().message);
+  if (!appended.ok()) throw Broken(Rule::kStops, appended.error().message);
   log_->publish(*appended);
+}
+
+void SimNode::start() {
+  if (up() || retired_ || !formed_) return;
+  ++life_;
+  if (const auto failed = open_storage()) return start_failed(*failed);
+  if (disk_->crashed()) {
+    died_at_disk(Mark::kCrashInRecovery);
+    return start_after(kRestart);
+  }
+  if (directory_->store() != member_store_) {
+    // Begin of service: the first entry does not name this store, and peers refuse it.
+    world_.mark(Mark::kWipedRefused);
+    return retire("its disk is another than the member's");
+  }
+  disk_->observe(true);
+  judge_recovery();
+  disk_->observe(false);
+  if (was_full_) world_.mark(Mark::kRoomAgain);
+  was_full_ = false;
+  run_engine();
+}
+
+void SimNode::check_log() {
+  disk_->observe(true);
+  if (!damaged_) model_.check_whole(*log_);
+  disk_->observe(false);
+}
+
+raft::Entry SimNode::read_back(LogIndex index) {
+  std::vector<raft::Entry> entries;
+  disk_->observe(true);
+  const Status read = log_->read(index, index.next(), 1, entries);
+  disk_->observe(false);
+  if (!read.ok()) throw Broken(Rule::kI10, read.error().message);
+  return entries.front();
+}
+
+// What the disk holds is what the node had acknowledged, unless something was done to it.
+void SimNode::judge_recovery() {
+  const raft::RecoveredLog& recovered = log_->recovered();
+  if (!recovered.torn_tail.empty()) world_.mark(Mark::kTornTail);
+  if (damaged_ || old_image_) {
+    const bool given = model_.adopt(recovered.hard_state, *log_);
+    if (damaged_) {
+      if (!given) throw Broken(Rule::kI10, name_ + " starts on data that it was never given");
+      // Its word is broken: it counts as down for good, for nobody can tell.
+      world_.mark(Mark::kDamageCut);
+      return retire("its last batch was damaged");
+    }
+    world_.mark(Mark::kOldImageStarted);
+    return;
+  }
+  const auto outcome = model_.restarted(recovered.hard_state, *log_);
+  if (outcome.unsynced_kept) world_.mark(Mark::kUnsyncedKept);
+  if (outcome.unsynced_lost) world_.mark(Mark::kUnsyncedLost);
+}
+
+server::EngineOptions SimNode::engine_options() {
+  const Weather& w = world_.weather();
+  const auto n = static_cast<uint64_t>(w.unequal != 0 ? id_.value : 1);
+  server::EngineOptions engine;
+  engine.self = id_;
+  engine.cluster = genesis_.cluster;
+  engine.store = member_store_;
+  engine.members = genesis_.configuration.members;
+  engine.drift_ppm = static_cast<uint32_t>(w.drift_ppm);
+  engine.session_ttl_min_ms = w.ttl_ms;
+  engine.max_pending_commands = static_cast<size_t>(w.pending_commands);
+  raft::Config& raft = engine.raft;
+  raft.id = id_;
+  raft.heartbeat_interval = from_ms(w.heartbeat_ms);
+  raft.election_timeout_min = from_ms(w.election_min_ms);
+  raft.election_timeout_max = from_ms(w.election_max_ms);
+  raft.pre_vote = w.pre_vote != 0;
+  raft.check_quorum = w.check_quorum != 0;
+  raft.fast_failover = w.fast_failover != 0;
+  raft.max_inflight_messages =
+      static_cast<uint32_t>(std::max<uint64_t>(1, static_cast<uint64_t>(w.inflight) / n));
+  raft.max_append_bytes = static_cast<size_t>(w.append_bytes);
+  raft.max_catchup_bytes = static_cast<size_t>(std::max(w.append_bytes, w.catchup_bytes));
+  raft.max_committed_bytes = static_cast<size_t>(w.committed_bytes) / n + 1;
+  raft.window_bytes = static_cast<size_t>(w.window_bytes);
+  raft.max_uncommitted_bytes = static_cast<size_t>(w.uncommitted_bytes);
+  raft.seed = entropy_.next_u64();
+  return engine;
 }
 
 raft::InitialState SimNode::initial_state() const {
@@ -100,40 +177,163 @@ raft::InitialState SimNode::initial_state() const {
   return initial;
 }
 
-void SimNode::crash(bool power_loss) {
-  if (!up()) return;
-  world_.log("node " + std::to_string(id_.value) + (power_loss ? " loses power" : " is killed"));
-  ++life_;
-  if (power_loss && world_.faults.chance(700)) {
-    // In the middle of a write or a sync.
-    disk_.crash_at(disk_.operations() + 1 + world_.faults.below(2));
-    ++world_.sometimes[writer_->run_one() ? "power loss around a batch" : "power loss when idle"];
+void SimNode::run_engine() {
+  if (retired_) return;
+  rpc_ = std::make_unique<RpcServer>();
+  engine_ = std::make_unique<server::Engine>(
+      engine_options(), initial_state(),
+      server::EnginePorts{clock_,
+                          entropy_,
+                          *reader_,
+                          *writer_,
+                          *this,
+                          *this,
+                          [](const std::string&) {},
+                          [this](const Error& error) { fatal_ = error; },
+                          {}});
+  log_line("starts with entries to " + std::to_string(model_.last().value));
+  watcher_.started(*this);
+  tell_peers_of_start();
+  act([] {});
+}
+
+void SimNode::tell_peers_of_start() {
+  for (SimNode* peer : nodes_) {
+    if (peer == this || !peer->up() || net_.is_cut(number(), peer->number())) continue;
+    if (unequal_ != peer->unequal_) {
+      world_.mark(Mark::kUnequalRefused);
+      peer->peer_event(id_, raft::PeerEvent::kMismatch);
+      continue;
+    }
+    peer->peer_event(id_, raft::PeerEvent::kNewIncarnation);
+    peer->peer_event(id_, raft::PeerEvent::kConnected);
+    peer_event(peer->id_, raft::PeerEvent::kConnected);
   }
+}
+
+// ------------------------------------------------------------------------------------- the end
+
+void SimNode::drop_process() {
+  ++life_;
   engine_.reset();
+  rpc_.reset();
   writer_.reset();
   reader_.reset();
   log_.reset();
   directory_.reset();
   calls_.clear();
-  held_.clear();
-  lanes_.clear();
-  paused_ = false;
-  disk_busy_ = false;
-  if (power_loss) {
-    disk_.power_loss();
+  inputs_.clear();
+  fatal_.reset();
+  paused_ = turn_coming_ = disk_busy_ = io_errors_ = false;
+  wakeup_at_ = 0ns;
+}
+
+void SimNode::die(Death death) {
+  const bool ran = up();
+  if (ran) log_line(death == Death::kPower ? "loses power" : "is killed");
+  if (ran) watcher_.died(*this);
+  drop_process();
+  if (death == Death::kPower) {
+    disk_->power_loss();
   } else {
-    disk_.process_crash();
+    disk_->process_crash();
   }
+  if (disk_full_) fill_disk(0);
+  if (!ran) return;
   for (SimNode* peer : nodes_) {
-    if (peer == this || !peer->up() || world_.is_cut(number(), peer->number())) continue;
+    if (peer == this || !peer->up() || net_.is_cut(number(), peer->number())) continue;
     peer->peer_event(id_, raft::PeerEvent::kLost);
-    if (!power_loss) peer->peer_event(id_, raft::PeerEvent::kRefused);
+    // A machine without power says nothing; a process that is gone has its host answer for it.
+    if (death == Death::kProcess) peer->peer_event(id_, raft::PeerEvent::kRefused);
   }
+}
+
+void SimNode::start_after(Duration delay) {
+  world_.after(delay, [this] { start(); });
+}
+
+void SimNode::retire(const std::string& why) {
+  log_line("stays away: " + why);
+  retired_ = true;
+  die(Death::kProcess);
+}
+
+// The process ended before it served anybody.
+void SimNode::start_failed(const Error& error) {
+  log_line("does not start: " + error.message);
+  if (disk_->crashed()) {
+    died_at_disk(Mark::kCrashInRecovery);
+    return start_after(kRestart);
+  }
+  if (error.code == ErrorCode::kCorrupt && damaged_) {
+    world_.mark(Mark::kDamageRefused);
+    return retire("its log is damaged");
+  }
+  stopped(error);
+}
+
+void SimNode::stopped(const Error& error) {
+  const bool no_space = error.code == ErrorCode::kNoSpace && disk_full_;
+  const bool io = error.code == ErrorCode::kInternal && io_errors_;
+  const bool damage = damaged_ && (error.code == ErrorCode::kCorrupt || io);
+  if (old_image_ && error.code == ErrorCode::kInternal) {
+    world_.mark(Mark::kOldImageStopped);
+    return retire("a peer remembers more than its disk: " + error.message);
+  }
+  if (damage) {
+    world_.mark(Mark::kDamageRead);
+    return retire("its log is damaged: " + error.message);
+  }
+  if (!no_space && !io) throw Broken(Rule::kStops, name_ + " stopped: " + error.message);
+  world_.mark(no_space                                          ? Mark::kDiskFull
+              : error.message.find("read") != std::string::npos ? Mark::kReadFailed
+                                                                : Mark::kWriteFailed);
+  was_full_ = was_full_ || no_space;
+  log_line("stops: " + error.message);
+  die(Death::kProcess);
+  start_after(kRestart);
+}
+
+bool SimNode::died_at_disk(Mark mark) {
+  if (!disk_->crashed()) return false;
+  world_.mark(mark);
+  die(armed_);
+  return true;
+}
+
+void SimNode::crash_at(uint64_t operations_ahead, Death death) {
+  armed_ = death;
+  disk_->crash_at(disk_->operations() + operations_ahead);
+}
+
+void SimNode::fill_disk(uint64_t bytes_left) {
+  disk_full_ = true;
+  disk_->set_capacity(disk_->used() + bytes_left);
+}
+
+void SimNode::empty_disk() {
+  disk_full_ = false;
+  disk_->set_capacity(~uint64_t{0});
+  if (log_ != nullptr) static_cast<void>(log_->space());
+}
+
+void SimNode::damage() { damaged_ = true; }
+
+void SimNode::replace_disk(std::unique_ptr<raft::FakeFileSystem> disk, bool wiped) {
+  disk_ = std::move(disk);
+  disk_->process_crash();
+  if (!wiped) old_image_ = true;
+}
+
+void SimNode::caught_up() {
+  if (!old_image_) return;
+  world_.mark(Mark::kOldImageCaughtUp);
+  old_image_ = false;
 }
 
 void SimNode::pause() {
   if (!up() || paused_) return;
-  world_.log("node " + std::to_string(id_.value) + " is paused");
+  log_line("is paused");
   paused_ = true;
   paused_at_ = clock_.now();
 }
@@ -141,126 +341,21 @@ void SimNode::pause() {
 // What the loop does: the gap is told before anything that came in meanwhile is handled.
 void SimNode::resume() {
   if (!up() || !paused_) return;
-  world_.log("node " + std::to_string(id_.value) + " runs again");
+  log_line("runs again");
   paused_ = false;
-  engine_->on_pause(clock_.now() - paused_at_);
-  std::vector<std::function<void()>> held = std::move(held_);
-  held_.clear();
-  for (const auto& input : held) input();
+  const Duration gap = clock_.now() - paused_at_;
+  if (engine_->host().serving && gap > from_ms(world_.weather().election_max_ms)) {
+    world_.mark(Mark::kLeaderPaused);
+  }
+  // Shorter interruptions are not reported by the loop (LoopOptions::gap_threshold).
+  if (gap > 50ms) engine_->on_pause(gap);
   disk_busy_ = false;
-  turn();
+  // One turn at least: time went by.
+  act([] {});
 }
 
-void SimNode::act(std::function<void()> input) {
-  if (!up()) return;
-  if (paused_) return held_.push_back(std::move(input));
-  input();
-  turn();
-}
-
-void SimNode::turn() {
-  while (engine_->turn_end(/*all_input_handled=*/true)) {
-  }
-  watcher_(*this);
-  schedule_disk();
-  schedule_wakeup();
-}
-
-void SimNode::schedule_wakeup() {
-  const Instant next = engine_->next_wakeup();
-  const uint64_t number = ++wakeup_;
-  if (next == Instant::max()) return;
-  const Duration wait = std::max<Duration>(clock_.true_time(next - clock_.now()), 1us);
-  world_.after(wait, [this, number, life = life_] {
-    if (life == life_ && number == wakeup_ && !paused_) act([] {});
-  });
-}
-
-void SimNode::schedule_disk() {
-  static_cast<void>(writer_->prepare_one());
-  if (disk_busy_) return;
-  disk_busy_ = true;
-  const Duration delay =
-      std::chrono::microseconds(world_.disk.between(50, world_.weather.disk_us_max));
-  world_.after(delay, [this, life = life_] {
-    if (life != life_) return;
-    // The sync thread of a paused process stands still too; resume() starts it anew.
-    if (paused_) return;
-    disk_busy_ = false;
-    if (writer_->run_one()) act([] {});
-  });
-}
-
-void SimNode::deliver(NodeId to, int lane, std::function<void(SimNode&)> arrival) {
-  const auto n = static_cast<int>(to.value);
-  SimNode* target = nodes_[static_cast<size_t>(n - 1)];
-  if (world_.is_cut(number(), n) || world_.net.chance(world_.weather.loss_permille)) return;
-  const Weather& w = world_.weather;
-  const int copies = world_.net.chance(w.duplicate_permille) ? 2 : 1;
-  for (int copy = 0; copy < copies; ++copy) {
-    Duration at = world_.now() + std::chrono::microseconds(world_.net.between(20, w.delay_us_max));
-    Duration& last = lanes_[{to.value, lane}];
-    if (!world_.net.chance(w.reorder_permille)) {
-      at = std::max(at, last + 1ns);
-      last = at;
-    }
-    world_.after(at - world_.now(), [this, target, n, arrival] {
-      // A cut that came meanwhile loses what is on its way too.
-      if (world_.is_cut(number(), n) || !target->up()) return;
-      target->act([target, arrival] { arrival(*target); });
-    });
-  }
-}
-
-bool SimNode::send(const raft::Message& message) {
-  // Through the real bytes: nothing is shared between two servers.
-  std::string bytes;
-  raft::encode_message(genesis_.cluster, message, bytes);
-  deliver(message.to, static_cast<int>(raft::lane_of(message.type)), [bytes](SimNode& node) {
-    auto frame = raft::decode_frame(bytes);
-    if (!frame.ok()) throw Broken("a peer message does not decode: " + frame.error().message);
-    node.engine_->on_message(std::move(std::get<raft::MessageFrame>(*frame).message));
-  });
-  return true;
-}
-
-bool SimNode::send_app(NodeId to, raft::Lane lane, uint8_t kind, std::string_view payload) {
-  deliver(to, static_cast<int>(lane),
-          [from = id_, kind, bytes = std::string(payload)](SimNode& node) {
-            node.engine_->on_app(from, kind, bytes);
-          });
-  return true;
-}
-
-void SimNode::peer_event(NodeId peer, raft::PeerEvent event) {
-  world_.after(200us, [this, peer, event] {
-    act([this, peer, event] { engine_->on_peer_event(peer, event); });
-  });
-}
-
-void SimNode::call(const Ask& ask, Answer answer) {
-  if (!up()) return;
-  act([this, ask, answer] {
-    const uint32_t number = next_call_++;
-    calls_.emplace(number, answer);
-    ask(*engine_, server::CallId{0, number, 0});
-  });
-}
-
-void SimNode::complete(server::CallId call, const server::ReplyView& reply) {
-  const auto at = calls_.find(call.slot);
-  if (at == calls_.end()) throw Broken("a call was answered twice");
-  const Answer answer = std::move(at->second);
-  calls_.erase(at);
-  answer(&reply, nullptr);
-}
-
-void SimNode::fail(server::CallId call, const api::HoldfastError& error) {
-  const auto at = calls_.find(call.slot);
-  if (at == calls_.end()) throw Broken("a call was answered twice");
-  const Answer answer = std::move(at->second);
-  calls_.erase(at);
-  answer(nullptr, &error);
+void SimNode::hiccup(Duration gap) {
+  act([this, gap] { engine_->on_pause(gap); });
 }
 
 }  // namespace holdfast::sim

@@ -1,20 +1,23 @@
 // A server in the simulated world: the real engine, node, core, state machine and log store, on a
-// fake disk, a drifting clock and the world's network. It can crash at any point, lose what was not
-// synced, be paused, and start again.
+// fake disk, a drifting clock and the world's network. It can die at any point, lose what was not
+// synced, be paused, and start again. Split over sim_node.cc (life) and sim_node_ports.cc (what
+// goes in and out while it runs).
 #pragma once
 
 #include <functional>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
-#include <utility>
 #include <vector>
 
 #include "coordinator/server/engine.h"
 #include "raft/storage/data_directory.h"
 #include "raft/storage/log_store.h"
-#include "raft/storage/log_writer.h"
 #include "raft/transport/genesis.h"
+#include "tests/simulation/disk_model.h"
+#include "tests/simulation/net.h"
+#include "tests/simulation/rpc.h"
 #include "tests/simulation/world.h"
 #include "tests/support/fake_file_system.h"
 
@@ -22,35 +25,91 @@ namespace holdfast::sim {
 
 class SimNode;
 
-/// Looks at a node after each of its steps.
-using NodeWatcher = std::function<void(SimNode&)>;
+/// Looks at nodes as they go.
+class NodeWatcher {
+ public:
+  /// After every turn.
+  virtual void turned(SimNode& node) = 0;
+  /// A new life began; nothing has come in yet.
+  virtual void started(SimNode& node) = 0;
+  /// A life ends; its core can still be looked at.
+  virtual void died(SimNode& node) = 0;
+
+ protected:
+  ~NodeWatcher() = default;
+};
+
+/// A supervisor starts a server again that ended of itself.
+inline constexpr Duration kRestart = 500ms;
+
+/// How a node dies.
+enum class Death { kProcess, kPower };
 
 class SimNode final : raft::Transport, server::ReplySink {
  public:
-  using Answer = std::function<void(const server::ReplyView*, const api::HoldfastError*)>;
-  using Ask = std::function<void(server::Engine&, server::CallId)>;
-
-  SimNode(World& world, NodeId id, const raft::Genesis& genesis, std::vector<SimNode*>& nodes,
-          NodeWatcher watcher, uint64_t seed);
+  SimNode(World& world, Net& net, NodeId id, std::vector<SimNode*>& nodes, NodeWatcher& watcher);
   ~SimNode();
 
+  // --- Life.
+
+  /// Opens the data directory for the first time; says who this node is.
+  raft::Member introduce();
+  /// Takes part in the cluster from now on.
+  void form(const raft::Genesis& genesis);
+  /// Starts the process if it is not running; what it may not survive makes it stay away.
   void start();
-  /// The process dies; with `power_loss` also what was not synced, in part.
-  void crash(bool power_loss);
+  void die(Death death);
+  /// Starts it after `delay`, unless it runs then.
+  void start_after(Duration delay);
+  /// Never starts again.
+  void retire(const std::string& why);
   void pause();
   void resume();
 
   bool up() const { return engine_ != nullptr; }
   bool paused() const { return paused_; }
+  bool retired() const { return retired_; }
+  /// Its disk has less than it promised: it counts as down until it has caught up.
+  bool behind_its_word() const { return old_image_; }
   server::Engine& engine() { return *engine_; }
+  const raft::Raft& core() const { return engine_->node().core(); }
+  /// The log holds what was acknowledged. Throws Broken (I10).
+  void check_log();
+  /// Entry `index` as it is on the disk.
+  raft::Entry read_back(LogIndex index);
   NodeId id() const { return id_; }
   int number() const { return static_cast<int>(id_.value); }
   uint64_t life() const { return life_; }
+  SimClock& clock() { return clock_; }
+  const std::string& name() const { return name_; }
 
-  /// A client's call has arrived. `answer` is called when it is answered, unless the node dies
-  /// first.
-  void call(const Ask& ask, Answer answer);
+  // --- Faults of its disk and flags.
+
+  raft::FakeFileSystem& disk() { return *disk_; }
+  /// The operation of that number from now on is the last: the node dies around it.
+  void crash_at(uint64_t operations_ahead, Death death);
+  /// Operations may fail in this life.
+  void expect_io_errors() { io_errors_ = true; }
+  void fill_disk(uint64_t bytes_left);
+  void empty_disk();
+  void slow_disk(int64_t us) { slow_us_ = us; }
+  /// Something on its disk is not what was written.
+  void damage();
+  bool damaged() const { return damaged_; }
+  std::unique_ptr<raft::FakeFileSystem> image(uint64_t seed) const { return disk_->clone(seed); }
+  /// Only while it is down.
+  void replace_disk(std::unique_ptr<raft::FakeFileSystem> disk, bool wiped);
+  void caught_up();
+  void set_unequal(bool unequal) { unequal_ = unequal; }
+  bool unequal() const { return unequal_; }
+
+  // --- Inputs.
+
+  /// A client's call has arrived; it is answered through `taker`, unless the node dies first.
+  void call(const Call& call, const AnswerTaker& taker);
   void peer_event(NodeId peer, raft::PeerEvent event);
+  /// What the loop says after it did not run.
+  void hiccup(Duration gap);
 
  private:
   // raft::Transport
@@ -60,37 +119,78 @@ class SimNode final : raft::Transport, server::ReplySink {
   void complete(server::CallId call, const server::ReplyView& reply) override;
   void fail(server::CallId call, const api::HoldfastError& error) override;
 
-  void deliver(NodeId to, int lane, std::function<void(SimNode&)> arrival);
-  /// Runs `input` now, or when the pause is over, and then a turn; dropped if the process died.
+  std::optional<Error> open_storage();
+  void write_genesis();
+  void judge_recovery();
+  void run_engine();
+  server::EngineOptions engine_options();
+  raft::InitialState initial_state() const;
+  void tell_peers_of_start();
+  void start_failed(const Error& error);
+  void stopped(const Error& error);
+  /// The disk crashed under the node: it dies there. False: it did not.
+  bool died_at_disk(Mark mark);
+  void drop_process();
+
+  using Input = std::function<void(SimNode&)>;
+  void deliver(NodeId to, int lane, bool core, Input arrival);
+  /// Handles `input` in the next turn; dropped if the process dies first.
   void act(std::function<void()> input);
+  void handle_inputs();
   void turn();
   void schedule_wakeup();
   void schedule_disk();
-  raft::InitialState initial_state() const;
-  void write_genesis();
+  void disk_step();
+  Duration disk_delay();
+  void answered(uint32_t slot, Answer answer);
+  void log_line(const std::string& what) {
+    if (world_.listens()) world_.tell(name_, what);
+  }
 
   World& world_;
+  Net& net_;
   const NodeId id_;
-  const raft::Genesis& genesis_;
+  const std::string name_;
   std::vector<SimNode*>& nodes_;
-  NodeWatcher watcher_;
-  raft::FakeFileSystem disk_;
+  NodeWatcher& watcher_;
+  Stream& disk_draws_;
+  Stream& draws_;
   SimClock clock_;
   SimEntropy entropy_;
+  std::unique_ptr<raft::FakeFileSystem> disk_;
+  raft::Genesis genesis_;
+  StoreId member_store_;
+  DiskModel model_;
+
   uint64_t life_ = 0;
+  bool retired_ = false;
+  bool unequal_ = false;
+  bool damaged_ = false;
+  bool old_image_ = false;
+  bool formed_ = false;
+  bool wiped_ = false;
+  bool disk_full_ = false;
+  bool was_full_ = false;
+  bool io_errors_ = false;
+  Death armed_ = Death::kProcess;
+  int64_t slow_us_ = 0;
+
   bool paused_ = false;
   Instant paused_at_;
-  std::vector<std::function<void()>> held_;  ///< inputs of a paused process
+  std::vector<std::function<void()>> inputs_;  ///< not handled yet
+  bool turn_coming_ = false;
   bool disk_busy_ = false;
+  Duration wakeup_at_{0};  ///< true time; zero: none
   uint64_t wakeup_ = 0;
+  std::optional<Error> fatal_;
   uint32_t next_call_ = 1;
-  std::map<uint32_t, Answer> calls_;
-  std::map<std::pair<uint64_t, int>, Duration> lanes_;  ///< when the last message arrives
+  std::map<uint32_t, AnswerTaker> calls_;
 
   std::unique_ptr<raft::DataDirectory> directory_;
   std::unique_ptr<raft::LogStore> log_;
   std::unique_ptr<raft::StoredLogReader> reader_;
-  std::unique_ptr<raft::InlineLogWriter> writer_;
+  std::unique_ptr<WatchedWriter> writer_;
+  std::unique_ptr<RpcServer> rpc_;
   std::unique_ptr<server::Engine> engine_;
 };
 

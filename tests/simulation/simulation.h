@@ -1,13 +1,18 @@
-// One run: servers, clients and faults of a seed, every invariant after every step, and in the end
-// a healed world in which all must come right.
+// One run: servers, clients and faults of a plan, every invariant after every step, and in the end
+// a healed quorum in which all must come right (liveness.cc).
 #pragma once
 
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "raft/core/invariants.h"
+#include "tests/simulation/faults.h"
+#include "tests/simulation/history.h"
+#include "tests/simulation/ledger.h"
+#include "tests/simulation/net.h"
 #include "tests/simulation/sim_client.h"
 #include "tests/simulation/sim_node.h"
 #include "tests/simulation/world.h"
@@ -15,44 +20,71 @@
 namespace holdfast::sim {
 
 struct RunResult {
-  std::string broken;  ///< empty: all held
+  std::optional<Rule> rule;  ///< that is broken
+  std::string what;          ///< and how, beginning with its name
   uint64_t events = 0;
   uint64_t trace = 0;
   uint64_t grants = 0;
-  uint64_t acknowledged = 0;
+  uint64_t answers = 0;
+  uint64_t entries = 0;
+  uint64_t busiest_second = 0;
   Duration simulated{0};
-  std::map<std::string, uint64_t> sometimes;
+  MarkCounts marks;
+  std::vector<Told> told;
 };
 
-class Simulation {
+/// How a run is looked at.
+struct RunOptions {
+  bool tell = false;
+  bool verbose = false;
+};
+
+class Simulation final : NodeWatcher {
  public:
-  Simulation(uint64_t seed, bool verbose);
+  /// Both outlive it.
+  Simulation(const Plan& plan, Draws& draws, const RunOptions& options);
   ~Simulation();
-  RunResult run(Duration length);
+  RunResult run();
 
  private:
-  void begin();
-  void faults();
-  void fault();
-  void revoke();
-  void watch(SimNode& node);
-  void check_state(SimNode& node);
-  void run_until(Duration end);
-  void heal();
-  void judge_end();
-  int down() const;
+  // NodeWatcher
+  void turned(SimNode& node) override;
+  void started(SimNode& node) override;
+  void died(SimNode& node) override;
 
+  void begin();
+  void run_until(Duration end);
+  void take_committed(SimNode& node);
+  void check_bounds(SimNode& node);
+  void mark_counters(SimNode& node);
+  void mark_leaders(SimNode& node);
+
+  // liveness.cc
+  void heal();
+  void choose_core();
+  void silence(SimNode& node);
+  bool in_core(const SimNode& node) const;
+  void await_leader();
+  void await_clients();
+  void judge_end();
+  std::string unfinished() const;
+  std::string who_holds() const;
+  std::string behind() const;
+  void judge_lock(const rsm::StateMachine& machine, const std::string& path) const;
+
+  const Plan& plan_;
   World world_;
-  const uint64_t seed_;
-  raft::Genesis genesis_;
+  Net net_;
   Ledger ledger_;
-  std::vector<std::unique_ptr<SimNode>> owned_;
+  History history_;
+  std::vector<std::unique_ptr<SimNode>> owned_nodes_;
   std::vector<SimNode*> nodes_;
-  std::vector<std::unique_ptr<SimClient>> clients_;
+  std::vector<std::unique_ptr<SimClient>> owned_clients_;
+  std::vector<SimClient*> clients_;
+  std::unique_ptr<Faults> faults_;
   raft::ClusterInvariants cluster_;
-  std::map<NodeId, std::pair<uint64_t, raft::NodeInvariants>> each_;
-  std::map<uint64_t, Digest> digests_;  ///< state after each index that was seen
-  bool storm_ = true;
+  std::map<NodeId, raft::NodeInvariants> cores_;
+  int64_t core_mask_ = 0;
 };
 
 }  // namespace holdfast::sim

@@ -1,77 +1,68 @@
 #include "tests/simulation/world.h"
 
+#include <algorithm>
 #include <cstdio>
 #include <cstring>
 
-#include "base/checksum.h"
-
 namespace holdfast::sim {
 
-Draw::Draw(uint64_t seed, const char* name) : random_(checksum64(name, seed)) {}
-
-Weather draw_weather(uint64_t seed) {
-  Draw draw(seed, "weather");
-  Weather w;
-  w.nodes = draw.chance(300) ? 5 : 3;
-  w.clients = static_cast<int>(draw.between(2, 8));
-  w.paths = static_cast<int>(draw.between(1, 3));
-  if (draw.chance(500)) w.loss_permille = draw.below(100);
-  if (draw.chance(300)) w.duplicate_permille = draw.below(100);
-  if (draw.chance(300)) w.reorder_permille = draw.below(200);
-  w.delay_us_max = draw.chance(200) ? 60'000 : draw.between(100, 3'000);
-  w.disk_us_max = draw.chance(200) ? 80'000 : draw.between(100, 2'000);
-  w.drift_ppm = draw.chance(500) ? 10'000 : 0;
-  w.crashes = draw.chance(600);
-  w.power_losses = draw.chance(400);
-  w.partitions = draw.chance(500);
-  w.pauses = draw.chance(400);
-  w.client_faults = draw.chance(600);
-  w.revocations = draw.chance(300);
-  w.segment_bytes = uint64_t{4 << 10} << draw.below(6);
-  return w;
-}
-
-World::World(uint64_t seed)
-    : weather(draw_weather(seed)),
-      net(seed, "net"),
-      disk(seed, "disk"),
-      faults(seed, "faults"),
-      clients(seed, "clients"),
-      clocks(seed, "clocks") {}
-
 void World::after(Duration delay, std::function<void()> event) {
-  queue_.push({now_ + delay, events_ + queue_.size(), std::move(event)});
+  uint32_t slot = 0;
+  if (free_.empty()) {
+    slot = static_cast<uint32_t>(slots_.size());
+    slots_.push_back(std::move(event));
+  } else {
+    slot = free_.back();
+    free_.pop_back();
+    slots_[slot] = std::move(event);
+  }
+  heap_.push_back({(now_ + delay).count(), ++number_, slot});
+  std::push_heap(heap_.begin(), heap_.end());
 }
 
 bool World::step(Duration end) {
-  if (queue_.empty() || queue_.top().at > end) {
-    now_ = end;
+  if (heap_.empty() || heap_.front().at > end.count()) {
+    now_ = std::max(now_, end);
     return false;
   }
-  const Event event = queue_.top();
-  queue_.pop();
-  now_ = event.at;
+  std::pop_heap(heap_.begin(), heap_.end());
+  const Item item = heap_.back();
+  heap_.pop_back();
+  now_ = Duration(item.at);
   ++events_;
-  event.run();
+  const std::function<void()> run = std::move(slots_[item.slot]);
+  slots_[item.slot] = nullptr;
+  free_.push_back(item.slot);
+  run();
   return true;
 }
 
-void World::trace(uint64_t what) {
-  uint64_t parts[3] = {trace_, what, static_cast<uint64_t>(now_.count())};
-  trace_ = checksum64({reinterpret_cast<const char*>(parts), sizeof parts});
+void World::tell(const std::string& who, const std::string& what) {
+  if (telling) told_.push_back({now_, who, what});
+  if (!verbose) return;
+  std::printf("%12.6f  %-9s %s\n", static_cast<double>(now_.count()) / 1e9, who.c_str(),
+              what.c_str());
 }
 
-void World::log(const std::string& line) const {
-  if (!verbose) return;
-  std::printf("%12.6f  %s\n", static_cast<double>(now_.count()) / 1e9, line.c_str());
+Duration SimClock::local(Duration true_time) const {
+  const int64_t t = true_time.count();
+  return Duration(t / 1'000'000 * rate_ + t % 1'000'000 * rate_ / 1'000'000);
 }
 
 Duration SimClock::true_time(Duration local_time) const {
   if (local_time <= 0ns) return 0ns;
-  // 1 / (1 + r) < 1 - r + 2 r^2, and r is at most 1 %: late by a little, never early.
-  const int64_t r = rate_ppm_;
-  const int64_t part = local_time.count() / 1'000'000;
-  return local_time - Duration(part * r) + Duration(part * (2 * r * r / 1'000'000 + 2)) + 1us;
+  const int64_t t = local_time.count();
+  return Duration(t / rate_ * 1'000'000 + (t % rate_ * 1'000'000 + rate_ - 1) / rate_ + 1);
+}
+
+SimClock draw_clock(World& world, const std::string& who, int64_t apart_ppm) {
+  // (1 + h) / (1 - h) is at most 1 + b if h = b / (2 + b).
+  const int64_t half = apart_ppm * 1'000'000 / (2'000'000 + apart_ppm);
+  Stream& stream = world.stream("clock/" + who);
+  // The calm choice is true time's own rate.
+  const int64_t drawn = stream.between(0, 2 * half);
+  const int64_t rate = drawn <= half ? drawn : half - drawn;
+  return {world, rate, Duration(std::chrono::seconds(stream.between(1, 100'000)))};
 }
 
 void SimEntropy::fill(void* out, size_t size) {

@@ -9,13 +9,18 @@ namespace holdfast::raft {
 class FakeFileSystem::FakeFile final : public File {
  public:
   FakeFile(FakeFileSystem& files, InodeRef inode, std::string path)
-      : files_(files), inode_(std::move(inode)), path_(std::move(path)), life_(files.life_) {}
+      : files_(files), inode_(std::move(inode)), path_(std::move(path)), life_(files.life_) {
+    ++files_.open_files_;
+  }
+  ~FakeFile() override {
+    const std::lock_guard lock(files_.mutex_);
+    if (life_ == files_.life_) --files_.open_files_;
+  }
 
   IoResult<size_t> read(uint64_t offset, char* out, size_t size) override {
     const std::lock_guard lock(files_.mutex_);
     if (dead()) return IoError{EIO, "read", path_, "crashed"};
-    const auto failure = files_.read_failures_.find(++files_.reads_);
-    if (failure != files_.read_failures_.end()) return IoError{failure->second, "read", path_, {}};
+    if (const int error = files_.count_read()) return IoError{error, "read", path_, {}};
     const std::string& bytes = inode_->cache;
     if (offset >= bytes.size()) return size_t{0};
     const size_t part = std::min<uint64_t>(size, bytes.size() - offset);
@@ -165,6 +170,7 @@ IoResult<std::unique_ptr<File>> FakeFileSystem::open(const std::string& path, Op
   InodeRef inode = found == names_.end() ? std::make_shared<Inode>() : found->second;
   if (found == names_.end()) note({NameChange::Kind::kCreate, path, {}, inode});
   inode->cache.clear();
+  inode->floor = 0;
   inode->dirty.clear();
   if (verdict == Verdict::kCrash) return IoError{EIO, "open", path, "crashed"};
   return std::unique_ptr<File>(std::make_unique<FakeFile>(*this, inode, path));
@@ -264,10 +270,29 @@ void FakeFileSystem::mark_written(Inode& inode, uint64_t offset, uint64_t size) 
 }
 
 bool FakeFileSystem::has_room(const Inode& inode, uint64_t end) const {
-  if (end <= inode.cache.size()) return true;
-  uint64_t used = end - inode.cache.size();
-  for (const auto& [path, each] : names_) used += each->cache.size();
-  return used <= capacity_;
+  if (end <= inode.cache.size() || capacity_ == ~uint64_t{0}) return true;
+  return used_bytes() + end - inode.cache.size() <= capacity_;
+}
+
+uint64_t FakeFileSystem::used_bytes() const {
+  uint64_t used = 0;
+  for (const auto& [path, inode] : names_) used += inode->cache.size();
+  return used;
+}
+
+/// Does what a lying disk does instead of this write, if it is to lie now.
+bool FakeFileSystem::lies_about(Inode& inode, uint64_t offset, std::string_view bytes) {
+  const auto lie = lies_.find(operations_);
+  if (lie == lies_.end()) return false;
+  const uint64_t room = inode.cache.size();
+  if (lie->second && room > bytes.size()) {
+    const uint64_t elsewhere = random_.below((room - bytes.size()) / kSector + 1) * kSector;
+    if (elsewhere != offset) {
+      std::memcpy(inode.cache.data() + elsewhere, bytes.data(), bytes.size());
+      mark_written(inode, elsewhere, bytes.size());
+    }
+  }
+  return true;
 }
 
 IoStatus FakeFileSystem::store(Inode& inode, const std::string& path, uint64_t offset,
@@ -277,6 +302,7 @@ IoStatus FakeFileSystem::store(Inode& inode, const std::string& path, uint64_t o
   if (verdict == Verdict::kDo && !has_room(inode, offset + bytes.size())) {
     return refuse("write", path, ENOSPC);
   }
+  if (verdict == Verdict::kDo && lies_about(inode, offset, bytes)) return io_ok();
   // An interrupted write has reached the page cache up to some sector.
   if (verdict != Verdict::kDo) {
     const uint64_t sectors = random_.below(bytes.size() / kSector + 1);
@@ -298,8 +324,15 @@ IoStatus FakeFileSystem::sync_inode(Inode& inode, const std::string& path) {
     lose_unsynced_sectors(inode);
     return refuse("sync", path, error);
   }
-  inode.durable = inode.cache;
+  inode.durable.resize(std::min<uint64_t>(inode.floor, inode.durable.size()));
+  inode.durable.resize(inode.cache.size());
+  for (const uint64_t sector : inode.dirty) {
+    const uint64_t from = sector * kSector;
+    const uint64_t size = std::min(kSector, inode.cache.size() - from);
+    std::memcpy(inode.durable.data() + from, inode.cache.data() + from, size);
+  }
   inode.dirty.clear();
+  inode.floor = inode.cache.size();
   return io_ok();
 }
 
@@ -308,6 +341,7 @@ IoStatus FakeFileSystem::truncate_inode(Inode& inode, const std::string& path, u
   const Verdict verdict = count_operation(error);
   if (verdict == Verdict::kDo || (verdict == Verdict::kCrash && random_.below(2) == 0)) {
     inode.cache.resize(size);
+    inode.floor = std::min(inode.floor, size);
     inode.dirty.erase(inode.dirty.lower_bound((size + kSector - 1) / kSector), inode.dirty.end());
   }
   return verdict == Verdict::kDo ? io_ok() : refuse("truncate", path, error);
@@ -327,6 +361,7 @@ void FakeFileSystem::lose_unsynced_sectors(Inode& inode) {
     std::memcpy(inode.durable.data() + from, inode.cache.data() + from, size);
   }
   inode.dirty.clear();
+  inode.floor = inode.cache.size();
 }
 
 // --- Faults and the test's own hands.
@@ -366,14 +401,56 @@ void FakeFileSystem::set_capacity(uint64_t bytes) {
   capacity_ = bytes;
 }
 
+void FakeFileSystem::disarm() {
+  const std::lock_guard lock(mutex_);
+  crash_at_.reset();
+  failures_.clear();
+  read_failures_.clear();
+  lies_.clear();
+}
+
+uint64_t FakeFileSystem::used() const {
+  const std::lock_guard lock(mutex_);
+  return used_bytes();
+}
+
+void FakeFileSystem::lie_at(uint64_t operation, bool misdirect) {
+  const std::lock_guard lock(mutex_);
+  lies_[operation] = misdirect;
+}
+
+void FakeFileSystem::reseed(uint64_t seed) {
+  const std::lock_guard lock(mutex_);
+  random_ = SplitMix(seed);
+}
+
+/// The error of this read, or zero.
+int FakeFileSystem::count_read() {
+  if (observed_) return 0;
+  const auto failure = read_failures_.find(++reads_);
+  return failure == read_failures_.end() ? 0 : failure->second;
+}
+
+void FakeFileSystem::observe(bool looking) {
+  const std::lock_guard lock(mutex_);
+  observed_ = looking;
+}
+
+int FakeFileSystem::open_files() const {
+  const std::lock_guard lock(mutex_);
+  return open_files_;
+}
+
 void FakeFileSystem::process_crash() {
   const std::lock_guard lock(mutex_);
   ++life_;
+  open_files_ = 0;
   locks_.clear();
   crash_at_.reset();
   crashed_ = false;
   failures_.clear();
   read_failures_.clear();
+  lies_.clear();
 }
 
 void FakeFileSystem::power_loss() {
@@ -392,6 +469,7 @@ void FakeFileSystem::power_loss() {
   for (auto& [path, inode] : names_) {
     lose_unsynced_sectors(*inode);
     inode->cache = inode->durable;
+    inode->floor = inode->cache.size();
   }
 }
 
@@ -408,6 +486,7 @@ void FakeFileSystem::put(const std::string& path, std::string content) {
   const std::lock_guard lock(mutex_);
   auto inode = std::make_shared<Inode>();
   inode->cache = inode->durable = std::move(content);
+  inode->floor = inode->cache.size();
   names_[path] = durable_[path] = inode;
 }
 

@@ -55,6 +55,19 @@ class FakeFileSystem final : public FileSystem {
   void fail_read_at(uint64_t read, int error);
   /// Bytes that all files together may take; ENOSPC beyond.
   void set_capacity(uint64_t bytes);
+  /// No operation fails, crashes or lies from now on.
+  void disarm();
+  /// Bytes that all files together take now.
+  uint64_t used() const;
+  /// If that operation is a write, the disk says it wrote and keeps what was there (lost), or puts
+  /// the bytes elsewhere in the same file (misdirected).
+  void lie_at(uint64_t operation, bool misdirect);
+  /// From here on what is lost, torn or kept follows from `seed`.
+  void reseed(uint64_t seed);
+  /// While a test looks, reads are not counted and do not fail.
+  void observe(bool looking);
+  /// Files that are open in this life.
+  int open_files() const;
 
   /// The process is gone: open files and locks are dead, all that was written stays readable.
   void process_crash();
@@ -76,6 +89,8 @@ class FakeFileSystem final : public FileSystem {
     std::string cache;         ///< what a reader sees
     std::string durable;       ///< what is on disk for sure
     std::set<uint64_t> dirty;  ///< sectors of `cache` that a sync would write
+    /// Smallest size since the last sync: behind it nothing of `durable` stays.
+    uint64_t floor = 0;
     bool directory = false;
   };
   using InodeRef = std::shared_ptr<Inode>;
@@ -90,12 +105,15 @@ class FakeFileSystem final : public FileSystem {
 
   enum class Verdict { kDo, kCrash, kFail };
   Verdict count_operation(int& error);
+  int count_read();
   IoStatus refuse(const char* operation, const std::string& path, int error) const;
   void mark_written(Inode& inode, uint64_t offset, uint64_t size);
   IoStatus store(Inode& inode, const std::string& path, uint64_t offset, std::string_view bytes);
   IoStatus sync_inode(Inode& inode, const std::string& path);
   IoStatus truncate_inode(Inode& inode, const std::string& path, uint64_t size);
   bool has_room(const Inode& inode, uint64_t end) const;
+  uint64_t used_bytes() const;
+  bool lies_about(Inode& inode, uint64_t offset, std::string_view bytes);
   void note(NameChange change);
   static void apply(Names& names, const NameChange& change);
   void lose_unsynced_sectors(Inode& inode);
@@ -115,6 +133,9 @@ class FakeFileSystem final : public FileSystem {
   std::map<uint64_t, int> failures_;
   std::map<uint64_t, int> read_failures_;
   uint64_t capacity_ = ~uint64_t{0};
+  std::map<uint64_t, bool> lies_;  ///< by operation: misdirected
+  int open_files_ = 0;
+  bool observed_ = false;
 };
 
 }  // namespace holdfast::raft

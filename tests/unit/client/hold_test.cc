@@ -39,6 +39,18 @@ TEST_F(LeaseTest, ALockMayBeReliedOnUntilTheLeaseCountedFromTheSendingIsOver) {
   EXPECT_EQ(hold->lost(at_ms(9'000)), LostReason::kLeaseRanOut);
 }
 
+TEST_F(LeaseTest, OneRevocationEndsEveryHolderThatItNames) {
+  renewed(at_ms(0), 9'000, {}, at_ms(10));
+  const auto first = grant("/a", 5);
+  const auto second = grant("/a", 6);
+  const std::vector<Notice> notices = {{70, "/a", 5, 1'000, "drill"},
+                                       {70, "/a", 6, 1'000, "drill"}};
+  renewed(at_ms(2'000), 9'000, notices, at_ms(2'010));
+  EXPECT_TRUE(second->held(at_ms(2'999)));
+  EXPECT_FALSE(first->held(at_ms(3'000)));
+  EXPECT_FALSE(second->held(at_ms(3'000)));
+}
+
 TEST_F(LeaseTest, AReplyThatDidNotRenewExtendsNothing) {
   renewed(at_ms(0), 9'000, {}, at_ms(10));
   renewed(at_ms(5'000), 0, {}, at_ms(5'010));

@@ -244,6 +244,18 @@ TEST(ReadIndex, ALoneVoterAnswersAtOnce) {
   EXPECT_EQ(c.node(1).reads.size(), 1U);
 }
 
+TEST(ReadIndex, ALoneVoterAnswersWhatAHeartbeatTookAlong) {
+  CoreCluster c = CoreCluster::of(1);
+  c.tick(1);
+  Raft& raft = c.core(1);
+  raft.read_index(3, c.node(1).clock);
+  raft.tick(c.node(1).clock + raft.config().heartbeat_interval);
+  c.pump(1);
+  EXPECT_EQ(contexts(c.node(1).reads), (std::vector<uint64_t>{3}));
+  c.read(1, 4);
+  EXPECT_EQ(c.node(1).reads.size(), 2U);
+}
+
 TEST(ReadIndex, BeyondTheLimitReadsFailAtOnce) {
   Config config;
   config.max_pending_reads = 2;

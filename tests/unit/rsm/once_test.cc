@@ -92,6 +92,41 @@ TEST_F(OnceTest, AcknowledgingAWaitingAcquireSkipsIt) {
   EXPECT_THAT(acquire(b, 5, "/x"), IsError(ErrorCode::kResultForgotten, "sequence 5"));
 }
 
+TEST_F(OnceTest, ARetryInTheEntryThatEndsItsWaitIsToldSo) {
+  const SessionId a = opened("a");
+  const SessionId b = opened("b");
+  acquire(a, 1, "/x");
+  EXPECT_THAT(acquire(b, 1, "/x", 100), IsWaiting());
+  now_ms_ += 200;
+  EXPECT_THAT(acquire(b, 1, "/x", 100), IsNotGranted(RefusalReason::kTimedOut));
+}
+
+TEST_F(OnceTest, ACancelInTheEntryThatEndsTheWaitIsToldThatItTimedOut) {
+  const SessionId a = opened("a");
+  const SessionId b = opened("b");
+  acquire(a, 1, "/x");
+  EXPECT_THAT(acquire(b, 1, "/x", 100), IsWaiting());
+  now_ms_ += 200;
+  EXPECT_THAT(cancel(b, 2, "/x", 1), IsNotGranted(RefusalReason::kTimedOut));
+  EXPECT_THAT(acquire(b, 1, "/x", 100), IsNotGranted(RefusalReason::kTimedOut));
+}
+
+TEST_F(OnceTest, ARetryInTheEntryThatEndsItsTenureIsToldSo) {
+  const SessionId a = opened("a");
+  EXPECT_THAT(acquire(a, 1, "/x"), IsGranted());
+  command::RevokeLock revoke;
+  revoke.path = "/x";
+  revoke.noticeMs = 50;
+  run(header(CommandKind::REVOKE_LOCK), revoke);
+  command::AcknowledgeNotices noted;
+  noted.noticeIds.push_back(static_cast<int64_t>(machine_.applied().value));
+  run(header(CommandKind::ACKNOWLEDGE_NOTICES, a), noted);
+  now_ms_ += 60;
+  const CommandResult again = acquire(a, 1, "/x");
+  EXPECT_EQ(again.status, number(AcquireStatus::kNotHeld));
+  EXPECT_EQ(again.end_reason, static_cast<uint8_t>(EndReason::kRevoked));
+}
+
 TEST_F(OnceTest, CommandsMayArriveInAnyOrder) {
   const SessionId a = opened("a");
   EXPECT_THAT(acquire(a, 900, "/x"), IsGranted());

@@ -184,6 +184,24 @@ TEST(LogStore, ARecordDamagedAfterTheStartIsNotServed) {
               HasSubstr("offset " + std::to_string(payload - kRecordHeadBytes)));
 }
 
+TEST(LogStore, AReadThatFailsHalfWayGivesNothing) {
+  auto disk = fake_disk();
+  auto log = open_log(*disk);
+  ASSERT_TRUE(log.ok());
+  ASSERT_TRUE(
+      append(**log, {make_write(1, HardState{Term(1), NodeId(1)}, make_entries(1, 1, 3, 1'000))})
+          .ok());
+  ASSERT_TRUE(append(**log, {make_write(2, {}, make_entries(1, 4, 6, 1'000))}).ok());
+  StoredLogReader reader(**log);
+  std::vector<Entry> out;
+  // The entries stand in two segments, hence in two reads.
+  disk->fail_read_at(disk->reads() + 2, EIO);
+  EXPECT_EQ(reader.entries(LogIndex(1), LogIndex(7), 1 << 20, out),
+            LogReader::Outcome::kUnavailable);
+  EXPECT_TRUE(out.empty());
+  EXPECT_TRUE(reader.failure());
+}
+
 TEST(LogStore, AfterAFailedSyncNothingIsEverWrittenAgain) {
   auto disk = fake_disk();
   auto log = open_log(*disk);

@@ -1,0 +1,114 @@
+// The committed history: every entry, once, in order, as soon as any node knows that it is
+// committed, applied to a state machine of its own. Judges each entry (I11 to I14, I16, I17, I18)
+// and every node's state against the one that follows from the log (I5).
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <optional>
+#include <set>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "base/checksum.h"
+#include "coordinator/rsm/command_codec.h"
+#include "coordinator/rsm/state_machine.h"
+#include "gen/cpp/holdfast_types.h"
+#include "raft/core/types.h"
+#include "tests/simulation/lock_history.h"
+#include "tests/simulation/world.h"
+
+namespace holdfast::sim {
+
+/// What clients must learn of at once, in true time.
+class HistoryListener {
+ public:
+  /// `forced`: an operator took it without notice, so only tokens protect.
+  virtual void tenure_ended(const rsm::Effect& effect, bool forced) = 0;
+  virtual void session_ended(const rsm::Effect& effect, bool forced) = 0;
+  /// The client of this session is gone.
+  virtual bool is_dead(SessionId session) const = 0;
+
+ protected:
+  ~HistoryListener() = default;
+};
+
+class History {
+ public:
+  History(World& world, HistoryListener& listener);
+
+  /// The next entry is committed.
+  void commit(const raft::Entry& entry);
+  LogIndex last() const { return machine_.applied(); }
+  const rsm::StateMachine& machine() const { return machine_; }
+  const LockHistory& locks() const { return locks_; }
+
+  /// A node has applied everything to `applied` and has this state. Throws Broken (I5).
+  void check_state(int node, LogIndex applied, const Digest& digest) const;
+
+  /// All copies of this command were answered NOT APPLIED and no other is under way. Throws Broken
+  /// (I18), now or when it is applied after all.
+  void forbid(SessionId session, Sequence sequence);
+  /// The same of a command without a session, which is known by its reason.
+  void forbid(const std::string& reason);
+
+  /// A client was told this. Throws Broken (I17).
+  void check_reply(SessionId session, Sequence sequence, const api::AcquireResult& result) const;
+  void check_reply(SessionId session, Sequence sequence, const api::ReleaseResult& result) const;
+  void check_reply(SessionId session, Sequence sequence,
+                   const api::CancelAcquireResult& result) const;
+
+ private:
+  using Id = std::pair<SessionId, Sequence>;
+  /// What is known of a command of a session.
+  struct Fate {
+    Revision first;                 ///< revision of its first copy
+    rsm::CommandResult result;      ///< of the first copy
+    std::optional<Revision> token;  ///< acquire: granted with it
+    std::set<uint8_t> end_reasons;  ///< acquire: tenures that ended
+    std::optional<uint8_t> refusal;
+  };
+  /// The entry that is being judged.
+  struct Applied {
+    LogIndex revision;
+    Term term;
+    bool nothing_due = false;  ///< time alone changed nothing
+    bool locks_changed = false;
+    const rsm::Effect* reply = nullptr;
+    bool forced = false;
+    Revision handed_to;
+    std::string reason;  ///< of a command without a session
+  };
+
+  void apply_command(const raft::Entry& entry);
+  template <class Body>
+  Body body();
+  void enter(Applied& applied);
+  void enter_acquire(const Applied& applied);
+  void enter_release(Applied& applied);
+  void take(const Applied& applied, const rsm::Effect& effect);
+  void take_session_end(const Applied& applied, const rsm::Effect& effect);
+  void check_once(const Applied& applied);
+  void check_repeat(const Applied& applied, const Fate& fate);
+  void check_silence(const Applied& applied) const;
+  void mark(const Applied& applied);
+  const Fate* fate(SessionId session, Sequence sequence) const;
+
+  World& world_;
+  HistoryListener& listener_;
+  rsm::StateMachine machine_;
+  rsm::CommandDecoder decoder_;
+  std::string_view payload_;  ///< of the entry that is being judged
+  command::CommandHeader header_;
+  rsm::Effects effects_;
+  LockHistory locks_;
+  std::vector<Digest> digests_;  ///< after index 1, 2, ...
+  std::map<Id, Fate> fates_;
+  std::set<Id> forbidden_;
+  std::set<std::string> forbidden_reasons_;
+  std::set<std::string> reasons_;  ///< of commands without a session that were applied
+};
+
+}  // namespace holdfast::sim

@@ -1,0 +1,171 @@
+// What goes in and out of a simulated server while it runs: turns, timers, its disk, its peers and
+// its clients.
+#include <algorithm>
+#include <utility>
+
+#include "raft/transport/codec.h"
+#include "tests/simulation/sim_node.h"
+
+namespace holdfast::sim {
+
+// ------------------------------------------------------------------------------------- turns
+
+void SimNode::act(std::function<void()> input) {
+  if (!up()) return;
+  inputs_.push_back(std::move(input));
+  if (paused_ || turn_coming_) return;
+  const int64_t gather = world_.weather().turn_us;
+  if (gather == 0) return handle_inputs();
+  turn_coming_ = true;
+  world_.after(std::chrono::microseconds(draws_.between(0, gather)), [this, life = life_] {
+    world_.uncount();
+    if (life != life_) return;
+    turn_coming_ = false;
+    if (!paused_) handle_inputs();
+  });
+}
+
+void SimNode::handle_inputs() {
+  const uint64_t life = life_;
+  while (life == life_ && !inputs_.empty()) {
+    const std::vector<std::function<void()>> inputs = std::move(inputs_);
+    inputs_.clear();
+    for (const auto& input : inputs) input();
+    turn();
+  }
+  if (life == life_) {
+    schedule_disk();
+    schedule_wakeup();
+  }
+}
+
+void SimNode::turn() {
+  while (engine_->turn_end(/*all_input_handled=*/true)) {
+  }
+  if (!fatal_ && reader_->failure()) fatal_ = *reader_->failure();
+  if (fatal_) {
+    const Error error = *fatal_;
+    return stopped(error);
+  }
+  watcher_.turned(*this);
+  static_cast<void>(writer_->prepare_one());
+  if (died_at_disk(Mark::kCrashInPreparation)) start_after(kRestart);
+}
+
+// One timer at a time: a later one is set when this one comes.
+void SimNode::schedule_wakeup() {
+  const Instant next = engine_->next_wakeup();
+  if (next == Instant::max()) return;
+  const Duration wait = std::max<Duration>(clock_.true_time(next - clock_.now()), 1us);
+  const Duration at = world_.now() + wait;
+  if (wakeup_at_ > world_.now() && wakeup_at_ <= at) return;
+  wakeup_at_ = at;
+  world_.after(wait, [this, number = ++wakeup_, life = life_] {
+    if (life != life_ || number != wakeup_ || paused_) return world_.uncount();
+    wakeup_at_ = 0ns;
+    if (engine_->next_wakeup() <= clock_.now()) return act([] {});
+    world_.uncount();
+    schedule_wakeup();
+  });
+}
+
+// -------------------------------------------------------------------------------------- disk
+
+Duration SimNode::disk_delay() {
+  const Weather& w = world_.weather();
+  if (slow_us_ > 0) return std::chrono::microseconds(slow_us_);
+  const bool tail = disk_draws_.chance(w.disk_tail_permille);
+  const int64_t most = std::max<int64_t>(tail ? w.disk_tail_us : w.disk_us, 50);
+  return std::chrono::microseconds(disk_draws_.between(50, most));
+}
+
+void SimNode::schedule_disk() {
+  if (disk_busy_ || !model_.owes()) return;
+  disk_busy_ = true;
+  world_.after(disk_delay(), [this, life = life_] {
+    // The sync thread of a paused process stands still too; resume() starts it anew.
+    if (life == life_ && !paused_) disk_step();
+  });
+}
+
+void SimNode::disk_step() {
+  disk_busy_ = false;
+  static_cast<void>(writer_->run_one());
+  if (died_at_disk(Mark::kCrashInWrite)) return start_after(kRestart);
+  act([] {});
+}
+
+// ------------------------------------------------------------------------------------- peers
+
+void SimNode::deliver(NodeId to, int lane, bool core, Input arrival) {
+  SimNode* target = nodes_[static_cast<size_t>(to.value - 1)];
+  if (!target->up() || target->unequal_ != unequal_) return;
+  // A connection ends with the process at its other end.
+  net_.send(number(), target->number(), {lane, core, true},
+            [target, life = target->life_, arrival = std::move(arrival)] {
+              if (life != target->life_) return;
+              target->act([target, arrival] { arrival(*target); });
+            });
+}
+
+bool SimNode::send(const raft::Message& message) {
+  model_.check_promise(message);
+  const int lane = static_cast<int>(raft::lane_of(message.type));
+  if (world_.weather().thrift == 0) {
+    deliver(message.to, lane, true,
+            [copy = std::make_shared<raft::Message>(message)](SimNode& node) {
+              raft::Message own = *copy;
+              node.engine_->on_message(std::move(own));
+            });
+    return true;
+  }
+  auto bytes = std::make_shared<std::string>();
+  raft::encode_message(genesis_.cluster, message, *bytes);
+  deliver(message.to, lane, true, [bytes](SimNode& node) {
+    auto frame = raft::decode_frame(*bytes);
+    if (!frame.ok()) throw Broken(Rule::kStops, "a peer's bytes: " + frame.error().message);
+    node.engine_->on_message(std::move(std::get<raft::MessageFrame>(*frame).message));
+  });
+  return true;
+}
+
+bool SimNode::send_app(NodeId to, raft::Lane lane, uint8_t kind, std::string_view payload) {
+  deliver(to, static_cast<int>(lane), false,
+          [from = id_, kind, bytes = std::make_shared<std::string>(payload)](SimNode& node) {
+            node.engine_->on_app(from, kind, *bytes);
+          });
+  return true;
+}
+
+void SimNode::peer_event(NodeId peer, raft::PeerEvent event) {
+  world_.after(200us, [this, peer, event, life = life_] {
+    if (life == life_) act([this, peer, event] { engine_->on_peer_event(peer, event); });
+  });
+}
+
+// ----------------------------------------------------------------------------------- clients
+
+void SimNode::call(const Call& call, const AnswerTaker& taker) {
+  act([this, call, taker] {
+    const uint32_t slot = next_call_++;
+    calls_.emplace(slot, taker);
+    rpc_->take(call, *engine_, server::CallId{0, slot, 0});
+  });
+}
+
+void SimNode::complete(server::CallId call, const server::ReplyView& reply) {
+  answered(call.slot, rpc_->answer(call, reply));
+}
+
+void SimNode::fail(server::CallId call, const api::HoldfastError& error) {
+  answered(call.slot, rpc_->answer(call, error));
+}
+
+void SimNode::answered(uint32_t slot, Answer answer) {
+  const auto at = calls_.find(slot);
+  const AnswerTaker taker = std::move(at->second);
+  calls_.erase(at);
+  taker(std::move(answer));
+}
+
+}  // namespace holdfast::sim

@@ -1,0 +1,279 @@
+#include "tests/simulation/swarm.h"
+
+#include <algorithm>
+#include <array>
+#include <string>
+
+namespace holdfast::sim {
+
+namespace {
+
+constexpr int64_t kUs = 1'000;  ///< in a millisecond
+
+void draw_timing(Stream& draw, Weather& w) {
+  static constexpr std::array<int64_t, 5> kElections = {500, 50, 150, 250, 1'000};
+  w.election_min_ms = kElections[draw.below(kElections.size())];
+  w.election_max_ms = w.election_min_ms * (draw.chance(200) ? 3 : 2);
+  w.heartbeat_ms = std::max<int64_t>(1, w.election_min_ms / draw.between(5, 10));
+  w.pre_vote = draw.chance(150) ? 0 : 1;
+  w.check_quorum = draw.chance(150) ? 0 : 1;
+  w.fast_failover = draw.chance(300) ? 0 : 1;
+  w.ttl_ms = w.election_max_ms * draw.between(4, 12);
+  static constexpr std::array<int64_t, 4> kDrift = {10'000, 0, 50'000, 200'000};
+  w.drift_ppm = kDrift[draw.below(kDrift.size())];
+  w.clock_ppm = draw.chance(500) ? w.drift_ppm : 0;
+}
+
+void draw_storage(Stream& draw, Weather& w) {
+  w.segment_bytes = int64_t{4'096} << draw.below(9);
+  w.inflight = int64_t{1} << draw.below(7);
+  static constexpr std::array<int64_t, 4> kAppend = {64 << 10, 1, 1'000, 8 << 10};
+  w.append_bytes = kAppend[draw.below(kAppend.size())];
+  w.catchup_bytes = draw.chance(300) ? w.append_bytes : 1 << 20;
+  w.committed_bytes = draw.chance(300) ? 1 : 1 << 20;
+  w.window_bytes = draw.chance(500) ? draw.between(1, 20'000) : 16 << 20;
+  w.uncommitted_bytes = draw.chance(100) ? draw.between(2'000, 20'000) : 64 << 20;
+  w.pending_commands = draw.chance(100) ? draw.between(1, 8) : 65'536;
+  w.unequal = draw.chance(200) ? 1 : 0;
+}
+
+void draw_net_and_disk(Stream& draw, Weather& w) {
+  const int64_t calm_us = w.election_min_ms * kUs / 20;
+  w.delay_us = draw.between(100, std::min<int64_t>(3'000, calm_us));
+  if (draw.chance(200)) w.delay_us = calm_us;
+  if (draw.chance(400)) w.loss_permille = draw.between(1, 100);
+  if (draw.chance(300)) w.duplicate_permille = draw.between(1, 100);
+  if (draw.chance(300)) w.reorder_permille = draw.between(1, 200);
+  if (draw.chance(300)) {
+    w.tail_permille = draw.between(1, 50);
+    w.tail_us = w.election_max_ms * kUs * draw.between(1, 4) / 2;
+  }
+  w.disk_us = draw.between(100, std::min<int64_t>(2'000, calm_us));
+  if (draw.chance(200)) w.disk_us = calm_us;
+  if (draw.chance(300)) {
+    w.disk_tail_permille = draw.between(1, 50);
+    w.disk_tail_us = w.election_max_ms * kUs * draw.between(1, 4) / 2;
+  }
+  if (draw.chance(300)) w.turn_us = draw.between(10, 1'000);
+}
+
+int64_t any_mask(Stream& draw, int64_t nodes) {
+  return draw.between(1, std::max<int64_t>(1, (int64_t{1} << nodes) - 2));
+}
+
+/// In the end a quorum is healed; the rest is dead, cut off, or heard but deaf.
+void draw_core(Stream& draw, Weather& w) {
+  if (!draw.chance(400)) return;
+  const int64_t quorum = w.nodes / 2 + 1;
+  int64_t mask = 0;
+  for (int64_t left = quorum, node = 1; node <= w.nodes; ++node) {
+    const bool must = w.nodes - node < left;
+    if (left > 0 && (must || draw.chance(500))) {
+      mask |= int64_t{1} << (node - 1);
+      --left;
+    }
+  }
+  w.core_mask = mask;
+  w.rest = draw.between(0, 2);
+}
+
+Weather draw_weather(Stream& draw, const SwarmOptions& options) {
+  Weather w;
+  w.entropy = static_cast<int64_t>(draw.below(uint64_t{1} << 40));
+  w.thrift = options.thrift ? 1 : 0;
+  w.length_ms = options.length_ms;
+  static constexpr std::array<int64_t, 10> kNodes = {3, 3, 3, 5, 5, 1, 2, 4, 6, 7};
+  w.nodes = kNodes[draw.below(kNodes.size())];
+  w.clients = draw.between(2, 8);
+  w.paths = draw.between(1, 3);
+  w.semaphores = draw.between(0, 2);
+  draw_timing(draw, w);
+  draw_storage(draw, w);
+  draw_net_and_disk(draw, w);
+  draw_core(draw, w);
+  return w;
+}
+
+// ------------------------------------------------------------------------------------- faults
+
+/// How long faults of a kind last and how strong they are, in the run's own scale.
+Fault draw_fault(Stream& draw, const Weather& w, FaultKind kind) {
+  Fault fault;
+  fault.kind = kind;
+  fault.at_ms = draw.between(0, w.length_ms);
+  fault.node = draw.between(1, w.nodes);
+  fault.other = draw.between(1, w.nodes);
+  fault.mask = any_mask(draw, w.nodes);
+  fault.seed = static_cast<int64_t>(draw.below(uint64_t{1} << 32));
+  fault.for_ms = draw.between(1, w.election_max_ms * (draw.chance(300) ? 20 : 4));
+  switch (kind) {
+    case FaultKind::kCrashAtDisk:
+      fault.amount = draw.between(1, draw.chance(500) ? 4 : 60);
+      fault.other = draw.chance(500) ? 1 : 0;
+      break;
+    case FaultKind::kKillPower:
+      fault.amount = draw.between(0, draw.chance(500) ? 3 : 500);
+      break;
+    case FaultKind::kIoError:
+    case FaultKind::kReadError:
+    case FaultKind::kLostWrite:
+    case FaultKind::kStrayWrite:
+      fault.amount = draw.between(1, 40);
+      break;
+    case FaultKind::kDiskFull:
+      fault.amount = draw.between(0, 3 * w.segment_bytes);
+      break;
+    case FaultKind::kSlowDisk:
+      fault.amount = draw.between(1, w.election_max_ms * 2) * kUs;
+      break;
+    case FaultKind::kOldImage:
+      fault.amount = draw.between(10, 5'000);
+      break;
+    case FaultKind::kPause:
+      if (draw.chance(100)) fault.for_ms = draw.between(1, 60'000);
+      break;
+    case FaultKind::kWallJump:
+      fault.amount = draw.between(0, 7'200'000) - 3'600'000;
+      break;
+    case FaultKind::kFlap:
+      fault.amount = draw.between(1, w.election_max_ms);
+      break;
+    case FaultKind::kOldMessages:
+      fault.amount = draw.between(1, w.election_max_ms * 6);
+      break;
+    default:
+      break;
+  }
+  return fault;
+}
+
+Fault draw_client_fault(Stream& draw, const Weather& w, FaultKind kind) {
+  Fault fault;
+  fault.kind = kind;
+  fault.at_ms = draw.between(0, w.length_ms);
+  fault.node = draw.between(1, w.clients);
+  fault.for_ms = draw.between(1, w.ttl_ms * (draw.chance(300) ? 3 : 1));
+  if (kind == FaultKind::kClientCut && draw.chance(300)) fault.mask = any_mask(draw, w.nodes);
+  if (kind == FaultKind::kClientCut && draw.chance(300)) fault.other = 1;
+  if (kind == FaultKind::kClientDies && draw.chance(200)) fault.for_ms = 0;
+  return fault;
+}
+
+/// Disks that lie break promises by their nature; few runs have any.
+bool is_damage(FaultKind kind) {
+  return kind == FaultKind::kFlipBit || kind == FaultKind::kLostWrite ||
+         kind == FaultKind::kStrayWrite || kind == FaultKind::kWipe || kind == FaultKind::kOldImage;
+}
+
+std::vector<Fault> draw_faults(Stream& draw, const Weather& w) {
+  std::vector<Fault> faults;
+  const int64_t share = draw.between(50, 500);
+  for (size_t i = 0; i < static_cast<size_t>(FaultKind::kCount); ++i) {
+    const auto kind = static_cast<FaultKind>(i);
+    if (!draw.chance(is_damage(kind) ? share / 3 : share)) continue;
+    const bool once = is_damage(kind) || kind == FaultKind::kUnequal;
+    const int64_t every_ms = draw.between(2'000, 20'000);
+    const int64_t times = once ? draw.between(1, 2) : 1 + w.length_ms / every_ms;
+    for (int64_t n = 0; n < times; ++n) {
+      faults.push_back(kind >= FaultKind::kClientCut ? draw_client_fault(draw, w, kind)
+                                                     : draw_fault(draw, w, kind));
+    }
+  }
+  std::stable_sort(faults.begin(), faults.end(),
+                   [](const Fault& a, const Fault& b) { return a.at_ms < b.at_ms; });
+  return faults;
+}
+
+// ------------------------------------------------------------------------------------ clients
+
+Op draw_lock(Stream& draw, const Weather& w) {
+  Op op;
+  op.path = draw.between(0, w.paths - 1);
+  const uint64_t mode = draw.below(10);
+  if (mode >= 6) op.mode = 2;
+  if (w.semaphores > 0 && mode >= 8) {
+    op.mode = 3;
+    op.path = draw.between(0, w.semaphores - 1);
+    op.permits = draw.between(0, 3);
+  }
+  const uint64_t wait = draw.below(4);
+  op.wait_ms = wait == 0 ? 0 : wait == 1 ? draw.between(10, 3'000) : -1;
+  op.hold_ms = draw.between(1, draw.chance(200) ? w.ttl_ms * 2 : 400);
+  if (draw.chance(200)) op.delay_ms = draw.between(1, 2'000);
+  if (draw.chance(100)) op.max_queue = draw.between(1, 2);
+  op.enqueue = draw.chance(500) ? 1 : 0;
+  if (draw.chance(200)) op.value = draw.between(1, draw.chance(300) ? 3'000 : 100);
+  if (draw.chance(150)) op.cancel_ms = draw.between(1, 1'000);
+  if (draw.chance(150)) op.handover = 1;
+  if (draw.chance(150)) op.give_up = 1;
+  return op;
+}
+
+Op draw_lock_all(Stream& draw, const Weather& w) {
+  Op op = draw_lock(draw, w);
+  op.kind = OpKind::kLockAll;
+  op.mode = draw.chance(200) ? 2 : 1;
+  op.path = draw.between(0, w.paths - 1);
+  op.mask = draw.between(0, 7);
+  op.handover = op.value = op.max_queue = 0;
+  return op;
+}
+
+Op draw_op(Stream& draw, const Weather& w, bool operators) {
+  const uint64_t kind = draw.below(100);
+  Op op = kind < 60 ? draw_lock(draw, w) : kind < 70 ? draw_lock_all(draw, w) : Op{};
+  if (kind >= 70) {
+    op.path = draw.between(0, w.paths - 1);
+    op.local = draw.chance(400) ? 1 : 0;
+    op.permits = draw.between(0, 30);
+    op.kind = kind < 78   ? OpKind::kDescribe
+              : kind < 84 ? OpKind::kCheck
+              : kind < 88 ? OpKind::kList
+              : kind < 92 ? OpKind::kStray
+                          : OpKind::kClose;
+  }
+  if (kind >= 92 && operators) {
+    op.kind = kind < 97 ? OpKind::kRevoke : kind < 99 ? OpKind::kExpire : OpKind::kSetting;
+    op.notice_ms = draw.between(0, 3'000);
+    op.force = draw.chance(200) ? 1 : 0;
+    op.target = draw.between(1, w.clients);
+    op.value = draw.between(0, 20);
+  } else if (kind >= 93) {
+    op.kind = OpKind::kDescribe;
+  }
+  if (op.kind == OpKind::kStray) op.force = draw.chance(300) ? 1 : 0;
+  op.think_ms = draw.between(1, draw.chance(100) ? 5'000 : 300);
+  return op;
+}
+
+Script draw_script(Stream& draw, const Weather& w, int64_t client, int64_t hand, bool operators) {
+  Script script{client, hand, {}};
+  // Most operations take longer than they think; what is left over is not done.
+  for (int64_t spent = 0; spent < w.length_ms;) {
+    script.ops.push_back(draw_op(draw, w, operators));
+    const Op& op = script.ops.back();
+    const bool lock = op.kind == OpKind::kLock || op.kind == OpKind::kLockAll;
+    spent += op.think_ms + 5 + (lock ? op.hold_ms / 2 : 0);
+  }
+  return script;
+}
+
+}  // namespace
+
+Plan draw_plan(Draws& draws, const SwarmOptions& options) {
+  Plan plan;
+  plan.weather = draw_weather(draws.stream("weather"), options);
+  Stream& faults = draws.stream("faults");
+  const bool operators = faults.chance(400);
+  if (!faults.chance(50)) plan.faults = draw_faults(faults, plan.weather);
+  for (int64_t client = 1; client <= plan.weather.clients; ++client) {
+    Stream& draw = draws.stream("plan/" + std::to_string(client));
+    const int64_t hands = draw.chance(300) ? draw.between(2, 3) : 1;
+    for (int64_t hand = 1; hand <= hands; ++hand) {
+      plan.scripts.push_back(draw_script(draw, plan.weather, client, hand, operators));
+    }
+  }
+  return plan;
+}
+
+}  // namespace holdfast::sim

@@ -1,0 +1,115 @@
+// The history of committed entries is judged: states, copies, and what was said to be refused.
+#include "tests/simulation/history.h"
+
+#include "coordinator/rsm/command_codec.h"
+#include "tests/unit/simulation/broken.h"
+
+namespace holdfast::sim {
+namespace {
+
+using command::CommandKind;
+
+class Nobody final : public HistoryListener {
+ public:
+  void tenure_ended(const rsm::Effect&, bool) override {}
+  void session_ended(const rsm::Effect&, bool) override {}
+  bool is_dead(SessionId) const override { return false; }
+};
+
+class HistoryTest : public testing::Test {
+ protected:
+  template <class Body>
+  void commit(CommandKind::type kind, uint64_t session, uint64_t sequence, const Body& body) {
+    command::CommandHeader header;
+    header.level = rsm::kFeatureLevel;
+    header.kind = kind;
+    header.originNode = 1;
+    header.sessionId = static_cast<int64_t>(session);
+    header.sequence = static_cast<int64_t>(sequence);
+    history_.commit({Term(1), history_.last().next(), raft::EntryType::kCommand,
+                     encoder_.entry_of(header, body)});
+  }
+  void open() {
+    command::OpenSession body;
+    body.secretHash.assign(32, 's');
+    body.ttlMs = 10'000;
+    commit(CommandKind::OPEN_SESSION, 0, 0, body);
+  }
+  void acquire(uint64_t sequence) {
+    command::Acquire body;
+    body.claim.path = "/x";
+    body.claim.mode = api::LockMode::EXCLUSIVE;
+    body.waitMs = -1;
+    commit(CommandKind::ACQUIRE, 1, sequence, body);
+  }
+  void revoke(const std::string& reason) {
+    command::RevokeLock body;
+    body.path = "/x";
+    body.reason = reason;
+    commit(CommandKind::REVOKE_LOCK, 0, 0, body);
+  }
+  Weather weather_;
+  Draws draws_{uint64_t{1}};
+  World world_{weather_, draws_};
+  Nobody nobody_;
+  History history_{world_, nobody_};
+  rsm::CommandEncoder encoder_;
+};
+
+TEST_F(HistoryTest, AnotherStateAtAnIndexBreaksI5) {
+  open();
+  const Digest right = history_.machine().digest();
+  acquire(1);
+  EXPECT_EQ(broken_by([&] { history_.check_state(1, LogIndex(1), right); }), "");
+  EXPECT_EQ(broken_by([&] { history_.check_state(1, LogIndex(2), right); }), "I5");
+}
+
+TEST_F(HistoryTest, AnAppliedIndexThatNobodyCommittedBreaksI6) {
+  open();
+  EXPECT_EQ(broken_by([&] { history_.check_state(1, LogIndex(2), Digest{}); }), "I6");
+}
+
+TEST_F(HistoryTest, ACommandAppliedAfterItWasAnsweredNotAppliedBreaksI18) {
+  open();
+  history_.forbid(SessionId(1), Sequence(1));
+  EXPECT_EQ(broken_by([&] { acquire(1); }), "I18");
+}
+
+TEST_F(HistoryTest, ACommandAppliedBeforeItWasAnsweredNotAppliedBreaksI18) {
+  open();
+  acquire(1);
+  EXPECT_EQ(broken_by([&] { history_.forbid(SessionId(1), Sequence(1)); }), "I18");
+}
+
+TEST_F(HistoryTest, ACommandWithoutASessionThatIsAppliedTwiceBreaksI17) {
+  open();
+  revoke("once");
+  EXPECT_EQ(broken_by([&] { revoke("once"); }), "I17");
+}
+
+TEST_F(HistoryTest, AnAnswerThatIsNotInTheLogBreaksI17) {
+  open();
+  acquire(1);
+  api::AcquireResult result;
+  result.status = api::AcquireStatus::GRANTED;
+  result.holderId = 2;
+  result.token = 2;
+  const auto told = [&] {
+    return broken_by([&] { history_.check_reply(SessionId(1), Sequence(1), result); });
+  };
+  EXPECT_EQ(told(), "");
+  result.token = 3;
+  EXPECT_EQ(told(), "I17");
+  result.status = api::AcquireStatus::NOT_HELD;
+  EXPECT_EQ(told(), "I17");
+}
+
+TEST_F(HistoryTest, ACopyOfAnAcquireIsSound) {
+  open();
+  acquire(1);
+  EXPECT_EQ(broken_by([&] { acquire(1); }), "");
+  EXPECT_EQ(world_.marks().of(Mark::kRetryMetOutcome), 1u);
+}
+
+}  // namespace
+}  // namespace holdfast::sim
