@@ -17,6 +17,10 @@ endfunction()
 # What several suites share: the fake disk.
 hf_room(tests/support LINK base raft/core raft/storage)
 
+# Judges histories of calls: for the tests on real processes, and for the simulation.
+hf_room(tests/history LINK nlohmann_json::nlohmann_json)
+hf_program(history-check tests/history/program/history_check.cc LINK tests/history)
+
 hf_suite(unit/base LINK base)
 hf_suite(unit/net LINK base/net)
 hf_suite(unit/core LINK raft/core)
@@ -31,6 +35,7 @@ hf_suite(unit/rsm LINK coordinator/rsm)
 hf_suite(unit/server LINK coordinator/server)
 hf_suite(unit/client LINK clients/cpp)
 hf_suite(unit/raftlab LINK tests/raftlab)
+hf_suite(unit/history LINK base tests/history)
 
 # The simulator: a program for hours by hand (./dev simulate), and a slice of it in the suite.
 file(GLOB simulation CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/tests/simulation/*.cc)
