@@ -45,6 +45,11 @@ hf_link(simulate PRIVATE coordinator/server tests/support gflags)
 add_test(NAME simulation COMMAND simulate --seeds=60 --seconds=60)
 set_tests_properties(simulation PROPERTIES LABELS slow)
 
+# Preloaded into the servers of tests/chaos: clock rates, slow and failing disks.
+add_library(chaos-shim SHARED ${CMAKE_SOURCE_DIR}/tests/chaos/shim/shim.cc)
+target_link_libraries(chaos-shim PRIVATE hf_options ${CMAKE_DL_LIBS})
+set_target_properties(chaos-shim PROPERTIES LIBRARY_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/bin)
+
 # The checks of the tree itself and the tests in Python run under ctest too: its summary is the
 # one answer. Debian's own Python is named because only it sees Debian's Python packages.
 set(HF_PYTHON /usr/bin/python3)
@@ -71,4 +76,8 @@ add_test(NAME demo/once
 set(HF_DEMO PYTHONPATH=${HF_CLIENT_PATH} HOLDFAST_DEMO_HOME=${CMAKE_BINARY_DIR}/demo
     HOLDFAST_SERVER=$<TARGET_FILE:holdfastd>)
 set_tests_properties(demo/once PROPERTIES RUN_SERIAL ON TIMEOUT 120 ENVIRONMENT "${HF_DEMO}")
+# A minute of faults on real processes; ./dev chaos for longer.
+add_test(NAME chaos COMMAND ${HF_PYTHON} -B ${CMAKE_SOURCE_DIR}/tests/chaos/main.py --minutes=1)
+set_tests_properties(chaos PROPERTIES LABELS slow TIMEOUT 400
+  ENVIRONMENT "HOLDFAST_BUILD_DIR=${CMAKE_BINARY_DIR}")
 include(cmake/python.cmake)
