@@ -1,6 +1,6 @@
 // Errors as values. The code numbers are those of thrift/holdfast.thrift (held equal by a
 // static_assert in coordinator/server), so that an error travels from apply to the client
-// unchanged.
+// unchanged. A failed disk is no client's affair: its code stands outside of their range.
 #pragma once
 
 #include <string>
@@ -37,6 +37,7 @@ enum class ErrorCode : int {
   kNotEmpty = 22,
   kCorrupt = 23,
   kInternal = 24,
+  kDiskFailed = 1000,  ///< a read, write or sync failed: the process ends rather than guess
 };
 
 /// The code's name as clients see it, e.g. "BAD_ARGUMENT".

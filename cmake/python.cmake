@@ -9,7 +9,7 @@ function(hf_pytest FOLDER)
     string(REGEX REPLACE "_test$" "" stem ${stem})
     add_test(NAME ${FOLDER}/${stem} COMMAND ${HF_PYTEST} ${file})
     # ./dev test quick leaves out what starts real servers; demo/once stands for it there.
-    if(FOLDER MATCHES "^integration")
+    if(FOLDER MATCHES "^(integration|chaos)")
       set_tests_properties(${FOLDER}/${stem} PROPERTIES LABELS slow)
     endif()
     set_tests_properties(${FOLDER}/${stem} PROPERTIES
@@ -22,3 +22,4 @@ hf_pytest(unit/python TIMEOUT 120)
 hf_pytest(bench TIMEOUT 60)
 hf_pytest(integration TIMEOUT 240)
 hf_pytest(integration_cli TIMEOUT 120)
+hf_pytest(chaos TIMEOUT 240)

@@ -18,6 +18,10 @@ endfunction()
 hf_room(tests/support LINK base raft/core raft/storage)
 hf_room(tests/counting LINK base)
 
+# Judges histories of calls: for the tests on real processes, and for the simulation.
+hf_room(tests/history LINK nlohmann_json::nlohmann_json)
+hf_program(history-check tests/history/program/history_check.cc LINK tests/history)
+
 hf_suite(unit/base LINK base)
 hf_suite(unit/net LINK base/net)
 hf_suite(unit/core LINK raft/core)
@@ -33,6 +37,7 @@ hf_suite(unit/server LINK coordinator/server tests/support tests/counting)
 hf_suite(unit/client LINK clients/cpp)
 hf_suite(unit/raftlab LINK tests/raftlab)
 hf_suite(unit/wire LINK bench/wire)
+hf_suite(unit/history LINK base tests/history)
 
 # The simulator: a program for hours by hand (./dev simulate), and a slice of it in the suite.
 hf_room(tests/simulation
@@ -48,8 +53,13 @@ set(HF_SIMULATE simulate --schedule_out=${CMAKE_BINARY_DIR}/schedule.txt)
 add_test(NAME simulation/schedules
          COMMAND ${HF_SIMULATE} --replay=${CMAKE_SOURCE_DIR}/tests/simulation/schedules)
 add_test(NAME simulation/twice COMMAND ${HF_SIMULATE} --seeds=20 --twice)
-add_test(NAME simulation/fresh COMMAND ${HF_SIMULATE} --fresh --minutes=3 --shrink_seconds=120)
+add_test(NAME simulation/fresh COMMAND ${HF_SIMULATE} --fresh --minutes=2 --shrink_seconds=120)
 set_tests_properties(simulation/fresh PROPERTIES LABELS slow)
+
+# Preloaded into the servers of tests/chaos: clock rates, slow and failing disks.
+add_library(chaos-shim SHARED ${CMAKE_SOURCE_DIR}/tests/chaos/shim/shim.cc)
+target_link_libraries(chaos-shim PRIVATE hf_options ${CMAKE_DL_LIBS})
+set_target_properties(chaos-shim PROPERTIES LIBRARY_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/bin)
 
 # The checks of the tree itself and the tests in Python run under ctest too: its summary is the
 # one answer. Debian's own Python is named because only it sees Debian's Python packages.
@@ -77,4 +87,8 @@ add_test(NAME demo/once
 set(HF_DEMO PYTHONPATH=${HF_CLIENT_PATH} HOLDFAST_DEMO_HOME=${CMAKE_BINARY_DIR}/demo
     HOLDFAST_SERVER=$<TARGET_FILE:holdfastd>)
 set_tests_properties(demo/once PROPERTIES RUN_SERIAL ON TIMEOUT 120 ENVIRONMENT "${HF_DEMO}")
+# A minute of faults on real processes; ./dev chaos for longer.
+add_test(NAME chaos COMMAND ${HF_PYTHON} -B ${CMAKE_SOURCE_DIR}/tests/chaos/main.py --minutes=1)
+set_tests_properties(chaos PROPERTIES LABELS slow TIMEOUT 400
+  ENVIRONMENT "HOLDFAST_BUILD_DIR=${CMAKE_BINARY_DIR}")
 include(cmake/python.cmake)

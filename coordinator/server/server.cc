@@ -28,8 +28,10 @@ Failure failure_of(const Error& error) {
     case ErrorCode::kBadArgument:
     case ErrorCode::kUnsupported:
       return {ExitCode::kWrongDirectory, error.message};
-    default:
+    case ErrorCode::kDiskFailed:
       return {ExitCode::kDiskFailed, error.message};
+    default:
+      return {ExitCode::kInternal, error.message};
   }
 }
 
@@ -261,11 +263,7 @@ void Server::begin_serving(const raft::Genesis& genesis, const std::string& byte
       options, initial_state(genesis),
       EnginePorts{clock_, entropy_, *reader_, *writer_, *transport_, *this,
                   [](const std::string& act) { LOG(INFO) << "audit: " << act; },
-                  [this](const Error& error) {
-                    Failure failure = failure_of(error);
-                    if (error.code == ErrorCode::kInternal) failure.code = ExitCode::kInternal;
-                    stop_with(std::move(failure));
-                  },
+                  [this](const Error& error) { stop_with(failure_of(error)); },
                   [this] { return connections(); }});
   transport_->form(genesis.cluster, bytes);
   std::vector<raft::PeerSpec> peers;

@@ -12,7 +12,7 @@ Error IoError::to_error() const {
                         " failed: " + std::generic_category().message(number) + " (errno " +
                         std::to_string(number) + ")";
   if (!detail.empty()) message += ": " + detail;
-  return {out_of_space() ? ErrorCode::kNoSpace : ErrorCode::kInternal, std::move(message)};
+  return {out_of_space() ? ErrorCode::kNoSpace : ErrorCode::kDiskFailed, std::move(message)};
 }
 
 IoResult<std::string> read_file(FileSystem& files, const std::string& path, uint64_t limit) {

@@ -31,8 +31,8 @@ PR_SET_PDEATHSIG = 1
 _libc = ctypes.CDLL(None)
 
 
-def _die_with_the_test() -> None:
-    """In a server before it starts: a test run that is killed leaves no server behind."""
+def die_with_the_test() -> None:
+    """In a child before it starts: a test run that is killed leaves none behind."""
     _libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
@@ -82,7 +82,7 @@ class Node:
         """Is there a process?"""
         return self.process is not None and self.process.poll() is None
 
-    def start(self, flags: Sequence[str]) -> None:
+    def start(self, flags: Sequence[str], environment: Optional[Dict[str, str]] = None) -> None:
         """Start the process; its standard error is appended to a file in its folder."""
         command = [str(paths.program("holdfastd")), f"--node_id={self.node_id}",
                    f"--data_dir={self.folder / 'data'}",
@@ -93,7 +93,8 @@ class Node:
         with open(self.folder / "log", "ab") as log:
             self.process = subprocess.Popen(command, stdout=log, stderr=log,
                                             stdin=subprocess.DEVNULL,
-                                            preexec_fn=_die_with_the_test)
+                                            env={**os.environ, **(environment or {})},
+                                            preexec_fn=die_with_the_test)
 
     def signal(self, number: int) -> None:
         """Send a signal to the process."""

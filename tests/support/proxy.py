@@ -19,7 +19,7 @@ class Proxy:
         self._sockets: List[socket.socket] = []
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.address = f"127.0.0.1:{self._listener.getsockname()[1]}"
-        threading.Thread(target=self._accept, daemon=True).start()
+        threading.Thread(target=self._accept, args=(self._listener,), daemon=True).start()
 
     def black_hole(self) -> None:
         """Swallow every byte, both ways, and keep all connections open."""
@@ -38,17 +38,27 @@ class Proxy:
                 each.shutdown(socket.SHUT_RDWR)
             each.close()
 
-    def close(self) -> None:
-        """End."""
+    def refuse(self) -> None:
+        """Refuse connections and cut the present ones, like a host whose server has died."""
         with contextlib.suppress(OSError):
             self._listener.shutdown(socket.SHUT_RDWR)
         self._listener.close()
         self.cut()
 
-    def _accept(self) -> None:
+    def admit(self) -> None:
+        """Listen again, on the same port."""
+        port = int(self.address.rpartition(":")[2])
+        self._listener = socket.create_server(("127.0.0.1", port))
+        threading.Thread(target=self._accept, args=(self._listener,), daemon=True).start()
+
+    def close(self) -> None:
+        """End."""
+        self.refuse()
+
+    def _accept(self, listener: socket.socket) -> None:
         while True:
             try:
-                near, _ = self._listener.accept()
+                near, _ = listener.accept()
             except OSError:
                 return
             self._sockets.append(near)

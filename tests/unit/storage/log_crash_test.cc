@@ -124,7 +124,7 @@ TEST(LogCrash, AReadErrorDuringRecoveryIsAnErrorAndCutsNothing) {
     other.disk->fail_read_at(at, EIO);
     const auto log = open_log(*other.disk);
     if (!log) {
-      EXPECT_EQ(log.error().code, ErrorCode::kInternal);
+      EXPECT_EQ(log.error().code, ErrorCode::kDiskFailed);
       EXPECT_NE(log.error().message.find("read of /log/"), std::string::npos)
           << log.error().message;
     }

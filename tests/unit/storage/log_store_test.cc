@@ -208,7 +208,7 @@ TEST(LogStore, AfterAFailedSyncNothingIsEverWrittenAgain) {
   disk->fail_at(disk->operations() + 2, EIO);
   const Status failed = append(**log, {make_write(1, kTermOne, {make_entry(1, 1)})});
   ASSERT_FALSE(failed.ok());
-  EXPECT_EQ(failed.error().code, ErrorCode::kInternal);
+  EXPECT_EQ(failed.error().code, ErrorCode::kDiskFailed);
   EXPECT_THAT(failed.error().message, HasSubstr("sync of " + segment_path(1)));
   const uint64_t before = disk->operations();
   const Status again = append(**log, {make_write(2, {}, {make_entry(1, 1)})});
@@ -219,7 +219,7 @@ TEST(LogStore, AfterAFailedSyncNothingIsEverWrittenAgain) {
 
 TEST(LogStore, AFailedWriteIsReportedAsWhatItIs) {
   for (const auto& [number, code] :
-       {std::pair{ENOSPC, ErrorCode::kNoSpace}, {EIO, ErrorCode::kInternal}}) {
+       {std::pair{ENOSPC, ErrorCode::kNoSpace}, {EIO, ErrorCode::kDiskFailed}}) {
     auto disk = fake_disk();
     auto log = open_log(*disk);
     disk->fail_at(disk->operations() + 1, number);
@@ -378,7 +378,7 @@ TEST(InlineLogWriter, ReportsAFailureForEver) {
     const auto done = writer.collect();
     ASSERT_TRUE(done.has_value());
     ASSERT_FALSE(done->ok());
-    EXPECT_EQ(done->error().code, ErrorCode::kInternal);
+    EXPECT_EQ(done->error().code, ErrorCode::kDiskFailed);
   }
   writer.submit(make_write(3, {}, {make_entry(1, 2)}));
   EXPECT_FALSE(writer.run_one());

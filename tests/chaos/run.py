@@ -1,0 +1,168 @@
+"""One chaos run: servers, clients, faults one after the other, then the judgement."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import pathlib
+import time
+from typing import Any, Dict, Iterator, List, Optional, Tuple
+
+from holdfast_api.holdfast import ttypes as t
+from support.stock import Stock
+from support.waiting import eventually
+
+from chaos import judge
+from chaos.arena import Arena
+from chaos.faults import KINDS, Fault, Scene, schedule
+from chaos.herd import Herd
+from chaos.recorder import Recorder, now
+
+#: Every live client gets a command through within this time after the last fault.
+CALM_SECONDS = 30.0
+#: Before the first fault, so that every client has begun.
+WARM_SECONDS = 2.0
+
+
+@dataclasses.dataclass
+class Suffered:
+    """A fault that was played."""
+
+    fault: Fault
+    hurt: int
+    mended: int
+    recovered: int
+
+    def line(self, start: int) -> str:
+        """For the fault log."""
+        at = (self.hurt - start) / judge.NS
+        return (f"{at:8.2f} s  #{self.fault.number} {self.fault.kind} for {self.fault.seconds} s, "
+                f"all ready {(self.recovered - self.mended) / judge.NS:.2f} s after it")
+
+
+class Failed(Exception):
+    """A promise is broken, or the run could not be played to its end."""
+
+
+class Run:
+    """Plays and judges. ``folder`` gets the history, the logs and the fault log."""
+
+    def __init__(self, folder: pathlib.Path, seed: int, size: int, minutes: float,
+                 may_mount: bool) -> None:
+        self._folder = folder
+        self._seed = seed
+        self._minutes = minutes
+        self._size = size
+        self._may_mount = may_mount
+        self.suffered: List[Suffered] = []
+        self.notes: List[str] = []
+        self._start = 0
+
+    def play(self) -> None:
+        """Everything, from the first process to the last; raises Failed."""
+        with self._world() as (arena, herd):
+            try:
+                self._start = now()
+                herd.start()
+                time.sleep(WARM_SECONDS)
+                self._hurt_all(arena, herd)
+                calm = now()
+                self._calm(herd, calm)
+                herd.end()
+                self._look_at_all(arena, herd)
+                self._judge(herd, calm)
+            except AssertionError as error:
+                raise Failed(str(error)) from error
+            finally:
+                arena.logs(self._folder)
+
+    @contextlib.contextmanager
+    def _world(self) -> Iterator[Tuple[Arena, Herd]]:
+        with contextlib.ExitStack() as stack:
+            arena = Arena(self._size, self._minutes, self._may_mount)
+            stack.callback(arena.stop)
+            for node in arena.nodes.values():
+                arena.start(node)
+            arena.wait_ready()
+            herd = Herd(self._folder, self._seed, arena.seeds)
+            stack.callback(herd.destroy)
+            yield arena, herd
+
+    def _hurt_all(self, arena: Arena, herd: Herd) -> None:
+        until = time.monotonic() + self._minutes * 60
+        for fault in schedule(self._seed):
+            if time.monotonic() > until:
+                return
+            self._hurt(arena, herd, fault)
+            herd.check()
+            time.sleep(fault.calm)
+
+    def _hurt(self, arena: Arena, herd: Herd, fault: Fault) -> None:
+        began: List[int] = []
+        try:
+            KINDS[fault.kind](Scene(arena, herd, lambda: began.append(now())), fault)
+            mended = now()
+            arena.revive()
+        except AssertionError as error:
+            raise Failed(f"fault #{fault.number} {fault.kind} for {fault.seconds} s: "
+                         f"{error}") from error
+        self.suffered.append(Suffered(fault, began[0] if began else mended, mended, now()))
+        with open(self._folder / "faults.log", "a", encoding="utf-8") as log:
+            log.write(self.suffered[-1].line(self._start) + "\n")
+
+    def _calm(self, herd: Herd, since: int) -> None:
+        """All is mended: every client works on."""
+        def stuck() -> Optional[str]:
+            commands = judge.applied_commands(judge.Records.read(herd.files()).calls)
+            return judge.idle(commands, since, herd.live)
+
+        eventually(lambda: stuck() is None, within=CALM_SECONDS, every=0.5,
+                   what=f"work of {', '.join(herd.live)} after the last fault")
+
+    def _look_at_all(self, arena: Arena, herd: Herd) -> None:
+        """The end state of each lock, from every server, goes into the history; and it is one."""
+        recorder = Recorder(self._folder / "end.jsonl", "end")
+        paths = {c["arguments"].get("path") for c in judge.Records.read(herd.files()).calls}
+        for node in arena.nodes.values():
+            with Stock(node.address) as stock:
+                for path in sorted(p for p in paths if p):
+                    self._describe(recorder, stock, path)
+        eventually(arena.digests, within=CALM_SECONDS, what="one state digest on all servers")
+
+    @staticmethod
+    def _describe(recorder: Recorder, stock: Stock, path: str) -> Any:
+        return recorder.call("describeLock", t.RequestContext(),
+                             t.DescribeLockRequest(path=path),
+                             lambda: stock.describeLock(path=path))
+
+    # ---------------------------------------------------------------------------- judgement
+
+    def _judge(self, herd: Herd, calm: int) -> None:
+        records = judge.Records.read(herd.files())
+        history = self._folder / "history.jsonl"
+        records.write_history(history)
+        sures = judge.sure_intervals(records.events)
+        stale, refused = judge.fenced(records.events)
+        broken, verdict = judge.linearizable(history)
+        twice = judge.overlap(sures) if sures else "no client was ever sure of a lock"
+        for fault in (broken, twice, stale, judge.expired(records.events)):
+            if fault:
+                raise Failed(fault)
+        froze = sum(s.fault.kind == "freeze-client" for s in self.suffered)
+        if froze and not refused:
+            raise Failed("clients were stopped past their time, and none of their writes was "
+                         "refused by the store")
+        commands = judge.applied_commands(records.calls)
+        self.notes = [f"history {verdict}",
+                      f"{len(sures)} times a client was sure of a lock, never two at once; "
+                      f"{refused} writes of {froze} stopped clients refused",
+                      judge.table(self._times(commands))]
+
+    def _times(self, commands: List[judge.Applied]) -> Dict[str, List[Tuple[float, float]]]:
+        times: Dict[str, List[Tuple[float, float]]] = {}
+        for each in self.suffered:
+            takeover = judge.took_over(commands, each.hurt)
+            recovery = (each.recovered - each.mended) / judge.NS
+            if takeover is not None:
+                times.setdefault(each.fault.kind, []).append((takeover, recovery))
+        return times

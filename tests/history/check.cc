@@ -1,0 +1,48 @@
+#include <algorithm>
+
+#include "tests/history/history.h"
+#include "tests/history/search.h"
+#include "tests/history/timeline.h"
+
+namespace holdfast::history {
+namespace {
+
+void count(const Timeline& timeline, Verdict& verdict) {
+  verdict.locks = timeline.locks.size();
+  verdict.sessions = timeline.sessions.size();
+  for (const auto& [path, lock] : timeline.locks) {
+    verdict.reads += lock.reads.size();
+    verdict.commands += static_cast<size_t>(
+        std::count_if(lock.commands.begin(), lock.commands.end(),
+                      [](const Command& command) { return command.told != nullptr; }));
+  }
+}
+
+}  // namespace
+
+Verdict check(const History& history, uint64_t budget) {
+  Verdict verdict;
+  const Timeline timeline = lay_out(history);
+  count(timeline, verdict);
+  if (!timeline.broken.empty()) {
+    verdict.kind = Verdict::Kind::kBroken;
+    verdict.explanation = timeline.broken;
+    return verdict;
+  }
+  if (verdict.commands + verdict.reads == 0) {
+    verdict.kind = Verdict::Kind::kEmpty;
+    verdict.explanation = "nothing to check: no command or read of any lock was answered";
+    return verdict;
+  }
+  for (const auto& [path, lock] : timeline.locks) {
+    const SearchResult result = search(lock, timeline.sessions, budget);
+    verdict.steps += result.steps;
+    if (result.kind == Verdict::Kind::kGood) continue;
+    verdict.kind = result.kind;
+    verdict.explanation = result.explanation;
+    return verdict;
+  }
+  return verdict;
+}
+
+}  // namespace holdfast::history

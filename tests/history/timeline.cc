@@ -1,0 +1,347 @@
+#include "tests/history/timeline.h"
+
+#include <algorithm>
+#include <tuple>
+
+namespace holdfast::history {
+namespace {
+
+/// The highest revision that anybody had been answered before a moment.
+class Known {
+ public:
+  explicit Known(const std::vector<Operation>& operations) {
+    for (const Operation& op : operations) {
+      if (op.returned != kNever && op.revision != 0) highest_.push_back({op.returned, &op});
+    }
+    std::stable_sort(highest_.begin(), highest_.end(),
+                     [](const auto& a, const auto& b) { return a.first < b.first; });
+    for (size_t i = 1; i < highest_.size(); ++i) {
+      const Operation* before = highest_[i - 1].second;
+      if (before->revision > highest_[i].second->revision) highest_[i].second = before;
+    }
+  }
+
+  /// The answer with that revision; nullptr before the first.
+  const Operation* witness(int64_t moment) const {
+    const auto at = std::lower_bound(highest_.begin(), highest_.end(), moment,
+                                     [](const auto& a, int64_t m) { return a.first < m; });
+    return at == highest_.begin() ? nullptr : std::prev(at)->second;
+  }
+
+  uint64_t revision(int64_t moment) const {
+    const Operation* op = witness(moment);
+    return op == nullptr ? 0 : op->revision;
+  }
+
+ private:
+  std::vector<std::pair<int64_t, const Operation*>> highest_;
+};
+
+bool is_read(Call call) { return call == Call::kCheckToken || call == Call::kDescribeLock; }
+
+bool is_command(Call call) {
+  return call == Call::kAcquire || call == Call::kCancelAcquire || call == Call::kRelease ||
+         call == Call::kSetHolderValue || call == Call::kRevokeLock;
+}
+
+/// A setHolderValue that answers NOT_HELD was applied: that is its outcome.
+bool is_outcome(const Operation& op) {
+  return op.answer.known && (op.answer.error.empty() ||
+                             (op.call == Call::kSetHolderValue && op.answer.error == "NOT_HELD"));
+}
+
+bool same_content(const Arguments& a, const Arguments& b) {
+  const auto content = [](const Arguments& x) {
+    return std::tie(x.path, x.mode, x.permits, x.limit, x.wait_ms, x.max_queue, x.value,
+                    x.acquire_sequence, x.holder_id, x.to, x.force);
+  };
+  return content(a) == content(b);
+}
+
+bool same_outcome(const Answer& a, const Answer& b) {
+  const auto outcome = [](const Answer& x) {
+    return std::tie(x.error, x.status, x.reason, x.release, x.holder_id, x.token);
+  };
+  return outcome(a) == outcome(b);
+}
+
+std::string text(uint64_t number) { return std::to_string(number); }
+
+class Layout {
+ public:
+  explicit Layout(const History& history)
+      : operations_(history.operations()), known_(operations_) {}
+
+  Timeline run() {
+    for (const Operation* op : by_time()) place(*op);
+    for (auto& [path, lock] : timeline_.locks) name_holders(lock);
+    for (auto& [path, lock] : timeline_.locks) learn(lock);
+    for (const auto& [id, session] : timeline_.sessions) judge_session(id, session);
+    for (auto& [path, lock] : timeline_.locks) judge_lock(lock);
+    return std::move(timeline_);
+  }
+
+ private:
+  std::vector<const Operation*> by_time() const {
+    std::vector<const Operation*> all;
+    for (const Operation& op : operations_) all.push_back(&op);
+    std::stable_sort(all.begin(), all.end(),
+                     [](const auto* a, const auto* b) { return a->invoked < b->invoked; });
+    return all;
+  }
+
+  void broken(const std::string& why) {
+    if (timeline_.broken.empty()) timeline_.broken = why;
+  }
+
+  Window window(const Operation& op) const {
+    return {known_.revision(op.invoked), op.revision == 0 ? kNoRevision : op.revision, op.invoked,
+            op.returned};
+  }
+
+  /// Of what a server answers from its own state: true at the reply's revision, which may be old.
+  /// So are local reads, and retries of an acquire, which a server that has applied the first copy
+  /// answers without asking the leader. (A grant counts only under a lease, which is the leader's.)
+  static Window local_window(const Operation& op) {
+    return {0, op.revision, std::numeric_limits<int64_t>::min(), kNever};
+  }
+
+  std::string stale(const Operation& op, const std::string& what) const {
+    const Operation* before = known_.witness(op.invoked);
+    return name_of(op) + " " + what + ", although revision " + text(before->revision) +
+           " had been answered before it began, to " + name_of(*before);
+  }
+
+  void place(const Operation& op) {
+    place_session(op);
+    if (is_command(op.call)) place_command(op);
+    if (is_read(op.call) && is_outcome(op)) place_read(op);
+  }
+
+  // ------------------------------------------------------------------------------ sessions
+
+  void alive(uint64_t id, uint64_t revision, const Operation& witness) {
+    Session& session = timeline_.sessions[id];
+    if (session.alive_witness != nullptr && session.alive_at >= revision) return;
+    session.alive_at = revision;
+    session.alive_witness = &witness;
+  }
+
+  void ended(uint64_t id, uint64_t revision, const Operation& witness) {
+    Session& session = timeline_.sessions[id];
+    if (session.ended_by <= revision) return;
+    session.ended_by = revision;
+    session.ended_witness = &witness;
+  }
+
+  void place_session(const Operation& op) {
+    const uint64_t id = op.arguments.session;
+    if (op.call == Call::kOpenSession) return place_open(op);
+    if (op.call == Call::kCloseSession && !(op.answer.known && !op.answer.error.empty())) {
+      timeline_.sessions[id].close = &op;
+    }
+    if (id == 0 || !op.answer.known) return;
+    if (op.answer.error == "SESSION_EXPIRED") ended(id, op.revision, op);
+    if (!is_outcome(op) || is_read(op.call)) return;
+    if (op.call == Call::kCloseSession) return ended(id, op.revision, op);
+    if (op.call == Call::kRenew && op.answer.lease_ms <= 0) return;
+    alive(id, known_.revision(op.invoked), op);
+  }
+
+  void place_open(const Operation& op) {
+    if (!is_outcome(op)) return;
+    const uint64_t id = op.answer.session;
+    const auto [at, fresh] = opened_.emplace(op.arguments.secret, &op);
+    if (!fresh && at->second->answer.session != id) {
+      broken(name_of(op) + " opened session " + text(id) + " with the secret with which " +
+             name_of(*at->second) + " opened session " + text(at->second->answer.session) +
+             ": one command was applied twice");
+    }
+    alive(id, std::max(id, known_.revision(op.invoked)), op);
+  }
+
+  void judge_session(uint64_t id, const Session& session) {
+    if (session.alive_witness == nullptr || session.ended_by > session.alive_at) return;
+    broken("session " + text(id) + " had ended by revision " + text(session.ended_by) +
+           " according to " + name_of(*session.ended_witness) + ", and was alive at revision " +
+           text(session.alive_at) + " according to " + name_of(*session.alive_witness));
+  }
+
+  // ------------------------------------------------------------------------------ commands
+
+  void place_command(const Operation& op) {
+    // A copy that was refused before it was applied never takes effect (IDL, Applied.NO).
+    if (op.answer.known && !is_outcome(op)) return;
+    LockHistory& lock = timeline_.locks[op.arguments.path];
+    lock.path = op.arguments.path;
+    const auto key = std::pair(op.arguments.session, op.arguments.sequence);
+    const auto found = lock.by_sequence.find(key);
+    const bool numbered = op.arguments.sequence != 0;
+    if (!numbered || found == lock.by_sequence.end()) {
+      if (numbered) lock.by_sequence[key] = lock.commands.size();
+      lock.commands.push_back(
+          {.first = &op, .window = {window(op).after, kNoRevision, op.invoked}});
+      return take_answer(lock.commands.back(), op);
+    }
+    Command& command = lock.commands[found->second];
+    if (command.first->call != op.call || !same_content(command.first->arguments, op.arguments)) {
+      return broken(name_of(op) + " has the session and sequence of " + name_of(*command.first) +
+                    ", but other content");
+    }
+    take_answer(command, op);
+  }
+
+  void take_answer(Command& command, const Operation& op) {
+    if (!op.answer.known) return;
+    if (op.revision <= command.window.after) {
+      return broken(
+          stale(*command.first, "took effect at revision " + text(op.revision) + " at the latest"));
+    }
+    command.window.until = std::min(command.window.until, op.revision);
+    command.window.returned = std::min(command.window.returned, op.returned);
+    if (op.call == Call::kAcquire) {
+      command.answers.push_back({&op, local_window(op)});
+      if (op.answer.holder_id != 0) take_holder(command, op);
+    } else if (command.told != nullptr && !same_outcome(command.told->answer, op.answer)) {
+      broken(name_of(op) + " is a retry of " + name_of(*command.told) + " and got another outcome");
+    }
+    command.told = &op;
+    if (op.arguments.session != 0) alive(op.arguments.session, command.window.after + 1, op);
+  }
+
+  void take_holder(Command& command, const Operation& op) {
+    const uint64_t id = op.answer.holder_id;
+    if (command.holder_id != 0 && command.holder_id != id) {
+      return broken(name_of(op) + " is a retry of " + name_of(*command.first) +
+                    " and was answered holder id " + text(id) + " instead of " +
+                    text(command.holder_id) + ": one command was applied twice");
+    }
+    if (id <= command.window.after) {
+      return broken(stale(*command.first, "was applied as revision " + text(id)));
+    }
+    if (id > op.revision || op.answer.token > op.revision) {
+      return broken(name_of(op) + " names an entry after the reply's own revision " +
+                    text(op.revision));
+    }
+    command.holder_id = id;
+    const bool granted = op.answer.status == Status::kGranted;
+    alive(op.arguments.session, granted ? op.answer.token : id, op);
+    if (op.answer.token != 0) take_token(command, op.answer.token, op);
+  }
+
+  void take_token(Command& command, uint64_t token, const Operation& op) {
+    if (command.token != 0 && command.token != token) {
+      return broken(name_of(op) + " shows token " + text(token) + " of " + name_of(*command.first) +
+                    ", which had token " + text(command.token) + " before");
+    }
+    if (token < command.holder_id) {
+      return broken(name_of(op) + " shows token " + text(token) + ", older than the acquire with " +
+                    "holder id " + text(command.holder_id));
+    }
+    command.token = token;
+  }
+
+  // ---------------------------------------------------------------------------------- reads
+
+  void place_read(const Operation& op) {
+    const Window when = op.arguments.local ? local_window(op) : window(op);
+    if (when.until < when.after) {
+      return broken(stale(op, "read the state of revision " + text(op.revision)));
+    }
+    LockHistory& lock = timeline_.locks[op.arguments.path];
+    lock.path = op.arguments.path;
+    lock.reads.push_back({&op, when});
+  }
+
+  /// Which acquire has which holder id. One that was never answered may show up in a description.
+  void name_holders(LockHistory& lock) {
+    for (size_t i = 0; i < lock.commands.size(); ++i) {
+      const uint64_t id = lock.commands[i].holder_id;
+      if (id == 0) continue;
+      const auto [at, fresh] = lock.by_holder.emplace(id, i);
+      if (fresh) continue;
+      broken("holder id " + text(id) + " was answered to " + name_of(*lock.commands[i].first) +
+             " and to " + name_of(*lock.commands[at->second].first));
+    }
+    for (const auto& [read, when] : lock.reads) {
+      for (const auto* list :
+           {&read->answer.holders, &read->answer.waiters, &read->answer.tenures}) {
+        for (const Seen& seen : *list) name_holder(lock, seen, *read);
+      }
+    }
+  }
+
+  void name_holder(LockHistory& lock, const Seen& seen, const Operation& read) {
+    if (lock.by_holder.contains(seen.holder_id)) return;
+    // The latest that fits: a session's acquires of one lock follow each other.
+    for (size_t i = lock.commands.size(); i-- > 0;) {
+      Command& command = lock.commands[i];
+      if (command.first->call != Call::kAcquire || command.holder_id != 0 ||
+          command.first->arguments.session != seen.session ||
+          command.window.after >= seen.holder_id) {
+        continue;
+      }
+      command.holder_id = seen.holder_id;
+      lock.by_holder[seen.holder_id] = i;
+      return;
+    }
+    broken(name_of(read) + " shows holder id " + text(seen.holder_id) + " of session " +
+           text(seen.session) + ", which no acquire of this history can have");
+  }
+
+  void learn(LockHistory& lock) {
+    for (const auto& [read, when] : lock.reads) {
+      for (const Seen& seen : read->answer.holders) learn_present(lock, seen, *read);
+      for (const Seen& seen : read->answer.waiters) learn_present(lock, seen, *read);
+      for (const Seen& seen : read->answer.tenures) learn_past(lock, seen, *read);
+    }
+  }
+
+  void learn_present(LockHistory& lock, const Seen& seen, const Operation& read) {
+    const auto at = lock.by_holder.find(seen.holder_id);
+    if (at == lock.by_holder.end()) return;
+    alive(seen.session, read.revision, read);
+    if (seen.token != 0) take_token(lock.commands[at->second], seen.token, read);
+  }
+
+  void learn_past(LockHistory& lock, const Seen& seen, const Operation& read) {
+    const auto at = lock.by_holder.find(seen.holder_id);
+    if (at == lock.by_holder.end()) return;
+    Command& command = lock.commands[at->second];
+    take_token(command, seen.token, read);
+    if (command.end_revision != 0 && command.end_revision != seen.end_revision) {
+      return broken(name_of(read) + " shows that holder id " + text(seen.holder_id) +
+                    " ended at revision " + text(seen.end_revision) + "; before it was revision " +
+                    text(command.end_revision));
+    }
+    command.end_revision = seen.end_revision;
+    command.end_reason = seen.end_reason;
+    if (seen.end_reason == EndReason::kSessionClosed ||
+        seen.end_reason == EndReason::kSessionExpired ||
+        seen.end_reason == EndReason::kSessionRevoked) {
+      ended(seen.session, seen.end_revision, read);
+    }
+  }
+
+  void judge_lock(const LockHistory& lock) {
+    std::map<uint64_t, const Command*> exclusive;
+    for (const Command& command : lock.commands) {
+      if (command.token == 0 || command.first->arguments.mode != Mode::kExclusive) continue;
+      const auto [at, fresh] = exclusive.emplace(command.token, &command);
+      if (fresh) continue;
+      broken("token " + text(command.token) + " of " + lock.path + " was given to " +
+             name_of(*command.first) + " and to " + name_of(*at->second->first));
+    }
+  }
+
+  const std::vector<Operation>& operations_;
+  const Known known_;
+  Timeline timeline_;
+  std::map<std::string, const Operation*> opened_;
+};
+
+}  // namespace
+
+Timeline lay_out(const History& history) { return Layout(history).run(); }
+
+}  // namespace holdfast::history

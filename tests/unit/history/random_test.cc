@@ -1,0 +1,172 @@
+// Histories of a server that is right: random clients whose calls overlap. The checker must accept
+// them all, and refuse them once a single answer is changed.
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <map>
+
+#include "base/entropy.h"
+#include "tests/unit/history/story.h"
+
+namespace holdfast::history {
+namespace {
+
+/// One exclusive lock with a queue and values; every command is one revision.
+class World {
+ public:
+  World(uint64_t seed, uint64_t clients) : random_(seed), clients_(clients) {}
+
+  std::vector<Operation> run(int calls) {
+    for (int i = 0; i < calls; ++i) step(1 + random_.below(clients_));
+    for (auto& [client, state] : state_) append(renews(client), client, revision_);
+    return operations_;
+  }
+
+ private:
+  struct Client {
+    uint64_t sequence = 0, acquire = 0, holder = 0;
+    int64_t free_at = 0;  ///< its last call returned
+  };
+
+  /// The call takes effect now; it began before and ends later, but a client calls one at a time.
+  void append(Said said, uint64_t client, uint64_t revision) {
+    clock_ += 10;
+    Client& state = state_[client];
+    const int64_t begun =
+        std::max<int64_t>(state.free_at + 1, clock_ - 5 - static_cast<int64_t>(random_.below(60)));
+    const int64_t ends = clock_ + 1 + static_cast<int64_t>(random_.below(60));
+    clock_ = std::max(clock_, begun + 1);
+    state.free_at = std::max(ends, clock_ + 1);
+    operations_.push_back(std::move(said).at(begun, state.free_at).rev(revision).op);
+  }
+
+  void step(uint64_t client) {
+    Client& mine = state_[client];
+    clock_ = std::max(clock_, mine.free_at + 1);
+    if (random_.below(4) == 0) return describe(client);
+    if (mine.holder == 0) return acquire(client);
+    const bool holds = !queue_.empty() && queue_.front() == client;
+    if (!holds) return answer(client);
+    if (random_.below(3) != 0) return release(client);
+    value_ = std::to_string(++revision_);
+    append(sets(client, ++mine.sequence, mine.holder, value_), client, revision_);
+  }
+
+  void acquire(uint64_t client) {
+    Client& mine = state_[client];
+    mine.acquire = ++mine.sequence;
+    mine.holder = ++revision_;
+    queue_.push_back(client);
+    if (queue_.size() == 1) grant();
+    answer(client);
+  }
+
+  void answer(uint64_t client) {
+    const Client& mine = state_[client];
+    const auto position = std::find(queue_.begin(), queue_.end(), client) - queue_.begin();
+    Said said = acquires(client, mine.acquire);
+    append(position == 0 ? std::move(said).granted(mine.holder, token_)
+                         : std::move(said).waiting(mine.holder, static_cast<uint32_t>(position)),
+           client, revision_);
+  }
+
+  void release(uint64_t client) {
+    Client& mine = state_[client];
+    ++revision_;
+    queue_.erase(queue_.begin());
+    if (!queue_.empty()) grant();
+    append(releases(client, ++mine.sequence, mine.holder).released(), client, revision_);
+    mine.holder = 0;
+  }
+
+  void grant() {
+    token_ = revision_;
+    value_ = "";
+  }
+
+  void describe(uint64_t client) {
+    std::vector<Seen> holders, waiters;
+    for (const uint64_t queued : queue_) {
+      auto& list = holders.empty() ? holders : waiters;
+      list.push_back({.holder_id = state_[queued].holder, .session = queued});
+    }
+    if (!holders.empty()) {
+      holders[0].token = token_;
+      holders[0].value = value_;
+    }
+    append(describes().shows(holders, waiters), client, revision_);
+  }
+
+  SplitMix random_;
+  const uint64_t clients_;
+  std::map<uint64_t, Client> state_;
+  std::vector<uint64_t> queue_;  ///< the first holds
+  std::vector<Operation> operations_;
+  uint64_t revision_ = 1, token_ = 0;
+  int64_t clock_ = 1000;
+  std::string value_;
+};
+
+Verdict judge_all(const std::vector<Operation>& operations) {
+  History history;
+  for (const Operation& op : operations) EXPECT_EQ(history.record(op), std::nullopt);
+  return check(history);
+}
+
+TEST(RandomHistory, OverlappingCallsOfARightServerAreAccepted) {
+  for (uint64_t seed = 1; seed <= 100; ++seed) {
+    const Verdict verdict = judge_all(World(seed, 6).run(300));
+    ASSERT_TRUE(verdict.good()) << "seed " << seed << ": " << verdict.explanation;
+  }
+}
+
+TEST(RandomHistory, LongHistoriesCostAboutAStepPerOperation) {
+  const Verdict verdict = judge_all(World(7, 12).run(20'000));
+  ASSERT_TRUE(verdict.good()) << verdict.explanation;
+  EXPECT_LT(verdict.steps, 20u * 20'000u);
+}
+
+TEST(RandomHistory, OneDescriptionThatForgetsTheHolderIsRefused) {
+  for (uint64_t seed = 1; seed <= 50; ++seed) {
+    std::vector<Operation> operations = World(seed, 6).run(120);
+    const auto lie = std::find_if(operations.rbegin(), operations.rend(),
+                                  [](const Operation& op) { return !op.answer.holders.empty(); });
+    ASSERT_NE(lie, operations.rend());
+    lie->answer.holders.clear();
+    ASSERT_EQ(judge_all(operations).kind, Verdict::Kind::kBroken) << "seed " << seed;
+  }
+}
+
+TEST(RandomHistory, OneValueThatIsTooOldIsRefused) {
+  for (uint64_t seed = 1; seed <= 50; ++seed) {
+    std::vector<Operation> operations = World(seed, 6).run(120);
+    const auto lie = std::find_if(operations.rbegin(), operations.rend(), [](const Operation& op) {
+      return !op.answer.holders.empty() && !op.answer.holders[0].value.empty();
+    });
+    if (lie == operations.rend()) continue;
+    lie->answer.holders[0].value = "0";
+    ASSERT_EQ(judge_all(operations).kind, Verdict::Kind::kBroken) << "seed " << seed;
+  }
+}
+
+TEST(RandomHistory, AReleaseThatWasAnsweredTheOtherWayIsRefused) {
+  for (uint64_t seed = 1; seed <= 50; ++seed) {
+    std::vector<Operation> operations = World(seed, 6).run(120);
+    const auto lie = std::find_if(operations.begin(), operations.end(),
+                                  [](const Operation& op) { return op.call == Call::kRelease; });
+    ASSERT_NE(lie, operations.end());
+    lie->answer.release = ReleaseStatus::kNotHeld;
+    ASSERT_EQ(judge_all(operations).kind, Verdict::Kind::kBroken) << "seed " << seed;
+  }
+}
+
+TEST(RandomHistory, AnExhaustedBudgetIsUndecidedAndNoSuccess) {
+  History history;
+  for (const Operation& op : World(3, 6).run(300)) history.record(op);
+  const Verdict verdict = check(history, 50);
+  EXPECT_EQ(verdict.kind, Verdict::Kind::kUndecided);
+  EXPECT_FALSE(verdict.good());
+}
+
+}  // namespace
+}  // namespace holdfast::history
