@@ -40,7 +40,7 @@ class Failed(Exception):
 
 def program_of(test: str) -> Optional[str]:
     """The build target of a ctest name; nothing for tests in Python."""
-    if test == "simulation":
+    if test.startswith("simulation/"):
         return "simulate"
     if test.startswith(("unit/python", "integration")):
         return None

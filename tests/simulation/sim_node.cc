@@ -274,7 +274,7 @@ void SimNode::start_failed(const Error& error) {
 
 void SimNode::stopped(const Error& error) {
   const bool no_space = error.code == ErrorCode::kNoSpace && disk_full_;
-  const bool io = error.code == ErrorCode::kInternal && io_errors_;
+  const bool io = error.code == ErrorCode::kDiskFailed && io_errors_;
   const bool damage = damaged_ && (error.code == ErrorCode::kCorrupt || io);
   if (old_image_ && error.code == ErrorCode::kInternal) {
     world_.mark(Mark::kOldImageStopped);
