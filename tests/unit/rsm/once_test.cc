@@ -224,7 +224,11 @@ TEST_F(OnceTest, AnAcquireAllIsNotHeldOnceTheFirstOfItsLocksIsLost) {
   EXPECT_THAT(held, IsGranted());
   EXPECT_EQ(effects(EffectKind::kGranted).size(), 2u);
   revoke_lock("/y", 0, true);
-  release(a, 2, "/x", held.id);
+  EXPECT_THAT(cancel(a, 2, "/x", 1), IsNotHeld(EndReason::kRevoked));
+  const CommandResult cancelled = cancel(a, 3, "/y", 1);
+  EXPECT_THAT(cancelled, IsNotHeld(EndReason::kRevoked)) << "the path named is not held any more";
+  EXPECT_EQ(cancelled.id, held.id) << "names what is left, to be released";
+  release(a, 4, "/x", held.id);
   EXPECT_THAT(run(CommandKind::ACQUIRE_ALL, a, 1, all), IsNotHeld(EndReason::kRevoked));
 }
 
