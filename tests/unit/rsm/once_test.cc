@@ -285,6 +285,37 @@ TEST_F(OnceTest, OnlyAnAcquireCanBeCancelledAndNotTheCancelItself) {
   EXPECT_THAT(cancel(a, 3, "/x", 3), IsError(ErrorCode::kBadArgument, "itself"));
 }
 
+// What time does in an entry comes before the entry's own command, which must see it done.
+TEST_F(OnceTest, ARetryInTheEntryThatEndsItsWaitAnswersTheEnd) {
+  const SessionId a = opened("a");
+  const SessionId b = opened("b");
+  acquire(a, 1, "/x");
+  EXPECT_THAT(acquire(b, 1, "/x", 300), IsWaiting());
+  now_ms_ += 300;
+  const CommandResult again = acquire(b, 1, "/x", 300);
+  EXPECT_THAT(again, IsNotGranted(RefusalReason::kTimedOut));
+  EXPECT_EQ(acquire(b, 1, "/x", 300), again);
+}
+
+TEST_F(OnceTest, ACancelInTheEntryThatEndsTheWaitAnswersTheEnd) {
+  const SessionId a = opened("a");
+  const SessionId b = opened("b");
+  acquire(a, 1, "/x");
+  EXPECT_THAT(acquire(b, 1, "/x", 300), IsWaiting());
+  now_ms_ += 300;
+  EXPECT_THAT(cancel(b, 2, "/x", 1), IsNotGranted(RefusalReason::kTimedOut));
+  EXPECT_THAT(acquire(b, 1, "/x", 300), IsNotGranted(RefusalReason::kTimedOut));
+}
+
+TEST_F(OnceTest, ARetryInTheEntryThatRevokesItsLockAnswersTheLoss) {
+  const SessionId a = opened("a");
+  EXPECT_THAT(acquire(a, 1, "/x"), IsGranted());
+  const Revision notice = revoke_lock("/x", 200).id;
+  acknowledge_notice(a, notice);
+  now_ms_ += 200;
+  EXPECT_THAT(acquire(a, 1, "/x"), IsNotHeld(EndReason::kRevoked));
+}
+
 TEST_F(OnceTest, TheSequencesOfOneSessionMeanNothingToAnother) {
   const SessionId a = opened("a");
   const SessionId b = opened("b");
