@@ -147,7 +147,7 @@ void Session::on_ended(std::function<void(const CallError&)> callback) {
 
 Outcome<std::unique_ptr<Client>> Client::connect(const ClientOptions& options, Clock* clock) {
   auto client = std::make_unique<Client>();
-  client->thread_ = std::make_shared<LoopThread>(clock);
+  client->thread_ = LoopThread::make(clock);
   if (auto started = client->thread_->start(options); !started) return started.error();
   return client;
 }

@@ -48,7 +48,8 @@ class LockGuard {
   /// Gives it back and waits for the answer, however long that takes within the session's life.
   /// RELEASED, or NOT_HELD if it had ended before. The destructor does not wait.
   Outcome<api::ReleaseStatus::type> release();
-  /// Hands it to the waiter with that holder id (see describeLock). TARGET_GONE: it is kept.
+  /// Hands it to the waiter with that holder id (see describeLock). TARGET_GONE and
+  /// TARGET_BLOCKED: it is kept.
   Outcome<api::ReleaseStatus::type> hand_over(int64_t to);
   /// Publishes another value with the holder.
   Outcome<bool> set_value(const std::string& value);

@@ -38,10 +38,6 @@ void Keeper::stop() {
   flights_.clear();
 }
 
-void Keeper::acknowledge(const std::vector<int64_t>& notices) {
-  to_acknowledge_.insert(to_acknowledge_.end(), notices.begin(), notices.end());
-}
-
 // API: the acknowledgement is the delivery number of this server's last reply.
 api::PollRequest Keeper::make_request(const Server& server, bool renew) const {
   api::PollRequest request;
@@ -62,7 +58,6 @@ void Keeper::poll(const Server* avoid, bool renew) {
   flight.server = server;
   flight.connection = connection.weak_from_this();
   flight.sent = pool_.loop().clock().now();
-  flight.acknowledges = to_acknowledge_;
   flight.due = flight.sent + patience_ + (renew ? Duration(0) : park_);
   flight.seqid = connection.send<Poll>(context_, make_request(*server, renew), *this, flight.tag);
   timer_.arm(flight.due);
@@ -128,10 +123,6 @@ void Keeper::answered(const Flight& flight, const api::PollResult& result) {
   last_server_ = flight.server;
   last_delivery_ = result.delivery;
   refusals_ = 0;
-  std::erase_if(to_acknowledge_, [&](int64_t id) {
-    return std::find(flight.acknowledges.begin(), flight.acknowledges.end(), id) !=
-           flight.acknowledges.end();
-  });
   const bool newest = flight.tag == last_tag_;
   events_.on_poll(result, flight.sent);
   if (!stopped_ && changed) events_.on_server_changed();

@@ -36,8 +36,9 @@ class Keeper final : private ReplySink {
   void start() { poll(nullptr, false); }
   /// Renews now, beside a poll that is parked.
   void renew_now() { poll(nullptr, true); }
-  /// Revocation notices to be acknowledged by the next poll.
-  void acknowledge(const std::vector<int64_t>& notices);
+  /// The revocation notices in force: every poll acknowledges them, because a server may drop an
+  /// acknowledgement.
+  void acknowledge(std::vector<int64_t> notices) { to_acknowledge_ = std::move(notices); }
   void stop();
 
  private:
@@ -49,7 +50,6 @@ class Keeper final : private ReplySink {
     std::weak_ptr<Connection> connection;
     Instant sent;
     Instant due;  ///< when the answer should be here
-    std::vector<int64_t> acknowledges;
   };
 
   void poll(const Server* avoid, bool renew);

@@ -12,6 +12,17 @@ namespace holdfast::client {
 
 class LoopThread {
  public:
+  /// Goes with its last owner. That may be a callback on the loop's own thread (one that held the
+  /// last handle of a session): then another thread waits for the loop's end.
+  static std::shared_ptr<LoopThread> make(Clock* clock) {
+    return {new LoopThread(clock), [](LoopThread* last) {
+              if (last->is_current()) {
+                std::thread([last] { delete last; }).detach();
+              } else {
+                delete last;
+              }
+            }};
+  }
   explicit LoopThread(Clock* clock) : loop_(clock != nullptr ? *clock : system_clock_) {}
   ~LoopThread() {
     if (!thread_.joinable()) return;

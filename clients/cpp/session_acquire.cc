@@ -96,12 +96,21 @@ void SessionCore::on_answer(Ticket ticket, const Outcome<api::AcquireResult>& ou
   if (!outcome) return finish(ticket, outcome.error());
   if (outcome->status == api::AcquireStatus::WAITING) return wait_on(ticket, at->second);
   if (outcome->status != api::AcquireStatus::GRANTED) {
+    if (outcome->status == api::AcquireStatus::NOT_HELD) release_rest(at->second, *outcome);
     return finish(ticket, Acquired{nullptr, *outcome});
   }
   auto hold = make_hold(at->second, *outcome);
   AcquireDone done = std::move(at->second.done);
   waiting_.erase(at);
   deliver(std::move(done), std::move(hold), *outcome);
+}
+
+// One lock of an acquireAll ended before its grant was known here; the others are held yet.
+void SessionCore::release_rest(const Waiting& waiting, const api::AcquireResult& result) {
+  if (!std::holds_alternative<api::AcquireAllRequest>(waiting.request)) return;
+  api::ReleaseAllRequest request;
+  request.holderId = result.holderId;
+  command<ReleaseAll>(request, [](const auto&, const auto&) {});
 }
 
 void SessionCore::wait_on(Ticket ticket, Waiting& waiting) {

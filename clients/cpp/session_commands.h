@@ -20,6 +20,11 @@ inline bool is_final(const api::AcquireResult& result) {
 template <class Call>
 void SessionCore::command_as(int64_t sequence, typename Call::Request request,
                              Caller::Done<Call> done) {
+  if (over_) {
+    return caller_.pool().loop().post([done = std::move(done)] {
+      done(CallError{ErrorCode::kSessionExpired, "the session is over"}, CallInfo{});
+    });
+  }
   if (outstanding_ < kCommandWindow) {
     return send_command<Call>(sequence, std::move(request), std::move(done), kForever);
   }

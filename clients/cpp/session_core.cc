@@ -56,13 +56,16 @@ void SessionCore::opened(const api::OpenSessionResult& result, Instant sent) {
 
 // ------------------------------------------------------------------------------------ commands
 
-api::RequestContext SessionCore::command_context(int64_t sequence) const {
-  // Ranges beyond these are told by later commands; servers bound what a context may hold.
+// Servers bound what a context may hold. Of more ranges a part is told that is another one each
+// time, so that all are told in the end.
+api::RequestContext SessionCore::command_context(int64_t sequence) {
   constexpr size_t kRangesMax = 64;
   api::RequestContext context = context_;
   context.sequence = sequence;
-  for (const auto& range : acknowledged_.ranges()) {
-    if (context.acknowledged.size() >= kRangesMax) break;
+  const auto& ranges = acknowledged_.ranges();
+  const bool in_part = ranges.size() > kRangesMax;
+  for (size_t i = 0; i < std::min(ranges.size(), kRangesMax); ++i) {
+    const auto& range = ranges[in_part ? next_told_++ % ranges.size() : i];
     auto& told = context.acknowledged.emplace_back();
     told.first = range.first;
     told.last = range.last;
@@ -117,8 +120,10 @@ void SessionCore::renewed(Instant sent, int64_t lease_ms,
                           const std::vector<api::RevocationNotice>& revocations) {
   on_deadline();
   const auto fresh = lease_.note(to_notices(revocations), caller_.pool().loop().clock().now());
+  std::vector<int64_t> in_force;
+  for (const auto& revocation : revocations) in_force.push_back(revocation.noticeId);
+  keeper_.acknowledge(std::move(in_force));
   if (!fresh.empty()) {
-    keeper_.acknowledge(fresh);
     for (const auto& [id, hold] : holds_) hold->cap(lease_.cap_for(*hold));
   }
   lease_.extend(sent, lease_ms);
@@ -133,7 +138,10 @@ void SessionCore::renewed(Instant sent, int64_t lease_ms,
 
 void SessionCore::watch_deadlines() {
   Instant earliest = Instant::max();
-  for (const auto& [id, hold] : holds_) earliest = std::min(earliest, hold->deadline());
+  for (const auto& [id, hold] : holds_) {
+    // One that is being handed over ends by the answer, or is looked at again after it.
+    if (hold->state() == Hold::State::kHeld) earliest = std::min(earliest, hold->deadline());
+  }
   if (earliest == Instant::max()) return deadline_timer_.cancel();
   const bool soon_enough = deadline_timer_.armed() && deadline_timer_.deadline() <= earliest;
   if (!soon_enough) deadline_timer_.arm(earliest);
@@ -208,7 +216,9 @@ void SessionCore::hand_over(const std::shared_ptr<Hold>& hold, int64_t to, Relea
   hold->begin_giving_up();
   const auto self = shared_from_this();
   send_release(hold, to, [self, hold, done](const Outcome<api::ReleaseStatus::type>& outcome) {
-    if (outcome && *outcome == api::ReleaseStatus::TARGET_GONE) {
+    const bool kept = outcome && (*outcome == api::ReleaseStatus::TARGET_GONE ||
+                                  *outcome == api::ReleaseStatus::TARGET_BLOCKED);
+    if (kept) {
       if (hold->state() == Hold::State::kGivingUp) hold->keep();
       self->on_deadline();
     } else if (outcome && *outcome == api::ReleaseStatus::HANDED_OVER) {

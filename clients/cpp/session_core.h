@@ -70,7 +70,7 @@ class SessionCore final : public std::enable_shared_from_this<SessionCore>,
   using ReleaseDone = std::function<void(Outcome<api::ReleaseStatus::type>)>;
   /// Gives the lock back. From this call on the hold is not to be relied on.
   void release(const std::shared_ptr<Hold>& hold, ReleaseDone done);
-  /// Hands the lock to the waiter with that holder id. TARGET_GONE: it is kept.
+  /// Hands the lock to the waiter with that holder id. TARGET_GONE and TARGET_BLOCKED: it is kept.
   void hand_over(const std::shared_ptr<Hold>& hold, int64_t to, ReleaseDone done);
   /// Publishes another value; NOT_HELD is an error.
   void set_value(const std::shared_ptr<Hold>& hold, std::string value,
@@ -119,7 +119,7 @@ class SessionCore final : public std::enable_shared_from_this<SessionCore>,
   template <class Call>
   void send_command(int64_t sequence, typename Call::Request request, Caller::Done<Call> done,
                     Duration timeout);
-  api::RequestContext command_context(int64_t sequence) const;
+  api::RequestContext command_context(int64_t sequence);
   api::RequestContext read_context() const;
   void command_done(int64_t sequence, bool acknowledge);
   void seen(const api::ResponseHeader& header);
@@ -130,6 +130,7 @@ class SessionCore final : public std::enable_shared_from_this<SessionCore>,
   template <class Call>
   void ask_as(Ticket ticket, const typename Call::Request& request);
   void on_answer(Ticket ticket, const Outcome<api::AcquireResult>& outcome);
+  void release_rest(const Waiting& waiting, const api::AcquireResult& result);
   void wait_on(Ticket ticket, Waiting& waiting);
   void finish(Ticket ticket, Outcome<Acquired> outcome);
   std::shared_ptr<Hold> make_hold(const Waiting& waiting, const api::AcquireResult& result);
@@ -163,6 +164,7 @@ class SessionCore final : public std::enable_shared_from_this<SessionCore>,
 
   int64_t last_sequence_ = 0;
   SequenceSet acknowledged_;
+  size_t next_told_ = 0;  ///< range of them that the next command tells first, if there are many
   size_t outstanding_ = 0;
   std::deque<std::function<void()>> queued_;  ///< commands that wait for room in the window
   int64_t seen_revision_ = 0;

@@ -121,6 +121,12 @@ void StateMachine::Core::cancel_acquire() {
     return reject(ErrorCode::kBadArgument,
                   "sequence " + std::to_string(target.value) + " cannot cancel itself");
   }
+  // An acquireAll that lost one of its locks may hold others yet: its outcome is the loss,
+  // whichever of its paths is named.
+  const session::KeptResult* kept = std::as_const(*session_).window.find(target);
+  if (kept != nullptr && kept->result.status == static_cast<uint8_t>(AcquireStatus::kNotHeld)) {
+    return cancel_unknown(target);
+  }
   const Result<lockmgr::CancelResult> cancelled =
       locks_.cancel_acquire(body.path, session_->id, target);
   if (!cancelled.ok()) return reject(cancelled.error());

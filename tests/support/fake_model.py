@@ -173,6 +173,13 @@ class Model:
                 claim.session.losses.append(
                     t.LossNotice(path, claim.holder_id, claim.token, reason))
 
+    def take_one(self, claim: Claim, path: str) -> None:
+        """One lock of an acquireAll is taken away; the others stay held."""
+        claim.wants = [w for w in claim.wants if w.path != path]
+        claim.ended = t.EndReason.REVOKED
+        claim.session.losses.append(
+            t.LossNotice(path, claim.holder_id, claim.token, t.EndReason.REVOKED))
+
     def acquire(self, session: FakeSession, sequence: int, wants: List[Any], request: Any,
                 whole: bool) -> Callable[[], Any]:
         """Accept an acquire; the result is asked anew each time."""
@@ -199,7 +206,7 @@ class Model:
     def outcome(self, claim: Claim) -> Any:
         """What has become of an acquire by now."""
         result = t.AcquireResult(holderId=claim.holder_id, token=claim.token)
-        if claim in self.held:
+        if claim in self.held and not claim.ended:
             result.status = t.AcquireStatus.GRANTED
         elif claim in self.queue:
             result.status = t.AcquireStatus.WAITING
@@ -222,8 +229,8 @@ class Model:
             self.cancelled[(session.id, request.acquireSequence)] = t.AcquireResult(
                 status=result.status, reason=result.reason)
         elif claim in self.held:
-            return t.CancelAcquireResult(status=t.AcquireStatus.GRANTED, holderId=claim.holder_id,
-                                         token=claim.token)
+            return t.CancelAcquireResult(status=self.outcome(claim).status,
+                                         holderId=claim.holder_id, token=claim.token)
         elif claim in self.queue:
             self.queue.remove(claim)
             self.grant()
@@ -240,6 +247,8 @@ class Model:
             target = next((c for c in self.queue if c.holder_id == to), None)
             if target is None:
                 return int(t.ReleaseStatus.TARGET_GONE)
+            if target.whole:
+                return int(t.ReleaseStatus.TARGET_BLOCKED)
             self.take_away(claim, t.EndReason.HANDED_OVER)
             self.queue.remove(target)
             self.queue.insert(0, target)

@@ -21,7 +21,8 @@ from .election import Election
 from .errors import (AccessDenied, BadArgument, ClientClosed, ForkedError, HoldfastError,
                      LimitExceeded, LockError, LockLost, LockTimeout, NoSpace, NotGranted, NotHeld,
                      OutcomeUnknown, Overloaded, QueueFull, ServerError, SessionClosed,
-                     SessionError, SessionExpired, TargetGone, Unavailable, Unsupported)
+                     SessionError, SessionExpired, TargetBlocked, TargetGone, Unavailable,
+                     Unsupported)
 from .lock import Leadership, Lock
 from .session import Session
 from .types import (Holder, Leader, LockInfo, LockSummary, Member, Mode, Notice, Revocation,
@@ -35,7 +36,8 @@ __all__ = [
     "LockInfo", "LockLost", "LockSummary", "LockTimeout", "Member", "Mode", "NoSpace",
     "NotGranted", "NotHeld", "Notice", "OutcomeUnknown", "Overloaded", "QueueFull", "Revocation",
     "ServerError", "Session", "SessionClosed", "SessionError", "SessionExpired", "SessionInfo",
-    "Setting", "Status", "TargetGone", "Tenure", "Unavailable", "Unsupported", "Waiter", "Wanted",
+    "Setting", "Status", "TargetBlocked",
+    "TargetGone", "Tenure", "Unavailable", "Unsupported", "Waiter", "Wanted",
 ]
 
 _logging.getLogger(__name__).addHandler(_logging.NullHandler())

@@ -107,6 +107,9 @@ class Asking:
         if result.status == AcquireStatus.GRANTED:
             return result
         if result.status == AcquireStatus.NOT_HELD:
+            if self._method == "acquireAll":  # one of the locks has ended, others may be held
+                self._core.later("release", lambda: give_back(
+                    self._core, self._method, self._path, result.holderId))
             raise LockLost(f"{self._what} was granted with token {result.token} and ended before "
                            f"this program learned of it: {end_reason(result.endReason)}")
         holders = holders_of(getattr(result, "holders", None)) or self._last_holders()

@@ -94,6 +94,11 @@ class Leases:
                 known = _Announced(notice, min(bound, known.deadline) if known else bound)
                 news.append(notice)
             announced[key] = known
+        for key, ended in self._announced.items():
+            # Gone with the tenure: an answer that grants it may still be on its way.
+            if key not in announced and key != EVERYBODY:
+                self._remember(key, ended.notice.path, "it was revoked with notice: " +
+                               ended.notice.reason)
         self._announced = announced
         if lease > 0:
             self.deadline = max(before, sent + lease)
@@ -133,10 +138,13 @@ class Leases:
 
         It is remembered, because the answer that grants it may be read after the news of its loss.
         """
+        self._remember(holder_id, path, reason)
+        return [h for h in self.holdings if h.holder_id == holder_id and path in h.paths]
+
+    def _remember(self, holder_id: int, path: str, reason: str) -> None:
         self._losses[(holder_id, path)] = reason
         while len(self._losses) > LOSSES_KEPT:
             self._losses.popitem(last=False)
-        return [h for h in self.holdings if h.holder_id == holder_id and path in h.paths]
 
     def due(self, now: float) -> List[Holding]:
         """Holdings whose deadline has passed."""

@@ -12,6 +12,7 @@ import threading
 from typing import Deque, List, Tuple
 
 RANGES_MAX = 64
+RECENT_MAX = RANGES_MAX // 2
 
 
 class Sequences:
@@ -21,7 +22,8 @@ class Sequences:
         self._mutex = threading.Lock()
         self._last = 0
         self._done: List[List[int]] = []  # disjoint inclusive ranges, ascending, never adjacent
-        self._recent: Deque[int] = collections.deque(maxlen=RANGES_MAX - 1)
+        self._recent: Deque[int] = collections.deque(maxlen=RECENT_MAX)
+        self._cursor = 0  # where the next turn around all ranges goes on
 
     def take(self) -> int:
         """The next number, from 1 on."""
@@ -49,10 +51,14 @@ class Sequences:
                 self._done.insert(at, [sequence, sequence])
 
     def acknowledged(self) -> List[Tuple[int, int]]:
-        """What to tell the servers: everything, or if that is long, the first and the latest."""
+        """What to tell the servers: everything, or if that is long the first, the latest, and a
+        part of the rest that is another one each time, so that all are told in the end."""
         with self._mutex:
             if len(self._done) <= RANGES_MAX:
                 return [(first, last) for first, last in self._done]
             chosen = {0}
             chosen.update(bisect.bisect_left(self._done, [s + 1]) - 1 for s in self._recent)
+            for _ in range(RANGES_MAX - len(chosen)):
+                self._cursor = (self._cursor + 1) % len(self._done)
+                chosen.add(self._cursor)
             return [(self._done[at][0], self._done[at][1]) for at in sorted(chosen)]

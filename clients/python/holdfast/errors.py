@@ -102,6 +102,10 @@ class TargetGone(LockError):
     """The waiter named in a handover no longer waits; the lock is still held."""
 
 
+class TargetBlocked(LockError):
+    """The waiter named in a handover waits, but could not hold the lock; it is still held."""
+
+
 class NotGranted(LockError):
     """The lock was not granted, and no place in its queue is left behind.
 

@@ -19,7 +19,8 @@ from ._clock import boot
 from ._core import Core, call_apart
 from ._leases import Holding
 from ._router import Undecided
-from .errors import LockError, LockLost, NotGranted, NotHeld, SessionError, TargetGone
+from .errors import (LockError, LockLost, NotGranted, NotHeld, SessionError, TargetBlocked,
+                     TargetGone)
 from .types import Notice, Value, Waiter, Wanted, to_bytes
 
 log = logging.getLogger("holdfast")
@@ -247,7 +248,9 @@ class Lock:
         """Give the lock to a chosen waiter, past all others, in one step.
 
         ``to`` is a :class:`Waiter` of :meth:`holdfast.Client.describe`, or its holder id. Raises
-        :class:`TargetGone` if it no longer waits; the lock is then still held.
+        :class:`TargetGone` if it no longer waits, :class:`TargetBlocked` if it could not hold the
+        lock even then (other shared holders, too few permits, a lock-delay, several locks wanted
+        together); the lock is then still held.
         """
         self.check()
         if self._method == "acquireAll":
@@ -259,6 +262,8 @@ class Lock:
                                    gate=self.check)
         if result.status == ReleaseStatus.TARGET_GONE:
             raise TargetGone(f"holder id {target} does not wait for {self._name()}; it is kept")
+        if result.status == ReleaseStatus.TARGET_BLOCKED:
+            raise TargetBlocked(f"holder id {target} could not hold {self._name()}; it is kept")
         if result.status == ReleaseStatus.NOT_HELD:
             self._core.lose(holding, "the servers do not count it as held")
             raise self._loss(holding)

@@ -87,6 +87,20 @@ TEST_F(BlockingTest, ASessionIsClosedWhenItsLastHandleGoesEvenIfTheClientGoesRig
   EXPECT_EQ(closed_, 1);
 }
 
+// The last handle then goes on the library's own thread, which cannot wait for its own end.
+TEST_F(BlockingTest, ACallbackMayHoldTheLastHandleOfItsSession) {
+  auto sentinel = std::make_shared<int>(0);
+  const std::weak_ptr<int> gone = sentinel;
+  {
+    auto client = Client::connect({.servers = {server_.address()}});
+    Session session = open(**client);
+    auto lock = session.acquire("/a");
+    ASSERT_TRUE(lock.ok() && *lock);
+    lock->on_lost([sentinel = std::move(sentinel), session](LostReason) {});
+  }
+  while (!gone.expired()) std::this_thread::yield();
+}
+
 TEST_F(BlockingTest, ARefusedAcquireIsAGuardThatIsFalse) {
   auto client = Client::connect({.servers = {server_.address()}});
   Session session = open(**client);

@@ -179,3 +179,12 @@ def test_the_notices_of_the_last_reply_are_acknowledged():
     assert leases.notice_ids() == [8, 9]
     leases.renewed(11.0, 4.0, [], 11.1)
     assert leases.notice_ids() == []
+
+
+def test_a_grant_read_after_its_notice_has_gone_is_lost():
+    leases = Leases()
+    leases.renewed(10.0, 4.0, [notice(100, 0.0)], 10.1)
+    leases.renewed(11.0, 4.0, [], 11.1)
+    late, next_one = holding(100), holding(200)
+    assert "maintenance" in (leases.add(late) or "")
+    assert leases.add(next_one) is None

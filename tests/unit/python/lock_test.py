@@ -133,6 +133,44 @@ def test_a_handover_to_nobody_keeps_the_lock(session):
         lock.check()
 
 
+def test_a_handover_to_one_who_could_not_hold_it_keeps_the_lock(cluster, client, session):
+    both = client.session(ttl=4, name="both").locks(["/a", "/b"])
+    with session.lock("/a") as lock:
+        thread = threading.Thread(target=both.acquire)
+        thread.start()
+        eventually(lambda: cluster.model.queue)
+        target = cluster.model.queue[0].holder_id
+        with pytest.raises(holdfast.TargetBlocked, match=str(target)):
+            lock.handover(to=target)
+        lock.check()
+    thread.join(5)
+    assert both.held
+
+
+def test_what_is_left_of_locks_that_ended_before_they_were_known_is_given_back(
+        cluster, client, session):
+    model = cluster.model
+    blocking = client.session(ttl=4).lock("/a").acquire()
+    errors = []
+
+    def wait_for_both():
+        try:
+            session.locks(["/a", "/b"]).acquire()
+        except holdfast.LockLost as error:
+            errors.append(error)
+
+    thread = threading.Thread(target=wait_for_both)
+    thread.start()
+    eventually(lambda: model.queue)
+    with model.mutex:  # granted, and revoked in part, before the client can hear of it
+        claim = model.queue[0]
+        model.release(model.held[0].session, "/a", blocking.holder_id)
+        model.take_one(claim, "/a")
+    thread.join(5)
+    assert errors
+    eventually(lambda: not model.holders("/b"))
+
+
 def test_an_election_is_won_published_and_observed(client, session):
     observed = client.election("/svc").observe(interval=0.01)
     assert next(observed) is None

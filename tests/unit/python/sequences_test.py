@@ -53,6 +53,17 @@ def test_many_ranges_are_cut_to_the_first_and_the_latest():
     assert told[-1] == (999, 999)
 
 
+def test_every_result_is_told_of_in_the_end_however_many_gaps_there_are():
+    sequences = Sequences()
+    finished = set(range(1, 1001, 2))  # the others wait for their locks
+    for number in finished:
+        sequences.finish(number)
+    told = set()
+    for _ in range(20):
+        told.update(first for first, _ in sequences.acknowledged())
+    assert told == finished
+
+
 @pytest.mark.parametrize("text, expected", [
     ("host:7411", ("host", 7411)), ("host", ("host", 7411)), ("[::1]:80", ("::1", 80)),
     ("[::1]", ("::1", 7411)), ("::1", ("::1", 7411)), (" 10.0.0.1:9 ", ("10.0.0.1", 9)),

@@ -224,7 +224,11 @@ TEST_F(OnceTest, AnAcquireAllIsNotHeldOnceTheFirstOfItsLocksIsLost) {
   EXPECT_THAT(held, IsGranted());
   EXPECT_EQ(effects(EffectKind::kGranted).size(), 2u);
   revoke_lock("/y", 0, true);
-  release(a, 2, "/x", held.id);
+  EXPECT_THAT(cancel(a, 2, "/x", 1), IsNotHeld(EndReason::kRevoked));
+  const CommandResult cancelled = cancel(a, 3, "/y", 1);
+  EXPECT_THAT(cancelled, IsNotHeld(EndReason::kRevoked)) << "the path named is not held any more";
+  EXPECT_EQ(cancelled.id, held.id) << "names what is left, to be released";
+  release(a, 4, "/x", held.id);
   EXPECT_THAT(run(CommandKind::ACQUIRE_ALL, a, 1, all), IsNotHeld(EndReason::kRevoked));
 }
 
@@ -279,6 +283,37 @@ TEST_F(OnceTest, OnlyAnAcquireCanBeCancelledAndNotTheCancelItself) {
   release(a, 1, "/x", Revision(4));
   EXPECT_THAT(cancel(a, 2, "/x", 1), IsError(ErrorCode::kBadArgument, "no acquire"));
   EXPECT_THAT(cancel(a, 3, "/x", 3), IsError(ErrorCode::kBadArgument, "itself"));
+}
+
+// What time does in an entry comes before the entry's own command, which must see it done.
+TEST_F(OnceTest, ARetryInTheEntryThatEndsItsWaitAnswersTheEnd) {
+  const SessionId a = opened("a");
+  const SessionId b = opened("b");
+  acquire(a, 1, "/x");
+  EXPECT_THAT(acquire(b, 1, "/x", 300), IsWaiting());
+  now_ms_ += 300;
+  const CommandResult again = acquire(b, 1, "/x", 300);
+  EXPECT_THAT(again, IsNotGranted(RefusalReason::kTimedOut));
+  EXPECT_EQ(acquire(b, 1, "/x", 300), again);
+}
+
+TEST_F(OnceTest, ACancelInTheEntryThatEndsTheWaitAnswersTheEnd) {
+  const SessionId a = opened("a");
+  const SessionId b = opened("b");
+  acquire(a, 1, "/x");
+  EXPECT_THAT(acquire(b, 1, "/x", 300), IsWaiting());
+  now_ms_ += 300;
+  EXPECT_THAT(cancel(b, 2, "/x", 1), IsNotGranted(RefusalReason::kTimedOut));
+  EXPECT_THAT(acquire(b, 1, "/x", 300), IsNotGranted(RefusalReason::kTimedOut));
+}
+
+TEST_F(OnceTest, ARetryInTheEntryThatRevokesItsLockAnswersTheLoss) {
+  const SessionId a = opened("a");
+  EXPECT_THAT(acquire(a, 1, "/x"), IsGranted());
+  const Revision notice = revoke_lock("/x", 200).id;
+  acknowledge_notice(a, notice);
+  now_ms_ += 200;
+  EXPECT_THAT(acquire(a, 1, "/x"), IsNotHeld(EndReason::kRevoked));
 }
 
 TEST_F(OnceTest, TheSequencesOfOneSessionMeanNothingToAnother) {
