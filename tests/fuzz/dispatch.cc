@@ -25,7 +25,7 @@ void step(Input& input, MemoryServer& server) {
       return server.advance(std::chrono::milliseconds(50 * input.byte()));
     case 4: {
       const NodeId from(input.byte() % 4);
-      const uint8_t kind = input.byte() % 8;
+      const uint8_t kind = input.byte() % 10;
       return server.on_app(from, kind, bytes());
     }
     case 5: {

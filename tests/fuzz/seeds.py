@@ -14,6 +14,8 @@ from holdfast_api.admin import HoldfastAdmin
 from holdfast_api.admin import ttypes as admin
 from holdfast_api.holdfast import Holdfast
 from holdfast_api.holdfast import ttypes as api
+from holdfast_replicated.command import ttypes as command
+from holdfast_replicated.peer import ttypes as peer
 from thrift.protocol.TBinaryProtocol import TBinaryProtocol
 from thrift.protocol.TCompactProtocol import TCompactProtocol
 from thrift.transport.TTransport import TMemoryBuffer
@@ -74,6 +76,18 @@ class Calls:
         return self
 
 
+def compact(struct: Any) -> bytes:
+    buffer = TMemoryBuffer()
+    struct.write(TCompactProtocol(buffer))
+    return bytes(buffer.getvalue())
+
+
+def from_a_peer(kind: int, struct: Any) -> Tuple[int, ...]:
+    """The step of a message from server 2."""
+    message = compact(struct)
+    return (APP, 2, kind, *len(message).to_bytes(2, "big"), *message)
+
+
 def acquire(path: str, **more: Any) -> Any:
     return api.AcquireRequest(path=path, mode=api.LockMode.EXCLUSIVE, **more)
 
@@ -119,6 +133,18 @@ def dispatch_stories(protocol: Any) -> Iterator[Tuple[str, Calls]]:
         DRAIN, 1).open(1)
     yield "pause", calls().open(0).call(0, "acquire", acquire("/a")).step(PAUSE, 200).call(
         0, "poll", api.PollRequest(renewNow=True))
+    forwarded = peer.ForwardedCommand(
+        header=command.CommandHeader(level=1, kind=command.CommandKind.ACQUIRE, originNode=2,
+                                     originRequest=7, sessionId=FIRST_SESSION, sequence=1),
+        body=compact(command.Acquire(claim=command.LockClaim(
+            path="/a", mode=api.LockMode.EXCLUSIVE), waitMs=-1)))
+    yield "forwarded", calls().open(0).step(*from_a_peer(1, peer.ForwardBatch(
+        commands=[forwarded], term=2))).wait(100)
+    yield "peers", calls().open(0).step(*from_a_peer(3, peer.RenewalBatch(
+        renewals=[peer.Renewal(request=1, sessionId=FIRST_SESSION)]))).step(*from_a_peer(
+            5, peer.TransferRequest(request=1, nodeId=1))).step(*from_a_peer(
+                7, peer.LeaseQuery(request=1, sessionIds=[FIRST_SESSION]))).step(*from_a_peer(
+                    8, peer.LeaseReply(request=1, leaseLeftMs=[5])))
     yield "alone", calls(3).open(0).wait(2_000).operate("status", admin.StatusRequest()).step(
         PEER, 7, 0, 4, 1, 2, 3, 4).step(APP, 2, 1, 0, 3, 1, 2, 3).wait(6_000)
 
