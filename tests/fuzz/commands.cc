@@ -19,7 +19,7 @@ namespace {
 
 using fuzz::Input;
 
-constexpr uint64_t kEntriesMax = 300;
+constexpr uint64_t kEntriesMax = 160;
 
 class Replicas {
  public:

@@ -2,8 +2,8 @@
 """Runs a fuzzer on the tree's corpus: ./dev fuzz TARGET [--minutes N] [--keep], and the suite.
 
 Kept crashes are replayed first. What the fuzzer finds goes to a scratch corpus in the build, where
-the next run goes on; --keep adds the shortest of those that reach something new to the tree's
-corpus, up to a limit. A crash ends the run with exit code 1 and the command that replays it.
+the next run goes on; --keep adds those that reach something new to the tree's corpus, up to a
+limit. A crash ends the run with exit code 1 and the command that replays it.
 """
 
 import argparse
@@ -163,14 +163,14 @@ def fuzz(target: str, limit_s: float, scratch: Path) -> int:
 
 
 def keep(target: str, scratch: Path) -> None:
-    """The tree's corpus stays small: of what reaches something new, the shortest, up to a limit."""
+    """The tree's corpus stays small: few files, short ones, and of these the longest reach most."""
     corpus = HERE / "corpus" / target
     known = {path.read_bytes() for path in files_of(corpus)}
     with tempfile.TemporaryDirectory() as folder:
         subprocess.run([str(program(target)), "-merge=1", f"-max_len={KEPT_BYTES_MAX}", folder,
                         str(corpus), str(scratch)], check=True, capture_output=True)
         found = [path for path in files_of(Path(folder)) if path.read_bytes() not in known]
-        chosen = sorted(found, key=lambda path: path.stat().st_size)
+        chosen = sorted(found, key=lambda path: -path.stat().st_size)
         chosen = chosen[:max(0, KEPT_FILES_MAX - len(known))]
         for path in chosen:
             shutil.copy(path, corpus / path.name[:16])
