@@ -9,6 +9,7 @@ endif()
 option(BUILD_TESTING "Build the tests" ON)
 option(HOLDFAST_PEERS "Offer the target peer-bench, which measures ZooKeeper and etcd" OFF)
 set(HOLDFAST_SANITIZE "" CACHE STRING "Sanitizers, e.g. address,undefined or thread")
+option(HOLDFAST_FUZZ "Build the fuzzers instead of the tests (clang)" OFF)
 
 find_program(CCACHE ccache)
 if(CCACHE)
@@ -47,6 +48,15 @@ target_compile_options(hf_options INTERFACE -Wall -Wextra -Wpedantic -Werror -Ws
                        $<$<CXX_COMPILER_ID:GNU>:-Wno-dangling-pointer>
                        $<$<CONFIG:Release>:-g1> $<$<CXX_COMPILER_ID:Clang>:-fsized-deallocation>)
 if(HOLDFAST_SANITIZE)
-  add_compile_options(-fsanitize=${HOLDFAST_SANITIZE} -fno-omit-frame-pointer)
+  # What a sanitizer finds ends the program: a test that only printed it would pass.
+  add_compile_options(-fsanitize=${HOLDFAST_SANITIZE} -fno-omit-frame-pointer
+                      -fno-sanitize-recover=all)
   add_link_options(-fsanitize=${HOLDFAST_SANITIZE})
+endif()
+if(HOLDFAST_FUZZ)
+  # Every room tells the fuzzer which of its branches an input took.
+  add_compile_options(-fsanitize=fuzzer-no-link)
+  # Sockets, threads and the wiring of processes are left out: nothing of them is linked.
+  string(CONCAT HF_NOT_FUZZED "/base/net/|/transport/(tcp_|inbound|outbound|bootstrap|handshake)"
+         "|/server/(server|flags|metric|rpc_port|io_)|/threaded_|/clients/")
 endif()

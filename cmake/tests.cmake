@@ -65,15 +65,28 @@ set_target_properties(chaos-shim PROPERTIES LIBRARY_OUTPUT_DIRECTORY ${CMAKE_BIN
 # one answer. Debian's own Python is named because only it sees Debian's Python packages.
 set(HF_PYTHON /usr/bin/python3)
 set(HF_PYTEST ${HF_PYTHON} -B -m pytest -q -p no:cacheprovider)
-foreach(check includes banned sizes words idl docs format shell types tidy)
-  add_test(NAME lint/${check}
-           COMMAND ${HF_PYTHON} -B ${CMAKE_SOURCE_DIR}/tests/lint/lint.py ${check})
-endforeach()
-set_tests_properties(lint/tidy PROPERTIES LABELS slow)
-add_test(NAME lint/self COMMAND ${HF_PYTEST} ${CMAKE_SOURCE_DIR}/tests/lint)
-add_test(NAME mutants/patches COMMAND ${HF_PYTEST} ${CMAKE_SOURCE_DIR}/tests/mutants)
-add_test(NAME dev/script COMMAND ${HF_PYTEST} ${CMAKE_SOURCE_DIR}/tests/dev)
-set_tests_properties(dev/script PROPERTIES ENVIRONMENT "PYTHONPATH=${CMAKE_BINARY_DIR}/gen/py")
+# Under a sanitizer they are left out, and so are the fuzzers: they run none of these programs.
+if(NOT HOLDFAST_SANITIZE)
+  foreach(check includes banned sizes words idl docs format shell types tidy)
+    add_test(NAME lint/${check}
+             COMMAND ${HF_PYTHON} -B ${CMAKE_SOURCE_DIR}/tests/lint/lint.py ${check})
+  endforeach()
+  set_tests_properties(lint/tidy PROPERTIES LABELS slow)
+  add_test(NAME lint/self COMMAND ${HF_PYTEST} ${CMAKE_SOURCE_DIR}/tests/lint)
+  add_test(NAME mutants/patches COMMAND ${HF_PYTEST} ${CMAKE_SOURCE_DIR}/tests/mutants)
+  add_test(NAME dev/script COMMAND ${HF_PYTEST} ${CMAKE_SOURCE_DIR}/tests/dev)
+  set_tests_properties(dev/script PROPERTIES ENVIRONMENT "PYTHONPATH=${CMAKE_BINARY_DIR}/gen/py")
+  # A few seconds of each fuzzer, after what once crashed; ./dev fuzz for longer. Clang builds them
+  # in a folder of their own, which ./dev test has done before.
+  add_test(NAME fuzz/build COMMAND sh -c "cmake --preset fuzz && ninja -C build/fuzz fuzzers")
+  set_tests_properties(fuzz/build PROPERTIES LABELS slow FIXTURES_SETUP fuzzers
+    WORKING_DIRECTORY ${CMAKE_SOURCE_DIR})
+  foreach(target dispatch recovery commands core)
+    add_test(NAME fuzz/${target}
+             COMMAND ${HF_PYTHON} -B ${CMAKE_SOURCE_DIR}/tests/fuzz/run.py ${target} --minutes 0.2)
+    set_tests_properties(fuzz/${target} PROPERTIES LABELS slow FIXTURES_REQUIRED fuzzers)
+  endforeach()
+endif()
 # Golden scenarios of the consensus core, in the language of raftlab (docs/raftlab.md).
 set(HF_SCENARIOS ${CMAKE_SOURCE_DIR}/tests/scenario)
 add_test(NAME scenario

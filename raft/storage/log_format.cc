@@ -1,5 +1,6 @@
 #include "raft/storage/log_format.h"
 
+#include <algorithm>
 #include <array>
 #include <charconv>
 #include <cstring>
@@ -72,6 +73,10 @@ const char* record_type_name(uint8_t record_type) {
 }
 
 std::optional<std::string> LogTail::advance(const Record& record) {
+  const uint64_t highest = std::max(record.index, record.term);
+  if (highest >= kLogOrdinalMax) {
+    return "number " + std::to_string(highest) + " is beyond " + std::to_string(kLogOrdinalMax);
+  }
   if (record.is(RecordType::kHardState)) {
     return advance_hard_state(*this, Term(record.term), NodeId(record.index));
   }
@@ -195,6 +200,10 @@ std::optional<SegmentHead> decode_segment_head(std::string_view file) {
   head.tail.hard_state = {Term(get(p, kAtHardTerm)), NodeId(get(p, kAtVote))};
   head.tail.last_index = LogIndex(get(p, kAtLastIndex));
   head.tail.last_term = Term(get(p, kAtLastTerm));
+  const uint64_t highest = std::max({head.segment, head.first_batch, head.previous_segment,
+                                     head.tail.hard_state.term.value, head.tail.last_index.value,
+                                     head.tail.last_term.value});
+  if (highest >= kLogOrdinalMax) return std::nullopt;
   return head;
 }
 
@@ -208,7 +217,9 @@ std::optional<BatchHead> decode_batch_head(const Record& record) {
     return std::nullopt;
   }
   const BatchHead head{get(record.payload, 0), static_cast<uint32_t>(get(record.payload, 8))};
-  if (head.bytes == 0 || head.bytes % kSectorBytes != 0) return std::nullopt;
+  if (head.bytes == 0 || head.bytes % kSectorBytes != 0 || head.bytes >= kLogOrdinalMax) {
+    return std::nullopt;
+  }
   return head;
 }
 
@@ -233,7 +244,8 @@ std::optional<uint64_t> parse_segment_name(std::string_view name, std::string_vi
   name.remove_suffix(suffix.size());
   uint64_t number = 0;
   const auto [end, failure] = std::from_chars(name.data(), name.data() + name.size(), number);
-  if (failure != std::errc() || end != name.data() + name.size() || number == 0) {
+  if (failure != std::errc() || end != name.data() + name.size() || number == 0 ||
+      number >= kLogOrdinalMax) {
     return std::nullopt;
   }
   if (numbered_name(number, suffix).size() != name.size() + suffix.size()) return std::nullopt;

@@ -22,6 +22,9 @@ inline constexpr uint64_t kBatchHeadPayloadBytes = 16;
 inline constexpr uint32_t kLogVersion = 1;
 /// Longest payload of a record; a longer length on disk is not believed.
 inline constexpr uint64_t kRecordPayloadBytesMax = 64 << 20;
+/// Indexes, terms and the numbers of segments and batches stay below this: what claims more was
+/// never written, and no arithmetic on what is read can wrap.
+inline constexpr uint64_t kLogOrdinalMax = uint64_t{1} << 53;
 /// The first batch of a segment stands behind its head.
 inline constexpr uint64_t kFirstBatchOffset = kSectorBytes;
 

@@ -74,12 +74,13 @@ std::optional<LogFault> LogScan::read_head(LogFile& file) {
   auto size = (*opened)->size();
   if (!size) return io_fault(path_of(file), 0, size.error());
   file.bytes = *size;
-  if (file.role == LogFile::Role::kTemporary) return std::nullopt;
   std::string sector(kSectorBytes, '\0');
   auto got = (*opened)->read(0, sector.data(), sector.size());
   if (!got) return io_fault(path_of(file), 0, got.error());
   sector.resize(*got);
   const auto head = decode_segment_head(sector);
+  if (head) next_segment_ = std::max(next_segment_, head->segment + 1);
+  if (file.role == LogFile::Role::kTemporary) return std::nullopt;
   // Under another number it is a recycled file that has not been begun again.
   if (!head || head->segment != file.number) return std::nullopt;
   if (head->version != kLogVersion) {
@@ -217,7 +218,14 @@ std::optional<LogFault> LogScan::read_segment(LogFile& file, const LogFile* newe
 
 std::optional<LogFault> LogScan::take_up(const ScannedBatch& batch) {
   LogTail tail = end_.tail;
+  const LogIndex before_log = chain_.front()->head->tail.last_index;
   for (const Record& record : batch.records) {
+    if (is_entry(record.type) && LogIndex(record.index) <= before_log) {
+      return fault(*batch.file, record.offset,
+                   "entry " + std::to_string(record.index) +
+                       " stands in a log that begins behind " + "entry " +
+                       std::to_string(before_log.value));
+    }
     if (const auto reason = tail.advance(record)) return fault(*batch.file, record.offset, *reason);
   }
   end_.tail = tail;

@@ -84,7 +84,8 @@ class LogScan {
   const std::vector<LogFile>& files() const { return all_; }
   /// Oldest first; points into files().
   const std::vector<LogFile*>& chain() const { return chain_; }
-  /// Above every number that any file bears.
+  /// Above every number that any file bears, in its name or in its head: under a number that was
+  /// used before, the old bytes of a reused file would verify.
   uint64_t next_segment() const { return next_segment_; }
   uint64_t salt() const { return chain_.back()->head->salt; }
   /// After replay().

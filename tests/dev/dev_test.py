@@ -149,3 +149,25 @@ def test_compare_alone_asks_for_the_other_systems(machine):
 def test_an_unknown_command_is_named(machine):
     done = dev(machine, "destroy")
     assert done.returncode == 1 and "no command named 'destroy'" in done.stdout
+
+
+@pytest.mark.parametrize("words, complaint", [
+    ([], "no target given"),
+    (["walnut"], "no target named 'walnut'"),
+    (["core", "--minutes", "soon"], "--minutes=soon: it is a number above 0"),
+    (["core", "--minutes", "0"], "--minutes=0: it is a number above 0"),
+    (["core", "--forever"], "unrecognized arguments: --forever"),
+])
+def test_a_fuzzer_that_cannot_run_is_one_line_that_lists_the_targets(words, complaint):
+    done = subprocess.run([str(ROOT / "dev"), "fuzz", *words], stdin=subprocess.DEVNULL, text=True,
+                          capture_output=True, timeout=60, check=False)
+    assert done.returncode != 0 and done.stdout == ""
+    assert len(done.stderr.splitlines()) == 1
+    assert complaint in done.stderr
+    assert "targets are dispatch, recovery, commands, core" in done.stderr
+
+
+def test_a_test_of_an_unknown_kind_is_named(machine):
+    done = dev(machine, "test", "msan")
+    assert done.returncode == 1 and "not 'msan'" in done.stdout
+    assert calls(machine) == []

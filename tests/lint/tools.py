@@ -33,8 +33,8 @@ def check_shell(root: Path) -> List[Problem]:
 def check_types(root: Path) -> List[Problem]:
     """mypy, strict, a package or folder of scripts at a time."""
     problems = []
-    for folder in ("clients/python/holdfast", "tests/lint", "tests/mutants", "tests/scenario",
-                   "bench/compare", "deploy/demo"):
+    for folder in ("clients/python/holdfast", "tests/lint", "tests/fuzz",
+                   "tests/mutants", "tests/scenario", "bench/compare", "deploy/demo"):
         if any((root / folder).glob("*.py")):
             problems += complaints(
                 ["mypy", "--strict", "--ignore-missing-imports", "--no-error-summary",

@@ -5,45 +5,16 @@
 #include <memory>
 #include <optional>
 #include <string>
-#include <utility>
 
 #include "coordinator/rsm/effects.h"
 #include "coordinator/rsm/state_machine.h"
 #include "lockmgr/lock_table.h"
 #include "session/session_table.h"
+#include "tests/unit/rsm/kept_rows.h"
 #include "tests/unit/rsm/workload.h"
 
 namespace holdfast::rsm {
 namespace {
-
-/// The rows as a snapshot would have them: in the order of table and id.
-class Rows {
- public:
-  void take(const RowLog& changes) {
-    for (size_t i = 0; i < changes.size(); ++i) {
-      const RowLog::Change change = changes[i];
-      const std::pair key{change.table, change.id};
-      if (change.erased) {
-        ASSERT_EQ(rows_.erase(key), 1u) << "a row erased that was never written";
-      } else {
-        rows_[key] = std::string(change.row);
-      }
-    }
-  }
-  std::unique_ptr<StateMachine> load() const {
-    auto machine = std::make_unique<StateMachine>(StateMachine::Options{.hash_seed = 99});
-    for (const auto& [key, row] : rows_) {
-      const Status status = machine->load(key.first, key.second, row);
-      EXPECT_TRUE(status.ok()) << status.error().message;
-    }
-    const Status status = machine->finish_load();
-    EXPECT_TRUE(status.ok()) << status.error().message;
-    return machine;
-  }
-
- private:
-  std::map<std::pair<RowTable, uint64_t>, std::string> rows_;
-};
 
 void expect_equal(const Effects& a, const Effects& b) {
   ASSERT_EQ(a.size(), b.size());
@@ -92,7 +63,7 @@ TEST(Replicas, TheWholeStateCanBeRebuiltFromRowChangesAloneAndBehavesTheSame) {
     Workload workload(seed);
     StateMachine original;
     std::unique_ptr<StateMachine> rebuilt;
-    Rows rows;
+    KeptRows rows;
     Effects effects;
     Effects again;
     for (uint64_t index = 1; index <= 1'500; ++index) {
@@ -128,23 +99,15 @@ TEST(Replicas, ARowThatIsMissingOrDamagedIsFoundAtLoad) {
   Workload workload(5);
   StateMachine original;
   Effects effects;
-  std::map<std::pair<RowTable, uint64_t>, std::string> rows;
+  KeptRows rows;
   for (uint64_t index = 1; index <= 300; ++index) {
     original.apply(LogIndex(index), Term(2), workload.next(index, 2), effects);
-    const RowLog& changes = original.row_changes();
-    for (size_t i = 0; i < changes.size(); ++i) {
-      const RowLog::Change change = changes[i];
-      if (change.erased) {
-        rows.erase({change.table, change.id});
-      } else {
-        rows[{change.table, change.id}] = std::string(change.row);
-      }
-    }
+    rows.take(original.row_changes());
   }
-  for (const auto& [lost, content] : rows) {
+  for (const auto& [lost, content] : rows.all()) {
     StateMachine machine;
     bool ok = true;
-    for (const auto& [key, row] : rows) {
+    for (const auto& [key, row] : rows.all()) {
       if (ok && key != lost) ok = machine.load(key.first, key.second, row).ok();
     }
     ok = ok && machine.finish_load().ok();
@@ -160,7 +123,7 @@ TEST(HostileBytes, TruncatedAndFlippedEntriesAreAnsweredTheSameEverywhereAndBrea
     Workload workload(seed);
     StateMachine a(StateMachine::Options{.hash_seed = 1});
     std::unique_ptr<StateMachine> b = std::make_unique<StateMachine>();
-    Rows rows;
+    KeptRows rows;
     Effects effects_a;
     Effects effects_b;
     for (uint64_t index = 1; index <= 2'000; ++index) {

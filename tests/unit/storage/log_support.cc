@@ -4,11 +4,6 @@
 
 namespace holdfast::raft {
 
-void SeededEntropy::fill(void* out, size_t size) {
-  auto* bytes = static_cast<unsigned char*>(out);
-  for (size_t i = 0; i < size; ++i) bytes[i] = static_cast<unsigned char>(random_.next());
-}
-
 Entry make_entry(uint64_t term, uint64_t index, size_t size, EntryType type) {
   std::string payload;
   while (payload.size() < size) {

@@ -9,25 +9,15 @@
 #include <string>
 #include <vector>
 
-#include "base/entropy.h"
 #include "raft/core/ready.h"
 #include "raft/storage/log_store.h"
 #include "tests/support/fake_file_system.h"
+#include "tests/support/seeded_entropy.h"
 
 namespace holdfast::raft {
 
 inline constexpr const char* kLogDirectory = "/log";
 inline constexpr StoreId kStore{77};
-
-/// Entropy from a seed.
-class SeededEntropy final : public Entropy {
- public:
-  explicit SeededEntropy(uint64_t seed) : random_(seed) {}
-  void fill(void* out, size_t size) override;
-
- private:
-  SplitMix random_;
-};
 
 /// An entry whose payload follows from term, index and size.
 Entry make_entry(uint64_t term, uint64_t index, size_t size = 20,
