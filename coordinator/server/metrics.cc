@@ -8,7 +8,7 @@
 
 #include "base/net/loop.h"
 #include "coordinator/server/engine.h"
-#include "coordinator/server/rpc_port.h"
+#include "coordinator/server/port.h"
 #include "lockmgr/lock_table.h"
 #include "session/session_table.h"
 
@@ -49,7 +49,7 @@ struct Metrics::Gauges {
 Metrics::Metrics() : gauges_(std::make_unique<Gauges>()) {}
 Metrics::~Metrics() = default;
 
-void Metrics::publish(const Engine& engine, const RpcPort& clients, const net::LoopStats& loop) {
+void Metrics::publish(const Engine& engine, const Port& clients, const net::LoopStats& loop) {
   const auto set = [](prometheus::Gauge& gauge, auto value) {
     gauge.Set(static_cast<double>(value));
   };

@@ -12,14 +12,14 @@ struct LoopStats;
 namespace holdfast::server {
 
 class Engine;
-class RpcPort;
+class Port;
 
 class Metrics {
  public:
   Metrics();
   ~Metrics();
   /// Takes a reading. Loop thread.
-  void publish(const Engine& engine, const RpcPort& clients, const net::LoopStats& loop);
+  void publish(const Engine& engine, const Port& clients, const net::LoopStats& loop);
   /// The last reading in the text format 0.0.4.
   std::string text() const;
 

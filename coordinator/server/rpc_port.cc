@@ -9,6 +9,28 @@ namespace holdfast::server {
 using apache::thrift::TApplicationException;
 using apache::thrift::TException;
 
+/// The engine on the same thread: every call at once, into one object per method.
+class RpcPort::EngineCalls final : public CallTaker {
+ public:
+  EngineCalls(std::span<const RpcMethod> methods, Engine& engine)
+      : methods_(methods), arguments_(methods.size()), engine_(engine) {}
+
+  RpcArguments& arguments_for(const RpcMethod& method) override {
+    return arguments_[static_cast<size_t>(&method - methods_.data())];
+  }
+  void take(const RpcMethod& method, CallId call, size_t) override {
+    method.invoke(arguments_for(method), engine_, call);
+  }
+  void refuse_overloaded(CallId call, const std::string& why) override {
+    engine_.refuse_overloaded(call, why);
+  }
+
+ private:
+  std::span<const RpcMethod> methods_;
+  std::vector<RpcArguments> arguments_;
+  Engine& engine_;
+};
+
 /// A client's connection. Its calls outlive it: their slots forget it when it closes.
 struct RpcPort::Connection final : net::FrameConnection::Handler {
   Connection(RpcPort& owner, uint32_t number, net::Socket socket)
@@ -48,7 +70,7 @@ Result<std::unique_ptr<RpcPort>> RpcPort::open(net::Loop& loop, const RpcPortOpt
   auto listener = net::Listener::open(
       loop, options.address,
       [raw = port.get()](net::Socket socket, const net::Address&) {
-        raw->accept(std::move(socket));
+        raw->adopt(std::move(socket));
       },
       listening);
   if (!listener.ok()) return listener.error();
@@ -63,14 +85,19 @@ RpcPort::RpcPort(net::Loop& loop, const RpcPortOptions& options, std::span<const
 RpcPort::~RpcPort() = default;
 
 void RpcPort::serve(Engine& engine) {
-  engine_ = &engine;
+  engine_calls_ = std::make_unique<EngineCalls>(methods_, engine);
+  serve(*engine_calls_);
+}
+
+void RpcPort::serve(CallTaker& taker) {
+  taker_ = &taker;
   for (auto& [id, connection] : connections_) connection->frames.resume_reading();
 }
 
-void RpcPort::accept(net::Socket socket) {
+void RpcPort::adopt(net::Socket socket) {
   const uint32_t id = next_connection_++;
   auto connection = std::make_unique<Connection>(*this, id, std::move(socket));
-  if (engine_ == nullptr) connection->frames.pause_reading();
+  if (taker_ == nullptr) connection->frames.pause_reading();
   connections_.emplace(id, std::move(connection));
 }
 
@@ -102,10 +129,10 @@ void RpcPort::on_frame(Connection& connection, std::string_view frame) {
     connection.frames.close();
     return on_closed(connection);
   }
-  dispatch(connection, *protocol);
+  dispatch(connection, *protocol, frame.size());
 }
 
-void RpcPort::dispatch(Connection& connection, WireProtocol protocol) {
+void RpcPort::dispatch(Connection& connection, WireProtocol protocol, size_t frame_bytes) {
   ++stats_.calls;
   const RpcMethod* method = find_method(methods_, head_.name);
   const uint32_t slot = open_slot(connection, protocol, method);
@@ -120,17 +147,17 @@ void RpcPort::dispatch(Connection& connection, WireProtocol protocol) {
   }
   if (connection.calls > options_.max_calls_per_connection) {
     ++stats_.overloaded;
-    return engine_->refuse_overloaded(call, "this connection has its " +
-                                                std::to_string(options_.max_calls_per_connection) +
-                                                " calls outstanding");
+    return taker_->refuse_overloaded(call, "this connection has its " +
+                                               std::to_string(options_.max_calls_per_connection) +
+                                               " calls outstanding");
   }
   try {
-    method->decode(reader_, arguments_);
+    method->decode(reader_, taker_->arguments_for(*method));
   } catch (const TException& malformed) {
     return answer_exception(call, TApplicationException::PROTOCOL_ERROR,
                             "malformed arguments of " + method->name + ": " + malformed.what());
   }
-  method->invoke(arguments_, *engine_, call);
+  taker_->take(*method, call, frame_bytes);
 }
 
 void RpcPort::answer_exception(CallId call, int type, const std::string& message) {
@@ -198,10 +225,15 @@ void RpcPort::answer(CallId call, Write&& write) {
   const auto to = connections_.find(slot->connection);
   if (to != connections_.end()) {
     const std::string& name = slot->method != nullptr ? slot->method->name : head_.name;
+    const auto encode = [&](std::string& out) {
+      const size_t before = out.size();
+      write(out, *slot, name);
+      bytes_answered_ += out.size() - before;
+    };
     if (slot->first_in_line) {
-      to->second->frames.send_with([&](std::string& out) { write(out, *slot, name); });
+      to->second->frames.send_with(encode);
     } else {
-      write(slot->held, *slot, name);
+      encode(slot->held);
     }
   }
   if (slot->first_in_line) release_line(call.slot);
