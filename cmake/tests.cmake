@@ -30,6 +30,8 @@ hf_suite(model LINK lockmgr)
 hf_suite(unit/rsm LINK coordinator/rsm)
 hf_suite(unit/server LINK coordinator/server)
 hf_suite(unit/client LINK clients/cpp)
+# Threads against each other; made for the tsan preset, and short enough for every run.
+hf_suite(stress LINK coordinator/server)
 
 # The simulator: a program for hours by hand (./dev simulate), and a slice of it in the suite.
 file(GLOB simulation CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/tests/simulation/*.cc)

@@ -43,6 +43,8 @@ class Server final : raft::TransportHandler, raft::GenesisTaker, ReplySink {
   std::optional<Failure> start();
   /// Serves until SIGTERM, SIGINT or a failure.
   std::optional<Failure> run();
+  /// Where clients are served, with the port the kernel chose; after start().
+  uint16_t client_port() const { return client_port_->port(); }
 
  private:
   // raft::TransportHandler
