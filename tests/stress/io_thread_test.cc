@@ -137,8 +137,7 @@ TEST_F(IoThreadTest, AThreadWhoseCallsAreNotTakenStopsReadingAndLosesNothing) {
       ASSERT_TRUE(socket->write(bytes));
     }
   });
-  const Instant filled = clock.now() + 300ms;  // more than the thread needs for all it will take
-  while (clock.now() < filled) std::this_thread::sleep_for(10ms);
+  net::Loop(clock).turn(300ms);  // more than the thread needs for all that it will take
   ASSERT_TRUE(run_until([&] { return calls.size() == kCalls; }));
   sender.join();
   // A turn ends with the read in which it has enough: at most one read buffer more than the bound.

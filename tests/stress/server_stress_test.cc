@@ -5,12 +5,11 @@
 #include <signal.h>
 
 #include <atomic>
-#include <chrono>
 #include <filesystem>
-#include <random>
 #include <thread>
 #include <vector>
 
+#include "base/entropy.h"
 #include "coordinator/server/server.h"
 #include "tests/stress/stock_client.h"
 
@@ -165,15 +164,16 @@ void act(Crowd& crowd, uint32_t seed) {
   constexpr Act kActs[] = {hold_the_lock, pipeline,      half_close_a_parked_poll,
                            send_garbage,  come_and_go,   reset_a_parked_acquire,
                            hold_the_lock, hold_the_lock, dribble};
-  std::mt19937 random(seed);
+  SplitMix random(seed);
   while (!crowd.stopping) {
     try {
-      kActs[random() % std::size(kActs)](crowd);
-      ++crowd.acts;
+      kActs[random.below(std::size(kActs))](crowd);
     } catch (const apache::thrift::TException& error) {
       // A server that is being stopped may refuse and close; one that runs may not.
       EXPECT_TRUE(crowd.stopping) << error.what();
     }
+    ++crowd.acts;
+    crowd.acts.notify_one();
   }
 }
 
@@ -185,9 +185,7 @@ TEST(ServerStress, ConnectionsComeCallWaitBreakAndTheServerStopsInTheMiddle) {
   for (uint32_t i = 0; i < kClientThreads; ++i) {
     clients.emplace_back([&crowd, i] { act(crowd, i); });
   }
-  while (crowd.acts < kActsBeforeTheEnd && !testing::Test::HasFailure()) {
-    std::this_thread::sleep_for(std::chrono::milliseconds(10));
-  }
+  for (int seen = 0; seen < kActsBeforeTheEnd; seen = crowd.acts) crowd.acts.wait(seen);
   crowd.stopping = true;
   server.stop();
   for (std::thread& client : clients) client.join();
