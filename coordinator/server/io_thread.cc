@@ -124,7 +124,7 @@ void IoThread::end_turn() {
     if (sent && handled_until_ >= report_until_) report_until_ = Instant{};
   }
   loop_.hold_input(!sent);
-  if (sent && report_until_ != Instant{}) loop_.again();
+  if (sent && serving_ && report_until_ != Instant{}) loop_.again();
 }
 
 }  // namespace holdfast::server

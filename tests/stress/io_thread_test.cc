@@ -5,6 +5,7 @@
 #include <linux/sockios.h>
 #include <sys/ioctl.h>
 
+#include <ctime>
 #include <set>
 
 #include "base/net/listener.h"
@@ -83,6 +84,18 @@ TEST_F(IoThreadTest, AnIdleThreadReportsWhenAskedAndNotBefore) {
   EXPECT_TRUE(run_until([&] { return !batches.empty(); }));
   EXPECT_GE(handled_until, asked);
   EXPECT_TRUE(calls.empty());
+}
+
+// A server that is not part of a cluster yet is asked too, every second, for its metrics.
+TEST_F(IoThreadTest, AThreadThatReadsNothingYetIsAskedInVainAndSleeps) {
+  thread->outbox().serve = false;
+  thread->outbox().report_until = clock.now();
+  loop.turn(0ms);
+  const auto cpu_ms = [] { return std::clock() * 1'000 / CLOCKS_PER_SEC; };
+  const auto before = cpu_ms();
+  net::Loop(clock).turn(300ms);
+  EXPECT_LT(cpu_ms() - before, 100);
+  EXPECT_TRUE(batches.empty());
 }
 
 // The rule that expiry stands on: once a thread says that it has handled all input up to a moment,
