@@ -23,3 +23,10 @@ hf_pytest(bench TIMEOUT 60)
 hf_pytest(integration TIMEOUT 240)
 hf_pytest(integration_cli TIMEOUT 120)
 hf_pytest(chaos TIMEOUT 240)
+# The same promises with the connections on threads of their own.
+foreach(stem lock hostile failover metrics)
+  add_test(NAME integration_io/${stem}
+           COMMAND ${HF_PYTEST} ${CMAKE_SOURCE_DIR}/tests/integration/${stem}_test.py)
+  set_tests_properties(integration_io/${stem} PROPERTIES LABELS slow TIMEOUT 240
+    ENVIRONMENT "HOLDFAST_BUILD_DIR=${CMAKE_BINARY_DIR};HOLDFAST_TEST_FLAGS=--io_threads=2")
+endforeach()

@@ -38,6 +38,8 @@ hf_suite(unit/client LINK clients/cpp)
 hf_suite(unit/raftlab LINK tests/raftlab)
 hf_suite(unit/wire LINK bench/wire)
 hf_suite(unit/history LINK base tests/history)
+# Threads against each other; made for the tsan preset, and short enough for every run.
+hf_suite(stress LINK coordinator/server)
 
 # The simulator: a program for hours by hand (./dev simulate), and a slice of it in the suite.
 hf_room(tests/simulation

@@ -68,7 +68,7 @@ FrameConnection::FrameConnection(Loop& loop, Socket socket, const FrameOptions& 
       state_(State::kOpen),
       last_received_(loop.now()) {
   set_tcp_options(socket_.fd(), options_.dead_after);
-  read_event_.enable(socket_.fd(), FdEvent::Interest::kRead);
+  start_reading();
   arm_timer();
 }
 
@@ -78,6 +78,11 @@ FrameConnection::~FrameConnection() {
 }
 
 // ---- reading
+
+void FrameConnection::start_reading() {
+  read_event_.enable(socket_.fd(), FdEvent::Interest::kRead);
+  loop_.expect_input();  // what has come already is read in the next turn
+}
 
 void FrameConnection::on_readable() {
   bool more = true;
@@ -193,7 +198,7 @@ void FrameConnection::resume_reading() {
   paused_ = false;
   frame_started_ = loop_.now();
   if (state_ != State::kOpen) return;
-  read_event_.enable(socket_.fd(), FdEvent::Interest::kRead);
+  start_reading();
   if (!input_.empty() && !deferred_) {
     deferred_ = true;
     loop_.defer(this);

@@ -143,6 +143,7 @@ class FrameConnection {
   void opened();
 
   // Reading. Those that return bool say whether the connection is still there and open.
+  void start_reading();
   void on_readable();
   bool read_once(bool* more);
   bool read_into_loop_buffer(bool* more);

@@ -117,7 +117,7 @@ void FrameConnection::opened() {
   state_ = State::kOpen;
   std::vector<Endpoint>().swap(endpoints_);
   last_received_ = loop_.now();
-  if (!paused_) read_event_.enable(socket_.fd(), FdEvent::Interest::kRead);
+  if (!paused_) start_reading();
   if (!output_.empty()) mark_dirty();
   arm_timer();
   handler_->on_connected(*this);

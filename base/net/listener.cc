@@ -62,7 +62,8 @@ Result<std::unique_ptr<Listener>> Listener::open(Loop& loop, const Address& addr
 }
 
 Listener::Listener(Loop& loop, Socket socket, OnAccept on_accept, ListenerOptions options)
-    : socket_(std::move(socket)),
+    : loop_(loop),
+      socket_(std::move(socket)),
       address_(local_address(socket_.fd())),
       on_accept_(std::move(on_accept)),
       options_(options),
@@ -82,10 +83,11 @@ Listener::~Listener() {
 void Listener::accept_ready() {
   bool destroyed = false;
   destroyed_ = &destroyed;
-  for (int i = 0; i < kAcceptsAtOnce; ++i) {
-    if (!accept_one() || destroyed) break;
-  }
-  if (!destroyed) destroyed_ = nullptr;
+  int accepted = 0;
+  while (accepted < kAcceptsAtOnce && accept_one() && !destroyed) ++accepted;
+  if (destroyed) return;
+  destroyed_ = nullptr;
+  if (accepted == kAcceptsAtOnce) loop_.expect_input();
 }
 
 bool Listener::accept_one() {

@@ -46,6 +46,7 @@ class Listener {
   bool refuse_for_lack_of_descriptors();
   std::shared_ptr<void> take_slot();
 
+  Loop& loop_;
   Socket socket_;
   Address address_;
   OnAccept on_accept_;

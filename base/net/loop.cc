@@ -1,6 +1,7 @@
 #include "base/net/loop.h"
 
 #include <event2/event.h>
+#include <poll.h>
 #include <sys/timerfd.h>
 #include <unistd.h>
 
@@ -17,6 +18,8 @@ namespace holdfast::net {
 namespace {
 
 constexpr Duration kLongestSleep = 60s;
+/// libevent takes at least so many ready descriptors from epoll at once, and leaves the rest there.
+constexpr int kReadyAtOnce = 32;
 constexpr size_t kSpareBuffers = 32;
 constexpr size_t kSpareBufferBytes = 256 << 10;
 
@@ -122,12 +125,14 @@ void Loop::turn(Duration max_wait) {
 }
 
 bool Loop::must_not_sleep() {
-  return std::exchange(again_, false) || input_left_ || !dirty_.empty() || !deferred_.empty() ||
-         mailbox_->has_work();
+  return std::exchange(again_, false) || (input_left_ && !input_held_) || !dirty_.empty() ||
+         !deferred_.empty() || mailbox_->has_work();
 }
 
 void Loop::poll(Instant wake_at) {
   if (!timers_->empty()) wake_at = std::min(wake_at, timers_->next_deadline());
+  polled_at_ = now_;
+  if (input_held_) mailbox_->clear_signal();
   mailbox_->begin_sleep();
   const bool sleep = !must_not_sleep() && wake_at > now_;
   if (sleep) {
@@ -137,9 +142,31 @@ void Loop::poll(Instant wake_at) {
     mailbox_->end_sleep();
   }
   in_poll_ = true;
-  input_left_ = false;
-  event_base_loop(base_, sleep ? EVLOOP_ONCE : EVLOOP_NONBLOCK);
+  reading_ended_ = false;
+  input_left_ = input_held_;
+  if (!input_held_) {
+    look_at_sockets(sleep);
+  } else if (sleep) {
+    sleep_held();
+  }
   enter_callback();  // when nothing was ready
+}
+
+// Looks until everything that is ready has been seen: a full look may have left some behind, and
+// without another one nobody would know.
+void Loop::look_at_sockets(bool sleep) {
+  ready_ = 0;
+  event_base_loop(base_, sleep ? EVLOOP_ONCE : EVLOOP_NONBLOCK);
+  while (ready_ >= kReadyAtOnce && !reading_ended_) {
+    ready_ = 0;
+    event_base_loop(base_, EVLOOP_NONBLOCK);
+  }
+}
+
+// Only a posted function or the timer's descriptor ends this sleep: sockets stay unwatched.
+void Loop::sleep_held() {
+  pollfd watched[] = {{mailbox_->wake_fd(), POLLIN, 0}, {timer_fd_, POLLIN, 0}};
+  ::poll(watched, 2, static_cast<int>(to_ms(kLongestSleep)));
 }
 
 void Loop::arm_timer_fd(Instant wake_at) {
@@ -154,6 +181,8 @@ void Loop::arm_timer_fd(Instant wake_at) {
 }
 
 void Loop::enter_callback() {
+  // Asked in the first callback of a look: those after it are still active then.
+  if (ready_ == 0) ready_ = 1 + event_base_get_num_events(base_, EVENT_BASE_COUNT_ACTIVE);
   if (!in_poll_) return;
   in_poll_ = false;
   if (sleep_until_ != Instant{} && !mailbox_->end_sleep()) ++stats_.wakeups;
@@ -179,10 +208,14 @@ void Loop::pulse() {
 }
 
 bool Loop::budget_spent() {
-  if (clock_.now() - poll_end_ < options_.read_budget) return false;
-  input_left_ = true;
-  event_base_loopbreak(base_);  // what is ready and not handled stays active for the next turn
+  if (!reading_ended_ && clock_.now() - poll_end_ < options_.read_budget) return false;
+  end_reading();
   return true;
+}
+
+void Loop::end_reading() {
+  input_left_ = reading_ended_ = true;
+  event_base_loopbreak(base_);  // what is ready and not handled stays active for the next turn
 }
 
 void Loop::run_posted() {

@@ -98,20 +98,31 @@ class Loop {
   /// Boot-time instant of the latest clock reading of this turn; saves a system call.
   Instant now() const { return now_; }
   Clock& clock() { return clock_; }
-  /// True in hooks if the budget ended before all ready input was handled: whoever decides that
-  /// something did NOT arrive in time must wait for a turn where this is false.
+  /// True in hooks if input that was there before this turn's poll may be unread: the budget ended
+  /// first, a connection is new, input is held. Whoever decides that something did NOT arrive in
+  /// time must wait for a turn where this is false.
   bool input_left() const { return input_left_; }
+  /// A moment before this turn's poll: what had arrived by then is handled, unless input_left().
+  Instant polled_at() const { return polled_at_; }
+  /// Ends this turn's reading; what is ready and not read waits for the next turn.
+  void end_reading();
+  /// While held, turns read nothing and accept nothing: they only run timers and posted functions
+  /// and send. For who has no room for more input; whoever makes room posts.
+  void hold_input(bool held) { input_held_ = held; }
   const LoopStats& stats() const { return stats_; }
 
  private:
   friend class FdEvent;
   friend class FrameConnection;
   friend class HttpServer;
+  friend class Listener;
   friend class Timer;
 
   // What FdEvent and FrameConnection use.
   void enter_callback();  ///< first thing in every libevent callback
-  bool budget_spent();    ///< after a read: ends the poll phase when the budget is used up
+  /// A descriptor joined the poll after it began: its input is not handled in this turn.
+  void expect_input() { input_left_ = true; }
+  bool budget_spent();  ///< after a read: ends the poll phase when the budget is used up
   char* read_buffer() { return read_buffer_.get(); }
   size_t read_buffer_bytes() const { return options_.read_buffer_bytes; }
   std::string take_buffer();
@@ -122,6 +133,8 @@ class Loop {
   void forget_deferred(FrameConnection* connection);
 
   void poll(Instant wake_at);
+  void look_at_sockets(bool sleep);
+  void sleep_held();
   void arm_timer_fd(Instant wake_at);
   void pulse();
   void run_posted();
@@ -147,12 +160,16 @@ class Loop {
   std::vector<std::shared_ptr<Hook::Entry>> gap_hooks_;
 
   Instant now_;
+  Instant polled_at_;     ///< before this turn's poll
   Instant poll_end_;      ///< when this turn's poll returned
   Instant last_pulse_;    ///< the latest moment at which this loop was surely turning
   Instant sleep_until_;   ///< planned end of the sleep in progress; Instant{} while awake
   Instant armed_for_;     ///< when timer_fd_ fires; Instant{} if not armed
   bool in_poll_ = false;  ///< polling, and no callback has run yet
+  int ready_ = 0;         ///< descriptors that this look at the sockets found ready
   bool input_left_ = false;
+  bool input_held_ = false;
+  bool reading_ended_ = false;  ///< for this turn
   bool again_ = false;
 
   std::atomic<bool> stopping_{false};

@@ -3,6 +3,8 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
+#include <cerrno>
+
 #include "base/check.h"
 
 namespace holdfast::net {
@@ -26,6 +28,12 @@ void Mailbox::post(std::function<void()> work) {
   const uint64_t one = 1;
   const ssize_t written = write(wake_fd_, &one, sizeof one);
   HF_CHECK(written == sizeof one, "cannot wake the loop");
+}
+
+void Mailbox::clear_signal() {
+  uint64_t count = 0;
+  const ssize_t got = read(wake_fd_, &count, sizeof count);
+  HF_CHECK(got == sizeof count || errno == EAGAIN, "cannot read the loop's own signal");
 }
 
 std::vector<std::function<void()>> Mailbox::take() {

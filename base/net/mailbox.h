@@ -21,6 +21,9 @@ class Mailbox {
 
   // The loop's side.
   int wake_fd() const { return wake_fd_; }
+  /// For a loop that does not watch wake_fd() by its edges: forgets past signals. Before
+  /// begin_sleep().
+  void clear_signal();
   bool has_work() const { return has_work_.load(); }
   std::vector<std::function<void()>> take();
   /// Announces sleep; the loop must look at has_work() after that and before it sleeps.

@@ -31,7 +31,7 @@ Engine::~Engine() = default;
 
 // ------------------------------------------------------------------------------- turns and time
 
-bool Engine::turn_end(bool all_input_handled) {
+bool Engine::turn_end(Instant handled_until) {
   flush_renewals();
   commands_.flush();
   reads_.flush();
@@ -39,7 +39,7 @@ bool Engine::turn_end(bool all_input_handled) {
   bool more = node_.pump();
   if (node_.stopped()) return false;
   if (host_.serving) {
-    renewals_.decide(all_input_handled);
+    renewals_.decide(handled_until);
     run_tick();
   }
   sweep();

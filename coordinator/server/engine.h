@@ -12,6 +12,7 @@
 #include <array>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <unordered_map>
 #include <vector>
@@ -101,14 +102,25 @@ class Engine final : public raft::Application, Commands::Owner, Renewals::Owner 
   void on_app(NodeId from, uint8_t kind, std::string_view payload);
   void on_peer_event(NodeId peer, raft::PeerEvent event);
 
-  /// Closes a turn. `all_input_handled` is false while input that arrived may be unread. True:
-  /// there is more to do at once.
-  bool turn_end(bool all_input_handled);
+  /// Closes a turn. Whatever had arrived by `handled_until` has been handled; later input may be
+  /// unread, so nothing is decided that depends on its not having come. True: there is more to do
+  /// at once.
+  bool turn_end(Instant handled_until);
+  /// For one thread that reads all its input itself: did it?
+  bool turn_end(bool all_input_handled) {
+    return turn_end(all_input_handled ? Instant::max() : Instant::min());
+  }
+  /// A decision is due that waits for input to be handled up to this moment.
+  std::optional<Instant> undecided() const {
+    return host_.serving ? renewals_.undecided() : std::nullopt;
+  }
   /// When turn_end() is next needed though nothing arrives.
   Instant next_wakeup() const;
   /// The process did not run for this long: what was promised meanwhile is looked at again before
   /// anything is answered.
   void on_pause(Duration gap);
+  /// Only input was not handled for this long: deadlines move, leadership stays.
+  void on_input_gap(Duration gap) { renewals_.note_gap(gap); }
 
   /// Begins to stop: leadership is handed over, new calls are refused.
   void begin_drain();

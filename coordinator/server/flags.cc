@@ -56,6 +56,8 @@ DEFINE_int64(session_ttl_min_ms, kDefaults.session_ttl_min_ms,
              "smallest session TTL, 100 to 60000; below three times the longest failover (4000 at "
              "the default timeouts) an election may expire live sessions");
 DEFINE_uint64(segment_bytes, kDefaults.segment_bytes, "size of a log segment, 64 KiB to 1 GiB");
+DEFINE_int32(io_threads, kDefaults.io_threads,
+             "threads for client connections, 0 to 64; 0: they share the one loop thread");
 DEFINE_uint32(max_client_connections, kDefaults.max_client_connections,
               "client connections; more are closed at once");
 DEFINE_uint32(max_frame_bytes, kDefaults.max_frame_bytes,
@@ -185,6 +187,7 @@ Status check_ranges() {
       in_range<int64_t>("clock_drift_permille", FLAGS_clock_drift_permille, 1, 200),
       in_range<int64_t>("session_ttl_min_ms", FLAGS_session_ttl_min_ms, 100, 60'000),
       in_range<uint64_t>("segment_bytes", FLAGS_segment_bytes, 64 << 10, 1 << 30),
+      in_range<int64_t>("io_threads", FLAGS_io_threads, 0, 64),
       in_range<uint64_t>("max_client_connections", FLAGS_max_client_connections, 1, 1'000'000),
       in_range<uint64_t>("max_frame_bytes", FLAGS_max_frame_bytes, 64 << 10, 16 << 20),
       in_range<uint64_t>("max_calls_per_connection", FLAGS_max_calls_per_connection, 1, 10'000'000),
@@ -261,6 +264,7 @@ ServerOptions copy_flags(ServerOptions o) {
   o.clock_drift_permille = FLAGS_clock_drift_permille;
   o.session_ttl_min_ms = FLAGS_session_ttl_min_ms;
   o.segment_bytes = FLAGS_segment_bytes;
+  o.io_threads = FLAGS_io_threads;
   o.max_client_connections = FLAGS_max_client_connections;
   o.max_frame_bytes = FLAGS_max_frame_bytes;
   o.max_calls_per_connection = FLAGS_max_calls_per_connection;

@@ -45,6 +45,9 @@ struct ServerOptions {
   // Storage.
   uint64_t segment_bytes = uint64_t{64} << 20;
 
+  // Threads.
+  int32_t io_threads = 0;  ///< for client connections; 0: on the one loop thread
+
   // Admission.
   uint32_t max_client_connections = 16'000;
   uint32_t max_frame_bytes = 4 << 20;

@@ -132,14 +132,20 @@ void Renewals::on_read_failed(uint64_t context) {
   round_lost_ = true;
 }
 
-void Renewals::decide(bool all_input_handled) {
+void Renewals::decide(Instant handled_until) {
   if (!host_.serving) return;
   propose_renew_entries();
-  if (!all_input_handled) return;
   const Instant now = host_.clock.now();
-  propose_marks(now);
-  propose_expiries(now);
+  const Instant until = std::min(handled_until, now);
+  if (until < decided_until_) return;
+  decided_until_ = until;
+  propose_marks(until);
+  propose_expiries(until);
   ask_round();
+  undecided_.reset();
+  if (until == now) return;
+  const Instant due = keeper_.next_due(until);
+  if (due > until && due <= now) undecided_ = due;
 }
 
 void Renewals::propose_renew_entries() {
@@ -430,7 +436,8 @@ Instant Renewals::next_wakeup() const {
     if (!pace.open(now)) next = std::min(next, pace.opens_at());
   };
   if (host_.serving) {
-    next = std::min(next, keeper_.next_due(now));
+    // A deadline that waits for input to be handled waits for no time.
+    if (!undecided_) next = std::min(next, keeper_.next_due(now));
     if (wants_round()) consider(rounds_pace_);
   } else if (!waiting_.empty() && host_.other_leader()) {
     consider(forwards_pace_);

@@ -11,6 +11,7 @@
 
 #include <cstdint>
 #include <map>
+#include <optional>
 #include <unordered_map>
 #include <vector>
 
@@ -61,9 +62,12 @@ class Renewals {
 
   /// First in the end of a turn.
   void flush();
-  /// After flush(), serving: late marks, renew entries, expiries. `all_input_handled` is false
-  /// while a renewal may still be unread in a socket: then nothing is decided.
-  void decide(bool all_input_handled);
+  /// After flush(), serving: late marks, renew entries, expiries. What had arrived by
+  /// `handled_until` is handled; a renewal that came later may still be unread somewhere, so
+  /// nothing is decided about a deadline after it.
+  void decide(Instant handled_until);
+  /// The deadline to decide next, if it has passed and only waits for input to be handled up to it.
+  std::optional<Instant> undecided() const { return undecided_; }
 
   void begin_leadership(Instant elected_at);
   void end_leadership();
@@ -143,6 +147,8 @@ class Renewals {
   DeadlineQueue deadlines_;
   uint64_t round_in_flight_ = 0;
   bool round_lost_ = false;
+  Instant decided_until_;
+  std::optional<Instant> undecided_;
   RenewalStats stats_;
   bool hurry_ = false;
   Pace rounds_pace_;    ///< leader

@@ -1,7 +1,7 @@
 #include "coordinator/server/rpc_methods.h"
 
 #include <algorithm>
-#include <tuple>
+#include <variant>
 
 #include "coordinator/server/engine.h"
 #include "gen/cpp/Holdfast.h"
@@ -14,19 +14,22 @@
 namespace holdfast::server {
 
 struct RpcArguments::Objects {
-  std::tuple<
-      api::Holdfast_openSession_args, api::Holdfast_poll_args, api::Holdfast_keepAlive_args,
-      api::Holdfast_closeSession_args, api::Holdfast_acquire_args, api::Holdfast_cancelAcquire_args,
-      api::Holdfast_acquireAll_args, api::Holdfast_release_args, api::Holdfast_releaseAll_args,
-      api::Holdfast_setHolderValue_args, api::Holdfast_checkToken_args,
-      api::Holdfast_describeLock_args, api::Holdfast_listLocks_args, api::Holdfast_revokeLock_args,
-      api::HoldfastAdmin_status_args, api::HoldfastAdmin_members_args,
-      api::HoldfastAdmin_transferLeadership_args, api::HoldfastAdmin_listSessions_args,
-      api::HoldfastAdmin_expireSession_args, api::HoldfastAdmin_settings_args>
-      all;
+  std::variant<std::monostate, api::Holdfast_openSession_args, api::Holdfast_poll_args,
+               api::Holdfast_keepAlive_args, api::Holdfast_closeSession_args,
+               api::Holdfast_acquire_args, api::Holdfast_cancelAcquire_args,
+               api::Holdfast_acquireAll_args, api::Holdfast_release_args,
+               api::Holdfast_releaseAll_args, api::Holdfast_setHolderValue_args,
+               api::Holdfast_checkToken_args, api::Holdfast_describeLock_args,
+               api::Holdfast_listLocks_args, api::Holdfast_revokeLock_args,
+               api::HoldfastAdmin_status_args, api::HoldfastAdmin_members_args,
+               api::HoldfastAdmin_transferLeadership_args, api::HoldfastAdmin_listSessions_args,
+               api::HoldfastAdmin_expireSession_args, api::HoldfastAdmin_settings_args>
+      one;
 };
 
 RpcArguments::RpcArguments() : objects_(std::make_unique<Objects>()) {}
+RpcArguments::RpcArguments(RpcArguments&&) noexcept = default;
+RpcArguments& RpcArguments::operator=(RpcArguments&&) noexcept = default;
 RpcArguments::~RpcArguments() = default;
 
 namespace {
@@ -84,16 +87,23 @@ void reset(api::PollRequest& r) {
 }
 
 template <class Args>
+Args& initial(RpcArguments& arguments) {
+  auto& one = arguments.objects().one;
+  Args* const args = std::get_if<Args>(&one);
+  if (args == nullptr) return one.template emplace<Args>();
+  reset(args->context);
+  reset(args->request);
+  return *args;
+}
+
+template <class Args>
 void decode(RpcReader& reader, RpcArguments& arguments) {
-  Args& args = std::get<Args>(arguments.objects().all);
-  reset(args.context);
-  reset(args.request);
-  reader.read_arguments(args);
+  reader.read_arguments(initial<Args>(arguments));
 }
 
 template <class Args, auto Member>
 void invoke(RpcArguments& arguments, Engine& engine, CallId call) {
-  const Args& args = std::get<Args>(arguments.objects().all);
+  const Args& args = std::get<Args>(arguments.objects().one);
   (engine.*Member)(call, args.context, args.request);
 }
 

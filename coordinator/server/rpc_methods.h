@@ -13,10 +13,13 @@ namespace holdfast::server {
 
 class Engine;
 
-/// Reused argument objects, one of each method. Not thread-safe.
+/// The arguments of one call, in an object that is used again: what it has allocated serves the
+/// next call of the same method. Not thread-safe.
 class RpcArguments {
  public:
   RpcArguments();
+  RpcArguments(RpcArguments&&) noexcept;
+  RpcArguments& operator=(RpcArguments&&) noexcept;
   ~RpcArguments();
   struct Objects;
   Objects& objects() { return *objects_; }

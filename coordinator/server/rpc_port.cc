@@ -14,6 +14,28 @@ namespace {
 constexpr size_t kFrameLengthBytes = 4;
 }  // namespace
 
+/// The engine on the same thread: every call at once, into one object per method.
+class RpcPort::EngineCalls final : public CallTaker {
+ public:
+  EngineCalls(std::span<const RpcMethod> methods, Engine& engine)
+      : methods_(methods), arguments_(methods.size()), engine_(engine) {}
+
+  RpcArguments& arguments_for(const RpcMethod& method) override {
+    return arguments_[static_cast<size_t>(&method - methods_.data())];
+  }
+  void take(const RpcMethod& method, CallId call, size_t) override {
+    method.invoke(arguments_for(method), engine_, call);
+  }
+  void refuse_overloaded(CallId call, const std::string& why) override {
+    engine_.refuse_overloaded(call, why);
+  }
+
+ private:
+  std::span<const RpcMethod> methods_;
+  std::vector<RpcArguments> arguments_;
+  Engine& engine_;
+};
+
 /// A client's connection. Its calls outlive it: their slots forget it when it closes.
 struct RpcPort::Connection final : net::FrameConnection::Handler {
   Connection(RpcPort& owner, uint32_t number, net::Socket socket)
@@ -32,6 +54,8 @@ struct RpcPort::Connection final : net::FrameConnection::Handler {
   const uint32_t id;
   net::FrameConnection frames;
   uint32_t calls = 0;  ///< outstanding
+  /// Of those, refused and not yet answered: on the way to the engine's thread and back.
+  uint32_t refusals_under_way = 0;
 };
 
 /// An outstanding call, or a free place.
@@ -43,6 +67,7 @@ struct RpcPort::Slot {
   WireProtocol protocol = WireProtocol::kBinary;
   bool first_in_line = false;
   Instant arrived;
+  bool refused = false;
   bool answered = false;  ///< `held` waits for the calls in line before it
   const RpcMethod* method = nullptr;
   std::string held;
@@ -56,7 +81,7 @@ Result<std::unique_ptr<RpcPort>> RpcPort::open(net::Loop& loop, const RpcPortOpt
   auto listener = net::Listener::open(
       loop, options.address,
       [raw = port.get()](net::Socket socket, const net::Address&) {
-        raw->accept(std::move(socket));
+        raw->adopt(std::move(socket));
       },
       listening);
   if (!listener.ok()) return listener.error();
@@ -73,15 +98,20 @@ RpcPort::RpcPort(net::Loop& loop, const RpcPortOptions& options, std::span<const
 RpcPort::~RpcPort() = default;
 
 void RpcPort::serve(Engine& engine) {
-  engine_ = &engine;
+  engine_calls_ = std::make_unique<EngineCalls>(methods_, engine);
+  serve(*engine_calls_);
+}
+
+void RpcPort::serve(CallTaker& taker) {
+  taker_ = &taker;
   for (auto& [id, connection] : connections_) connection->frames.resume_reading();
 }
 
-void RpcPort::accept(net::Socket socket) {
+void RpcPort::adopt(net::Socket socket) {
   const uint32_t id = next_connection_++;
   ++stats_.connections_accepted;
   auto connection = std::make_unique<Connection>(*this, id, std::move(socket));
-  if (engine_ == nullptr) connection->frames.pause_reading();
+  if (taker_ == nullptr) connection->frames.pause_reading();
   connections_.emplace(id, std::move(connection));
 }
 
@@ -125,10 +155,10 @@ void RpcPort::on_frame(Connection& connection, std::string_view frame) {
     connection.frames.close();
     return forget(connection);
   }
-  dispatch(connection, *protocol);
+  dispatch(connection, *protocol, frame.size());
 }
 
-void RpcPort::dispatch(Connection& connection, WireProtocol protocol) {
+void RpcPort::dispatch(Connection& connection, WireProtocol protocol, size_t frame_bytes) {
   ++stats_.calls;
   const RpcMethod* method = find_method(methods_, head_.name);
   const uint32_t slot = open_slot(connection, protocol, method);
@@ -145,22 +175,25 @@ void RpcPort::dispatch(Connection& connection, WireProtocol protocol) {
     return refuse_overloaded(connection, call);
   }
   try {
-    method->decode(reader_, arguments_);
+    method->decode(reader_, taker_->arguments_for(*method));
   } catch (const TException& malformed) {
     return answer_exception(call, TApplicationException::PROTOCOL_ERROR,
                             "malformed arguments of " + method->name + ": " + malformed.what());
   }
-  method->invoke(arguments_, *engine_, call);
+  taker_->take(*method, call, frame_bytes);
 }
 
 void RpcPort::refuse_overloaded(Connection& connection, CallId call) {
   ++stats_.overloaded;
+  slots_[call.slot].refused = true;
+  ++connection.refusals_under_way;
   const uint64_t limit = options_.max_calls_per_connection;
-  engine_->refuse_overloaded(
+  taker_->refuse_overloaded(
       call, "this connection has its " + std::to_string(limit) + " calls outstanding");
   // Refusals that must wait in line are calls outstanding too: a client that goes on all the same
-  // is cut off.
-  if (connection.calls <= 2 * limit) return;
+  // is cut off. Those that still have to come from the engine's thread are not the client's doing,
+  // and IoThread bounds them.
+  if (connection.calls - connection.refusals_under_way <= 2 * limit) return;
   connection.frames.close();
   forget(connection);
 }
@@ -214,7 +247,7 @@ uint32_t RpcPort::open_slot(Connection& connection, WireProtocol protocol,
   slot.seqid = head_.seqid;
   slot.next_in_line = kNone;
   slot.protocol = protocol;
-  slot.answered = false;
+  slot.refused = slot.answered = false;
   slot.arrived = loop_.now();
   slot.method = method;
   if (connection.calls++ == 0) connection.frames.set_idle_timeout(Duration{0});
@@ -242,16 +275,17 @@ void RpcPort::answer(CallId call, Write&& write) {
   ++stats_.answered;
   const auto to = connections_.find(slot->connection);
   if (to != connections_.end()) {
+    if (slot->refused) --to->second->refusals_under_way;
     const std::string& name = slot->method != nullptr ? slot->method->name : head_.name;
+    const auto encode = [&](std::string& out) {
+      const size_t before = out.size();
+      write(out, *slot, name);
+      stats_.bytes_sent += kFrameLengthBytes + out.size() - before;
+    };
     if (slot->first_in_line) {
-      to->second->frames.send_with([&](std::string& out) {
-        const size_t before = out.size();
-        write(out, *slot, name);
-        stats_.bytes_sent += kFrameLengthBytes + out.size() - before;
-      });
+      to->second->frames.send_with(encode);
     } else {
-      write(slot->held, *slot, name);
-      stats_.bytes_sent += kFrameLengthBytes + slot->held.size();
+      encode(slot->held);
     }
   }
   if (slot->first_in_line) release_line(call.slot);

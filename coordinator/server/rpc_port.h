@@ -1,5 +1,6 @@
-// One listening port of the server: accepts connections, turns frames into calls of the engine and
-// its answers, whenever they come, into frames. A parked call costs one slot here.
+// The connections of one port that live on one loop: turns frames into calls and their answers,
+// whenever they come, into frames. A parked call costs one slot here. It accepts connections itself
+// and calls the engine (the default), or is an I/O thread's part of a port (io_thread.h).
 #pragma once
 
 #include <memory>
@@ -13,47 +14,59 @@
 #include "base/net/listener.h"
 #include "base/net/loop.h"
 #include "coordinator/server/call.h"
+#include "coordinator/server/port.h"
 #include "coordinator/server/rpc_codec.h"
 #include "coordinator/server/rpc_methods.h"
 #include "coordinator/server/rpc_port_stats.h"
 
 namespace holdfast::server {
 
-class Engine;
+/// Where decoded calls go.
+class CallTaker {
+ public:
+  /// An object to decode the next call of `method` into.
+  virtual RpcArguments& arguments_for(const RpcMethod& method) = 0;
+  /// The call whose arguments arguments_for() was given last; they came in so many bytes.
+  virtual void take(const RpcMethod& method, CallId call, size_t frame_bytes) = 0;
+  /// The port has no room for this call.
+  virtual void refuse_overloaded(CallId call, const std::string& why) = 0;
 
-struct RpcPortOptions {
-  net::Address address;
-  /// Set in the ids of this port's calls, so that answers find their way back to it.
-  uint32_t tag = 0;
-  net::FrameOptions frames;
-  size_t max_connections = 16'000;
-  /// Calls outstanding on one connection; more are refused with OVERLOADED.
-  uint32_t max_calls_per_connection = 20'000;
+ protected:
+  ~CallTaker() = default;
 };
 
-class RpcPort final : public ReplySink {
+class RpcPort final : public Port {
  public:
   /// Listens at once and answers calls of `methods` once serve() was called.
   static Result<std::unique_ptr<RpcPort>> open(net::Loop& loop, const RpcPortOptions& options,
                                                std::span<const RpcMethod> methods);
-  ~RpcPort();
+  /// Without a listener: connections come by adopt().
+  RpcPort(net::Loop& loop, const RpcPortOptions& options, std::span<const RpcMethod> methods);
+  ~RpcPort() override;
 
-  /// Calls go to `engine` from now on; it outlives the port. Connections made before wait unread.
-  void serve(Engine& engine);
-  /// Accepts no more connections; what is outstanding is still answered.
-  void stop_accepting() { listener_.reset(); }
-  /// Closes each connection once what it was sent is out.
-  void close_all_after_flush();
+  void adopt(net::Socket socket);
+  /// Calls go to `taker` from now on; it outlives the port.
+  void serve(CallTaker& taker);
+
+  // Port. On one loop nothing has to be waited for.
+  void serve(Engine& engine) override;
+  void stop_accepting() override { listener_.reset(); }
+  void close_all_after_flush() override;
+  bool closing_done() const override { return true; }
+  Instant handled_until() const override { return Instant::max(); }
+  void ask_handled_until(Instant) override {}
+  uint16_t port() const override { return port_; }
+  size_t connections() const override { return connections_.size(); }
+  RpcPortStats stats() const override;
+  size_t outstanding() const { return outstanding_; }
+  /// RpcPortStats::bytes_sent, without a copy of all of it.
+  uint64_t bytes_sent() const { return stats_.bytes_sent; }
 
   void complete(CallId call, const ReplyView& reply) override;
   void fail(CallId call, const api::HoldfastError& error) override;
 
-  uint16_t port() const { return port_; }
-  size_t connections() const { return connections_.size(); }
-  size_t outstanding() const { return outstanding_; }
-  RpcPortStats stats() const;
-
  private:
+  class EngineCalls;
   struct Connection;
   struct Slot;
   struct Line {
@@ -62,12 +75,10 @@ class RpcPort final : public ReplySink {
   };
   static constexpr uint32_t kNone = ~uint32_t{0};
 
-  RpcPort(net::Loop& loop, const RpcPortOptions& options, std::span<const RpcMethod> methods);
-  void accept(net::Socket socket);
   void on_frame(Connection& connection, std::string_view frame);
   void on_closed(Connection& connection, const net::CloseReason& reason);
   void forget(Connection& connection);
-  void dispatch(Connection& connection, WireProtocol protocol);
+  void dispatch(Connection& connection, WireProtocol protocol, size_t frame_bytes);
   void refuse_overloaded(Connection& connection, CallId call);
   void answer_exception(CallId call, int type, const std::string& message);
   uint32_t open_slot(Connection& connection, WireProtocol protocol, const RpcMethod* method);
@@ -82,10 +93,10 @@ class RpcPort final : public ReplySink {
   net::Loop& loop_;
   const RpcPortOptions options_;
   std::span<const RpcMethod> methods_;
-  Engine* engine_ = nullptr;
+  CallTaker* taker_ = nullptr;
+  std::unique_ptr<EngineCalls> engine_calls_;
   RpcReader reader_;
   RpcWriter writer_;
-  RpcArguments arguments_;
   MessageHead head_;
   RpcPortStats stats_;
   uint16_t port_ = 0;

@@ -6,14 +6,16 @@
 #include <csignal>
 #include <utility>
 
+#include "coordinator/server/io_port.h"
+#include "coordinator/server/rpc_port.h"
 #include "coordinator/server/version.h"
 
 namespace holdfast::server {
 
 namespace {
 
-constexpr uint32_t kClientTag = 0;
-constexpr uint32_t kAdminTag = 1;
+constexpr uint32_t kAdminTag = 0;
+constexpr uint32_t kClientTag = 1;  // and what follows, for I/O threads
 constexpr Duration kMetricsEvery = 1s;
 /// A dead client's sessions end by their leases; its connections only take room.
 constexpr Duration kClientDeadAfter = 60s;
@@ -138,17 +140,29 @@ std::optional<Failure> Server::open_ports() {
   RpcPortOptions admin = clients;
   admin.tag = kAdminTag;
   admin.address = options_.admin_listen;
-  for (auto [options, methods, port] : {std::tuple{&clients, client_methods(), &client_port_},
-                                        {&admin, admin_methods(), &admin_port_}}) {
-    auto opened = RpcPort::open(loop_, *options, methods);
-    if (!opened.ok()) return Failure{ExitCode::kPortTaken, opened.error().message};
-    *port = std::move(*opened);
-  }
+  auto client_port = open_client_port(clients);
+  if (!client_port.ok()) return Failure{ExitCode::kPortTaken, client_port.error().message};
+  client_port_ = std::move(*client_port);
+  auto admin_port = RpcPort::open(loop_, admin, admin_methods());
+  if (!admin_port.ok()) return Failure{ExitCode::kPortTaken, admin_port.error().message};
+  admin_port_ = std::move(*admin_port);
   auto http = net::HttpServer::open(loop_, options_.http_listen,
                                     [this](const std::string& path) { return this->http(path); });
   if (!http.ok()) return Failure{ExitCode::kPortTaken, http.error().message};
   http_ = std::move(*http);
   return std::nullopt;
+}
+
+Result<std::unique_ptr<Port>> Server::open_client_port(const RpcPortOptions& options) {
+  if (options_.io_threads == 0) {
+    auto port = RpcPort::open(loop_, options, client_methods());
+    if (!port.ok()) return port.error();
+    return std::unique_ptr<Port>(std::move(*port));
+  }
+  auto port =
+      IoPort::open(loop_, options, client_methods(), static_cast<size_t>(options_.io_threads));
+  if (!port.ok()) return port.error();
+  return std::unique_ptr<Port>(std::move(*port));
 }
 
 raft::PeerIdentity Server::identity() const {
@@ -292,7 +306,10 @@ std::optional<Failure> Server::run() {
 
 void Server::turn_end() {
   if (!engine_ || failure_) return;
-  if (engine_->turn_end(!loop_.input_left())) loop_.again();
+  if (closing_ && client_port_->closing_done()) loop_.stop();
+  const Instant handled = loop_.input_left() ? Instant::min() : client_port_->handled_until();
+  if (engine_->turn_end(handled)) loop_.again();
+  if (const auto moment = engine_->undecided()) client_port_->ask_handled_until(*moment);
   if (reader_->failure()) stop_with(failure_of(*reader_->failure()));
   log_role();
   arm_wakeup();
@@ -333,7 +350,7 @@ void Server::drain_step() {
   drain_timer_.cancel();
   engine_->finish_drain();
   client_port_->close_all_after_flush();
-  loop_.stop();
+  closing_ = true;
 }
 
 void Server::on_message(raft::Message&& message) {
@@ -350,11 +367,11 @@ void Server::on_peer_event(NodeId peer, raft::PeerEvent event, const std::string
 }
 
 void Server::complete(CallId call, const ReplyView& reply) {
-  (call.port == kClientTag ? client_port_ : admin_port_)->complete(call, reply);
+  (call.port == kAdminTag ? admin_port_ : client_port_)->complete(call, reply);
 }
 
 void Server::fail(CallId call, const api::HoldfastError& error) {
-  (call.port == kClientTag ? client_port_ : admin_port_)->fail(call, error);
+  (call.port == kAdminTag ? admin_port_ : client_port_)->fail(call, error);
 }
 
 // ------------------------------------------------------------------------------ for operators

@@ -1,5 +1,6 @@
 // A server process, wired together: data directory, log, ports, transport, engine, on one loop
-// thread beside the log's own. Everything that decides anything is elsewhere.
+// thread beside the log's own and those of --io_threads. Everything that decides anything is
+// elsewhere.
 #pragma once
 
 #include <memory>
@@ -15,7 +16,7 @@
 #include "coordinator/server/engine.h"
 #include "coordinator/server/metrics.h"
 #include "coordinator/server/options.h"
-#include "coordinator/server/rpc_port.h"
+#include "coordinator/server/port.h"
 #include "raft/storage/data_directory.h"
 #include "raft/storage/log_store.h"
 #include "raft/storage/posix_file_system.h"
@@ -42,6 +43,8 @@ class Server final : raft::TransportHandler, raft::GenesisTaker, ReplySink {
   std::optional<Failure> start();
   /// Serves until SIGTERM, SIGINT or a failure.
   std::optional<Failure> run();
+  /// Where clients are served, with the port the kernel chose; after start().
+  uint16_t client_port() const { return client_port_->port(); }
 
  private:
   // raft::TransportHandler
@@ -57,6 +60,7 @@ class Server final : raft::TransportHandler, raft::GenesisTaker, ReplySink {
 
   std::optional<Failure> open_storage();
   std::optional<Failure> open_ports();
+  Result<std::unique_ptr<Port>> open_client_port(const RpcPortOptions& options);
   std::optional<Failure> open_transport();
   raft::PeerIdentity identity() const;
   void begin_bootstrap();
@@ -87,8 +91,8 @@ class Server final : raft::TransportHandler, raft::GenesisTaker, ReplySink {
   std::unique_ptr<raft::LogStore> log_;
   std::unique_ptr<raft::StoredLogReader> reader_;
   std::unique_ptr<raft::TcpTransport> transport_;
-  std::unique_ptr<RpcPort> client_port_;
-  std::unique_ptr<RpcPort> admin_port_;
+  std::unique_ptr<Port> client_port_;
+  std::unique_ptr<Port> admin_port_;
   std::unique_ptr<net::HttpServer> http_;
   std::unique_ptr<raft::Bootstrapper> bootstrapper_;
   std::unique_ptr<raft::ThreadedLogWriter> writer_;
@@ -101,6 +105,7 @@ class Server final : raft::TransportHandler, raft::GenesisTaker, ReplySink {
   Instant metrics_taken_;
   Instant drain_until_;
   bool draining_ = false;
+  bool closing_ = false;  ///< drained: the clients' connections are being closed
   raft::SoftState told_;  ///< last role that was logged
   std::unique_ptr<net::SignalWatcher> signals_;
   net::Loop::Hook turn_hook_;

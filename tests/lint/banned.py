@@ -38,7 +38,7 @@ RULES = (
     Rule("sleep", _call("sleep"), (), True),
     Rule("a thread", re.compile(r"\bstd::(?:jthread|thread|async)\b|\bpthread_create\b"),
          ("raft/storage/threaded_log_writer.h", "base/net/frame_dial.cc",
-          "clients/cpp/loop_thread.h"), False),
+          "clients/cpp/loop_thread.h", "coordinator/server/io_thread.h"), False),
     Rule("the disk", _call("open", "openat", "creat", "fopen", "fsync", "fdatasync", "pread",
                            "pwrite", "pwritev", "rename", "renameat", "unlink", "ftruncate",
                            "fallocate", "posix_fallocate", "mkdir", "opendir"),

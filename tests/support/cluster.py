@@ -2,7 +2,7 @@
 
 Timing is wider than in production, because the tests run side by side on two cores: heartbeat
 150 ms, election timeout 750 to 1,500 ms. Sessions of 1 s are allowed, so that expiry need not be
-waited for long; fast failover is on as by default.
+waited for long; fast failover is on as by default. HOLDFAST_TEST_FLAGS adds flags to every server.
 """
 
 from __future__ import annotations
@@ -143,7 +143,8 @@ class Cluster:
             folder.mkdir()
             self.nodes[node_id] = Node(node_id, folder, ports[4 * (node_id - 1):4 * node_id])
         members = ",".join(f"{n.node_id}=127.0.0.1:{n.peer_port}" for n in self.nodes.values())
-        self._flags = [*TIMING, f"--initial_cluster={members}", *flags]
+        everywhere = os.environ.get("HOLDFAST_TEST_FLAGS", "").split()
+        self._flags = [*TIMING, f"--initial_cluster={members}", *everywhere, *flags]
 
     def __enter__(self) -> "Cluster":
         try:

@@ -213,6 +213,34 @@ TEST_F(LoopTest, ASleepThatOutlastsItsTimerIsAGap) {
   EXPECT_GE(seen, 900ms);
 }
 
+TEST_F(LoopTest, WhileInputIsHeldOnlyPostsAndTimersAreHandledAndTheLoopStillSleeps) {
+  Recorder recorder;
+  std::unique_ptr<FrameConnection> connection;
+  const auto listener =
+      std::move(*Listener::open(loop, kLoopback, [&](Socket socket, const Address&) {
+        connection =
+            std::make_unique<FrameConnection>(loop, std::move(socket), FrameOptions{}, recorder);
+      }));
+  RawPeer peer(listener->port());
+  ASSERT_TRUE(run_until(loop, [&] { return connection != nullptr; }));
+  loop.hold_input(true);
+  peer.write(frame_of("unread"));
+  bool fired = false;
+  Timer timer(loop, [&] { fired = true; });
+  timer.arm_after(20ms);
+  const uint64_t turns = loop.stats().turns;
+  while (!fired) loop.turn(30s);
+  EXPECT_LE(loop.stats().turns - turns, 3u) << "input that is held keeps nobody awake";
+  EXPECT_TRUE(loop.input_left());
+  std::thread poster([&] { loop.post([&] { loop.hold_input(false); }); });
+  loop.turn(30s);
+  poster.join();
+  EXPECT_TRUE(recorder.frames.empty());
+  loop.turn(0ms);
+  EXPECT_EQ(recorder.frames, std::vector<std::string>{"unread"});
+  EXPECT_FALSE(loop.input_left());
+}
+
 TEST_F(LoopTest, SignalsArriveAsEvents) {
   std::vector<int> seen;
   const SignalWatcher watcher(loop, {SIGUSR1, SIGUSR2},
