@@ -291,6 +291,7 @@ void Server::begin_serving(const raft::Genesis& genesis, const std::string& byte
   transport_->set_peers(std::move(peers));
   client_port_->serve(*engine_);
   admin_port_->serve(*engine_);
+  loop_.again();  // the end of a turn arms the engine's first timer: no turn may sleep before it
   LOG(INFO) << "node " << options_.node_id << " of cluster " << genesis.cluster << ", "
             << genesis.configuration.voters.size() << " voters; clients on port "
             << client_port_->port() << ", peers on " << transport_->port() << ", administration on "

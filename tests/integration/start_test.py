@@ -80,6 +80,14 @@ def own_single():
         yield started
 
 
+def test_a_server_that_comes_back_alone_leads_before_anybody_connects(own_single):
+    node = own_single.nodes[1]
+    own_single.kill_all()
+    before = len(node.log())
+    own_single.start(node)
+    eventually(lambda: "leader is 1" in node.log()[before:], what="it leads")
+
+
 def data_of(node) -> pathlib.Path:
     return node.folder / "data"
 
