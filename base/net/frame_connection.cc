@@ -243,11 +243,17 @@ void FrameConnection::mark_dirty() {
   loop_.mark_dirty(this);
 }
 
+// The hooks of this turn have run: what a handler does when it is told of the end here is theirs to
+// close in another turn, and nothing else might wake the loop for that.
 void FrameConnection::flush() {
+  Loop& loop = loop_;  // a handler may destroy this
   dirty_ = false;
   if (state_ == State::kClosed) return;
-  if (state_ != State::kConnecting && !write_event_.enabled() && !send_some()) return;
+  if (state_ != State::kConnecting && !write_event_.enabled() && !send_some()) {
+    return loop.again();
+  }
   if (output_bytes() > options_.max_output_bytes) {
+    loop.again();
     fail(CloseCause::kOutputOverflow, ErrorCode::kOverloaded,
          "does not read: " + count_of(output_bytes()) + " wait, the limit is " +
              count_of(options_.max_output_bytes));

@@ -254,6 +254,23 @@ TEST(FrameConnection, EndsAConnectionWhoseOutputPassesTheBoundAndNamesBoth) {
   EXPECT_EQ(server.only().output_bytes(), 0u);
 }
 
+TEST(FrameConnection, AnEndSeenWhileSendingBringsAnotherTurnAtOnce) {
+  Server server({.max_output_bytes = 1 << 20});
+  RawPeer peer(server.listener->port(), 4096);
+  ASSERT_TRUE(server.accepted());
+  int turns_after = 0;
+  const auto hook =
+      server.loop.on_turn_end(0, [&] { turns_after += server.recorder.closed.empty() ? 0 : 1; });
+  server.only().send(std::string(64 << 20, 'p'));
+  server.loop.turn(0ms);
+  ASSERT_EQ(server.recorder.closed.size(), 1u);
+  EXPECT_EQ(turns_after, 0) << "the hooks had run";
+  const Instant before = server.loop.clock().now();
+  server.loop.turn(10s);
+  EXPECT_LT(server.loop.clock().now() - before, 5s);
+  EXPECT_EQ(turns_after, 1);
+}
+
 TEST(FrameConnection, EndsAConnectionThatTakesNothingForTooLong) {
   Server server({.write_timeout = 5s});
   RawPeer peer(server.listener->port(), 4096);
