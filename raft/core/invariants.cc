@@ -173,7 +173,9 @@ Breach ClusterInvariants::leader_completeness(const Raft& raft, Node& node) cons
   if (!raft.is_leader() || node.led == raft.term()) return std::nullopt;
   node.led = raft.term();
   for (LogIndex i = raft.log().first(); i <= committed(); ++i) {
-    if (!raft.log().matches(i, committed_[i.value - 1])) {
+    // Who wins an earlier term late, by votes that were long under way, need not have it.
+    const Committed& entry = committed_[i.value - 1];
+    if (entry.in < raft.term() && !raft.log().matches(i, entry.term)) {
       return breach(raft, "leads without committed entry ", num(i));
     }
   }
@@ -188,11 +190,11 @@ Breach ClusterInvariants::state_machine_safety(const Raft& raft, Node& node) {
   for (LogIndex i = std::max(node.commit.next(), log.first()); i <= raft.commit(); ++i) {
     if (i > committed()) {
       committed_.resize(i.value - 1);
-      committed_.push_back(log.term(i));
+      committed_.push_back({log.term(i), raft.term()});
       const LogIndex stored = quorum_value(raft.configuration(),
                                            [this](NodeId voter) { return nodes_[voter].durable; });
       if (stored < i) return breach(raft, "committed ", num(i), " without a durable quorum");
-    } else if (committed_[i.value - 1] != log.term(i)) {
+    } else if (committed_[i.value - 1].term != log.term(i)) {
       return breach(raft, "committed another entry at ", num(i));
     }
   }

@@ -73,7 +73,11 @@ class ClusterInvariants {
   std::map<Term, NodeId> leaders_;
   std::map<std::pair<NodeId, Term>, NodeId> durable_votes_;
   std::map<std::pair<LogIndex, Term>, Fingerprint> entries_;
-  std::vector<Term> committed_;  ///< terms; content follows from log matching
+  struct Committed {
+    Term term;  ///< of the entry; content follows from log matching
+    Term in;    ///< in which it was committed, or a later one
+  };
+  std::vector<Committed> committed_;
   std::map<NodeId, Node> nodes_;
 };
 

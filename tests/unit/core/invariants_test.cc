@@ -117,6 +117,20 @@ TEST(Invariants, ALeaderWithoutACommittedEntryIsCaught) {
   EXPECT_EQ(observe(invariants, three), "node 3 term 2: leads without committed entry 1");
 }
 
+TEST(Invariants, ALateLeaderOfAnEarlierTermNeedNotHaveWhatALaterTermCommitted) {
+  Loose one(1);
+  Loose two(2);
+  Loose three(3);
+  ClusterInvariants invariants;
+  one.step(append(2, 1, 3, 0, 0, 0, {entry(1, 3)}));
+  EXPECT_EQ(observe(invariants, one), "");
+  two.step(append(1, 2, 3, 0, 0, 1, {entry(1, 3)}));
+  EXPECT_EQ(observe(invariants, two), "");
+  three.step(heartbeat(1, 3, 1, 0));
+  three.lead(2);
+  EXPECT_EQ(observe(invariants, three), "");
+}
+
 TEST(Invariants, ASecondVoteOfOneTermOverARestartIsCaught) {
   ClusterInvariants invariants;
   Loose two(2, {Term(4), NodeId(1)});
