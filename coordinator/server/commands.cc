@@ -66,8 +66,7 @@ std::optional<Refusal> Commands::no_room_for(const PendingCommand& pending) cons
   }
   // As the core does: one alone passes however large it is, else it never could.
   const uint64_t bytes_max = host_.options.raft.max_uncommitted_bytes;
-  if (pending_bytes_ > 0 && pending_bytes_ + bytes > bytes_max &&
-      !is_exempt(pending.header.kind)) {
+  if (pending_bytes_ > 0 && pending_bytes_ + bytes > bytes_max && !is_exempt(pending.header.kind)) {
     return overloaded(std::to_string(bytes_max) + " bytes of commands under way");
   }
   return std::nullopt;
