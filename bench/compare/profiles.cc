@@ -3,8 +3,6 @@
 namespace holdfast::bench {
 namespace {
 
-Duration seconds_of(double seconds) { return from_ms(static_cast<int64_t>(seconds * 1000)); }
-
 /// Counts the lanes that are ready.
 class Opening final : public Store::Sink {
  public:
