@@ -110,8 +110,10 @@ void SimClient::later(Duration delay, std::function<void()> then) {
   });
 }
 
+// To the next one, not to one that is drawn: a schedule whose draws are cut away must not bring a
+// client back to the same dead server for ever.
 void SimClient::switch_server() {
-  server_ = 0;
+  server_ = static_cast<int>(static_cast<size_t>(server_) % cluster_.nodes.size() + 1);
   world().mark(Mark::kServerSwitched);
 }
 

@@ -180,7 +180,10 @@ void SimClient::ask(const Request& request, const api::RequestContext& context, 
   const Net::Kind kind{.lane = 0, .core = false, .ordered = false};
   cluster_.net.send(-number_, node->number(), kind, [=, this] {
     if (!node->up()) {
-      cluster_.net.send(node->number(), -number_, kind, [finish] { finish({}); });
+      cluster_.net.send(node->number(), -number_, kind, [this, done, finish] {
+        if (!*done) switch_server();
+        finish({});
+      });
       return;
     }
     node->call(*call, [=, this](const Answer& answer) {

@@ -77,6 +77,7 @@ class SimNode final : raft::Transport, server::ReplySink {
   void check_log();
   /// Entry `index` as it is on the disk.
   raft::Entry read_back(LogIndex index);
+  LogIndex durable_to() const { return model_.last(); }
   NodeId id() const { return id_; }
   int number() const { return static_cast<int>(id_.value); }
   uint64_t life() const { return life_; }

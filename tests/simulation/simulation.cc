@@ -108,21 +108,36 @@ void Simulation::turned(SimNode& node) {
   };
   if (const auto breach = cores_[node.id()].check(core)) refuse(*breach);
   if (const auto breach = cluster_.observe(core)) refuse(*breach);
-  take_committed(node);
-  history_.check_state(node.number(), node.engine().host().applied,
-                       node.engine().machine().digest());
+  if (take_committed(node)) {
+    history_.check_state(node.number(), node.engine().host().applied,
+                         node.engine().machine().digest());
+  }
   check_bounds(node);
   mark_leaders(node);
   faults_->turned(node);
 }
 
-void Simulation::take_committed(SimNode& node) {
-  const raft::Raft& core = node.core();
-  while (history_.last() < core.commit()) {
-    const LogIndex next = history_.last().next();
-    const raft::EntryWindow& window = core.log().window();
-    history_.commit(window.contains(next) ? window.at(next) : node.read_back(next));
+/// The committed entry, as `node` has it: from its memory, or from the disk of any node that has the
+/// same one. A damaged disk is left alone: its own node is to find out. None if no other has it now.
+std::optional<raft::Entry> Simulation::committed_entry(SimNode& node, LogIndex index) {
+  const raft::EntryWindow& window = node.core().log().window();
+  if (window.contains(index)) return window.at(index);
+  if (!node.damaged()) return node.read_back(index);
+  const Term term = node.core().log().term(index);
+  for (SimNode* other : nodes_) {
+    if (!other->up() || other->damaged() || other->durable_to() < index) continue;
+    if (other->core().log().term(index) == term) return other->read_back(index);
   }
+  return std::nullopt;
+}
+
+bool Simulation::take_committed(SimNode& node) {
+  while (history_.last() < node.core().commit()) {
+    const auto entry = committed_entry(node, history_.last().next());
+    if (!entry) return false;
+    history_.commit(*entry);
+  }
+  return true;
 }
 
 void Simulation::check_bounds(SimNode& node) {

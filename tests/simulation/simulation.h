@@ -54,7 +54,9 @@ class Simulation final : NodeWatcher {
 
   void begin();
   void run_until(Duration end);
-  void take_committed(SimNode& node);
+  std::optional<raft::Entry> committed_entry(SimNode& node, LogIndex index);
+  /// False if an entry that the node has committed cannot be had now.
+  bool take_committed(SimNode& node);
   void check_bounds(SimNode& node);
   void mark_counters(SimNode& node);
   void mark_leaders(SimNode& node);
