@@ -123,6 +123,9 @@ std::optional<Failure> Server::open_storage() {
   auto log = raft::LogStore::open(files_, entropy_, log_options);
   if (!log.ok()) return failure_of(log.error());
   log_ = std::move(*log);
+  if (const Status terms = log_->recovered().check_terms(); !terms.ok()) {
+    return failure_of({terms.error().code, *log_directory + ": " + terms.error().message});
+  }
   reader_ = std::make_unique<raft::StoredLogReader>(*log_);
   return std::nullopt;
 }

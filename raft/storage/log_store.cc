@@ -39,6 +39,14 @@ Result<std::unique_ptr<LogStore>> LogStore::open(FileSystem& files, Entropy& ent
   return LogRecovery(files, entropy, options).run();
 }
 
+Status RecoveredLog::check_terms() const {
+  if (term_runs.empty() || term_runs.back().term <= hard_state.term) return ok_status();
+  return Error{ErrorCode::kCorrupt, "the log ends with entry " + std::to_string(last_index.value) +
+                                        " of term " + std::to_string(term_runs.back().term.value) +
+                                        ", but the term in force is " +
+                                        std::to_string(hard_state.term.value)};
+}
+
 LogStore::LogStore(RecoveredLog recovered, LogPositions positions,
                    std::unique_ptr<SegmentPreparer> preparer, LogIdentity identity,
                    uint64_t segment_bytes, LogAppender::Position position)

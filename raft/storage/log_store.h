@@ -46,6 +46,11 @@ struct RecoveredLog {
   bool created = false;          ///< there was no log before
   /// A sentence about an unfinished write that was cut off at the end; empty if there was none.
   std::string torn_tail;
+
+  /// CORRUPT if the log ends with an entry of a later term than the one in force. Whoever writes an
+  /// entry has the term on disk before it, in the same batch at the latest (paper, figure 2); a log
+  /// without that order was forged, and no core starts on it.
+  Status check_terms() const;
 };
 
 struct LogSpace {

@@ -60,6 +60,22 @@ TEST(ForgedLog, ASegmentMadeByHandOpensIfNothingIsWrongWithIt) {
   EXPECT_EQ(read_all(**log).size(), 2U);
 }
 
+TEST(ForgedLog, AnEntryOfALaterTermThanTheOneInForceIsFound) {
+  SegmentHead head = head_of(1);
+  head.tail.hard_state.term = Term(2);
+  const auto terms_of = [&](uint64_t last_term) {
+    const auto disk = fake_disk();
+    disk->put(segment_path(1), image_of(head, {command(1, 1), command(2, last_term)}));
+    const auto log = open_log(*disk);
+    return log.ok() ? (*log)->recovered().check_terms() : Status(log.error());
+  };
+  EXPECT_TRUE(terms_of(2).ok());
+  const Status terms = terms_of(3);
+  ASSERT_FALSE(terms.ok());
+  EXPECT_EQ(terms.error().code, ErrorCode::kCorrupt);
+  EXPECT_THAT(terms.error().message, HasSubstr("entry 2 of term 3, but the term in force is 2"));
+}
+
 TEST(ForgedLog, AnEntryBeforeTheLogsBeginIsRefused) {
   SegmentHead head = head_of(1);
   head.tail.last_index = LogIndex(5);
