@@ -53,5 +53,27 @@ TEST_F(CommandsAdmissionTest, ACommandThatNobodyWaitsForIsDroppedWithoutAnAnswer
   EXPECT_EQ(commands_->size(), 1u);
 }
 
+TEST_F(CommandsAdmissionTest, ALeaderThatTakesOverHoldsNoMoreForwardsThanCommands) {
+  host->soft = {.role = raft::Role::kLeader, .leader = NodeId(1), .term = Term(3)};
+  peer::ForwardBatch batch;
+  batch.term = 3;
+  for (int64_t request = 1; request <= 2; ++request) {
+    peer::ForwardedCommand item;
+    item.header.originNode = 2;
+    item.header.originRequest = request;
+    batch.commands.push_back(item);
+  }
+  const std::string bytes(codec.encode(batch));
+  commands_->receive_forwards(NodeId(2), bytes);
+  commands_->flush();
+  ASSERT_THAT(transport.sent, SizeIs(1));
+  EXPECT_EQ(transport.sent[0].to, NodeId(2));
+  peer::ForwardRefusals refusals;
+  ASSERT_TRUE(codec.decode(transport.sent[0].bytes, refusals));
+  ASSERT_THAT(refusals.refusals, SizeIs(1));
+  EXPECT_EQ(refusals.refusals[0].originRequest, 2);
+  EXPECT_EQ(refusals.refusals[0].code, api::ErrorCode::OVERLOADED);
+}
+
 }  // namespace
 }  // namespace holdfast::server
