@@ -1,6 +1,6 @@
 // Holding: when a waiter may hold a lock, and how tenures begin and end.
 #include "base/check.h"
-#include "lockmgr/saturate.h"
+#include "base/saturate.h"
 #include "lockmgr/state.h"
 
 namespace holdfast::lockmgr {

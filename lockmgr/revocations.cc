@@ -2,7 +2,7 @@
 #include <algorithm>
 
 #include "base/check.h"
-#include "lockmgr/saturate.h"
+#include "base/saturate.h"
 #include "lockmgr/state.h"
 
 namespace holdfast::lockmgr {

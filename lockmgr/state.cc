@@ -3,7 +3,7 @@
 #include <tuple>
 
 #include "base/check.h"
-#include "lockmgr/hash.h"
+#include "base/hash.h"
 
 namespace holdfast::lockmgr {
 namespace {

@@ -10,10 +10,10 @@
 #include <string_view>
 #include <vector>
 
+#include "base/flat_index.h"
+#include "base/pool.h"
 #include "lockmgr/arrivals.h"
-#include "lockmgr/flat_index.h"
 #include "lockmgr/lock_table.h"
-#include "lockmgr/pool.h"
 #include "lockmgr/rows.h"
 #include "lockmgr/tenures.h"
 

@@ -5,7 +5,7 @@
 #include <utility>
 
 #include "base/check.h"
-#include "lockmgr/hash.h"
+#include "base/hash.h"
 
 namespace holdfast::lockmgr {
 namespace {

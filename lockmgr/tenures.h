@@ -8,8 +8,8 @@
 #include <vector>
 
 #include "base/checksum.h"
+#include "base/flat_index.h"
 #include "base/rows.h"
-#include "lockmgr/flat_index.h"
 #include "lockmgr/rows.h"
 #include "lockmgr/types.h"
 

@@ -4,7 +4,7 @@
 #include <string>
 
 #include "base/check.h"
-#include "lockmgr/saturate.h"
+#include "base/saturate.h"
 #include "lockmgr/state.h"
 
 namespace holdfast::lockmgr {

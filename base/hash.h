@@ -1,4 +1,4 @@
-// Hashes for the indexes. Seeded per process: nothing observes them (lockmgr/flat_index.h).
+// Hashes for the indexes. Seeded per process: nothing observes them (base/flat_index.h).
 #pragma once
 
 #include <cstdint>
@@ -7,7 +7,7 @@
 
 #include "base/checksum.h"
 
-namespace holdfast::lockmgr {
+namespace holdfast {
 
 inline uint64_t hash_text(std::string_view text, uint64_t seed) { return checksum64(text, seed); }
 
@@ -18,4 +18,4 @@ inline uint64_t hash_pair(uint64_t first, uint64_t second, uint64_t seed) {
   return checksum64({bytes, sizeof bytes}, seed);
 }
 
-}  // namespace holdfast::lockmgr
+}  // namespace holdfast

@@ -4,7 +4,7 @@
 #include <cstdint>
 #include <limits>
 
-namespace holdfast::lockmgr {
+namespace holdfast {
 
 /// `time_ms` plus a span that is not negative.
 inline int64_t add_saturating(int64_t time_ms, int64_t span_ms) {
@@ -12,4 +12,4 @@ inline int64_t add_saturating(int64_t time_ms, int64_t span_ms) {
   return span_ms > kMost - time_ms ? kMost : time_ms + span_ms;
 }
 
-}  // namespace holdfast::lockmgr
+}  // namespace holdfast

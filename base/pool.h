@@ -4,7 +4,7 @@
 #include <deque>
 #include <vector>
 
-namespace holdfast::lockmgr {
+namespace holdfast {
 
 /// T has clear(), which makes a used object as good as new.
 template <class T>
@@ -26,4 +26,4 @@ class Pool {
   std::vector<T*> free_;
 };
 
-}  // namespace holdfast::lockmgr
+}  // namespace holdfast

@@ -6,7 +6,7 @@
 #include <utility>
 #include <vector>
 
-namespace holdfast::lockmgr {
+namespace holdfast {
 
 /// T is cheap to copy (a pointer or a number). Callers hash their keys and tell values apart by a
 /// predicate. Linear probing with backward-shift deletion (Knuth 6.4, algorithm R): no tombstones.
@@ -94,4 +94,4 @@ class FlatIndex {
   size_t size_ = 0;
 };
 
-}  // namespace holdfast::lockmgr
+}  // namespace holdfast
