@@ -24,6 +24,8 @@ enum class RowTable : uint8_t {
   kLockHolders = 17,
   kLockWaiters = 18,
   kLockTenures = 19,
+  kKeys = 32,  ///< coordinator/tree/rows.h
+  kKeyChildren = 33,
 };
 
 /// Hash of one row: over its table, id and encoding, so equal contents elsewhere count differently.

@@ -2,18 +2,33 @@
 // includes this. Never inlined, else the compiler pairs malloc() with delete and complains.
 #pragma once
 
+#include <malloc.h>
+
 #include <cstdint>
 #include <cstdlib>
 #include <new>
 
 namespace holdfast::counting {
 inline uint64_t allocations = 0;
+inline uint64_t live_bytes = 0;  ///< with what the heap adds: rounding, and its header of 8 bytes
+
+inline uint64_t size_of(void* block) {
+  return block == nullptr ? 0 : malloc_usable_size(block) + 8;
+}
 }  // namespace holdfast::counting
 
 __attribute__((noinline)) void* operator new(size_t size) {
   ++holdfast::counting::allocations;
-  if (void* block = std::malloc(size)) return block;
+  if (void* block = std::malloc(size)) {
+    holdfast::counting::live_bytes += holdfast::counting::size_of(block);
+    return block;
+  }
   throw std::bad_alloc();
 }
-__attribute__((noinline)) void operator delete(void* block) noexcept { std::free(block); }
-__attribute__((noinline)) void operator delete(void* block, size_t) noexcept { std::free(block); }
+__attribute__((noinline)) void operator delete(void* block) noexcept {
+  holdfast::counting::live_bytes -= holdfast::counting::size_of(block);
+  std::free(block);
+}
+__attribute__((noinline)) void operator delete(void* block, size_t) noexcept {
+  operator delete(block);
+}

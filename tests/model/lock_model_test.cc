@@ -9,7 +9,7 @@
 #include "base/entropy.h"
 #include "lockmgr/lock_table.h"
 #include "tests/model/lock_model.h"
-#include "tests/model/lock_rows.h"
+#include "tests/support/row_mirror.h"
 
 namespace holdfast::lockmgr {
 namespace {

@@ -12,7 +12,7 @@
 #include <vector>
 
 #include "lockmgr/lock_table.h"
-#include "tests/model/lock_rows.h"
+#include "tests/support/row_mirror.h"
 
 namespace holdfast::lockmgr {
 

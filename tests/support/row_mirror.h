@@ -1,23 +1,36 @@
-// All rows of the lock tables as their changes left them: what a snapshot would hold.
+// All rows of a table or tree as their changes left them: what a snapshot would hold.
 #pragma once
 
 #include <cstdint>
 #include <map>
+#include <set>
 #include <string>
 #include <utility>
 
+#include "base/check.h"
+#include "base/error.h"
 #include "base/rows.h"
-#include "lockmgr/lock_table.h"
 
-namespace holdfast::lockmgr {
+namespace holdfast {
+
+/// Does no row stand twice among the changes of one entry?
+inline bool each_row_once(const RowLog& log) {
+  std::set<std::pair<RowTable, uint64_t>> seen;
+  for (size_t i = 0; i < log.size(); ++i) {
+    if (!seen.emplace(log[i].table, log[i].id).second) return false;
+  }
+  return true;
+}
 
 class RowMirror {
  public:
+  using Key = std::pair<RowTable, uint64_t>;
+
   /// Carries out the changes and clears the log.
   void take(RowLog& log) {
     for (size_t i = 0; i < log.size(); ++i) {
       const RowLog::Change change = log[i];
-      const auto key = std::pair(change.table, change.id);
+      const Key key(change.table, change.id);
       if (change.erased) {
         HF_CHECK(rows_.erase(key) == 1, "a row was erased that was not there");
       } else {
@@ -27,7 +40,9 @@ class RowMirror {
     log.clear();
   }
 
-  Status load_into(LockTable& table) const {
+  /// Builds `table` from these rows alone.
+  template <class Table>
+  Status load_into(Table& table) const {
     for (const auto& [key, row] : rows_) {
       if (Status status = table.load(key.first, key.second, row); !status.ok()) return status;
     }
@@ -46,10 +61,10 @@ class RowMirror {
     return rows;
   }
 
-  std::map<std::pair<RowTable, uint64_t>, std::string>& rows() { return rows_; }
+  std::map<Key, std::string>& rows() { return rows_; }
 
  private:
-  std::map<std::pair<RowTable, uint64_t>, std::string> rows_;
+  std::map<Key, std::string> rows_;
 };
 
-}  // namespace holdfast::lockmgr
+}  // namespace holdfast
