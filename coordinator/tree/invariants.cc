@@ -15,8 +15,10 @@ std::string KeyTree::State::check_key(const Key& key) const {
     return of(key, "its name is no segment");
   }
   if (key.id <= key.parent->id) return of(key, "made before its parent");
-  if (find(path_of(&key)) != &key) return of(key, "the index does not find it");
-  if (find_child(key.parent, key.name()) != &key) return of(key, "its parent does not find it");
+  if (key.path_hash != hash_below(key.parent->path_hash, key.name()) ||
+      find_child(key.parent, key.name()) != &key) {
+    return of(key, "the index does not find it");
+  }
   if (key.version == 0) return of(key, "it has no version");
   if (key.modify_revision > revision) return of(key, "it was written in the future");
   if (key.modify_revision < create_revision_of(key.id)) {

@@ -81,6 +81,7 @@ std::optional<int64_t> due_of(const Key& key) {
 // ---- finding --------------------------------------------------------------------------------
 
 Key* KeyTree::State::find(std::string_view path) const {
+  HF_CHECK(path.starts_with('/'), "paths are absolute: the caller judged them");
   if (path == kRootPath) return root;
   uint64_t hash = root->path_hash;
   for (std::string_view rest = path.substr(1); !rest.empty();) {
@@ -221,6 +222,7 @@ void KeyTree::State::count_child(Key* parent) {
 }
 
 Key* KeyTree::State::add(Key* parent, const NewKey& fresh) {
+  HF_CHECK(!fresh.name.empty(), "no segment is empty: the caller judged the path");
   HF_CHECK(made < kMadePerEntryMax, "more keys made than their numbers can tell apart");
   if (keeps_journal) {
     journal.push_back({.kind = Change::Kind::kMade, .parent = counts_of(parent)});

@@ -200,6 +200,30 @@ TEST_F(Operations, ALongPathIsShownByItsEnd) {
   EXPECT_LT(message().size(), 160u);
 }
 
+TEST_F(Operations, AnEventTellsWhatAWatcherNeeds) {
+  ++revision_;
+  tree().begin(Revision(revision_), now_ms_, 0);
+  const std::vector<Operation> operations = {ephemeral("/e", 7), put("/e", "second"), remove("/e")};
+  ASSERT_FALSE(tree().apply(operations, limits_, outcomes_));
+  const std::vector<Event> events = tree().settle().events;
+  ASSERT_EQ(events.size(), 3u);
+  for (const Event& event : events) {
+    EXPECT_EQ(event.path, "/e");
+    EXPECT_EQ(event.revision, Revision(revision_));
+    EXPECT_EQ(event.create_revision, Revision(revision_));
+    EXPECT_EQ(event.ephemeral_owner, SessionId(7));
+    EXPECT_EQ(event.key_kind, KeyKind::kEphemeral);
+  }
+  EXPECT_EQ(events[0].value, "of a session") << "as it was then, though it was written again";
+  EXPECT_EQ(events[1].value, "second");
+  EXPECT_EQ(events[2].value, "");
+  EXPECT_EQ(events[1].reason, RemoveReason::kNone);
+  EXPECT_EQ(events[2].version, 2u);
+  tree().begin(Revision(++revision_), now_ms_, 0);
+  ASSERT_FALSE(tree().apply(std::vector{put("/e", "")}, limits_, outcomes_));
+  EXPECT_EQ(tree().settle().events.at(0).ephemeral_owner, SessionId{});
+}
+
 TEST_F(Operations, AnEntryMayRunSeveralTransactions) {
   entry([&] {
     EXPECT_FALSE(tree().apply(std::vector{put("/a"), put("/b")}, limits_, outcomes_));
