@@ -90,6 +90,14 @@ TEST_F(TreeCosts, AValueThatShrinksGivesItsMemoryBack) {
   EXPECT_LT(live_bytes, before - 600'000);
   apply(put("/a", ""));
   EXPECT_LT(live_bytes, before - 900'000);
+  apply(put("/b", "short"));
+  apply(put("/b", std::string(5'000, 'x')));
+  apply(put("/b", "short"));
+  const uint64_t in_its_node = live_bytes;
+  apply(put("/b", std::string(5'000, 'x')));
+  EXPECT_GT(live_bytes, in_its_node + 5'000);
+  apply(put("/b", "short"));
+  EXPECT_EQ(live_bytes, in_its_node);
 }
 
 // ARCHITECTURE, Numbers: 1,000,000 keys. The bound holds for every kind, at any number of keys: the

@@ -188,8 +188,14 @@ TEST_F(Operations, AnEntryCreatesAndRemovesABoundedNumberOfKeys) {
   EXPECT_EQ(message(),
             "keys removed by one entry, with those below /a at least: 10001, the limit is 10000");
   run(remove(paths[0]));
+  EXPECT_EQ(try_run({remove(paths[1]), remove_all("/a")}), ErrorCode::kLimitExceeded);
+  EXPECT_EQ(failure_->index, 1u) << "the bound is that of the entry";
   run(remove(paths[1]));
-  EXPECT_EQ(try_run({remove(paths[2]), remove(paths[3]), remove_all("/a")}), ErrorCode::kOk);
+  entry([&] {
+    EXPECT_TRUE(tree().apply(std::vector{remove_all("/a"), remove("/none")}, limits_, outcomes_));
+    const std::vector<Operation> all = {remove(paths[2]), remove(paths[3]), remove_all("/a")};
+    EXPECT_FALSE(tree().apply(all, limits_, outcomes_)) << "what was undone does not count";
+  });
   EXPECT_EQ(tree().key_count(), 0u);
 }
 
