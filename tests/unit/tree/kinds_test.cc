@@ -231,8 +231,9 @@ TEST_F(Kinds, AFailedTransactionLeavesNothingBehind) {
   const Stat stat_before = stat("/p");
   const uint64_t bytes = tree().bytes();
   now_ms_ += 10;
+  const std::string large(5'000, 'v');
   const std::vector<Operation> operations = {
-      put("/p", std::string(5'000, 'v')),
+      put("/p", large),
       put("/p", "short"),
       remove("/c/only"),
       put("/t", "restarts it"),
