@@ -22,7 +22,8 @@ Key* Key::make(std::string_view name, std::string_view value) {
   const bool is_short = value.size() <= kInlineValueMax;
   const size_t needed = sizeof(Key) + name.size() + (is_short ? value.size() : 0);
   const size_t size = block_size(needed);
-  Key* const key = new (::operator new(size)) Key;
+  // With the brackets zeroes come first: a hook keeps its colour in bits of an unset pointer.
+  Key* const key = new (::operator new(size)) Key();
   key->name_size = static_cast<uint16_t>(name.size());
   key->inline_room = static_cast<uint16_t>(size - sizeof(Key) - name.size());
   copy(reinterpret_cast<char*>(key + 1), name);
