@@ -117,8 +117,9 @@ void Simulation::turned(SimNode& node) {
   faults_->turned(node);
 }
 
-/// The committed entry, as `node` has it: from its memory, or from the disk of any node that has the
-/// same one. A damaged disk is left alone: its own node is to find out. None if no other has it now.
+/// The committed entry, as `node` has it: from its memory, or from the disk of any node that has
+/// the same one. A damaged disk is left alone: its own node is to find out. None if no other has it
+/// now.
 std::optional<raft::Entry> Simulation::committed_entry(SimNode& node, LogIndex index) {
   const raft::EntryWindow& window = node.core().log().window();
   if (window.contains(index)) return window.at(index);
