@@ -62,6 +62,7 @@ Result<Registered> Watches::State::watch(OwnerId owner, const WatchSpec& spec,
   if (!from.since) from.since = history.last();
   const bool behind = from.since < history.floor();
   const Watch* added = add_watch(owner, from, behind);
+  trim();  // what it looks back to is listed now, which counts
   return Registered{added->id, from.since, behind};
 }
 

@@ -50,6 +50,7 @@ class Twins {
   explicit Twins(uint64_t seed) : random_(seed), watches_({.hash_seed = seed}) {
     for (uint64_t id = 1; id <= 4; ++id) clients_.push_back({.id = OwnerId(id)});
     bounds();
+    world_.append(watches_, {});  // so that no client has seen everything up to zero, "from now on"
   }
 
   void step() {
@@ -149,12 +150,13 @@ class Twins {
 
   void enroll(Client& owner, const WatchModel& model) {
     const uint64_t limit = 6;
+    const Revision floor = watches_.history().floor();
     const Result<Registered> made = watches_.watch(owner.id, model.spec(), limit);
     ASSERT_EQ(made.ok(), owner.watches.size() < limit);
     if (!made.ok()) return;
     const uint64_t since = model.last() == 0 ? world_.last() : model.last();
     EXPECT_EQ(made->since, Revision(since));
-    EXPECT_EQ(made->resync, since < watches_.history().floor().value);
+    EXPECT_EQ(made->resync, since < floor.value);
     ClientWatch& added = owner.watches[made->id.value];
     added.model = std::make_unique<WatchModel>(model);
     added.handed = added.acknowledged = {since, 0, made->resync};
