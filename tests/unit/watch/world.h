@@ -4,6 +4,7 @@
 
 #include <array>
 #include <map>
+#include <ostream>
 #include <string>
 #include <vector>
 
@@ -116,6 +117,19 @@ struct Line {
 };
 
 using Lines = std::vector<Line>;
+
+inline void PrintTo(const Change& change, std::ostream* out) {
+  *out << static_cast<int>(change.space) << '/' << static_cast<int>(change.type) << ' '
+       << change.path << '=' << change.payload;
+}
+inline void PrintTo(const Line& line, std::ostream* out) {
+  *out << (line.complete ? "" : "part of ") << static_cast<int>(line.kind) << " to " << line.watch
+       << " at " << line.revision << ' ';
+  for (const Change& change : line.changes) {
+    PrintTo(change, out);
+    *out << "; ";
+  }
+}
 
 class Recorder final : public Sink {
  public:
