@@ -62,7 +62,7 @@ void Interests::cover(Interest& interest, Revision since) {
 
 void Interests::list_older(Interest& interest, uint64_t position) {
   Event& event = history_.at(position);
-  if (event.revision > interest.covered_from || !interest.matches(event)) return;
+  if (!interest.matches(event)) return;
   interest.positions.push_front(position);
   interest.newest = std::max(interest.newest, event.revision);
   event.listed = true;

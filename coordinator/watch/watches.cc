@@ -116,6 +116,7 @@ void Watches::State::drop(Watch* watch) {
   if (--owner.count == 0) {
     owners.erase(owner.id);
   } else {
+    if (owner.awake) gather(owner);  // it was named, and is not to be named again for the others
     rest(owner);
   }
 }
@@ -205,6 +206,7 @@ void Watches::remove_owner(OwnerId owner_id) {
   Owner* owner = state_->find_owner(owner_id);
   if (owner == nullptr) return;
   owner->busy.reset();
+  owner->awake = false;
   for (uint32_t left = owner->count; left > 0; --left) state_->drop(&*owner->watches.begin());
 }
 
@@ -231,8 +233,9 @@ bool Watches::acknowledge(OwnerId owner_id, uint64_t delivery) {
 
 void Watches::rewind(OwnerId owner_id) {
   Owner* owner = state_->find_owner(owner_id);
-  if (owner == nullptr || !owner->busy) return;
+  if (owner == nullptr || !owner->busy || owner->busy->delivery == 0) return;
   state_->roll_back(*owner);
+  state_->gather(*owner);
   if (!owner->busy->pending.empty()) owner->awake = true;
   state_->rest(*owner);
 }

@@ -123,12 +123,37 @@ TEST_F(ResyncTest, AWalkThatTheHistoryOvertakesBeginsAgain) {
   EXPECT_EQ(lines_, Lines({begin(all.id, 8), item(all.id, created("/a", "2"))}));
 }
 
-TEST_F(ResyncTest, EventsThatTheWalkHasNotReachedDoNotHaveToBeKept) {
-  const Registered node = behind({.path = "/", .scope = Scope::kSubtree});
+TEST_F(ResyncTest, AnOvertakenWalkLetsTheOthersGoFirst) {
+  const Registered all = behind();
+  const Registered a = watch(kAnn, {.path = "/a", .since = Revision(1)});
+  take(kAnn, 3);
+  for (int i = 0; i < 3; ++i) append({changed("/b", std::to_string(i))});
+  take(kAnn, 4);
+  EXPECT_EQ(lines_,
+            Lines({begin(a.id, 8), item(a.id, created("/a")), end(a.id, 8), begin(all.id, 8)}));
+}
+
+TEST_F(ResyncTest, OneEntryADeliveryIsEnough) {
+  const Registered all = behind();
+  Lines told;
+  while (take(kAnn, 1).entries > 0) {
+    ASSERT_EQ(lines_.size(), 1u);
+    told.push_back(lines_.front());
+    ASSERT_LT(told.size(), 10u);
+  }
+  EXPECT_EQ(told, Lines({begin(all.id, 5), item(all.id, created("/a")), item(all.id, created("/b")),
+                         item(all.id, created("/c")), item(all.id, created("/d")),
+                         item(all.id, created("/e")), end(all.id, 5)}));
+}
+
+TEST_F(ResyncTest, AGroupWithinItComesInPartsToo) {
+  const Registered all = behind();
+  take(kAnn, 4);
+  append({changed("/a"), changed("/e"), changed("/b"), changed("/c")});
   take(kAnn, 2);
-  for (int i = 0; i < 9; ++i) append({changed("/a")});
-  EXPECT_EQ(take(kAnn, 1).entries, 1u);
-  EXPECT_EQ(lines_, Lines({begin(node.id, 14)})) << "/a was shown already";
+  EXPECT_EQ(lines_, Lines({group(all.id, 6, {changed("/a"), changed("/b")}, false)}));
+  take(kAnn, 2);
+  EXPECT_EQ(lines_, Lines({group(all.id, 6, {changed("/c")}), item(all.id, created("/d"))}));
 }
 
 TEST_F(ResyncTest, OneWatchOfAnOwnerWalksAtATime) {
@@ -154,6 +179,21 @@ TEST_F(ResyncTest, EventsAndAResyncShareEachDelivery) {
   EXPECT_EQ(told[Kind::kGroup], 6);
   EXPECT_EQ(told[Kind::kItem], 6);
   EXPECT_NE(all.id, x.id);
+}
+
+TEST_F(ResyncTest, NeitherEventsNorAResyncStarveWhenOneEntryFillsADelivery) {
+  behind();
+  watch(kAnn, {.path = "/x"});
+  keep(100);
+  for (int i = 0; i < 20; ++i) append({changed("/x")});
+  std::map<Kind, int> told;
+  for (int i = 0; i < 6; ++i) {
+    take(kAnn, 1);
+    ASSERT_EQ(lines_.size(), 1u);
+    ++told[lines_.front().kind];
+  }
+  EXPECT_EQ(told[Kind::kGroup], 3);
+  EXPECT_EQ(told[Kind::kBegin] + told[Kind::kItem], 3);
 }
 
 TEST_F(ResyncTest, ItEndsUnderLoadWhenTheClientTakesMoreThanComes) {

@@ -75,7 +75,9 @@ class Twins {
   void check() {
     ASSERT_EQ(watches_.check_invariants(), "");
     for (Client& client : clients_) {
-      ASSERT_EQ(watches_.has_news(client.id), has_news(client)) << "client " << client.id;
+      if (pick(4) == 0) {  // asking looks at all of its watches
+        ASSERT_EQ(watches_.has_news(client.id), has_news(client)) << "client " << client.id;
+      }
       ASSERT_EQ(watches_.watches_of(client.id), client.watches.size());
     }
   }
@@ -206,7 +208,8 @@ class Twins {
   // A call came that does not acknowledge the delivery under way.
   void rewind() {
     Client& owner = client();
-    if (owner.acknowledged == owner.outstanding || owner.on_its_way.number != 0) return;
+    if (owner.outstanding == 0 || owner.acknowledged == owner.outstanding) return;
+    if (owner.on_its_way.number != 0) return;
     watches_.rewind(owner.id);
     roll_back(owner);
     owner.named = owner.named || has_news(owner);

@@ -22,6 +22,17 @@ TEST_F(WakingTest, AnOwnerIsNamedOnceHoweverManyOfItsWatchesFire) {
   EXPECT_EQ(woken(), Owners({kAnn}));
 }
 
+TEST_F(WakingTest, NotEvenWhenTheWatchThatFiredFirstIsGone) {
+  append();
+  const Registered a = watch(kAnn, {.path = "/a"});
+  watch(kAnn, {.path = "/b"});
+  append({changed("/a"), changed("/b")});
+  EXPECT_EQ(woken(1), Owners({kAnn}));
+  watches_.unwatch(kAnn, a.id);
+  EXPECT_TRUE(woken().empty()) << "it knows, and has not collected";
+  EXPECT_EQ(take(kAnn).entries, 1u);
+}
+
 TEST_F(WakingTest, NobodyIsWokenForWhatItDoesNotSee) {
   append();
   watch(kAnn, {.path = "/a", .types = bit(EventType::kRemoved)});
