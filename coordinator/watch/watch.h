@@ -37,12 +37,17 @@ struct Watch {
   Revision visited;      ///< waking has looked at it when its interest's newest event was this one
   ListLink interest_link;
   SetLink owner_link;
+};
 
-  friend bool operator<(const Watch& a, const Watch& b) { return a.id < b.id; }
+/// Watches of an owner by id; ids are compared with watches, so that looking one up makes none.
+struct ByWatchId {
+  static WatchId id_of(const Watch& watch) { return watch.id; }
+  static WatchId id_of(WatchId id) { return id; }
+  bool operator()(const auto& a, const auto& b) const { return id_of(a) < id_of(b); }
 };
 
 using WatchesOfInterest = bi::list<Watch, bi::member_hook<Watch, ListLink, &Watch::interest_link>>;
 using WatchesOfOwner = bi::set<Watch, bi::member_hook<Watch, SetLink, &Watch::owner_link>,
-                               bi::constant_time_size<false>>;
+                               bi::compare<ByWatchId>, bi::constant_time_size<false>>;
 
 }  // namespace holdfast::watch

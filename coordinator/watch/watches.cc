@@ -194,9 +194,7 @@ Result<Registered> Watches::watch(OwnerId owner, const WatchSpec& spec, uint64_t
 bool Watches::unwatch(OwnerId owner_id, WatchId id) {
   Owner* owner = state_->find_owner(owner_id);
   if (owner == nullptr) return false;
-  Watch wanted;
-  wanted.id = id;
-  const auto at = owner->watches.find(wanted);
+  const auto at = owner->watches.find(id, ByWatchId{});
   if (at == owner->watches.end()) return false;
   state_->drop(&*at);
   return true;

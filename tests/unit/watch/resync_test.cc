@@ -96,6 +96,19 @@ TEST_F(ResyncTest, ASlowWatcherIsResynchronisedWhenItsNextEventIsGone) {
   EXPECT_EQ(lines_, Lines({begin(a.id, 6), item(a.id, created("/a", "4")), end(a.id, 6)}));
 }
 
+TEST_F(ResyncTest, WhatWasLostBeforeItBeganDoesNotOvertakeIt) {
+  append();
+  const Registered a = watch(kAnn, {.path = "/a"});
+  keep(2);
+  for (int i = 0; i < 5; ++i) append({changed("/a", std::to_string(i))});
+  take(kAnn, 1);
+  EXPECT_EQ(lines_, Lines({begin(a.id, 6)}));
+  take(kAnn, 1);
+  EXPECT_EQ(lines_, Lines({item(a.id, created("/a", "4"))}));
+  take(kAnn, 1);
+  EXPECT_EQ(lines_, Lines({end(a.id, 6)}));
+}
+
 TEST_F(ResyncTest, ADeliveryLostInTheMiddleIsWalkedAgainAsTheStateIsThen) {
   const Registered all = behind();
   take(kAnn, 2);
