@@ -50,6 +50,9 @@ void History::add(Revision revision, const NewEvent& event) {
   added.older[index(Chain::kPath)] = std::exchange(head(Chain::kPath, event.path), next);
   added.older[index(Chain::kParent)] =
       std::exchange(head(Chain::kParent, parent_of(event.path)), next);
+  uint64_t marks = 0;
+  for_each_prefix(event.path, [&](std::string_view prefix) { marks |= mark_of(prefix); });
+  marks_.push_back(marks);
   event_bytes_ += cost(added);
 }
 
@@ -61,12 +64,18 @@ bool History::over_bounds() const {
 void History::drop_front() {
   event_bytes_ -= cost(events_.front());
   events_.pop_front();
+  marks_.pop_front();
   ++first_position_;
 }
 
 uint64_t& History::head(Chain chain, std::string_view path) {
   auto& heads = heads_[index(chain)];
   return heads[checksum64(path, hash_seed_) & (heads.size() - 1)];
+}
+
+uint64_t History::mark_of(std::string_view path) const {
+  const uint64_t hash = checksum64(path, hash_seed_);
+  return uint64_t{1} << (hash >> 58) | uint64_t{1} << (hash >> 52 & 63);
 }
 
 uint64_t History::newest_of(Chain chain, std::string_view path) const {
@@ -92,7 +101,7 @@ void History::keep_encoding(Blob& form) {
 }
 
 uint64_t History::cost(const Event& event) {
-  uint64_t bytes = sizeof(Event) + block_bytes(event.bytes);
+  uint64_t bytes = sizeof(Event) + sizeof(uint64_t) + block_bytes(event.bytes);
   for (const Blob& form : event.encodings) bytes += block_bytes(form);
   return bytes;
 }

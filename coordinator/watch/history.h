@@ -87,6 +87,13 @@ class History {
   /// Of the first event after `revision`; end_position() if there is none.
   uint64_t position_after(Revision revision) const;
 
+  /// A path's mark is two of 64 bits; an event bears the marks of its path and of all above it. So
+  /// most events that are not within a path are told from it without a look at them.
+  uint64_t mark_of(std::string_view path) const;
+  bool bears(uint64_t position, uint64_t mark) const {
+    return (marks_[position - first_position_] & mark) == mark;
+  }
+
   /// The event's bytes in the form of a protocol, with or without its value: made by
   /// encode(event, with_value, std::string& out) when first asked for, then shared. A blob held by
   /// the caller outlives the event. What this adds to bytes() is judged at the next trim.
@@ -129,6 +136,7 @@ class History {
   Revision floor_;
   Revision last_;
   Ring<Event> events_;
+  Ring<uint64_t> marks_;  ///< beside events_
   uint64_t first_position_ = 0;
   uint64_t event_bytes_ = 0;
   uint64_t listed_ = 0;

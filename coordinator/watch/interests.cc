@@ -47,7 +47,10 @@ void Interests::cover(Interest& interest, Revision since) {
   if (interest.scope == Scope::kSubtree) {
     const uint64_t first = history_.position_after(since);
     uint64_t next = history_.position_after(interest.covered_from);
-    for (; next > first; --next) list_older(interest, next - 1);
+    const uint64_t mark = history_.mark_of(*interest.path);
+    for (; next > first; --next) {
+      if (history_.bears(next - 1, mark)) list_older(interest, next - 1);
+    }
   } else {
     const Chain chain = interest.scope == Scope::kNode ? Chain::kPath : Chain::kParent;
     uint64_t next = interest.positions.empty() ? history_.newest_of(chain, *interest.path)
