@@ -97,7 +97,7 @@ LockInfo LockTable::describe(std::string_view path, const DescribeLimits& limits
 void LockTable::list(std::string_view prefix, std::string_view after, size_t count,
                      size_t holders_each, std::vector<LockInfo>& out) const {
   const LocksByPath& locks = state_->locks;
-  auto at = after < prefix ? locks.lower_bound(prefix) : locks.upper_bound(after);
+  auto at = tree_less(after, prefix) ? locks.lower_bound(prefix) : locks.upper_bound(after);
   for (; at != locks.end() && count > 0; ++at, --count) {
     if (!std::string_view{at->path}.starts_with(prefix)) break;
     out.push_back(state_->summary_of(*at, holders_each));

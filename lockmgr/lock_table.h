@@ -148,8 +148,8 @@ class LockTable {
   /// Everything about a lock. One that nobody holds, waits for or keeps closed has only tenures.
   LockInfo describe(std::string_view path, const DescribeLimits& limits = {}) const;
 
-  /// At most `count` locks whose path begins with `prefix` and is greater than `after`, ascending
-  /// bytewise, appended to `out` without their tenures and waiters.
+  /// At most `count` locks whose path begins with `prefix` and comes after `after` in tree order
+  /// (base/path_order.h), appended to `out` without their tenures and waiters.
   void list(std::string_view prefix, std::string_view after, size_t count, size_t holders_each,
             std::vector<LockInfo>& out) const;
 

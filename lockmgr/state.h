@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "base/flat_index.h"
+#include "base/path_order.h"
 #include "base/pool.h"
 #include "lockmgr/arrivals.h"
 #include "lockmgr/lock_table.h"
@@ -123,7 +124,8 @@ struct PathOrder {
   std::string_view operator()(const Lock& lock) const { return lock.path; }
 };
 using LocksByPath =
-    bi::set<Lock, bi::member_hook<Lock, SetLink, &Lock::path_link>, bi::key_of_value<PathOrder>>;
+    bi::set<Lock, bi::member_hook<Lock, SetLink, &Lock::path_link>, bi::key_of_value<PathOrder>,
+            bi::compare<TreeLess>>;
 
 /// A session as far as locks are concerned: present while it has a lock or a place.
 struct Session {

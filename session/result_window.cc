@@ -6,7 +6,7 @@ namespace holdfast::session {
 
 uint64_t kept_bytes(const CommandResult& result) {
   constexpr uint64_t kFixed = 64;
-  return kFixed + result.message.size();
+  return kFixed + result.message.size() + result.payload.size();
 }
 
 Known ResultWindow::know(Sequence sequence, uint64_t content_hash) const {

@@ -75,7 +75,9 @@ Digest put_result_row(RowLog& rows, SessionId session, Sequence sequence, const 
   rows.put64(result.id.value);
   rows.put64(result.token.value);
   rows.put_signed(result.ttl_ms);
+  rows.put64(result.version);
   rows.put_bytes(result.message);
+  rows.put_bytes(result.payload);
   return rows.finish();
 }
 
@@ -122,7 +124,9 @@ bool read_result_row(std::string_view row, ResultRow& result) {
   kept.result.id = Revision(reader.read<uint64_t>());
   kept.result.token = Revision(reader.read<uint64_t>());
   kept.result.ttl_ms = read_signed(reader);
+  kept.result.version = reader.read<uint64_t>();
   kept.result.message = read_text(reader);
+  kept.result.payload = read_text(reader);
   return reader.ok() && reader.remaining() == 0;
 }
 

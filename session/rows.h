@@ -7,7 +7,7 @@
 //   acquire
 //              that this entry cancelled before it came
 //     session, sequence, content hash, waiting (1 byte), code (4 bytes), kind, status, reason, end
-//     reason (1 byte each), count (4 bytes), id, token, ttl_ms, message
+//     reason (1 byte each), count (4 bytes), id, token, ttl_ms, version, message, payload
 //   kWindows   id = session id; absent while nothing is acknowledged
 //     floor, number of ranges (4 bytes), then first and last of each
 // Numbers without a size are 8 bytes; texts have their length in 4 bytes before them.

@@ -6,6 +6,8 @@
  * level. A node that meets a command of a higher level than it knows stops before applying it.
  */
 include "holdfast.thrift"
+include "watch.thrift"
+include "keys.thrift"
 
 namespace cpp holdfast.command
 namespace py holdfast_replicated.command
@@ -51,6 +53,14 @@ enum CommandKind {
   ACKNOWLEDGE_NOTICES = 15,
   /** ChangeSettings. */
   CHANGE_SETTINGS = 16,
+  /** PutKey. */
+  PUT_KEY = 17,
+  /** CreateKey. */
+  CREATE_KEY = 18,
+  /** RemoveKey. */
+  REMOVE_KEY = 19,
+  /** Transact. */
+  TRANSACT = 20,
 }
 
 /** Stands first in every command. */
@@ -247,4 +257,98 @@ struct AcknowledgeNotices {
 struct ChangeSettings {
   /** By name. */
   1: map<string, i64> changes,
+}
+
+/** Only while this holder of the header's session holds this lock. */
+struct Guard {
+  /** The lock's path; empty = no guard. */
+  1: string path,
+  /** Which holder. */
+  2: i64 holderId,
+}
+
+/** Creates or replaces a key. */
+struct PutKey {
+  /** Path. */
+  1: string path,
+  /** Value. */
+  2: binary value,
+  /** 0 = any, -1 = must not exist, else the version it must have. */
+  3: i64 expectedVersion,
+  /** Creates missing parents. */
+  4: bool makeParents,
+  /** Lock that must be held. */
+  5: Guard guard,
+}
+
+/** Creates a key. */
+struct CreateKey {
+  /** Path, of a sequential one without its number. */
+  1: string path,
+  /** Value. */
+  2: binary value,
+  /** watch.KeyKind, never UNSPECIFIED here. */
+  3: watch.KeyKind kind,
+  /** Appends the parent's next number. */
+  4: bool sequential,
+  /** TTL, else 0. */
+  5: i64 ttlMs,
+  /** Creates missing parents. */
+  6: bool makeParents,
+  /** Lock that must be held. */
+  7: Guard guard,
+}
+
+/** Removes a key. */
+struct RemoveKey {
+  /** Path. */
+  1: string path,
+  /** 0 = any, else the version it must have. */
+  2: i64 expectedVersion,
+  /** With all below it. */
+  3: bool recursive,
+  /** Lock that must be held. */
+  4: Guard guard,
+}
+
+/** One condition. */
+struct KeyCompare {
+  /** keys.CompareTarget, never UNSPECIFIED here. */
+  1: keys.CompareTarget target,
+  /** keys.CompareRelation, never UNSPECIFIED here. */
+  2: keys.CompareRelation relation,
+  /** The key's path, or the lock's. */
+  3: string path,
+  /** What to compare with. */
+  4: i64 number,
+  /** What to compare a value with. */
+  5: binary value,
+}
+
+/** One step: exactly one field is set. */
+struct KeyOperation {
+  /** As the command. */
+  1: PutKey put,
+  /** As the command. */
+  2: CreateKey create,
+  /** As the command. */
+  3: RemoveKey remove,
+}
+
+/** Conditions and steps, all in one revision or none. */
+struct Transact {
+  /** All must hold for thenOperations. */
+  1: list<KeyCompare> compares,
+  /** Done in order if they hold. */
+  2: list<KeyOperation> thenOperations,
+  /** Done in order if not. */
+  3: list<KeyOperation> otherwiseOperations,
+}
+
+/** What a transaction came to, as it is kept for a retry. */
+struct TransactOutcome {
+  /** The compares held. */
+  1: bool succeeded,
+  /** Of the steps done, in order. */
+  2: list<keys.OperationResult> results,
 }

@@ -1,5 +1,5 @@
 /*
- * The client API of Holdfast: sessions and locks.
+ * The client API of Holdfast: sessions and locks. Keys and watches are in keys.thrift.
  *
  * Any stock Thrift client works with nothing but this file: framed transport, binary or compact
  * protocol (detected per connection), default client port 7411. Every server accepts every call.
@@ -9,6 +9,8 @@
  * string the empty one. Unknown enum values are refused with UNSUPPORTED. Field ids are never
  * reused. Every call throws HoldfastError and nothing else.
  */
+include "watch.thrift"
+
 namespace cpp holdfast.api
 namespace py holdfast_api.holdfast
 namespace java io.holdfast.api
@@ -46,13 +48,13 @@ enum ErrorCode {
   /** The secret is not this session's. */ SESSION_UNKNOWN = 16,
   /** The named holder does not hold the lock. */ NOT_HELD = 17,
   /** A newer token has been granted. */ STALE_TOKEN = 18,
-  /** Reserved for the key tree: the key does not exist. */
+  /** The key, or its parent, does not exist. */
   NO_KEY = 19,
-  /** Reserved for the key tree: the key exists already. */
+  /** The key exists already. */
   KEY_EXISTS = 20,
-  /** Reserved for the key tree: another version than expected. */
+  /** The key has another version than expected. */
   BAD_VERSION = 21,
-  /** Reserved for the key tree: the key has children. */
+  /** The key has children. */
   NOT_EMPTY = 22,
   /** Stored data failed its checksum. */ CORRUPT = 23,
   /** A bug in Holdfast; the message helps to report it. */
@@ -230,7 +232,15 @@ struct PollResult {
   /** Revocations in force against locks of this session. */ 5: list<RevocationNotice> revocations,
   /** Locks of this session that were taken away. */ 6: list<LossNotice> losses,
   /** More is waiting: poll again at once. */ 7: bool more,
-  // 8: reserved for watch events
+  /** What the session's watches on this server have to tell, in order of revision. */
+  8: list<watch.WatchDelivery> watches,
+  /** All that the watches up to `progressWatchId` see up to this revision has been told with this
+   *  reply: pass it as sinceRevision to go on elsewhere. 0 = nothing is said. */
+  9: i64 progressRevision,
+  /** The newest of the watches that progressRevision speaks of. */ 10: i64 progressWatchId,
+  /** Random number of the answering server's process. A watch whose WatchResult had another one is
+   *  not there: register it again. */
+  11: i64 serverEpoch,
 }
 
 /** Renews the lease and does nothing else. */

@@ -123,6 +123,11 @@ HF_BODY(SetHolderValue)
 HF_BODY(RevokeLock)
 HF_BODY(AcknowledgeNotices)
 HF_BODY(ChangeSettings)
+HF_BODY(PutKey)
+HF_BODY(CreateKey)
+HF_BODY(RemoveKey)
+HF_BODY(Transact)
+HF_BODY(TransactOutcome)
 #undef HF_BODY
 
 }  // namespace holdfast::rsm

@@ -53,6 +53,35 @@ inline void reset(command::SetHolderValue& set) {
   set.value.clear();
 }
 
+inline void reset(command::Guard& guard) {
+  guard.path.clear();
+  guard.holderId = 0;
+}
+
+inline void reset(command::PutKey& put) {
+  put.path.clear();
+  put.value.clear();
+  put.expectedVersion = 0;
+  put.makeParents = false;
+  reset(put.guard);
+}
+
+inline void reset(command::CreateKey& create) {
+  create.path.clear();
+  create.value.clear();
+  create.kind = api::KeyKind::UNSPECIFIED;
+  create.sequential = create.makeParents = false;
+  create.ttlMs = 0;
+  reset(create.guard);
+}
+
+inline void reset(command::RemoveKey& remove) {
+  remove.path.clear();
+  remove.expectedVersion = 0;
+  remove.recursive = false;
+  reset(remove.guard);
+}
+
 /// The rest are rare enough to be made anew.
 template <class Body>
 void reset(Body& body) {

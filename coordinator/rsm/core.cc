@@ -30,11 +30,12 @@ void cut(std::string& text, size_t size_max) {
 }  // namespace
 
 StateMachine::Core::Core(const Options& options)
-    : locks_(rows_, {.hash_seed = options.hash_seed}) {}
+    : locks_(rows_, {.hash_seed = options.hash_seed}),
+      keys_(rows_, {.hash_seed = options.hash_seed}) {}
 
 const StateMachine::Core::Handler* StateMachine::Core::handler_of(CommandKind::type kind) {
   static const auto handlers = [] {
-    std::array<Handler, CommandKind::CHANGE_SETTINGS + 1> table{};
+    std::array<Handler, CommandKind::TRANSACT + 1> table{};
     table[CommandKind::OPEN_SESSION] = {&Core::open_session};
     table[CommandKind::CLOSE_SESSION] = {&Core::close_session, true};
     table[CommandKind::MARK_LATE] = {&Core::mark_late};
@@ -51,9 +52,13 @@ const StateMachine::Core::Handler* StateMachine::Core::handler_of(CommandKind::t
     table[CommandKind::REVOKE_LOCK] = {&Core::revoke_lock};
     table[CommandKind::ACKNOWLEDGE_NOTICES] = {&Core::acknowledge_notices, true};
     table[CommandKind::CHANGE_SETTINGS] = {&Core::change_settings};
+    table[CommandKind::PUT_KEY] = {&Core::put_key};
+    table[CommandKind::CREATE_KEY] = {&Core::create_key};
+    table[CommandKind::REMOVE_KEY] = {&Core::remove_key};
+    table[CommandKind::TRANSACT] = {&Core::transact};
     return table;
   }();
-  if (kind <= CommandKind::UNSPECIFIED || kind > CommandKind::CHANGE_SETTINGS) return nullptr;
+  if (kind <= CommandKind::UNSPECIFIED || kind > CommandKind::TRANSACT) return nullptr;
   return &handlers[kind];
 }
 
@@ -65,6 +70,7 @@ ApplyStatus StateMachine::Core::apply(LogIndex index, Term entry_term, std::stri
   if (decoded.ok() && header_.level > kFeatureLevel) return ApplyStatus::kNeedsUpgrade;
   HF_CHECK(index > applied_, "entries are applied in order");
   rows_.clear();
+  key_events_ = {};
   applied_ = index;
   entry_term_ = entry_term;
   effects_ = &effects;
@@ -87,6 +93,7 @@ void StateMachine::Core::apply_decoded() {
   cluster_time_ms_ = std::max(cluster_time_ms_, header_.clusterTimeMs);
   sessions_.begin(applied_, cluster_time_ms_, header_.wallUnixMs);
   locks_.begin(applied_, cluster_time_ms_, header_.wallUnixMs);
+  keys_.begin(applied_, cluster_time_ms_, header_.wallUnixMs);
   tell_tenures_kept();
   run_due();
   run_command();
@@ -107,6 +114,7 @@ void StateMachine::Core::tell_tenures_kept() {
 void StateMachine::Core::skip(LogIndex index) {
   HF_CHECK(index > applied_, "entries are applied in order");
   rows_.clear();
+  key_events_ = {};
   applied_ = index;
   write_meta();
 }
@@ -120,8 +128,9 @@ void StateMachine::Core::malformed(const Error& error) {
 // ---- what is due ----------------------------------------------------------------------------
 
 void StateMachine::Core::run_due() {
-  const size_t removed = end_due_sessions();
-  if (removed < kDueMax) locks_.run_due(kDueMax - removed);
+  size_t removed = end_due_sessions();
+  if (removed < kDueMax) removed += locks_.run_due(kDueMax - removed);
+  if (removed < kDueMax) keys_.run_due(kDueMax - removed);
 }
 
 size_t StateMachine::Core::end_due_sessions() {
@@ -130,7 +139,7 @@ size_t StateMachine::Core::end_due_sessions() {
   sessions_.due(kDueMax, due_);
   size_t removed = 0;
   for (const SessionId session : due_) {
-    removed += 1 + locks_.places_of(session);
+    removed += 1 + locks_.places_of(session) + keys_.ephemerals_of(session);
     if (!ends_.empty() && removed > kDueMax) break;
     ends_.push_back({session, lockmgr::EndReason::kSessionRevoked});
   }
@@ -302,6 +311,7 @@ void StateMachine::Core::settle() {
   for (const lockmgr::Refused& refused : effects.refused) take_refused(refused);
   for (const lockmgr::Granted& granted : effects.granted) take_granted(granted);
   for (const lockmgr::Notice& notice : effects.notices) take_notice(notice);
+  key_events_ = keys_.settle().events;
 }
 
 /// A retried acquire answers NOT_HELD once its tenure has ended; of an acquireAll once the first of
@@ -388,9 +398,11 @@ void StateMachine::Core::notices_of(SessionId id, std::vector<lockmgr::Notice>& 
 
 std::optional<int64_t> StateMachine::Core::next_due_ms() const {
   const std::optional<int64_t> sessions = sessions_.next_due_ms();
-  const std::optional<int64_t> locks = locks_.next_due_ms();
-  if (sessions && locks) return std::min(*sessions, *locks);
-  return sessions ? sessions : locks;
+  std::optional<int64_t> next = sessions;
+  for (const auto& due : {locks_.next_due_ms(), keys_.next_due_ms()}) {
+    if (due && (!next || *due < *next)) next = due;
+  }
+  return next;
 }
 
 }  // namespace holdfast::rsm

@@ -2,6 +2,7 @@
 //   core.cc              the frame: decode, time, what is due, exactly-once, grants, rows
 //   session_commands.cc  commands on sessions, and the operator's on all
 //   lock_commands.cc     commands on locks
+//   key_commands.cc      commands on keys
 //   core_rows.cc         rows of its own, load, invariants
 #pragma once
 
@@ -15,6 +16,7 @@
 #include "coordinator/rsm/effects.h"
 #include "coordinator/rsm/settings.h"
 #include "coordinator/rsm/state_machine.h"
+#include "coordinator/tree/key_tree.h"
 #include "lockmgr/lock_table.h"
 #include "session/session_table.h"
 
@@ -39,6 +41,8 @@ class StateMachine::Core {
   const RowLog& rows() const { return rows_; }
   const session::SessionTable& sessions() const { return sessions_; }
   const lockmgr::LockTable& locks() const { return locks_; }
+  const tree::KeyTree& keys() const { return keys_; }
+  std::span<const tree::Event> key_events() const { return key_events_; }
   const Settings& settings() const { return settings_; }
   LogIndex applied() const { return applied_; }
   int64_t cluster_time_ms() const { return cluster_time_ms_; }
@@ -118,6 +122,25 @@ class StateMachine::Core {
   template <class Body>
   bool check_options(const Body& body);
 
+  // ---- key_commands.cc
+  void put_key();
+  void create_key();
+  void remove_key();
+  void transact();
+  bool take(const command::PutKey& body);
+  bool take(const command::CreateKey& body);
+  bool take(const command::RemoveKey& body);
+  bool take(const command::KeyOperation& operation);
+  bool check_key_kind(const command::CreateKey& body);
+  bool check_guard(const command::Guard& guard);
+  bool check_transaction(const command::Transact& body);
+  bool check_compare(const command::KeyCompare& compare);
+  bool holds(const command::KeyCompare& compare) const;
+  bool take_operations(const char* which, const std::vector<command::KeyOperation>& operations);
+  bool apply_operations(const char* which);
+  void keep_outcome(bool succeeded);
+  tree::Limits key_limits() const;
+
   // ---- core_rows.cc
   void write_meta();
   void write_settings(const std::map<std::string, int64_t>& changes);
@@ -129,6 +152,7 @@ class StateMachine::Core {
   RowLog rows_;
   session::SessionTable sessions_{rows_};
   lockmgr::LockTable locks_;
+  tree::KeyTree keys_;
   Settings settings_;
   LogIndex applied_;
   int64_t cluster_time_ms_ = 0;
@@ -142,6 +166,7 @@ class StateMachine::Core {
   command::CommandHeader header_;
   Term entry_term_;
   Effects* effects_ = nullptr;
+  std::span<const tree::Event> key_events_;
   session::Session* session_ = nullptr;  ///< the command's own; null if none or ended meanwhile
   Sequence sequence_;
   uint64_t content_hash_ = 0;
@@ -155,11 +180,18 @@ class StateMachine::Core {
   command::CancelAcquire cancel_body_;
   command::Release release_body_;
   command::SetHolderValue value_body_;
+  command::PutKey put_body_;
+  command::CreateKey create_body_;
+  command::RemoveKey remove_body_;
   std::vector<session::SequenceRange> ranges_;
   std::vector<lockmgr::Claim> claims_;
   std::vector<lockmgr::SessionEnd> ends_;
   std::vector<SessionId> due_;
   std::vector<Revision> notice_ids_;
+  std::vector<SessionId> ended_;
+  std::vector<tree::Operation> operations_;
+  std::vector<tree::Outcome> outcomes_;
+  CommandEncoder encoder_;
 };
 
 template <class Body>

@@ -45,6 +45,7 @@ Digest StateMachine::Core::digest() const {
   Digest sum = own_digest_;
   sum.add(sessions_.digest());
   sum.add(locks_.digest());
+  sum.add(keys_.digest());
   return sum;
 }
 
@@ -58,6 +59,9 @@ Status StateMachine::Core::load(RowTable table, uint64_t id, std::string_view ro
     case RowTable::kResults:
     case RowTable::kWindows:
       return sessions_.load(table, id, row);
+    case RowTable::kKeys:
+    case RowTable::kKeyChildren:
+      return keys_.load(table, id, row);
     default:
       return locks_.load(table, id, row);
   }
@@ -93,17 +97,25 @@ Status StateMachine::Core::finish_load() {
   if (!sessions.ok()) return sessions;
   Status locks = locks_.finish_load();
   if (!locks.ok()) return locks;
+  Status keys = keys_.finish_load();
+  if (!keys.ok()) return keys;
   const std::string problem = check_links();
   if (!problem.empty()) return Error{ErrorCode::kCorrupt, problem};
   return ok_status();
 }
 
-/// What only the composition can know: owners are live (I12), and the window and the queue agree on
+/// What only the composition can know: owners are live (I12, I15), and the window and the queue agree on
 /// who waits.
 std::string StateMachine::Core::check_links() const {
   for (const SessionId owner : locks_.sessions()) {
     if (sessions_.find(owner) == nullptr) {
       return "locks belong to session " + std::to_string(owner.value) + ", which has ended";
+    }
+  }
+  for (const SessionId owner : keys_.sessions()) {
+    if (sessions_.find(owner) == nullptr) {
+      return "ephemeral keys belong to session " + std::to_string(owner.value) +
+             ", which has ended";
     }
   }
   uint64_t waiting = 0;
@@ -127,6 +139,7 @@ std::string StateMachine::Core::check_links() const {
 std::string StateMachine::Core::check_invariants() const {
   std::string problem = sessions_.check_invariants();
   if (problem.empty()) problem = locks_.check_invariants();
+  if (problem.empty()) problem = keys_.check_invariants();
   if (problem.empty()) problem = check_links();
   if (!problem.empty()) return problem;
   Digest own = meta_hash_;

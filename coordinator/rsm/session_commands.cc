@@ -104,18 +104,21 @@ void StateMachine::Core::close_session() {
   end_sessions({&end, 1});
 }
 
-/// Ends sessions and what they own in this entry (PROMISE 7): the lock table takes all places away
-/// before it releases any lock, and grants nothing before settle().
+/// Ends sessions and what they own in this entry (PROMISE 7): ephemeral keys, places and locks. The
+/// lock table takes all places away before it releases any lock, and grants nothing before settle().
 void StateMachine::Core::end_sessions(std::span<const lockmgr::SessionEnd> ends) {
   if (ends.empty()) return;
+  ended_.clear();
   for (const lockmgr::SessionEnd& end : ends) {
     if (session_ != nullptr && session_->id == end.session) session_ = nullptr;
     if (!sessions_.end(end.session)) continue;
+    ended_.push_back(end.session);
     Effect& effect = add(EffectKind::kSessionEnded);
     effect.session = end.session;
     effect.end_reason = end.reason;
   }
   locks_.end_sessions(ends);
+  keys_.end_sessions(ended_);
 }
 
 // ---- silence (ARCHITECTURE, sessions, leases, time) -------------------------------------------

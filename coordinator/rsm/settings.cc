@@ -13,8 +13,17 @@ constexpr int64_t kHourMs = 3'600'000;
 constexpr std::array<SettingInfo, kSettings> kInfos = {{
     {SettingId::kAttributesBytesMax, "attributes_bytes_max", 0, 65'536, 4'096,
      "Encoded attributes of one session, in bytes."},
+    {SettingId::kEphemeralsPerSessionMax, "ephemerals_per_session_max", 1, 10'000, 10'000,
+     "Ephemeral keys of one session."},
     {SettingId::kHolderValueBytesMax, "holder_value_bytes_max", 0, 65'536, 4'096,
      "Value that a holder publishes, in bytes."},
+    {SettingId::kKeyBytesMax, "key_bytes_max", 1'000, int64_t{1} << 40, int64_t{8} << 30,
+     "Names and values of all keys together, in bytes."},
+    {SettingId::kKeyTtlMsMax, "key_ttl_ms_max", 1'000, 366 * kDayMs, 30 * kDayMs,
+     "Longest TTL of a key."},
+    {SettingId::kKeyTtlMsMin, "key_ttl_ms_min", 1, kDayMs, 1'000, "Shortest TTL of a key."},
+    {SettingId::kKeysMax, "keys_max", 1, 100'000'000, 10'000'000,
+     "Keys, in the whole cluster."},
     {SettingId::kLockDelayMsMax, "lock_delay_ms_max", 0, kDayMs, 600'000,
      "Longest time that a lock stays closed after its holder's session expired."},
     {SettingId::kLocksMax, "locks_max", 1, 100'000'000, 1'000'000,
@@ -32,7 +41,7 @@ constexpr std::array<SettingInfo, kSettings> kInfos = {{
     {SettingId::kResultWindow, "result_window", 16, 65'536, 1'024,
      "Results of one session that are kept until the client acknowledges them."},
     {SettingId::kResultWindowBytes, "result_window_bytes", 16'384, 16'777'216, 262'144,
-     "Bytes of the kept results of one session; each counts 64 and its message."},
+     "Bytes of the kept results of one session; each counts 64 and its text."},
     {SettingId::kSessionNameBytesMax, "session_name_bytes_max", 0, 1'024, 256,
      "Name of a session, in bytes."},
     {SettingId::kSessionTtlMsMax, "session_ttl_ms_max", 100, 7 * kDayMs, kDayMs,
@@ -44,6 +53,10 @@ constexpr std::array<SettingInfo, kSettings> kInfos = {{
      "Sessions open at a time, in the whole cluster."},
     {SettingId::kTenuresKept, "tenures_kept", 1, 10'000'000, 10'000,
      "Past tenures remembered, over all locks."},
+    {SettingId::kTransactionStepsMax, "transaction_steps_max", 1, 1'024, 1'024,
+     "Compares and operations of one transaction, together."},
+    {SettingId::kValueBytesMax, "value_bytes_max", 0, 1'048'576, 1'048'576,
+     "Value of a key, in bytes."},
     {SettingId::kWaitersPerLockMax, "waiters_per_lock_max", 1, 100'000, 10'000,
      "Waiters of one lock."},
 }};
@@ -56,6 +69,8 @@ const SettingInfo* find_info(std::string_view name) {
   const auto it = std::ranges::find(kInfos, name, &SettingInfo::name);
   return it == kInfos.end() ? nullptr : &*it;
 }
+
+const SettingInfo& info_of(SettingId id) { return *std::ranges::find(kInfos, id, &SettingInfo::id); }
 
 Error bad_argument(std::string message) { return {ErrorCode::kBadArgument, std::move(message)}; }
 
@@ -83,11 +98,13 @@ Status Settings::change(const std::map<std::string, int64_t>& changes) {
     if (value < info->smallest || value > info->largest) return out_of_bounds(*info, value);
     changed.values_[static_cast<size_t>(info->id) - 1] = value;
   }
-  const int64_t ttl_min = changed.get(SettingId::kSessionTtlMsMin);
-  const int64_t ttl_max = changed.get(SettingId::kSessionTtlMsMax);
-  if (ttl_min > ttl_max) {
-    return bad_argument("session_ttl_ms_min " + std::to_string(ttl_min) +
-                        " would be above session_ttl_ms_max " + std::to_string(ttl_max));
+  for (const auto& [smallest, largest] :
+       {std::pair(SettingId::kSessionTtlMsMin, SettingId::kSessionTtlMsMax),
+        std::pair(SettingId::kKeyTtlMsMin, SettingId::kKeyTtlMsMax)}) {
+    if (changed.get(smallest) <= changed.get(largest)) continue;
+    return bad_argument(std::string(info_of(smallest).name) + " " +
+                        std::to_string(changed.get(smallest)) + " would be above " +
+                        info_of(largest).name + " " + std::to_string(changed.get(largest)));
   }
   *this = changed;
   return ok_status();

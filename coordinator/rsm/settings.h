@@ -33,8 +33,15 @@ enum class SettingId : uint8_t {
   kSessionsMax = 16,
   kTenuresKept = 17,
   kWaitersPerLockMax = 18,
+  kEphemeralsPerSessionMax = 19,
+  kKeyBytesMax = 20,
+  kKeyTtlMsMax = 21,
+  kKeyTtlMsMin = 22,
+  kKeysMax = 23,
+  kTransactionStepsMax = 24,
+  kValueBytesMax = 25,
 };
-inline constexpr size_t kSettings = 18;
+inline constexpr size_t kSettings = 25;
 
 /// What a setting is; a constant of the program.
 struct SettingInfo {

@@ -18,6 +18,8 @@ LogIndex StateMachine::applied() const { return core_->applied(); }
 int64_t StateMachine::cluster_time_ms() const { return core_->cluster_time_ms(); }
 const session::SessionTable& StateMachine::sessions() const { return core_->sessions(); }
 const lockmgr::LockTable& StateMachine::locks() const { return core_->locks(); }
+const tree::KeyTree& StateMachine::keys() const { return core_->keys(); }
+std::span<const tree::Event> StateMachine::key_events() const { return core_->key_events(); }
 const Settings& StateMachine::settings() const { return core_->settings(); }
 
 SessionPresence StateMachine::presence(SessionId session) const {

@@ -1,4 +1,4 @@
-// The replicated state machine: composes sessions, locks and settings, and turns one committed
+// The replicated state machine: composes sessions, locks, keys and settings, and turns one committed
 // entry into one ordered list of effects. Pure and deterministic: same entries, same state, same
 // effects, on every node; nothing is read but what was committed (ARCHITECTURE, state machine).
 //
@@ -11,6 +11,7 @@
 #include <cstdint>
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -29,6 +30,10 @@ struct Notice;
 namespace holdfast::session {
 class SessionTable;
 }  // namespace holdfast::session
+namespace holdfast::tree {
+class KeyTree;
+struct Event;
+}  // namespace holdfast::tree
 
 namespace holdfast::rsm {
 
@@ -71,12 +76,16 @@ class StateMachine {
   /// An entry of Raft's own (no-op, configuration): only the applied index moves.
   void skip(LogIndex index);
 
+  /// What the last apply() or skip() did to keys, in order; valid until the next.
+  std::span<const tree::Event> key_events() const;
+
   // ---- reads: views are valid until the next apply() -------------------------------------------
 
   LogIndex applied() const;
   int64_t cluster_time_ms() const;
   const session::SessionTable& sessions() const;
   const lockmgr::LockTable& locks() const;
+  const tree::KeyTree& keys() const;
   const Settings& settings() const;
 
   SessionPresence presence(SessionId session) const;
@@ -103,8 +112,7 @@ class StateMachine {
   Status load(RowTable table, uint64_t id, std::string_view row);
   Status finish_load();
 
-  /// The first broken invariant as a sentence, or empty (I11 to I15 as far as sessions and locks
-  /// go). O(state).
+  /// The first broken invariant as a sentence, or empty (I11 to I15). O(state).
   std::string check_invariants() const;
 
  private:

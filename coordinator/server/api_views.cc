@@ -81,6 +81,31 @@ api::LockInfo api_lock(const lockmgr::LockInfo& lock, const LeaderView& view) {
   return out;
 }
 
+api::KeyStat api_stat(const tree::Stat& stat) {
+  api::KeyStat out;
+  out.kind = static_cast<api::KeyKind::type>(stat.kind);
+  out.version = static_cast<int64_t>(stat.version);
+  out.createRevision = number(stat.create_revision);
+  out.modifyRevision = number(stat.modify_revision);
+  out.childrenVersion = static_cast<int64_t>(stat.children_version);
+  out.childrenRevision = number(stat.children_revision);
+  out.childCount = static_cast<int64_t>(stat.child_count);
+  out.ephemeralOwner = number(stat.ephemeral_owner);
+  out.createdUnixMs = stat.created_unix_ms;
+  out.modifiedUnixMs = stat.modified_unix_ms;
+  out.valueBytes = static_cast<int64_t>(stat.value_bytes);
+  out.ttlMs = stat.ttl_ms;
+  return out;
+}
+
+api::KeyEntry api_key(std::string_view path, const tree::KeyView& key, bool with_value) {
+  api::KeyEntry out;
+  out.path = path;
+  if (with_value) out.value = key.value;
+  out.stat = api_stat(key.stat);
+  return out;
+}
+
 Refusal refusal_of(const rsm::CommandResult& result) {
   const bool overloaded = result.code == ErrorCode::kOverloaded;
   return {result.code, result.message, /*maybe_applied=*/false, /*retryable=*/overloaded,

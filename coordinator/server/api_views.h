@@ -4,6 +4,7 @@
 #include <functional>
 
 #include "coordinator/server/host.h"
+#include "coordinator/tree/types.h"
 #include "gen/cpp/holdfast_types.h"
 #include "lockmgr/types.h"
 #include "session/session_table.h"
@@ -27,6 +28,9 @@ api::LockWaiter api_waiter(const lockmgr::WaiterInfo& waiter, int64_t cluster_ti
                            int64_t lease_left_ms);
 api::Tenure api_tenure(const lockmgr::TenureInfo& tenure);
 api::LockInfo api_lock(const lockmgr::LockInfo& lock, const LeaderView& view);
+
+api::KeyStat api_stat(const tree::Stat& stat);
+api::KeyEntry api_key(std::string_view path, const tree::KeyView& key, bool with_value = true);
 
 /// The error that a command came to, decided at apply: it changed nothing.
 Refusal refusal_of(const rsm::CommandResult& result);

@@ -8,6 +8,7 @@
 #include "base/error.h"
 #include "gen/cpp/admin_types.h"
 #include "gen/cpp/holdfast_types.h"
+#include "gen/cpp/keys_types.h"
 
 namespace holdfast::server {
 
@@ -19,12 +20,18 @@ struct CallId {
   friend bool operator==(const CallId&, const CallId&) = default;
 };
 
+struct PollReply;
+
 /// The result of any call of either service, by reference: valid during ReplySink::complete().
 using ReplyView = std::variant<
-    const api::OpenSessionResult*, const api::PollResult*, const api::KeepAliveResult*,
+    const api::OpenSessionResult*, const PollReply*, const api::KeepAliveResult*,
     const api::CloseSessionResult*, const api::AcquireResult*, const api::CancelAcquireResult*,
     const api::ReleaseResult*, const api::SetHolderValueResult*, const api::CheckTokenResult*,
     const api::DescribeLockResult*, const api::ListLocksResult*, const api::RevokeLockResult*,
+    const api::GetResult*, const api::GetManyResult*, const api::ListKeysResult*,
+    const api::WaitForChangeResult*, const api::PutResult*, const api::CreateResult*,
+    const api::RemoveResult*, const api::TransactResult*, const api::WatchResult*,
+    const api::UnwatchResult*,
     const api::StatusResult*, const api::MembersResult*, const api::TransferLeadershipResult*,
     const api::ListSessionsResult*, const api::ExpireSessionResult*, const api::SettingsResult*>;
 

@@ -27,7 +27,7 @@ namespace holdfast::server {
 
 /// Largest body of a command, far above what apply admits: one that no peer's frame or log record
 /// could hold must never become an entry.
-inline constexpr size_t kCommandBytesMax = 1 << 20;
+inline constexpr size_t kCommandBytesMax = (1 << 20) + (1 << 18);
 static_assert(4 * kCommandBytesMax <= raft::kMaxPeerFrameBytes);
 
 /// A client's command, from its arrival until it is answered.
@@ -42,7 +42,7 @@ struct PendingCommand {
   bool copied = false;  ///< another copy went out before: a refusal of this one leaves that open
   bool parks = false;   ///< an acquire whose call is held while it waits in the queue
   Instant park_until = Instant::max();  ///< and for how long at most, if the caller said so
-  std::string path;  ///< acquire: the (first) lock's, to describe it in the answer
+  std::string path;  ///< acquire: the (first) lock's, to describe it in the answer; create: the key's
 
   bool repeatable() const {
     return header.sequence != 0 || header.kind == command::CommandKind::OPEN_SESSION;

@@ -17,8 +17,10 @@ Engine::Engine(const EngineOptions& options, raft::InitialState initial, EngineP
       commands_(host_, codec_, *this),
       renewals_(host_, codec_, commands_, *this),
       reads_(host_),
-      polls_(host_),
+      hub_(host_),
+      polls_(host_, hub_),
       waits_(host_),
+      key_waits_(host_),
       lease_queries_(host_, codec_,
                      [this](SessionId session) { return renewals_.lease_left_ms(session); }),
       node_(options.raft, std::move(initial),
@@ -43,6 +45,7 @@ bool Engine::turn_end(Instant handled_until) {
     run_tick();
   }
   sweep();
+  more = polls_.wake_watchers() || more;
   // What apply and decisions brought forth leaves in this turn too.
   flush_renewals();
   commands_.flush();
@@ -64,6 +67,7 @@ void Engine::sweep() {
   reads_.sweep(now);
   polls_.sweep(now);
   waits_.sweep(now);
+  key_waits_.sweep(now);
   lease_queries_.sweep(now);
   check_transfers(now);
 }
@@ -71,7 +75,7 @@ void Engine::sweep() {
 Instant Engine::next_wakeup() const {
   Instant next = std::min({node_.next_wakeup(), commands_.next_deadline(), renewals_.next_wakeup(),
                            reads_.next_deadline(), polls_.next_deadline(), waits_.next_deadline(),
-                           lease_queries_.next_deadline()});
+                           key_waits_.next_deadline(), lease_queries_.next_deadline()});
   if (!transfers_.empty()) next = std::min(next, host_.clock.now() + 20ms);
   if (host_.serving && tick_in_flight_ == 0) {
     const auto due = machine_.next_due_ms();
@@ -122,6 +126,8 @@ Status Engine::apply(const raft::Entry& entry) {
     if (host_.soft.role == Role::kLeader && entry.term == host_.soft.term) begin_serving();
   }
   for (const rsm::Effect& effect : effects_) handle(effect);
+  hub_.on_entry(entry.index, machine_.key_events(), effects_);
+  key_waits_.on_events(machine_.key_events());
   renewals_.on_applied();
   reads_.on_applied();
   return ok_status();
@@ -141,6 +147,7 @@ void Engine::handle(const rsm::Effect& effect) {
       return;
     case rsm::EffectKind::kSessionEnded:
       verified_secrets_.erase(effect.session);
+      hub_.forget(effect.session);
       break;
     default:
       break;
@@ -264,6 +271,7 @@ void Engine::finish_drain() {
   reads_.shut_down();
   lease_queries_.shut_down();
   waits_.shut_down();
+  key_waits_.shut_down();
   renewals_.shut_down();
   polls_.shut_down();
   for (const Transfer& transfer : transfers_) {

@@ -20,12 +20,14 @@
 #include "coordinator/server/commands.h"
 #include "coordinator/server/engine_stats.h"
 #include "coordinator/server/host.h"
+#include "coordinator/server/key_waits.h"
 #include "coordinator/server/lease_queries.h"
 #include "coordinator/server/peer_codec.h"
 #include "coordinator/server/polls.h"
 #include "coordinator/server/reads.h"
 #include "coordinator/server/renewals.h"
 #include "coordinator/server/waits.h"
+#include "coordinator/server/watch_hub.h"
 
 namespace holdfast::server {
 
@@ -81,6 +83,23 @@ class Engine final : public raft::Application, Commands::Owner, Renewals::Owner 
                   const api::ListLocksRequest& request);
   void revoke_lock(CallId call, const api::RequestContext& context,
                    const api::RevokeLockRequest& request);
+
+  // Calls of service HoldfastKeys.
+  void get(CallId call, const api::RequestContext& context, const api::GetRequest& request);
+  void get_many(CallId call, const api::RequestContext& context,
+                const api::GetManyRequest& request);
+  void list_keys(CallId call, const api::RequestContext& context,
+                 const api::ListKeysRequest& request);
+  void wait_for_change(CallId call, const api::RequestContext& context,
+                       const api::WaitForChangeRequest& request);
+  void put(CallId call, const api::RequestContext& context, const api::PutRequest& request);
+  void create(CallId call, const api::RequestContext& context, const api::CreateRequest& request);
+  void remove(CallId call, const api::RequestContext& context, const api::RemoveRequest& request);
+  void transact(CallId call, const api::RequestContext& context,
+                const api::TransactRequest& request);
+  void watch(CallId call, const api::RequestContext& context, const api::WatchRequest& request);
+  void unwatch(CallId call, const api::RequestContext& context,
+               const api::UnwatchRequest& request);
 
   // Calls of service HoldfastAdmin.
   void status(CallId call, const api::RequestContext& context, const api::StatusRequest& request);
@@ -139,8 +158,10 @@ class Engine final : public raft::Application, Commands::Owner, Renewals::Owner 
   const RenewalStats& renewal_stats() const { return renewals_.stats(); }
   const StateStats& state_stats() const { return state_stats_; }
   size_t parked_calls() const { return host_.parked; }
-  size_t parked_polls() const { return host_.parked - waits_.parked(); }
+  size_t parked_polls() const { return host_.parked - waits_.parked() - key_waits_.parked(); }
   size_t parked_acquires() const { return waits_.parked(); }
+  size_t parked_key_waits() const { return key_waits_.parked(); }
+  const watch::Watches& watches() const { return hub_.watches(); }
   size_t pending_commands() const { return commands_.size(); }
   size_t pending_renewals() const { return renewals_.pending(); }
   size_t pending_reads() const { return reads_.size(); }
@@ -190,7 +211,7 @@ class Engine final : public raft::Application, Commands::Owner, Renewals::Owner 
   /// Takes a command that needs no session.
   template <class Body>
   void submit_sessionless(CallId call, const api::RequestContext& context,
-                          command::CommandKind::type kind, const Body& body);
+                          command::CommandKind::type kind, const Body& body, std::string path = {});
   void read(CallId call, const api::RequestContext& context, api::Consistency::type consistency,
             std::function<void()> run);
   /// A read that shows leases: `sessions` names theirs, `answer` is given what is known. A LOCAL
@@ -206,6 +227,12 @@ class Engine final : public raft::Application, Commands::Owner, Renewals::Owner 
   void begin_serving();
   void apply_ttl_flag();
   void finish_acquire(const PendingCommand& command, const rsm::CommandResult& result);
+  void finish_write(const PendingCommand& command, const rsm::CommandResult& result);
+  /// A write of a key: of the context's session, or of nobody's.
+  template <auto Member, class Request, class Body>
+  void submit_write(CallId call, const api::RequestContext& context, const Request& request,
+                    command::CommandKind::type kind, const Body& body, std::string path);
+  bool good_key_path(CallId call, const api::RequestContext& context, const std::string& path);
   void finish_open(const PendingCommand& command, const rsm::CommandResult& result);
   void answer_open(CallId call, SessionId session, int64_t lease_ms);
   void run_tick();
@@ -224,8 +251,10 @@ class Engine final : public raft::Application, Commands::Owner, Renewals::Owner 
   Commands commands_;
   Renewals renewals_;
   Reads reads_;
+  WatchHub hub_;
   Polls polls_;
   Waits waits_;
+  KeyWaits key_waits_;
   LeaseQueries lease_queries_;
   raft::Node node_;
   EngineStats stats_;

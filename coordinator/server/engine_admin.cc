@@ -90,6 +90,11 @@ void Engine::on_outcome(const PendingCommand& command, const rsm::CommandResult&
       return answer(api::ExpireSessionResult{});
     case CommandKind::CHANGE_SETTINGS:
       return answer_settings(command.call, sequence);
+    case CommandKind::PUT_KEY:
+    case CommandKind::CREATE_KEY:
+    case CommandKind::REMOVE_KEY:
+    case CommandKind::TRANSACT:
+      return finish_write(command, result);
     default:
       return host_.fail(
           command.call,

@@ -94,12 +94,14 @@ void Engine::submit(CallId call, const api::RequestContext& context,
 
 template <class Body>
 void Engine::submit_sessionless(CallId call, const api::RequestContext& context,
-                                command::CommandKind::type kind, const Body& body) {
+                                command::CommandKind::type kind, const Body& body,
+                                std::string path) {
   if (refuse_stopping(call, context)) return;
   PendingCommand pending;
   pending.call = call;
   pending.header.kind = kind;
   pending.deadline = deadline_of(context);
+  pending.path = std::move(path);
   pending.body = Blob(commands_.encode(body));
   commands_.submit(std::move(pending));
 }

@@ -26,6 +26,9 @@ struct EngineOptions {
   size_t max_pending_commands = 65'536;
   size_t max_pending_reads = 65'536;
   size_t max_parked_calls = 400'000;
+  size_t max_watches_per_session = 10'000;
+  uint64_t history_bytes = uint64_t{64} << 20;  ///< of events kept for watches
+  uint64_t history_events = 100'000;
 };
 
 /// The messages of servers to each other; numbers are on the wire.
@@ -70,7 +73,7 @@ class Host {
   Term applied_term;     ///< and its term
   /// This server leads and has applied the no-op of its own term: it may propose and renew.
   bool serving = false;
-  size_t parked = 0;  ///< calls that polls and waiting acquires hold here
+  size_t parked = 0;  ///< calls held here: polls, waiting acquires, waits for a change
   bool may_park() const { return parked < options.max_parked_calls; }
   /// Cluster time now, by this leader's stamp: serving only.
   int64_t cluster_now_ms() const;

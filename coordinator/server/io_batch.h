@@ -12,6 +12,7 @@
 #include "base/time.h"
 #include "coordinator/server/port.h"
 #include "coordinator/server/rpc_methods.h"
+#include "coordinator/server/watch_codec.h"
 
 namespace holdfast::server {
 

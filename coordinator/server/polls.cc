@@ -32,8 +32,8 @@ void fill_revocations(const rsm::StateMachine& machine, SessionId session,
   }
 }
 
-Polls::Polls(Host& host)
-    : host_(host), next_delivery_(static_cast<int64_t>(host.entropy.next_id() >> 1)) {}
+Polls::Polls(Host& host, WatchHub& hub)
+    : host_(host), hub_(hub), next_delivery_(static_cast<int64_t>(host.entropy.next_id() >> 1)) {}
 
 void Polls::arrive(CallId call, SessionId session, const api::PollRequest& request) {
   const auto [at, fresh] = channels_.try_emplace(session);
@@ -42,6 +42,7 @@ void Polls::arrive(CallId call, SessionId session, const api::PollRequest& reque
             {ErrorCode::kSuperseded, "a newer poll of this session arrived", false, false, 0});
   if (fresh) add_unacknowledged_grants(channel, session);
   drop_acknowledged(channel, request.acknowledgedDelivery);
+  hub_.take_acknowledgement(session, request.acknowledgedDelivery);
   channel.state = Channel::State::kRenewing;
   channel.call = call;
   channel.arrived = host_.clock.now();
@@ -101,7 +102,7 @@ void Polls::renewal_failed(CallId call, SessionId session, const Refusal& refusa
 }
 
 bool Polls::has_news(const Channel& channel, SessionId session) {
-  if (!channel.notices.empty()) return true;
+  if (!channel.notices.empty() || hub_.has_news(session)) return true;
   std::vector<lockmgr::Notice> notices;
   host_.machine.notices_of(session, notices);
   return std::any_of(notices.begin(), notices.end(),
@@ -109,32 +110,34 @@ bool Polls::has_news(const Channel& channel, SessionId session) {
 }
 
 void Polls::answer(Channel& channel, SessionId session) {
-  host_.fill(result_.header, 0);
-  result_.leaseMs = channel.lease_ms;
+  api::PollResult& result = reply_.head;
+  host_.fill(result.header, 0);
+  result.leaseMs = channel.lease_ms;
   channel.delivery = ++next_delivery_;
   if (channel.first_delivery == 0) channel.first_delivery = channel.delivery;
-  result_.delivery = channel.delivery;
-  result_.grants.clear();
-  result_.losses.clear();
+  result.delivery = channel.delivery;
+  result.grants.clear();
+  result.losses.clear();
   size_t told = 0;
   for (Told& notice : channel.notices) {
     if (told == kNoticesPerReply) break;
     ++told;
     notice.delivery = channel.delivery;
     if (notice.is_grant) {
-      result_.grants.push_back(notice.grant);
+      result.grants.push_back(notice.grant);
     } else {
-      result_.losses.push_back(notice.loss);
+      result.losses.push_back(notice.loss);
     }
   }
-  result_.more = told < channel.notices.size();
-  fill_revocations(host_.machine, session, result_.revocations);
-  for (const api::RevocationNotice& n : result_.revocations) {
+  result.more = told < channel.notices.size();
+  fill_revocations(host_.machine, session, result.revocations);
+  for (const api::RevocationNotice& n : result.revocations) {
     channel.told_notice =
         std::max(channel.told_notice, Revision(static_cast<uint64_t>(n.noticeId)));
   }
+  hub_.collect(session, reply_);
   end_call(channel, session);
-  host_.complete(channel.call, &result_);
+  host_.complete(channel.call, &reply_);
 }
 
 void Polls::end_call(Channel& channel, SessionId session) {
@@ -158,6 +161,16 @@ void Polls::wake(SessionId session) {
   if (at != channels_.end() && at->second.state == Channel::State::kParked) {
     answer(at->second, session);
   }
+}
+
+bool Polls::wake_watchers() {
+  if (!hub_.waking()) return false;
+  return hub_.wake([this](SessionId session) {
+    const auto at = channels_.find(session);
+    if (at == channels_.end()) return;
+    urgent_ = urgent_ || at->second.state == Channel::State::kRenewing;
+    wake(session);
+  });
 }
 
 void Polls::on_effect(const rsm::Effect& effect) {

@@ -10,6 +10,7 @@
 
 #include "coordinator/server/deadlines.h"
 #include "coordinator/server/host.h"
+#include "coordinator/server/watch_hub.h"
 
 namespace holdfast::server {
 
@@ -22,7 +23,7 @@ class Polls {
   static constexpr size_t kNoticesMax = 20'000;
   static constexpr Duration kForgetAfter = 3min;
 
-  explicit Polls(Host& host);
+  Polls(Host& host, WatchHub& hub);
 
   /// A poll of a live session arrived; it waits for its renewal. Takes the place of an older one.
   void arrive(CallId call, SessionId session, const api::PollRequest& request);
@@ -32,6 +33,8 @@ class Polls {
   void renewal_failed(CallId call, SessionId session, const Refusal& refusal);
 
   void on_effect(const rsm::Effect& effect);
+  /// Answers the polls of those whose watches have news, so many at a time. True: there are more.
+  bool wake_watchers();
   void sweep(Instant now);
   Instant next_deadline() const { return deadlines_.next(); }
   void shut_down();
@@ -72,13 +75,14 @@ class Polls {
   void fail_call(Channel& channel, SessionId session, const Refusal& refusal);
 
   Host& host_;
+  WatchHub& hub_;
   std::unordered_map<SessionId, Channel> channels_;
   DeadlineQueue deadlines_;
   /// Deliveries of all channels are numbered together from a random number on, so that the number
   /// of a reply of an earlier process, or of a channel forgotten since, acknowledges nothing.
   int64_t next_delivery_;
   bool urgent_ = false;
-  api::PollResult result_;  // reused
+  PollReply reply_;  // reused
 };
 
 /// The revocations in force against a session, as renewal replies carry them.

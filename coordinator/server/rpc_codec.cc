@@ -2,8 +2,10 @@
 
 #include <type_traits>
 
+#include "coordinator/server/watch_codec.h"
 #include "gen/cpp/admin_types.tcc"
 #include "gen/cpp/holdfast_types.tcc"
+#include "gen/cpp/keys_types.tcc"
 
 namespace holdfast::server {
 

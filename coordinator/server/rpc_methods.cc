@@ -8,8 +8,12 @@
 #include "gen/cpp/Holdfast.tcc"
 #include "gen/cpp/HoldfastAdmin.h"
 #include "gen/cpp/HoldfastAdmin.tcc"
+#include "gen/cpp/HoldfastKeys.h"
+#include "gen/cpp/HoldfastKeys.tcc"
 #include "gen/cpp/admin_types.tcc"
 #include "gen/cpp/holdfast_types.tcc"
+#include "gen/cpp/keys_types.tcc"
+#include "gen/cpp/watch_types.tcc"
 
 namespace holdfast::server {
 
@@ -21,6 +25,11 @@ struct RpcArguments::Objects {
                api::Holdfast_releaseAll_args, api::Holdfast_setHolderValue_args,
                api::Holdfast_checkToken_args, api::Holdfast_describeLock_args,
                api::Holdfast_listLocks_args, api::Holdfast_revokeLock_args,
+               api::HoldfastKeys_get_args, api::HoldfastKeys_getMany_args,
+               api::HoldfastKeys_listKeys_args, api::HoldfastKeys_waitForChange_args,
+               api::HoldfastKeys_put_args, api::HoldfastKeys_create_args,
+               api::HoldfastKeys_remove_args, api::HoldfastKeys_transact_args,
+               api::HoldfastKeys_watch_args, api::HoldfastKeys_unwatch_args,
                api::HoldfastAdmin_status_args, api::HoldfastAdmin_members_args,
                api::HoldfastAdmin_transferLeadership_args, api::HoldfastAdmin_listSessions_args,
                api::HoldfastAdmin_expireSession_args, api::HoldfastAdmin_settings_args>
@@ -77,6 +86,25 @@ void reset(api::SetHolderValueRequest& r) {
   r.path.clear();
   r.holderId = 0;
   r.value.clear();
+}
+
+void reset(api::LockGuard& g) {
+  g.path.clear();
+  g.holderId = 0;
+}
+
+void reset(api::GetRequest& r) {
+  r.path.clear();
+  r.consistency = api::Consistency::UNSPECIFIED;
+  r.statOnly = false;
+}
+
+void reset(api::PutRequest& r) {
+  r.path.clear();
+  r.value.clear();
+  r.expectedVersion = 0;
+  r.makeParents = false;
+  reset(r.guard);
 }
 
 void reset(api::PollRequest& r) {
@@ -137,6 +165,16 @@ std::span<const RpcMethod> client_methods() {
       method<Holdfast_describeLock_args, &Engine::describe_lock>("describeLock"),
       method<Holdfast_listLocks_args, &Engine::list_locks>("listLocks"),
       method<Holdfast_revokeLock_args, &Engine::revoke_lock>("revokeLock"),
+      method<HoldfastKeys_get_args, &Engine::get>("get"),
+      method<HoldfastKeys_getMany_args, &Engine::get_many>("getMany"),
+      method<HoldfastKeys_listKeys_args, &Engine::list_keys>("listKeys"),
+      method<HoldfastKeys_waitForChange_args, &Engine::wait_for_change>("waitForChange"),
+      method<HoldfastKeys_put_args, &Engine::put>("put"),
+      method<HoldfastKeys_create_args, &Engine::create>("create"),
+      method<HoldfastKeys_remove_args, &Engine::remove>("remove"),
+      method<HoldfastKeys_transact_args, &Engine::transact>("transact"),
+      method<HoldfastKeys_watch_args, &Engine::watch>("watch"),
+      method<HoldfastKeys_unwatch_args, &Engine::unwatch>("unwatch"),
   });
   return kMethods;
 }

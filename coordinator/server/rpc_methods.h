@@ -37,7 +37,7 @@ struct RpcMethod {
   void (*invoke)(RpcArguments& arguments, Engine& engine, CallId call);
 };
 
-/// Methods of `service Holdfast`, by name ascending.
+/// Methods of `service HoldfastKeys`, which extends `Holdfast`, by name ascending.
 std::span<const RpcMethod> client_methods();
 /// Methods of `service HoldfastAdmin`, by name ascending.
 std::span<const RpcMethod> admin_methods();

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <string_view>
 
+#include "base/path_order.h"
 #include "coordinator/watch/types.h"
 
 namespace holdfast::watch {
@@ -31,15 +32,6 @@ inline bool in_scope(std::string_view path, std::string_view top, Scope scope) {
       return within(path, top);
   }
   return false;
-}
-
-/// Tree order: a path before all below it, children in byte order of their segments. So the slash
-/// sorts before every byte that a segment may have ("/a/b" before "/a!").
-inline bool tree_less(std::string_view a, std::string_view b) {
-  const auto [at, bt] = std::mismatch(a.begin(), a.end(), b.begin(), b.end());
-  if (bt == b.end()) return false;
-  if (at == a.end() || *at == '/') return true;
-  return *bt != '/' && static_cast<unsigned char>(*at) < static_cast<unsigned char>(*bt);
 }
 
 /// Calls visit(prefix) for "/" and each path above `path`, ending with `path` itself.

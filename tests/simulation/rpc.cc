@@ -181,8 +181,8 @@ Answer RpcServer::answer(server::CallId id, const server::ReplyView& reply) {
   } else {
     std::visit(
         [&](const auto* value) {
-          using Result = std::remove_cvref_t<decltype(*value)>;
-          answer.result = std::make_shared<const Result>(*value);
+          using Result = std::remove_cvref_t<decltype(server::plain(*value))>;
+          answer.result = std::make_shared<const Result>(server::plain(*value));
         },
         reply);
   }

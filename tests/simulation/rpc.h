@@ -11,6 +11,7 @@
 #include "coordinator/server/engine.h"
 #include "coordinator/server/rpc_codec.h"
 #include "coordinator/server/rpc_methods.h"
+#include "coordinator/server/watch_codec.h"
 
 namespace holdfast::sim {
 

@@ -14,13 +14,15 @@ from support import paths
 paths.install()
 
 from holdfast_api.admin import HoldfastAdmin, ttypes as admin_types  # noqa: E402
-from holdfast_api.holdfast import Holdfast, ttypes as t  # noqa: E402
+from holdfast_api.holdfast import ttypes as t  # noqa: E402
+from holdfast_api.keys import HoldfastKeys, ttypes as keys_types  # noqa: E402
 from thrift.protocol.TBinaryProtocol import TBinaryProtocol  # noqa: E402
 from thrift.protocol.TCompactProtocol import TCompactProtocol  # noqa: E402
 from thrift.transport.TSocket import TSocket  # noqa: E402
 from thrift.transport.TTransport import TFramedTransport  # noqa: E402
 
-SERVICES = {"client": (Holdfast.Client, t), "admin": (HoldfastAdmin.Client, admin_types)}
+SERVICES = {"client": (HoldfastKeys.Client, (keys_types, t)),
+            "admin": (HoldfastAdmin.Client, (admin_types,))}
 
 
 class StockSession:
@@ -72,7 +74,8 @@ class Stock:
 
     def call(self, method: str, context: Any = None, **fields: Any) -> Any:
         """Call a method with a context and the fields of its request."""
-        request = getattr(self._types, method[0].upper() + method[1:] + "Request")
+        name = method[0].upper() + method[1:] + "Request"
+        request = next(getattr(types, name) for types in self._types if hasattr(types, name))
         return getattr(self._client, method)(context or t.RequestContext(), request(**fields))
 
     def __getattr__(self, method: str) -> Any:

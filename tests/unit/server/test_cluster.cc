@@ -1,5 +1,6 @@
 #include "tests/unit/server/test_cluster.h"
 
+#include "coordinator/server/watch_codec.h"
 #include "session/session_table.h"
 
 namespace holdfast::server {
@@ -116,7 +117,7 @@ bool TestServer::take(CallId call) {
 void TestServer::complete(CallId call, const ReplyView& reply) {
   if (call.port != 0) return ports->complete(call, reply);
   if (!take(call)) return;
-  std::visit([&](const auto* value) { answers_[call.slot].value = *value; }, reply);
+  std::visit([&](const auto* value) { answers_[call.slot].value = plain(*value); }, reply);
 }
 
 void TestServer::fail(CallId call, const api::HoldfastError& error) {

@@ -1,0 +1,52 @@
+// Calls of waitForChange that are parked here until their key changes. One thread.
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <string>
+#include <unordered_map>
+#include <vector>
+
+#include "coordinator/server/deadlines.h"
+#include "coordinator/server/host.h"
+#include "coordinator/tree/types.h"
+#include "gen/cpp/keys_types.h"
+
+namespace holdfast::server {
+
+class KeyWaits {
+ public:
+  explicit KeyWaits(Host& host) : host_(host) {}
+
+  /// Holds the call until the key at `path` changes or the time is up. False: no room to park.
+  bool park(CallId call, int64_t sequence, const std::string& path, Instant until);
+  /// Answers with the key as it is now.
+  void answer(CallId call, int64_t sequence, const std::string& path, bool changed);
+
+  void on_events(std::span<const tree::Event> events);
+  void sweep(Instant now);
+  Instant next_deadline() const { return deadlines_.next(); }
+  void shut_down();
+  size_t parked() const { return waits_.size(); }
+
+ private:
+  struct Wait {
+    CallId call;
+    int64_t sequence = 0;
+    std::string path;
+  };
+
+  using Waits = std::unordered_map<uint64_t, Wait>;
+
+  void end(uint64_t number, bool changed);
+  void finish(Waits::iterator at, bool changed);
+
+  Host& host_;
+  uint64_t next_number_ = 0;
+  Waits waits_;  // by number; its order is never observed
+  /// The numbers of those who wait for a path, ascending.
+  std::unordered_map<std::string, std::vector<uint64_t>> by_path_;
+  DeadlineQueue deadlines_;
+};
+
+}  // namespace holdfast::server
