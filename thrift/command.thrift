@@ -328,11 +328,11 @@ struct KeyCompare {
 /** One step: exactly one field is set. */
 struct KeyOperation {
   /** As the command. */
-  1: PutKey put,
+  1: optional PutKey put,
   /** As the command. */
-  2: CreateKey create,
+  2: optional CreateKey create,
   /** As the command. */
-  3: RemoveKey remove,
+  3: optional RemoveKey remove,
 }
 
 /** Conditions and steps, all in one revision or none. */

@@ -186,9 +186,9 @@ struct Compare {
 
 /** One step of a transaction: exactly one field is set. */
 struct Operation {
-  /** As the call put. */ 1: PutRequest put,
-  /** As the call create. */ 2: CreateRequest create,
-  /** As the call remove. */ 3: RemoveRequest remove,
+  /** As the call put. */ 1: optional PutRequest put,
+  /** As the call create. */ 2: optional CreateRequest create,
+  /** As the call remove. */ 3: optional RemoveRequest remove,
 }
 
 /** Does all of one list or the other, in one revision, by conditions. */

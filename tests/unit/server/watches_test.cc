@@ -1,0 +1,212 @@
+// Keys and watches through a server: what polls carry, on whichever server, behind the history too.
+#include "tests/unit/server/test_cluster.h"
+
+namespace holdfast::server {
+namespace {
+
+using api::DeliveryKind;
+using api::ErrorCode;
+using api::PollResult;
+
+api::PutRequest put_of(const std::string& path, const std::string& value) {
+  api::PutRequest request;
+  request.path = path;
+  request.value = value;
+  return request;
+}
+
+api::WatchRequest watch_of(const std::string& path, api::WatchScope::type scope,
+                           int64_t since = 0) {
+  api::WatchRequest request;
+  request.path = path;
+  request.scope = scope;
+  request.sinceRevision = since;
+  request.withValues = true;
+  return request;
+}
+
+class WatchTest : public ThreeServersTest {
+ protected:
+  explicit WatchTest(const EngineOptions& options = {}) : ThreeServersTest(options) {}
+  int64_t put(const std::string& path, const std::string& value) {
+    const Call call = leader.ask(&Engine::put, api::RequestContext{}, put_of(path, value));
+    cluster.settle();
+    return call.result<api::PutResult>().revision;
+  }
+  int64_t watch(TestServer& server, const api::WatchRequest& request) {
+    const Call call = server.ask(&Engine::watch, client.context(), request);
+    cluster.settle();
+    return call.result<api::WatchResult>().watchId;
+  }
+  /// The next answer of a poll that acknowledges the one before.
+  PollResult poll(TestServer& server, int64_t max_wait_ms = 0) {
+    const Call call = server.poll(client.context(), poll_of(max_wait_ms, delivery));
+    cluster.settle();
+    const auto result = call.result<PollResult>();
+    delivery = result.delivery;
+    return result;
+  }
+  static std::vector<std::string> told(const PollResult& result) {
+    std::vector<std::string> lines;
+    for (const api::WatchDelivery& each : result.watches) {
+      std::string line = std::to_string(each.kind) + "@" + std::to_string(each.revision);
+      for (const api::WatchEvent& event : each.events) line += " " + event.path + "=" + event.value;
+      lines.push_back(line);
+    }
+    return lines;
+  }
+  static std::string group(int64_t revision, const std::string& text) {
+    return "1@" + std::to_string(revision) + " " + text;
+  }
+
+  Client client = cluster.client(1, "a");
+  int64_t delivery = 0;
+};
+
+TEST_F(WatchTest, AParkedPollIsAnsweredWithTheChange) {
+  put("/a", "0");
+  watch(follower, watch_of("/a", api::WatchScope::NODE));
+  poll(follower);
+  const Call parked = follower.poll(client.context(), poll_of(5'000, delivery));
+  cluster.settle();
+  EXPECT_FALSE(parked.answered());
+  const int64_t revision = put("/a", "1");
+  EXPECT_THAT(told(parked.result<PollResult>()),
+              ::testing::ElementsAre(group(revision, "/a=1")));
+  EXPECT_EQ(parked.result<PollResult>().progressRevision, revision);
+}
+
+TEST_F(WatchTest, WhatWasNotAcknowledgedIsToldAgainAndNothingTwiceAfterwards) {
+  put("/a", "0");
+  watch(leader, watch_of("/a", api::WatchScope::NODE));
+  poll(leader);
+  const int64_t one = put("/a", "1");
+  const Call lost = leader.poll(client.context(), poll_of(0, delivery));
+  cluster.settle();
+  EXPECT_EQ(told(lost.result<PollResult>()).size(), 1u);
+  const int64_t two = put("/a", "2");
+  EXPECT_THAT(told(poll(leader)), ::testing::ElementsAre(group(one, "/a=1"), group(two, "/a=2")));
+  EXPECT_THAT(told(poll(leader)), ::testing::IsEmpty());
+}
+
+TEST_F(WatchTest, AllChangesOfOneEntryComeTogether) {
+  put("/t", "");
+  watch(follower, watch_of("/t", api::WatchScope::SUBTREE));
+  poll(follower);
+  api::TransactRequest both;
+  both.thenOperations.resize(2);
+  both.thenOperations[0].__set_put(put_of("/t/a", "1"));
+  both.thenOperations[1].__set_put(put_of("/t/b", "2"));
+  const Call call = leader.ask(&Engine::transact, api::RequestContext{}, both);
+  cluster.settle();
+  const int64_t revision = call.result<api::TransactResult>().revision;
+  EXPECT_THAT(told(poll(follower)), ::testing::ElementsAre(group(revision, "/t/a=1 /t/b=2")));
+}
+
+TEST_F(WatchTest, AWatchGoesOnElsewhereFromTheLastRevisionSeen) {
+  const int64_t seen = put("/a", "0");
+  const int64_t one = put("/a", "1");
+  watch(follower, watch_of("/a", api::WatchScope::NODE, seen));
+  EXPECT_THAT(told(poll(follower)), ::testing::ElementsAre(group(one, "/a=1")));
+}
+
+TEST_F(WatchTest, WatchesEndWithTheirSession) {
+  watch(leader, watch_of("/a", api::WatchScope::NODE));
+  EXPECT_EQ(leader.engine().watches().watch_count(), 1u);
+  leader.close(client.next());
+  cluster.settle();
+  EXPECT_EQ(leader.engine().watches().watch_count(), 0u);
+}
+
+TEST_F(WatchTest, WaitForChangeAnswersTheStateThatIsNewer) {
+  const int64_t first = put("/a", "0");
+  api::WaitForChangeRequest request;
+  request.path = "/a";
+  request.afterRevision = first;
+  request.maxWaitMs = 1'000;
+  const Call changes = follower.ask(&Engine::wait_for_change, api::RequestContext{}, request);
+  cluster.settle();
+  EXPECT_FALSE(changes.answered());
+  EXPECT_EQ(follower.engine().parked_key_waits(), 1u);
+  const int64_t second = put("/a", "1");
+  const auto result = changes.result<api::WaitForChangeResult>();
+  EXPECT_TRUE(result.changed);
+  EXPECT_EQ(result.key.stat.modifyRevision, second);
+  request.afterRevision = second;
+  const Call ends = follower.ask(&Engine::wait_for_change, api::RequestContext{}, request);
+  cluster.advance(1'200ms);
+  EXPECT_FALSE(ends.result<api::WaitForChangeResult>().changed);
+  EXPECT_EQ(follower.engine().parked_calls(), 0u);
+}
+
+TEST_F(WatchTest, AWaitForAKeyThatIsNotThereEndsWithItsCreation) {
+  const int64_t before = put("/other", "");
+  api::WaitForChangeRequest request;
+  request.path = "/new";
+  request.afterRevision = before;
+  request.maxWaitMs = 10'000;
+  const Call call = leader.ask(&Engine::wait_for_change, api::RequestContext{}, request);
+  cluster.settle();
+  EXPECT_FALSE(call.answered());
+  put("/new", "1");
+  EXPECT_TRUE(call.result<api::WaitForChangeResult>().found);
+  request.maxWaitMs = 60'001;
+  const Call refused = leader.ask(&Engine::wait_for_change, api::RequestContext{}, request);
+  EXPECT_THAT(refused.error(), Refuses(ErrorCode::BAD_ARGUMENT, "maxWaitMs is 60001"));
+}
+
+EngineOptions short_history() {
+  EngineOptions options;
+  options.history_events = 5;
+  options.max_watches_per_session = 2;
+  return options;
+}
+
+class ShortHistoryTest : public WatchTest {
+ protected:
+  ShortHistoryTest() : WatchTest(short_history()) {}
+};
+
+TEST_F(ShortHistoryTest, BehindItTheStateIsShownAnewAndEventsGoOn) {
+  put("/a", "");
+  const int64_t seen = put("/a/x", "0");
+  put("/a/y", "1");
+  for (int i = 1; i <= 20; ++i) put("/a/x", std::to_string(i));
+  const Call held = leader.acquire(client.next(), acquire_of("/a/lock"));
+  cluster.settle();
+  ASSERT_EQ(held.outcome(), "OK");
+  api::WatchRequest request = watch_of("/a", api::WatchScope::CHILDREN, seen);
+  request.space = api::WatchSpace::BOTH;
+  watch(follower, request);
+  std::vector<std::string> lines;
+  std::vector<api::WatchEvent> state;
+  for (int i = 0; i < 5; ++i) {
+    for (const api::WatchDelivery& each : poll(follower).watches) {
+      lines.push_back(std::to_string(each.kind));
+      if (each.kind == DeliveryKind::RESYNC_STATE) {
+        state.insert(state.end(), each.events.begin(), each.events.end());
+      }
+    }
+  }
+  EXPECT_EQ(lines.front(), std::to_string(DeliveryKind::RESYNC_BEGIN));
+  EXPECT_EQ(lines.back(), std::to_string(DeliveryKind::RESYNC_END));
+  ASSERT_EQ(state.size(), 3u);
+  EXPECT_EQ(state[0].path + state[0].value, "/a/x20");
+  EXPECT_EQ(state[0].version, 21);
+  EXPECT_EQ(state[1].path + state[1].value, "/a/y1");
+  EXPECT_EQ(state[2].path, "/a/lock");
+  EXPECT_EQ(state[2].eventType, api::EventType::LOCK_GRANTED);
+  const int64_t next = put("/a/x", "21");
+  EXPECT_THAT(told(poll(follower)), ::testing::ElementsAre(group(next, "/a/x=21")));
+}
+
+TEST_F(ShortHistoryTest, ASessionHasOnlySoManyWatches) {
+  watch(leader, watch_of("/a", api::WatchScope::NODE));
+  watch(leader, watch_of("/b", api::WatchScope::NODE));
+  const Call third =
+      leader.ask(&Engine::watch, client.context(), watch_of("/c", api::WatchScope::NODE));
+  EXPECT_THAT(third.error(), Refuses(ErrorCode::LIMIT_EXCEEDED, "2"));
+}
+
+}  // namespace
+}  // namespace holdfast::server
