@@ -123,9 +123,8 @@ struct PathOrder {
   using type = std::string_view;
   std::string_view operator()(const Lock& lock) const { return lock.path; }
 };
-using LocksByPath =
-    bi::set<Lock, bi::member_hook<Lock, SetLink, &Lock::path_link>, bi::key_of_value<PathOrder>,
-            bi::compare<TreeLess>>;
+using LocksByPath = bi::set<Lock, bi::member_hook<Lock, SetLink, &Lock::path_link>,
+                            bi::key_of_value<PathOrder>, bi::compare<TreeLess>>;
 
 /// A session as far as locks are concerned: present while it has a lock or a place.
 struct Session {

@@ -104,8 +104,8 @@ Status StateMachine::Core::finish_load() {
   return ok_status();
 }
 
-/// What only the composition can know: owners are live (I12, I15), and the window and the queue agree on
-/// who waits.
+/// What only the composition can know: owners are live (I12, I15), and the window and the queue
+/// agree on who waits.
 std::string StateMachine::Core::check_links() const {
   for (const SessionId owner : locks_.sessions()) {
     if (sessions_.find(owner) == nullptr) {

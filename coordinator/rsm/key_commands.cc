@@ -64,8 +64,8 @@ tree::Limits StateMachine::Core::key_limits() const {
 bool StateMachine::Core::check_guard(const command::Guard& guard) {
   if (guard.path.empty()) return true;
   if (session_ == nullptr) {
-    reject(ErrorCode::kBadArgument, "a guard needs a session, whose lock " + quote(guard.path) +
-                                        " is");
+    reject(ErrorCode::kBadArgument,
+           "a guard needs a session, whose lock " + quote(guard.path) + " is");
     return false;
   }
   if (!check_id("guard.holderId", guard.holderId)) return false;
@@ -216,8 +216,8 @@ bool StateMachine::Core::check_compare(const command::KeyCompare& compare) {
     return check_range("a compare's number", compare.number, 0, (int64_t{1} << 53) - 1);
   }
   if (session_ == nullptr || compare.relation != CompareRelation::EQUAL) {
-    reject(ErrorCode::kBadArgument, "HOLDS of " + quote(compare.path) +
-                                        " needs a session and the relation EQUAL");
+    reject(ErrorCode::kBadArgument,
+           "HOLDS of " + quote(compare.path) + " needs a session and the relation EQUAL");
     return false;
   }
   return check_id("HOLDS.number", compare.number);
@@ -249,7 +249,8 @@ bool StateMachine::Core::take_operations(const char* which,
       return false;
     }
     const bool numbered = operation.__isset.create && operation.create.sequential;
-    outcome_bytes += kStepBytesMax + (numbered ? operation.create.path.size() + kSequenceDigits : 0);
+    outcome_bytes +=
+        kStepBytesMax + (numbered ? operation.create.path.size() + kSequenceDigits : 0);
   }
   if (outcome_bytes <= kOutcomeBytesMax) return true;
   reject(ErrorCode::kTooLarge, "the paths of its sequential keys and other results may have " +

@@ -105,7 +105,8 @@ void StateMachine::Core::close_session() {
 }
 
 /// Ends sessions and what they own in this entry (PROMISE 7): ephemeral keys, places and locks. The
-/// lock table takes all places away before it releases any lock, and grants nothing before settle().
+/// lock table takes all places away before it releases any lock, and grants nothing before
+/// settle().
 void StateMachine::Core::end_sessions(std::span<const lockmgr::SessionEnd> ends) {
   if (ends.empty()) return;
   ended_.clear();

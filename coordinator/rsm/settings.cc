@@ -22,8 +22,7 @@ constexpr std::array<SettingInfo, kSettings> kInfos = {{
     {SettingId::kKeyTtlMsMax, "key_ttl_ms_max", 1'000, 366 * kDayMs, 30 * kDayMs,
      "Longest TTL of a key."},
     {SettingId::kKeyTtlMsMin, "key_ttl_ms_min", 1, kDayMs, 1'000, "Shortest TTL of a key."},
-    {SettingId::kKeysMax, "keys_max", 1, 100'000'000, 10'000'000,
-     "Keys, in the whole cluster."},
+    {SettingId::kKeysMax, "keys_max", 1, 100'000'000, 10'000'000, "Keys, in the whole cluster."},
     {SettingId::kLockDelayMsMax, "lock_delay_ms_max", 0, kDayMs, 600'000,
      "Longest time that a lock stays closed after its holder's session expired."},
     {SettingId::kLocksMax, "locks_max", 1, 100'000'000, 1'000'000,
@@ -70,7 +69,9 @@ const SettingInfo* find_info(std::string_view name) {
   return it == kInfos.end() ? nullptr : &*it;
 }
 
-const SettingInfo& info_of(SettingId id) { return *std::ranges::find(kInfos, id, &SettingInfo::id); }
+const SettingInfo& info_of(SettingId id) {
+  return *std::ranges::find(kInfos, id, &SettingInfo::id);
+}
 
 Error bad_argument(std::string message) { return {ErrorCode::kBadArgument, std::move(message)}; }
 

@@ -1,6 +1,7 @@
-// The replicated state machine: composes sessions, locks, keys and settings, and turns one committed
-// entry into one ordered list of effects. Pure and deterministic: same entries, same state, same
-// effects, on every node; nothing is read but what was committed (ARCHITECTURE, state machine).
+// The replicated state machine: composes sessions, locks, keys and settings, and turns one
+// committed entry into one ordered list of effects. Pure and deterministic: same entries, same
+// state, same effects, on every node; nothing is read but what was committed (ARCHITECTURE, state
+// machine).
 //
 // An entry is applied in this order: decode and check the level; cluster time moves; what is due is
 // done; the command; grants, once per touched lock; row changes.

@@ -31,9 +31,9 @@ using ReplyView = std::variant<
     const api::GetResult*, const api::GetManyResult*, const api::ListKeysResult*,
     const api::WaitForChangeResult*, const api::PutResult*, const api::CreateResult*,
     const api::RemoveResult*, const api::TransactResult*, const api::WatchResult*,
-    const api::UnwatchResult*,
-    const api::StatusResult*, const api::MembersResult*, const api::TransferLeadershipResult*,
-    const api::ListSessionsResult*, const api::ExpireSessionResult*, const api::SettingsResult*>;
+    const api::UnwatchResult*, const api::StatusResult*, const api::MembersResult*,
+    const api::TransferLeadershipResult*, const api::ListSessionsResult*,
+    const api::ExpireSessionResult*, const api::SettingsResult*>;
 
 /// Takes answers. Each call is answered exactly once, by complete() or fail(). Loop thread.
 class ReplySink {

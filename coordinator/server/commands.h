@@ -42,7 +42,8 @@ struct PendingCommand {
   bool copied = false;  ///< another copy went out before: a refusal of this one leaves that open
   bool parks = false;   ///< an acquire whose call is held while it waits in the queue
   Instant park_until = Instant::max();  ///< and for how long at most, if the caller said so
-  std::string path;  ///< acquire: the (first) lock's, to describe it in the answer; create: the key's
+  std::string
+      path;  ///< acquire: the (first) lock's, to describe it in the answer; create: the key's
 
   bool repeatable() const {
     return header.sequence != 0 || header.kind == command::CommandKind::OPEN_SESSION;

@@ -98,8 +98,7 @@ class Engine final : public raft::Application, Commands::Owner, Renewals::Owner 
   void transact(CallId call, const api::RequestContext& context,
                 const api::TransactRequest& request);
   void watch(CallId call, const api::RequestContext& context, const api::WatchRequest& request);
-  void unwatch(CallId call, const api::RequestContext& context,
-               const api::UnwatchRequest& request);
+  void unwatch(CallId call, const api::RequestContext& context, const api::UnwatchRequest& request);
 
   // Calls of service HoldfastAdmin.
   void status(CallId call, const api::RequestContext& context, const api::StatusRequest& request);

@@ -284,8 +284,7 @@ void Engine::watch(CallId call, const api::RequestContext& context,
   const SessionId session(static_cast<uint64_t>(context.sessionId));
   const Result<watch::Registered> registered = hub_.watch(session, request);
   if (!registered.ok()) {
-    return host_.fail(call,
-                      {registered.error().code, registered.error().message, false, false, 0},
+    return host_.fail(call, {registered.error().code, registered.error().message, false, false, 0},
                       context.sequence);
   }
   api::WatchResult reply;

@@ -18,21 +18,19 @@
 namespace holdfast::server {
 
 struct RpcArguments::Objects {
-  std::variant<std::monostate, api::Holdfast_openSession_args, api::Holdfast_poll_args,
-               api::Holdfast_keepAlive_args, api::Holdfast_closeSession_args,
-               api::Holdfast_acquire_args, api::Holdfast_cancelAcquire_args,
-               api::Holdfast_acquireAll_args, api::Holdfast_release_args,
-               api::Holdfast_releaseAll_args, api::Holdfast_setHolderValue_args,
-               api::Holdfast_checkToken_args, api::Holdfast_describeLock_args,
-               api::Holdfast_listLocks_args, api::Holdfast_revokeLock_args,
-               api::HoldfastKeys_get_args, api::HoldfastKeys_getMany_args,
-               api::HoldfastKeys_listKeys_args, api::HoldfastKeys_waitForChange_args,
-               api::HoldfastKeys_put_args, api::HoldfastKeys_create_args,
-               api::HoldfastKeys_remove_args, api::HoldfastKeys_transact_args,
-               api::HoldfastKeys_watch_args, api::HoldfastKeys_unwatch_args,
-               api::HoldfastAdmin_status_args, api::HoldfastAdmin_members_args,
-               api::HoldfastAdmin_transferLeadership_args, api::HoldfastAdmin_listSessions_args,
-               api::HoldfastAdmin_expireSession_args, api::HoldfastAdmin_settings_args>
+  std::variant<
+      std::monostate, api::Holdfast_openSession_args, api::Holdfast_poll_args,
+      api::Holdfast_keepAlive_args, api::Holdfast_closeSession_args, api::Holdfast_acquire_args,
+      api::Holdfast_cancelAcquire_args, api::Holdfast_acquireAll_args, api::Holdfast_release_args,
+      api::Holdfast_releaseAll_args, api::Holdfast_setHolderValue_args,
+      api::Holdfast_checkToken_args, api::Holdfast_describeLock_args, api::Holdfast_listLocks_args,
+      api::Holdfast_revokeLock_args, api::HoldfastKeys_get_args, api::HoldfastKeys_getMany_args,
+      api::HoldfastKeys_listKeys_args, api::HoldfastKeys_waitForChange_args,
+      api::HoldfastKeys_put_args, api::HoldfastKeys_create_args, api::HoldfastKeys_remove_args,
+      api::HoldfastKeys_transact_args, api::HoldfastKeys_watch_args, api::HoldfastKeys_unwatch_args,
+      api::HoldfastAdmin_status_args, api::HoldfastAdmin_members_args,
+      api::HoldfastAdmin_transferLeadership_args, api::HoldfastAdmin_listSessions_args,
+      api::HoldfastAdmin_expireSession_args, api::HoldfastAdmin_settings_args>
       one;
 };
 

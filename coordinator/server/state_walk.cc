@@ -25,8 +25,7 @@ bool is_child(std::string_view path, std::string_view prefix) {
 size_t StateItem::events() const { return load_le<uint32_t>(payload_.data()); }
 std::string_view StateItem::wire() const { return payload_.substr(sizeof(uint32_t)); }
 
-bool StateWalk::next(const watch::WalkRange& range, size_t max,
-                     std::vector<watch::WalkItem>& out) {
+bool StateWalk::next(const watch::WalkRange& range, size_t max, std::vector<watch::WalkItem>& out) {
   kept_.clear();
   return range.space == watch::Space::kKeys ? next_keys(range, max, out)
                                             : next_locks(range, max, out);
@@ -69,13 +68,13 @@ bool StateWalk::next_keys(const watch::WalkRange& range, size_t max,
     if (--max == 0) return false;
   }
   if (range.scope == watch::Scope::kNode) return true;
-  const auto page = keys.list(
-      {.path = range.path,
-       .scope = range.scope == watch::Scope::kChildren ? tree::ListScope::kChildren
-                                                       : tree::ListScope::kSubtree,
-       .after = range.after == range.path ? std::string_view() : range.after,
-       .with_values = range.with_values,
-       .count = max});
+  const auto page =
+      keys.list({.path = range.path,
+                 .scope = range.scope == watch::Scope::kChildren ? tree::ListScope::kChildren
+                                                                 : tree::ListScope::kSubtree,
+                 .after = range.after == range.path ? std::string_view() : range.after,
+                 .with_values = range.with_values,
+                 .count = max});
   if (!page.ok()) return true;  // the place is gone, and all below it
   for (const tree::ListedKey& key : page->keys) add_key(key.path, key.stat, key.value, out);
   return !page->more;

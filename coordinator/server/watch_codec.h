@@ -1,6 +1,6 @@
 // Events between apply, the history and the wire. An event's fields are packed once, as the history
-// keeps them; its bytes on the wire are made once, for both protocols, and spliced into the reply of
-// every watcher that asks for them.
+// keeps them; its bytes on the wire are made once, for both protocols, and spliced into the reply
+// of every watcher that asks for them.
 #pragma once
 
 #include <cstdint>

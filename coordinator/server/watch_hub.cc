@@ -138,10 +138,10 @@ Result<uint32_t> types_of(const std::vector<api::EventType::type>& filter) {
 WatchHub::WatchHub(Host& host)
     : host_(host),
       epoch_(static_cast<int64_t>(host.entropy.next_id())),
-      watches_({.history = {.bytes = host.options.history_bytes,
-                            .events = host.options.history_events},
-                .start = Revision{},
-                .hash_seed = host.entropy.next_u64()}) {}
+      watches_(
+          {.history = {.bytes = host.options.history_bytes, .events = host.options.history_events},
+           .start = Revision{},
+           .hash_seed = host.entropy.next_u64()}) {}
 
 void WatchHub::on_entry(LogIndex revision, std::span<const tree::Event> keys,
                         const rsm::Effects& effects) {
@@ -165,9 +165,9 @@ Result<watch::Registered> WatchHub::watch(SessionId session, const api::WatchReq
   const auto types = types_of(request.filter);
   if (!types.ok()) return types.error();
   if (request.sinceRevision < 0) {
-    return Error{ErrorCode::kBadArgument, "sinceRevision is " +
-                                              std::to_string(request.sinceRevision) +
-                                              ", it must not be negative"};
+    return Error{
+        ErrorCode::kBadArgument,
+        "sinceRevision is " + std::to_string(request.sinceRevision) + ", it must not be negative"};
   }
   return watches_.watch(owner_of(session),
                         {.path = request.path,

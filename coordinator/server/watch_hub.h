@@ -1,6 +1,6 @@
 // Watches of the sessions that watch through this server: what apply changed goes in, what their
-// polls carry comes out (PROMISE 10). Nothing of it is replicated or survives this process; a client
-// registers again, here or elsewhere, with the last revision it was told. One thread.
+// polls carry comes out (PROMISE 10). Nothing of it is replicated or survives this process; a
+// client registers again, here or elsewhere, with the last revision it was told. One thread.
 #pragma once
 
 #include <cstdint>

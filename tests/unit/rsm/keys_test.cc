@@ -166,8 +166,8 @@ TEST_F(KeysTest, ATransactionMayRestOnALock) {
   const SessionId session = opened("a");
   const CommandResult held = acquire(session, 1, "/lock");
   command::Transact body;
-  body.compares = {compare_of(api::CompareTarget::HOLDS, "/lock",
-                              static_cast<int64_t>(held.id.value))};
+  body.compares = {
+      compare_of(api::CompareTarget::HOLDS, "/lock", static_cast<int64_t>(held.id.value))};
   body.thenOperations = {step(put_of("/a"))};
   EXPECT_EQ(run(CommandKind::TRANSACT, session, 2, body).status, 1);
   const SessionId other = opened("b");

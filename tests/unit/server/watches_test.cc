@@ -71,8 +71,7 @@ TEST_F(WatchTest, AParkedPollIsAnsweredWithTheChange) {
   cluster.settle();
   EXPECT_FALSE(parked.answered());
   const int64_t revision = put("/a", "1");
-  EXPECT_THAT(told(parked.result<PollResult>()),
-              ::testing::ElementsAre(group(revision, "/a=1")));
+  EXPECT_THAT(told(parked.result<PollResult>()), ::testing::ElementsAre(group(revision, "/a=1")));
   EXPECT_EQ(parked.result<PollResult>().progressRevision, revision);
 }
 
