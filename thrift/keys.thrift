@@ -162,7 +162,7 @@ enum CompareTarget {
   /** The key's modifyRevision; 0 if there is no such key. */ MODIFY_REVISION = 4,
   /** Whether holder `number` of the request's session holds the LOCK at `path`; EQUAL only. */
   HOLDS = 5,
-  /** The key's createRevision; 0 if there is no such key. Tells apart keys that had the same path. */
+  /** The key's createRevision, which tells apart keys that had one path; 0 if there is no key. */
   CREATE_REVISION = 6,
 }
 
@@ -206,7 +206,7 @@ struct OperationResult {
   /** remove: how many keys went. */ 3: i64 removed,
 }
 
-/** The answer to transact. If a step fails nothing is done: its error is the answer and names it. */
+/** The answer to transact. If a step fails nothing is done; the error names the step. */
 struct TransactResult {
   /** As in every result. */ 1: holdfast.ResponseHeader header,
   /** Revision of the transaction. */ 2: i64 revision,
