@@ -6,6 +6,7 @@
 #include <csignal>
 #include <utility>
 
+#include "coordinator/server/initial_cluster.h"
 #include "coordinator/server/io_port.h"
 #include "coordinator/server/rpc_port.h"
 #include "coordinator/server/version.h"
@@ -101,6 +102,7 @@ std::optional<Failure> Server::start() {
     const std::string bytes(recovered.genesis->data.view());
     const auto genesis = raft::decode_genesis(bytes);
     if (!genesis.ok()) return failure_of(genesis.error());
+    if (auto failed = check_belonging(*genesis)) return failed;
     begin_serving(*genesis, bytes);
   } else if (options_.bootstrap) {
     begin_bootstrap();
@@ -184,6 +186,8 @@ std::optional<Failure> Server::open_transport() {
   raft::TransportOptions options;
   options.listen = options_.peer_listen;
   options.must_agree = agreed_flags(options_);
+  options.listed = listed_ids(options_);
+  options.bootstraps = options_.bootstrap;
   options.log = [](const std::string& line) { LOG(WARNING) << line; };
   auto transport = raft::TcpTransport::open(loop_, entropy_, options, identity(), *this, *this);
   if (!transport.ok()) return Failure{ExitCode::kPortTaken, transport.error().message};
@@ -203,7 +207,9 @@ void Server::begin_bootstrap() {
   bootstrapper_ = std::make_unique<raft::Bootstrapper>(
       loop_, entropy_, std::move(options), [this](Result<raft::Genesis> genesis) {
         if (!genesis.ok()) {
-          return stop_with({ExitCode::kWrongDirectory, genesis.error().message});
+          const bool list = genesis.error().code == ErrorCode::kBadArgument;
+          return stop_with(
+              {list ? ExitCode::kBadFlag : ExitCode::kWrongDirectory, genesis.error().message});
         }
         const std::string bytes = raft::encode_genesis(*genesis);
         const Status written = write_genesis(bytes);
@@ -225,6 +231,12 @@ Status Server::write_genesis(const std::string& bytes) {
 
 void Server::take_genesis(raft::Genesis genesis, std::string bytes,
                           std::function<void(Status)> done) {
+  // Before it is written: a directory belongs to its cluster for good.
+  if (const auto other = contradiction(options_, genesis)) {
+    LOG(WARNING) << "not taken: entry 1 of " << *other;
+    return done(Error{ErrorCode::kBadArgument, "not taken: entry 1 of " + *other});
+  }
+  bootstrapper_.reset();  // another server that has --bootstrap too was first
   const Status written = write_genesis(bytes);
   if (written.ok()) {
     begin_serving(genesis, bytes);
@@ -265,14 +277,24 @@ raft::InitialState Server::initial_state(const raft::Genesis& genesis) const {
   return initial;
 }
 
-void Server::begin_serving(const raft::Genesis& genesis, const std::string& bytes) {
+std::optional<Failure> Server::check_belonging(const raft::Genesis& genesis) const {
   const raft::Member* self = raft::find_member(genesis.configuration, options_.node_id);
   if (self == nullptr || self->store != directory_->store()) {
-    return stop_with({ExitCode::kWrongDirectory,
-                      "the cluster's first entry does not name node " +
-                          std::to_string(options_.node_id.value) + " with store id " +
-                          std::to_string(directory_->store().value) + " of " + options_.data_dir});
+    return Failure{ExitCode::kWrongDirectory,
+                   "the cluster's first entry does not name node " +
+                       std::to_string(options_.node_id.value) + " with store id " +
+                       std::to_string(directory_->store().value) + " of " + options_.data_dir};
   }
+  if (const auto other = contradiction(options_, genesis)) {
+    return Failure{ExitCode::kWrongDirectory,
+                   "--data_dir=" + options_.data_dir + " belongs to " + *other +
+                       ": this is the wrong directory or the wrong list, or the server must start "
+                       "with an empty directory"};
+  }
+  return std::nullopt;
+}
+
+void Server::begin_serving(const raft::Genesis& genesis, const std::string& bytes) {
   EngineOptions options = engine_options(genesis);
   options.raft.seed = entropy_.next_u64();
   writer_ = std::make_unique<raft::ThreadedLogWriter>(*log_, clock_, [this] { loop_.post([] {}); });
@@ -283,15 +305,7 @@ void Server::begin_serving(const raft::Genesis& genesis, const std::string& byte
                   [this](const Error& error) { stop_with(failure_of(error)); },
                   [this] { return connections(); }});
   transport_->form(genesis.cluster, bytes);
-  std::vector<raft::PeerSpec> peers;
-  for (const raft::Member& member : genesis.configuration.members) {
-    auto address = net::parse_address(member.peer_address);
-    for (const InitialMember& named : options_.initial_cluster) {
-      if (named.id == member.id) address = named.peer;  // a node's own list overrides
-    }
-    if (address.ok()) peers.push_back({member.id, *address, member.store});
-  }
-  transport_->set_peers(std::move(peers));
+  transport_->set_peers(peers_of(options_, genesis));
   client_port_->serve(*engine_);
   admin_port_->serve(*engine_);
   loop_.again();  // the end of a turn arms the engine's first timer: no turn may sleep before it

@@ -66,6 +66,8 @@ class Server final : raft::TransportHandler, raft::GenesisTaker, ReplySink {
   void begin_bootstrap();
   /// Makes entry 1 durable, with the term it stands in.
   Status write_genesis(const std::string& bytes);
+  /// Why this server must not serve as a member of this cluster.
+  std::optional<Failure> check_belonging(const raft::Genesis& genesis) const;
   void begin_serving(const raft::Genesis& genesis, const std::string& bytes);
   EngineOptions engine_options(const raft::Genesis& genesis) const;
   raft::InitialState initial_state(const raft::Genesis& genesis) const;

@@ -94,6 +94,18 @@ Reason refuse_genesis(const PeerIdentity& self, const Genesis& genesis) {
   return {};
 }
 
+Reason wiped(const PeerIdentity& self, const Hello& hello) {
+  if (self.formed() || hello.expected_node != self.node || !hello.expected_store ||
+      hello.expected_store == self.store) {
+    return {};
+  }
+  return describe(hello.self) + " belongs to cluster " + text(hello.self.cluster.value) +
+         ", which has node " + text(self.node.value) + " under store " +
+         text(hello.expected_store.value) + ", this is the empty store " + text(self.store.value) +
+         ": the disk was wiped or swapped, or this is the wrong --data_dir; under this id only the "
+         "old directory may come back";
+}
+
 std::string describe(const PeerIdentity& identity) {
   return "node " + text(identity.node.value) + " (store " + text(identity.store.value) + ", " +
          identity.peer_address + ")";

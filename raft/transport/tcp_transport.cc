@@ -70,6 +70,7 @@ class TcpTransport::Impl final : public OutboundLane::Listener, public InboundCo
 
   // InboundConnection::Owner
   std::optional<std::string> judge_hello(const Hello& hello) override;
+  StoreId store_of(NodeId node) const override;
   void on_inbound_agreed(InboundConnection& inbound, const Hello& hello) override;
   void on_genesis_offer(InboundConnection& inbound, std::string_view genesis) override;
   void on_inbound_message(InboundConnection& inbound, Message&& message) override;
@@ -129,11 +130,19 @@ std::optional<std::string> TcpTransport::Impl::judge_hello(const Hello& hello) {
   auto refusal = refuse_hello(context_.self, context_.options.must_agree,
                               peer == nullptr ? nullptr : &peer->spec, hello);
   if (peer != nullptr) peer->refusal = refusal.value_or("");
+  if (const auto problem = wiped(context_.self, hello)) log(*problem);
   if (refusal && context_.self.formed()) {
     log("refused " + describe(hello.self) + ": " + *refusal);
     if (peer != nullptr) emit(peer->spec.id, PeerEvent::kMismatch, *refusal);
   }
   return refusal;
+}
+
+StoreId TcpTransport::Impl::store_of(NodeId node) const {
+  if (!context_.self.formed()) return {};
+  if (node == context_.self.node) return context_.self.store;
+  const auto found = peers_.find(node);
+  return found == peers_.end() ? StoreId() : found->second.spec.store;
 }
 
 void TcpTransport::Impl::on_inbound_agreed(InboundConnection& inbound, const Hello& hello) {

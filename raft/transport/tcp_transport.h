@@ -27,6 +27,10 @@ namespace holdfast::raft {
 struct TransportOptions {
   net::Address listen;                 ///< port 0: the kernel chooses, see port()
   std::vector<AgreedFlag> must_agree;  ///< names ascending; compared at every handshake
+  /// What an empty server tells whoever asks for its identity: whom it was told to form a cluster
+  /// with (ascending), and whether it would form it itself.
+  std::vector<NodeId> listed;
+  bool bootstraps = false;
   uint32_t max_frame_bytes = kMaxPeerFrameBytes;
   /// Queued bytes beyond which the newest message is dropped and counted.
   size_t control_queue_bytes = 1 << 20;

@@ -1,13 +1,14 @@
 """A server that cannot or must not start: the documented exit code, and one line that says why."""
 
 import pathlib
+import re
 import shutil
 import socket
 import subprocess
 
 import pytest
 from support import paths
-from support.cluster import Cluster, free_ports
+from support.cluster import TIMING, Cluster, free_ports
 from support.waiting import eventually
 
 BAD_FLAG, PORT_TAKEN, WRONG_DIRECTORY, CORRUPT = 2, 3, 4, 5
@@ -109,6 +110,69 @@ def test_a_directory_of_another_node_is_refused(own_single, tmp_path):
     refusal = Refusal([f"--data_dir={data_of(node)}", "--node_id=2"], tmp_path)
     assert refusal.code == WRONG_DIRECTORY, refusal.said
     assert "node 1" in refusal.said and "2" in refusal.said
+
+
+def test_a_directory_of_a_cluster_that_lacks_a_listed_server_is_refused(own, tmp_path):
+    """It would elect itself there, say that it is ready and grant what others hold."""
+    with Cluster(1) as lone:
+        alone = lone.nodes[1]
+        alone.kill()
+        replaced = own.nodes[1]
+        replaced.kill()
+        list_of_three = ",".join(f"{n.node_id}=127.0.0.1:{n.peer_port}" for n in own.nodes.values())
+        for more in ([], ["--bootstrap"]):
+            refusal = Refusal([f"--data_dir={data_of(alone)}",
+                               f"--initial_cluster={list_of_three}", *more], tmp_path)
+            assert refusal.code == WRONG_DIRECTORY, refusal.said
+            assert str(data_of(alone)) in refusal.said and len(refusal.lines) == 1
+            assert "whose only member is node 1; --initial_cluster lists 1,2,3" in refusal.said
+
+
+def test_a_list_that_leaves_out_a_member_only_has_no_address_for_it(own):
+    """What is stored counts: the server dials the member where the cluster was told it is."""
+    node = own.nodes[1]
+    node.kill()
+    node.start([*TIMING, f"--initial_cluster=1=127.0.0.1:{node.peer_port}"])
+    own.wait_ready([node])
+    assert sorted(node.status().voters) == [1, 2, 3]
+
+
+@pytest.mark.parametrize("together", [True, False])
+def test_all_servers_may_have_bootstrap(together):
+    """Started together or one after the other: one cluster is formed, and everybody serves."""
+    cluster = Cluster(3, flags=["--bootstrap"])
+    try:
+        for node in cluster.nodes.values():
+            cluster.start(node)
+            if not together and node.node_id < 3:
+                eventually(lambda n=node: "bootstrap waits" in n.log(), what="its first round")
+        cluster.wait_ready()
+        assert sorted(cluster.leader().status().voters) == [1, 2, 3]
+        formed = {re.search("of cluster ([0-9]+), 3 voters", n.log())[1]
+                  for n in cluster.nodes.values()}
+        assert len(formed) == 1
+    finally:
+        cluster.stop()
+
+
+def test_lists_that_differ_are_refused_before_anything_is_formed():
+    """Both lists are named, and nobody belongs to a cluster afterwards."""
+    cluster = Cluster(3)
+    try:
+        first, second, third = cluster.nodes.values()
+        addresses = {n.node_id: f"{n.node_id}=127.0.0.1:{n.peer_port}"
+                     for n in cluster.nodes.values()}
+        second.start([*TIMING, f"--initial_cluster={addresses[1]},{addresses[2]}"])
+        cluster.start(third)
+        cluster.start(first)
+        eventually(lambda: not first.running, within=20, what="the refusal")
+        assert first.process.returncode == BAD_FLAG
+        said = first.log().strip().splitlines()[-1]
+        assert f"2=127.0.0.1:{second.peer_port}" in said, said
+        assert "nodes 1,2," in said and "nodes 1,2,3" in said, said
+        assert "of cluster" not in second.log() + third.log()
+    finally:
+        cluster.stop()
 
 
 def test_damage_in_the_middle_of_the_log_is_found_and_named(own_single, dial):
