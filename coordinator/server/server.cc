@@ -72,6 +72,7 @@ std::vector<raft::AgreedFlag> agreed_flags(const ServerOptions& options) {
 Server::Server(const ServerOptions& options)
     : options_(options),
       loop_(clock_),
+      unformed_calls_(*this, [this] { return why_unformed(); }),
       wakeup_(loop_, [] {}),  // the end of the turn does the work
       drain_timer_(loop_, [this] { drain_step(); }),
       started_unix_ms_(clock_.wall_unix_ms()) {}
@@ -107,7 +108,7 @@ std::optional<Failure> Server::start() {
   } else if (options_.bootstrap) {
     begin_bootstrap();
   } else {
-    LOG(INFO) << "the data directory is empty: waiting for the server with --bootstrap";
+    LOG(INFO) << "the data directory is empty: " << waits_for_;
   }
   return failure_;
 }
@@ -151,6 +152,7 @@ std::optional<Failure> Server::open_ports() {
   auto admin_port = RpcPort::open(loop_, admin, admin_methods());
   if (!admin_port.ok()) return Failure{ExitCode::kPortTaken, admin_port.error().message};
   admin_port_ = std::move(*admin_port);
+  admin_port_->serve(unformed_calls_);
   auto http = net::HttpServer::open(loop_, options_.http_listen,
                                     [this](const std::string& path) { return this->http(path); });
   if (!http.ok()) return Failure{ExitCode::kPortTaken, http.error().message};
@@ -203,7 +205,10 @@ void Server::begin_bootstrap() {
   for (const InitialMember& member : options_.initial_cluster) {
     if (member.id != options_.node_id) options.others.push_back({member.id, member.peer, {}});
   }
-  options.log = [](const std::string& line) { LOG(INFO) << line; };
+  options.log = [this](const std::string& line) {
+    LOG(INFO) << line;
+    waits_because(line);
+  };
   bootstrapper_ = std::make_unique<raft::Bootstrapper>(
       loop_, entropy_, std::move(options), [this](Result<raft::Genesis> genesis) {
         if (!genesis.ok()) {
@@ -234,6 +239,7 @@ void Server::take_genesis(raft::Genesis genesis, std::string bytes,
   // Before it is written: a directory belongs to its cluster for good.
   if (const auto other = contradiction(options_, genesis)) {
     LOG(WARNING) << "not taken: entry 1 of " << *other;
+    waits_because("not taken: entry 1 of " + *other);
     return done(Error{ErrorCode::kBadArgument, "not taken: entry 1 of " + *other});
   }
   bootstrapper_.reset();  // another server that has --bootstrap too was first
@@ -303,7 +309,7 @@ void Server::begin_serving(const raft::Genesis& genesis, const std::string& byte
       EnginePorts{clock_, entropy_, *reader_, *writer_, *transport_, *this,
                   [](const std::string& act) { LOG(INFO) << "audit: " << act; },
                   [this](const Error& error) { stop_with(failure_of(error)); },
-                  [this] { return connections(); }});
+                  [this] { return connections(); }, [this] { return alarms(); }});
   transport_->form(genesis.cluster, bytes);
   transport_->set_peers(peers_of(options_, genesis));
   client_port_->serve(*engine_);
@@ -380,16 +386,17 @@ void Server::on_app(NodeId from, uint8_t kind, std::string_view payload) {
 }
 
 // The transport has logged what is worth it, once: a refused peer dials again and again.
-void Server::on_peer_event(NodeId peer, raft::PeerEvent event, const std::string&) {
-  if (engine_) engine_->on_peer_event(peer, event);
+void Server::on_peer_event(NodeId peer, raft::PeerEvent event, const std::string& detail) {
+  if (engine_) return engine_->on_peer_event(peer, event);
+  waits_because(detail);
 }
 
-void Server::complete(CallId call, const ReplyView& reply) {
-  (call.port == kAdminTag ? admin_port_ : client_port_)->complete(call, reply);
-}
+void Server::complete(CallId call, const ReplyView& reply) { port_of(call).complete(call, reply); }
 
-void Server::fail(CallId call, const api::HoldfastError& error) {
-  (call.port == kAdminTag ? admin_port_ : client_port_)->fail(call, error);
+void Server::fail(CallId call, const api::HoldfastError& error) { port_of(call).fail(call, error); }
+
+Port& Server::port_of(CallId call) const {
+  return call.port == kAdminTag ? *admin_port_ : *client_port_;
 }
 
 // ------------------------------------------------------------------------------ for operators
@@ -407,8 +414,30 @@ std::vector<api::PeerConnection> Server::connections() const {
   return out;
 }
 
+std::vector<api::Alarm> Server::alarms() const {
+  std::vector<api::Alarm> out;
+  for (const raft::PeerLink& peer : transport_->peers()) {
+    if (peer.refusal.empty()) continue;
+    api::Alarm alarm;
+    alarm.name = "PEER_REFUSED";
+    alarm.message = "node " + std::to_string(peer.id.value) + " at " +
+                    net::to_string(peer.address) + " takes no part: " + peer.refusal;
+    out.push_back(std::move(alarm));
+  }
+  return out;
+}
+
+void Server::waits_because(const std::string& line) {
+  if (!engine_) waits_for_ = line;
+}
+
+std::string Server::why_unformed() const {
+  return "node " + std::to_string(options_.node_id.value) +
+         " is not in a cluster yet: " + waits_for_;
+}
+
 net::HttpResponse Server::readiness() const {
-  if (!engine_) return {503, "text/plain; charset=utf-8", "waiting to be part of a cluster\n"};
+  if (!engine_) return {503, "text/plain; charset=utf-8", why_unformed() + "\n"};
   if (draining_) return {503, "text/plain; charset=utf-8", "stopping\n"};
   if (!engine_->ready()) return {503, "text/plain; charset=utf-8", "no leader, or catching up\n"};
   return {200, "text/plain; charset=utf-8", "ready\n"};

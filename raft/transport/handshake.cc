@@ -46,8 +46,11 @@ Reason compare_flags(const PeerIdentity& self, const std::vector<AgreedFlag>& ou
 Reason refuse_hello(const PeerIdentity& self, const std::vector<AgreedFlag>& flags,
                     const PeerSpec* peer, const Hello& hello) {
   if (!self.formed()) {
-    return "node " + text(self.node.value) + " is empty: store " + text(self.store.value) +
-           " belongs to no cluster yet";
+    const std::string empty = "node " + text(self.node.value) + " is empty: store " +
+                              text(self.store.value) + " belongs to no cluster yet";
+    if (!wiped(self, hello)) return empty;
+    return empty + ", the member's store is " + text(hello.expected_store.value) +
+           ": its disk was wiped or swapped";
   }
   if (Reason cluster = compare_cluster(self, hello.self)) return cluster;
   if (hello.expected_node != self.node) {

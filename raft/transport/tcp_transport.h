@@ -63,6 +63,9 @@ struct PeerLink {
   bool bulk_up = false;
   bool inbound_up = false;   ///< its control connection to us stands
   uint64_t incarnation = 0;  ///< last seen; zero if never
+  /// Why one side refuses the other (cluster, store, flags, ...): an operator has to act. Empty if
+  /// neither does, or nothing listens there any more.
+  std::string refusal;
   std::string last_problem;  ///< why the last attempt or handshake failed; empty when all is well
   uint64_t messages_sent = 0;
   uint64_t messages_received = 0;

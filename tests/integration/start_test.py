@@ -7,8 +7,10 @@ import socket
 import subprocess
 
 import pytest
+from holdfast_api.holdfast import ttypes as t
 from support import paths
 from support.cluster import TIMING, Cluster, free_ports
+from support.stock import Stock
 from support.waiting import eventually
 
 BAD_FLAG, PORT_TAKEN, WRONG_DIRECTORY, CORRUPT = 2, 3, 4, 5
@@ -61,7 +63,25 @@ def test_help_is_no_error():
     for flag in ("--help", "--version"):
         asked = subprocess.run([str(paths.program("holdfastd")), flag], capture_output=True,
                                text=True, timeout=30, check=False)
-        assert asked.returncode == 0 and "holdfastd" in asked.stdout
+        assert asked.returncode == 0 and asked.stdout.startswith("holdfastd") and not asked.stderr
+
+
+def test_help_is_about_this_program_alone():
+    said = subprocess.run([str(paths.program("holdfastd")), "--help"], capture_output=True,
+                          text=True, timeout=30, check=True).stdout
+    assert "\n  --heartbeat_ms=100\n      leader's heartbeat, 5 to 10000\n" in said
+    assert "logtostderr" not in said
+    assert "/" not in re.sub("/health|/ready|/metrics", "", said), "no path of the build"
+    assert max(map(len, said.splitlines())) <= 88
+
+
+@pytest.mark.parametrize("where, said", [("no/parent", "create its parent"),
+                                         ("file", "is no directory")])
+def test_a_data_directory_that_cannot_be_made_is_no_failed_disk(where, said, tmp_path):
+    (tmp_path / "file").write_text("")
+    refusal = Refusal([f"--data_dir={tmp_path / where}"], tmp_path)
+    assert refusal.code == WRONG_DIRECTORY and said in refusal.said, refusal.said
+    assert len(refusal.lines) == 1
 
 
 @pytest.mark.parametrize("name", ["client", "peer", "admin", "http"])
@@ -140,10 +160,10 @@ def test_a_list_that_leaves_out_a_member_only_has_no_address_for_it(own):
 @pytest.mark.parametrize("together", [True, False])
 def test_all_servers_may_have_bootstrap(together):
     """Started together or one after the other: one cluster is formed, and everybody serves."""
-    cluster = Cluster(3, flags=["--bootstrap"])
+    cluster = Cluster(3)
     try:
         for node in cluster.nodes.values():
-            cluster.start(node)
+            cluster.start_with(node, "--bootstrap")
             if not together and node.node_id < 3:
                 eventually(lambda n=node: "bootstrap waits" in n.log(), what="its first round")
         cluster.wait_ready()
@@ -197,6 +217,53 @@ def test_damage_in_the_middle_of_the_log_is_found_and_named(own_single, dial):
     assert oldest.name in said and "offset" in said, said
 
 
+def alarms_of(node):
+    """Its alarms about peers, as sentences."""
+    status = node.status()
+    return [a.message for a in status.alarms if a.name == "PEER_REFUSED"] if status else []
+
+
+def test_a_server_outside_of_any_cluster_says_so(own):
+    """To operators, whom no answer at all would tell nothing; and what is the matter."""
+    node = own.nodes[3]
+    node.kill()
+    shutil.rmtree(data_of(node))
+    own.start(node)
+
+    def said():
+        with Stock(node.admin_address, service="admin", timeout=2.0) as admin:
+            try:
+                admin.status()
+            except t.HoldfastError as refused:
+                return refused
+        return None
+
+    eventually(lambda: "which has node 3 under store" in node.log(), within=20,
+               what="a word of what is the matter")
+    refused = eventually(said, what="the answer")
+    assert refused.message.startswith("node 3 is not in a cluster yet: ")
+    assert "wiped or swapped" in refused.message
+    assert refused.codeName == "NO_LEADER" and not refused.retryable
+    leader = own.leader(among=[own.nodes[1], own.nodes[2]])
+    eventually(lambda: alarms_of(leader), within=20, what="the alarm")
+    assert "its disk was wiped or swapped" in alarms_of(leader)[0]
+
+
+def test_unequal_flags_are_an_alarm(own):
+    node = own.followers()[0]
+    node.kill()
+    own.start_with(node, "--heartbeat_ms=120")
+    leader = own.leader(among=[n for n in own.nodes.values() if n is not node])
+    eventually(lambda: alarms_of(leader), within=20, what="the alarm")
+    assert f"node {node.node_id} at 127.0.0.1:{node.peer_port}" in alarms_of(leader)[0]
+    assert "heartbeat_ms must be the same everywhere" in alarms_of(leader)[0]
+    eventually(lambda: len(alarms_of(node)) == 2, within=20, what="alarms over there")
+    node.kill()
+    own.start(node)
+    own.wait_ready([node])
+    eventually(lambda: not alarms_of(leader), within=20, what="the end of the alarm")
+
+
 def test_a_wiped_disk_is_refused_by_its_peers(own):
     follower = own.followers()[0]
     follower.kill()
@@ -207,7 +274,7 @@ def test_a_wiped_disk_is_refused_by_its_peers(own):
     def refused():
         if follower.running:
             return all("is empty: store" in n.log() for n in others)
-        # The one with --bootstrap is told that there is a cluster already.
+        # The one with --bootstrap finds that there is a cluster already.
         return follower.process.returncode == WRONG_DIRECTORY and "bootstrap" in follower.log()
 
     eventually(refused, within=20, what="a word about the store")
@@ -234,5 +301,7 @@ def test_a_node_of_another_cluster_is_refused(own):
             return not links[3].connected and "cluster ids differ" in links[3].lastError
 
         eventually(told, within=20, what="a word about the cluster in status")
+        eventually(lambda: any("cluster ids differ" in alarm for alarm in alarms_of(leader)),
+                   what="the alarm")
         assert "cluster ids differ" in mine.log()
         assert mine.status().leaderId == 0

@@ -349,6 +349,9 @@ TEST_F(GenesisTest, AWipedServerSaysSoItself) {
   for (const char* part : {"cluster 4242", "node 2 under store 9", "empty store 1002", "wiped"}) {
     EXPECT_NE(line.find(part), std::string::npos) << line;
   }
+  EXPECT_TRUE(until([&] { return nodes.at(2)->said("under store 9"); }));
+  EXPECT_TRUE(until([&] { return !nodes.at(1)->status(2).refusal.empty(); }));
+  EXPECT_NE(nodes.at(1)->status(2).refusal.find("the member's store is 9"), std::string::npos);
 }
 
 TEST_F(GenesisTest, OfferedFramesReachAFakeEmptyPeerOnce) {
