@@ -58,5 +58,5 @@ if(HOLDFAST_FUZZ)
   add_compile_options(-fsanitize=fuzzer-no-link)
   # Sockets, threads and the wiring of processes are left out: nothing of them is linked.
   string(CONCAT HF_NOT_FUZZED "/base/net/|/transport/(tcp_|inbound|outbound|bootstrap|handshake)"
-         "|/server/(server|flags|metric|rpc_port|io_)|/threaded_|/clients/")
+         "|/server/(server|flag|metric|rpc_port|io_)|/threaded_|/clients/")
 endif()

@@ -31,7 +31,7 @@ void set_up_logging(const char* program, const std::string& directory) {
 
 int main(int argc, char** argv) {
   std::signal(SIGPIPE, SIG_IGN);
-  const auto options = holdfast::server::options_from_flags(&argc, &argv);
+  const auto options = holdfast::server::options_from_flags(argc, argv);
   if (!options.ok()) return end_with({ExitCode::kBadFlag, options.error().message});
   set_up_logging(argv[0], options->log_dir);
   holdfast::server::Server server(*options);

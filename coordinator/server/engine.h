@@ -45,6 +45,8 @@ struct EnginePorts {
   std::function<void(const Error&)> fatal;
   /// What the status call shows of the connections to peers; may be empty.
   std::function<std::vector<api::PeerConnection>()> connections;
+  /// What an operator should know of them; may be empty.
+  std::function<std::vector<api::Alarm>()> alarms;
 };
 
 /// Length of a session's secret.

@@ -135,6 +135,7 @@ void Engine::status(CallId call, const api::RequestContext& context, const api::
     reply.progress.push_back(std::move(progress));
   }
   if (ports_.connections) reply.connections = ports_.connections();
+  if (ports_.alarms) reply.alarms = ports_.alarms();
   for (const NodeId id : raft.configuration.voters) {
     reply.voters.push_back(static_cast<int32_t>(id.value));
   }

@@ -4,17 +4,12 @@
 #include <algorithm>
 #include <cstdio>
 #include <cstdlib>
-#include <fstream>
-#include <set>
 #include <sstream>
 
+#include "coordinator/server/flag_parser.h"
 #include "coordinator/server/options.h"
 #include "coordinator/server/version.h"
-
-namespace google {
-/// How gflags ends the process: exported by the library for just this, in none of its headers.
-extern void (*gflags_exitfunc)(int);  // NOLINT(readability-identifier-naming)
-}  // namespace google
+#include "raft/core/quorum.h"
 
 namespace holdfast::server {
 
@@ -33,11 +28,13 @@ DEFINE_string(http_address, "127.0.0.1:7414",
 DEFINE_string(client_advertise, "", "address told to clients; empty: --client_address");
 DEFINE_string(peer_advertise, "", "address told to other servers; empty: --peer_address");
 DEFINE_string(initial_cluster, "",
-              "the servers of a new cluster, as 1=host:port,2=host:port,... of their peer "
-              "addresses; empty: this server alone");
-DEFINE_bool(bootstrap, false,
-            "form the cluster of --initial_cluster; given to exactly one server, ignored once its "
-            "data directory belongs to a cluster; implied where --initial_cluster lists no other");
+              "the servers of the cluster, as 1=host:port,2=host:port,... of their peer addresses; "
+              "the same servers everywhere; empty: this server alone");
+DEFINE_bool(
+    bootstrap, false,
+    "form the cluster of --initial_cluster; one server needs it (of several that have it the "
+    "one with the lowest id acts), ignored once the data directory belongs to a cluster; "
+    "implied where --initial_cluster lists no other");
 DEFINE_bool(insecure, false,
             "allow addresses beyond loopback although connections are neither encrypted nor "
             "authenticated yet");
@@ -54,7 +51,8 @@ DEFINE_int64(
     "bound of the rate between any two clocks, 1 to 200 permille; leases are shortened by it");
 DEFINE_int64(session_ttl_min_ms, kDefaults.session_ttl_min_ms,
              "smallest session TTL, 100 to 60000; below three times the longest failover (4000 at "
-             "the default timeouts) an election may expire live sessions");
+             "the default timeouts) an election may expire live sessions; a value other than the "
+             "default becomes the setting session_ttl_ms_min whenever a leader is elected");
 DEFINE_uint64(segment_bytes, kDefaults.segment_bytes, "size of a log segment, 64 KiB to 1 GiB");
 DEFINE_int32(io_threads, kDefaults.io_threads,
              "threads for client connections, 0 to 64; 0: they share the one loop thread");
@@ -126,51 +124,12 @@ Status parse_cluster(const std::string& text, std::vector<InitialMember>& out) {
     }
     out.push_back(member);
   }
+  if (out.size() > raft::kMaxMembers) {
+    return bad("initial_cluster", std::to_string(out.size()) + " servers",
+               "the limit is " + std::to_string(raft::kMaxMembers));
+  }
   std::sort(out.begin(), out.end(),
             [](const InitialMember& a, const InitialMember& b) { return a.id < b.id; });
-  return ok_status();
-}
-
-/// gflags silently ignores unknown names in a flag file: this does not.
-Status check_flag_file(const std::string& path, int depth) {
-  std::ifstream file(path);
-  if (!file) return bad("flagfile", path, "cannot be read");
-  if (depth > 8) return bad("flagfile", path, "flag files include each other more than 8 deep");
-  for (std::string line; std::getline(file, line);) {
-    const size_t start = line.find_first_not_of(" \t");
-    if (start == std::string::npos || line[start] == '#') continue;
-    std::string name = line.substr(start);
-    if (name[0] != '-') return bad("flagfile", path, "'" + name + "' is not a flag (--name=value)");
-    name.erase(0, name.find_first_not_of('-'));
-    const std::string value =
-        name.find('=') == std::string::npos ? "" : name.substr(name.find('=') + 1);
-    name = name.substr(0, name.find_first_of("= \t\r"));
-    gflags::CommandLineFlagInfo info;
-    const bool negated = name.rfind("no", 0) == 0 &&
-                         gflags::GetCommandLineFlagInfo(name.substr(2).c_str(), &info) &&
-                         info.type == "bool";
-    if (!negated && !gflags::GetCommandLineFlagInfo(name.c_str(), &info)) {
-      return bad("flagfile", path, "unknown flag '" + name + "'");
-    }
-    if (name == "flagfile") {
-      const Status inner = check_flag_file(value, depth + 1);
-      if (!inner.ok()) return inner;
-    }
-  }
-  return ok_status();
-}
-
-Status check_flag_files(int argc, char** argv) {
-  for (int i = 1; i < argc; ++i) {
-    std::string arg = argv[i];
-    arg.erase(0, std::min(arg.find_first_not_of('-'), arg.size()));
-    std::string path;
-    if (arg.rfind("flagfile=", 0) == 0) path = arg.substr(9);
-    if (arg == "flagfile" && i + 1 < argc) path = argv[i + 1];
-    if (path.empty()) continue;
-    const Status checked = check_flag_file(path, 0);
-    if (!checked.ok()) return checked;
-  }
   return ok_status();
 }
 
@@ -279,29 +238,39 @@ ServerOptions copy_flags(ServerOptions o) {
   return o;
 }
 
-/// gflags says what is wrong with a flag in one line, and would end with 1.
-[[noreturn]] void end_for_bad_flag(int) { std::exit(static_cast<int>(ExitCode::kBadFlag)); }
-[[noreturn]] void end_after_help(int) { std::exit(static_cast<int>(ExitCode::kOk)); }
+constexpr const char* kAbout =
+    "holdfastd: a server of a Holdfast cluster.\n\n"
+    "Without flags it serves a single-node cluster on loopback, clients on port 7411.\n"
+    "Three servers: start each with its --node_id, addresses, --data_dir and the same\n"
+    "--initial_cluster=1=host:port,2=host:port,3=host:port, and one with --bootstrap.\n\n"
+    "Flags, with what holds without them; --name and --noname for true and false:\n\n";
+constexpr const char* kAboutMore =
+    "  --flagfile=FILE\n"
+    "      reads flags from a file, one a line; # begins a comment\n"
+    "  --version\n"
+    "      says which version this is\n\n"
+    "Those of the logging library are taken too, for instance --minloglevel=1.\n";
+
+/// What is answered on standard output before anything is checked.
+void answer_and_end(const std::vector<std::string>& words) {
+  for (const std::string& word : words) {
+    if (word == "--help" || word == "-help" || word == "-h") {
+      std::printf("%s%s%s", kAbout, describe_flags("flags.cc").c_str(), kAboutMore);
+      std::exit(static_cast<int>(ExitCode::kOk));
+    }
+    if (word == "--version" || word == "-version") {
+      std::printf("holdfastd %s\n", kVersion);
+      std::exit(static_cast<int>(ExitCode::kOk));
+    }
+  }
+}
 
 }  // namespace
 
-Result<ServerOptions> options_from_flags(int* argc, char*** argv) {
-  gflags::SetUsageMessage(
-      "a server of a Holdfast cluster.\n\n"
-      "Without flags it serves a single-node cluster on loopback, clients on port 7411.\n"
-      "Three servers: start each with its --node_id, addresses, --data_dir and the same\n"
-      "--initial_cluster=1=host:port,2=host:port,3=host:port, and exactly one with --bootstrap.");
-  gflags::SetVersionString(kVersion);
-  const Status files = check_flag_files(*argc, *argv);
-  if (!files.ok()) return files.error();
-  ::google::gflags_exitfunc = end_for_bad_flag;
-  gflags::ParseCommandLineNonHelpFlags(argc, argv, /*remove_flags=*/true);
-  ::google::gflags_exitfunc = end_after_help;
-  gflags::HandleCommandLineHelpFlags();
-  if (*argc > 1) {
-    return Error{ErrorCode::kBadArgument, std::string("'") + (*argv)[1] +
-                                              "' is not a flag; holdfastd takes --name=value only"};
-  }
+Result<ServerOptions> options_from_flags(int argc, char** argv) {
+  const std::vector<std::string> words(argv + 1, argv + argc);
+  answer_and_end(words);
+  if (const Status set = set_flags(words); !set.ok()) return set.error();
   const Status ranges = check_ranges();
   if (!ranges.ok()) return ranges.error();
   ServerOptions options;

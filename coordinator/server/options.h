@@ -68,7 +68,7 @@ struct ServerOptions {
 
 /// Reads the command line (and --flagfile). Errors name the flag, its value and the range.
 /// --help and --version are answered on standard output and end the process.
-Result<ServerOptions> options_from_flags(int* argc, char*** argv);
+Result<ServerOptions> options_from_flags(int argc, char** argv);
 
 /// Checks the relations between settings, e.g. loopback without --insecure.
 Status validate(const ServerOptions& options);

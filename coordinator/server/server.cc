@@ -6,6 +6,7 @@
 #include <csignal>
 #include <utility>
 
+#include "coordinator/server/initial_cluster.h"
 #include "coordinator/server/io_port.h"
 #include "coordinator/server/rpc_port.h"
 #include "coordinator/server/version.h"
@@ -71,6 +72,7 @@ std::vector<raft::AgreedFlag> agreed_flags(const ServerOptions& options) {
 Server::Server(const ServerOptions& options)
     : options_(options),
       loop_(clock_),
+      unformed_calls_(*this, [this] { return why_unformed(); }),
       wakeup_(loop_, [] {}),  // the end of the turn does the work
       drain_timer_(loop_, [this] { drain_step(); }),
       started_unix_ms_(clock_.wall_unix_ms()) {}
@@ -101,11 +103,12 @@ std::optional<Failure> Server::start() {
     const std::string bytes(recovered.genesis->data.view());
     const auto genesis = raft::decode_genesis(bytes);
     if (!genesis.ok()) return failure_of(genesis.error());
+    if (auto failed = check_belonging(*genesis)) return failed;
     begin_serving(*genesis, bytes);
   } else if (options_.bootstrap) {
     begin_bootstrap();
   } else {
-    LOG(INFO) << "the data directory is empty: waiting for the server with --bootstrap";
+    LOG(INFO) << "the data directory is empty: " << waits_for_;
   }
   return failure_;
 }
@@ -149,6 +152,7 @@ std::optional<Failure> Server::open_ports() {
   auto admin_port = RpcPort::open(loop_, admin, admin_methods());
   if (!admin_port.ok()) return Failure{ExitCode::kPortTaken, admin_port.error().message};
   admin_port_ = std::move(*admin_port);
+  admin_port_->serve(unformed_calls_);
   auto http = net::HttpServer::open(loop_, options_.http_listen,
                                     [this](const std::string& path) { return this->http(path); });
   if (!http.ok()) return Failure{ExitCode::kPortTaken, http.error().message};
@@ -184,6 +188,8 @@ std::optional<Failure> Server::open_transport() {
   raft::TransportOptions options;
   options.listen = options_.peer_listen;
   options.must_agree = agreed_flags(options_);
+  options.listed = listed_ids(options_);
+  options.bootstraps = options_.bootstrap;
   options.log = [](const std::string& line) { LOG(WARNING) << line; };
   auto transport = raft::TcpTransport::open(loop_, entropy_, options, identity(), *this, *this);
   if (!transport.ok()) return Failure{ExitCode::kPortTaken, transport.error().message};
@@ -199,11 +205,16 @@ void Server::begin_bootstrap() {
   for (const InitialMember& member : options_.initial_cluster) {
     if (member.id != options_.node_id) options.others.push_back({member.id, member.peer, {}});
   }
-  options.log = [](const std::string& line) { LOG(INFO) << line; };
+  options.log = [this](const std::string& line) {
+    LOG(INFO) << line;
+    waits_because(line);
+  };
   bootstrapper_ = std::make_unique<raft::Bootstrapper>(
       loop_, entropy_, std::move(options), [this](Result<raft::Genesis> genesis) {
         if (!genesis.ok()) {
-          return stop_with({ExitCode::kWrongDirectory, genesis.error().message});
+          const bool list = genesis.error().code == ErrorCode::kBadArgument;
+          return stop_with(
+              {list ? ExitCode::kBadFlag : ExitCode::kWrongDirectory, genesis.error().message});
         }
         const std::string bytes = raft::encode_genesis(*genesis);
         const Status written = write_genesis(bytes);
@@ -225,6 +236,13 @@ Status Server::write_genesis(const std::string& bytes) {
 
 void Server::take_genesis(raft::Genesis genesis, std::string bytes,
                           std::function<void(Status)> done) {
+  // Before it is written: a directory belongs to its cluster for good.
+  if (const auto other = contradiction(options_, genesis)) {
+    LOG(WARNING) << "not taken: entry 1 of " << *other;
+    waits_because("not taken: entry 1 of " + *other);
+    return done(Error{ErrorCode::kBadArgument, "not taken: entry 1 of " + *other});
+  }
+  bootstrapper_.reset();  // another server that has --bootstrap too was first
   const Status written = write_genesis(bytes);
   if (written.ok()) {
     begin_serving(genesis, bytes);
@@ -265,14 +283,24 @@ raft::InitialState Server::initial_state(const raft::Genesis& genesis) const {
   return initial;
 }
 
-void Server::begin_serving(const raft::Genesis& genesis, const std::string& bytes) {
+std::optional<Failure> Server::check_belonging(const raft::Genesis& genesis) const {
   const raft::Member* self = raft::find_member(genesis.configuration, options_.node_id);
   if (self == nullptr || self->store != directory_->store()) {
-    return stop_with({ExitCode::kWrongDirectory,
-                      "the cluster's first entry does not name node " +
-                          std::to_string(options_.node_id.value) + " with store id " +
-                          std::to_string(directory_->store().value) + " of " + options_.data_dir});
+    return Failure{ExitCode::kWrongDirectory,
+                   "the cluster's first entry does not name node " +
+                       std::to_string(options_.node_id.value) + " with store id " +
+                       std::to_string(directory_->store().value) + " of " + options_.data_dir};
   }
+  if (const auto other = contradiction(options_, genesis)) {
+    return Failure{ExitCode::kWrongDirectory,
+                   "--data_dir=" + options_.data_dir + " belongs to " + *other +
+                       ": this is the wrong directory or the wrong list, or the server must start "
+                       "with an empty directory"};
+  }
+  return std::nullopt;
+}
+
+void Server::begin_serving(const raft::Genesis& genesis, const std::string& bytes) {
   EngineOptions options = engine_options(genesis);
   options.raft.seed = entropy_.next_u64();
   writer_ = std::make_unique<raft::ThreadedLogWriter>(*log_, clock_, [this] { loop_.post([] {}); });
@@ -281,17 +309,9 @@ void Server::begin_serving(const raft::Genesis& genesis, const std::string& byte
       EnginePorts{clock_, entropy_, *reader_, *writer_, *transport_, *this,
                   [](const std::string& act) { LOG(INFO) << "audit: " << act; },
                   [this](const Error& error) { stop_with(failure_of(error)); },
-                  [this] { return connections(); }});
+                  [this] { return connections(); }, [this] { return alarms(); }});
   transport_->form(genesis.cluster, bytes);
-  std::vector<raft::PeerSpec> peers;
-  for (const raft::Member& member : genesis.configuration.members) {
-    auto address = net::parse_address(member.peer_address);
-    for (const InitialMember& named : options_.initial_cluster) {
-      if (named.id == member.id) address = named.peer;  // a node's own list overrides
-    }
-    if (address.ok()) peers.push_back({member.id, *address, member.store});
-  }
-  transport_->set_peers(std::move(peers));
+  transport_->set_peers(peers_of(options_, genesis));
   client_port_->serve(*engine_);
   admin_port_->serve(*engine_);
   loop_.again();  // the end of a turn arms the engine's first timer: no turn may sleep before it
@@ -366,16 +386,17 @@ void Server::on_app(NodeId from, uint8_t kind, std::string_view payload) {
 }
 
 // The transport has logged what is worth it, once: a refused peer dials again and again.
-void Server::on_peer_event(NodeId peer, raft::PeerEvent event, const std::string&) {
-  if (engine_) engine_->on_peer_event(peer, event);
+void Server::on_peer_event(NodeId peer, raft::PeerEvent event, const std::string& detail) {
+  if (engine_) return engine_->on_peer_event(peer, event);
+  waits_because(detail);
 }
 
-void Server::complete(CallId call, const ReplyView& reply) {
-  (call.port == kAdminTag ? admin_port_ : client_port_)->complete(call, reply);
-}
+void Server::complete(CallId call, const ReplyView& reply) { port_of(call).complete(call, reply); }
 
-void Server::fail(CallId call, const api::HoldfastError& error) {
-  (call.port == kAdminTag ? admin_port_ : client_port_)->fail(call, error);
+void Server::fail(CallId call, const api::HoldfastError& error) { port_of(call).fail(call, error); }
+
+Port& Server::port_of(CallId call) const {
+  return call.port == kAdminTag ? *admin_port_ : *client_port_;
 }
 
 // ------------------------------------------------------------------------------ for operators
@@ -393,8 +414,30 @@ std::vector<api::PeerConnection> Server::connections() const {
   return out;
 }
 
+std::vector<api::Alarm> Server::alarms() const {
+  std::vector<api::Alarm> out;
+  for (const raft::PeerLink& peer : transport_->peers()) {
+    if (peer.refusal.empty()) continue;
+    api::Alarm alarm;
+    alarm.name = "PEER_REFUSED";
+    alarm.message = "node " + std::to_string(peer.id.value) + " at " +
+                    net::to_string(peer.address) + " takes no part: " + peer.refusal;
+    out.push_back(std::move(alarm));
+  }
+  return out;
+}
+
+void Server::waits_because(const std::string& line) {
+  if (!engine_) waits_for_ = line;
+}
+
+std::string Server::why_unformed() const {
+  return "node " + std::to_string(options_.node_id.value) +
+         " is not in a cluster yet: " + waits_for_;
+}
+
 net::HttpResponse Server::readiness() const {
-  if (!engine_) return {503, "text/plain; charset=utf-8", "waiting to be part of a cluster\n"};
+  if (!engine_) return {503, "text/plain; charset=utf-8", why_unformed() + "\n"};
   if (draining_) return {503, "text/plain; charset=utf-8", "stopping\n"};
   if (!engine_->ready()) return {503, "text/plain; charset=utf-8", "no leader, or catching up\n"};
   return {200, "text/plain; charset=utf-8", "ready\n"};

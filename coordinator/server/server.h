@@ -17,6 +17,8 @@
 #include "coordinator/server/metrics.h"
 #include "coordinator/server/options.h"
 #include "coordinator/server/port.h"
+#include "coordinator/server/rpc_port.h"
+#include "coordinator/server/unformed_calls.h"
 #include "raft/storage/data_directory.h"
 #include "raft/storage/log_store.h"
 #include "raft/storage/posix_file_system.h"
@@ -57,6 +59,7 @@ class Server final : raft::TransportHandler, raft::GenesisTaker, ReplySink {
   // ReplySink: to the port that the call came in by.
   void complete(CallId call, const ReplyView& reply) override;
   void fail(CallId call, const api::HoldfastError& error) override;
+  Port& port_of(CallId call) const;
 
   std::optional<Failure> open_storage();
   std::optional<Failure> open_ports();
@@ -66,6 +69,8 @@ class Server final : raft::TransportHandler, raft::GenesisTaker, ReplySink {
   void begin_bootstrap();
   /// Makes entry 1 durable, with the term it stands in.
   Status write_genesis(const std::string& bytes);
+  /// Why this server must not serve as a member of this cluster.
+  std::optional<Failure> check_belonging(const raft::Genesis& genesis) const;
   void begin_serving(const raft::Genesis& genesis, const std::string& bytes);
   EngineOptions engine_options(const raft::Genesis& genesis) const;
   raft::InitialState initial_state(const raft::Genesis& genesis) const;
@@ -78,6 +83,10 @@ class Server final : raft::TransportHandler, raft::GenesisTaker, ReplySink {
   net::HttpResponse readiness() const;
   const std::string& metrics();
   std::vector<api::PeerConnection> connections() const;
+  std::vector<api::Alarm> alarms() const;
+  /// What keeps this server from being part of a cluster, as long as it is not.
+  void waits_because(const std::string& line);
+  std::string why_unformed() const;
   void log_role();
 
   const ServerOptions options_;
@@ -91,8 +100,10 @@ class Server final : raft::TransportHandler, raft::GenesisTaker, ReplySink {
   std::unique_ptr<raft::LogStore> log_;
   std::unique_ptr<raft::StoredLogReader> reader_;
   std::unique_ptr<raft::TcpTransport> transport_;
+  UnformedCalls unformed_calls_;  ///< of the administration port, until there is an engine
+  std::string waits_for_ = "waiting for the server with --bootstrap";
   std::unique_ptr<Port> client_port_;
-  std::unique_ptr<Port> admin_port_;
+  std::unique_ptr<RpcPort> admin_port_;
   std::unique_ptr<net::HttpServer> http_;
   std::unique_ptr<raft::Bootstrapper> bootstrapper_;
   std::unique_ptr<raft::ThreadedLogWriter> writer_;

@@ -50,6 +50,24 @@ std::string parent_of(const std::string& path) {
   return slash == 0 ? "/" : path.substr(0, slash);
 }
 
+/// A data directory that cannot be made: mostly a mistaken path, not a failed disk.
+Error unusable(const std::string& path, const IoError& error) {
+  const std::string named = "the data directory " + path;
+  switch (error.number) {
+    case ENOENT:
+      return {ErrorCode::kBadArgument,
+              named + " cannot be made: create its parent " + parent_of(path) + " first"};
+    case ENOTDIR:
+      return {ErrorCode::kBadArgument, named + " is no directory, or its parent is none"};
+    case EACCES:
+    case EPERM:
+    case EROFS:
+      return {ErrorCode::kBadArgument, named + " cannot be made: " + error.to_error().message};
+    default:
+      return error.to_error();
+  }
+}
+
 std::string group_directory_path(const std::string& data_directory, GroupId group) {
   return data_directory + "/group-" + std::to_string(group.value);
 }
@@ -109,7 +127,7 @@ Result<StoreIdentity> DataDirectory::establish_identity(FileSystem& files, Entro
 Result<std::unique_ptr<DataDirectory>> DataDirectory::open(FileSystem& files, Entropy& entropy,
                                                            const std::string& path, NodeId node) {
   if (auto made = make_directory(files, parent_of(path), path); !made) {
-    return made.error().to_error();
+    return unusable(path, made.error());
   }
   auto lock = files.lock(path + "/" + kLockName);
   if (!lock) {

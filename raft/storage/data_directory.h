@@ -33,8 +33,9 @@ Result<StoreIdentity> read_identity(FileSystem& files, const std::string& direct
 class DataDirectory {
  public:
   /// Locks the directory (its parent must exist) and reads its identity; on first use mints a store
-  /// id and makes it durable. BAD_ARGUMENT: in use by another process (named), or it belongs to
-  /// another node. CORRUPT: the identity cannot be read. `files` must outlive the result.
+  /// id and makes it durable. BAD_ARGUMENT: the path is none that can be used, it is in use by
+  /// another process (named), or belongs to another node. CORRUPT: the identity cannot be read.
+  /// `files` must outlive the result.
   static Result<std::unique_ptr<DataDirectory>> open(FileSystem& files, Entropy& entropy,
                                                      const std::string& path, NodeId node);
 

@@ -15,7 +15,8 @@ namespace holdfast::raft {
 
 class IdentityCall::Impl final : net::FrameConnection::Handler {
  public:
-  Impl(net::Loop& loop, const net::Address& address, Duration timeout, Done done)
+  Impl(net::Loop& loop, const IdentityQuery& query, const net::Address& address, Duration timeout,
+       Done done)
       : done_(std::move(done)),
         connection_(net::FrameConnection::dial(loop, address,
                                                {.max_frame_bytes = 64 << 10,
@@ -23,7 +24,7 @@ class IdentityCall::Impl final : net::FrameConnection::Handler {
                                                 .frame_timeout = timeout,
                                                 .idle_timeout = timeout},
                                                *this)) {
-    connection_->send_with([](std::string& out) { encode(IdentityQuery{}, out); });
+    connection_->send_with([&](std::string& out) { encode(query, out); });
   }
 
  private:
@@ -36,7 +37,7 @@ class IdentityCall::Impl final : net::FrameConnection::Handler {
       return finish(
           Error{ErrorCode::kCorrupt, net::to_string(connection.peer()) + " did not say who it is"});
     }
-    finish(reply->self);
+    finish(*reply);
   }
 
   void on_closed(net::FrameConnection&, const net::CloseReason& reason) override {
@@ -44,7 +45,7 @@ class IdentityCall::Impl final : net::FrameConnection::Handler {
   }
 
   /// The last thing it does: `done_` may destroy the call.
-  void finish(Result<PeerIdentity> result) {
+  void finish(Result<IdentityReply> result) {
     const Done done = std::exchange(done_, nullptr);
     done(std::move(result));
   }
@@ -53,13 +54,27 @@ class IdentityCall::Impl final : net::FrameConnection::Handler {
   std::unique_ptr<net::FrameConnection> connection_;
 };
 
-IdentityCall::IdentityCall(net::Loop& loop, const net::Address& address, Duration timeout,
-                           Done done)
-    : impl_(std::make_unique<Impl>(loop, address, timeout, std::move(done))) {}
+IdentityCall::IdentityCall(net::Loop& loop, const IdentityQuery& query, const net::Address& address,
+                           Duration timeout, Done done)
+    : impl_(std::make_unique<Impl>(loop, query, address, timeout, std::move(done))) {}
 
 IdentityCall::~IdentityCall() = default;
 
 // ---- rounds of questions to all
+
+namespace {
+
+Error refused(ErrorCode code, const std::string& why) {
+  return {code, "bootstrap refused: " + why};
+}
+
+std::string text(const std::vector<NodeId>& ids) {
+  std::string out;
+  for (const NodeId id : ids) out += (out.empty() ? "" : ",") + std::to_string(id.value);
+  return out;
+}
+
+}  // namespace
 
 class Bootstrapper::Impl {
  public:
@@ -74,10 +89,17 @@ class Bootstrapper::Impl {
   }
 
  private:
+  using Answer = Result<IdentityReply>;
+
   void begin_round();
-  void answered(const PeerSpec& peer, const Result<PeerIdentity>& answer);
+  void answered(const PeerSpec& peer, const Answer& answer);
   void end_round();
-  std::optional<Error> obstacle(const PeerSpec& peer, const PeerIdentity& identity) const;
+  std::optional<Error> obstacle(const PeerSpec& peer, const IdentityReply& reply) const;
+  std::optional<Error> obstacle_of_formed(const std::string& listed,
+                                          const IdentityReply& reply) const;
+  std::optional<Error> obstacle_of_store(const std::string& listed, StoreId store) const;
+  std::string why_wait(const PeerSpec& peer) const;
+  std::vector<NodeId> listed_here() const;
   Genesis mint() const;
   void finish(Result<Genesis> result);
 
@@ -88,7 +110,7 @@ class Bootstrapper::Impl {
   const Instant started_;
   net::Timer next_round_;
   std::vector<std::unique_ptr<IdentityCall>> calls_;
-  std::map<NodeId, Result<PeerIdentity>> answers_;
+  std::map<NodeId, Answer> answers_;
 };
 
 void Bootstrapper::Impl::begin_round() {
@@ -97,12 +119,12 @@ void Bootstrapper::Impl::begin_round() {
   if (options_.others.empty()) return finish(mint());
   for (const PeerSpec& peer : options_.others) {
     calls_.push_back(std::make_unique<IdentityCall>(
-        loop_, peer.address, options_.round,
-        [this, &peer](const Result<PeerIdentity>& answer) { answered(peer, answer); }));
+        loop_, IdentityQuery{options_.self.node}, peer.address, options_.round,
+        [this, &peer](const Answer& answer) { answered(peer, answer); }));
   }
 }
 
-void Bootstrapper::Impl::answered(const PeerSpec& peer, const Result<PeerIdentity>& answer) {
+void Bootstrapper::Impl::answered(const PeerSpec& peer, const Answer& answer) {
   if (!done_) return;  // decided already, by another answer of this round
   if (answer) {
     if (auto in_the_way = obstacle(peer, *answer)) return finish(*in_the_way);
@@ -111,43 +133,82 @@ void Bootstrapper::Impl::answered(const PeerSpec& peer, const Result<PeerIdentit
   if (answers_.size() == options_.others.size()) end_round();
 }
 
+std::vector<NodeId> Bootstrapper::Impl::listed_here() const {
+  std::vector<NodeId> ids{options_.self.node};
+  for (const PeerSpec& peer : options_.others) ids.push_back(peer.id);
+  std::sort(ids.begin(), ids.end());
+  return ids;
+}
+
 /// What waiting will not change.
 std::optional<Error> Bootstrapper::Impl::obstacle(const PeerSpec& peer,
-                                                  const PeerIdentity& identity) const {
-  const auto refuse = [](const std::string& why) {
-    return Error{ErrorCode::kBadArgument, "bootstrap refused: " + why};
-  };
+                                                  const IdentityReply& reply) const {
   const std::string listed = std::to_string(peer.id.value) + "=" + net::to_string(peer.address);
-  if (identity.formed()) {
-    return refuse(listed + " belongs to cluster " + std::to_string(identity.cluster.value) +
-                  " already (" + describe(identity) + ")");
+  if (reply.self.formed()) return obstacle_of_formed(listed, reply);
+  if (reply.self.node != peer.id) {
+    return refused(ErrorCode::kBadArgument,
+                   listed + " says it is node " + std::to_string(reply.self.node.value));
   }
-  if (identity.node != peer.id) {
-    return refuse(listed + " says it is node " + std::to_string(identity.node.value));
+  if (reply.listed != listed_here()) {
+    return refused(ErrorCode::kBadArgument,
+                   listed + " was told to form a cluster of nodes " + text(reply.listed) +
+                       ", node " + std::to_string(options_.self.node.value) + " one of nodes " +
+                       text(listed_here()) + ": --initial_cluster must list the same everywhere");
   }
-  const auto same_store = [&](const PeerIdentity& other) { return other.store == identity.store; };
-  const auto twice = std::find_if(answers_.begin(), answers_.end(), [&](const auto& other) {
-    return other.second.ok() && same_store(*other.second);
-  });
-  if (same_store(options_.self) || twice != answers_.end()) {
-    return refuse(
-        "store " + std::to_string(identity.store.value) + " answers for " + listed +
-        " and for node " +
-        std::to_string(same_store(options_.self) ? options_.self.node.value : twice->first.value));
+  return obstacle_of_store(listed, reply.self.store);
+}
+
+std::optional<Error> Bootstrapper::Impl::obstacle_of_formed(const std::string& listed,
+                                                            const IdentityReply& reply) const {
+  if (reply.asker_store == options_.self.store) return {};  // it will deliver entry 1
+  const std::string self = "node " + std::to_string(options_.self.node.value);
+  const std::string why =
+      reply.asker_store
+          ? "has " + self + " under store " + std::to_string(reply.asker_store.value) +
+                ", this is the empty store " + std::to_string(options_.self.store.value) +
+                ": the disk was wiped or swapped, or this is the wrong --data_dir"
+          : "has no " + self;
+  return refused(ErrorCode::kNotEmpty, listed + " belongs to cluster " +
+                                           std::to_string(reply.self.cluster.value) + " already (" +
+                                           describe(reply.self) + "), which " + why);
+}
+
+std::optional<Error> Bootstrapper::Impl::obstacle_of_store(const std::string& listed,
+                                                           StoreId store) const {
+  std::map<NodeId, StoreId> known{{options_.self.node, options_.self.store}};
+  for (const auto& [id, answer] : answers_) {
+    if (answer) known.emplace(id, answer->self.store);
   }
+  const auto twice = std::find_if(known.begin(), known.end(),
+                                  [store](const auto& other) { return other.second == store; });
+  if (twice == known.end()) return {};
+  return refused(ErrorCode::kBadArgument, "store " + std::to_string(store.value) + " answers for " +
+                                              listed + " and for node " +
+                                              std::to_string(twice->first.value));
+}
+
+/// What keeps the round from being the last, as far as this server is concerned; empty: nothing.
+std::string Bootstrapper::Impl::why_wait(const PeerSpec& peer) const {
+  const Answer& answer = answers_.at(peer.id);
+  if (!answer) return answer.error().message;
+  if (answer->self.formed()) {
+    return "formed cluster " + std::to_string(answer->self.cluster.value) +
+           " with this server and will deliver its first entry";
+  }
+  // All lists are equal and all servers asked each other: one alone is the lowest.
+  if (answer->bootstraps && peer.id < options_.self.node) return "has --bootstrap too, goes first";
   return {};
 }
 
 void Bootstrapper::Impl::end_round() {
-  std::string missing;
+  std::string waiting;
   for (const PeerSpec& peer : options_.others) {
-    const Result<PeerIdentity>& answer = answers_.at(peer.id);
-    if (answer) continue;
-    missing += (missing.empty() ? "" : "; ") + std::to_string(peer.id.value) + ": " +
-               answer.error().message;
+    const std::string why = why_wait(peer);
+    if (why.empty()) continue;
+    waiting += (waiting.empty() ? "" : "; ") + std::to_string(peer.id.value) + ": " + why;
   }
-  if (missing.empty()) return finish(mint());
-  const std::string line = "bootstrap waits for all of --initial_cluster: " + missing;
+  if (waiting.empty()) return finish(mint());
+  const std::string line = "bootstrap waits for all of --initial_cluster: " + waiting;
   const Duration limit = options_.give_up_after;
   if (limit > 0s && loop_.now() - started_ >= limit) {
     return finish(Error{ErrorCode::kTimeout, line});
@@ -158,7 +219,7 @@ void Bootstrapper::Impl::end_round() {
 
 Genesis Bootstrapper::Impl::mint() const {
   std::map<NodeId, PeerIdentity> all{{options_.self.node, options_.self}};
-  for (const auto& [id, answer] : answers_) all.emplace(id, *answer);
+  for (const auto& [id, answer] : answers_) all.emplace(id, answer->self);
   Genesis genesis;
   genesis.cluster = ClusterId(entropy_.next_id());
   for (const auto& [id, identity] : all) {

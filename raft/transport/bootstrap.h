@@ -1,5 +1,6 @@
-// The one server started with --bootstrap: asks everybody who they are, and goes on only if all
-// answer in the same round and all are empty (ARCHITECTURE, Identity).
+// A server started with --bootstrap: asks everybody who they are, and goes on only if all answer in
+// the same round and all are empty (ARCHITECTURE, Identity). If several have the flag, the one with
+// the lowest id goes first and the others wait for its genesis: no two of them mint a cluster each.
 #pragma once
 
 #include <functional>
@@ -18,7 +19,7 @@ namespace holdfast::raft {
 
 struct BootstrapOptions {
   PeerIdentity self;             ///< of the bootstrapping server, which is empty
-  std::vector<PeerSpec> others;  ///< the rest of --initial_cluster; empty for a single server
+  std::vector<PeerSpec> others;  ///< the rest of --initial_cluster; ids ascending; may be empty
   Duration round = 1s;        ///< how long one round waits for answers before all are asked again
   Duration give_up_after{0};  ///< zero: never
   std::function<void(const std::string& line)> log;  ///< "waiting for 3 (host:port): refused"
@@ -29,8 +30,10 @@ class Bootstrapper {
  public:
   /// On success: a genesis with a freshly minted cluster id. The caller syncs it as entry 1 and
   /// hands it to TcpTransport::form(), which delivers it. Errors name the servers and ids that
-  /// stand in the way: a formed one, another node id than listed, one store under two ids, or
-  /// (after give_up_after) who did not answer.
+  /// stand in the way. BAD_ARGUMENT: the list does not fit (another node id than listed, another
+  /// list over there, one store under two ids). NOT_EMPTY: a server belongs to a cluster that does
+  /// not have this one. TIMEOUT: who did not answer within give_up_after.
+  /// A server that is given another one's genesis meanwhile destroys its bootstrapper.
   using Done = std::function<void(Result<Genesis>)>;
   Bootstrapper(net::Loop& loop, Entropy& entropy, BootstrapOptions options, Done done);
   ~Bootstrapper();
@@ -43,8 +46,9 @@ class Bootstrapper {
 /// Asks one server for its identity. `done` is called at most once, and not after destruction.
 class IdentityCall {
  public:
-  using Done = std::function<void(Result<PeerIdentity>)>;
-  IdentityCall(net::Loop& loop, const net::Address& address, Duration timeout, Done done);
+  using Done = std::function<void(Result<IdentityReply>)>;
+  IdentityCall(net::Loop& loop, const IdentityQuery& query, const net::Address& address,
+               Duration timeout, Done done);
   ~IdentityCall();
 
  private:

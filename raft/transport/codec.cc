@@ -133,11 +133,17 @@ Result<PeerFrame> decode_hello_reply(ByteReader& reader) {
 }
 
 Result<PeerFrame> decode_identity_query(ByteReader& reader) {
-  return finish(reader, IdentityQuery{}, "identity query");
+  const IdentityQuery query{NodeId(reader.read<uint64_t>())};
+  return finish(reader, query, "identity query");
 }
 
 Result<PeerFrame> decode_identity_reply(ByteReader& reader) {
   IdentityReply reply{read_identity(reader)};
+  reply.asker_store = StoreId(reader.read<uint64_t>());
+  reply.bootstraps = reader.read<uint8_t>() != 0;
+  Result<std::vector<NodeId>> listed = read_ids(reader, "the listed servers");
+  if (!listed) return listed.error();
+  reply.listed = std::move(*listed);
   if (const Status identity = check_identity(reply.self); !identity) return identity.error();
   return finish(reader, std::move(reply), "identity reply");
 }
@@ -253,12 +259,17 @@ void encode(const HelloReply& reply, std::string& out) {
   });
 }
 
-void encode(const IdentityQuery&, std::string& out) {
-  append_frame(out, FrameType::kIdentityQuery, [] {});
+void encode(const IdentityQuery& query, std::string& out) {
+  append_frame(out, FrameType::kIdentityQuery, [&] { append_le(out, query.asker.value); });
 }
 
 void encode(const IdentityReply& reply, std::string& out) {
-  append_frame(out, FrameType::kIdentityReply, [&] { append_identity(out, reply.self); });
+  append_frame(out, FrameType::kIdentityReply, [&] {
+    append_identity(out, reply.self);
+    append_le(out, reply.asker_store.value);
+    append_le(out, static_cast<uint8_t>(reply.bootstraps));
+    append_ids(out, reply.listed);
+  });
 }
 
 void encode(const GenesisOffer& offer, std::string& out) {

@@ -72,11 +72,16 @@ struct HelloReply {
 };
 
 struct IdentityQuery {
+  NodeId asker;
   friend bool operator==(const IdentityQuery&, const IdentityQuery&) = default;
 };
 
 struct IdentityReply {
   PeerIdentity self;
+  /// The store that its cluster binds the asker's node to; zero: the asker is no member.
+  StoreId asker_store;
+  bool bootstraps = false;     ///< empty, and would form the cluster itself
+  std::vector<NodeId> listed;  ///< whom it was told to form a cluster with; ascending
   friend bool operator==(const IdentityReply&, const IdentityReply&) = default;
 };
 

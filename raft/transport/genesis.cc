@@ -11,28 +11,6 @@ namespace {
 
 constexpr uint8_t kFormatVersion = 1;
 
-void append_ids(std::string& out, const std::vector<NodeId>& ids) {
-  HF_CHECK(ids.size() <= kMaxMembers, "more members than the limit");
-  append_le(out, static_cast<uint8_t>(ids.size()));
-  for (const NodeId id : ids) append_le(out, id.value);
-}
-
-Result<std::vector<NodeId>> read_ids(ByteReader& reader, const char* list) {
-  const auto count = reader.read<uint8_t>();
-  if (count > kMaxMembers) return above_limit(list, count, kMaxMembers);
-  std::vector<NodeId> ids;
-  for (int i = 0; i < count && reader.ok(); ++i) {
-    const NodeId id(reader.read<uint64_t>());
-    const bool ascends = ids.empty() ? static_cast<bool>(id) : id > ids.back();
-    if (reader.ok() && !ascends) {
-      return corrupt(std::string(list) + ": id " + std::to_string(id.value) +
-                     " does not ascend from the one before");
-    }
-    ids.push_back(id);
-  }
-  return ids;
-}
-
 void append_member(std::string& out, const Member& member) {
   append_le(out, member.id.value);
   append_le(out, member.store.value);

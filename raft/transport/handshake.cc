@@ -46,8 +46,11 @@ Reason compare_flags(const PeerIdentity& self, const std::vector<AgreedFlag>& ou
 Reason refuse_hello(const PeerIdentity& self, const std::vector<AgreedFlag>& flags,
                     const PeerSpec* peer, const Hello& hello) {
   if (!self.formed()) {
-    return "node " + text(self.node.value) + " is empty: store " + text(self.store.value) +
-           " belongs to no cluster yet";
+    const std::string empty = "node " + text(self.node.value) + " is empty: store " +
+                              text(self.store.value) + " belongs to no cluster yet";
+    if (!wiped(self, hello)) return empty;
+    return empty + ", the member's store is " + text(hello.expected_store.value) +
+           ": its disk was wiped or swapped";
   }
   if (Reason cluster = compare_cluster(self, hello.self)) return cluster;
   if (hello.expected_node != self.node) {
@@ -92,6 +95,18 @@ Reason refuse_genesis(const PeerIdentity& self, const Genesis& genesis) {
            text(self.store.value);
   }
   return {};
+}
+
+Reason wiped(const PeerIdentity& self, const Hello& hello) {
+  if (self.formed() || hello.expected_node != self.node || !hello.expected_store ||
+      hello.expected_store == self.store) {
+    return {};
+  }
+  return describe(hello.self) + " belongs to cluster " + text(hello.self.cluster.value) +
+         ", which has node " + text(self.node.value) + " under store " +
+         text(hello.expected_store.value) + ", this is the empty store " + text(self.store.value) +
+         ": the disk was wiped or swapped, or this is the wrong --data_dir; under this id only the "
+         "old directory may come back";
 }
 
 std::string describe(const PeerIdentity& identity) {

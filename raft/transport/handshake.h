@@ -26,6 +26,10 @@ std::optional<std::string> refuse_reply(const PeerIdentity& self,
 /// that names its own store id).
 std::optional<std::string> refuse_genesis(const PeerIdentity& self, const Genesis& genesis);
 
+/// What is wrong with this empty server, if the dialler's cluster knows its node under another
+/// store: its disk was wiped or swapped, and no genesis will come.
+std::optional<std::string> wiped(const PeerIdentity& self, const Hello& hello);
+
 /// "node 3 (store 5, 10.0.0.3:7001)"; for people.
 std::string describe(const PeerIdentity& identity);
 

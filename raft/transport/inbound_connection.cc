@@ -66,7 +66,12 @@ void InboundConnection::handle(const Hello& hello) {
   owner_.on_inbound_agreed(*this, hello);
 }
 
-void InboundConnection::handle(const IdentityQuery&) { reply(IdentityReply{context_.self}); }
+void InboundConnection::handle(const IdentityQuery& query) {
+  reply(IdentityReply{.self = context_.self,
+                      .asker_store = owner_.store_of(query.asker),
+                      .bootstraps = context_.options.bootstraps,
+                      .listed = context_.options.listed});
+}
 
 void InboundConnection::handle(const GenesisOffer& offer) {
   connection_.set_idle_timeout(0s);  // the sync may take its time

@@ -27,6 +27,7 @@ struct Peer {
   uint64_t incarnation = 0;
   bool refused_reported = false;  ///< since it was up last
   std::string refusal;            ///< why we refused its hello last
+  std::string refused_by_it;      ///< why we and it do not agree on the lane we dialled
   uint64_t sent = 0;
   uint64_t received = 0;
   uint64_t dropped = 0;
@@ -70,6 +71,7 @@ class TcpTransport::Impl final : public OutboundLane::Listener, public InboundCo
 
   // InboundConnection::Owner
   std::optional<std::string> judge_hello(const Hello& hello) override;
+  StoreId store_of(NodeId node) const override;
   void on_inbound_agreed(InboundConnection& inbound, const Hello& hello) override;
   void on_genesis_offer(InboundConnection& inbound, std::string_view genesis) override;
   void on_inbound_message(InboundConnection& inbound, Message&& message) override;
@@ -129,11 +131,22 @@ std::optional<std::string> TcpTransport::Impl::judge_hello(const Hello& hello) {
   auto refusal = refuse_hello(context_.self, context_.options.must_agree,
                               peer == nullptr ? nullptr : &peer->spec, hello);
   if (peer != nullptr) peer->refusal = refusal.value_or("");
+  if (const auto problem = wiped(context_.self, hello)) {
+    log(*problem);
+    emit(hello.self.node, PeerEvent::kMismatch, *problem);
+  }
   if (refusal && context_.self.formed()) {
     log("refused " + describe(hello.self) + ": " + *refusal);
     if (peer != nullptr) emit(peer->spec.id, PeerEvent::kMismatch, *refusal);
   }
   return refusal;
+}
+
+StoreId TcpTransport::Impl::store_of(NodeId node) const {
+  if (!context_.self.formed()) return {};
+  if (node == context_.self.node) return context_.self.store;
+  const auto found = peers_.find(node);
+  return found == peers_.end() ? StoreId() : found->second.spec.store;
 }
 
 void TcpTransport::Impl::on_inbound_agreed(InboundConnection& inbound, const Hello& hello) {
@@ -243,6 +256,7 @@ void TcpTransport::Impl::on_lane_up(OutboundLane& lane, const PeerIdentity& iden
   ++peer->connects;
   if (lane.lane() != Lane::kControl) return;
   peer->refused_reported = false;
+  peer->refused_by_it.clear();
   const uint64_t before = std::exchange(peer->incarnation, identity.incarnation);
   if (before != 0 && before != identity.incarnation) {
     emit(lane.peer(), PeerEvent::kNewIncarnation,
@@ -257,13 +271,18 @@ void TcpTransport::Impl::on_lane_lost(OutboundLane& lane, const std::string& det
 
 void TcpTransport::Impl::on_lane_refused(OutboundLane& lane, const std::string& detail) {
   Peer* const peer = find(lane.peer());
-  if (lane.lane() != Lane::kControl || std::exchange(peer->refused_reported, true)) return;
+  if (lane.lane() != Lane::kControl) return;
+  peer->refusal.clear();
+  peer->refused_by_it.clear();
+  if (std::exchange(peer->refused_reported, true)) return;
   emit(lane.peer(), PeerEvent::kRefused, detail);
 }
 
 void TcpTransport::Impl::on_lane_mismatch(OutboundLane& lane, const std::string& detail) {
   log("node " + std::to_string(lane.peer().value) + " is not talked to: " + detail);
-  if (lane.lane() == Lane::kControl) emit(lane.peer(), PeerEvent::kMismatch, detail);
+  if (lane.lane() != Lane::kControl) return;
+  find(lane.peer())->refused_by_it = detail;
+  emit(lane.peer(), PeerEvent::kMismatch, detail);
 }
 
 // ---- messages
@@ -318,6 +337,7 @@ std::vector<PeerLink> TcpTransport::Impl::peers() const {
     status.bulk_up = peer.lane_up(Lane::kBulk);
     status.inbound_up = peer.inbound[index_of(Lane::kControl)] != nullptr;
     status.incarnation = peer.incarnation;
+    status.refusal = peer.refusal.empty() ? peer.refused_by_it : peer.refusal;
     status.last_problem = peer.refusal;
     for (const auto& lane : peer.lanes) {
       if (lane == nullptr) continue;

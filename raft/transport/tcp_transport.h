@@ -27,6 +27,10 @@ namespace holdfast::raft {
 struct TransportOptions {
   net::Address listen;                 ///< port 0: the kernel chooses, see port()
   std::vector<AgreedFlag> must_agree;  ///< names ascending; compared at every handshake
+  /// What an empty server tells whoever asks for its identity: whom it was told to form a cluster
+  /// with (ascending), and whether it would form it itself.
+  std::vector<NodeId> listed;
+  bool bootstraps = false;
   uint32_t max_frame_bytes = kMaxPeerFrameBytes;
   /// Queued bytes beyond which the newest message is dropped and counted.
   size_t control_queue_bytes = 1 << 20;
@@ -59,6 +63,9 @@ struct PeerLink {
   bool bulk_up = false;
   bool inbound_up = false;   ///< its control connection to us stands
   uint64_t incarnation = 0;  ///< last seen; zero if never
+  /// Why one side refuses the other (cluster, store, flags, ...): an operator has to act. Empty if
+  /// neither does, or nothing listens there any more.
+  std::string refusal;
   std::string last_problem;  ///< why the last attempt or handshake failed; empty when all is well
   uint64_t messages_sent = 0;
   uint64_t messages_received = 0;

@@ -1,13 +1,16 @@
 """A server that cannot or must not start: the documented exit code, and one line that says why."""
 
 import pathlib
+import re
 import shutil
 import socket
 import subprocess
 
 import pytest
+from holdfast_api.holdfast import ttypes as t
 from support import paths
-from support.cluster import Cluster, free_ports
+from support.cluster import TIMING, Cluster, free_ports
+from support.stock import Stock
 from support.waiting import eventually
 
 BAD_FLAG, PORT_TAKEN, WRONG_DIRECTORY, CORRUPT = 2, 3, 4, 5
@@ -60,7 +63,25 @@ def test_help_is_no_error():
     for flag in ("--help", "--version"):
         asked = subprocess.run([str(paths.program("holdfastd")), flag], capture_output=True,
                                text=True, timeout=30, check=False)
-        assert asked.returncode == 0 and "holdfastd" in asked.stdout
+        assert asked.returncode == 0 and asked.stdout.startswith("holdfastd") and not asked.stderr
+
+
+def test_help_is_about_this_program_alone():
+    said = subprocess.run([str(paths.program("holdfastd")), "--help"], capture_output=True,
+                          text=True, timeout=30, check=True).stdout
+    assert "\n  --heartbeat_ms=100\n      leader's heartbeat, 5 to 10000\n" in said
+    assert "logtostderr" not in said
+    assert "/" not in re.sub("/health|/ready|/metrics", "", said), "no path of the build"
+    assert max(map(len, said.splitlines())) <= 88
+
+
+@pytest.mark.parametrize("where, said", [("no/parent", "create its parent"),
+                                         ("file", "is no directory")])
+def test_a_data_directory_that_cannot_be_made_is_no_failed_disk(where, said, tmp_path):
+    (tmp_path / "file").write_text("")
+    refusal = Refusal([f"--data_dir={tmp_path / where}"], tmp_path)
+    assert refusal.code == WRONG_DIRECTORY and said in refusal.said, refusal.said
+    assert len(refusal.lines) == 1
 
 
 @pytest.mark.parametrize("name", ["client", "peer", "admin", "http"])
@@ -111,6 +132,69 @@ def test_a_directory_of_another_node_is_refused(own_single, tmp_path):
     assert "node 1" in refusal.said and "2" in refusal.said
 
 
+def test_a_directory_of_a_cluster_that_lacks_a_listed_server_is_refused(own, tmp_path):
+    """It would elect itself there, say that it is ready and grant what others hold."""
+    with Cluster(1) as lone:
+        alone = lone.nodes[1]
+        alone.kill()
+        replaced = own.nodes[1]
+        replaced.kill()
+        list_of_three = ",".join(f"{n.node_id}=127.0.0.1:{n.peer_port}" for n in own.nodes.values())
+        for more in ([], ["--bootstrap"]):
+            refusal = Refusal([f"--data_dir={data_of(alone)}",
+                               f"--initial_cluster={list_of_three}", *more], tmp_path)
+            assert refusal.code == WRONG_DIRECTORY, refusal.said
+            assert str(data_of(alone)) in refusal.said and len(refusal.lines) == 1
+            assert "whose only member is node 1; --initial_cluster lists 1,2,3" in refusal.said
+
+
+def test_a_list_that_leaves_out_a_member_only_has_no_address_for_it(own):
+    """What is stored counts: the server dials the member where the cluster was told it is."""
+    node = own.nodes[1]
+    node.kill()
+    node.start([*TIMING, f"--initial_cluster=1=127.0.0.1:{node.peer_port}"])
+    own.wait_ready([node])
+    assert sorted(node.status().voters) == [1, 2, 3]
+
+
+@pytest.mark.parametrize("together", [True, False])
+def test_all_servers_may_have_bootstrap(together):
+    """Started together or one after the other: one cluster is formed, and everybody serves."""
+    cluster = Cluster(3)
+    try:
+        for node in cluster.nodes.values():
+            cluster.start_with(node, "--bootstrap")
+            if not together and node.node_id < 3:
+                eventually(lambda n=node: "bootstrap waits" in n.log(), what="its first round")
+        cluster.wait_ready()
+        assert sorted(cluster.leader().status().voters) == [1, 2, 3]
+        formed = {re.search("of cluster ([0-9]+), 3 voters", n.log())[1]
+                  for n in cluster.nodes.values()}
+        assert len(formed) == 1
+    finally:
+        cluster.stop()
+
+
+def test_lists_that_differ_are_refused_before_anything_is_formed():
+    """Both lists are named, and nobody belongs to a cluster afterwards."""
+    cluster = Cluster(3)
+    try:
+        first, second, third = cluster.nodes.values()
+        addresses = {n.node_id: f"{n.node_id}=127.0.0.1:{n.peer_port}"
+                     for n in cluster.nodes.values()}
+        second.start([*TIMING, f"--initial_cluster={addresses[1]},{addresses[2]}"])
+        cluster.start(third)
+        cluster.start(first)
+        eventually(lambda: not first.running, within=20, what="the refusal")
+        assert first.process.returncode == BAD_FLAG
+        said = first.log().strip().splitlines()[-1]
+        assert f"2=127.0.0.1:{second.peer_port}" in said, said
+        assert "nodes 1,2," in said and "nodes 1,2,3" in said, said
+        assert "of cluster" not in second.log() + third.log()
+    finally:
+        cluster.stop()
+
+
 def test_damage_in_the_middle_of_the_log_is_found_and_named(own_single, dial):
     node = own_single.nodes[1]
     stock = dial(node)
@@ -133,6 +217,53 @@ def test_damage_in_the_middle_of_the_log_is_found_and_named(own_single, dial):
     assert oldest.name in said and "offset" in said, said
 
 
+def alarms_of(node):
+    """Its alarms about peers, as sentences."""
+    status = node.status()
+    return [a.message for a in status.alarms if a.name == "PEER_REFUSED"] if status else []
+
+
+def test_a_server_outside_of_any_cluster_says_so(own):
+    """To operators, whom no answer at all would tell nothing; and what is the matter."""
+    node = own.nodes[3]
+    node.kill()
+    shutil.rmtree(data_of(node))
+    own.start(node)
+
+    def said():
+        with Stock(node.admin_address, service="admin", timeout=2.0) as admin:
+            try:
+                admin.status()
+            except t.HoldfastError as refused:
+                return refused
+        return None
+
+    eventually(lambda: "which has node 3 under store" in node.log(), within=20,
+               what="a word of what is the matter")
+    refused = eventually(said, what="the answer")
+    assert refused.message.startswith("node 3 is not in a cluster yet: ")
+    assert "wiped or swapped" in refused.message
+    assert refused.codeName == "NO_LEADER" and not refused.retryable
+    leader = own.leader(among=[own.nodes[1], own.nodes[2]])
+    eventually(lambda: alarms_of(leader), within=20, what="the alarm")
+    assert "its disk was wiped or swapped" in alarms_of(leader)[0]
+
+
+def test_unequal_flags_are_an_alarm(own):
+    node = own.followers()[0]
+    node.kill()
+    own.start_with(node, "--heartbeat_ms=120")
+    leader = own.leader(among=[n for n in own.nodes.values() if n is not node])
+    eventually(lambda: alarms_of(leader), within=20, what="the alarm")
+    assert f"node {node.node_id} at 127.0.0.1:{node.peer_port}" in alarms_of(leader)[0]
+    assert "heartbeat_ms must be the same everywhere" in alarms_of(leader)[0]
+    eventually(lambda: len(alarms_of(node)) == 2, within=20, what="alarms over there")
+    node.kill()
+    own.start(node)
+    own.wait_ready([node])
+    eventually(lambda: not alarms_of(leader), within=20, what="the end of the alarm")
+
+
 def test_a_wiped_disk_is_refused_by_its_peers(own):
     follower = own.followers()[0]
     follower.kill()
@@ -143,7 +274,7 @@ def test_a_wiped_disk_is_refused_by_its_peers(own):
     def refused():
         if follower.running:
             return all("is empty: store" in n.log() for n in others)
-        # The one with --bootstrap is told that there is a cluster already.
+        # The one with --bootstrap finds that there is a cluster already.
         return follower.process.returncode == WRONG_DIRECTORY and "bootstrap" in follower.log()
 
     eventually(refused, within=20, what="a word about the store")
@@ -170,5 +301,7 @@ def test_a_node_of_another_cluster_is_refused(own):
             return not links[3].connected and "cluster ids differ" in links[3].lastError
 
         eventually(told, within=20, what="a word about the cluster in status")
+        eventually(lambda: any("cluster ids differ" in alarm for alarm in alarms_of(leader)),
+                   what="the alarm")
         assert "cluster ids differ" in mine.log()
         assert mine.status().leaderId == 0

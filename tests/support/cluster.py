@@ -161,7 +161,11 @@ class Cluster:
 
     def start(self, node: Node) -> None:
         """Start a server, on the data it has."""
-        node.start([*self._flags, *(["--bootstrap"] if node.node_id == 1 else [])])
+        self.start_with(node, *(["--bootstrap"] if node.node_id == 1 else []))
+
+    def start_with(self, node: Node, *flags: str) -> None:
+        """Start a server with more flags than the others."""
+        node.start([*self._flags, *flags])
 
     def stop(self) -> None:
         """Leave no process and no file."""

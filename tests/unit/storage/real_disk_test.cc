@@ -152,6 +152,21 @@ TEST_F(RealDisk, ErrorsKeepTheirNumberAndNameThePath) {
   EXPECT_EQ(*read_file(files_, path_ + "/file", 7), "content");
 }
 
+TEST_F(RealDisk, ADataDirectoryThatCannotBeMadeIsAMistakenPathNotAFailedDisk) {
+  SeededEntropy entropy(7);
+  const auto refused = [&](const std::string& path) {
+    const auto opened = DataDirectory::open(files_, entropy, path, NodeId(1));
+    EXPECT_FALSE(opened.ok());
+    if (opened.ok()) return std::string();
+    EXPECT_EQ(opened.error().code, ErrorCode::kBadArgument);
+    return opened.error().message;
+  };
+  EXPECT_THAT(refused(path_ + "/no/parent"), HasSubstr("create its parent " + path_ + "/no first"));
+  ASSERT_TRUE(files_.open(path_ + "/file", OpenMode::kCreate).ok());
+  EXPECT_THAT(refused(path_ + "/file"), HasSubstr(path_ + "/file is no directory"));
+  EXPECT_THAT(refused(path_ + "/file/data"), HasSubstr("is no directory, or its parent is none"));
+}
+
 TEST_F(RealDisk, AFullDeviceIsNoSpace) {
   auto full = files_.open("/dev/full", OpenMode::kModify);
   ASSERT_TRUE(full.ok()) << full.error().to_error().message;

@@ -15,13 +15,17 @@ struct BootstrapTest : TransportTest {
   void open_empty(uint64_t id) {
     Node& each = node(id);
     each.self.cluster = ClusterId();
+    each.options.listed = {NodeId(1), NodeId(2), NodeId(3)};
     // Empty servers advertise where they listen: the port must be known before opening.
     each.open();
     each.restart();
   }
-  void bootstrap(BootstrapOptions options = {}) {
-    options.self = nodes.at(1)->transport->self();
-    for (const uint64_t id : {2, 3}) options.others.push_back({NodeId(id), where(id), StoreId()});
+  void bootstrap(BootstrapOptions options = {}) { bootstrap_on(1, std::move(options)); }
+  void bootstrap_on(uint64_t self, BootstrapOptions options = {}) {
+    options.self = nodes.at(self)->transport->self();
+    for (const uint64_t id : {1, 2, 3}) {
+      if (id != self) options.others.push_back({NodeId(id), where(id), StoreId()});
+    }
     options.log = [this](const std::string& line) { waiting.push_back(line); };
     outcome.reset();
     bootstrapper = std::make_unique<Bootstrapper>(
@@ -30,6 +34,21 @@ struct BootstrapTest : TransportTest {
   }
   bool decided() {
     return until([&] { return outcome.has_value(); });
+  }
+  /// Makes node 2 one of a formed cluster that knows node 1 under this store; 0: not at all.
+  void form_node_2(uint64_t store_of_node_1) {
+    TcpTransport& second = *nodes.at(2)->transport;
+    second.form(ClusterId(777), "");
+    if (store_of_node_1 == 0) return;
+    second.set_peers({{NodeId(1), nodes.at(1)->address(), StoreId(store_of_node_1)}});
+  }
+  void expect_refused(ErrorCode code, const std::vector<std::string>& parts) {
+    ASSERT_TRUE(decided());
+    ASSERT_FALSE(outcome->ok());
+    EXPECT_EQ(outcome->error().code, code);
+    for (const std::string& part : parts) {
+      EXPECT_NE(outcome->error().message.find(part), std::string::npos) << outcome->error().message;
+    }
   }
   net::Address where(uint64_t id) {
     return addresses.contains(id) ? addresses[id] : nodes.at(id)->address();
@@ -144,33 +163,62 @@ TEST_F(BootstrapTest, GivesUpAfterTheTimeItWasGiven) {
 }
 
 TEST_F(BootstrapTest, RefusesWhenAPeerIsFormedAndNamesTheIds) {
-  nodes.at(2)->transport->form(ClusterId(777), "");
+  form_node_2(0);
   bootstrap();
-  ASSERT_TRUE(decided());
-  ASSERT_FALSE(outcome->ok());
-  for (const char* part : {"cluster 777", "node 2", "store 1002"}) {
-    EXPECT_NE(outcome->error().message.find(part), std::string::npos) << outcome->error().message;
+  expect_refused(ErrorCode::kNotEmpty, {"cluster 777", "node 2", "store 1002", "has no node 1"});
+}
+
+TEST_F(BootstrapTest, RefusesWhenItsOwnDiskWasWiped) {
+  form_node_2(55);
+  bootstrap();
+  expect_refused(ErrorCode::kNotEmpty,
+                 {"cluster 777", "has node 1 under store 55", "empty store 1001", "wiped"});
+}
+
+TEST_F(BootstrapTest, WaitsForEntryOneWhereAPeerFormedTheClusterWithThisVeryStore) {
+  form_node_2(kStoreBase + 1);
+  bootstrap({.round = 10ms});
+  ASSERT_TRUE(until([&] { return waiting.size() >= 2; }));
+  EXPECT_FALSE(outcome.has_value());
+  EXPECT_NE(waiting[0].find("2: formed cluster 777 with this server"), std::string::npos)
+      << waiting[0];
+}
+
+TEST_F(BootstrapTest, OfTwoThatBootstrapTheOneWithTheLowestIdGoesFirst) {
+  for (const uint64_t id : {1, 2}) {
+    nodes.at(id)->options.bootstraps = true;
+    nodes.at(id)->restart();
   }
+  bootstrap_on(2, {.round = 10ms});
+  ASSERT_TRUE(until([&] { return waiting.size() >= 2; }));
+  EXPECT_FALSE(outcome.has_value()) << "both would mint a cluster, and one stay without a quorum";
+  EXPECT_EQ(waiting[0],
+            "bootstrap waits for all of --initial_cluster: 1: has --bootstrap too, goes first");
+  bootstrap_on(1);
+  ASSERT_TRUE(decided());
+  EXPECT_TRUE(outcome->ok());
+}
+
+TEST_F(BootstrapTest, RefusesWhenTheListsDiffer) {
+  nodes.at(3)->options.listed = {NodeId(2), NodeId(3)};
+  nodes.at(3)->restart();
+  bootstrap();
+  expect_refused(ErrorCode::kBadArgument,
+                 {"3=" + net::to_string(nodes.at(3)->address()), "of nodes 2,3", "of nodes 1,2,3"});
 }
 
 TEST_F(BootstrapTest, RefusesWhenAnotherNodeAnswersThanListed) {
   addresses[2] = nodes.at(3)->address();
   bootstrap();
-  ASSERT_TRUE(decided());
-  ASSERT_FALSE(outcome->ok());
-  EXPECT_NE(outcome->error().message.find("2=" + net::to_string(nodes.at(3)->address()) +
-                                          " says it is node 3"),
-            std::string::npos)
-      << outcome->error().message;
+  expect_refused(ErrorCode::kBadArgument,
+                 {"2=" + net::to_string(nodes.at(3)->address()) + " says it is node 3"});
 }
 
 TEST_F(BootstrapTest, RefusesOneStoreUnderTwoIds) {
   nodes.at(3)->self.store = nodes.at(2)->self.store;
   nodes.at(3)->restart();
   bootstrap();
-  ASSERT_TRUE(decided());
-  ASSERT_FALSE(outcome->ok());
-  EXPECT_NE(outcome->error().message.find("store 1002"), std::string::npos);
+  expect_refused(ErrorCode::kBadArgument, {"store 1002"});
 }
 
 /// A formed server, and node 2 as the empty one it offers a genesis to.
@@ -291,6 +339,19 @@ TEST_F(GenesisTest, AnEmptyServerWithAnotherStoreIsNotOfferedTheGenesis) {
   ASSERT_TRUE(until([&] { return nodes.at(1)->saw(PeerEvent::kMismatch); }));
   EXPECT_TRUE(nodes.at(1)->said("node 2 is empty: store 1002"));
   EXPECT_TRUE(nodes.at(2)->offered.empty());
+}
+
+TEST_F(GenesisTest, AWipedServerSaysSoItself) {
+  nodes.at(1)->transport->form(kCluster, encode_genesis(genesis_for(StoreId(9))));
+  nodes.at(1)->transport->set_peers({{NodeId(2), nodes.at(2)->address(), StoreId(9)}});
+  ASSERT_TRUE(until([&] { return !nodes.at(2)->log.empty(); }));
+  const std::string& line = nodes.at(2)->log[0];
+  for (const char* part : {"cluster 4242", "node 2 under store 9", "empty store 1002", "wiped"}) {
+    EXPECT_NE(line.find(part), std::string::npos) << line;
+  }
+  EXPECT_TRUE(until([&] { return nodes.at(2)->said("under store 9"); }));
+  EXPECT_TRUE(until([&] { return !nodes.at(1)->status(2).refusal.empty(); }));
+  EXPECT_NE(nodes.at(1)->status(2).refusal.find("the member's store is 9"), std::string::npos);
 }
 
 TEST_F(GenesisTest, OfferedFramesReachAFakeEmptyPeerOnce) {

@@ -130,10 +130,10 @@ TEST(Codec, CarriesHandshakesAndBootstrap) {
   EXPECT_EQ(std::get<Hello>(*decode_frame(bytes_of_frame(hello))), hello);
   const HelloReply reply{true, "because", some_identity(), {{"a", "b"}}};
   EXPECT_EQ(std::get<HelloReply>(*decode_frame(bytes_of_frame(reply))), reply);
-  const IdentityReply identity{some_identity()};
+  const IdentityReply identity{some_identity(), StoreId(5), true, {NodeId(2), NodeId(3)}};
   EXPECT_EQ(std::get<IdentityReply>(*decode_frame(bytes_of_frame(identity))), identity);
-  EXPECT_TRUE(
-      std::holds_alternative<IdentityQuery>(*decode_frame(bytes_of_frame(IdentityQuery{}))));
+  const IdentityQuery query{NodeId(7)};
+  EXPECT_EQ(std::get<IdentityQuery>(*decode_frame(bytes_of_frame(query))), query);
   const GenesisReply taken{false, "no"};
   EXPECT_EQ(std::get<GenesisReply>(*decode_frame(bytes_of_frame(taken))), taken);
   const std::string offer = bytes_of_frame(GenesisOffer{"genesis bytes"});
@@ -215,7 +215,7 @@ TEST(Codec, RefusesUnknownTypesBitsAndIndicesThatWouldWrap) {
 }
 
 TEST(Codec, RefusesBytesBehindTheFrame) {
-  EXPECT_NE(error_of(seal(FrameType::kIdentityQuery, "x")).find("1 bytes follow"),
+  EXPECT_NE(error_of(seal(FrameType::kIdentityQuery, "12345678x")).find("1 bytes follow"),
             std::string::npos);
 }
 
@@ -230,7 +230,7 @@ TEST(Codec, SurvivesAnyBytes) {
       bytes_of_frame(hello),
       bytes_of_frame(HelloReply{false, "no", some_identity(), {{"a", "b"}}}),
       bytes_of_frame(GenesisOffer{"genesis"}),
-      bytes_of_frame(IdentityReply{some_identity()})};
+      bytes_of_frame(IdentityReply{some_identity(), StoreId(5), true, {NodeId(2)}})};
   int decoded = 0;
   for (int i = 0; i < 20'000; ++i) {
     const std::string& seed = seeds[random.below(seeds.size())];

@@ -205,9 +205,30 @@ TEST_F(TransportTest, AMismatchReachesBothSidesWithBothValues) {
     EXPECT_TRUE(each->logged("heartbeat_ms")) << id;
     const PeerLink other = each->status(3 - id);
     EXPECT_NE(other.last_problem.find("250 on node 2"), std::string::npos);
+    EXPECT_EQ(other.refusal, other.last_problem) << "somebody has to act";
     EXPECT_FALSE(other.control_up || other.inbound_up);
   }
   EXPECT_FALSE(nodes.at(1)->transport->send(heartbeat(1, 2)));
+}
+
+TEST_F(TransportTest, ARefusalEndsWhenThePeerIsGoneOrAgrees) {
+  node(1, {.must_agree = {{"a", "1"}}, .backoff_max = 20ms});
+  node(2, {.must_agree = {{"a", "2"}}, .backoff_max = 20ms});
+  connect(2);
+  const auto refusal = [&] { return nodes.at(1)->status(2).refusal; };
+  ASSERT_TRUE(until([&] { return !refusal().empty(); }));
+  Node& second = *nodes.at(2);
+  const PeerSpec where = second.spec();
+  second.transport.reset();
+  EXPECT_TRUE(until([&] { return refusal().empty(); })) << "a server that is down refuses nothing";
+  second.options.listen.port = where.address.port;
+  second.open();
+  introduce();
+  ASSERT_TRUE(until([&] { return !refusal().empty(); }));
+  second.options.must_agree = {{"a", "1"}};
+  second.restart();
+  introduce();
+  EXPECT_TRUE(until([&] { return nodes.at(1)->up(2) && refusal().empty(); }));
 }
 
 TEST_F(TransportTest, ARefusalThatRepeatsIsLoggedOnce) {

@@ -1,0 +1,29 @@
+#include "coordinator/server/unformed_calls.h"
+
+#include <utility>
+
+namespace holdfast::server {
+
+UnformedCalls::UnformedCalls(ReplySink& sink, std::function<std::string()> why)
+    : sink_(sink), why_(std::move(why)) {}
+
+RpcArguments& UnformedCalls::arguments_for(const RpcMethod&) { return arguments_; }
+
+void UnformedCalls::take(const RpcMethod&, CallId call, size_t) {
+  fail(call, ErrorCode::kNoLeader, why_());
+}
+
+void UnformedCalls::refuse_overloaded(CallId call, const std::string& why) {
+  fail(call, ErrorCode::kOverloaded, why);
+}
+
+void UnformedCalls::fail(CallId call, ErrorCode code, const std::string& message) {
+  api::HoldfastError error;
+  error.code = static_cast<api::ErrorCode::type>(code);
+  error.codeName = error_code_name(code);
+  error.message = message;
+  error.applied = api::Applied::NO;
+  sink_.fail(call, error);
+}
+
+}  // namespace holdfast::server
