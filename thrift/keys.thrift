@@ -111,7 +111,7 @@ struct PutRequest {
   /** Only while this lock is held. */ 5: LockGuard guard,
 }
 
-/** The answer to put. NO_KEY (no parent), BAD_VERSION, KEY_EXISTS and NOT_HELD are errors. */
+/** The answer to put. NO_KEY (no parent), BAD_VERSION and NOT_HELD are errors. */
 struct PutResult {
   /** As in every result. */ 1: holdfast.ResponseHeader header,
   /** Revision of the write: the key's modifyRevision. */ 2: i64 revision,

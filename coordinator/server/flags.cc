@@ -71,6 +71,12 @@ DEFINE_uint64(
     "bytes proposed and not committed on the leader, and of commands under way on any server");
 DEFINE_uint64(max_parked_calls, kDefaults.max_parked_calls,
               "polls and waiting acquires parked here, together");
+DEFINE_uint64(max_watches_per_session, kDefaults.max_watches_per_session,
+              "watches of one session on this server");
+DEFINE_uint64(history_bytes, kDefaults.history_bytes,
+              "memory for past changes, from which watches resume, 64 KiB to 64 GiB");
+DEFINE_uint64(history_events, kDefaults.history_events,
+              "past changes kept for watches, 10 to 100000000");
 DEFINE_int64(idle_timeout_ms, kDefaults.idle_timeout_ms,
              "a client connection without calls is closed after this, 1000 up; 0: never");
 DEFINE_int64(frame_timeout_ms, kDefaults.frame_timeout_ms,
@@ -155,6 +161,9 @@ Status check_ranges() {
       in_range<uint64_t>("max_uncommitted_bytes", FLAGS_max_uncommitted_bytes, 4 << 20,
                          uint64_t{4} << 30),
       in_range<uint64_t>("max_parked_calls", FLAGS_max_parked_calls, 16, 100'000'000),
+      in_range<uint64_t>("max_watches_per_session", FLAGS_max_watches_per_session, 1, 1'000'000),
+      in_range<uint64_t>("history_bytes", FLAGS_history_bytes, 1 << 16, uint64_t{64} << 30),
+      in_range<uint64_t>("history_events", FLAGS_history_events, 10, 100'000'000),
       in_range<int64_t>("frame_timeout_ms", FLAGS_frame_timeout_ms, 100, 600'000),
       in_range<int64_t>("drain_ms", FLAGS_drain_ms, 0, 60'000),
   };
@@ -231,6 +240,9 @@ ServerOptions copy_flags(ServerOptions o) {
   o.max_pending_reads = FLAGS_max_pending_reads;
   o.max_uncommitted_bytes = FLAGS_max_uncommitted_bytes;
   o.max_parked_calls = FLAGS_max_parked_calls;
+  o.max_watches_per_session = FLAGS_max_watches_per_session;
+  o.history_bytes = FLAGS_history_bytes;
+  o.history_events = FLAGS_history_events;
   o.idle_timeout_ms = FLAGS_idle_timeout_ms;
   o.frame_timeout_ms = FLAGS_frame_timeout_ms;
   o.drain_ms = FLAGS_drain_ms;

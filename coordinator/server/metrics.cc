@@ -5,6 +5,7 @@
 #include "coordinator/server/engine.h"
 #include "coordinator/server/metric_page.h"
 #include "coordinator/server/version.h"
+#include "coordinator/tree/key_tree.h"
 #include "lockmgr/lock_table.h"
 #include "session/session_table.h"
 
@@ -200,6 +201,22 @@ void add_locks(MetricPage& page, const Engine& engine) {
                state.revocations);
 }
 
+void add_keys(MetricPage& page, const Engine& engine) {
+  const tree::KeyTree& keys = engine.machine().keys();
+  page.gauge("holdfast_keys", "Keys", keys.key_count());
+  page.gauge("holdfast_key_bytes", "Bytes of the names and values of all keys", keys.bytes());
+  page.gauge("holdfast_keys_ephemeral", "Keys that go with a session", keys.ephemeral_count());
+  const watch::Watches& watches = engine.watches();
+  page.gauge("holdfast_watches", "Watches on this server", watches.watch_count());
+  page.gauge("holdfast_watching_sessions", "Sessions that watch on this server",
+             watches.owner_count());
+  page.gauge("holdfast_history_events", "Past changes kept for watches", watches.history().size());
+  page.gauge("holdfast_history_bytes", "Memory of the past changes kept for watches",
+             watches.history().bytes());
+  page.gauge("holdfast_history_floor_index", "Watches resume from here on without a resync",
+             watches.history().floor().value);
+}
+
 // -------------------------------------------------------------------- what surrounds the engine
 
 struct PortReading {
@@ -237,6 +254,7 @@ void add_calls(MetricPage& page, const MetricSources& from) {
   if (from.engine == nullptr) return;
   page.add(static_cast<double>(from.engine->parked_polls()), {{"kind", "poll"}});
   page.add(static_cast<double>(from.engine->parked_acquires()), {{"kind", "acquire"}});
+  page.add(static_cast<double>(from.engine->parked_key_waits()), {{"kind", "change"}});
 }
 
 void add_connections(MetricPage& page, const MetricSources& from) {
@@ -324,6 +342,7 @@ std::string metrics_text(const MetricSources& sources) {
     add_commands(page, *sources.engine);
     add_sessions(page, *sources.engine);
     add_locks(page, *sources.engine);
+    add_keys(page, *sources.engine);
   }
   add_calls(page, sources);
   add_connections(page, sources);

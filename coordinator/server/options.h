@@ -56,6 +56,9 @@ struct ServerOptions {
   uint64_t max_pending_reads = 65'536;
   uint64_t max_uncommitted_bytes = uint64_t{64} << 20;
   uint64_t max_parked_calls = 400'000;
+  uint64_t max_watches_per_session = 10'000;
+  uint64_t history_bytes = uint64_t{64} << 20;
+  uint64_t history_events = 100'000;
   int64_t idle_timeout_ms = 600'000;
   int64_t frame_timeout_ms = 10'000;
 

@@ -264,6 +264,9 @@ EngineOptions Server::engine_options(const raft::Genesis& genesis) const {
   options.max_pending_commands = options_.max_pending_commands;
   options.max_pending_reads = options_.max_pending_reads;
   options.max_parked_calls = options_.max_parked_calls;
+  options.max_watches_per_session = options_.max_watches_per_session;
+  options.history_bytes = options_.history_bytes;
+  options.history_events = options_.history_events;
   return options;
 }
 

@@ -77,7 +77,7 @@ TEST_F(KeysTest, AWriteAnswersItsRevisionAndTheVersion) {
   EXPECT_EQ(first.version, 1u);
   EXPECT_EQ(put(put_of("/a", "w", 1)).version, 2u);
   EXPECT_EQ(put(put_of("/a", "x", 1)).code, ErrorCode::kBadVersion);
-  EXPECT_EQ(put(put_of("/a", "x", -1)).code, ErrorCode::kKeyExists);
+  EXPECT_EQ(put(put_of("/a", "x", -1)).code, ErrorCode::kBadVersion);
   EXPECT_EQ(value("/a"), "w");
 }
 

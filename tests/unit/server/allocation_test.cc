@@ -1,5 +1,6 @@
 // What a call costs on the heap once everything has its size: the path of a renewal and that of a
 // command, through the engine and through the codec.
+#include "coordinator/server/watch_codec.h"
 #include "gen/cpp/Holdfast.h"
 #include "gen/cpp/Holdfast.tcc"
 #include "gen/cpp/holdfast_types.tcc"
@@ -195,9 +196,15 @@ TEST_F(CodecAllocations, HotCallsAreDecodedWithoutAny) {
 }
 
 TEST_F(CodecAllocations, HotRepliesAreEncodedWithoutAny) {
-  api::PollResult poll;
-  poll.grants.resize(3);
-  poll.header.leaderAddress = "server-one.example.internal:7411";
+  PollReply poll;
+  poll.head.grants.resize(3);
+  poll.head.header.leaderAddress = "server-one.example.internal:7411";
+  std::string event;
+  EventEncoder encoder;
+  encoder.encode(std::vector<api::WatchEvent>(1), event);
+  SplicedDelivery& delivery = poll.add();
+  delivery.events = 3;
+  delivery.bytes.assign(3, WireEvents(Blob(event)));
   EXPECT_EQ(encoding("poll", poll), 0u);
   EXPECT_EQ(encoding("keepAlive", api::KeepAliveResult{}), 0u);
   api::AcquireResult acquire;

@@ -94,7 +94,10 @@ INSTANTIATE_TEST_SUITE_P(
         Bounds{"max_calls_per_connection", 1, 10'000'000},
         Bounds{"max_pending_commands", 16, 10'000'000}, Bounds{"max_pending_reads", 16, 10'000'000},
         Bounds{"max_uncommitted_bytes", 4 << 20, int64_t{4} << 30},
-        Bounds{"max_parked_calls", 16, 100'000'000}, Bounds{"frame_timeout_ms", 100, 600'000},
+        Bounds{"max_parked_calls", 16, 100'000'000},
+        Bounds{"max_watches_per_session", 1, 1'000'000},
+        Bounds{"history_bytes", 1 << 16, int64_t{64} << 30},
+        Bounds{"history_events", 10, 100'000'000}, Bounds{"frame_timeout_ms", 100, 600'000},
         Bounds{"idle_timeout_ms", 1'000, 86'400'000}, Bounds{"drain_ms", 0, 60'000}),
     [](const auto& bounds) { return std::string(bounds.param.flag); });
 
@@ -132,6 +135,9 @@ TEST_F(FlagsTest, EveryFlagReachesItsOption) {
                         "--max_pending_commands=17",
                         "--max_uncommitted_bytes=4194305",
                         "--max_parked_calls=18",
+                        "--max_watches_per_session=19",
+                        "--history_bytes=65537",
+                        "--history_events=20",
                         "--idle_timeout_ms=1001",
                         "--frame_timeout_ms=101",
                         "--drain_ms=9",
@@ -156,6 +162,9 @@ TEST_F(FlagsTest, EveryFlagReachesItsOption) {
   EXPECT_EQ(o->max_pending_commands, 17u);
   EXPECT_EQ(o->max_uncommitted_bytes, 4'194'305u);
   EXPECT_EQ(o->max_parked_calls, 18u);
+  EXPECT_EQ(o->max_watches_per_session, 19u);
+  EXPECT_EQ(o->history_bytes, 65'537u);
+  EXPECT_EQ(o->history_events, 20u);
   EXPECT_EQ(o->idle_timeout_ms, 1'001);
   EXPECT_EQ(o->frame_timeout_ms, 101);
   EXPECT_EQ(o->drain_ms, 9);
