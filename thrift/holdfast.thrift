@@ -463,7 +463,7 @@ struct Tenure {
   /** When it ended, leader's wall clock. */ 7: i64 endedUnixMs,
   /** Revision of the entry that ended it. */ 8: i64 endRevision,
   /** Why it ended. */ 9: EndReason reason,
-  /** The operator's words, if it was revoked. */ 10: string note,
+  /** The operator's words, if it was revoked or ended under notice. */ 10: string note,
 }
 
 /** Everything about one lock. */
