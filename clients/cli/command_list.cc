@@ -106,7 +106,8 @@ std::vector<Command> cluster_commands() {
       {"status",
        "",
        "how the servers are, each as it sees itself",
-       "One line per --admin address (name all of them: a server does not know the others'): role,\n"
+       "One line per --admin address (name all of them: a server does not know the others'): "
+       "role,\n"
        "term, positions in the log, connections, alarms. Each has 2s to answer, or --timeout.\n"
        "Exit code 69 if any does not answer.\n\n"
        "  holdfast status --admin 127.0.0.1:7413,127.0.0.1:7423,127.0.0.1:7433",

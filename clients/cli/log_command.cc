@@ -60,8 +60,9 @@ Status is_data_directory(raft::FileSystem& files, const std::string& directory) 
   for (const std::string& name : *names) {
     if (name == "identity" || name.starts_with("group-")) return ok_status();
   }
-  return Error{ErrorCode::kBadArgument, directory + " is no server's --data_dir: there is neither "
-                                        "an identity file nor a log in it"};
+  return Error{ErrorCode::kBadArgument, directory +
+                                            " is no server's --data_dir: there is neither "
+                                            "an identity file nor a log in it"};
 }
 
 Result<std::vector<LogInspection>> inspect(const Args& args, InspectDetail detail) {

@@ -51,9 +51,9 @@ void print_help(const Command& command) {
     print_flags(command.flags);
   }
   std::printf("\nFlags of every command:\n");
-  print_flags(command.offline ? std::vector<Flag>(kGlobalFlags.begin(),
-                                                  kGlobalFlags.begin() + kOfflineFlags)
-                              : kGlobalFlags);
+  print_flags(command.offline
+                  ? std::vector<Flag>(kGlobalFlags.begin(), kGlobalFlags.begin() + kOfflineFlags)
+                  : kGlobalFlags);
 }
 
 /// The commands that begin with a word that is none by itself: " (did you mean session expire?)".

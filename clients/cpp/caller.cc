@@ -105,10 +105,10 @@ void Caller::Pending::on_timer() {
   owed_answer();
 }
 
-// A server without a leader is as silent as one that is frozen: it keeps the call until its deadline
-// in case one is elected. Giving up earlier is worth it where the call can be sent again. A write
-// that cannot is of unknown fate then; and the last attempt has nothing better to do than to hear
-// why no server could answer.
+// A server without a leader is as silent as one that is frozen: it keeps the call until its
+// deadline in case one is elected. Giving up earlier is worth it where the call can be sent again.
+// A write that cannot is of unknown fate then; and the last attempt has nothing better to do than
+// to hear why no server could answer.
 bool Caller::Pending::waits_for_the_servers_word() const {
   return options_.resend == Resend::kOnlyOnce || last_attempt_;
 }
