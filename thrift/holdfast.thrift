@@ -296,10 +296,10 @@ struct AcquireRequest {
   /** SEMAPHORE: permits wanted, absent = 1. */ 3: i32 permits,
   /** SEMAPHORE: permits of the lock; must equal that in force while it is held or queued for. */
   4: i32 limit,
-  /** 0 tries, above 0 waits that long in cluster time, -1 waits as long as the session lives. Part of
-   *  the content: a repeated call gives the same number, not what is left of it. The place in the
-   *  queue waits so long, not the call: that is held for min(TTL/4, 60 s) at most, and no longer
-   *  than deadlineMs if it was given; then it answers WAITING. Repeat it, or wait for poll. */
+  /** 0 tries, above 0 waits that long in cluster time, -1 waits as long as the session lives. It
+   *  counts as content: a repeated call gives the same number, not what is left of it. It is the
+   *  place in the queue that waits so long. The call is held for min(TTL/4, 60 s) at most, and no
+   *  longer than deadlineMs if that is given; then it answers WAITING: repeat it, or poll. */
   5: i64 waitMs,
   /** Published with the holder, e.g. an address; at most 4,096 bytes. */ 6: binary value,
   /** How long the lock stays closed if this holder's session expires; 0 to 600,000. */

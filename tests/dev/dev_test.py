@@ -173,7 +173,7 @@ def test_a_word_that_a_command_does_not_take_is_named(machine, command):
     ("--port=abc", "--port=abc: the first of 24 ports is a number from 1024 to 65512"),
     ("--port=65513", "--port=65513: the first"), ("--port=1023", "--port=1023: the first"),
     ("--port=", "--port=: the first"), ("--port", "not '--port'"), ("extra", "not 'extra'")])
-def test_arguments_of_run_are_judged_before_anything_is_installed_or_built(machine, word, complaint):
+def test_arguments_of_run_are_judged_before_anything_is_done_for_it(machine, word, complaint):
     done = dev(machine, "run", word)
     assert done.returncode == 1 and complaint in done.stdout
     assert "Configuring" not in done.stdout and calls(machine) == []

@@ -1,4 +1,4 @@
-"""docs/cpp-client.md as a project of somebody else: installed, found, built and run as it stands."""
+"""docs/cpp-client.md as a project of somebody else: installed, found, built and run."""
 
 import re
 import shutil
@@ -26,8 +26,8 @@ def cached(name):
 
 def call(*words):
     """Run a program that must succeed."""
-    done = subprocess.run([str(word) for word in words], capture_output=True, text=True, timeout=200,
-                          check=False)
+    done = subprocess.run([str(word) for word in words], capture_output=True, text=True,
+                          timeout=200, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
 

@@ -117,8 +117,8 @@ class Client:
         lock a TTL after the announcement. ``force`` takes it at once: then only tokens protect.
         """
         self._home.check("client")
-        request = RevokeLockRequest(path=check_path(path), holderId=holder_id, noticeMs=round(notice * 1000),
-                                    reason=reason, force=force)
+        request = RevokeLockRequest(path=check_path(path), holderId=holder_id,
+                                    noticeMs=round(notice * 1000), reason=reason, force=force)
         result = _reads.ask(self._router, "revokeLock", request, self._timeout, repeatable=False)
         return Revocation(result.noticeId or 0, result.holders or 0)
 
