@@ -4,14 +4,17 @@ import time
 
 import pytest
 from support.command import run
+from support.waiting import eventually
 
 
 def without_quorum(cluster):
-    """One server is left, and knows that nobody leads."""
-    last = cluster.nodes[2]
+    """One server is left, which knows that nobody leads. It did not lead: what a leader has taken
+    into its log may still be applied, and it says so."""
+    last = cluster.followers()[0]
     for node in cluster.nodes.values():
         if node is not last:
             node.kill()
+    eventually(lambda: last.status().leaderId == 0, within=20, what="a server without a leader")
     return last
 
 
