@@ -34,8 +34,8 @@ class Asking:
 
     def __init__(self, core: Core, method: str, request: Any, paths: Tuple[str, ...],
                  timeout: Optional[float], patience: float) -> None:
-        """``timeout`` None waits without end; 0 tries, for ``patience`` but at most TRY_SECONDS when
-        no server answers."""
+        """``timeout`` None waits without end; 0 tries: for ``patience``, TRY_SECONDS at most, if no
+        server answers."""
         self._core = core
         self._method = method
         self._request = request
