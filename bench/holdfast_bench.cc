@@ -9,6 +9,7 @@
 
 #include "bench/load/load.h"
 
+DECLARE_bool(help);  // gflags' own
 DEFINE_string(profile, "", "commands, pairs, handoff, renewals, failover or freeze");
 DEFINE_string(servers, "127.0.0.1:7411", "client addresses, host:port,...");
 DEFINE_bool(start_cluster, false, "measure three servers of the bench's own instead");
@@ -108,6 +109,20 @@ std::string server_program() {
   return (std::filesystem::read_symlink("/proc/self/exe").parent_path() / "holdfastd").string();
 }
 
+/// Our own flags, without those of the libraries.
+int print_help() {
+  std::printf("holdfast-bench: measures a Holdfast cluster; see docs/performance.md\n\n");
+  std::vector<gflags::CommandLineFlagInfo> flags;
+  gflags::GetAllFlags(&flags);
+  for (const auto& flag : flags) {
+    if (!flag.filename.ends_with("holdfast_bench.cc")) continue;
+    const std::string otherwise =
+        flag.default_value.empty() ? "" : "; default " + flag.default_value;
+    std::printf("  --%-18s %s%s\n", flag.name.c_str(), flag.description.c_str(), otherwise.c_str());
+  }
+  return 0;
+}
+
 int run() {
   const auto profile = profiles().find(FLAGS_profile);
   if (profile == profiles().end()) {
@@ -137,7 +152,8 @@ int run() {
 }  // namespace holdfast::bench
 
 int main(int argc, char** argv) {
-  gflags::SetUsageMessage("measures a Holdfast cluster; see docs/performance.md");
-  gflags::ParseCommandLineFlags(&argc, &argv, true);
+  gflags::ParseCommandLineNonHelpFlags(&argc, &argv, true);
+  if (FLAGS_help) return holdfast::bench::print_help();
+  gflags::HandleCommandLineHelpFlags();
   return holdfast::bench::run();
 }

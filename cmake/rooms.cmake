@@ -25,7 +25,10 @@ function(hf_room FOLDER)
     add_library(${name} INTERFACE)
     set(scope INTERFACE)
   endif()
-  target_link_libraries(${name} ${scope} hf_options)
+  target_link_libraries(${name} ${scope} hf_interface)
+  if(sources)
+    target_link_libraries(${name} PRIVATE $<BUILD_INTERFACE:hf_options>)
+  endif()
   hf_link(${name} ${scope} ${ARG_LINK})
 endfunction()
 
@@ -105,6 +108,9 @@ function(hf_idl)
     target_compile_options(hf_thrift PUBLIC -fno-sanitize=enum)
   endif()
   # Generated headers include each other by bare name, hence the second folder.
-  target_include_directories(hf_thrift SYSTEM PUBLIC ${CMAKE_BINARY_DIR} ${out})
-  target_link_libraries(hf_thrift PUBLIC hf_options ${THRIFT_STATIC})
+  target_include_directories(hf_thrift SYSTEM PUBLIC
+    $<BUILD_INTERFACE:${CMAKE_BINARY_DIR}> $<BUILD_INTERFACE:${out}>
+    $<INSTALL_INTERFACE:include/holdfast> $<INSTALL_INTERFACE:include/holdfast/gen/cpp>)
+  target_link_libraries(hf_thrift PUBLIC hf_interface ${THRIFT_STATIC})
+  target_link_libraries(hf_thrift PRIVATE $<BUILD_INTERFACE:hf_options>)
 endfunction()

@@ -35,12 +35,17 @@ endif()
 find_program(THRIFT_COMPILER thrift REQUIRED)
 find_library(THRIFT_STATIC libthrift.a REQUIRED)
 
+# What whoever uses a room needs as well; hf_options is for compiling our own sources alone.
+add_library(hf_interface INTERFACE)
+target_compile_features(hf_interface INTERFACE cxx_std_20)
+target_include_directories(hf_interface INTERFACE $<BUILD_INTERFACE:${CMAKE_SOURCE_DIR}>
+                           $<INSTALL_INTERFACE:include/holdfast>)
+target_link_libraries(hf_interface INTERFACE Threads::Threads)
+
 # Three warnings of GCC 12 are off because, when it optimises, they accuse correct code:
 # std::string's own (restrict, maybe-uninitialized), and the flag by which an object learns that a
 # callback has destroyed it (dangling-pointer). clang-tidy's analyzer looks for the real ones.
 add_library(hf_options INTERFACE)
-target_include_directories(hf_options INTERFACE ${CMAKE_SOURCE_DIR})
-target_link_libraries(hf_options INTERFACE Threads::Threads)
 target_compile_options(hf_options INTERFACE -Wall -Wextra -Wpedantic -Werror -Wshadow
                        -Wnon-virtual-dtor -Wno-missing-field-initializers
                        $<$<CXX_COMPILER_ID:GNU>:-Wno-restrict>

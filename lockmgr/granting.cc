@@ -84,6 +84,8 @@ void LockTable::State::grant_touched() {
 
 void LockTable::State::end_tenure(Place* holder, EndReason reason, std::string_view note) {
   Lock* lock = holder->lock;
+  // Whoever gives a lock up under notice does so for the operator's reason, however it ends.
+  if (note.empty() && holder->revocation != nullptr) note = holder->revocation->note;
   tenures.record({.path = lock->path,
                   .place_id = holder->id,
                   .session = holder->session->id,

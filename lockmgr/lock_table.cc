@@ -46,7 +46,7 @@ size_t LockTable::State::fire(Timer& timer) {
   }
   Place* place = timer.place;
   if (!place->holding()) return refuse(place, RefusalReason::kTimedOut);
-  end_tenure(place, EndReason::kRevoked, place->revocation->note);
+  end_tenure(place, EndReason::kRevoked);
   return 1;
 }
 

@@ -210,7 +210,7 @@ struct TenureInfo {
   int64_t ended_unix_ms = 0;
   Revision end_revision;
   EndReason reason = EndReason::kReleased;
-  std::string_view note;  ///< the operator's words, if it was revoked
+  std::string_view note;  ///< the operator's words, if it was revoked or ended under notice
 };
 
 struct LockInfo {

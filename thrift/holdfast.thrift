@@ -99,7 +99,8 @@ struct RequestContext {
   /**
    * The command's number within its session, from 1 on; needed by every call that changes state
    * within a session. Sent again with the same content it yields the same outcome, applied once.
-   * At most 1,024 may be unacknowledged; they may arrive in any order.
+   * At most 1,024 may be unacknowledged; they may arrive in any order. Commands do not renew the
+   * session: only openSession, poll and keepAlive do.
    */
   3: i64 sequence,
   /** Sequences whose results this client has; their stored results are dropped. */
@@ -305,7 +306,10 @@ struct AcquireRequest {
   /** SEMAPHORE: permits wanted, absent = 1. */ 3: i32 permits,
   /** SEMAPHORE: permits of the lock; must equal that in force while it is held or queued for. */
   4: i32 limit,
-  /** 0 tries, above 0 waits that long in cluster time, -1 waits as long as the session lives. */
+  /** 0 tries, above 0 waits that long in cluster time, -1 waits as long as the session lives. It
+   *  counts as content: a repeated call gives the same number, not what is left of it. It is the
+   *  place in the queue that waits so long. The call is held for min(TTL/4, 60 s) at most, and no
+   *  longer than deadlineMs if that is given; then it answers WAITING: repeat it, or poll. */
   5: i64 waitMs,
   /** Published with the holder, e.g. an address; at most 4,096 bytes. */ 6: binary value,
   /** How long the lock stays closed if this holder's session expires; 0 to 600,000. */
@@ -473,7 +477,7 @@ struct Tenure {
   /** When it ended, leader's wall clock. */ 7: i64 endedUnixMs,
   /** Revision of the entry that ended it. */ 8: i64 endRevision,
   /** Why it ended. */ 9: EndReason reason,
-  /** The operator's words, if it was revoked. */ 10: string note,
+  /** The operator's words, if it was revoked or ended under notice. */ 10: string note,
 }
 
 /** Everything about one lock. */

@@ -95,6 +95,26 @@ Result<int64_t> parse_number(const std::string& what, const std::string& text, i
   return number;
 }
 
+Status check_lock_path(const std::string& path) {
+  const std::string quoted = "path \"" + path + "\" ";
+  if (path == "/") return bad(quoted + "names no lock: a name is needed behind it");
+  if (!path.starts_with('/')) return bad(quoted + "does not begin with /");
+  for (size_t at = 0; at < path.size();) {
+    const size_t slash = std::min(path.find('/', at + 1), path.size());
+    const std::string segment = path.substr(at + 1, slash - at - 1);
+    if (segment.empty()) return bad(quoted + "has an empty segment");
+    if (segment == "." || segment == "..") return bad(quoted + "has a '.' or '..' segment");
+    at = slash;
+  }
+  return ok_status();
+}
+
+Result<std::string> one_path(const Args& args) {
+  if (args.words.size() != 1) return bad("one PATH is needed, such as /jobs/nightly");
+  if (const Status status = check_lock_path(args.words[0]); !status) return status.error();
+  return args.words[0];
+}
+
 std::vector<std::string> split_list(const std::string& text) {
   std::vector<std::string> parts;
   for (size_t at = 0; at <= text.size();) {

@@ -198,8 +198,12 @@ int settings_command(const Args& args, const Context& context) {
     if (equals == std::string::npos || equals == 0) {
       return report(Error{ErrorCode::kBadArgument, "\"" + word + "\" is not NAME=VALUE"});
     }
-    const auto value = parse_number(word.substr(0, equals), word.substr(equals + 1), 0, INT64_MAX);
-    if (!value) return report(value.error());
+    // Every number goes to the servers, whose refusal names the setting's own bounds.
+    const auto value =
+        parse_number(word.substr(0, equals), word.substr(equals + 1), INT64_MIN, INT64_MAX);
+    if (!value) {
+      return report(Error{ErrorCode::kBadArgument, "\"" + word + "\" needs a whole number"});
+    }
     request.changes[word.substr(0, equals)] = *value;
   }
   auto remote = Remote::connect(context.admins, context.timeout, false);

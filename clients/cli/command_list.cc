@@ -34,7 +34,7 @@ constexpr char kLockText[] =
     "deadline and SIGKILL at it: nothing runs on when another may hold the lock. Signals sent to\n"
     "holdfast are passed on. Exit codes: 75 not granted, 76 lost, 69 no server, 126/127 the "
     "command\n"
-    "could not be run.\n\n"
+    "could not be run. Servers are --servers, or HOLDFAST_SERVERS.\n\n"
     "  holdfast lock /jobs/nightly -- ./nightly.sh\n"
     "  holdfast lock /jobs/nightly --try -- ./nightly.sh || echo 'already running'\n"
     "  holdfast lock /db/migrate --wait 5m --ttl 30s -- ./migrate --token \"$HOLDFAST_TOKEN\"\n"
@@ -106,16 +106,24 @@ std::vector<Command> cluster_commands() {
       {"status",
        "",
        "how the servers are, each as it sees itself",
-       "One line per --admin address: role, term, positions in the log, connections, alarms.\n"
+       "One line per --admin address (name all of them: a server does not know the others'): "
+       "role,\n"
+       "term, positions in the log, connections, alarms. Each has 2s to answer, or --timeout.\n"
        "Exit code 69 if any does not answer.\n\n"
        "  holdfast status --admin 127.0.0.1:7413,127.0.0.1:7423,127.0.0.1:7433",
        {},
        status_command},
-      {"members", "", "the cluster's members", "  holdfast members", {}, members_command},
+      {"members",
+       "",
+       "the cluster's members",
+       "Every member with its addresses, whether it votes, and which disk it has.\n\n"
+       "  holdfast members",
+       {},
+       members_command},
       {"transfer-leader",
        "[NODE]",
        "hand leadership to another server",
-       "To NODE, or to the member that is furthest.\n\n  holdfast transfer-leader 2",
+       "To NODE, or to the voter whose log is furthest ahead.\n\n  holdfast transfer-leader 2",
        {},
        transfer_command},
       {"settings",
@@ -132,7 +140,8 @@ std::vector<Command> cluster_commands() {
        "  holdfast log inspect ./holdfast-data --records",
        {{"batches", nullptr, "every batch (with --json)"},
         {"records", nullptr, "every record (with --json)"}},
-       log_inspect_command},
+       log_inspect_command,
+       true},
       {"log verify",
        "DIR",
        "check a server's log, offline",
@@ -140,7 +149,8 @@ std::vector<Command> cluster_commands() {
        "tail\n"
        "is normal after a crash.\n\n  holdfast log verify ./holdfast-data",
        {},
-       log_verify_command},
+       log_verify_command,
+       true},
   };
 }
 

@@ -17,6 +17,7 @@ struct Command {
   std::string text;     ///< what it does, with examples
   std::vector<Flag> flags;
   int (*run)(const Args& args, const Context& context);
+  bool offline = false;  ///< asks no server
 };
 
 /// All commands, in the order of the help.

@@ -32,8 +32,12 @@ Status read_mode(const Args& args, client::LockOptions& lock) {
   if (slash == std::string::npos) return bad("--semaphore needs PERMITS/LIMIT, e.g. 1/4");
   const auto permits = parse_number("PERMITS", text.substr(0, slash), 1, INT32_MAX);
   if (!permits) return permits.error();
-  const auto limit = parse_number("LIMIT", text.substr(slash + 1), *permits, INT32_MAX);
+  const auto limit = parse_number("LIMIT", text.substr(slash + 1), 1, INT32_MAX);
   if (!limit) return limit.error();
+  if (*permits > *limit) {
+    return bad(std::to_string(*permits) + " permits are more than the limit " +
+               std::to_string(*limit));
+  }
   lock.mode = api::LockMode::SEMAPHORE;
   lock.permits = static_cast<int32_t>(*permits);
   lock.limit = static_cast<int32_t>(*limit);
@@ -50,11 +54,17 @@ Status read_wait(const Args& args, client::LockOptions& lock) {
   return ok_status();
 }
 
-Result<LockJob> make_job(const Args& args) {
-  if (args.words.size() != 1 || args.words[0].empty() || args.words[0][0] != '/') {
-    return bad("one PATH beginning with / is needed");
+Status read_words(const Args& args) {
+  if (args.words.size() > 1 && !args.has_command) {
+    return bad("put -- before the command: " + args.words[0] + " -- " + args.words[1] + " ...");
   }
+  if (args.words.size() != 1) return bad("one PATH is needed, such as /jobs/nightly");
   if (args.command.empty()) return bad("a command is needed behind --");
+  return check_lock_path(args.words[0]);
+}
+
+Result<LockJob> make_job(const Args& args) {
+  if (const Status status = read_words(args); !status) return status.error();
   LockJob job;
   job.path = args.words[0];
   job.command = args.command;
@@ -89,11 +99,15 @@ int run_job(const Args& args, const Context& context) {
 }
 
 int show_leader(const Args& args, const Context& context) {
-  if (args.words.size() != 1) return report(bad("one PATH is needed"));
+  for (const char* flag : {"value", "wait", "ttl", "margin", "name"}) {
+    if (args.has(flag)) return report(bad(std::string("--") + flag + " needs a command behind --"));
+  }
+  const auto path = one_path(args);
+  if (!path) return report(path.error());
   auto remote = Remote::connect(context.servers, context.timeout, true);
   if (!remote) return report(remote.error());
   api::DescribeLockRequest request;
-  request.path = args.words[0];
+  request.path = *path;
   const auto answer = (*remote)->read<client::DescribeLock>(request);
   if (!answer) return report(answer.error());
   const auto& lock = answer->lock;
@@ -110,7 +124,7 @@ int show_leader(const Args& args, const Context& context) {
   } else if (leader != nullptr) {
     std::printf("%s\n", printable(leader->value).c_str());
   } else {
-    std::fprintf(stderr, "holdfast: nobody leads %s\n", args.words[0].c_str());
+    std::fprintf(stderr, "holdfast: nobody leads %s\n", path->c_str());
   }
   return leader != nullptr ? kExitOk : kExitNotGranted;
 }

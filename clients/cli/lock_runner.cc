@@ -7,6 +7,7 @@
 #include <cstring>
 
 #include "clients/cli/exit_codes.h"
+#include "clients/cli/table.h"
 
 namespace holdfast::cli {
 namespace {
@@ -71,7 +72,7 @@ void LockRunner::give_up() {
 void LockRunner::acquired(client::Outcome<client::Acquired> outcome) {
   give_up_timer_.cancel();
   if (exit_code_) return;
-  if (!outcome) return finish(report(outcome.error()));
+  if (!outcome) return release_and_finish(report(outcome.error()));
   if (outcome->hold == nullptr) return not_granted(outcome->result);
   hold_ = outcome->hold;
   hold_->on_lost = [this](client::LostReason reason) { lost(reason); };
@@ -86,8 +87,29 @@ void LockRunner::not_granted(const api::AcquireResult& result) {
   for (const auto& holder : result.holders) {
     message += "; held by " + holder.sessionName + " with token " + std::to_string(holder.token);
   }
-  say(message);
-  release_and_finish(kExitNotGranted);
+  if (!result.holders.empty() || result.status == api::AcquireStatus::NOT_HELD) {
+    say(message);
+    return release_and_finish(kExitNotGranted);
+  }
+  explain_and_finish(message);
+}
+
+// Held by nobody: others wait for it, or it is closed. The refusal does not say which.
+void LockRunner::explain_and_finish(const std::string& message) {
+  lost_code_ = kExitNotGranted;
+  deadline_timer_.arm_after(kFarewell);
+  api::DescribeLockRequest request;
+  request.path = job_.path;
+  session_->read<client::DescribeLock>(request, [this, message](const auto& outcome, const auto&) {
+    std::string why;
+    if (outcome && outcome->lock.closedForMs > 0) {
+      why = "; closed by lock-delay for another " + format_ms(outcome->lock.closedForMs);
+    } else if (outcome && outcome->lock.waiterCount > 0) {
+      why = "; " + std::to_string(outcome->lock.waiterCount) + " waiting before it";
+    }
+    say(message + why);
+    release_and_finish(kExitNotGranted);
+  });
 }
 
 void LockRunner::start_child() {
@@ -169,10 +191,16 @@ void LockRunner::lost(client::LostReason reason) {
 
 void LockRunner::release_and_finish(int exit_code) {
   if (session_ == nullptr || !session_->open()) return finish(exit_code);
-  // Closing releases the lock, in one entry.
-  session_->close([this, exit_code](const auto&) { finish(exit_code); });
   lost_code_ = exit_code;
   deadline_timer_.arm_after(kFarewell);
+  // Released first, so that the tenure says so; closing alone would leave the lock to the session's
+  // end. One that was lost is given back by the session itself.
+  if (hold_ == nullptr) return close_and_finish(exit_code);
+  session_->release(hold_, [this, exit_code](const auto&) { close_and_finish(exit_code); });
+}
+
+void LockRunner::close_and_finish(int exit_code) {
+  session_->close([this, exit_code](const auto&) { finish(exit_code); });
 }
 
 void LockRunner::finish(int exit_code) {

@@ -35,6 +35,7 @@ class LockRunner {
   void opened(client::Outcome<std::shared_ptr<client::SessionCore>> outcome);
   void acquired(client::Outcome<client::Acquired> outcome);
   void not_granted(const api::AcquireResult& result);
+  void explain_and_finish(const std::string& message);
   void start_child();
   void on_signal(int number);
   void child_ended(int exit_code);
@@ -43,6 +44,7 @@ class LockRunner {
   void lost(client::LostReason reason);
   void give_up();
   void release_and_finish(int exit_code);
+  void close_and_finish(int exit_code);
   void finish(int exit_code);
 
   const Context& context_;

@@ -204,6 +204,9 @@ int locks_command(const Args& args, const Context& context) {
   } while (!request.page.empty());
   if (context.json) {
     print_json(all);
+  } else if (table.empty()) {
+    std::printf("no locks%s are held or waited for\n",
+                request.prefix.empty() ? "" : (" with the prefix " + request.prefix).c_str());
   } else {
     std::printf("%s", table.text().c_str());
   }
@@ -211,11 +214,12 @@ int locks_command(const Args& args, const Context& context) {
 }
 
 int describe_command(const Args& args, const Context& context) {
-  if (args.words.size() != 1) return report(Error{ErrorCode::kBadArgument, "one PATH is needed"});
+  const auto path = one_path(args);
+  if (!path) return report(path.error());
   auto remote = Remote::connect(context.servers, context.timeout, true);
   if (!remote) return report(remote.error());
   api::DescribeLockRequest request;
-  request.path = args.words[0];
+  request.path = *path;
   const auto answer = (*remote)->read<client::DescribeLock>(request);
   if (!answer) return report(answer.error());
   const api::LockInfo& lock = answer->lock;
@@ -238,7 +242,8 @@ int describe_command(const Args& args, const Context& context) {
 }
 
 int revoke_command(const Args& args, const Context& context) {
-  if (args.words.size() != 1) return report(Error{ErrorCode::kBadArgument, "one PATH is needed"});
+  const auto path = one_path(args);
+  if (!path) return report(path.error());
   const auto notice = parse_duration(args.get("notice", "10s"));
   if (!notice) return report(notice.error());
   const auto holder = parse_number("--holder", args.get("holder", "0"), 0, INT64_MAX);
@@ -246,7 +251,7 @@ int revoke_command(const Args& args, const Context& context) {
   auto remote = Remote::connect(context.servers, context.timeout, true);
   if (!remote) return report(remote.error());
   api::RevokeLockRequest request;
-  request.path = args.words[0];
+  request.path = *path;
   request.holderId = *holder;
   request.noticeMs = to_ms(*notice);
   request.reason = args.get("reason");

@@ -53,11 +53,24 @@ json to_json(const LogInspection& log) {
           {"segments", std::move(segments)}};
 }
 
+/// What has neither an identity nor a log is some other directory, and says nothing about damage.
+Status is_data_directory(raft::FileSystem& files, const std::string& directory) {
+  auto names = files.list(directory);
+  if (!names) return Error{ErrorCode::kBadArgument, names.error().to_error().message};
+  for (const std::string& name : *names) {
+    if (name == "identity" || name.starts_with("group-")) return ok_status();
+  }
+  return Error{ErrorCode::kBadArgument, directory +
+                                            " is no server's --data_dir: there is neither "
+                                            "an identity file nor a log in it"};
+}
+
 Result<std::vector<LogInspection>> inspect(const Args& args, InspectDetail detail) {
   if (args.words.size() != 1) {
     return Error{ErrorCode::kBadArgument, "one data directory is needed"};
   }
   raft::PosixFileSystem files;
+  if (const Status status = is_data_directory(files, args.words[0]); !status) return status.error();
   return raft::inspect_data_directory(files, args.words[0], detail);
 }
 

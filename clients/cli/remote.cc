@@ -21,7 +21,7 @@ client::Outcome<std::unique_ptr<Remote>> Remote::connect(const std::vector<std::
 }
 
 int report(const client::CallError& error) {
-  std::fprintf(stderr, "holdfast: %s%s%s\n", error.message.c_str(),
+  std::fprintf(stderr, "holdfast: %s%s[%s]\n", error.message.c_str(),
                error.message.empty() ? "" : " ", error_code_name(error.code));
   switch (error.code) {
     case ErrorCode::kTimeout:

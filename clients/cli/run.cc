@@ -8,13 +8,14 @@ namespace holdfast::cli {
 namespace {
 
 const std::vector<Flag> kGlobalFlags = {
+    {"json", nullptr, "one JSON document instead of a table"},
+    {"help", nullptr, "explain the command"},
     {"servers", "HOST:PORT,...", "client addresses; default $HOLDFAST_SERVERS or 127.0.0.1:7411"},
     {"admin", "HOST:PORT,...",
      "administration addresses; default $HOLDFAST_ADMIN or 127.0.0.1:7413"},
     {"timeout", "DURATION", "how long to look for a server that can answer; default 10s"},
-    {"json", nullptr, "one JSON document instead of a table"},
-    {"help", nullptr, "explain the command"},
 };
+constexpr size_t kOfflineFlags = 2;  // the first of them
 
 void print_flags(const std::vector<Flag>& flags) {
   for (const Flag& flag : flags) {
@@ -43,14 +44,26 @@ void print_overview() {
 }
 
 void print_help(const Command& command) {
-  std::printf("holdfast %s %s\n\n%s\n", command.name.c_str(), command.usage.c_str(),
-              command.text.c_str());
+  std::printf("holdfast %s%s%s\n\n%s\n", command.name.c_str(), command.usage.empty() ? "" : " ",
+              command.usage.c_str(), command.text.c_str());
   if (!command.flags.empty()) {
     std::printf("\nFlags:\n");
     print_flags(command.flags);
   }
   std::printf("\nFlags of every command:\n");
-  print_flags(kGlobalFlags);
+  print_flags(command.offline
+                  ? std::vector<Flag>(kGlobalFlags.begin(), kGlobalFlags.begin() + kOfflineFlags)
+                  : kGlobalFlags);
+}
+
+/// The commands that begin with a word that is none by itself: " (did you mean session expire?)".
+std::string suggestion(const std::string& word) {
+  std::string names;
+  for (const Command& command : commands()) {
+    if (!command.name.starts_with(word)) continue;
+    names += (names.empty() ? "" : " or ") + command.name;
+  }
+  return names.empty() ? "" : " (did you mean " + names + "?)";
 }
 
 int usage_error(const std::string& message, const std::string& command) {
@@ -113,7 +126,8 @@ int run(const std::vector<std::string>& argv) {
   size_t used = 0;
   const Command* command = find_command(first->words, &used);
   if (command == nullptr) {
-    return usage_error("there is no command \"" + first->words[0] + "\"", "");
+    return usage_error(
+        "there is no command \"" + first->words[0] + "\"" + suggestion(first->words[0]), "");
   }
   std::vector<Flag> flags = kGlobalFlags;
   flags.insert(flags.end(), command->flags.begin(), command->flags.end());

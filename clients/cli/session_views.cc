@@ -39,6 +39,8 @@ int sessions_command(const Args& args, const Context& context) {
   } while (request.page != 0);
   if (context.json) {
     print_json(all);
+  } else if (table.empty()) {
+    std::printf("no sessions are open\n");
   } else {
     std::printf("%s", table.text().c_str());
   }

@@ -7,6 +7,8 @@ namespace {
 
 // What a server is told of our patience: it answers TIMEOUT itself after this long.
 constexpr Duration kServerDeadline = 5s;
+// With less time left than this no server is asked again after a refusal: it is the answer.
+constexpr Duration kAttemptMin = 100ms;
 // Waits between refusals without a retryAfterMs of their own.
 constexpr Duration kRefusalDelayMin = 5ms;
 constexpr Duration kRefusalDelayMax = 200ms;
@@ -14,6 +16,8 @@ constexpr Duration kRefusalDelayMax = 200ms;
 Instant add_saturating(Instant at, Duration more) {
   return more >= Instant::max() - at ? Instant::max() : at + more;
 }
+
+std::string within(Duration timeout) { return std::to_string(to_ms(timeout)) + " ms"; }
 
 /// Judged by one server for itself, so it says nothing about an earlier copy sent elsewhere.
 bool speaks_of_this_copy_only(ErrorCode code) {
@@ -74,7 +78,9 @@ void Caller::Pending::attempt() {
   info_.sent = pool.loop().clock().now();
   ++info_.attempts;
   const Duration left = deadline_ == Instant::max() ? kForever : deadline_ - info_.sent;
-  context_.deadlineMs = std::max<int64_t>(1, to_ms(std::min(left, kServerDeadline)));
+  last_attempt_ = left <= options_.timeout / 2;
+  // A tenth is left for the answer's way, so that it is the server that says what was wrong.
+  context_.deadlineMs = std::max<int64_t>(1, to_ms(std::min(left - left / 10, kServerDeadline)));
   seqid_ = send(connection, id);
   wait_until(info_.sent + options_.parked + server_->patience);
 }
@@ -88,7 +94,9 @@ void Caller::Pending::drop_attempt() {
 void Caller::Pending::wait_until(Instant when) { timer_.arm(std::min(when, deadline_)); }
 
 void Caller::Pending::retry_after(Duration delay) {
-  wait_until(caller_.pool().loop().now() + delay);
+  const Instant next = caller_.pool().loop().now() + delay;
+  if (last_refusal_ && deadline_ - next < kAttemptMin) return give_up(timed_out());
+  wait_until(next);
 }
 
 void Caller::Pending::on_timer() {
@@ -97,12 +105,22 @@ void Caller::Pending::on_timer() {
   owed_answer();
 }
 
+// A server without a leader is as silent as one that is frozen: it keeps the call until its
+// deadline in case one is elected. Giving up earlier is worth it where the call can be sent again.
+// A write that cannot is of unknown fate then; and the last attempt has nothing better to do than
+// to hear why no server could answer.
+bool Caller::Pending::waits_for_the_servers_word() const {
+  return options_.resend == Resend::kOnlyOnce || last_attempt_;
+}
+
 // The answer is overdue. A server that has said nothing at all is given up with everything on its
 // connection; one that talks is merely slow, and keeps the call until its own deadline is over.
 void Caller::Pending::owed_answer() {
   const auto connection = connection_.lock();
-  const bool silent = connection == nullptr || connection->last_received() <= info_.sent;
-  if (silent) return caller_.pool().gave_no_answer(*server_);
+  const bool reached = connection != nullptr && connection->opened();
+  const bool talks = reached && connection->last_received() > info_.sent;
+  const bool keeps_the_call = talks || (reached && waits_for_the_servers_word());
+  if (!keeps_the_call) return caller_.pool().gave_no_answer(*server_);
   const Instant last_moment = info_.sent + options_.parked + kServerDeadline + server_->patience;
   if (caller_.pool().loop().now() < last_moment) return wait_until(last_moment);
   drop_attempt();
@@ -145,6 +163,7 @@ void Caller::Pending::refused(const api::HoldfastError& refusal) {
     return give_up(std::move(error));
   }
   if (error.maybe_applied) fate_unknown_ = true;
+  last_refusal_ = error;
   if (error.code == ErrorCode::kNoLeader || error.code == ErrorCode::kShuttingDown) {
     avoid_ = server_;
   }
@@ -152,11 +171,16 @@ void Caller::Pending::refused(const api::HoldfastError& refusal) {
 }
 
 CallError Caller::Pending::timed_out() const {
+  if (seqid_ == 0 && last_refusal_) {
+    CallError error = *last_refusal_;
+    error.maybe_applied |= fate_unknown_;
+    error.message += "; no server knew better within " + within(options_.timeout);
+    return error;
+  }
   const bool in_flight = seqid_ != 0 || fate_unknown_;
   const bool once = options_.resend == Resend::kOnlyOnce;
   return {in_flight && once ? ErrorCode::kOutcomeUnknown : ErrorCode::kTimeout,
-          "no answer within " + std::to_string(to_ms(options_.timeout)) + " ms (" +
-              caller_.pool().describe() + ")",
+          "no answer within " + within(options_.timeout) + " (" + caller_.pool().describe() + ")",
           in_flight, true};
 }
 

@@ -4,6 +4,7 @@
 
 #include <functional>
 #include <memory>
+#include <optional>
 #include <unordered_map>
 
 #include "base/net/timer.h"
@@ -107,6 +108,7 @@ class Caller::Pending : public ReplySink {
   void retry_after(Duration delay);
   void wait_until(Instant when);
   void drop_attempt();
+  bool waits_for_the_servers_word() const;
   CallError timed_out() const;
   Duration refusal_delay(const CallError& error);
 
@@ -118,6 +120,8 @@ class Caller::Pending : public ReplySink {
   const Server* avoid_ = nullptr;
   int32_t seqid_ = 0;  ///< of the attempt in flight, 0 = none
   int refusals_ = 0;
+  std::optional<CallError> last_refusal_;
+  bool last_attempt_ = false;  ///< begun in the second half of the time: see attempt()
   bool fate_unknown_ = false;  ///< an earlier attempt may have been applied
 };
 

@@ -15,10 +15,11 @@
 
 namespace holdfast::client {
 
+// Every member of these has an initializer: {.ttl = 10s} is then whole, and no compiler warns.
 struct ClientOptions {
   /// "host:port" of some servers; the rest is learned from them.
   std::vector<std::string> servers = {"127.0.0.1:7411"};
-  PoolOptions pool;
+  PoolOptions pool = {};
   /// For calls outside sessions, and for opening one.
   Duration call_timeout = 10s;
   /// Bound on the difference of any two clocks' rates, by which notice times are shortened.
@@ -28,8 +29,8 @@ struct ClientOptions {
 /// What the session is for and how long it outlives its client.
 struct SessionOptions {
   Duration ttl = 10s;
-  std::string name;  ///< for people: "billing-7@host"
-  std::map<std::string, std::string> attributes;
+  std::string name = {};  ///< for people: "billing-7@host"
+  std::map<std::string, std::string> attributes = {};
 };
 
 /// Loop thread only, construction and destruction included.

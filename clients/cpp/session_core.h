@@ -28,10 +28,10 @@ struct LockOptions {
   int32_t limit = 0;    ///< SEMAPHORE only: permits of the lock
   /// 0 tries; -1 waits as long as the session lives; else ms of cluster time.
   int64_t wait_ms = -1;
-  std::string value;  ///< published with the holder
+  std::string value = {};  ///< published with the holder
   int64_t lock_delay_ms = 0;
   int32_t max_queue = 0;
-  std::string owner;  ///< the handle's name, for people
+  std::string owner = {};  ///< the handle's name, for people
 };
 
 /// What an acquire came to: `hold` if it was granted, else `result` says why not.

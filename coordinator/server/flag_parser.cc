@@ -63,7 +63,7 @@ Status read_flag_file(const std::string& path, int depth) {
     if (!word.empty() && word[0] != '#') words.push_back(word);
   }
   if (file.bad()) return bad(named, "cannot be read");  // a directory, say
-  const Status set = set_words(words, /*values_may_follow=*/false, depth);
+  Status set = set_words(words, /*values_may_follow=*/false, depth);
   return set ? set : bad(named, set.error().message);
 }
 
@@ -99,7 +99,7 @@ Status set_words(const std::vector<std::string>& words, bool values_may_follow, 
         value = words[++i];
       }
     }
-    if (const Status set = set_one(name, value, depth); !set) return set;
+    if (Status set = set_one(name, value, depth); !set) return set;
   }
   return ok_status();
 }

@@ -4,8 +4,9 @@
 Everything lives below .holdfast/ (or $HOLDFAST_DEMO_HOME) and is gone after an orderly end. A lock
 file says whether a cluster is up; servers die with the process that started them, however it ends.
 
-    cluster.py where    how to reach the cluster that is up; exit 1 if none is
-    cluster.py stop     ends it
+    cluster.py check [PORT]   exit 0 if one can be started on these ports; 10, and how to reach
+                              it, if one is up already; 1, and why, if neither
+    cluster.py stop           ends it
 """
 
 import ctypes
@@ -28,6 +29,8 @@ SERVER = Path(os.environ.get("HOLDFAST_SERVER", ROOT / "build" / "bin" / "holdfa
 
 HOST = "127.0.0.1"
 FIRST_PORT = 7411  # the default of server, command and clients
+FIRST_PORTS = range(1024, 65536 - 23)
+UP_ALREADY = 10  # exit code
 NODES = (1, 2, 3)
 START_LIMIT_S = 20.0
 STOP_LIMIT_S = 8.0
@@ -167,7 +170,7 @@ class Cluster:
     def refuse_stale_data(self) -> None:
         if HOME.exists():
             raise Refused(f"data of a run that did not end well is in {HOME.name}/: look at it, "
-                          "then remove it with ./dev clean")
+                          f"then remove it with: rm -r {HOME}")
 
     def refuse_taken_ports(self) -> None:
         for server in self.servers:
@@ -175,7 +178,7 @@ class Cluster:
                 if not free(port):
                     raise Refused(f"port {port} on {HOST} is taken: stop what listens there "
                                   f"(ss -ltnp 'sport = :{port}'), or use other ports: "
-                                  f"./dev run --port={self.first_port + 10000}")
+                                  f"./dev run --port={other_port(self.first_port)}")
 
     def leader(self) -> Optional[Server]:
         """The server that a majority of the running ones, itself included, takes for the leader."""
@@ -203,9 +206,9 @@ class Cluster:
             if not server.running():
                 lines = server.log.read_text(errors="replace").strip().splitlines()
                 return (f"server {server.node_id} ended: {lines[-1] if lines else 'no word'} "
-                        f"(log: {server.log}; then ./dev clean)")
+                        f"(log: {server.log}; then rm -r {HOME})")
         return (f"the servers found no leader within {START_LIMIT_S:.0f} s "
-                "(logs: .holdfast/node*/log; then ./dev clean)")
+                f"(logs: {HOME}/node*/log; then rm -r {HOME})")
 
     def stop(self, keep_data: bool = False) -> None:
         for server in self.servers:
@@ -217,6 +220,11 @@ class Cluster:
                 shutil.rmtree(HOME, ignore_errors=True)
             os.close(self.lock)
             self.lock = None
+
+
+def other_port(first_port: int) -> int:
+    """Another first port to propose."""
+    return first_port + (10000 if first_port + 10000 in FIRST_PORTS else -10000)
 
 
 def free(port: int) -> bool:
@@ -269,8 +277,9 @@ Try it by hand, in another terminal:
   export HOLDFAST_SERVERS={','.join(cluster.addresses)}
   export HOLDFAST_ADMIN={admins}
   build/bin/holdfast status
-  build/bin/holdfast lock /jobs/nightly -- sh -c 'echo token $HOLDFAST_TOKEN; sleep 5'
-  build/bin/holdfast locks
+  build/bin/holdfast lock /jobs/nightly -- sh -c 'echo token $HOLDFAST_TOKEN; sleep 30' &
+  sleep 1; build/bin/holdfast locks
+  build/bin/holdfast lock describe /jobs/nightly
   curl -s {cluster.servers[0].address('http')}/metrics | head
   .venv/bin/python -c '
 from holdfast import Client
@@ -301,14 +310,29 @@ def stop_recorded() -> None:
             return
 
 
+def check(wanted: Optional[int]) -> int:
+    """Before anything is built for it: could a cluster be started? `wanted`: on which ports."""
+    if up():
+        first_port = recorded().get("first_port", FIRST_PORT)
+        if wanted not in (None, first_port):
+            raise Refused(f"a cluster is up on the ports from {first_port}, not {wanted}: end it "
+                          "first, with Ctrl-C where it runs")
+        print(f"The cluster is up.\n\n{how_to_reach(first_port)}")
+        return UP_ALREADY
+    cluster = Cluster(FIRST_PORT if wanted is None else wanted)
+    cluster.refuse_stale_data()
+    cluster.refuse_taken_ports()
+    return 0
+
+
 def main() -> int:
-    command = sys.argv[1] if len(sys.argv) == 2 else ""
-    if command == "where":
-        if not up():
+    command = sys.argv[1] if len(sys.argv) in (2, 3) else ""
+    if command == "check":
+        try:
+            return check(int(sys.argv[2]) if sys.argv[2:] not in ([], [""]) else None)
+        except Refused as refused:
+            print(f"./dev run: {refused}", file=sys.stderr)
             return 1
-        print("The cluster is up.\n")
-        print(how_to_reach(recorded().get("first_port", FIRST_PORT)))
-        return 0
     if command == "stop":
         stop_recorded()
         return 0

@@ -6,6 +6,7 @@ Ctrl-C; with --once it ends, with exit 0 only if everything held.
 """
 
 import argparse
+import contextlib
 import json
 import os
 import signal
@@ -16,7 +17,8 @@ import time
 from pathlib import Path
 from typing import Any, Dict, List, NamedTuple, NoReturn, Optional
 
-from cluster import FIRST_PORT, Cluster, Refused, die_with_parent, how_to_reach, up, wait_until
+from cluster import (FIRST_PORT, FIRST_PORTS, HOME, Cluster, Refused, die_with_parent,
+                     how_to_reach, up, wait_until)
 
 from holdfast import Client
 
@@ -261,7 +263,7 @@ def on_signal(number: int, _frame: Any) -> NoReturn:
     raise KeyboardInterrupt(number)
 
 
-def run(cluster: Cluster, once: bool) -> None:
+def run(cluster: Cluster) -> None:
     say("\nHoldfast: three servers, three workers, one leader at a time\n")
     started_at = boot_time()
     cluster.start()
@@ -276,15 +278,27 @@ def run(cluster: Cluster, once: bool) -> None:
         demonstration.play()
     finally:
         demonstration.end()
-    if not once:
-        say(f"\nThe cluster stays up until Ctrl-C.\n\n{how_to_reach(cluster.first_port)}")
+
+
+def stay_up(cluster: Cluster) -> None:
+    say("\nThe cluster stays up until Ctrl-C, which deletes its data in "
+        f"{HOME.name}/.\n\n{how_to_reach(cluster.first_port)}")
+    with contextlib.suppress(KeyboardInterrupt):
         signal.pause()
+    say("\nStopping the cluster and deleting its data.")
+
+
+def first_port(text: str) -> int:
+    if not text.isdigit() or int(text) not in FIRST_PORTS:
+        raise argparse.ArgumentTypeError(
+            f"{text}: the first of 24 ports is a number from {FIRST_PORTS[0]} to {FIRST_PORTS[-1]}")
+    return int(text)
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--once", action="store_true")
-    parser.add_argument("--port", type=int, default=FIRST_PORT, help="the first of 24 ports")
+    parser.add_argument("--port", type=first_port, default=FIRST_PORT, help="the first of 24 ports")
     options = parser.parse_args()
     if up():
         say(f"The cluster is up already.\n\n{how_to_reach(options.port)}")
@@ -294,13 +308,15 @@ def main() -> int:
     cluster = Cluster(options.port)
     failed = True
     try:
-        run(cluster, options.once)
+        run(cluster)
         failed = False
+        if not options.once:
+            stay_up(cluster)
         return 0
     except KeyboardInterrupt:
         failed = False
-        say("\nStopping the cluster.")
-        return 130 if options.once else 0
+        say("\nThe demonstration was broken off. Stopping the cluster and deleting its data.")
+        return 130
     except (Refused, Broken) as problem:
         print(f"./dev run: {problem}", file=sys.stderr)
         return 1

@@ -43,7 +43,37 @@ def test_stale_data_is_one_line_with_the_remedy(home):
     home.mkdir()
     with pytest.raises(cluster.Refused) as refused:
         cluster.Cluster(free_port()).start()
-    assert "./dev clean" in str(refused.value) and "\n" not in str(refused.value)
+    assert f"rm -r {home}" in str(refused.value) and "\n" not in str(refused.value)
+
+
+def test_what_a_cluster_takes_is_checked_before_anything_is_built_for_it(home, capsys, monkeypatch):
+    def check(*words):
+        monkeypatch.setattr(sys, "argv", ["cluster.py", "check", *words])
+        return cluster.main(), capsys.readouterr()
+    monkeypatch.setattr(cluster, "free", lambda port: port != 30003)
+    assert check("") == (0, ("", ""))
+    status, said = check("30000")
+    assert status == 1 and "port 30003 " in said.err
+    home.mkdir()
+    status, said = check()
+    assert status == 1 and f"rm -r {home}" in said.err
+
+
+def test_other_ports_than_those_of_the_cluster_that_is_up_are_refused(home, capsys):
+    home.mkdir()
+    held = cluster.take_lock()
+    (home / "cluster.json").write_text('{"first_port": 20000}')
+    for wanted in (None, 20000):
+        assert cluster.check(wanted) == cluster.UP_ALREADY
+        assert "127.0.0.1:20010" in capsys.readouterr().out
+    with pytest.raises(cluster.Refused, match="ports from 20000, not 8500"):
+        cluster.check(8500)
+    os.close(held)
+
+
+@pytest.mark.parametrize("port", [1024, 30000, 60000, 65512])
+def test_the_ports_that_are_proposed_exist(port):
+    assert cluster.other_port(port) in cluster.FIRST_PORTS
 
 
 def test_a_server_that_ends_at_once_is_quoted(home, tmp_path, monkeypatch):

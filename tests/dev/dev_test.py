@@ -3,6 +3,7 @@
 dpkg-query, apt-get and sudo are stand-ins on PATH; they keep their state in a folder of the test.
 """
 
+import fcntl
 import os
 import pty
 import subprocess
@@ -142,13 +143,55 @@ def test_run_asks_for_no_package_of_the_tests(machine):
 def test_compare_alone_asks_for_the_other_systems(machine):
     dev(machine, "compare")
     asked = calls(machine)[-1].split()
-    assert {"zookeeper", "etcd-server", "libnghttp2-dev"} <= set(asked)
+    assert {"zookeeper", "etcd-server"} <= set(asked)
     assert "shellcheck" not in asked
 
 
 def test_an_unknown_command_is_named(machine):
     done = dev(machine, "destroy")
     assert done.returncode == 1 and "no command named 'destroy'" in done.stdout
+
+
+@pytest.mark.parametrize("words", [("clean", "--help"), ("setup", "-h"), ("run", "--help"),
+                                   ("help",), ("--help",)], ids=" ".join)
+def test_help_is_shown_and_nothing_is_done(machine, words):
+    (machine / "build").mkdir()
+    done = dev(machine, *words)
+    assert done.returncode == 0 and "./dev COMMAND" in done.stdout
+    assert (machine / "build").exists() and calls(machine) == []
+
+
+@pytest.mark.parametrize("command", ["build", "format", "setup", "clean"])
+def test_a_word_that_a_command_does_not_take_is_named(machine, command):
+    (machine / "build").mkdir()
+    done = dev(machine, command, "bogus")
+    assert done.returncode == 1 and f"./dev {command} takes no 'bogus'" in done.stdout
+    assert (machine / "build").exists() and calls(machine) == []
+
+
+@pytest.mark.parametrize("word, complaint", [
+    ("--port=abc", "--port=abc: the first of 24 ports is a number from 1024 to 65512"),
+    ("--port=65513", "--port=65513: the first"), ("--port=1023", "--port=1023: the first"),
+    ("--port=", "--port=: the first"), ("--port", "not '--port'"), ("extra", "not 'extra'")])
+def test_arguments_of_run_are_judged_before_anything_is_done_for_it(machine, word, complaint):
+    done = dev(machine, "run", word)
+    assert done.returncode == 1 and complaint in done.stdout
+    assert "Configuring" not in done.stdout and calls(machine) == []
+
+
+def test_a_second_build_in_a_clone_waits_for_the_first(machine):
+    folder = os.open(machine, os.O_RDONLY)
+    fcntl.flock(folder, fcntl.LOCK_EX)
+    process = subprocess.Popen([str(machine / "dev"), "build"], env=environment(machine), text=True,
+                               stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                               stderr=subprocess.STDOUT)
+    try:
+        assert "Another ./dev is building here" in process.stdout.readline()
+        assert process.poll() is None
+    finally:
+        os.close(folder)
+        said, _ = process.communicate(timeout=60)
+    assert "Configuring" in said
 
 
 @pytest.mark.parametrize("words, complaint", [

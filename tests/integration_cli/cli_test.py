@@ -1,21 +1,12 @@
 """The `holdfast` command against real servers."""
 
 import json
-import os
 import signal
-import subprocess
 
+from support.command import run
 from support.paths import program
-
-
-def run(cluster, *words, timeout=30):
-    """One invocation; its completed process."""
-    nodes = cluster.nodes.values()
-    environment = dict(os.environ,
-                       HOLDFAST_SERVERS=",".join(node.address for node in nodes),
-                       HOLDFAST_ADMIN=",".join(node.admin_address for node in nodes))
-    return subprocess.run([str(program("holdfast")), *words], env=environment, timeout=timeout,
-                          capture_output=True, text=True, check=False)
+from support.stock import Stock
+from support.waiting import eventually
 
 
 def test_a_command_under_a_lock_finds_its_token_and_its_exit_code_passes_through(cluster):
@@ -57,3 +48,51 @@ def test_status_says_which_server_leads(cluster):
     assert len(servers) == 3
     leader = servers[0]["leader_id"]
     assert [s["node_id"] for s in servers if s["role"] == "leader"] == [leader]
+
+
+def past(cluster, path):
+    """The latest tenure of a lock."""
+    return json.loads(run(cluster, "lock", "describe", path, "--json").stdout)["tenures"][0]
+
+
+def test_a_command_that_ended_has_released_its_lock(cluster):
+    assert run(cluster, "lock", "/jobs/a", "--", "true").returncode == 0
+    assert past(cluster, "/jobs/a")["reason"] == "released"
+    assert "no sessions are open" in run(cluster, "sessions").stdout
+
+
+def test_a_command_stopped_under_notice_has_released_for_the_operator_s_reason(cluster):
+    script = f"{program('holdfast')} lock revoke /jobs/a --notice 2s --reason maintenance; sleep 60"
+    done = run(cluster, "lock", "/jobs/a", "--", "sh", "-c", script)
+    assert done.returncode == 76, done.stderr
+    ended = past(cluster, "/jobs/a")
+    assert (ended["reason"], ended["note"]) == ("released", "maintenance")
+
+
+def test_a_refused_acquire_leaves_no_session_behind(cluster):
+    done = run(cluster, "lock", "/jobs/a", "--value", "x" * 5000, "--", "true")
+    assert done.returncode == 65
+    assert "no sessions are open" in run(cluster, "sessions").stdout
+
+
+def test_a_try_at_a_closed_lock_says_that_it_is_closed(cluster):
+    with Stock(cluster.nodes[1].address) as stock:
+        dead = stock.open_session(1000, "dead")
+        stock.acquire(dead, path="/jobs/a", waitMs=0, lockDelayMs=600_000)
+        eventually(lambda: stock.describeLock(path="/jobs/a").lock.closedForMs, within=15)
+    done = run(cluster, "lock", "/jobs/a", "--try", "--", "true")
+    assert done.returncode == 75
+    assert "closed by lock-delay for another" in done.stderr
+
+
+def test_empty_lists_say_so(cluster):
+    assert run(cluster, "locks").stdout == "no locks are held or waited for\n"
+    assert "the prefix /x" in run(cluster, "locks", "/x").stdout
+    assert run(cluster, "locks", "--json").stdout == "[]\n"
+
+
+def test_a_refused_setting_names_its_own_bounds(cluster):
+    done = run(cluster, "settings", "locks_max=-1")
+    assert done.returncode == 65
+    assert "-1" in done.stderr and "9223372036854775807" not in done.stderr
+    assert done.stderr.rstrip().endswith("[BAD_ARGUMENT]")

@@ -274,6 +274,9 @@ class Twins {
       EXPECT_EQ(seen.token.value, kept[i].claim.token);
       EXPECT_EQ(seen.end_revision.value, kept[i].end_revision);
       EXPECT_EQ(seen.reason, kept[i].reason);
+      const bool operators_doing =
+          kept[i].reason == EndReason::kRevoked || kept[i].claim.notice_id != 0;
+      EXPECT_EQ(seen.note, operators_doing ? "r" : "");
       EXPECT_TRUE(table_->find_tenure(seen.session, seen.sequence));
     }
   }

@@ -21,6 +21,8 @@ from .types import Holder, end_reason, holders_of
 
 #: How long a timed-out acquire waits for the answer to its cancellation.
 CANCEL_SECONDS = 2.0
+#: How long a try asks for, if no server answers: enough for another leader to be elected.
+TRY_SECONDS = 3.0
 #: A waiting acquire is repeated at least this often, in seconds, without any hint.
 REPEAT_SECONDS_MIN, REPEAT_SECONDS_MAX = 2.5, 60.0
 #: How soon it is repeated when a server lags behind the one that told of the grant.
@@ -32,15 +34,15 @@ class Asking:
 
     def __init__(self, core: Core, method: str, request: Any, paths: Tuple[str, ...],
                  timeout: Optional[float], patience: float) -> None:
-        """``timeout`` None waits without end; 0 tries, and ``patience`` bounds how long that takes
-        when no server answers."""
+        """``timeout`` None waits without end; 0 tries: for ``patience``, TRY_SECONDS at most, if no
+        server answers."""
         self._core = core
         self._method = method
         self._request = request
         self._what = ", ".join(paths)
         self._path = paths[0]
         self._timeout = timeout
-        limit = patience if timeout == 0 else timeout
+        limit = min(patience, TRY_SECONDS) if timeout == 0 else timeout
         self._until = None if limit is None else time.monotonic() + limit
         self._sequence = core.sequences.take()
         self._cancel_sequence = 0
@@ -76,6 +78,8 @@ class Asking:
                 self._wait()
                 result = self._ask()
         except Undecided as undecided:
+            if self._last is None and not undecided.sent:
+                raise self._never_asked(undecided) from None
             result = self._take_back(undecided)
         return self._granted(result)
 
@@ -138,6 +142,13 @@ class Asking:
             return self._cancel(time.monotonic() + CANCEL_SECONDS)
         except Undecided:
             raise self._gave_up(undecided) from None
+
+    def _never_asked(self, undecided: Undecided) -> HoldfastError:
+        """No server can have seen the acquire: there is nothing to take back."""
+        if not self._timeout:
+            return Unavailable(f"no server could be asked for {self._what}: {undecided}")
+        return LockTimeout(f"{self._what} was not granted within {self._timeout:g} s: no server "
+                           f"could be asked ({undecided})")
 
     def _gave_up(self, undecided: Undecided) -> HoldfastError:
         """The servers do not answer: leave the rest to the background."""

@@ -70,7 +70,9 @@ class Poller:
             result = connection.call("poll", self._core.context(), self._request(),
                                      self._patience())
         except (NotSent, Broken) as error:
-            log.info("poll of session %d: %s", self._core.session_id, error)
+            # A session that ends breaks its own poll off.
+            if not self._core.over.is_set():
+                log.info("poll of session %d: %s", self._core.session_id, error)
             self._fail()
         except WireError as error:
             self._refused(error)

@@ -8,7 +8,7 @@ from typing import Any
 from holdfast_api.holdfast.ttypes import Consistency, DescribeLockRequest, RequestContext
 
 from ._router import Router, Undecided, as_error
-from .types import LockInfo
+from .types import LockInfo, check_path
 
 
 def ask(router: Router, method: str, request: Any, timeout: float, *, repeatable: bool = True,
@@ -32,7 +32,6 @@ def consistency(local: bool) -> int:
 def describe(router: Router, path: str, timeout: float, local: bool = False,
              min_revision: int = 0) -> LockInfo:
     """Everything about one lock."""
-    result = ask(router, "describeLock",
-                 DescribeLockRequest(path=path, consistency=consistency(local)), timeout,
-                 min_revision=min_revision)
+    request = DescribeLockRequest(path=check_path(path), consistency=consistency(local))
+    result = ask(router, "describeLock", request, timeout, min_revision=min_revision)
     return LockInfo.of(result.lock, result.header.revision or 0)

@@ -14,7 +14,7 @@ from ._router import Router
 from .admin import Admin
 from .election import Election
 from .session import OnExpired, Session
-from .types import LockInfo, LockSummary, Revocation
+from .types import LockInfo, LockSummary, Revocation, check_path
 
 DEFAULT_SERVERS = (f"127.0.0.1:{DEFAULT_PORT}",)
 PAGE_SIZE = 500
@@ -87,7 +87,7 @@ class Client:
         ``local``: let any server answer from its own state, which may lag behind.
         """
         self._home.check("client")
-        request = CheckTokenRequest(path=path, token=token,
+        request = CheckTokenRequest(path=check_path(path), token=token,
                                     consistency=_reads.consistency(local))
         return bool(_reads.ask(self._router, "checkToken", request, self._timeout).current)
 
@@ -117,8 +117,8 @@ class Client:
         lock a TTL after the announcement. ``force`` takes it at once: then only tokens protect.
         """
         self._home.check("client")
-        request = RevokeLockRequest(path=path, holderId=holder_id, noticeMs=round(notice * 1000),
-                                    reason=reason, force=force)
+        request = RevokeLockRequest(path=check_path(path), holderId=holder_id,
+                                    noticeMs=round(notice * 1000), reason=reason, force=force)
         result = _reads.ask(self._router, "revokeLock", request, self._timeout, repeatable=False)
         return Revocation(result.noticeId or 0, result.holders or 0)
 

@@ -13,6 +13,8 @@ from typing import Any, Dict, Mapping, Optional, Sequence, Tuple, Union
 from holdfast_api.holdfast.ttypes import EndReason as WireEndReason
 from holdfast_api.holdfast.ttypes import LockMode as WireLockMode
 
+from .errors import BadArgument
+
 #: What a holder may publish: bytes, or text that is sent as UTF-8.
 Value = Union[bytes, str]
 
@@ -176,6 +178,17 @@ class LockSummary:
                    wire.waiterCount or 0)
 
 
+def check_path(path: str) -> str:
+    """The path of a lock, as programs get it wrong; the servers judge the rest."""
+    if not isinstance(path, str) or not path.startswith("/"):
+        raise BadArgument(f"path {path!r} is not absolute: it does not begin with '/'")
+    if path == "/":
+        raise BadArgument("path '/' names no lock")
+    if any(segment in ("", ".", "..") for segment in path[1:].split("/")):
+        raise BadArgument(f"path {path!r} has an empty, '.' or '..' segment")
+    return path
+
+
 @dataclasses.dataclass(frozen=True)
 class Wanted:
     """One lock of several to be taken together; a semaphore if ``limit`` is given."""
@@ -184,6 +197,9 @@ class Wanted:
     shared: bool = False
     permits: int = 1
     limit: Optional[int] = None
+
+    def __post_init__(self) -> None:
+        check_path(self.path)
 
     @property
     def mode(self) -> Mode:

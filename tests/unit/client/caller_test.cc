@@ -52,6 +52,26 @@ class CallerTest : public LoopTest {
     calls_[call].first->reply(calls_[call].second, result);
   }
 
+  /// Both servers are alive and without a leader: each keeps a call until its deadline and says so
+  /// then. Returns how long it took until the call was over.
+  Duration pass_without_a_leader(Duration at_most) {
+    const Instant begin = clock_.now();
+    std::vector<Instant> refused_at;
+    while (clock_.now() - begin < at_most && !error_) {
+      pass(10ms);
+      for (size_t i = refused_at.size(); i < calls_.size(); ++i) {
+        refused_at.push_back(clock_.now() + from_ms(calls_[i].second.context.deadlineMs));
+      }
+      for (size_t i = 0; i < refused_at.size(); ++i) {
+        if (refused_at[i] > clock_.now()) continue;
+        calls_[i].first->refuse(calls_[i].second, api::ErrorCode::NO_LEADER, true);
+        refused_at[i] = Instant::max();
+      }
+      settle();
+    }
+    return clock_.now() - begin;
+  }
+
   FakeServer a_{loop_, 1};
   FakeServer b_{loop_, 2};
   ServerPool pool_{loop_, entropy_, {}};
@@ -208,6 +228,46 @@ TEST_F(CallerTest, AWriteWithoutASessionRefusedUnappliedIsSentAgain) {
   pass(50ms);
   EXPECT_EQ(calls_.size(), 2u);
   EXPECT_FALSE(error_);
+}
+
+TEST_F(CallerTest, AWriteWithoutASessionIsLeftWithAServerThatWaitsForALeader) {
+  revoke();
+  settle();
+  pass(4900ms);
+  ASSERT_EQ(calls_.size(), 1u) << "it was given up while the server kept it";
+  ASSERT_FALSE(error_);
+  api::RevokeLockResult result;
+  result.noticeId = 3;
+  calls_[0].first->reply(calls_[0].second, result);
+  settle();
+  EXPECT_EQ(outcome_, 3);
+}
+
+TEST_F(CallerTest, AWriteThatNoLeaderTookIsNotAppliedWhenItsTimeIsUp) {
+  revoke();
+  const Duration took = pass_without_a_leader(11s);
+  ASSERT_TRUE(error_);
+  EXPECT_EQ(error_->code, ErrorCode::kNoLeader);
+  EXPECT_FALSE(error_->maybe_applied);
+  EXPECT_GT(took, 9s) << "it gave up early";
+  EXPECT_LE(took, 10s);
+}
+
+TEST_F(CallerTest, AReadThatNoServerCouldAnswerSaysWhatTheServersSaid) {
+  check();
+  pass_without_a_leader(11s);
+  ASSERT_TRUE(error_);
+  EXPECT_EQ(error_->code, ErrorCode::kNoLeader);
+  EXPECT_NE(error_->message.find("scripted"), std::string::npos) << error_->message;
+}
+
+TEST_F(CallerTest, AWriteWhoseServerIsFrozenIsOfUnknownFate) {
+  revoke();
+  settle();
+  pass(6s, 50ms);
+  ASSERT_TRUE(error_);
+  EXPECT_EQ(error_->code, ErrorCode::kOutcomeUnknown);
+  EXPECT_EQ(calls_.size(), 1u) << "it was sent twice";
 }
 
 TEST_F(CallerTest, ATimeoutNamesTheServersAndWhatIsWrongWithThem) {

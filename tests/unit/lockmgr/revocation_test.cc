@@ -164,12 +164,21 @@ TEST_F(Revocations, DoNotConcernThoseWhoAreGrantedLater) {
   EXPECT_THAT(holders(), ElementsAre(2));
 }
 
-TEST_F(Revocations, AReleaseUnderNoticeIsARelease) {
+TEST_F(Revocations, AReleaseUnderNoticeIsAReleaseForTheOperatorsReason) {
   const Revision id = ask(1);
   revoke({.path = kPath, .notice_ms = 5'000, .reason = "maintenance"});
   release(1, id);
   EXPECT_EQ(table().describe(kPath).tenures[0].reason, EndReason::kReleased);
-  EXPECT_EQ(table().describe(kPath).tenures[0].note, "");
+  EXPECT_EQ(table().describe(kPath).tenures[0].note, "maintenance");
+}
+
+TEST_F(Revocations, ASessionThatEndsUnderNoticeKeepsTheReasonWithTheLockItConcerned) {
+  ask({.session = 1, .sequence = 1, .claims = {exclusive("/a")}});
+  ask({.session = 1, .sequence = 2, .claims = {exclusive("/b")}});
+  revoke({.path = "/a", .notice_ms = 5'000, .reason = "maintenance"});
+  end({1}, EndReason::kSessionClosed);
+  EXPECT_EQ(table().describe("/a").tenures[0].note, "maintenance");
+  EXPECT_EQ(table().describe("/b").tenures[0].note, "");
 }
 
 TEST_F(Revocations, SurviveAReloadAtEveryStage) {

@@ -223,17 +223,51 @@ def test_an_interrupted_acquire_whose_grant_came_first_is_released(cluster, sess
     assert not session.lock("/a").held
 
 
-def test_a_timeout_without_servers_ends_in_time_and_is_withdrawn_later(cluster, session):
+def test_a_timeout_under_silent_servers_ends_in_time_and_is_withdrawn_later(cluster, session):
     for server in cluster.servers:
-        server.stop()
+        server.black_hole.set()
     began = time.monotonic()
     with pytest.raises(holdfast.LockTimeout, match="will be withdrawn"):
         session.lock("/a", timeout=0.3).acquire()
     assert time.monotonic() - began < 3.5
     for server in cluster.servers:
-        server.start()
+        server.black_hole.clear()
     eventually(lambda: cluster.sent("cancelAcquire"))
-    assert not cluster.model.held and not cluster.model.queue
+    eventually(lambda: not cluster.model.held and not cluster.model.queue)
+
+
+def test_an_acquire_that_no_server_saw_ends_at_its_timeout_with_nothing_to_withdraw(
+        cluster, session):
+    for server in cluster.servers:
+        server.stop()
+    began = time.monotonic()
+    with pytest.raises(holdfast.LockTimeout, match="no server could be asked"):
+        session.lock("/a", timeout=0.5).acquire()
+    assert time.monotonic() - began < 1.5  # not a cancel's two seconds more
+    for server in cluster.servers:
+        server.start()
+    assert session.lock("/a").try_acquire()
+    assert not cluster.sent("cancelAcquire")
+
+
+def test_a_try_without_servers_takes_seconds_not_the_client_s_timeout(cluster):
+    with holdfast.Client(cluster.seeds, timeout=60) as client:
+        session = client.session(ttl=4)
+        for server in cluster.servers:
+            server.stop()
+        began = time.monotonic()
+        with pytest.raises(holdfast.Unavailable, match="no server could be asked"):
+            session.lock("/a").try_acquire()
+        assert time.monotonic() - began < 5
+        for server in cluster.servers:
+            server.start()
+
+
+def test_a_session_that_ends_as_it_should_logs_no_failure(client, caplog):
+    caplog.set_level("DEBUG", "holdfast")
+    client.session(ttl=4).close()
+    eventually(lambda: not any(t.name.startswith("holdfast-poll") for t in threading.enumerate()))
+    assert not [r.message for r in caplog.records if "poll of session" in r.message]
 
 
 def test_a_late_copy_of_a_cancelled_acquire_changes_nothing(cluster, session):

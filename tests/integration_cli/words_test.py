@@ -1,0 +1,49 @@
+"""What `holdfast` answers to a command line that is wrong, and its help; no server is asked."""
+
+import pytest
+from support.command import run
+
+
+@pytest.mark.parametrize(("line", "says"), [
+    ("lock /x/f echo hi", "put -- before the command: /x/f -- echo ..."),
+    ("lock /x/f", "a command is needed behind --"),
+    ("lock / -- true", 'path "/" names no lock'),
+    ("lock /x --semaphore 5/4 -- true", "5 permits are more than the limit 4"),
+    ("elect /e --value foo", "--value needs a command behind --"),
+    ("session", "did you mean sessions or session expire?"),
+    ("log", "did you mean log inspect or log verify?"),
+    ("nonsense", 'there is no command "nonsense"; see'),
+    ("lock describe nobody", 'path "nobody" does not begin with /'),
+    ("lock describe /x//y", 'path "/x//y" has an empty segment'),
+    ("lock describe /x/../y", "has a '.' or '..' segment"),
+    ("lock revoke nobody", 'path "nobody" does not begin with /'),
+    ("elect nobody", 'path "nobody" does not begin with /'),
+    ("settings locks_max=many", '"locks_max=many" needs a whole number'),
+    ("log verify /nonexistent", "/nonexistent"),
+])
+def test_a_wrong_command_line_is_named(line, says):
+    done = run(None, *line.split(" "))
+    assert done.returncode == 64, done.stderr
+    assert says in done.stderr
+
+
+def test_an_empty_path_is_named():
+    done = run(None, "lock", "describe", "")
+    assert (done.returncode, 'path "" does not begin with /' in done.stderr) == (64, True)
+
+
+def test_a_directory_without_a_log_is_not_damaged(tmp_path):
+    done = run(None, "log", "verify", str(tmp_path))
+    assert done.returncode == 64
+    assert "no server's --data_dir" in done.stderr
+
+
+def test_a_log_without_its_identity_is_damaged(tmp_path):
+    (tmp_path / "group-1" / "log").mkdir(parents=True)
+    assert run(None, "log", "verify", str(tmp_path)).returncode == 1
+
+
+def test_help_offers_servers_only_where_one_is_asked():
+    assert "HOLDFAST_SERVERS" in run(None, "lock", "--help").stdout
+    assert "--servers" not in run(None, "log", "verify", "--help").stdout
+    assert run(None, "sessions", "--help").stdout.startswith("holdfast sessions\n")
