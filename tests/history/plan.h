@@ -75,6 +75,7 @@ class Plan {
   size_t most_urgent() const { return least(by_last_); }
 
  private:
+  static bool may_be_unseen(const Command& command);
   void add_command(const LockHistory& lock, size_t index);
   void add_sessions(const LockHistory& lock, const std::map<uint64_t, Session>& sessions);
   void add_pins(const LockHistory& lock);
