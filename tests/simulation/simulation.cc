@@ -18,7 +18,8 @@ Simulation::Simulation(const Plan& plan, Draws& draws, const RunOptions& options
       world_(plan.weather, draws),
       net_(world_),
       ledger_(world_),
-      history_(world_, ledger_) {
+      history_(world_, ledger_),
+      recorder_(world_, plan.weather.judged != 0) {
   world_.telling = options.tell;
   world_.verbose = options.verbose;
   NodeWatcher& watcher = *this;
@@ -32,8 +33,9 @@ Simulation::Simulation(const Plan& plan, Draws& draws, const RunOptions& options
     std::copy_if(plan.scripts.begin(), plan.scripts.end(), std::back_inserter(scripts),
                  [n](const Script& script) { return script.client == n; });
     if (scripts.empty()) continue;
-    owned_clients_.push_back(std::make_unique<SimClient>(
-        Cluster{world_, net_, nodes_, history_, ledger_}, static_cast<int>(n), std::move(scripts)));
+    owned_clients_.push_back(
+        std::make_unique<SimClient>(Cluster{world_, net_, nodes_, history_, ledger_, recorder_},
+                                    static_cast<int>(n), std::move(scripts)));
     clients_.push_back(owned_clients_.back().get());
   }
   for (SimClient* client : clients_) client->introduce(&clients_);
@@ -51,6 +53,7 @@ RunResult Simulation::run() {
     await_leader();
     await_clients();
     judge_end();
+    judge_calls();
   } catch (const Broken& broken) {
     result.rule = broken.rule;
     result.what = broken.what();

@@ -13,6 +13,7 @@
 #include "tests/simulation/history.h"
 #include "tests/simulation/ledger.h"
 #include "tests/simulation/net.h"
+#include "tests/simulation/recorder.h"
 #include "tests/simulation/sim_client.h"
 #include "tests/simulation/sim_node.h"
 #include "tests/simulation/world.h"
@@ -45,6 +46,8 @@ class Simulation final : NodeWatcher {
   Simulation(const Plan& plan, Draws& draws, const RunOptions& options);
   ~Simulation();
   RunResult run();
+  /// What the clients asked and were answered, if the plan wants it judged.
+  const std::vector<history::Operation>& calls() const { return recorder_.calls(); }
 
  private:
   // NodeWatcher
@@ -69,6 +72,7 @@ class Simulation final : NodeWatcher {
   void await_leader();
   void await_clients();
   void judge_end();
+  void judge_calls();
   std::string unfinished() const;
   std::string who_holds() const;
   std::string behind() const;
@@ -79,6 +83,7 @@ class Simulation final : NodeWatcher {
   Net net_;
   Ledger ledger_;
   History history_;
+  Recorder recorder_;
   std::vector<std::unique_ptr<SimNode>> owned_nodes_;
   std::vector<SimNode*> nodes_;
   std::vector<std::unique_ptr<SimClient>> owned_clients_;
