@@ -12,6 +12,7 @@ constexpr Field<Weather> kWeather[] = {
     {"entropy", &Weather::entropy, 0, kBig},
     {"thrift", &Weather::thrift, 0, 1},
     {"judged", &Weather::judged, 0, 1},
+    {"elections", &Weather::elections, 0, 1},
     {"length_ms", &Weather::length_ms, 100, 100'000'000},
     {"nodes", &Weather::nodes, 1, 7},
     {"clients", &Weather::clients, 1, 16},

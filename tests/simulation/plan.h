@@ -14,9 +14,10 @@ namespace holdfast::sim {
 
 /// What the world is like from beginning to end. Times in the unit that the name ends in.
 struct Weather {
-  int64_t entropy = 1;  ///< seeds ids, secrets, election timeouts
-  int64_t thrift = 0;   ///< full mode: calls and peers' messages travel as bytes
-  int64_t judged = 0;   ///< all calls are recorded and judged in the end (tests/history)
+  int64_t entropy = 1;    ///< seeds ids, secrets, election timeouts
+  int64_t thrift = 0;     ///< full mode: calls and peers' messages travel as bytes
+  int64_t judged = 0;     ///< all calls are recorded and judged in the end (tests/history)
+  int64_t elections = 0;  ///< only leaderships and clients fail: dead sessions are judged all along
   int64_t length_ms = 60'000;
   int64_t nodes = 3;
   int64_t clients = 4;

@@ -10,6 +10,7 @@ namespace {
 
 constexpr int64_t kUs = 1'000;  ///< in a millisecond
 constexpr int64_t kJudgedPermille = 250;
+constexpr int64_t kElectionsPermille = 80;
 
 void draw_timing(Stream& draw, Weather& w) {
   static constexpr std::array<int64_t, 5> kElections = {500, 50, 150, 250, 1'000};
@@ -178,6 +179,11 @@ void draw_faults_of(FaultKind kind, Stream& draw, const Weather& w, int64_t shar
   }
 }
 
+void sort_by_time(std::vector<Fault>& faults) {
+  std::stable_sort(faults.begin(), faults.end(),
+                   [](const Fault& a, const Fault& b) { return a.at_ms < b.at_ms; });
+}
+
 std::vector<Fault> draw_faults(Draws& draws, const Weather& w) {
   std::vector<Fault> faults;
   Stream& draw = draws.stream("faults");
@@ -188,8 +194,7 @@ std::vector<Fault> draw_faults(Draws& draws, const Weather& w) {
     if (kind != FaultKind::kHoldApply) draw_faults_of(kind, draw, w, share, faults);
   }
   draw_faults_of(FaultKind::kHoldApply, draws.stream("faults/hold_apply"), w, share, faults);
-  std::stable_sort(faults.begin(), faults.end(),
-                   [](const Fault& a, const Fault& b) { return a.at_ms < b.at_ms; });
+  sort_by_time(faults);
   return faults;
 }
 
@@ -277,6 +282,36 @@ void draw_early_cancels(Stream& draw, Script& script) {
   }
 }
 
+bool fails_leaders_or_clients(FaultKind kind) {
+  return kind == FaultKind::kWallJump || kind >= FaultKind::kClientCut;
+}
+
+/// Leaders come and go, within less than a TTL each, and clients die; all else works.
+void only_elections(Stream& draw, Plan& plan) {
+  Weather& w = plan.weather;
+  w.elections = 1;
+  w.loss_permille = w.duplicate_permille = w.reorder_permille = 0;
+  w.tail_permille = w.disk_tail_permille = w.unequal = 0;
+  w.delay_us = std::min<int64_t>(w.delay_us, w.election_min_ms * kUs / 50);
+  w.disk_us = std::min<int64_t>(w.disk_us, w.election_min_ms * kUs / 50);
+  w.inflight = 64;
+  w.append_bytes = 64 << 10;
+  w.committed_bytes = 1 << 20;
+  w.pending_commands = 65'536;
+  std::erase_if(plan.faults, [](const Fault& f) { return !fails_leaders_or_clients(f.kind); });
+  static constexpr std::array<FaultKind, 4> kKinds = {FaultKind::kTransfer, FaultKind::kTransfer,
+                                                      FaultKind::kStepDown, FaultKind::kKill};
+  for (int64_t at = 1'000; at < w.length_ms; at += draw.between(w.ttl_ms / 4, w.ttl_ms)) {
+    Fault fault = draw_fault(draw, w, kKinds[draw.below(kKinds.size())]);
+    fault.at_ms = at;
+    plan.faults.push_back(fault);
+  }
+  for (int64_t n = draw.between(1, 8); n > 0; --n) {
+    plan.faults.push_back(draw_client_fault(draw, w, FaultKind::kClientDies));
+  }
+  sort_by_time(plan.faults);
+}
+
 /// The judge of histories knows neither lock-delays nor acquireAll (tests/history/history.h).
 void keep_to_what_is_judged(Plan& plan) {
   plan.weather.judged = 1;
@@ -304,6 +339,8 @@ Plan draw_plan(Draws& draws, const SwarmOptions& options) {
       draw_early_cancels(draws.stream("early/" + std::to_string(client)), plan.scripts.back());
     }
   }
+  Stream& elections = draws.stream("elections");
+  if (elections.chance(kElectionsPermille)) only_elections(elections, plan);
   if (draws.stream("judged").chance(kJudgedPermille)) keep_to_what_is_judged(plan);
   return plan;
 }
