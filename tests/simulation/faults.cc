@@ -108,7 +108,7 @@ void Faults::kill_power(const Fault& fault) {
   world_.mark(Mark::kKilledThenPower);
   victim.die(Death::kProcess);
   victim.start_after(1ms);
-  world_.after(from_ms(fault.amount), [this, &victim, fault] {
+  world_.after(from_ms(fault.amount), [&victim, fault] {
     victim.disk().reseed(static_cast<uint64_t>(fault.seed));
     victim.die(Death::kPower);
     victim.start_after(from_ms(fault.for_ms));
