@@ -46,21 +46,20 @@ hf_suite(stress LINK coordinator/server)
 # The simulator: a program for hours by hand (./dev simulate), and a slice of it in the suite.
 hf_room(tests/simulation
         LINK base raft/core raft/storage raft/transport raft/node session lockmgr coordinator/rsm
-             coordinator/server thrift tests/support)
+             coordinator/server thrift tests/support tests/history)
 hf_suite(unit/simulation LINK tests/simulation)
 file(GLOB simulate CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/tests/simulation/program/*.cc)
 add_executable(simulate ${simulate})
 target_link_libraries(simulate PRIVATE hf_options)
 hf_link(simulate PRIVATE tests/simulation gflags)
-# Runs that showed a bug, each seed twice for determinism, and a thousand seeds.
+# Runs that showed a bug, each seed twice for determinism, and seeds that nobody has run before.
 set(HF_SIMULATE simulate --schedule_out=${CMAKE_BINARY_DIR}/schedule.txt)
 add_test(NAME simulation/schedules
          COMMAND ${HF_SIMULATE} --replay=${CMAKE_SOURCE_DIR}/tests/simulation/schedules)
 add_test(NAME simulation/twice COMMAND ${HF_SIMULATE} --seeds=20 --twice)
-# The same seeds each time, so that a change is judged by what it changed; ./dev simulate --fresh
-# looks for what nobody has seen.
-add_test(NAME simulation/seeds COMMAND ${HF_SIMULATE} --seeds=1000 --shrink_seconds=120)
-set_tests_properties(simulation/seeds PROPERTIES LABELS slow)
+add_test(NAME simulation/fresh
+         COMMAND ${HF_SIMULATE} --fresh --seeds=1000 --jobs=2 --shrink_seconds=120)
+set_tests_properties(simulation/fresh PROPERTIES LABELS slow PROCESSORS 2)
 
 # Preloaded into the servers of tests/chaos: clock rates, slow and failing disks.
 add_library(chaos-shim SHARED ${CMAKE_SOURCE_DIR}/tests/chaos/shim/shim.cc)

@@ -199,7 +199,7 @@ void Engine::on_soft_state(const raft::SoftState& state) {
 }
 
 void Engine::on_read(uint64_t context, LogIndex index) {
-  if (Host::purpose_of(context) == ReadPurpose::kLeases) return renewals_.on_read(context);
+  if (Host::purpose_of(context) == ReadPurpose::kLeases) return renewals_.on_read(context, index);
   reads_.on_read(context, index);
 }
 

@@ -142,6 +142,9 @@ class Engine final : public raft::Application, Commands::Owner, Renewals::Owner 
   /// Only input was not handled for this long: deadlines move, leadership stays.
   void on_input_gap(Duration gap) { renewals_.note_gap(gap); }
 
+  /// While held, what commits is not applied here: for the simulator.
+  void hold_apply(bool held) { node_.hold_apply(held); }
+
   /// Begins to stop: leadership is handed over, new calls are refused.
   void begin_drain();
   /// Nothing is left that would be worth waiting for.

@@ -117,10 +117,18 @@ void Renewals::ask_round() {
   host_.node->read_index(round_in_flight_);
 }
 
-void Renewals::on_read(uint64_t context) {
+void Renewals::on_read(uint64_t context, LogIndex index) {
   if (context != round_in_flight_) return;
-  round_in_flight_ = 0;
-  keeper_.round_done(context, answers_);
+  round_index_ = index;
+  finish_round();
+}
+
+// What was committed when the round began must be applied here (raft/core/ready.h, 6): others may
+// have applied the end of a session already and told of it.
+void Renewals::finish_round() {
+  if (!round_index_ || host_.applied < *round_index_) return;
+  round_index_.reset();
+  keeper_.round_done(std::exchange(round_in_flight_, 0), answers_);
   take_answers();
   send_replies();
 }
@@ -241,6 +249,7 @@ void Renewals::end_leadership() {
   keeper_.step_down(answers_);
   own_.clear();
   round_in_flight_ = 0;
+  round_index_.reset();
   round_lost_ = false;
   take_answers();
   send_replies();
@@ -408,6 +417,7 @@ void Renewals::wait_for_apply(uint64_t ticket, const Renewed& outcome) {
 }
 
 void Renewals::on_applied() {
+  finish_round();
   if (unapplied_.empty()) return;
   const auto still = std::stable_partition(
       unapplied_.begin(), unapplied_.end(), [this](const std::pair<uint64_t, Renewed>& item) {

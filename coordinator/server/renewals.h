@@ -77,7 +77,7 @@ class Renewals {
   void on_effect(const rsm::Effect& effect);
   void on_own_applied(uint64_t request);
   void on_own_refused(uint64_t request);
-  void on_read(uint64_t context);
+  void on_read(uint64_t context, LogIndex index);
   void on_read_failed(uint64_t context);
   /// Entries were applied: answers renewals that waited for a revision.
   void on_applied();
@@ -126,6 +126,7 @@ class Renewals {
   void send_again(Stale&& stale);
   void send_replies();
   void ask_round();
+  void finish_round();
   bool wants_round() const;
   void propose_renew_entries();
   void propose_marks(Instant now);
@@ -146,6 +147,7 @@ class Renewals {
   std::unordered_map<uint64_t, OwnEntry> own_;
   DeadlineQueue deadlines_;
   uint64_t round_in_flight_ = 0;
+  std::optional<LogIndex> round_index_;  ///< a quorum answered it; done once this is applied
   bool round_lost_ = false;
   Instant decided_until_;
   std::optional<Instant> undecided_;

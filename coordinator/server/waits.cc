@@ -74,23 +74,27 @@ void Waits::end(Map::iterator at, const rsm::CommandResult& result, std::string_
 void Waits::end_session(SessionId session) {
   auto at = parked_.lower_bound({session, Sequence{}});
   while (at != parked_.end() && at->first.first == session) {
-    rsm::CommandResult expired;
-    expired.code = ErrorCode::kSessionExpired;
-    expired.message = "session " + std::to_string(session.value) + " has ended";
     const auto next = std::next(at);
-    end(at, expired, {});
+    const Sequence sequence = at->first.second;
+    fail_ended(session, sequence, take(at).call);
     at = next;
   }
 }
 
+// The acquire was applied, and had a place in the queue: it is not so that it changed nothing.
+void Waits::fail_ended(SessionId session, Sequence sequence, CallId call) {
+  host_.fail(call,
+             {ErrorCode::kSessionExpired, "session " + std::to_string(session.value) + " has ended",
+              /*maybe_applied=*/true,
+              /*retryable=*/false, 0},
+             static_cast<int64_t>(sequence.value));
+}
+
 void Waits::answer_waiting(const Key& key, CallId call) {
   const auto result = host_.machine.lookup(key.first, key.second);
+  if (!result) return fail_ended(key.first, key.second, call);
   const auto place = host_.machine.locks().find(key.first, key.second);
-  rsm::CommandResult gone;
-  gone.code = ErrorCode::kSessionExpired;
-  gone.message = "session " + std::to_string(key.first.value) + " has ended";
-  answer_acquire(host_, call, key.second, place ? place->path : std::string_view{},
-                 result ? *result : gone);
+  answer_acquire(host_, call, key.second, place ? place->path : std::string_view{}, *result);
 }
 
 void Waits::sweep(Instant now) {

@@ -38,6 +38,7 @@ class Waits {
   void end(Map::iterator at, const rsm::CommandResult& result, std::string_view path);
   void answer_waiting(const Key& key, CallId call);
   void end_session(SessionId session);
+  void fail_ended(SessionId session, Sequence sequence, CallId call);
 
   Host& host_;
   Map parked_;

@@ -88,6 +88,8 @@ class Raft {
   void persisted(uint64_t write_number, Instant now);
   /// The state machine has applied everything to `index`.
   void applied(LogIndex index);
+  /// While held, no committed entry is handed out: the state machine takes none for now.
+  void hold_apply(bool held) { apply_held_ = held; }
   /// LogReader can answer what it called unavailable.
   void entries_available();
   /// The transport's news about a peer. Refused and new incarnation let followers of that leader
@@ -255,7 +257,9 @@ class Raft {
   void release_held();
   SoftState soft_state() const { return {role(), leader(), term()}; }
   bool leader_has_output() const;
-  bool may_hand_out() const { return handed_out_ < commit_ && !apply_reader_unavailable_; }
+  bool may_hand_out() const {
+    return handed_out_ < commit_ && !apply_held_ && !apply_reader_unavailable_;
+  }
   void take_write(Write& out);
   void hand_out(std::vector<Entry>& out);
 
@@ -272,6 +276,7 @@ class Raft {
   LogIndex commit_;
   LogIndex handed_out_;
   LogIndex applied_;
+  bool apply_held_ = false;
   bool apply_reader_unavailable_ = false;
 
   RoleData role_;

@@ -62,6 +62,9 @@ class Node {
   void read_index(uint64_t context);
   TransferResult transfer_leadership(NodeId target);
 
+  /// While held, nothing is applied and all else goes on: for the simulator.
+  void hold_apply(bool held) { core_.hold_apply(held); }
+
   /// Ends a turn: collects what the disk finished, lets time pass, and hands out everything the
   /// core has ready. Returns true if it stopped at its bound and wants to be called again soon.
   bool pump();

@@ -33,7 +33,13 @@ uint64_t hash_of(uint64_t seed, const std::vector<LockModel::Claim>& claims) {
 uint64_t hash_of(uint64_t seed, const LockModel::State& state) {
   seed = hash_of(hash_of(seed, state.holders), state.queue);
   for (const uint64_t session : state.ended) seed = mix(seed, session);
+  seed = mix(seed, state.open_until.value_or(0));
   return mix(seed, state.last_token);
+}
+
+bool comes_by_itself(Step::Kind kind) {
+  return kind == Step::Kind::kSessionEnd || kind == Step::Kind::kTimeout ||
+         kind == Step::Kind::kGiveAway;
 }
 
 }  // namespace
@@ -43,6 +49,7 @@ LockModel::LockModel(const LockHistory& lock, const std::map<uint64_t, Session>&
 
 std::optional<uint64_t> LockModel::apply(const Step& step, uint64_t earliest, uint64_t latest) {
   pinned_ = 0;
+  if (state_.open_until) latest = std::min(latest, *state_.open_until);
   if (!take(step)) return std::nullopt;
   const uint64_t revision = pinned_ != 0 ? pinned_ : earliest;
   if (revision < earliest || revision > latest) {
@@ -53,6 +60,7 @@ std::optional<uint64_t> LockModel::apply(const Step& step, uint64_t earliest, ui
     return std::nullopt;
   }
   if (!stamp(revision)) return std::nullopt;
+  if (state_.open_until) state_.open_until = pinned_ != 0 ? pinned_ : latest;
   return revision;
 }
 
@@ -151,9 +159,14 @@ bool LockModel::fits(const Claim& claim, const std::vector<Claim>& holders) cons
   return wanted.mode != Mode::kSemaphore || permits + wanted.permits <= wanted.limit;
 }
 
+bool LockModel::head_fits() const {
+  return !state_.queue.empty() && fits(state_.queue.front(), state_.holders);
+}
+
 /// Grants from the head of the queue as long as it fits; then what only tried is refused.
 void LockModel::settle() {
-  while (!state_.queue.empty() && fits(state_.queue.front(), state_.holders)) {
+  state_.open_until.reset();
+  while (head_fits()) {
     const Claim head = state_.queue.front();
     state_.queue.erase(state_.queue.begin());
     grant(head);
@@ -218,8 +231,15 @@ bool LockModel::take(const Step& step) {
     case Step::Kind::kGiveAway:
       done = give_away(step.index);
       break;
+    case Step::Kind::kSettle:
+      done = true;
+      break;
   }
   if (!done) return false;
+  if (comes_by_itself(step.kind) && head_fits()) {
+    state_.open_until.emplace();  // apply() says until when
+    return true;
+  }
   settle();
   return std::all_of(state_.holders.begin(), state_.holders.end(), [&](const Claim& claim) {
     return held_before(claim) || pin(command(claim.command).token, claim.command, "was granted");

@@ -19,6 +19,7 @@ struct Step {
     kSessionEnd,  ///< session `session` ends, for whatever reason
     kTimeout,     ///< the wait of acquire `index` ends
     kGiveAway,    ///< the revoked holder of acquire `index` loses the lock
+    kSettle,      ///< the open entry has no command for this lock: its grants come
   };
   Kind kind = Kind::kCommand;
   size_t index = 0;
@@ -41,6 +42,10 @@ class LockModel {
     std::vector<Claim> queue;
     std::vector<uint64_t> ended;  ///< sessions, sorted
     uint64_t last_token = 0;
+    /// What came by itself let a waiter in, who gets the lock once the entry's command is done.
+    /// Until then the entry is open: a command, more that comes by itself, or kSettle. The value is
+    /// the last revision that the entry may have.
+    std::optional<uint64_t> open_until;
   };
   /// What has become of a command.
   struct Outcome {
@@ -56,7 +61,8 @@ class LockModel {
   };
 
   /// Takes a step at a revision from `earliest` to `latest` and says which; nothing if the step is
-  /// impossible: then the state is spoilt until restore(), and reason() says why.
+  /// impossible: then the state is spoilt until restore(), and reason() says why. While an entry is
+  /// open the step belongs to it, and moves it to the revision returned.
   std::optional<uint64_t> apply(const Step& step, uint64_t earliest, uint64_t latest);
   const std::string& reason() const { return reason_; }
   /// Reasons cost time: they are put into words only when asked for.
@@ -99,6 +105,7 @@ class LockModel {
   bool same_tenures(const Operation& told);
 
   bool fits(const Claim& claim, const std::vector<Claim>& holders) const;
+  bool head_fits() const;
   void settle();
   void grant(Claim claim);
   bool end(const Claim& claim, EndReason reason);

@@ -118,10 +118,14 @@ bool LockModel::same_holders(const Operation& told) {
     return command(claim.command).holder_id == seen.holder_id && claim.token == seen.token &&
            claim.value == seen.value && asked(claim.command).session == seen.session;
   };
+  // Oldest first; those that were granted in one entry are equally old, in any order.
   const auto& seen = told.answer.holders;
-  if (std::equal(state_.holders.begin(), state_.holders.end(), seen.begin(), seen.end(), same)) {
-    return true;
-  }
+  const bool sorted = std::is_sorted(
+      seen.begin(), seen.end(), [](const Seen& a, const Seen& b) { return a.token < b.token; });
+  const bool all = std::ranges::all_of(state_.holders, [&](const Claim& claim) {
+    return std::ranges::any_of(seen, [&](const Seen& each) { return same(claim, each); });
+  });
+  if (sorted && all && seen.size() == state_.holders.size()) return true;
   return impossible([&] {
     std::string text = "it shows as holders " + ids(seen);
     for (const Seen& each : seen) {

@@ -70,9 +70,19 @@ Plan::Plan(const LockHistory& lock, const std::map<uint64_t, Session>& sessions)
   by_last_.build(sorted([](const Planned& s) { return s.last_position(); }), steps_.size());
 }
 
+/// An acquire of which nothing is known but that it was cancelled: if the cancel came first, a
+/// server that had applied it answered, and the acquire itself may never have become an entry.
+bool Plan::may_be_unseen(const Command& command) {
+  return command.holder_id == 0 && std::ranges::all_of(command.answers, [](const auto& answer) {
+           return answer.first->answer.status == Status::kNotGranted &&
+                  answer.first->answer.reason == Reason::kCancelled;
+         });
+}
+
 void Plan::add_command(const LockHistory& lock, size_t index) {
   const Command& command = lock.commands[index];
   const uint64_t exact = command.holder_id;
+  const bool unseen = command.first->call == Call::kAcquire && may_be_unseen(command);
   const size_t applied = steps_.size();
   ++commands_;
   steps_.push_back({.step = {.kind = Step::Kind::kCommand, .index = index},
@@ -81,7 +91,7 @@ void Plan::add_command(const LockHistory& lock, size_t index) {
                     .last = exact != 0 ? exact : command.window.until,
                     .invoked = command.window.invoked,
                     .returned = command.window.returned,
-                    .mandatory = command.told != nullptr || exact != 0,
+                    .mandatory = (command.told != nullptr && !unseen) || exact != 0,
                     .name = name_of(*command.first)});
   for (size_t i = 0; i < command.answers.size(); ++i) {
     const auto& [op, when] = command.answers[i];
@@ -91,7 +101,7 @@ void Plan::add_command(const LockHistory& lock, size_t index) {
                       .last = op->revision,
                       .invoked = when.invoked,
                       .returned = when.returned,
-                      .after = applied,
+                      .after = unseen ? Planned::kNoStep : applied,
                       .name = name_of(*op)});
   }
 }

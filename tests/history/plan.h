@@ -1,8 +1,8 @@
 // The steps of one lock with their windows as positions, and which of them may come next.
 //
 // A position is 4 * revision + slot. What happens by itself in an entry (the end of a session or of
-// a wait) has slot 0, several may share it; the entry's command has slot 1, alone; what reads the
-// state after the entry has slot 3.
+// a wait) has slot 0, several may share it; the entry's command has slot 1, alone; the grants of an
+// entry without a command for this lock have slot 2; what reads the state after it has slot 3.
 #pragma once
 
 #include <vector>
@@ -75,6 +75,7 @@ class Plan {
   size_t most_urgent() const { return least(by_last_); }
 
  private:
+  static bool may_be_unseen(const Command& command);
   void add_command(const LockHistory& lock, size_t index);
   void add_sessions(const LockHistory& lock, const std::map<uint64_t, Session>& sessions);
   void add_pins(const LockHistory& lock);

@@ -63,6 +63,8 @@ class Search {
 
   std::vector<Option> options(uint64_t cursor) const {
     std::vector<Option> found;
+    const bool open = model_.state().open_until.has_value();
+    if (open) found.push_back(settling(cursor));
     for (const size_t i : plan_.candidates(cursor)) {
       const Planned& planned = plan_.steps()[i];
       // What must be answered just here can only be answered now: the state here is final.
@@ -71,11 +73,15 @@ class Search {
       }
       const bool idle = !planned.mandatory && planned.step.kind == Step::Kind::kSessionEnd &&
                         !model_.has_claim(planned.step.session);
-      if (idle) continue;
+      if (idle || (open && planned.slot == 3)) continue;
       found.push_back({planned.step, i, planned.slot, planned.earliest(cursor), planned.last});
     }
     add_unasked(cursor, found);
     return found;
+  }
+
+  static Option settling(uint64_t cursor) {
+    return {.step = {Step::Kind::kSettle}, .slot = 2, .first = cursor / kSlots};
   }
 
   /// Ends of waits and of revoked holders come by themselves.
@@ -191,6 +197,10 @@ class Search {
   std::string why_stuck(LockModel& model, uint64_t cursor) const {
     std::string text;
     size_t shown = 0;
+    if (model.state().open_until) {
+      const Option settle = settling(cursor);
+      if (!model.apply(settle.step, settle.first, settle.last)) return "\n  " + model.reason();
+    }
     const auto before = model.mark();
     for (const size_t i : plan_.candidates(cursor)) {
       const Planned& planned = plan_.steps()[i];

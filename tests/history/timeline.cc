@@ -142,10 +142,13 @@ class Layout {
     }
     if (id == 0 || !op.answer.known) return;
     if (op.answer.error == "SESSION_EXPIRED") ended(id, op.revision, op);
-    if (!is_outcome(op) || is_read(op.call)) return;
+    if (!is_outcome(op)) return;
     if (op.call == Call::kCloseSession) return ended(id, op.revision, op);
-    if (op.call == Call::kRenew && op.answer.lease_ms <= 0) return;
-    alive(id, known_.revision(op.invoked), op);
+    // What an answered command says of its session take_answer() knows: a retry may be answered
+    // from a state in which the session has not ended yet.
+    if (op.call == Call::kRenew && op.answer.lease_ms > 0) {
+      alive(id, known_.revision(op.invoked), op);
+    }
   }
 
   void place_open(const Operation& op) {

@@ -13,15 +13,15 @@ Faults::Faults(World& world, Net& net, std::vector<SimNode*>& nodes,
 
 Faults::Doer Faults::doer_of(FaultKind kind) {
   static constexpr std::array<Doer, static_cast<size_t>(FaultKind::kCount)> kDoers = {
-      &Faults::kill,          &Faults::kill,         &Faults::power_all,   &Faults::kill_power,
-      &Faults::crash_at_disk, &Faults::io_error,     &Faults::io_error,    &Faults::disk_full,
-      &Faults::slow_disk,     &Faults::flip_bit,     &Faults::lying_write, &Faults::lying_write,
-      &Faults::wipe,          &Faults::old_image,    &Faults::pause,       &Faults::wall_jump,
-      &Faults::step_down,     &Faults::transfer,     &Faults::unequal,     &Faults::cut,
-      &Faults::cut,           &Faults::cut,          &Faults::cut,         &Faults::cut,
-      &Faults::flap,          &Faults::clog,         &Faults::swizzle,     &Faults::reset,
-      &Faults::lie,           &Faults::old_messages, &Faults::client_cut,  &Faults::client_pause,
-      &Faults::client_deaf,   &Faults::client_dies};
+      &Faults::kill,          &Faults::kill,        &Faults::power_all,    &Faults::kill_power,
+      &Faults::crash_at_disk, &Faults::io_error,    &Faults::io_error,     &Faults::disk_full,
+      &Faults::slow_disk,     &Faults::flip_bit,    &Faults::lying_write,  &Faults::lying_write,
+      &Faults::wipe,          &Faults::old_image,   &Faults::pause,        &Faults::wall_jump,
+      &Faults::step_down,     &Faults::transfer,    &Faults::unequal,      &Faults::hold_apply,
+      &Faults::cut,           &Faults::cut,         &Faults::cut,          &Faults::cut,
+      &Faults::cut,           &Faults::flap,        &Faults::clog,         &Faults::swizzle,
+      &Faults::reset,         &Faults::lie,         &Faults::old_messages, &Faults::client_cut,
+      &Faults::client_pause,  &Faults::client_deaf, &Faults::client_dies};
   return kDoers[static_cast<size_t>(kind)];
 }
 
@@ -108,7 +108,7 @@ void Faults::kill_power(const Fault& fault) {
   world_.mark(Mark::kKilledThenPower);
   victim.die(Death::kProcess);
   victim.start_after(1ms);
-  world_.after(from_ms(fault.amount), [this, &victim, fault] {
+  world_.after(from_ms(fault.amount), [&victim, fault] {
     victim.disk().reseed(static_cast<uint64_t>(fault.seed));
     victim.die(Death::kPower);
     victim.start_after(from_ms(fault.for_ms));
@@ -168,6 +168,16 @@ void Faults::unequal(const Fault& fault) {
     victim.die(Death::kProcess);
     victim.set_unequal(false);
     victim.start_after(10ms);
+  });
+}
+
+/// Commits go on while the state lags behind: on a leader perhaps from its own first entry on.
+void Faults::hold_apply(const Fault& fault) {
+  SimNode& victim = node(fault);
+  if (!victim.up()) return;
+  victim.hold_apply(true);
+  until(fault, [&victim, life = victim.life()] {
+    if (victim.life() == life) victim.hold_apply(false);
   });
 }
 

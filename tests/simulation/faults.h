@@ -61,6 +61,7 @@ class Faults {
   void step_down(const Fault& fault);
   void transfer(const Fault& fault);
   void unequal(const Fault& fault);
+  void hold_apply(const Fault& fault);
   void cut(const Fault& fault);
   void flap(const Fault& fault);
   void clog(const Fault& fault);

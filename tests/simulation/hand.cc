@@ -82,7 +82,9 @@ void Hand::run() {
       state_ = State::kAcquiring;
       asking_ = cancelling_ = false;
       tell(sim::describe(op_) + " on " + (op_.kind == OpKind::kLock ? path() : "several"));
-      return acquire();
+      acquire();
+      if (op_.early != 0) cancel_later();
+      return;
     case OpKind::kDescribe:
       return describe();
     case OpKind::kCheck:
@@ -234,14 +236,19 @@ void Hand::on_granted(const api::AcquireResult& result) {
 }
 
 void Hand::on_waiting() {
-  if (state_ == State::kAcquiring && op_.cancel_ms > 0) {
-    client_.later(from_ms(op_.cancel_ms), [this, turn = turn_] {
-      if (turn == turn_ && state_ == State::kWaiting) cancel();
-    });
-  }
+  const bool first = state_ == State::kAcquiring;
   state_ = State::kWaiting;
+  if (first && op_.early == 0) cancel_later();
   client_.later(kAskAgain, [this, turn = turn_] {
     if (turn == turn_ && state_ == State::kWaiting) acquire();
+  });
+}
+
+void Hand::cancel_later() {
+  if (op_.cancel_ms == 0) return;
+  client_.later(from_ms(op_.cancel_ms), [this, turn = turn_] {
+    const bool open = state_ == State::kAcquiring || state_ == State::kWaiting;
+    if (turn == turn_ && open) cancel();
   });
 }
 

@@ -45,6 +45,7 @@ class Hand {
   void on_acquire(const api::AcquireResult& result);
   void on_granted(const api::AcquireResult& result);
   void on_waiting();
+  void cancel_later();
   void cancel();
   void set_value();
   void give_back();

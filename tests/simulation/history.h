@@ -69,6 +69,7 @@ class History {
     std::optional<Revision> token;  ///< acquire: granted with it
     std::set<uint8_t> end_reasons;  ///< acquire: tenures that ended
     std::optional<uint8_t> refusal;
+    bool unseen = false;  ///< acquire: only its cancel has come, and `first` is that one's
   };
   /// The entry that is being judged.
   struct Applied {
@@ -92,7 +93,7 @@ class History {
   void take_session_end(const Applied& applied, const rsm::Effect& effect);
   void check_once(const Applied& applied);
   void check_repeat(const Applied& applied, const Fate& fate);
-  void check_silence(const Applied& applied) const;
+  void check_decided(const Applied& applied) const;
   void mark(const Applied& applied);
   const Fate* fate(SessionId session, Sequence sequence) const;
 

@@ -29,6 +29,9 @@ constexpr std::array<RuleText, kRules> kTexts = {{
     {"I22",
      "in true time nobody is granted a lock, and no lock is taken away, while its holder "
      "is still sure of it"},
+    {"LINEAR",
+     "one order of all calls explains every answer to a model that shares no code with the "
+     "servers"},
     {"DURABLE", "what was answered is in the log for ever"},
     {"LIVE", "a healed quorum finds a leader and answers everything in time"},
     {"STOPS", "a node stops for a documented reason only, and starts again on its own data"},

@@ -31,6 +31,7 @@ enum class Rule : uint8_t {
   kI20,
   kI21,
   kI22,
+  kLinear,
   kDurable,
   kLive,
   kStops,

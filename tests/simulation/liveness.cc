@@ -173,6 +173,13 @@ void Simulation::judge_end() {
   if (nothing) throw Broken(Rule::kVacuous, "no call was ever answered");
 }
 
+/// Undecided is a failure too: the judge's budget is far above what a sound run takes.
+void Simulation::judge_calls() {
+  if (!recorder_.on()) return;
+  judge(recorder_.calls());
+  world_.mark(Mark::kJudged);
+}
+
 void Simulation::mark_counters(SimNode& node) {
   const raft::Counters& c = node.core().counters();
   const std::pair<uint64_t, Mark> kCounted[] = {

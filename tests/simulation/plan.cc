@@ -11,6 +11,8 @@ constexpr int64_t kBig = int64_t{1} << 62;
 constexpr Field<Weather> kWeather[] = {
     {"entropy", &Weather::entropy, 0, kBig},
     {"thrift", &Weather::thrift, 0, 1},
+    {"judged", &Weather::judged, 0, 1},
+    {"elections", &Weather::elections, 0, 1},
     {"length_ms", &Weather::length_ms, 100, 100'000'000},
     {"nodes", &Weather::nodes, 1, 7},
     {"clients", &Weather::clients, 1, 16},
@@ -56,24 +58,34 @@ constexpr Field<Fault> kFault[] = {
 };
 
 constexpr Field<Op> kOp[] = {
-    {"think", &Op::think_ms, 0, 100'000'000}, {"path", &Op::path, 0, 24},
-    {"mask", &Op::mask, 0, 0xffff},           {"mode", &Op::mode, 1, 3},
-    {"permits", &Op::permits, 0, 1'000},      {"wait", &Op::wait_ms, -1, 100'000'000},
-    {"hold", &Op::hold_ms, 0, 100'000'000},   {"delay", &Op::delay_ms, 0, 600'000},
-    {"max_queue", &Op::max_queue, 0, 1'000},  {"enqueue", &Op::enqueue, 0, 1},
-    {"value", &Op::value, 0, 4'096},          {"cancel", &Op::cancel_ms, 0, 100'000'000},
-    {"handover", &Op::handover, 0, 1},        {"local", &Op::local, 0, 1},
-    {"notice", &Op::notice_ms, 0, 3'600'000}, {"force", &Op::force, 0, 1},
-    {"target", &Op::target, 0, 16},           {"give_up", &Op::give_up, 0, 1},
+    {"think", &Op::think_ms, 0, 100'000'000},
+    {"path", &Op::path, 0, 24},
+    {"mask", &Op::mask, 0, 0xffff},
+    {"mode", &Op::mode, 1, 3},
+    {"permits", &Op::permits, 0, 1'000},
+    {"wait", &Op::wait_ms, -1, 100'000'000},
+    {"hold", &Op::hold_ms, 0, 100'000'000},
+    {"delay", &Op::delay_ms, 0, 600'000},
+    {"max_queue", &Op::max_queue, 0, 1'000},
+    {"enqueue", &Op::enqueue, 0, 1},
+    {"value", &Op::value, 0, 4'096},
+    {"cancel", &Op::cancel_ms, 0, 100'000'000},
+    {"handover", &Op::handover, 0, 1},
+    {"local", &Op::local, 0, 1},
+    {"notice", &Op::notice_ms, 0, 3'600'000},
+    {"force", &Op::force, 0, 1},
+    {"target", &Op::target, 0, 16},
+    {"give_up", &Op::give_up, 0, 1},
+    {"early", &Op::early, 0, 1},
 };
 
 constexpr std::array<std::string_view, static_cast<size_t>(FaultKind::kCount)> kFaultNames = {
-    "kill",       "power",        "power_all",   "kill_power",  "crash_at_disk", "io_error",
-    "read_error", "disk_full",    "slow_disk",   "flip_bit",    "lost_write",    "stray_write",
-    "wipe",       "old_image",    "pause",       "wall_jump",   "step_down",     "transfer",
-    "unequal",    "split",        "one_way",     "ring",        "bridge",        "chain",
-    "flap",       "clog",         "swizzle",     "reset",       "lie",           "old_messages",
-    "client_cut", "client_pause", "client_deaf", "client_dies",
+    "kill",         "power",      "power_all",    "kill_power",  "crash_at_disk", "io_error",
+    "read_error",   "disk_full",  "slow_disk",    "flip_bit",    "lost_write",    "stray_write",
+    "wipe",         "old_image",  "pause",        "wall_jump",   "step_down",     "transfer",
+    "unequal",      "hold_apply", "split",        "one_way",     "ring",          "bridge",
+    "chain",        "flap",       "clog",         "swizzle",     "reset",         "lie",
+    "old_messages", "client_cut", "client_pause", "client_deaf", "client_dies",
 };
 
 constexpr std::array<std::string_view, static_cast<size_t>(OpKind::kCount)> kOpNames = {

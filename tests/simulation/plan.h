@@ -14,8 +14,10 @@ namespace holdfast::sim {
 
 /// What the world is like from beginning to end. Times in the unit that the name ends in.
 struct Weather {
-  int64_t entropy = 1;  ///< seeds ids, secrets, election timeouts
-  int64_t thrift = 0;   ///< full mode: calls and peers' messages travel as bytes
+  int64_t entropy = 1;    ///< seeds ids, secrets, election timeouts
+  int64_t thrift = 0;     ///< full mode: calls and peers' messages travel as bytes
+  int64_t judged = 0;     ///< all calls are recorded and judged in the end (tests/history)
+  int64_t elections = 0;  ///< only leaderships and clients fail: dead sessions are judged all along
   int64_t length_ms = 60'000;
   int64_t nodes = 3;
   int64_t clients = 4;
@@ -78,6 +80,7 @@ enum class FaultKind : uint8_t {
   kStepDown,     ///< the node is told that it did not run for an election timeout
   kTransfer,     ///< an operator hands leadership to `other`
   kUnequal,      ///< the node comes back with another flag that all must share: peers refuse it
+  kHoldApply,    ///< the node applies nothing of what commits
   kSplit,        ///< the nodes of mask and all others do not hear each other
   kOneWay,       ///< the nodes of mask are not heard by the others
   kRing,         ///< every node hears its two neighbours only
@@ -137,6 +140,7 @@ struct Op {
   int64_t enqueue = 0;
   int64_t value = 0;      ///< bytes published; another value is set while it is held
   int64_t cancel_ms = 0;  ///< taken back if it still waits then
+  int64_t early = 0;      ///< the cancel waits for no answer: it may come before the acquire
   int64_t handover = 0;   ///< given to the last waiter
   int64_t local = 0;      ///< read from the server's own state
   int64_t notice_ms = 0;

@@ -13,6 +13,7 @@
 
 #include "tests/simulation/ledger.h"
 #include "tests/simulation/net.h"
+#include "tests/simulation/recorder.h"
 #include "tests/simulation/rpc.h"
 #include "tests/simulation/sim_node.h"
 #include "tests/simulation/world.h"
@@ -28,6 +29,7 @@ struct Cluster {
   std::vector<SimNode*>& nodes;
   History& history;
   Ledger& ledger;
+  Recorder& recorder;
 };
 
 /// The copies of one command.
@@ -166,9 +168,11 @@ void SimClient::ask(const Request& request, const api::RequestContext& context, 
   const auto call = std::make_shared<const Call>(rpc_.call(context, request));
   const auto done = std::make_shared<bool>(false);
   const Instant sent = local_now();
-  const auto finish = [this, done, reply, life = life_](const Result& outcome) {
+  const size_t recorded = cluster_.recorder.asked(name_, context, request);
+  const auto finish = [this, done, reply, recorded, life = life_](const Result& outcome) {
     if (*done || dead_ || life != life_) return;
     *done = true;
+    cluster_.recorder.answered(recorded, outcome);
     reply(outcome);
   };
   // The answer is read when the process runs and reads.

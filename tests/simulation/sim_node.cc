@@ -358,4 +358,14 @@ void SimNode::hiccup(Duration gap) {
   act([this, gap] { engine_->on_pause(gap); });
 }
 
+void SimNode::hold_apply(bool held) {
+  act([this, held] {
+    const bool behind = core().handed_out() < core().commit();
+    const bool leads = core().is_leader() && core().own_term_committed();
+    if (!held && behind) world_.mark(Mark::kApplyHeld);
+    if (!held && behind && leads && !engine_->host().serving) world_.mark(Mark::kNoOpHeld);
+    engine_->hold_apply(held);
+  });
+}
+
 }  // namespace holdfast::sim

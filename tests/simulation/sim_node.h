@@ -111,6 +111,8 @@ class SimNode final : raft::Transport, server::ReplySink {
   void peer_event(NodeId peer, raft::PeerEvent event);
   /// What the loop says after it did not run.
   void hiccup(Duration gap);
+  /// Applies nothing until told otherwise, or until it starts anew.
+  void hold_apply(bool held);
 
  private:
   // raft::Transport

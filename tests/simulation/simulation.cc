@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "session/session_table.h"
+
 namespace holdfast::sim {
 
 namespace {
@@ -9,7 +11,7 @@ namespace {
 /// I21: far above what the strongest storm needs, far below what a loop makes.
 constexpr uint64_t kMessagesPerSecondMax = 150'000;
 constexpr size_t kWaitingEventsMax = 500'000;
-constexpr size_t kParkedCallsMax = 2'000;
+constexpr size_t kWaitingCallsMax = 2'000;
 
 }  // namespace
 
@@ -18,7 +20,9 @@ Simulation::Simulation(const Plan& plan, Draws& draws, const RunOptions& options
       world_(plan.weather, draws),
       net_(world_),
       ledger_(world_),
-      history_(world_, ledger_) {
+      history_(world_, ledger_),
+      recorder_(world_, plan.weather.judged != 0),
+      dead_sessions_(world_, [this](SessionId session) { return presence_of(session); }) {
   world_.telling = options.tell;
   world_.verbose = options.verbose;
   NodeWatcher& watcher = *this;
@@ -32,8 +36,9 @@ Simulation::Simulation(const Plan& plan, Draws& draws, const RunOptions& options
     std::copy_if(plan.scripts.begin(), plan.scripts.end(), std::back_inserter(scripts),
                  [n](const Script& script) { return script.client == n; });
     if (scripts.empty()) continue;
-    owned_clients_.push_back(std::make_unique<SimClient>(
-        Cluster{world_, net_, nodes_, history_, ledger_}, static_cast<int>(n), std::move(scripts)));
+    owned_clients_.push_back(
+        std::make_unique<SimClient>(Cluster{world_, net_, nodes_, history_, ledger_, recorder_},
+                                    static_cast<int>(n), std::move(scripts)));
     clients_.push_back(owned_clients_.back().get());
   }
   for (SimClient* client : clients_) client->introduce(&clients_);
@@ -51,6 +56,7 @@ RunResult Simulation::run() {
     await_leader();
     await_clients();
     judge_end();
+    judge_calls();
   } catch (const Broken& broken) {
     result.rule = broken.rule;
     result.what = broken.what();
@@ -99,6 +105,7 @@ void Simulation::died(SimNode& node) {
   }
   mark_counters(node);
   cluster_.crashed(node.id());
+  note_leadership(node, /*alive=*/false);
 }
 
 void Simulation::turned(SimNode& node) {
@@ -113,6 +120,7 @@ void Simulation::turned(SimNode& node) {
                          node.engine().machine().digest());
   }
   check_bounds(node);
+  note_leadership(node, /*alive=*/true);
   mark_leaders(node);
   faults_->turned(node);
 }
@@ -145,9 +153,52 @@ void Simulation::check_bounds(SimNode& node) {
   const auto refuse = [&](const std::string& what) { throw Broken(Rule::kI21, what); };
   if (net_.busiest_second() > kMessagesPerSecondMax) refuse("a storm of messages");
   if (world_.waiting() > kWaitingEventsMax) refuse("events pile up");
-  if (node.engine().parked_polls() > kParkedCallsMax) refuse(node.name() + " parks too many calls");
-  if (node.engine().pending_commands() > static_cast<size_t>(plan_.weather.pending_commands) + 64) {
+  const server::Engine& engine = node.engine();
+  const std::pair<size_t, const char*> kWaiting[] = {{engine.parked_calls(), " parked calls"},
+                                                     {engine.pending_renewals(), " renewals"},
+                                                     {engine.pending_reads(), " reads"}};
+  for (const auto& [count, what] : kWaiting) {
+    if (count > kWaitingCallsMax) refuse(node.name() + " has too many" + what);
+  }
+  if (engine.pending_commands() > static_cast<size_t>(plan_.weather.pending_commands) + 64) {
     refuse(node.name() + " has too many commands under way");
+  }
+  int& most = open_files_[node.id()];
+  const int open = node.disk().open_files();
+  // Of a log's files each is opened once, however often it is read.
+  if (open > most && static_cast<size_t>(open) > node.disk().paths().size()) {
+    refuse(node.name() + " has " + std::to_string(open) + " files open, more than there are");
+  }
+  most = open;
+}
+
+std::optional<DeadSessions::Presence> Simulation::presence_of(SessionId id) const {
+  const session::Session* session = history_.machine().sessions().find(id);
+  if (session == nullptr) return std::nullopt;
+  return DeadSessions::Presence{session->ttl_ms, session->late};
+}
+
+/// What the bound on dead sessions counts: leaderships that end, and time in which none serves.
+void Simulation::note_leadership(SimNode& node, bool alive) {
+  if (plan_.weather.elections == 0 || core_mask_ != 0) return;
+  const bool serves = alive && node.engine().host().serving;
+  const auto before = serving_.find(node.id());
+  const bool same = before != serving_.end() && serves && before->second == node.core().term();
+  if (before != serving_.end() && !same) {
+    serving_.erase(before);
+    dead_sessions_.leadership_ended();
+  }
+  if (serves) serving_[node.id()] = node.core().term();
+  const auto up = static_cast<size_t>(
+      std::count_if(nodes_.begin(), nodes_.end(), [](const SimNode* each) { return each->up(); }));
+  // A node that dies is still up here.
+  const bool quorum = 2 * (up - (alive ? 0 : 1)) > nodes_.size();
+  dead_sessions_.observe(quorum && !serving_.empty());
+  for (const SimClient* client : clients_) {
+    size_t& known = left_behind_[client->number()];
+    while (known < client->left_behind().size()) {
+      dead_sessions_.died(client->left_behind()[known++]);
+    }
   }
 }
 

@@ -9,10 +9,12 @@
 #include <vector>
 
 #include "raft/core/invariants.h"
+#include "tests/simulation/dead_sessions.h"
 #include "tests/simulation/faults.h"
 #include "tests/simulation/history.h"
 #include "tests/simulation/ledger.h"
 #include "tests/simulation/net.h"
+#include "tests/simulation/recorder.h"
 #include "tests/simulation/sim_client.h"
 #include "tests/simulation/sim_node.h"
 #include "tests/simulation/world.h"
@@ -45,6 +47,8 @@ class Simulation final : NodeWatcher {
   Simulation(const Plan& plan, Draws& draws, const RunOptions& options);
   ~Simulation();
   RunResult run();
+  /// What the clients asked and were answered, if the plan wants it judged.
+  const std::vector<history::Operation>& calls() const { return recorder_.calls(); }
 
  private:
   // NodeWatcher
@@ -58,8 +62,10 @@ class Simulation final : NodeWatcher {
   /// False if an entry that the node has committed cannot be had now.
   bool take_committed(SimNode& node);
   void check_bounds(SimNode& node);
+  void note_leadership(SimNode& node, bool alive);
   void mark_counters(SimNode& node);
   void mark_leaders(SimNode& node);
+  std::optional<DeadSessions::Presence> presence_of(SessionId session) const;
 
   // liveness.cc
   void heal();
@@ -69,6 +75,7 @@ class Simulation final : NodeWatcher {
   void await_leader();
   void await_clients();
   void judge_end();
+  void judge_calls();
   std::string unfinished() const;
   std::string who_holds() const;
   std::string behind() const;
@@ -79,6 +86,8 @@ class Simulation final : NodeWatcher {
   Net net_;
   Ledger ledger_;
   History history_;
+  Recorder recorder_;
+  DeadSessions dead_sessions_;
   std::vector<std::unique_ptr<SimNode>> owned_nodes_;
   std::vector<SimNode*> nodes_;
   std::vector<std::unique_ptr<SimClient>> owned_clients_;
@@ -86,6 +95,9 @@ class Simulation final : NodeWatcher {
   std::unique_ptr<Faults> faults_;
   raft::ClusterInvariants cluster_;
   std::map<NodeId, raft::NodeInvariants> cores_;
+  std::map<NodeId, int> open_files_;
+  std::map<NodeId, Term> serving_;     ///< who serves, in which term
+  std::map<int, size_t> left_behind_;  ///< by client: sessions that dead_sessions_ knows of
   int64_t core_mask_ = 0;
 };
 

@@ -9,6 +9,8 @@ namespace holdfast::sim {
 namespace {
 
 constexpr int64_t kUs = 1'000;  ///< in a millisecond
+constexpr int64_t kJudgedPermille = 250;
+constexpr int64_t kElectionsPermille = 80;
 
 void draw_timing(Stream& draw, Weather& w) {
   static constexpr std::array<int64_t, 5> kElections = {500, 50, 150, 250, 1'000};
@@ -165,22 +167,34 @@ bool is_damage(FaultKind kind) {
          kind == FaultKind::kStrayWrite || kind == FaultKind::kWipe || kind == FaultKind::kOldImage;
 }
 
-std::vector<Fault> draw_faults(Stream& draw, const Weather& w) {
+void draw_faults_of(FaultKind kind, Stream& draw, const Weather& w, int64_t share,
+                    std::vector<Fault>& faults) {
+  if (!draw.chance(is_damage(kind) ? share / 3 : share)) return;
+  const bool once = is_damage(kind) || kind == FaultKind::kUnequal;
+  const int64_t every_ms = draw.between(2'000, 20'000);
+  const int64_t times = once ? draw.between(1, 2) : 1 + w.length_ms / every_ms;
+  for (int64_t n = 0; n < times; ++n) {
+    faults.push_back(kind >= FaultKind::kClientCut ? draw_client_fault(draw, w, kind)
+                                                   : draw_fault(draw, w, kind));
+  }
+}
+
+void sort_by_time(std::vector<Fault>& faults) {
+  std::stable_sort(faults.begin(), faults.end(),
+                   [](const Fault& a, const Fault& b) { return a.at_ms < b.at_ms; });
+}
+
+std::vector<Fault> draw_faults(Draws& draws, const Weather& w) {
   std::vector<Fault> faults;
+  Stream& draw = draws.stream("faults");
   const int64_t share = draw.between(50, 500);
   for (size_t i = 0; i < static_cast<size_t>(FaultKind::kCount); ++i) {
     const auto kind = static_cast<FaultKind>(i);
-    if (!draw.chance(is_damage(kind) ? share / 3 : share)) continue;
-    const bool once = is_damage(kind) || kind == FaultKind::kUnequal;
-    const int64_t every_ms = draw.between(2'000, 20'000);
-    const int64_t times = once ? draw.between(1, 2) : 1 + w.length_ms / every_ms;
-    for (int64_t n = 0; n < times; ++n) {
-      faults.push_back(kind >= FaultKind::kClientCut ? draw_client_fault(draw, w, kind)
-                                                     : draw_fault(draw, w, kind));
-    }
+    // It came later, and has a stream of its own so that seeds keep the faults they had.
+    if (kind != FaultKind::kHoldApply) draw_faults_of(kind, draw, w, share, faults);
   }
-  std::stable_sort(faults.begin(), faults.end(),
-                   [](const Fault& a, const Fault& b) { return a.at_ms < b.at_ms; });
+  draw_faults_of(FaultKind::kHoldApply, draws.stream("faults/hold_apply"), w, share, faults);
+  sort_by_time(faults);
   return faults;
 }
 
@@ -258,6 +272,57 @@ Script draw_script(Stream& draw, const Weather& w, int64_t client, int64_t hand,
   return script;
 }
 
+/// Some acquires are taken back at once: by a call of its own, which may be the first to arrive.
+void draw_early_cancels(Stream& draw, Script& script) {
+  for (Op& op : script.ops) {
+    const bool lock = op.kind == OpKind::kLock || op.kind == OpKind::kLockAll;
+    if (!lock || !draw.chance(30)) continue;
+    op.early = 1;
+    op.cancel_ms = draw.between(1, draw.chance(500) ? 3 : 50);
+  }
+}
+
+bool fails_leaders_or_clients(FaultKind kind) {
+  return kind == FaultKind::kWallJump || kind >= FaultKind::kClientCut;
+}
+
+/// Leaders come and go, within less than a TTL each, and clients die; all else works.
+void only_elections(Stream& draw, Plan& plan) {
+  Weather& w = plan.weather;
+  w.elections = 1;
+  w.loss_permille = w.duplicate_permille = w.reorder_permille = 0;
+  w.tail_permille = w.disk_tail_permille = w.unequal = 0;
+  w.delay_us = std::min<int64_t>(w.delay_us, w.election_min_ms * kUs / 50);
+  w.disk_us = std::min<int64_t>(w.disk_us, w.election_min_ms * kUs / 50);
+  w.inflight = 64;
+  w.append_bytes = 64 << 10;
+  w.committed_bytes = 1 << 20;
+  w.pending_commands = 65'536;
+  std::erase_if(plan.faults, [](const Fault& f) { return !fails_leaders_or_clients(f.kind); });
+  static constexpr std::array<FaultKind, 4> kKinds = {FaultKind::kTransfer, FaultKind::kTransfer,
+                                                      FaultKind::kStepDown, FaultKind::kKill};
+  for (int64_t at = 1'000; at < w.length_ms; at += draw.between(w.ttl_ms / 4, w.ttl_ms)) {
+    Fault fault = draw_fault(draw, w, kKinds[draw.below(kKinds.size())]);
+    fault.at_ms = at;
+    plan.faults.push_back(fault);
+  }
+  for (int64_t n = draw.between(1, 8); n > 0; --n) {
+    plan.faults.push_back(draw_client_fault(draw, w, FaultKind::kClientDies));
+  }
+  sort_by_time(plan.faults);
+}
+
+/// The judge of histories knows neither lock-delays nor acquireAll (tests/history/history.h).
+void keep_to_what_is_judged(Plan& plan) {
+  plan.weather.judged = 1;
+  for (Script& script : plan.scripts) {
+    for (Op& op : script.ops) {
+      if (op.kind == OpKind::kLockAll) op.kind = OpKind::kLock;
+      op.delay_ms = 0;
+    }
+  }
+}
+
 }  // namespace
 
 Plan draw_plan(Draws& draws, const SwarmOptions& options) {
@@ -265,14 +330,18 @@ Plan draw_plan(Draws& draws, const SwarmOptions& options) {
   plan.weather = draw_weather(draws.stream("weather"), options);
   Stream& faults = draws.stream("faults");
   const bool operators = faults.chance(400);
-  if (!faults.chance(50)) plan.faults = draw_faults(faults, plan.weather);
+  if (!faults.chance(50)) plan.faults = draw_faults(draws, plan.weather);
   for (int64_t client = 1; client <= plan.weather.clients; ++client) {
     Stream& draw = draws.stream("plan/" + std::to_string(client));
     const int64_t hands = draw.chance(300) ? draw.between(2, 3) : 1;
     for (int64_t hand = 1; hand <= hands; ++hand) {
       plan.scripts.push_back(draw_script(draw, plan.weather, client, hand, operators));
+      draw_early_cancels(draws.stream("early/" + std::to_string(client)), plan.scripts.back());
     }
   }
+  Stream& elections = draws.stream("elections");
+  if (elections.chance(kElectionsPermille)) only_elections(elections, plan);
+  if (draws.stream("judged").chance(kJudgedPermille)) keep_to_what_is_judged(plan);
   return plan;
 }
 

@@ -174,6 +174,24 @@ TEST(Durability, CommittedEntriesAreHandedOutOnceInOrderAndInBoundedPieces) {
   EXPECT_EQ(next, 7U);
 }
 
+TEST(Durability, WhileApplyIsHeldCommitsGoOnAndNothingIsHandedOut) {
+  CoreCluster c = CoreCluster::of(1);
+  c.tick(1);
+  Raft& raft = c.core(1);
+  const Instant now = c.node(1).clock;
+  raft.hold_apply(true);
+  raft.propose(std::vector<Proposal>(2, {EntryType::kCommand, Blob("x")}), false, now);
+  Ready ready;
+  raft.take_ready(ready);
+  raft.persisted(ready.write.number, now);
+  EXPECT_EQ(raft.commit(), LogIndex(3));
+  EXPECT_FALSE(raft.has_ready());
+  raft.hold_apply(false);
+  ASSERT_TRUE(raft.has_ready());
+  raft.take_ready(ready);
+  EXPECT_EQ(ready.committed.size(), 2U);
+}
+
 using DurabilityDeathTest = ::testing::Test;
 
 TEST(DurabilityDeathTest, ConfirmingAWriteThatWasNeverHandedOutIsOurBug) {

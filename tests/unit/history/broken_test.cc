@@ -40,6 +40,25 @@ TEST(BrokenHistory, DoubleGrantOfConcurrentTries) {
       "it was answered GRANTED, but is not granted");
 }
 
+TEST(BrokenHistory, AGrantThatWaitsForTheNextEntry) {
+  // Session 1 ended at revision 8, and the cancel was sent after it: session 2 held by then.
+  const Seen ended{5, 1, 5, "", 8, EndReason::kSessionExpired};
+  expect_broken(judge({acquires(1, 1).at(0, 10).rev(5).granted(5, 5),
+                       acquires(2, 1).at(11, 12).rev(6).waiting(6, 1),
+                       acquires(3, 1).at(13, 14).rev(7).waiting(7, 2), renews(3).at(15, 16).rev(8),
+                       cancels(2, 2, 1).at(20, 30).rev(9).refused(Reason::kCancelled),
+                       describes().at(31, 40).rev(9).shows({{7, 3, 9}}, {}, {ended})}),
+                "it was answered status 3, reason 3; the model answers status 1");
+}
+
+TEST(BrokenHistory, AnEntryAfterWhichTheFirstWaiterStillWaits) {
+  const Seen ended{5, 1, 5, "", 9, EndReason::kSessionExpired};
+  expect_broken(judge({acquires(1, 1).at(0, 10).rev(5).granted(5, 5),
+                       acquires(2, 1).at(11, 12).rev(6).waiting(6, 1),
+                       describes().at(31, 40).rev(9).shows({}, {{6, 2}}, {ended})}),
+                "shows as holders nobody, but the lock is held by acquire by c2");
+}
+
 TEST(BrokenHistory, SharedBesideExclusive) {
   expect_broken(judge({acquires(1, 1).at(0, 10).rev(5).granted(5, 5),
                        acquires(2, 1, -1, Mode::kShared).at(20, 30).rev(6).granted(6, 6),

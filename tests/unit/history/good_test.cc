@@ -140,6 +140,58 @@ TEST(GoodHistory, ARefusalBeforeApplyHasNoEffect) {
                      acquires(1, 1, 0).at(40, 50).rev(5).granted(5, 5)}));
 }
 
+TEST(GoodHistory, ARetryMayBeAnsweredFromBeforeTheSessionsEnd) {
+  // The server that answers the retry has not applied the entry that ended session 2.
+  expect_good(judge({opens(1, "x").at(0, 1).rev(1), opens(2, "y").at(2, 3).rev(2),
+                     acquires(1, 1).at(10, 20).rev(5).granted(5, 5),
+                     acquires(2, 1).at(30, 40).rev(6).waiting(6, 1),
+                     renews(2).at(50, 60).rev(8).error("SESSION_EXPIRED"),
+                     acquires(2, 1).at(70, 80).rev(7).waiting(6, 1),
+                     describes().at(90, 100).rev(9).shows({{5, 1, 5}})}));
+}
+
+TEST(GoodHistory, AnAcquireWhoseCancelCameFirstNeedsNoEntryOfItsOwn) {
+  const auto story = [](Reason reason) {
+    return judge({acquires(1, 1).at(10, 20).rev(5).granted(5, 5), acquires(2, 1).at(30, kNever),
+                  cancels(2, 2, 1).at(31, 40).rev(6).refused(Reason::kCancelled),
+                  releases(1, 2, 5).at(41, 50).rev(7).released(),
+                  acquires(2, 1).at(51, 60).rev(7).refused(reason)});
+  };
+  expect_good(story(Reason::kCancelled));
+  EXPECT_FALSE(story(Reason::kTimedOut).good());
+}
+
+TEST(GoodHistory, HoldersOfOneEntryAreEquallyOld) {
+  const auto story = [](std::vector<Seen> holders) {
+    return judge({acquires(1, 1).at(10, 20).rev(5).granted(5, 5),
+                  acquires(2, 1, -1, Mode::kShared).at(30, 40).rev(6).waiting(6, 1),
+                  acquires(3, 1, -1, Mode::kShared).at(50, 60).rev(7).waiting(7, 2),
+                  releases(1, 2, 5).at(70, 80).rev(8).released(),
+                  describes().at(90, 100).rev(8).shows(std::move(holders))});
+  };
+  expect_good(story({{6, 2, 8}, {7, 3, 8}}));
+  expect_good(story({{7, 3, 8}, {6, 2, 8}}));
+  EXPECT_FALSE(story({{7, 3, 8}, {7, 3, 8}}).good());
+}
+
+TEST(GoodHistory, GrantsOfAnEntryComeAfterItsCommand) {
+  // Session 1 ends at revision 9, in the entry of the command: both come before any grant.
+  const auto story = [](Said command, std::vector<Seen> holders, std::vector<Seen> waiters) {
+    const Seen ended{5, 1, 5, "", 9, EndReason::kSessionExpired};
+    return judge({acquires(1, 1).at(0, 10).rev(5).granted(5, 5),
+                  acquires(2, 1).at(11, 12).rev(6).waiting(6, 1),
+                  acquires(3, 1).at(13, 14).rev(7).waiting(7, 2), renews(3).at(15, 16).rev(8),
+                  std::move(command).at(20, 30).rev(9),
+                  describes().at(31, 40).rev(9).shows(holders, waiters, {ended})});
+  };
+  expect_good(story(cancels(2, 2, 1).refused(Reason::kCancelled), {{7, 3, 9}}, {}));
+  expect_good(story(releases(2, 2, 6).released(ReleaseStatus::kNotHeld), {{6, 2, 9}}, {{7, 3}}));
+  expect_good(story(cancels(2, 2, 9).refused(Reason::kCancelled), {{6, 2, 9}}, {{7, 3}}));
+  Said third = acquires(4, 1);
+  third.op.arguments.max_queue = 2;
+  expect_good(story(std::move(third).refused(Reason::kQueueFull), {{6, 2, 9}}, {{7, 3}}));
+}
+
 TEST(GoodHistory, SessionsOpenOncePerSecret) {
   expect_good(judge({opens(3, "x").at(0, 10).rev(3), opens(3, "x").at(20, 30).rev(4),
                      opens(5, "y").at(20, 30).rev(5), renews(3).at(40, 50).rev(5),

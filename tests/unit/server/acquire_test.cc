@@ -161,6 +161,8 @@ TEST_F(AcquireTest, TheEndOfTheSessionEndsItsHeldCalls) {
   server.close(waiter.context(2));
   cluster.settle();
   EXPECT_THAT(call.error(), Refuses(ErrorCode::SESSION_EXPIRED, "has ended"));
+  // It had a place in the queue, which others saw.
+  EXPECT_EQ(call.error().applied, api::Applied::UNKNOWN);
   EXPECT_EQ(server.engine().parked_calls(), 0u);
 }
 

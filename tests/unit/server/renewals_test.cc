@@ -209,6 +209,19 @@ TEST_F(RenewalsTest, ARenewalOfAnEndedSessionIsToldSo) {
   EXPECT_THAT(call.error(), Refuses(ErrorCode::SESSION_EXPIRED, "has ended"));
 }
 
+TEST_F(RenewalsTest, ALeaderRenewsNoSessionThatACommittedEntryEndedWhichItHasYetToApply) {
+  leader.engine().hold_apply(true);
+  const Call closed = follower.close(client.next());
+  cluster.advance(200ms);
+  ASSERT_EQ(closed.outcome(), "OK");
+  const Call call = leader.keep_alive(client.context());
+  cluster.advance(200ms);
+  EXPECT_FALSE(call.answered());
+  leader.engine().hold_apply(false);
+  cluster.advance(200ms);
+  EXPECT_THAT(call.error(), Refuses(ErrorCode::SESSION_EXPIRED, "has ended"));
+}
+
 TEST_F(RenewalsTest, ANewLeaderGivesEverySessionAFullTtlFromItsElection) {
   cluster.advance(4s);  // late by now, or nearly
   cluster.lead(3);

@@ -26,6 +26,7 @@ class HistoryTest : public testing::Test {
     header.originNode = 1;
     header.sessionId = static_cast<int64_t>(session);
     header.sequence = static_cast<int64_t>(sequence);
+    header.decidedTerm = decided_term_;
     history_.commit({Term(1), history_.last().next(), raft::EntryType::kCommand,
                      encoder_.entry_of(header, body)});
   }
@@ -42,6 +43,12 @@ class HistoryTest : public testing::Test {
     body.waitMs = -1;
     commit(CommandKind::ACQUIRE, 1, sequence, body);
   }
+  void cancel(uint64_t sequence, uint64_t acquire) {
+    command::CancelAcquire body;
+    body.path = "/x";
+    body.acquireSequence = static_cast<int64_t>(acquire);
+    commit(CommandKind::CANCEL_ACQUIRE, 1, sequence, body);
+  }
   void revoke(const std::string& reason) {
     command::RevokeLock body;
     body.path = "/x";
@@ -54,6 +61,7 @@ class HistoryTest : public testing::Test {
   Nobody nobody_;
   History history_{world_, nobody_};
   rsm::CommandEncoder encoder_;
+  int64_t decided_term_ = 0;  ///< of the entries' term, which is 1, or of another
 };
 
 TEST_F(HistoryTest, AnotherStateAtAnIndexBreaksI5) {
@@ -109,6 +117,38 @@ TEST_F(HistoryTest, ACopyOfAnAcquireIsSound) {
   acquire(1);
   EXPECT_EQ(broken_by([&] { acquire(1); }), "");
   EXPECT_EQ(world_.marks().of(Mark::kRetryMetOutcome), 1u);
+}
+
+TEST_F(HistoryTest, AnEntryThatWasDecidedInAnotherTermBreaksI16) {
+  open();
+  command::MarkLate late;
+  late.sessions.emplace_back();
+  late.sessions.back().sessionId = 1;
+  late.sessions.back().silentMs = 5'000;
+  command::ExpireSessions expiry;
+  expiry.sessionIds = {1};
+  decided_term_ = 1;
+  EXPECT_EQ(broken_by([&] { commit(CommandKind::MARK_LATE, 0, 0, late); }), "");
+  decided_term_ = 2;
+  EXPECT_EQ(broken_by([&] { commit(CommandKind::MARK_LATE, 0, 0, late); }), "I16");
+  EXPECT_EQ(broken_by([&] { commit(CommandKind::EXPIRE_SESSIONS, 0, 0, expiry); }), "I16");
+  decided_term_ = 1;
+  EXPECT_EQ(broken_by([&] { commit(CommandKind::EXPIRE_SESSIONS, 0, 0, expiry); }), "");
+}
+
+TEST_F(HistoryTest, AnAcquireThatComesAfterItsCancelIsSound) {
+  open();
+  cancel(2, 1);
+  EXPECT_EQ(world_.marks().of(Mark::kCancelCameFirst), 0u);
+  EXPECT_EQ(broken_by([&] { acquire(1); }), "");
+  EXPECT_EQ(world_.marks().of(Mark::kCancelCameFirst), 1u);
+}
+
+TEST_F(HistoryTest, AnAcquireThatOnlyItsCancelNamesWasNotApplied) {
+  open();
+  cancel(2, 1);
+  EXPECT_EQ(broken_by([&] { history_.forbid(SessionId(1), Sequence(1)); }), "");
+  EXPECT_EQ(broken_by([&] { history_.forbid(SessionId(1), Sequence(2)); }), "I18");
 }
 
 }  // namespace

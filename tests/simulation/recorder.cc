@@ -1,0 +1,209 @@
+#include "tests/simulation/recorder.h"
+
+#include <utility>
+
+#include "tests/simulation/invariants.h"
+
+namespace holdfast::sim {
+
+using history::Operation;
+using Asked = history::Call;
+using Said = history::Answer;
+
+namespace {
+
+uint64_t number(int64_t value) { return static_cast<uint64_t>(value); }
+
+Operation on_path(Asked call, const std::string& path) {
+  Operation operation{.call = call};
+  operation.arguments.path = path;
+  return operation;
+}
+
+Said lease(int64_t lease_ms) {
+  Said answer;
+  answer.lease_ms = lease_ms;
+  return answer;
+}
+
+// Enumerators of the judge have the numbers of the client IDL.
+template <class To, class From>
+To same(From value) {
+  return static_cast<To>(value);
+}
+
+}  // namespace
+
+// ----------------------------------------------------------------------------------- requests
+
+std::optional<Operation> operation_of(const api::OpenSessionRequest& request) {
+  Operation operation{.call = Asked::kOpenSession};
+  operation.arguments.secret = request.secret;
+  return operation;
+}
+
+std::optional<Operation> operation_of(const api::PollRequest&) {
+  return Operation{.call = Asked::kRenew};
+}
+
+std::optional<Operation> operation_of(const api::KeepAliveRequest&) {
+  return Operation{.call = Asked::kRenew};
+}
+
+std::optional<Operation> operation_of(const api::CloseSessionRequest&) {
+  return Operation{.call = Asked::kCloseSession};
+}
+
+std::optional<Operation> operation_of(const api::AcquireRequest& request) {
+  Operation operation = on_path(Asked::kAcquire, request.path);
+  history::Arguments& arguments = operation.arguments;
+  arguments.mode = same<history::Mode>(request.mode);
+  arguments.permits = static_cast<uint32_t>(request.permits);
+  arguments.limit = static_cast<uint32_t>(request.limit);
+  arguments.wait_ms = request.waitMs;
+  arguments.max_queue = request.maxQueue;
+  arguments.value = request.value;
+  return operation;
+}
+
+std::optional<Operation> operation_of(const api::CancelAcquireRequest& request) {
+  Operation operation = on_path(Asked::kCancelAcquire, request.path);
+  operation.arguments.acquire_sequence = number(request.acquireSequence);
+  return operation;
+}
+
+std::optional<Operation> operation_of(const api::ReleaseRequest& request) {
+  Operation operation = on_path(Asked::kRelease, request.path);
+  operation.arguments.holder_id = number(request.holderId);
+  operation.arguments.to = number(request.to);
+  return operation;
+}
+
+std::optional<Operation> operation_of(const api::SetHolderValueRequest& request) {
+  Operation operation = on_path(Asked::kSetHolderValue, request.path);
+  operation.arguments.holder_id = number(request.holderId);
+  operation.arguments.value = request.value;
+  return operation;
+}
+
+std::optional<Operation> operation_of(const api::RevokeLockRequest& request) {
+  Operation operation = on_path(Asked::kRevokeLock, request.path);
+  operation.arguments.holder_id = number(request.holderId);
+  operation.arguments.force = request.force;
+  return operation;
+}
+
+std::optional<Operation> operation_of(const api::CheckTokenRequest& request) {
+  Operation operation = on_path(Asked::kCheckToken, request.path);
+  operation.arguments.token = number(request.token);
+  operation.arguments.local = request.consistency == api::Consistency::LOCAL;
+  return operation;
+}
+
+std::optional<Operation> operation_of(const api::DescribeLockRequest& request) {
+  Operation operation = on_path(Asked::kDescribeLock, request.path);
+  operation.arguments.local = request.consistency == api::Consistency::LOCAL;
+  return operation;
+}
+
+// ------------------------------------------------------------------------------------ answers
+
+Said answer_of(const api::OpenSessionResult& result) {
+  Said answer = lease(result.leaseMs);
+  answer.session = number(result.sessionId);
+  return answer;
+}
+
+Said answer_of(const api::PollResult& result) { return lease(result.leaseMs); }
+Said answer_of(const api::KeepAliveResult& result) { return lease(result.leaseMs); }
+
+Said answer_of(const api::AcquireResult& result) {
+  Said answer;
+  answer.status = same<history::Status>(result.status);
+  answer.reason = same<history::Reason>(result.reason);
+  answer.end_reason = same<history::EndReason>(result.endReason);
+  answer.holder_id = number(result.holderId);
+  answer.token = number(result.token);
+  answer.position = static_cast<uint32_t>(result.position);
+  return answer;
+}
+
+Said answer_of(const api::CancelAcquireResult& result) {
+  Said answer;
+  answer.status = same<history::Status>(result.status);
+  answer.reason = same<history::Reason>(result.reason);
+  answer.holder_id = number(result.holderId);
+  answer.token = number(result.token);
+  return answer;
+}
+
+Said answer_of(const api::ReleaseResult& result) {
+  Said answer;
+  answer.release = same<history::ReleaseStatus>(result.status);
+  return answer;
+}
+
+Said answer_of(const api::CheckTokenResult& result) {
+  Said answer;
+  answer.current = result.current;
+  answer.token = number(result.latestToken);
+  return answer;
+}
+
+Said answer_of(const api::DescribeLockResult& result) {
+  Said answer;
+  for (const api::LockHolder& each : result.lock.holders) {
+    answer.holders.push_back({.holder_id = number(each.holderId),
+                              .session = number(each.sessionId),
+                              .token = number(each.token),
+                              .value = each.value});
+  }
+  for (const api::LockWaiter& each : result.lock.waiters) {
+    answer.waiters.push_back(
+        {.holder_id = number(each.holderId), .session = number(each.sessionId)});
+  }
+  for (const api::Tenure& each : result.lock.tenures) {
+    answer.tenures.push_back({.holder_id = number(each.holderId),
+                              .session = number(each.sessionId),
+                              .token = number(each.token),
+                              .end_revision = number(each.endRevision),
+                              .end_reason = same<history::EndReason>(each.reason)});
+  }
+  return answer;
+}
+
+// ----------------------------------------------------------------------------------- recorder
+
+size_t Recorder::add(Operation operation, const std::string& client,
+                     const api::RequestContext& context) {
+  operation.client = client;
+  operation.invoked = world_.now().count();
+  const bool read = operation.call == Asked::kCheckToken || operation.call == Asked::kDescribeLock;
+  if (!read) operation.arguments.session = number(context.sessionId);
+  operation.arguments.sequence = number(context.sequence);
+  calls_.push_back(std::move(operation));
+  return calls_.size() - 1;
+}
+
+void Recorder::refused(size_t call, const api::HoldfastError& error) {
+  Operation& operation = calls_[call];
+  operation.answer.error = error.codeName;
+  operation.answer.known = error.applied == api::Applied::NO;
+  operation.revision = number(error.header.revision);
+  operation.returned = world_.now().count();
+}
+
+void judge(const std::vector<Operation>& calls) {
+  history::History history;
+  for (const Operation& call : calls) {
+    const auto malformed = history.record(call);
+    if (malformed) throw Broken(Rule::kLinear, *malformed);
+  }
+  const history::Verdict verdict = history::check(history);
+  if (verdict.kind == history::Verdict::Kind::kEmpty) {
+    throw Broken(Rule::kVacuous, verdict.explanation);
+  }
+  if (!verdict.good()) throw Broken(Rule::kLinear, verdict.explanation);
+}
+
+}  // namespace holdfast::sim

@@ -1,0 +1,118 @@
+// The calls of a simulated run are judged by tests/history: a whole run is sound, and any one
+// answer in it that is made another is found.
+#include "tests/simulation/recorder.h"
+
+#include <algorithm>
+#include <functional>
+
+#include "tests/simulation/shrink.h"
+#include "tests/simulation/swarm.h"
+#include "tests/unit/simulation/broken.h"
+
+namespace holdfast::sim {
+namespace {
+
+using Asked = history::Call;
+using history::Operation;
+using Calls = std::vector<Operation>;
+
+/// The first seed from 1 on whose plan wants to be judged.
+Schedule judged_schedule() {
+  for (uint64_t seed = 1;; ++seed) {
+    Schedule schedule = schedule_of_seed(seed, 20'000, false);
+    if (schedule.plan.weather.judged != 0) return schedule;
+  }
+}
+
+class RecorderTest : public testing::Test {
+ protected:
+  static void SetUpTestSuite() {
+    const Schedule schedule = judged_schedule();
+    Draws draws(*schedule.draws_of_seed);
+    Simulation simulation(schedule.plan, draws, {});
+    result_ = simulation.run();
+    calls_ = simulation.calls();
+  }
+  /// What is found when the first call of which `is_it` holds is changed.
+  static std::string found(const std::function<bool(const Operation&)>& is_it,
+                           const std::function<void(Operation&)>& change) {
+    Calls calls = calls_;
+    const auto at = std::find_if(calls.begin(), calls.end(), is_it);
+    if (at == calls.end()) return "no such call";
+    change(*at);
+    return broken_by([&] { judge(calls); });
+  }
+  static bool granted(const Operation& op) {
+    return op.call == Asked::kAcquire && op.answer.status == history::Status::kGranted;
+  }
+  static bool reads(const Operation& op) {
+    return op.call == Asked::kDescribeLock && op.answer.known && !op.answer.holders.empty();
+  }
+
+  static inline RunResult result_;
+  static inline Calls calls_;
+};
+
+TEST_F(RecorderTest, ASoundRunIsSound) {
+  EXPECT_EQ(result_.what, "");
+  EXPECT_EQ(result_.marks.of(Mark::kJudged), 1u);
+  EXPECT_GT(calls_.size(), 200u);
+  EXPECT_EQ(broken_by([] { judge(calls_); }), "");
+}
+
+TEST_F(RecorderTest, AGrantWithAnotherTokenIsFound) {
+  EXPECT_EQ(found(granted, [](Operation& op) { op.answer.token = op.answer.holder_id + 1; }),
+            "LINEAR");
+}
+
+TEST_F(RecorderTest, AGrantThatWasToldAsARefusalIsFound) {
+  EXPECT_EQ(found(granted,
+                  [](Operation& op) {
+                    op.answer = {.known = true,
+                                 .status = history::Status::kNotGranted,
+                                 .reason = history::Reason::kBusy};
+                  }),
+            "LINEAR");
+}
+
+TEST_F(RecorderTest, AHolderThatIsNotShownIsFound) {
+  EXPECT_EQ(found(reads, [](Operation& op) { op.answer.holders.clear(); }), "LINEAR");
+}
+
+TEST_F(RecorderTest, AnOldTokenThatIsCalledCurrentIsFound) {
+  const auto checked = [](const Operation& op) {
+    return op.call == Asked::kCheckToken && op.answer.known && !op.answer.current;
+  };
+  EXPECT_EQ(found(checked, [](Operation& op) { op.answer.current = true; }), "LINEAR");
+}
+
+TEST_F(RecorderTest, AReadFromBeforeAnAnswerThatCameFirstIsFound) {
+  const auto linearizable = [](const Operation& op) { return reads(op) && !op.arguments.local; };
+  EXPECT_EQ(found(linearizable, [](Operation& op) { op.revision = 2; }), "LINEAR");
+}
+
+TEST_F(RecorderTest, ACommandThatWasCalledNotAppliedIsFound) {
+  EXPECT_EQ(found(
+                [](const Operation& op) {
+                  return op.call == Asked::kRelease &&
+                         op.answer.release == history::ReleaseStatus::kReleased;
+                },
+                [](Operation& op) { op.answer = {.known = true, .error = "NO_LEADER"}; }),
+            "LINEAR");
+}
+
+TEST(Recorder, ARunThatIsNotToBeJudgedKeepsNothing) {
+  Weather weather;
+  Draws draws{uint64_t{1}};
+  World world(weather, draws);
+  Recorder recorder(world, false);
+  EXPECT_EQ(recorder.asked("c", {}, api::PollRequest{}), Recorder::kNone);
+  EXPECT_TRUE(recorder.calls().empty());
+}
+
+TEST(Recorder, AHistoryOfNothingBreaksVacuous) {
+  EXPECT_EQ(broken_by([] { judge({}); }), "VACUOUS");
+}
+
+}  // namespace
+}  // namespace holdfast::sim
