@@ -45,14 +45,14 @@ bool Engine::turn_end(Instant handled_until) {
     run_tick();
   }
   sweep();
-  more = polls_.wake_watchers() || more;
+  polls_.wake_watchers();
   // What apply and decisions brought forth leaves in this turn too.
   flush_renewals();
   commands_.flush();
   reads_.flush();
   lease_queries_.flush();
   more = node_.pump() || more;
-  return more;
+  return more || hub_.waking();
 }
 
 void Engine::flush_renewals() {

@@ -236,7 +236,8 @@ class Engine final : public raft::Application, Commands::Owner, Renewals::Owner 
   template <auto Member, class Request, class Body>
   void submit_write(CallId call, const api::RequestContext& context, const Request& request,
                     command::CommandKind::type kind, const Body& body, std::string path);
-  bool good_key_path(CallId call, const api::RequestContext& context, const std::string& path);
+  /// Reads judge a path as commands do: a wrong one is not merely one where nothing is.
+  bool good_path(CallId call, const api::RequestContext& context, const std::string& path);
   void finish_open(const PendingCommand& command, const rsm::CommandResult& result);
   void answer_open(CallId call, SessionId session, int64_t lease_ms);
   void run_tick();

@@ -2,7 +2,6 @@
 #include <algorithm>
 #include <utility>
 
-#include "coordinator/rsm/path.h"
 #include "coordinator/server/api_views.h"
 #include "coordinator/server/engine_calls.h"
 #include "coordinator/tree/key_tree.h"
@@ -14,6 +13,8 @@ using command::CommandKind;
 
 namespace {
 
+/// Always there, and never written: every other path is judged.
+constexpr std::string_view kRoot = "/";
 constexpr int32_t kPageSizeDefault = 100;
 constexpr int32_t kPageSizeMax = 1'000;
 constexpr size_t kPathsMax = 1'000;
@@ -165,21 +166,8 @@ void Engine::finish_write(const PendingCommand& command, const rsm::CommandResul
 
 // --------------------------------------------------------------------------------------- reads
 
-/// Reads judge a path as writes do: a wrong one is not merely a key that does not exist.
-bool Engine::good_key_path(CallId call, const api::RequestContext& context,
-                           const std::string& path) {
-  if (path == "/") return true;
-  const rsm::Settings& settings = machine_.settings();
-  const Status status = rsm::check_path(path, settings.limit(rsm::SettingId::kPathBytesMax),
-                                        settings.limit(rsm::SettingId::kPathDepthMax));
-  if (status.ok()) return true;
-  host_.fail(call, {status.error().code, status.error().message, false, false, 0},
-             context.sequence);
-  return false;
-}
-
 void Engine::get(CallId call, const api::RequestContext& context, const api::GetRequest& request) {
-  if (!good_key_path(call, context, request.path)) return;
+  if (request.path != kRoot && !good_path(call, context, request.path)) return;
   read(call, context, request.consistency,
        [this, call, sequence = context.sequence, path = request.path, value = !request.statOnly] {
          api::GetResult reply;
@@ -199,7 +187,7 @@ void Engine::get_many(CallId call, const api::RequestContext& context,
                             " paths, it must be from 1 to " + std::to_string(kPathsMax));
   }
   for (const std::string& path : request.paths) {
-    if (!good_key_path(call, context, path)) return;
+    if (path != kRoot && !good_path(call, context, path)) return;
   }
   read(call, context, request.consistency,
        [this, call, sequence = context.sequence, paths = request.paths, value = !request.statOnly] {
@@ -228,8 +216,8 @@ void Engine::list_keys(CallId call, const api::RequestContext& context,
                         "pageSize is " + std::to_string(size) + ", it must be from 1 to " +
                             std::to_string(kPageSizeMax));
   }
-  if (!good_key_path(call, context, request.path)) return;
-  if (!request.page.empty() && !good_key_path(call, context, request.page)) return;
+  if (request.path != kRoot && !good_path(call, context, request.path)) return;
+  if (!request.page.empty() && !good_path(call, context, request.page)) return;
   read(call, context, request.consistency,
        [this, call, sequence = context.sequence, request, size = static_cast<size_t>(size)] {
          const auto page = machine_.keys().list(
@@ -262,7 +250,7 @@ void Engine::wait_for_change(CallId call, const api::RequestContext& context,
                             ": maxWaitMs must be from 0 to " + std::to_string(kWaitMsMax) +
                             ", afterRevision not negative");
   }
-  if (!good_key_path(call, context, request.path)) return;
+  if (request.path != kRoot && !good_path(call, context, request.path)) return;
   api::RequestContext patient = context;
   patient.minRevision = std::max(context.minRevision, request.afterRevision);
   const Instant until = host_.clock.now() + from_ms(request.maxWaitMs);

@@ -174,8 +174,19 @@ void Engine::read(CallId call, const api::RequestContext& context,
   }
 }
 
+bool Engine::good_path(CallId call, const api::RequestContext& context, const std::string& path) {
+  const rsm::Settings& settings = machine_.settings();
+  const Status status = rsm::check_path(path, settings.limit(rsm::SettingId::kPathBytesMax),
+                                        settings.limit(rsm::SettingId::kPathDepthMax));
+  if (status.ok()) return true;
+  host_.fail(call, {status.error().code, status.error().message, false, false, 0},
+             context.sequence);
+  return false;
+}
+
 void Engine::check_token(CallId call, const api::RequestContext& context,
                          const api::CheckTokenRequest& request) {
+  if (!good_path(call, context, request.path)) return;
   read(call, context, request.consistency,
        [this, call, sequence = context.sequence, path = request.path, token = request.token] {
          api::CheckTokenResult reply;

@@ -104,6 +104,7 @@ void Engine::read_leases(CallId call, const api::RequestContext& context,
 
 void Engine::describe_lock(CallId call, const api::RequestContext& context,
                            const api::DescribeLockRequest& request) {
+  if (!good_path(call, context, request.path)) return;
   const auto sessions = [this, path = request.path] {
     const lockmgr::LockInfo lock = machine_.locks().describe(path);
     std::vector<SessionId> ids;

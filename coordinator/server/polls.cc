@@ -163,9 +163,9 @@ void Polls::wake(SessionId session) {
   }
 }
 
-bool Polls::wake_watchers() {
-  if (!hub_.waking()) return false;
-  return hub_.wake([this](SessionId session) {
+void Polls::wake_watchers() {
+  if (!hub_.waking()) return;
+  hub_.wake([this](SessionId session) {
     const auto at = channels_.find(session);
     if (at == channels_.end()) return;
     urgent_ = urgent_ || at->second.state == Channel::State::kRenewing;

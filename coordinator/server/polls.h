@@ -33,8 +33,8 @@ class Polls {
   void renewal_failed(CallId call, SessionId session, const Refusal& refusal);
 
   void on_effect(const rsm::Effect& effect);
-  /// Answers the polls of those whose watches have news, so many at a time. True: there are more.
-  bool wake_watchers();
+  /// Answers the polls of those whose watches have news, so many at a time.
+  void wake_watchers();
   void sweep(Instant now);
   Instant next_deadline() const { return deadlines_.next(); }
   void shut_down();

@@ -35,14 +35,14 @@ class WatchHub {
   /// Fills in what the watches have to tell, and `more`, within what a reply may bear.
   void collect(SessionId session, PollReply& reply);
 
-  /// Calls wake(session) for sessions that have news, so many a turn. True: there are more.
+  /// Calls wake(session) for sessions that have news, so many at a time.
   template <class Wake>
-  bool wake(Wake&& wake) {
+  void wake(Wake&& wake) {
     woken_.clear();
     watches_.take_woken(kWokenPerTurn, woken_);
     for (const watch::OwnerId owner : woken_) wake(SessionId(owner.value));
-    return watches_.waking();
   }
+  /// wake() has more to do.
   bool waking() const { return watches_.waking(); }
 
   /// Whether the key may have changed after `revision`: true also if that is before the history.

@@ -119,6 +119,14 @@ def test_lists_come_in_pages_in_the_order_of_the_tree(servers):
     assert [key.path for key in stock.listKeys(path="/l").keys] == ["/l/a", "/l/a-b", "/l/b"]
 
 
+def test_values_may_be_as_large_as_the_limit_says(servers):
+    largest = b"x" * (1 << 20)
+    servers[1].put(path="/large", value=largest)
+    assert servers[2].get(path="/large").key.value == largest
+    message = refused(t.ErrorCode.TOO_LARGE, servers[0].put, path="/large", value=largest + b"x")
+    assert "1048577" in message and "1048576" in message
+
+
 class Follower:
     """Polls and collects what watches tell."""
 
