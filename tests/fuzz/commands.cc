@@ -74,7 +74,7 @@ class Replicas {
   std::string foreign_body() {
     command::CommandHeader header;
     header.level = kFeatureLevel;
-    header.kind = static_cast<command::CommandKind::type>(input_.byte() % 20);
+    header.kind = static_cast<command::CommandKind::type>(input_.byte() % 24);
     header.clusterTimeMs = static_cast<int64_t>(input_.number());
     header.decidedTerm = static_cast<int64_t>(term_);
     header.sessionId = static_cast<int64_t>(input_.number());

@@ -8,6 +8,7 @@
 
 #include "coordinator/rsm/effects.h"
 #include "coordinator/rsm/state_machine.h"
+#include "coordinator/tree/key_tree.h"
 #include "lockmgr/lock_table.h"
 #include "session/session_table.h"
 #include "tests/unit/rsm/kept_rows.h"
@@ -19,6 +20,18 @@ namespace {
 void expect_equal(const Effects& a, const Effects& b) {
   ASSERT_EQ(a.size(), b.size());
   for (size_t i = 0; i < a.size(); ++i) ASSERT_EQ(a[i], b[i]) << "effect " << i;
+}
+
+void expect_equal_events(const StateMachine& a, const StateMachine& b) {
+  ASSERT_EQ(a.key_events().size(), b.key_events().size());
+  for (size_t i = 0; i < a.key_events().size(); ++i) {
+    const tree::Event& one = a.key_events()[i];
+    const tree::Event& other = b.key_events()[i];
+    ASSERT_EQ(one.path, other.path) << "event " << i;
+    ASSERT_EQ(one.kind, other.kind) << "event " << i;
+    ASSERT_EQ(one.value, other.value) << "event " << i;
+    ASSERT_EQ(one.version, other.version) << "event " << i;
+  }
 }
 
 TEST(Replicas, SameEntriesYieldTheSameStateAndEffectsWhateverTheHashSeed) {
@@ -38,6 +51,7 @@ TEST(Replicas, SameEntriesYieldTheSameStateAndEffectsWhateverTheHashSeed) {
       a.apply(LogIndex(index), term, payload, effects_a);
       b.apply(LogIndex(index), term, payload, effects_b);
       expect_equal(effects_a, effects_b);
+      expect_equal_events(a, b);
       ASSERT_EQ(a.digest(), b.digest()) << "seed " << seed << ", index " << index;
       ASSERT_EQ(a.next_due_ms(), b.next_due_ms());
       if (index % 50 == 0) {
@@ -52,8 +66,10 @@ TEST(Replicas, SameEntriesYieldTheSameStateAndEffectsWhateverTheHashSeed) {
   for (int kind = 0; kind <= static_cast<int>(EffectKind::kSettingsChanged); ++kind) {
     EXPECT_GT(seen[static_cast<EffectKind>(kind)], 10) << "the workload never causes " << kind;
   }
-  for (const ErrorCode code : {ErrorCode::kOk, ErrorCode::kBadArgument, ErrorCode::kSessionExpired,
-                               ErrorCode::kResultForgotten, ErrorCode::kLimitExceeded}) {
+  for (const ErrorCode code :
+       {ErrorCode::kOk, ErrorCode::kBadArgument, ErrorCode::kSessionExpired,
+        ErrorCode::kResultForgotten, ErrorCode::kLimitExceeded, ErrorCode::kNoKey,
+        ErrorCode::kKeyExists, ErrorCode::kBadVersion, ErrorCode::kNotEmpty, ErrorCode::kNotHeld}) {
     EXPECT_GT(codes[code], 5) << error_code_name(code);
   }
 }

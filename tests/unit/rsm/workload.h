@@ -1,5 +1,5 @@
-// Random entries for the state machine: sessions and locks of all kinds, retries, wrong values,
-// time.
+// Random entries for the state machine: sessions, locks and keys of all kinds, retries, wrong
+// values, time.
 #pragma once
 
 #include <cstdint>
@@ -45,6 +45,7 @@ class Workload {
     header.wallUnixMs = 1'700'000'000'000 + now_ms_;
     header.decidedTerm = static_cast<int64_t>(chance(85) ? term : term - 1);
     if (opened_.size() < 4 || chance(4)) return open(header, index);
+    if (chance(25)) return of_keys(header);
     return chance(75) ? of_session(header) : of_leader(header, index);
   }
 
@@ -89,6 +90,29 @@ class Workload {
     }
   }
 
+  std::string of_keys(command::CommandHeader& header) {
+    if (chance(70)) {
+      header.sessionId = session();
+      header.sequence = sequence_ += static_cast<int64_t>(below(3));
+    }
+    switch (below(8)) {
+      case 0:
+        header.kind = Kind::REMOVE_KEY;
+        return entry(header, remove_key());
+      case 1:
+        header.kind = Kind::TRANSACT;
+        return entry(header, transact());
+      case 2:
+      case 3:
+      case 4:
+        header.kind = Kind::CREATE_KEY;
+        return entry(header, create_key());
+      default:
+        header.kind = Kind::PUT_KEY;
+        return entry(header, put_key());
+    }
+  }
+
   std::string of_leader(command::CommandHeader& header, uint64_t index) {
     switch (below(10)) {
       case 0:
@@ -128,6 +152,71 @@ class Workload {
     const int64_t first = std::max<int64_t>(1, sequence_ - static_cast<int64_t>(below(40)));
     header.acknowledged.back().first = first;
     header.acknowledged.back().last = first + static_cast<int64_t>(below(10));
+  }
+  command::Guard guard() {
+    command::Guard guard;
+    if (!chance(15)) return guard;
+    guard.path = path();
+    guard.holderId = revision();
+    return guard;
+  }
+  command::PutKey put_key() {
+    command::PutKey body;
+    body.path = key_path();
+    body.value = std::string(below(chance(5) ? 2'000 : 30), 'k');
+    body.expectedVersion = chance(70) ? 0 : static_cast<int64_t>(below(5)) - 1;
+    body.makeParents = chance(30);
+    body.guard = guard();
+    return body;
+  }
+  command::CreateKey create_key() {
+    command::CreateKey body;
+    body.path = key_path();
+    body.kind = static_cast<api::KeyKind::type>(chance(97) ? 1 + below(4) : 9);
+    body.sequential = chance(30);
+    if (body.kind == api::KeyKind::TTL) body.ttlMs = 900 + static_cast<int64_t>(below(900));
+    body.makeParents = chance(30);
+    body.guard = guard();
+    return body;
+  }
+  command::RemoveKey remove_key() {
+    command::RemoveKey body;
+    body.path = key_path();
+    body.expectedVersion = chance(80) ? 0 : static_cast<int64_t>(below(4));
+    body.recursive = chance(50);
+    body.guard = guard();
+    return body;
+  }
+  command::Transact transact() {
+    command::Transact body;
+    if (chance(70)) {
+      body.compares.emplace_back();
+      command::KeyCompare& compare = body.compares.back();
+      compare.target = static_cast<api::CompareTarget::type>(1 + below(chance(95) ? 6 : 9));
+      compare.relation = static_cast<api::CompareRelation::type>(1 + below(4));
+      compare.path = compare.target == api::CompareTarget::HOLDS ? path() : key_path();
+      compare.number = chance(50) ? static_cast<int64_t>(below(4)) : revision();
+    }
+    for (auto* operations : {&body.thenOperations, &body.otherwiseOperations}) {
+      for (uint64_t i = below(4); i > 0; --i) {
+        operations->emplace_back();
+        if (chance(50))
+          operations->back().__set_put(put_key());
+        else if (chance(60))
+          operations->back().__set_create(create_key());
+        else if (chance(90))
+          operations->back().__set_remove(remove_key());
+      }
+    }
+    return body;
+  }
+  std::string key_path() {
+    if (chance(2)) return "no path";
+    std::string path;
+    for (uint64_t depth = 1 + below(3); depth > 0; --depth) {
+      path += "/" + std::string(1, static_cast<char>('a' + below(3)));
+    }
+    return path;
   }
   command::LockClaim claim() {
     command::LockClaim claim;

@@ -202,14 +202,14 @@ TEST_F(AdmissionTest, ACommandTooLargeForThePeersIsRefusedBeforeItIsWritten) {
   api::AcquireRequest request = acquire_of("/a");
   request.value.assign(2 << 20, 'v');
   const Call call = server.acquire(client.next(), request);
-  EXPECT_THAT(call.error(), Refuses(ErrorCode::TOO_LARGE, "1048576"));
+  EXPECT_THAT(call.error(), Refuses(ErrorCode::TOO_LARGE, "1310720"));
   EXPECT_EQ(call.error().applied, api::Applied::NO);
   api::OpenSessionRequest open;
   open.secret = secret_of("b");
   open.ttlMs = 10'000;
   open.attributes["large"].assign(2 << 20, 'v');
   EXPECT_THAT(server.ask(&Engine::open_session, api::RequestContext{}, open).error(),
-              Refuses(ErrorCode::TOO_LARGE, "1048576"));
+              Refuses(ErrorCode::TOO_LARGE, "1310720"));
   cluster.settle();
   EXPECT_EQ(server.engine().host().applied, before);
 }

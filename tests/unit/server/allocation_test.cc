@@ -144,7 +144,8 @@ TEST(Allocations, AnAcquireAndItsReleaseAllocateLittleInSteadyState) {
   EXPECT_EQ(lean.answers, 2 * (kWarm + kCalls) + 1);
   const double each = static_cast<double>(allocations - before) / kCalls;
   RecordProperty("per_pair", std::to_string(each));
-  EXPECT_LE(each, 16);
+  // Two of them are the events, the grant and its end, which the history keeps for watches.
+  EXPECT_LE(each, 17);
 }
 
 class CodecAllocations : public RpcPortTest {

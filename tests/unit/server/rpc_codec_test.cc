@@ -152,7 +152,7 @@ TEST(RpcMethods, TheTablesAreInOrderAndEveryNameIsFound) {
       EXPECT_EQ(find_method(methods, none), nullptr) << none;
     }
   }
-  EXPECT_EQ(client_methods().size(), 14u) << "every call of service Holdfast";
+  EXPECT_EQ(client_methods().size(), 24u) << "every call of Holdfast and of HoldfastKeys";
   EXPECT_EQ(admin_methods().size(), 6u) << "every call of service HoldfastAdmin";
 }
 
