@@ -297,7 +297,10 @@ class Layout {
       for (const Seen& seen : read->answer.holders) learn_present(lock, seen, *read);
       for (const Seen& seen : read->answer.waiters) learn_present(lock, seen, *read);
       for (const Seen& seen : read->answer.tenures) learn_past(lock, seen, *read);
+      if (read->call == Call::kCheckToken) lock.stray_tokens.insert(read->answer.token);
     }
+    lock.stray_tokens.erase(0);
+    for (const Command& command : lock.commands) lock.stray_tokens.erase(command.token);
   }
 
   void learn_present(LockHistory& lock, const Seen& seen, const Operation& read) {

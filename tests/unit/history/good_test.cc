@@ -192,6 +192,18 @@ TEST(GoodHistory, GrantsOfAnEntryComeAfterItsCommand) {
   expect_good(story(std::move(third).refused(Reason::kQueueFull), {{6, 2, 9}}, {{7, 3}}));
 }
 
+TEST(GoodHistory, ATokenMayBeKnownFromACheckAlone) {
+  const auto story = [](Said second, uint64_t latest) {
+    return judge({acquires(1, 1).at(0, 10).rev(5).granted(5, 5), std::move(second),
+                  checks(5).at(40, 50).rev(12).current(false, latest)});
+  };
+  // Session 1 ends and the second, who never hears of it, gets the lock.
+  expect_good(story(acquires(2, 1).at(20, kNever), 9));
+  expect_good(story(acquires(2, 1).at(20, 30).rev(6).waiting(6, 1), 9));
+  EXPECT_FALSE(story(renews(2).at(20, 30).rev(6), 9).good());
+  EXPECT_FALSE(story(acquires(2, 1).at(20, 30).rev(6).waiting(6, 1), 5).good());
+}
+
 TEST(GoodHistory, SessionsOpenOncePerSecret) {
   expect_good(judge({opens(3, "x").at(0, 10).rev(3), opens(3, "x").at(20, 30).rev(4),
                      opens(5, "y").at(20, 30).rev(5), renews(3).at(40, 50).rev(5),
