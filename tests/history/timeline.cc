@@ -276,11 +276,12 @@ class Layout {
 
   void name_holder(LockHistory& lock, const Seen& seen, const Operation& read) {
     if (lock.by_holder.contains(seen.holder_id)) return;
-    // The latest that fits: a session's acquires of one lock follow each other.
+    // The latest that fits: acquires of one lock by one owner in a session follow each other.
     for (size_t i = lock.commands.size(); i-- > 0;) {
       Command& command = lock.commands[i];
       if (command.first->call != Call::kAcquire || command.holder_id != 0 ||
           command.first->arguments.session != seen.session ||
+          (!seen.owner.empty() && command.first->arguments.owner != seen.owner) ||
           command.window.after >= seen.holder_id) {
         continue;
       }

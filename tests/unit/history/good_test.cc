@@ -49,6 +49,24 @@ TEST(GoodHistory, AnUnansweredAcquireIsRecognisedInADescription) {
              acquires(2, 1, 0).at(30, 40).rev(8).refused(Reason::kBusy)}));
 }
 
+TEST(GoodHistory, AnUnansweredAcquireIsRecognisedByItsOwner) {
+  const auto asks = [](uint64_t sequence, const std::string& owner, int64_t at) {
+    Said said = acquires(1, sequence).at(at, kNever);
+    said.op.arguments.owner = owner;
+    return said;
+  };
+  // Both at once: the second asked holds, the first waits.
+  const auto story = [&](const std::string& holder, const std::string& waiter) {
+    return judge({asks(1, "one", 0), asks(2, "two", 1),
+                  describes().at(10, 20).rev(6).shows(
+                      {{.holder_id = 5, .session = 1, .token = 5, .owner = holder}},
+                      {{.holder_id = 6, .session = 1, .owner = waiter}}),
+                  cancels(1, 3, 1).at(30, 40).rev(7).refused(Reason::kCancelled)});
+  };
+  expect_good(story("two", "one"));
+  EXPECT_FALSE(story("one", "two").good());
+}
+
 TEST(GoodHistory, SessionEndFreesItsLockAndItsPlaces) {
   expect_good(judge({acquires(1, 1).at(0, 10).rev(5).granted(5, 5),
                      acquires(2, 1).at(20, 30).rev(6).waiting(6, 1),
