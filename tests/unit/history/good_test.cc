@@ -179,6 +179,19 @@ TEST(GoodHistory, AnAcquireWhoseCancelCameFirstNeedsNoEntryOfItsOwn) {
   EXPECT_FALSE(story(Reason::kTimedOut).good());
 }
 
+TEST(GoodHistory, ACancelAnswersForAnAcquireThatIsSentAfterIt) {
+  // The first copy never takes effect; the next is answered from what the cancel left.
+  const auto story = [](Reason reason) {
+    return judge({opens(2, "x").at(0, 1).rev(2),
+                  acquires(2, 1).at(20, 30).rev(5).error("NO_LEADER"),
+                  cancels(2, 2, 1).at(25, 40).rev(6).refused(Reason::kCancelled),
+                  acquires(2, 1).at(51, 60).rev(6).refused(reason),
+                  renews(2).at(61, 70).rev(7).error("SESSION_EXPIRED")});
+  };
+  expect_good(story(Reason::kCancelled));
+  EXPECT_FALSE(story(Reason::kQueueFull).good());
+}
+
 TEST(GoodHistory, HoldersOfOneEntryAreEquallyOld) {
   const auto story = [](std::vector<Seen> holders) {
     return judge({acquires(1, 1).at(10, 20).rev(5).granted(5, 5),
