@@ -71,6 +71,7 @@ struct Arguments {
   int64_t wait_ms = 0;
   int64_t max_queue = 0;
   std::string value;
+  std::string owner;              ///< acquire
   uint64_t acquire_sequence = 0;  ///< cancelAcquire
   uint64_t holder_id = 0;         ///< release, setHolderValue; revokeLock: 0 = all
   uint64_t to = 0;                ///< release: hand over to this waiter
@@ -87,6 +88,7 @@ struct Seen {
   std::string value;   ///< of a holder
   uint64_t end_revision = 0;
   EndReason end_reason = EndReason::kNone;
+  std::string owner;  ///< empty: not recorded
 };
 
 /// What was answered. `known` is false if no answer came, or one that says applied UNKNOWN.

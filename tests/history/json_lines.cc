@@ -132,6 +132,7 @@ Arguments arguments_of(const Json& json) {
   fields.number("waitMs", a.wait_ms);
   fields.number("maxQueue", a.max_queue);
   fields.string("value", a.value);
+  fields.string("owner", a.owner);
   fields.number("acquireSequence", a.acquire_sequence);
   fields.number("holderId", a.holder_id);
   fields.number("to", a.to);
@@ -155,6 +156,7 @@ std::vector<Seen> seen_of(const Json* list, const char* what) {
     fields.string("value", seen.value);
     fields.number("endRevision", seen.end_revision);
     fields.name("reason", kEndReasons, seen.end_reason);
+    fields.string("owner", seen.owner);
     fields.done();
     all.push_back(seen);
   }

@@ -77,6 +77,7 @@ class Search {
       found.push_back({planned.step, i, planned.slot, planned.earliest(cursor), planned.last});
     }
     add_unasked(cursor, found);
+    add_strays(found);
     return found;
   }
 
@@ -94,6 +95,22 @@ class Search {
     for (const auto& claim : model_.state().holders) {
       if (!claim.revoking) continue;
       found.push_back({.step = {Step::Kind::kGiveAway, claim.command}, .first = first});
+    }
+  }
+
+  /// A step has the first revision that it may have, unless its grants are known; a stray token may
+  /// be of a grant of any step.
+  void add_strays(std::vector<Option>& found) const {
+    const size_t known = found.size();
+    for (const uint64_t token : lock_.stray_tokens) {
+      for (size_t i = 0; i < known; ++i) {
+        const Option& plain = found[i];
+        const bool grants = plain.slot == 1 || plain.slot == 2;
+        if (!grants || token <= plain.first || token > plain.last) continue;
+        Option later = plain;
+        later.first = later.last = token;
+        found.push_back(later);
+      }
     }
   }
 

@@ -44,6 +44,12 @@ bool is_command(Call call) {
          call == Call::kSetHolderValue || call == Call::kRevokeLock;
 }
 
+/// What a cancel that came first left for its acquire: it says nothing of an entry of the acquire.
+bool is_cancelled(const Operation& op) {
+  return op.call == Call::kAcquire && op.answer.holder_id == 0 &&
+         op.answer.status == Status::kNotGranted && op.answer.reason == Reason::kCancelled;
+}
+
 /// A setHolderValue that answers NOT_HELD was applied: that is its outcome.
 bool is_outcome(const Operation& op) {
   return op.answer.known && (op.answer.error.empty() ||
@@ -196,7 +202,7 @@ class Layout {
 
   void take_answer(Command& command, const Operation& op) {
     if (!op.answer.known) return;
-    if (op.revision <= command.window.after) {
+    if (op.revision <= command.window.after && !is_cancelled(op)) {
       return broken(
           stale(*command.first, "took effect at revision " + text(op.revision) + " at the latest"));
     }
@@ -209,7 +215,8 @@ class Layout {
       broken(name_of(op) + " is a retry of " + name_of(*command.told) + " and got another outcome");
     }
     command.told = &op;
-    if (op.arguments.session != 0) alive(op.arguments.session, command.window.after + 1, op);
+    if (op.arguments.session != 0 && !is_cancelled(op))
+      alive(op.arguments.session, command.window.after + 1, op);
   }
 
   void take_holder(Command& command, const Operation& op) {
@@ -276,11 +283,12 @@ class Layout {
 
   void name_holder(LockHistory& lock, const Seen& seen, const Operation& read) {
     if (lock.by_holder.contains(seen.holder_id)) return;
-    // The latest that fits: a session's acquires of one lock follow each other.
+    // The latest that fits: acquires of one lock by one owner in a session follow each other.
     for (size_t i = lock.commands.size(); i-- > 0;) {
       Command& command = lock.commands[i];
       if (command.first->call != Call::kAcquire || command.holder_id != 0 ||
           command.first->arguments.session != seen.session ||
+          (!seen.owner.empty() && command.first->arguments.owner != seen.owner) ||
           command.window.after >= seen.holder_id) {
         continue;
       }
@@ -297,7 +305,10 @@ class Layout {
       for (const Seen& seen : read->answer.holders) learn_present(lock, seen, *read);
       for (const Seen& seen : read->answer.waiters) learn_present(lock, seen, *read);
       for (const Seen& seen : read->answer.tenures) learn_past(lock, seen, *read);
+      if (read->call == Call::kCheckToken) lock.stray_tokens.insert(read->answer.token);
     }
+    lock.stray_tokens.erase(0);
+    for (const Command& command : lock.commands) lock.stray_tokens.erase(command.token);
   }
 
   void learn_present(LockHistory& lock, const Seen& seen, const Operation& read) {

@@ -4,6 +4,7 @@
 #pragma once
 
 #include <map>
+#include <set>
 #include <string>
 #include <utility>
 #include <vector>
@@ -50,6 +51,8 @@ struct LockHistory {
   std::vector<std::pair<const Operation*, Window>> reads;
   std::map<uint64_t, size_t> by_holder;                         ///< holder id -> acquire
   std::map<std::pair<uint64_t, uint64_t>, size_t> by_sequence;  ///< (session, sequence) -> command
+  /// What checkToken showed of grants that nothing else told: they came at these revisions.
+  std::set<uint64_t> stray_tokens;
 };
 
 struct Timeline {

@@ -63,6 +63,7 @@ std::optional<Operation> operation_of(const api::AcquireRequest& request) {
   arguments.wait_ms = request.waitMs;
   arguments.max_queue = request.maxQueue;
   arguments.value = request.value;
+  arguments.owner = request.owner;
   return operation;
 }
 
@@ -156,18 +157,21 @@ Said answer_of(const api::DescribeLockResult& result) {
     answer.holders.push_back({.holder_id = number(each.holderId),
                               .session = number(each.sessionId),
                               .token = number(each.token),
-                              .value = each.value});
+                              .value = each.value,
+                              .owner = each.owner});
   }
   for (const api::LockWaiter& each : result.lock.waiters) {
-    answer.waiters.push_back(
-        {.holder_id = number(each.holderId), .session = number(each.sessionId)});
+    answer.waiters.push_back({.holder_id = number(each.holderId),
+                              .session = number(each.sessionId),
+                              .owner = each.owner});
   }
   for (const api::Tenure& each : result.lock.tenures) {
     answer.tenures.push_back({.holder_id = number(each.holderId),
                               .session = number(each.sessionId),
                               .token = number(each.token),
                               .end_revision = number(each.endRevision),
-                              .end_reason = same<history::EndReason>(each.reason)});
+                              .end_reason = same<history::EndReason>(each.reason),
+                              .owner = each.owner});
   }
   return answer;
 }

@@ -143,7 +143,6 @@ int run_seeds(Work work) {
   SystemClock clock;
   const Instant begun = clock.now();
   Runner runner(clock, work);
-  Totals last;
   const auto print = [&](const Totals& t) {
     const double s = std::max(1e-9, static_cast<double>((clock.now() - begun).count()) / 1e9);
     std::printf(

@@ -49,6 +49,24 @@ TEST(GoodHistory, AnUnansweredAcquireIsRecognisedInADescription) {
              acquires(2, 1, 0).at(30, 40).rev(8).refused(Reason::kBusy)}));
 }
 
+TEST(GoodHistory, AnUnansweredAcquireIsRecognisedByItsOwner) {
+  const auto asks = [](uint64_t sequence, const std::string& owner, int64_t at) {
+    Said said = acquires(1, sequence).at(at, kNever);
+    said.op.arguments.owner = owner;
+    return said;
+  };
+  // Both at once: the second asked holds, the first waits.
+  const auto story = [&](const std::string& holder, const std::string& waiter) {
+    return judge({asks(1, "one", 0), asks(2, "two", 1),
+                  describes().at(10, 20).rev(6).shows(
+                      {{.holder_id = 5, .session = 1, .token = 5, .owner = holder}},
+                      {{.holder_id = 6, .session = 1, .owner = waiter}}),
+                  cancels(1, 3, 1).at(30, 40).rev(7).refused(Reason::kCancelled)});
+  };
+  expect_good(story("two", "one"));
+  EXPECT_FALSE(story("one", "two").good());
+}
+
 TEST(GoodHistory, SessionEndFreesItsLockAndItsPlaces) {
   expect_good(judge({acquires(1, 1).at(0, 10).rev(5).granted(5, 5),
                      acquires(2, 1).at(20, 30).rev(6).waiting(6, 1),
@@ -161,6 +179,19 @@ TEST(GoodHistory, AnAcquireWhoseCancelCameFirstNeedsNoEntryOfItsOwn) {
   EXPECT_FALSE(story(Reason::kTimedOut).good());
 }
 
+TEST(GoodHistory, ACancelAnswersForAnAcquireThatIsSentAfterIt) {
+  // The first copy never takes effect; the next is answered from what the cancel left.
+  const auto story = [](Reason reason) {
+    return judge({opens(2, "x").at(0, 1).rev(2),
+                  acquires(2, 1).at(20, 30).rev(5).error("NO_LEADER"),
+                  cancels(2, 2, 1).at(25, 40).rev(6).refused(Reason::kCancelled),
+                  acquires(2, 1).at(51, 60).rev(6).refused(reason),
+                  renews(2).at(61, 70).rev(7).error("SESSION_EXPIRED")});
+  };
+  expect_good(story(Reason::kCancelled));
+  EXPECT_FALSE(story(Reason::kQueueFull).good());
+}
+
 TEST(GoodHistory, HoldersOfOneEntryAreEquallyOld) {
   const auto story = [](std::vector<Seen> holders) {
     return judge({acquires(1, 1).at(10, 20).rev(5).granted(5, 5),
@@ -190,6 +221,18 @@ TEST(GoodHistory, GrantsOfAnEntryComeAfterItsCommand) {
   Said third = acquires(4, 1);
   third.op.arguments.max_queue = 2;
   expect_good(story(std::move(third).refused(Reason::kQueueFull), {{6, 2, 9}}, {{7, 3}}));
+}
+
+TEST(GoodHistory, ATokenMayBeKnownFromACheckAlone) {
+  const auto story = [](Said second, uint64_t latest) {
+    return judge({acquires(1, 1).at(0, 10).rev(5).granted(5, 5), std::move(second),
+                  checks(5).at(40, 50).rev(12).current(false, latest)});
+  };
+  // Session 1 ends and the second, who never hears of it, gets the lock.
+  expect_good(story(acquires(2, 1).at(20, kNever), 9));
+  expect_good(story(acquires(2, 1).at(20, 30).rev(6).waiting(6, 1), 9));
+  EXPECT_FALSE(story(renews(2).at(20, 30).rev(6), 9).good());
+  EXPECT_FALSE(story(acquires(2, 1).at(20, 30).rev(6).waiting(6, 1), 5).good());
 }
 
 TEST(GoodHistory, SessionsOpenOncePerSecret) {
