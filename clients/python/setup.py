@@ -18,7 +18,7 @@ class BuildWithApi(build_py):
     def run(self) -> None:
         super().run()
         pathlib.Path(self.build_lib).mkdir(parents=True, exist_ok=True)
-        for name in ("holdfast", "admin"):
+        for name in ("holdfast", "watch", "keys", "admin"):
             subprocess.run(["thrift", "-strict", "--gen", "py", "-I", str(IDL), "-out",
                             self.build_lib, str(IDL / f"{name}.thrift")], check=True)
         (pathlib.Path(self.build_lib) / "__init__.py").unlink(missing_ok=True)

@@ -13,8 +13,8 @@ import socket
 from typing import Any, Tuple
 
 from holdfast_api.admin import HoldfastAdmin
-from holdfast_api.holdfast import Holdfast
 from holdfast_api.holdfast.ttypes import HoldfastError as WireError
+from holdfast_api.keys import HoldfastKeys
 from thrift.protocol.TBinaryProtocol import TBinaryProtocolAccelerated
 from thrift.Thrift import TApplicationException
 from thrift.transport.TSocket import TSocket
@@ -27,7 +27,7 @@ DEFAULT_ADMIN_PORT = 7413
 STRING_BYTES_MAX = 16 << 20
 CONTAINER_ITEMS_MAX = 1 << 20
 
-SERVICES = {"client": Holdfast.Client, "admin": HoldfastAdmin.Client}
+SERVICES = {"client": HoldfastKeys.Client, "admin": HoldfastAdmin.Client}
 
 
 class NotSent(Exception):

@@ -17,6 +17,7 @@ from ._clock import boot
 from ._leases import Holding, Leases, concerned
 from ._router import Router
 from ._sequences import Sequences
+from ._watches import Watches
 from .errors import SessionClosed, SessionError
 from .types import Notice
 
@@ -60,6 +61,9 @@ class Core:
         self.granted: Set[int] = set()
         #: What has to be told to the servers later, set by the session.
         self.later: Callable[[str, Callable[[], object]], None] = lambda what, task: None
+        #: Has the parked poll answered now, set by the session.
+        self.nudge: Callable[[], None] = lambda: None
+        self.watches = Watches(self)
         self.on_expired: Optional[Callable[[SessionError], None]] = None
 
     # ------------------------------------------------------------------------------ commands
@@ -149,6 +153,7 @@ class Core:
                 event.set()
             self.over.set()
             self.changed.notify_all()
+        self.watches.ended(error)
         if not closed:
             log.warning("session %d (%s) is over: %s", self.session_id, self.name, error)
             if self.on_expired is not None:

@@ -29,6 +29,8 @@ OVERDUE_SECONDS_MIN = 0.25
 ROUND_PAUSE_SECONDS = 0.1
 #: The watcher looks at least this often: a suspended machine's other clocks stand still.
 WATCH_SECONDS = 1.0
+#: A parked poll is broken off no more often than this.
+NUDGE_SECONDS = 0.02
 #: A server that answers empty polls faster than this is asked no more often.
 EMPTY_POLL_SECONDS = 0.05
 
@@ -45,7 +47,11 @@ class Poller:
         self._failures = 0
         self._server_id = 0
         self._delivery = 0
+        self._answered_by = ""
         self._renew_now = False
+        self._nudged = False
+        self._nudged_at = 0.0
+        self._go_back_to: Optional[str] = None
 
     def run(self) -> None:
         """Until the session is over."""
@@ -62,6 +68,17 @@ class Poller:
         connection = self._connection
         if connection is not None:
             connection.abort()
+
+    def nudge(self) -> None:
+        """Have the parked poll answered now: break it off, and ask the same server again.
+
+        What it may have told already is not acknowledged, so it is told again.
+        """
+        connection = self._connection
+        if connection is None or self._renew_now or boot() - self._nudged_at < NUDGE_SECONDS:
+            return
+        self._nudged, self._nudged_at = True, boot()
+        connection.abort()
 
     def _turn(self) -> None:
         try:
@@ -83,8 +100,9 @@ class Poller:
             self._answered(sent, result)
 
     def _request(self) -> Any:
-        return PollRequest(acknowledgedDelivery=self._delivery, maxWaitMs=int(self._park * 1000),
-                           renewNow=self._renew_now,
+        # Numbers of replies mean something to the one server that gave them.
+        here = self._connection is not None and self._connection.address == self._answered_by
+        return PollRequest(acknowledgedDelivery=self._delivery if here else 0, maxWaitMs=int(self._park * 1000), renewNow=self._renew_now,
                            acknowledgedNotices=list(self._core.leases.notice_ids()) or None)
 
     def _patience(self) -> float:
@@ -95,7 +113,7 @@ class Poller:
 
     def _connect(self) -> Connection:
         router = self._core.router
-        address = router.next_server(self._tried)
+        address, self._go_back_to = self._go_back_to or router.next_server(self._tried), None
         if address is None:
             self._tried.clear()
             self._core.over.wait(ROUND_PAUSE_SECONDS)
@@ -110,13 +128,15 @@ class Poller:
 
     def _disconnect(self) -> None:
         connection, self._connection = self._connection, None
-        # Numbers of replies mean something to the one process that gave them.
-        self._delivery = 0
         if connection is not None:
             self._core.router.drop(connection)
 
     def _fail(self) -> None:
         """Go to another server, which is asked to renew at once."""
+        if self._connection is not None and self._nudged:
+            self._go_back_to, self._nudged, self._renew_now = self._connection.address, False, True
+            self._disconnect()
+            return
         if self._connection is not None and not self._core.over.is_set():
             self._core.router.avoid(self._connection.address)
         self._disconnect()
@@ -145,15 +165,19 @@ class Poller:
             core.lost(loss.holderId or 0, loss.path or "",
                       f"the servers took it away: {end_reason(loss.reason)}")
         news = core.renewed(sent, result.leaseMs or 0, result.revocations)
+        address = self._connection.address if self._connection is not None else ""
+        core.watches.answered(address, result)
         for grant in result.grants or ():
             core.hint(grant.acquireSequence or 0)
         elsewhere = result.header.serverId != self._server_id or self._failures > 0
         self._server_id, self._delivery = result.header.serverId, result.delivery or 0
+        self._answered_by = address
         self._renew_now, self._failures = False, 0
         self._tried.clear()
         if elsewhere:
             core.hint_all()
-        quiet = not (news or result.losses or result.grants or result.more or elsewhere)
+        quiet = not (news or result.losses or result.grants or result.watches or result.more
+                     or elsewhere)
         if quiet and boot() - sent < EMPTY_POLL_SECONDS:
             core.over.wait(EMPTY_POLL_SECONDS)
 
@@ -168,6 +192,7 @@ class Keeper:
         self._tasks = queue.SimpleQueue()
         self._tidier: Optional[threading.Thread] = None
         core.later = self.later
+        core.nudge = self.poller.nudge
 
     def start(self) -> None:
         """Begin to renew and to watch."""

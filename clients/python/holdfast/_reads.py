@@ -12,14 +12,14 @@ from .types import LockInfo, check_path
 
 
 def ask(router: Router, method: str, request: Any, timeout: float, *, repeatable: bool = True,
-        min_revision: int = 0) -> Any:
+        min_revision: int = 0, parked: float = 0.0) -> Any:
     """One answer from any server, or Unavailable after ``timeout`` seconds."""
     def context() -> RequestContext:
         return RequestContext(minRevision=min_revision or None)
 
     try:
         return router.call(method, context, request, until=time.monotonic() + timeout,
-                           repeatable=repeatable)
+                           repeatable=repeatable, parked=parked)
     except Undecided as undecided:
         raise as_error(undecided, method, timeout) from undecided
 

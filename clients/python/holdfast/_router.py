@@ -64,6 +64,9 @@ class Router:
             raise ValueError("a client needs the address of at least one server")
         random.shuffle(self._servers)
         self._leader = ""
+        #: The greatest revision that any reply showed, and the cluster that it belongs to.
+        self.newest = 0
+        self._cluster_id = 0
         self._avoided_until: Dict[str, float] = {}
         self._idle: Dict[str, List[Connection]] = {}
         self._open: Set[Connection] = set()
@@ -90,8 +93,14 @@ class Router:
                                   if s.address and s.address not in self._servers]
 
     def learn_header(self, header: Any) -> None:
-        """Take note of the leader that a reply names."""
+        """Take note of the leader that a reply names, and of its revision."""
         leader = header.leaderAddress if header else None
+        if header and header.revision:
+            with self._mutex:
+                # A cluster that was restored from a backup may stand at an earlier revision.
+                same = header.clusterId == self._cluster_id
+                self.newest = max(self.newest, header.revision) if same else header.revision
+                self._cluster_id = header.clusterId
         if leader:
             with self._mutex:
                 if self._discover and leader not in self._servers:
@@ -192,7 +201,7 @@ class Router:
             self._give_back(connection)
 
     def call(self, method: str, make_context: Callable[[], Any], request: Any, *,
-             until: Optional[float] = None, repeatable: bool = True,
+             until: Optional[float] = None, repeatable: bool = True, parked: float = 0.0,
              gate: Callable[[], None] = lambda: None,
              seen: Callable[[Any], None] = lambda header: None,
              sleep: Callable[[float], Any] = time.sleep) -> Any:
@@ -200,10 +209,12 @@ class Router:
 
         ``until`` is on the monotonic clock; when it passes, :class:`Undecided` is raised. What is
         not ``repeatable`` is sent again only if it surely was not applied; else the error is
-        :class:`OutcomeUnknown`. ``gate`` is asked before every attempt and may raise; ``seen`` is
+        :class:`OutcomeUnknown`. A server may hold the call for ``parked`` seconds on purpose.
+        ``gate`` is asked before every attempt and may raise; ``seen`` is
         shown the header of every reply.
         """
         effort = _Effort(self, method, until, repeatable)
+        effort.parked = parked
         while True:
             self.check_open()
             gate()
@@ -235,6 +246,7 @@ class _Effort:
         self._budget = ATTEMPT_SECONDS_FIRST
         self._pause = PAUSE_SECONDS_FIRST
         self._sent = False
+        self.parked = 0.0
         self.last: Optional[BaseException] = None
 
     def _left(self) -> float:
@@ -260,7 +272,7 @@ class _Effort:
         left = self._left()
         if left <= 0:
             raise Undecided(self.last, self._sent)
-        return address, min(self._budget, left)
+        return address, min(self._budget + self.parked, left)
 
     def broken(self, error: Broken) -> None:
         """A copy may have arrived."""

@@ -10,6 +10,7 @@ from holdfast_api.holdfast.ttypes import (CheckTokenRequest, ListLocksRequest, R
 
 from . import _process, _reads
 from ._connection import DEFAULT_ADMIN_PORT, DEFAULT_PORT
+from ._keycalls import ClientKeys
 from ._router import Router
 from .admin import Admin
 from .election import Election
@@ -20,7 +21,7 @@ DEFAULT_SERVERS = (f"127.0.0.1:{DEFAULT_PORT}",)
 PAGE_SIZE = 500
 
 
-class Client:
+class Client(ClientKeys):
     """A client of one cluster. Thread-safe; a forked child must make its own.
 
     ::
@@ -49,6 +50,9 @@ class Client:
         self._admins: Dict[str, Admin] = {}
         self._home = self._router.home
         _process.register(self)
+
+    def _check(self) -> None:
+        self._home.check("client")
 
     @property
     def servers(self) -> Iterable[str]:

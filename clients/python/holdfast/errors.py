@@ -4,6 +4,7 @@ Which one to catch:
 
 * :class:`LockLost` - the lock ended under you. Stop what it protected.
 * :class:`NotGranted` and :class:`LockTimeout` - you did not get it; the message says who has it.
+* :class:`KeyConflict` - a key is not as you expected: read it again, then decide.
 * :class:`SessionExpired` - the servers ended the session; open another.
 * :class:`Unavailable`, :class:`Overloaded`, :class:`NoSpace` - try again later.
 * :class:`OutcomeUnknown` - a command without a session may or may not have been applied. Commands
@@ -106,6 +107,34 @@ class TargetBlocked(LockError):
     """The waiter named in a handover waits, but could not hold the lock; it is still held."""
 
 
+class KeyConflict(HoldfastError):
+    """The keys are not as the call expects them. Nothing was changed by it."""
+
+
+class NoKey(KeyConflict, LookupError):
+    """The key, or the parent that it needs, does not exist."""
+
+
+class KeyExists(KeyConflict):
+    """The key that was to be created exists."""
+
+
+class BadVersion(KeyConflict):
+    """The key has another version than the caller expects."""
+
+
+class NotEmpty(KeyConflict):
+    """The key that was to be deleted has children."""
+
+
+class ConditionsFailed(KeyConflict):
+    """The conditions of a transaction did not hold, and it has nothing to do otherwise."""
+
+
+class WaitTimeout(HoldfastError, TimeoutError):
+    """What was waited for did not come within the time given."""
+
+
 class NotGranted(LockError):
     """The lock was not granted, and no place in its queue is left behind.
 
@@ -140,6 +169,10 @@ _BY_CODE: Dict[str, Type[HoldfastError]] = {
     "SESSION_UNKNOWN": SessionError,
     "NOT_HELD": NotHeld,
     "STALE_TOKEN": LockLost,
+    "NO_KEY": NoKey,
+    "KEY_EXISTS": KeyExists,
+    "BAD_VERSION": BadVersion,
+    "NOT_EMPTY": NotEmpty,
     "CORRUPT": ServerError,
     "INTERNAL": ServerError,
 }

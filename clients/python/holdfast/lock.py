@@ -314,6 +314,10 @@ class Lock:
             self._core.lose(holding, str(error))
             raise self._loss(holding) from error
 
+    def _gone(self, reason: str) -> None:
+        """A server refused a write that this lock guards."""
+        self._core.lose(self._latest(), reason)
+
     def _noticed(self, notice: Notice) -> None:
         if self._terms.on_revoke is not None:
             call_apart("on_revoke", self._terms.on_revoke, self, notice)

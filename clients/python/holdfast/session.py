@@ -8,22 +8,29 @@ import socket
 import sys
 import time
 from types import TracebackType
-from typing import Callable, Iterable, Mapping, Optional, Type, Union
+from typing import Callable, Iterable, Literal, Mapping, Optional, Type, Union
 
 from holdfast_api.holdfast.ttypes import CloseSessionRequest, OpenSessionRequest, RequestContext
 
 from ._clock import boot
 from ._core import Core
+from ._feed import Buffer, Spec
 from ._keeper import Keeper
+from ._keycalls import SessionKeys
+from ._requests import path_of
 from ._router import Router, Undecided, as_error
 from .election import Election
 from .errors import HoldfastError, SessionClosed, SessionError
 from .lock import Leadership, Lock, OnLost, OnRevoke, Terms
+from .mirror import Mirror
 from .types import Value, Wanted, to_bytes
+from .watch import OnEvent, Scope, Space, Subscription, Watch, since_revision
 
 log = logging.getLogger("holdfast")
 
 SECRET_BYTES = 16
+#: Events that a watch keeps for a program that does not read them.
+BUFFER_EVENTS = 10_000
 CLOSE_SECONDS_MAX = 5.0
 
 #: Called with the error that ended the session.
@@ -36,7 +43,7 @@ def default_name() -> str:
     return f"{program}-{os.getpid()}@{socket.gethostname()}"
 
 
-class Session:
+class Session(SessionKeys):
     """A session; made by :meth:`holdfast.Client.session`. Thread-safe.
 
     Two background threads renew it and watch its locks' deadlines. It ends when it is closed, or
@@ -49,7 +56,8 @@ class Session:
                  timeout: float) -> None:
         """Open a session: use :meth:`holdfast.Client.session` instead."""
         self._home = router.home
-        self._patience = timeout
+        self._router = router
+        self._patience = self._timeout = timeout
         self._core = Core(router, os.urandom(SECRET_BYTES), name or default_name())
         self._core.on_expired = on_expired
         self._open(ttl, attributes, timeout)
@@ -103,6 +111,9 @@ class Session:
     def remaining(self) -> float:
         """Seconds for which no server will expire the session, without any further renewal."""
         return max(0.0, self._core.leases.deadline - boot()) if self.alive else 0.0
+
+    def _check(self) -> None:
+        self._core.check_alive()
 
     def check(self) -> None:
         """Raise :class:`SessionExpired` or :class:`SessionClosed` if the session is over."""
@@ -171,6 +182,61 @@ class Session:
                owner: str, on_lost: Optional[OnLost], on_revoke: Optional[OnRevoke]) -> Terms:
         return Terms(timeout, to_bytes(value), lock_delay, max_queue, owner, on_lost, on_revoke,
                      self._patience)
+
+    # ---------------------------------------------------------------------------------- watches
+
+    def watch(self, path: str, *, scope: Scope = "node", space: Space = "keys",
+              since: Optional[int] = None, values: bool = False, timeout: Optional[float] = None,
+              buffer: int = BUFFER_EVENTS) -> Watch:
+        """What happens at a place from now on, as an iterator: see :class:`Watch`.
+
+        When this returns, a server has the watch: whatever is committed from then on is told.
+
+        :param path: it need not exist.
+        :param scope: "node" the path itself, "children" those alone, "subtree" it and all below.
+        :param space: "keys", "locks" or "both".
+        :param since: be told what happened after this revision, without a gap; 0: from the
+            beginning.
+        :param values: with the new values of keys.
+        :param timeout: iterating ends when nothing has happened for so many seconds; it may be
+            iterated over again. None: it does not end.
+        :param buffer: so many events may wait to be read (or 16 MiB); then the watch rests.
+        """
+        feed = Buffer(Spec(path_of(path), scope, space, values), since_revision(since), buffer)
+        self._core.watches.add(feed, self._timeout)
+        return Watch(self._core.watches, feed, timeout)
+
+    def on_change(self, path: str, *, scope: Scope = "node", space: Space = "keys",
+                  since: Optional[int] = None, values: bool = True,
+                  errors: Literal["log", "stop"] = "log", buffer: int = BUFFER_EVENTS
+                  ) -> Callable[[OnEvent], Subscription[OnEvent]]:
+        """Have a function called with each event, as a decorator::
+
+            @session.on_change("/config/limit")
+            def changed(event):
+                print(event.text)
+            ...
+            changed.close()
+
+        All functions of a session are called on one thread of it, one after the other, in the order
+        of what happened; a slow one delays the others, and neither renewals nor locks. An exception
+        is logged, and with ``errors="log"`` the next event comes all the same; with "stop" it ends
+        the subscription, whose ``error`` it is then. The rest as in :meth:`watch`.
+        """
+        if errors not in ("log", "stop"):
+            raise ValueError(f"errors {errors!r} is neither 'log' nor 'stop'")
+        spec = Spec(path_of(path), scope, space, values)
+
+        def begin(function: OnEvent) -> Subscription[OnEvent]:
+            made = Subscription(self._core.watches, function, errors == "stop")
+            made._begin(spec, since_revision(since), buffer, self._timeout)
+            return made
+        return begin
+
+    def mirror(self, path: str) -> Mirror:
+        """A copy of the keys at a path and below it, that follows them: see :class:`Mirror`."""
+        self._core.check_alive()
+        return Mirror(self._core.watches, self._router, path_of(path), self._timeout)
 
     # -------------------------------------------------------------------------------------- end
 

@@ -1,0 +1,261 @@
+"""The calls about keys, as a client and as a session have them."""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import time
+from typing import TYPE_CHECKING, Any, Iterable, Iterator, List, Optional
+
+from holdfast_api.keys.ttypes import (GetManyRequest, GetRequest, ListKeysRequest,
+                                      WaitForChangeRequest)
+
+from . import _reads, _requests
+from ._core import Core
+from ._router import Router
+from .errors import BadArgument, LockLost, NotHeld
+from .keys import Change, Deleted, Key, Written
+from .transaction import Transaction
+from .types import Value
+
+if TYPE_CHECKING:
+    from .lock import Lock
+
+PAGE_SIZE = 500
+#: How long a server holds one wait for a change; then it is asked anew.
+WAIT_SECONDS = 5.0
+
+
+def read(router: Router, method: str, request: Any, timeout: float, parked: float = 0.0) -> Any:
+    """A read that never goes back in time, whichever server answers."""
+    return _reads.ask(router, method, request, timeout, min_revision=router.newest, parked=parked)
+
+
+def pages(router: Router, path: str, subtree: bool, values: bool, local: bool,
+          timeout: float) -> Iterator[Any]:
+    """The wire's answers to listKeys, page by page."""
+    request = ListKeysRequest(path=_requests.path_of(path), subtree=subtree, withValues=values,
+                              page="", pageSize=PAGE_SIZE, consistency=_reads.consistency(local))
+    while True:
+        result = read(router, "listKeys", request, timeout)
+        yield result
+        request.page = result.nextPage or ""
+        if not request.page:
+            return
+
+
+class KeyReads:
+    """What clients and sessions read of keys. ``local=True`` lets any server answer from its own
+    state, which may lag, but is never behind what this client has seen before."""
+
+    _router: Router
+    _timeout: float
+
+    def _check(self) -> None:
+        raise NotImplementedError
+
+    @property
+    def revision(self) -> int:
+        """The newest revision that this client has seen in any answer."""
+        return self._router.newest
+
+    def get(self, path: str, *, local: bool = False) -> Optional[Key]:
+        """A key, or None if there is no such key."""
+        self._check()
+        request = GetRequest(path=_requests.path_of(path), consistency=_reads.consistency(local))
+        result = read(self._router, "get", request, self._timeout)
+        return Key.of(result.key, result.header.revision or 0) if result.found else None
+
+    def get_many(self, paths: Iterable[str], *, local: bool = False) -> List[Optional[Key]]:
+        """Up to 1,000 keys in the order asked for, None for those that do not exist.
+
+        All are read at one revision as long as they fit into 1 MiB; the rest is read later. The
+        keys' ``read_revision`` tells.
+        """
+        self._check()
+        left = [_requests.path_of(path) for path in paths]
+        found: List[Optional[Key]] = []
+        while left:
+            request = GetManyRequest(paths=left, consistency=_reads.consistency(local))
+            result = read(self._router, "getMany", request, self._timeout)
+            found += [Key.of(lookup.key, result.header.revision or 0) if lookup.found else None
+                      for lookup in result.keys]
+            left = left[len(result.keys):]
+        return found
+
+    def exists(self, path: str, *, local: bool = False) -> bool:
+        """Is there such a key?"""
+        self._check()
+        request = GetRequest(path=_requests.path_of(path), statOnly=True,
+                             consistency=_reads.consistency(local))
+        return bool(read(self._router, "get", request, self._timeout).found)
+
+    def list(self, path: str, *, subtree: bool = False, values: bool = False,
+             local: bool = False) -> Iterator[Key]:
+        """The children of a key, or all keys below it, without the key itself.
+
+        In the order of path segments, each key before its children. Pages are read as they are
+        needed: a key that is there all the time comes once, one that comes or goes meanwhile may be
+        in it or not. Without ``values`` the keys' values are empty. Raises :class:`NoKey` if
+        there is no such key.
+        """
+        self._check()
+        for page in pages(self._router, path, subtree, values, local, self._timeout):
+            for key in page.keys or ():
+                yield Key.of(key, page.header.revision or 0)
+
+    def wait_for_change(self, path: str, after: int, timeout: Optional[float] = None) -> Change:
+        """Wait until a key is newer than revision ``after``, and return what it is then.
+
+        The key need not exist. ``after`` is commonly ``read_revision`` of a key or ``revision`` of
+        the last change. When ``timeout`` seconds have passed, ``changed`` of the answer is False.
+        A key that does not exist may be told as changed though it did not exist before either: a
+        server cannot always tell.
+        """
+        self._check()
+        until = math.inf if timeout is None else time.monotonic() + timeout
+        while True:
+            wait = max(0.0, min(WAIT_SECONDS, until - time.monotonic()))
+            request = WaitForChangeRequest(path=_requests.path_of(path), afterRevision=after,
+                                           maxWaitMs=math.ceil(wait * 1000))
+            result = read(self._router, "waitForChange", request, self._timeout + wait, parked=wait)
+            after = max(after, result.header.revision or 0)
+            key = Key.of(result.key, after) if result.found else None
+            changed = bool(result.changed) and (key is None
+                                                or key.modify_revision > request.afterRevision)
+            if changed or time.monotonic() >= until:
+                return Change(changed, key, after)
+
+
+class ClientKeys(KeyReads):
+    """Keys without a session: a write is sent at most once.
+
+    If its reply is lost it raises :class:`OutcomeUnknown`: it may or may not have been applied.
+    Give a ``version``, and it may simply be tried again. Writes of a session are never in doubt.
+    """
+
+    def _send(self, method: str, request: Any) -> Any:
+        self._check()
+        return _reads.ask(self._router, method, request, self._timeout, repeatable=False)
+
+    def put(self, path: str, value: Value = b"", version: Optional[int] = None, *,
+            parents: bool = False) -> Written:
+        """Replace a key's value, or create a persistent key.
+
+        :param version: the version that the key must have, else :class:`BadVersion`; 0: it must not
+            exist, else :class:`KeyExists`; None: it does not matter.
+        :param parents: create missing parents, else :class:`NoKey`.
+        """
+        result = self._send("put", _requests.put(path, value, version, parents))
+        return Written(path, result.version or 0, result.revision or 0)
+
+    def create(self, path: str, value: Value = b"", *, sequential: bool = False,
+               container: bool = False, ttl: Optional[float] = None,
+               parents: bool = False) -> Written:
+        """Create a key; :class:`KeyExists` if it is there.
+
+        :param sequential: append the parent's next number, 20 digits, never given twice.
+        :param container: it goes when the last of its children has gone.
+        :param ttl: it goes when it was not written for so many seconds, 1 s to 30 days.
+        :param parents: create missing parents, else :class:`NoKey`.
+        """
+        result = self._send("create", _requests.create(
+            path, value, ephemeral=False, sequential=sequential, container=container, ttl=ttl,
+            parents=parents))
+        return Written(result.path or path, 1, result.revision or 0)
+
+    def delete(self, path: str, version: Optional[int] = None, *,
+               recursive: bool = False) -> Deleted:
+        """Delete a key; :class:`NoKey` if there is none, :class:`NotEmpty` if it has children.
+
+        :param version: the version that it must have, else :class:`BadVersion`.
+        :param recursive: with all below it, at most 10,000 keys.
+        """
+        result = self._send("remove", _requests.delete(path, version, recursive))
+        return Deleted(result.removed or 0, result.revision or 0)
+
+    def transact(self) -> Transaction:
+        """Conditions and several writes in one revision: see :class:`Transaction`."""
+        self._check()
+        return Transaction(lambda request: self._send("transact", request))
+
+
+class SessionKeys(KeyReads):
+    """Keys within a session: a write is applied exactly once, and repeated until that is known.
+
+    It goes on for as long as the session lives. If the session ends meanwhile, SessionExpired says
+    so, and the write may have been applied before.
+    """
+
+    _core: Core
+
+    def _send(self, method: str, request: Any) -> Any:
+        self._check()
+        return self._core.settle(method, request, self._core.sequences.take())
+
+    def _guarded(self, guard: "Optional[Lock]") -> "contextlib.AbstractContextManager[None]":
+        if guard is None:
+            return contextlib.nullcontext()
+        if guard._core is not self._core:
+            raise BadArgument(f"lock {guard.path} belongs to another session than the write")
+        return _lost_if_not_held(guard)
+
+    def put(self, path: str, value: Value = b"", version: Optional[int] = None, *,
+            guard: "Optional[Lock]" = None, parents: bool = False) -> Written:
+        """Replace a key's value, or create a persistent key.
+
+        :param version: the version that the key must have, else :class:`BadVersion`; 0: it must not
+            exist, else :class:`KeyExists`; None: it does not matter.
+        :param guard: a lock of this session: written only if it is held when the write is applied,
+            else :class:`LockLost`. No later holder's write is ever overwritten.
+        :param parents: create missing parents, else :class:`NoKey`.
+        """
+        with self._guarded(guard):
+            result = self._send("put", _requests.put(path, value, version, parents, guard))
+        return Written(path, result.version or 0, result.revision or 0)
+
+    def create(self, path: str, value: Value = b"", *, ephemeral: bool = False,
+               sequential: bool = False, container: bool = False, ttl: Optional[float] = None,
+               guard: "Optional[Lock]" = None, parents: bool = False) -> Written:
+        """Create a key; :class:`KeyExists` if it is there.
+
+        :param ephemeral: it goes with this session, in the same moment as the session's locks.
+        :param sequential: append the parent's next number, 20 digits, never given twice.
+        :param container: it goes when the last of its children has gone.
+        :param ttl: it goes when it was not written for so many seconds, 1 s to 30 days.
+        :param guard: as in :meth:`put`.
+        :param parents: create missing parents, else :class:`NoKey`.
+        """
+        with self._guarded(guard):
+            result = self._send("create", _requests.create(
+                path, value, ephemeral=ephemeral, sequential=sequential, container=container,
+                ttl=ttl, parents=parents, guard=guard))
+        return Written(result.path or path, 1, result.revision or 0)
+
+    def delete(self, path: str, version: Optional[int] = None, *, recursive: bool = False,
+               guard: "Optional[Lock]" = None) -> Deleted:
+        """Delete a key; :class:`NoKey` if there is none, :class:`NotEmpty` if it has children.
+
+        :param version: the version that it must have, else :class:`BadVersion`.
+        :param recursive: with all below it, at most 10,000 keys.
+        :param guard: as in :meth:`put`.
+        """
+        with self._guarded(guard):
+            result = self._send("remove", _requests.delete(path, version, recursive, guard))
+        return Deleted(result.removed or 0, result.revision or 0)
+
+    def transact(self) -> Transaction:
+        """Conditions and several writes in one revision: see :class:`Transaction`."""
+        self._check()
+        return Transaction(lambda request: self._send("transact", request), self._core)
+
+
+@contextlib.contextmanager
+def _lost_if_not_held(guard: "Lock") -> Iterator[None]:
+    try:
+        yield
+    except NotHeld as error:
+        if not error.code:  # the handle itself knows that it was given back
+            raise
+        guard._gone(str(error))
+        raise LockLost(f"{guard.path} was lost before the write: {error}") from error
