@@ -13,6 +13,8 @@ from typing import Any, Callable, Dict, List, Optional, Tuple
 
 from holdfast_api.holdfast import ttypes as t
 
+from .fake_keys import Keys
+
 DRIFT = 0.99
 
 
@@ -82,7 +84,9 @@ class Model:
         self.queue: List[Claim] = []
         self.held: List[Claim] = []
         self.calls: List[Tuple[str, int, int]] = []
+        self.contexts: List[Tuple[str, Any]] = []
         self.cancelled: Dict[Tuple[int, int], Any] = {}
+        self.keys = Keys(refusal)
 
     # ------------------------------------------------------------------------------ sessions
 
@@ -123,7 +127,19 @@ class Model:
         for claim in [c for c in self.held if c.session is session]:
             self.take_away(claim, reason)
         self.grant()
+        self.revision += 1
+        self.keys.end_owner(self.revision, session_id)
         self.changed.notify_all()
+
+    def write(self, context: Any, apply: Callable[[int], Any]) -> Any:
+        """A write of keys, with a session or without; ``apply`` is given the session's id."""
+        if context.sessionId:
+            return self.once(context, lambda s: self.keys.entry(self.revision,
+                                                                lambda: apply(s.id)))
+        self.revision += 1
+        result = self.keys.entry(self.revision, lambda: apply(0))
+        self.changed.notify_all()
+        return result
 
     # --------------------------------------------------------------------------------- locks
 

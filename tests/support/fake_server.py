@@ -15,10 +15,13 @@ from typing import Any, Callable, Deque, Dict, List, Optional, Set
 
 from holdfast_api.holdfast import Holdfast
 from holdfast_api.holdfast import ttypes as t
+from holdfast_api.keys import HoldfastKeys
+from holdfast_api.keys import ttypes as k
 from thrift.protocol.TBinaryProtocol import TBinaryProtocol
 from thrift.Thrift import TMessageType
 from thrift.transport.TTransport import TMemoryBuffer
 
+from .fake_keys import ServerWatches
 from .fake_model import DRIFT, FakeSession, Model, boot, refusal
 
 
@@ -70,18 +73,21 @@ class Handler:
         session.acknowledged_notices.update(request.acknowledgedNotices or ())
         session_seen = self.server.node_id in session.polled_by
         session.polled_by.add(self.server.node_id)
+        watches = self.server.watches
+        watches.acknowledge(session.id, request.acknowledgedDelivery or 0)
         told = set(session.notices) if session_seen else set()
         until = time.monotonic() + min(session.ttl / 4, request.maxWaitMs / 1000)
         if session_seen and not request.renewNow:
             while not (session.grants or session.losses or set(session.notices) - told
-                       or session.id not in self.model.sessions or self.server.stopped.is_set()):
+                       or watches.has_news(session.id) or self.server.stopped.is_set()
+                       or session.id not in self.model.sessions):
                 left = until - time.monotonic()
                 if left <= 0 or not self.model.changed.wait(left):
                     break
         self.model.find(context)
-        result = t.PollResult(leaseMs=lease, delivery=1, grants=session.grants,
-                              losses=session.losses, more=False,
+        result = t.PollResult(leaseMs=lease, grants=session.grants, losses=session.losses,
                               revocations=list(session.notices.values()))
+        watches.collect(session.id, result)
         session.grants, session.losses = [], []
         return result
 
@@ -153,6 +159,71 @@ class Handler:
         return t.RevokeLockResult(noticeId=self.model.revision, holders=len(concerned))
 
 
+class KeysHandler(Handler):
+    """Keys and watches, too."""
+
+    def get(self, context: Any, request: Any) -> Any:
+        entry = self.model.keys.entries.get(request.path)
+        return k.GetResult(found=entry is not None, key=entry)
+
+    def getMany(self, context: Any, request: Any) -> Any:
+        found = [self.model.keys.entries.get(path) for path in request.paths[:2]]
+        return k.GetManyResult(keys=[k.KeyLookup(entry is not None, entry) for entry in found])
+
+    def listKeys(self, context: Any, request: Any) -> Any:
+        if request.path != "/" and request.path not in self.model.keys.entries:
+            raise refusal("NO_KEY", f"key {request.path} does not exist")
+        after = (request.page or "").split("/")
+        found = [e for e in self.model.keys.below(request.path, request.subtree)
+                 if not request.page or e.path.split("/") > after]
+        page = found[:self.server.page_size]
+        return k.ListKeysResult(keys=page,
+                                nextPage=page[-1].path if len(found) > len(page) else "")
+
+    def waitForChange(self, context: Any, request: Any) -> Any:
+        until = time.monotonic() + request.maxWaitMs / 1000
+        keys = self.model.keys
+        while not (changed := not request.afterRevision or request.afterRevision < keys.floor
+                   or any(revision > request.afterRevision and any(
+                       e.path == request.path for e in events)
+                       for revision, events in keys.history)):
+            left = until - time.monotonic()
+            if left <= 0 or not self.model.changed.wait(left):
+                break
+        entry = keys.entries.get(request.path)
+        return k.WaitForChangeResult(changed=changed, found=entry is not None, key=entry)
+
+    def put(self, context: Any, request: Any) -> Any:
+        return self.model.write(context, lambda owner: k.PutResult(
+            revision=self.model.revision,
+            version=self.model.keys.put(self.model.revision, request)))
+
+    def create(self, context: Any, request: Any) -> Any:
+        return self.model.write(context, lambda owner: k.CreateResult(
+            revision=self.model.revision,
+            path=self.model.keys.create(self.model.revision, request, owner)))
+
+    def remove(self, context: Any, request: Any) -> Any:
+        return self.model.write(context, lambda owner: k.RemoveResult(
+            revision=self.model.revision, removed=self.model.keys.remove(request)))
+
+    def transact(self, context: Any, request: Any) -> Any:
+        return self.model.write(context, lambda owner: self.model.keys.transact(
+            self.model.revision, request, owner))
+
+    def watch(self, context: Any, request: Any) -> Any:
+        return self.server.watches.watch(self.model.find(context).id, request)
+
+    def unwatch(self, context: Any, request: Any) -> Any:
+        self.server.watches.unwatch(self.model.find(context).id, request.watchId)
+        return k.UnwatchResult()
+
+
+def message_class(name: str) -> Any:
+    """Of either service."""
+    return getattr(HoldfastKeys, name, None) or getattr(Holdfast, name)
+
+
 class FakeServer:
     """One server: a listener and a thread per connection."""
 
@@ -162,6 +233,8 @@ class FakeServer:
         self.faults: Dict[str, Deque[Fault]] = collections.defaultdict(collections.deque)
         self.black_hole = threading.Event()
         self.stopped = threading.Event()
+        self.watches = ServerWatches(cluster.model)
+        self.page_size = 2
         self._connections: Set[socket.socket] = set()
         self._listener = self._listen(0)
         self.port = self._listener.getsockname()[1]
@@ -211,20 +284,21 @@ class FakeServer:
     def _answer(self, frame: bytes) -> Optional[bytes]:
         protocol = TBinaryProtocol(TMemoryBuffer(frame))
         method, _, _ = protocol.readMessageBegin()
-        args = getattr(Holdfast, f"{method}_args")()
+        args = message_class(f"{method}_args")()
         args.read(protocol)
         context = args.context
         faults = self.faults[method]
         fault = faults.popleft() if faults else Fault()
         if fault.drop_request:
             return None
-        result = getattr(Holdfast, f"{method}_result")()
+        result = message_class(f"{method}_result")()
         with self.cluster.model.mutex:
             self.cluster.model.calls.append((method, self.node_id, context.sequence or 0))
+            self.cluster.model.contexts.append((method, context))
             try:
                 if fault.before is not None:
                     raise fault.before
-                outcome = getattr(Handler(self), method)(context, args.request)
+                outcome = getattr(KeysHandler(self), method)(context, args.request)
                 result.success = outcome
             except t.HoldfastError as error:
                 outcome = result.error = error
@@ -258,7 +332,8 @@ class FakeServer:
                 connection.shutdown(socket.SHUT_RDWR)
 
     def start(self) -> None:
-        """Come back on the same port."""
+        """Come back on the same port, as another process: without any watch."""
+        self.watches = ServerWatches(self.cluster.model)
         self.stopped.clear()
         self._listener = self._listen(self.port)
         self._serve()

@@ -102,7 +102,8 @@ class Poller:
     def _request(self) -> Any:
         # Numbers of replies mean something to the one server that gave them.
         here = self._connection is not None and self._connection.address == self._answered_by
-        return PollRequest(acknowledgedDelivery=self._delivery if here else 0, maxWaitMs=int(self._park * 1000), renewNow=self._renew_now,
+        return PollRequest(acknowledgedDelivery=self._delivery if here else 0,
+                           maxWaitMs=int(self._park * 1000), renewNow=self._renew_now,
                            acknowledgedNotices=list(self._core.leases.notice_ids()) or None)
 
     def _patience(self) -> float:

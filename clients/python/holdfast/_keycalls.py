@@ -143,7 +143,7 @@ class ClientKeys(KeyReads):
         """Replace a key's value, or create a persistent key.
 
         :param version: the version that the key must have, else :class:`BadVersion`; 0: it must not
-            exist, else :class:`KeyExists`; None: it does not matter.
+            exist; None: it does not matter.
         :param parents: create missing parents, else :class:`NoKey`.
         """
         result = self._send("put", _requests.put(path, value, version, parents))
@@ -205,7 +205,7 @@ class SessionKeys(KeyReads):
         """Replace a key's value, or create a persistent key.
 
         :param version: the version that the key must have, else :class:`BadVersion`; 0: it must not
-            exist, else :class:`KeyExists`; None: it does not matter.
+            exist; None: it does not matter.
         :param guard: a lock of this session: written only if it is held when the write is applied,
             else :class:`LockLost`. No later holder's write is ever overwritten.
         :param parents: create missing parents, else :class:`NoKey`.

@@ -82,8 +82,8 @@ def create(path: str, value: Value, *, ephemeral: bool, sequential: bool, contai
                                        (ttl is not None, WireKeyKind.TTL)) if wanted]
     if len(kinds) > 1:
         raise BadArgument("a key is ephemeral, a container, or has a ttl: one of these at most")
-    return CreateRequest(path=path_of(path), value=value_of(value), kind=kinds[0] if kinds else None,
-                         sequential=sequential or None,
+    return CreateRequest(path=path_of(path), value=value_of(value),
+                         kind=kinds[0] if kinds else None, sequential=sequential or None,
                          ttlMs=None if ttl is None else round(ttl * 1000),
                          makeParents=parents or None, guard=guard_of(guard))
 

@@ -1,7 +1,7 @@
 """Keys and what calls about them answer, as plain immutable records.
 
-Times of day are the leader's wall clock in seconds since 1970, for people. Values are bytes; whatever
-takes a value takes text, too, and sends it as UTF-8; ``text`` reads it back.
+Times of day are the leader's wall clock in seconds since 1970, for people. Values are bytes;
+whatever takes a value takes text, too, and sends it as UTF-8; ``text`` reads it back.
 """
 
 from __future__ import annotations

@@ -150,7 +150,7 @@ class Transaction(Steps):
 
     @property
     def otherwise(self) -> Steps:
-        """What is done if a condition does not hold. Naming it is enough not to have that raised."""
+        """What is done if a condition does not hold. Naming it is enough to have nothing raised."""
         if self._otherwise is None:
             self._otherwise = Steps()
         return self._otherwise
@@ -192,8 +192,9 @@ class Transaction(Steps):
         if kind is not None or self._result is not None:
             return
         if not self.commit() and self._otherwise is None:
-            raise ConditionsFailed(f"a condition on {', '.join(c.path for c in self._compares)} did "
-                                   f"not hold at revision {self.revision}: nothing was done")
+            paths = ", ".join(compare.path for compare in self._compares)
+            raise ConditionsFailed(f"a condition on {paths} did not hold at revision "
+                                   f"{self.revision}: nothing was done")
 
 
 def _relation(relation: str) -> int:

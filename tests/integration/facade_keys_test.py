@@ -1,0 +1,322 @@
+"""Keys, watches and mirrors of the Python client over real servers, while some of them die."""
+
+import random
+import threading
+
+import pytest
+from support.waiting import eventually
+
+import holdfast
+from holdfast import EventKind
+
+
+@pytest.fixture
+def client(cluster):
+    """A client of the shared cluster."""
+    with holdfast.Client(cluster.seeds) as made:
+        yield made
+
+
+@pytest.fixture
+def session(client):
+    """A session."""
+    return client.session(ttl=10, name="tester")
+
+
+def state(client, path):
+    """All keys at a path, as a mirror has them."""
+    found = [client.get(path), *client.list(path, subtree=True, values=True)]
+    return {k.path: (k.value, k.version, k.create_revision, k.modify_revision)
+            for k in found if k is not None}
+
+
+def shown(entries):
+    """What a mirror or a resync shows, likewise."""
+    return {path: (e.value, e.version, e.create_revision, e.modify_revision)
+            for path, e in entries.items()}
+
+
+class Replay:
+    """A view that is kept by events alone, and that checks their order."""
+
+    def __init__(self, watch):
+        self.watch = watch
+        self.entries = {}
+        self.events = []
+        self.resyncs = 0
+        self.error = None
+        self.thread = threading.Thread(target=self._run)
+        self.thread.start()
+
+    def _run(self):
+        try:
+            for event in self.watch:
+                self._take(event)
+        except Exception as error:
+            self.error = error
+
+    def _take(self, event):
+        if self.events:
+            before = self.events[-1]
+            assert event.revision >= before.revision
+            assert (event.revision > before.revision) == before.last
+        if event.kind is EventKind.RESYNC:
+            self.resyncs += 1
+            self.entries = dict(event.state.keys)
+        elif event.kind is EventKind.DELETED:
+            del self.entries[event.path]  # what was not told before cannot be deleted
+        else:
+            known = self.entries.get(event.path)
+            assert event.version == (known.version + 1 if known else 1), event
+            self.entries[event.path] = event.entry
+        self.events.append(event)
+
+    def told(self, revision):
+        """Everything up to a revision was taken up."""
+        assert self.error is None, self.error
+        return self.watch.revision >= revision
+
+    def stop(self):
+        """The end."""
+        self.watch.close()
+        self.thread.join(10)
+        assert self.error is None, self.error
+
+
+class Writer:
+    """Writes at random below a path, through a session, until it is told to stop."""
+
+    def __init__(self, session, path, seed):
+        self.session, self.path = session, path
+        self.dice = random.Random(seed)
+        self.writes = 0
+        self.over = threading.Event()
+        self.error = None
+        self.thread = threading.Thread(target=self._run)
+        self.thread.start()
+
+    def _run(self):
+        try:
+            while not self.over.is_set():
+                self._write()
+                self.writes += 1
+        except Exception as error:
+            self.error = error
+
+    def _write(self):
+        path = f"{self.path}/{self.dice.randrange(30)}"
+        kind = self.dice.randrange(4)
+        try:
+            if kind == 0:
+                self.session.delete(path)
+            elif kind == 1:
+                with self.session.transact() as tx:
+                    for number in range(4):
+                        tx.put(f"{path}-{number}", str(self.writes))
+            else:
+                self.session.put(path, str(self.writes))
+        except holdfast.NoKey:
+            pass
+
+    def some_more(self, count):
+        """Wait until that many more are known to be done."""
+        goal = self.writes + count
+        eventually(lambda: self.writes >= goal or self.error, within=40)
+        assert self.error is None, self.error
+
+    def stop(self):
+        """The end; the last revision that it saw."""
+        self.over.set()
+        self.thread.join(30)
+        assert self.error is None and not self.thread.is_alive(), self.error
+        return self.session.revision
+
+
+# --------------------------------------------------------------------------------------- keys
+
+def test_keys_are_written_read_and_listed(client, session):
+    client.put("/k/a", "1", parents=True)
+    assert session.put("/k/a", "2", version=1).version == 2
+    with pytest.raises(holdfast.BadVersion, match="version"):
+        client.put("/k/a", "3", version=1)
+    with pytest.raises(holdfast.BadVersion, match="version"):
+        client.put("/k/a", "3", version=0)
+    with pytest.raises(holdfast.KeyExists):
+        client.create("/k/a")
+    with pytest.raises(holdfast.NotEmpty):
+        client.delete("/k")
+    made = [session.create("/k/q-", sequential=True).path for _ in range(3)]
+    assert made == sorted(made)
+    assert [key.path for key in client.list("/k")] == ["/k/a", *made]
+    assert [key and key.path for key in client.get_many(["/k", "/none", made[0]])] == [
+        "/k", None, made[0]]
+    assert client.delete("/k", recursive=True).count == 5
+    with pytest.raises(holdfast.NoKey):
+        list(client.list("/k"))
+
+
+def test_a_local_read_sees_what_this_client_has_written_at_every_server(cluster):
+    for seed in cluster.seeds:
+        with holdfast.Client(seed, discover=False) as here, holdfast.Client(cluster.seeds) as there:
+            for number in range(20):
+                revision = there.put("/local", str(number)).revision
+                here._router.newest = revision  # as if it had been told
+                assert here.get("/local", local=True).text == str(number)
+
+
+def test_kinds_of_keys(client):
+    session = client.session(ttl=10)
+    session.create("/kinds/e", "x", ephemeral=True, parents=True)
+    session.create("/kinds/t", ttl=1.0)
+    session.create("/kinds/c", container=True)
+    session.create("/kinds/c/child")
+    kinds = {key.name: key.kind for key in client.list("/kinds")}
+    assert kinds == {"e": holdfast.KeyKind.EPHEMERAL, "t": holdfast.KeyKind.TTL,
+                     "c": holdfast.KeyKind.CONTAINER}
+    assert client.get("/kinds/e").ephemeral_owner == session.id
+    assert client.get("/kinds/t").ttl == 1.0
+    deleted = session.delete("/kinds/c/child").revision
+    watch = client.session(ttl=10).watch("/kinds", scope="children", since=deleted)
+    session.close()
+    gone = {(e := watch.get(10)).path: e.reason for _ in range(3)}
+    assert gone == {"/kinds/e": "SESSION_ENDED", "/kinds/t": "TTL_PASSED",
+                    "/kinds/c": "CONTAINER_EMPTY"}
+
+
+def test_a_guard_keeps_an_old_holder_from_writing(client, session):
+    lock = session.lock("/guard").acquire()
+    session.put("/guarded", "1", guard=lock)
+    with session.transact() as tx:
+        tx.holds(lock)
+        tx.put("/guarded", "2")
+    client.revoke("/guard", force=True)
+    refused = 0
+    try:
+        session.put("/guarded", "3", guard=lock)
+    except holdfast.LockLost:
+        refused += 1
+    assert refused == 1 and client.get("/guarded").text == "2"
+
+
+def test_locks_can_be_watched(client, session):
+    watch = session.watch("/watched", space="locks")
+    with session.lock("/watched") as lock:
+        granted = watch.get(10)
+        assert granted.kind is EventKind.GRANTED and granted.hold.token == lock.token
+    ended = watch.get(10)
+    assert ended.kind is EventKind.ENDED and ended.reason == "RELEASED"
+
+
+def test_values_too_large_are_refused_and_the_session_goes_on(session):
+    for size in (2 << 20, 4 << 20, 5 << 20):
+        with pytest.raises(holdfast.BadArgument, match="bytes"):
+            session.put("/large", b"x" * size)
+    assert session.put("/large", b"x" * (1 << 20)).version == 1
+
+
+# ------------------------------------------------------------------- while servers come and go
+
+def disturb(own, writer, victims):
+    """Kill one server after the other, and start it again while writes go on."""
+    for choose in victims:
+        node = choose()
+        node.kill()
+        writer.some_more(60)
+        own.start(node)
+        own.wait_ready([node])
+        writer.some_more(20)
+
+
+def polled_by(own, session):
+    """The server that a session polls."""
+    address = session._core.watches._place[0]
+    return next(n for n in own.nodes.values() if n.address == address)
+
+
+def test_watches_and_mirrors_agree_with_the_state_whoever_dies(own):
+    with holdfast.Client(own.seeds) as writes, holdfast.Client(own.seeds) as reads:
+        writing = writes.session(ttl=20, name="writer")
+        writing.put("/w")
+        sessions = [reads.session(ttl=6, name=f"reader-{n}") for n in range(2)]
+        began = writing.revision
+        replays = [Replay(s.watch("/w", scope="subtree", values=True, since=began))
+                   for s in sessions]
+        for replay in replays:
+            replay.entries["/w"] = reads.get("/w")
+        mirror = sessions[1].mirror("/w")
+        seen, stop = [], threading.Event()
+
+        def look():
+            while not stop.wait(0.002):
+                seen.append(mirror.snapshot())
+
+        looker = threading.Thread(target=look)
+        looker.start()
+        writer = Writer(writing, "/w", seed=7)
+        writer.some_more(50)
+        disturb(own, writer, [lambda: polled_by(own, sessions[0]), own.leader,
+                              lambda: polled_by(own, sessions[1]), own.leader])
+        own.kill_all()
+        own.start_all()
+        writer.some_more(50)
+        last = writer.stop()
+        mirror.wait_for(last, timeout=20)
+        for replay in replays:
+            eventually(lambda: replay.told(last), within=20)  # noqa: B023
+        stop.set()
+        looker.join(10)
+        truth = state(reads, "/w")
+        assert shown(mirror) == truth
+        for replay in replays:
+            replay.stop()
+            assert shown(replay.entries) == truth
+        keyed = [[(e.revision, e.kind, e.path, e.version) for e in r.events] for r in replays]
+        assert keyed[0] == keyed[1] and len(keyed[0]) > 200
+        revisions = [revision for revision, _ in seen]
+        assert revisions == sorted(revisions)
+        for before, after in zip(seen, seen[1:]):
+            for path, entry in after[1].items():
+                known = before[1].get(path)
+                assert known is None or known.modify_revision <= entry.modify_revision
+
+
+def test_two_sessions_on_different_servers_are_told_the_same(cluster):
+    replays, clients = [], []
+    with holdfast.Client(cluster.seeds) as writes:
+        writing = writes.session(ttl=10)
+        writing.put("/two")
+        for seed in cluster.seeds[:2]:
+            clients.append(holdfast.Client(seed, discover=False))
+            replays.append(Replay(clients[-1].session(ttl=10).watch(
+                "/two", scope="subtree", values=True, since=0)))
+        writer = Writer(writing, "/two", seed=3)
+        writer.some_more(300)
+        last = writer.stop()
+        for replay in replays:
+            eventually(lambda: replay.told(last), within=20)  # noqa: B023
+            replay.stop()
+            assert shown(replay.entries) == state(writes, "/two")
+        first, second = ([(e.revision, e.kind, e.path, e.text) for e in r.events] for r in replays)
+        assert first == second
+    for client in clients:
+        client.close()
+
+
+def test_a_reader_behind_the_history_is_shown_the_state(cluster, client):
+    session = client.session(ttl=20)
+    watch = session.watch("/history", scope="subtree", values=True, since=0, buffer=100)
+    mirror = session.mirror("/history")
+    client.put("/history")
+    # A server keeps the last 100,000 events.
+    for turn in range(103):
+        with client.transact() as tx:
+            for number in range(1000):
+                tx.put(f"/history/{number}", str(turn))
+    replay = Replay(watch)
+    eventually(lambda: replay.told(client.revision), within=60)
+    replay.stop()
+    assert replay.resyncs >= 1
+    mirror.wait_for(client.revision, timeout=30)
+    truth = state(client, "/history")
+    assert len(truth) == 1001
+    assert shown(replay.entries) == truth and shown(mirror) == truth
