@@ -75,16 +75,21 @@ class Handler:
         session.polled_by.add(self.server.node_id)
         watches = self.server.watches
         watches.acknowledge(session.id, request.acknowledgedDelivery or 0)
+        number = self.server.polls[session.id] = self.server.polls[session.id] + 1
+        self.model.changed.notify_all()
         told = set(session.notices) if session_seen else set()
         until = time.monotonic() + min(session.ttl / 4, request.maxWaitMs / 1000)
         if session_seen and not request.renewNow:
             while not (session.grants or session.losses or set(session.notices) - told
                        or watches.has_news(session.id) or self.server.stopped.is_set()
-                       or session.id not in self.model.sessions):
+                       or session.id not in self.model.sessions
+                       or number != self.server.polls[session.id]):
                 left = until - time.monotonic()
                 if left <= 0 or not self.model.changed.wait(left):
                     break
         self.model.find(context)
+        if number != self.server.polls[session.id]:
+            raise refusal("SUPERSEDED", "a newer poll of this session arrived")
         result = t.PollResult(leaseMs=lease, grants=session.grants, losses=session.losses,
                               revocations=list(session.notices.values()))
         watches.collect(session.id, result)
@@ -234,6 +239,7 @@ class FakeServer:
         self.black_hole = threading.Event()
         self.stopped = threading.Event()
         self.watches = ServerWatches(cluster.model)
+        self.polls: Dict[int, int] = collections.defaultdict(int)
         self.page_size = 2
         self._connections: Set[socket.socket] = set()
         self._listener = self._listen(0)

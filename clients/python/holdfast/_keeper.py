@@ -129,6 +129,7 @@ class Poller:
 
     def _disconnect(self) -> None:
         connection, self._connection = self._connection, None
+        self._nudged = False
         if connection is not None:
             self._core.router.drop(connection)
 

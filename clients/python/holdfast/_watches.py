@@ -25,7 +25,8 @@ from holdfast_api.keys.ttypes import UnwatchRequest, WatchRequest
 from ._connection import Broken, NotSent
 from ._feed import SCOPES, SPACES, Buffer, Feed
 from ._router import may_change
-from .errors import HoldfastError, SessionError, Unavailable, WaitTimeout, from_wire
+from .errors import (HoldfastError, ServerError, SessionError, Unavailable, WaitTimeout,
+                     from_wire)
 
 if TYPE_CHECKING:
     from ._core import Core
@@ -57,7 +58,7 @@ class Watches:
         self._feeds: Set[Feed] = set()
         self._place: Optional[Place] = None
         self._registered: Dict[int, Feed] = {}
-        self._wanting: Deque[Feed] = collections.deque()
+        self._wanting: "collections.OrderedDict[Feed, None]" = collections.OrderedDict()
         self._in_flight: Optional[Feed] = None
         self._orphans: List[Any] = []
         self._unwatch: Deque[int] = collections.deque()
@@ -184,15 +185,25 @@ class Watches:
         watch_id = delivery.watchId or 0
         feed = self._registered.get(watch_id)
         if feed is not None:
-            group = feed.assembly.take(delivery)
-            if group is not None:
-                feed.take(group)
-                if feed.full():
-                    self._park(feed)
+            try:
+                self._feed(feed, delivery)
+            except Exception as error:  # must never reach the poll, which keeps the session
+                log.exception("the watch of %s cannot go on", feed.spec.path)
+                feed.error = ServerError(f"what was told of {feed.spec.path} is not understood: "
+                                         f"{error!r}")
+                self._feeds.discard(feed)
+                self._leave(feed)
         elif self._in_flight is not None and watch_id not in self._disowned:
             self._orphans.append(delivery)
         else:
             self._disown(watch_id)
+
+    def _feed(self, feed: Feed, delivery: Any) -> None:
+        group = feed.assembly.take(delivery)
+        if group is not None:
+            feed.take(group)
+            if feed.full():
+                self._park(feed)
 
     def _progress(self, revision: int, newest: int) -> None:
         if not revision:
@@ -232,9 +243,8 @@ class Watches:
         self.changed.notify_all()
 
     def _want(self, feed: Feed) -> None:
-        if feed not in self._wanting:
-            self._wanting.append(feed)
-            self._work.notify_all()
+        self._wanting[feed] = None
+        self._work.notify_all()
 
     # ------------------------------------------------------------------------------ registering
 
@@ -269,7 +279,7 @@ class Watches:
                 if self._unwatch:
                     return self._place, None, self._unwatch.popleft()
                 while self._wanting:
-                    feed = self._wanting.popleft()
+                    feed, _ = self._wanting.popitem(last=False)
                     if not (feed.closed or feed.parked or feed.watch_id):
                         self._in_flight, self._orphans = feed, []
                         return self._place, feed, 0
@@ -328,7 +338,7 @@ class Watches:
             self._deliver(delivery)
         done = bool(feed.watch_id or feed.closed or feed.error or feed.parked)
         if not done:
-            self._wanting.appendleft(feed)
+            self._want(feed)
         return done
 
     def _left_behind_at(self, epoch: int, watch_id: int) -> None:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import logging
 import weakref
 from types import TracebackType
-from typing import (Any, Callable, Dict, FrozenSet, Iterator, List, Mapping, Optional, Set, Tuple,
-                    Type)
+from typing import (Any, Callable, Dict, FrozenSet, ItemsView, Iterator, KeysView, List, Mapping,
+                    Optional, Set, Tuple, Type, ValuesView)
 
 from holdfast_api.keys.ttypes import GetRequest
 
@@ -125,6 +125,20 @@ class Mirror(Mapping[str, Entry]):
     def __iter__(self) -> Iterator[str]:
         """The paths at this moment, in no particular order."""
         return iter(self.snapshot()[1])
+
+    # An iteration shows one state, whatever happens meanwhile.
+
+    def keys(self) -> KeysView[str]:
+        """The paths at this moment."""
+        return self.snapshot()[1].keys()
+
+    def values(self) -> ValuesView[Entry]:
+        """The keys at this moment."""
+        return self.snapshot()[1].values()
+
+    def items(self) -> ItemsView[str, Entry]:
+        """Paths and keys at this moment."""
+        return self.snapshot()[1].items()
 
     def snapshot(self) -> Tuple[int, Mapping[str, Entry]]:
         """A revision, and all keys as they were then."""

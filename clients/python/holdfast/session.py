@@ -221,7 +221,8 @@ class Session(SessionKeys):
         All functions of a session are called on one thread of it, one after the other, in the order
         of what happened; a slow one delays the others, and neither renewals nor locks. An exception
         is logged, and with ``errors="log"`` the next event comes all the same; with "stop" it ends
-        the subscription, whose ``error`` it is then. The rest as in :meth:`watch`.
+        the subscription, whose ``error`` it is then. The rest as in :meth:`watch`, but that values
+        are told unless they are not wanted.
         """
         if errors not in ("log", "stop"):
             raise ValueError(f"errors {errors!r} is neither 'log' nor 'stop'")

@@ -46,6 +46,23 @@ def test_a_mirror_shows_what_there_is_then_what_happens(cluster, client, session
     assert not mirror.alive and mirror["/a/x"].text == "made"
 
 
+def test_an_iteration_shows_one_state_whatever_happens_meanwhile(client, session):
+    fill(client, 3)
+    mirror = session.mirror("/a")
+    for view in (mirror.items(), mirror.values(), mirror.keys(), mirror):
+        iteration = iter(view)
+        next(iteration)
+        client.delete("/a/0")
+        client.put("/a/0")
+        client.put("/a/9")
+        mirror.wait_for(client.delete("/a/9").revision, timeout=5)
+        assert len(list(iteration)) == 3
+    client.delete("/a/1")
+    iteration = iter(mirror.items())
+    mirror.wait_for(client.delete("/a", recursive=True).revision, timeout=5)
+    assert "/a/2" in [path for path, _ in iteration] and len(mirror) == 0
+
+
 def test_the_mirror_of_nothing_is_empty_and_follows(cluster, client, session):
     mirror = session.mirror("/a")
     assert len(mirror) == 0

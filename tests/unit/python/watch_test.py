@@ -6,6 +6,7 @@ import threading
 import time
 
 import pytest
+from holdfast_api.watch import ttypes as w
 from support.fake_model import boot, refusal
 from support.fake_server import Fault
 from support.waiting import eventually
@@ -246,6 +247,21 @@ def test_a_refused_watch_says_why(cluster, session):
     cluster.fault("watch", Fault(before=refusal("LIMIT_EXCEEDED", "10000 watches is the limit")))
     with pytest.raises(holdfast.LimitExceeded, match="10000 watches"):
         session.watch("/a")
+
+
+def test_what_is_not_understood_ends_the_watch_and_nothing_else(cluster, client, session):
+    watch, other = session.watch("/a"), session.watch("/b")
+    with cluster.model.mutex:
+        model = cluster.model
+        model.revision += 1
+        model.keys.history.append((model.revision, [w.WatchEvent(eventType=99, path="/a")]))
+        model.changed.notify_all()
+    with pytest.raises(holdfast.ServerError, match="/a is not understood"):
+        watch.get(5)
+    client.put("/b")
+    read(other, 1)
+    eventually(lambda: sum(registered(cluster, session)) == 1)
+    assert session.remaining() > 0
 
 
 def test_a_watch_that_no_server_takes_is_unavailable_in_time(cluster):
