@@ -211,9 +211,6 @@ class Watches:
         for watch_id, feed in self._registered.items():
             if watch_id <= newest:
                 feed.assembly.progress(revision)
-        # A registration whose answer was lost shows here, even if nothing ever happens there.
-        if newest and newest not in self._registered and self._in_flight is None:
-            self._disown(newest)
 
     def _disown(self, watch_id: int) -> None:
         if watch_id not in self._disowned:

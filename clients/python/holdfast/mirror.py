@@ -39,8 +39,8 @@ class Copy(Feed):
     def fill(self, router: Router, timeout: float) -> int:
         """Read all there is. Returns the revision from which on it is a true copy.
 
-        Pages are read one after the other, each at a revision of its own. What changes from the
-        first on is told by the watch, and what a page has already is known by its modify_revision.
+        Pages are read one after the other, each at a revision of its own. The watch tells all that
+        changes from the first on: of what a later page has already, it says in the end the same.
         """
         path = self.spec.path
         result = read(router, "get", GetRequest(path=path), timeout)
@@ -63,11 +63,10 @@ class Copy(Feed):
 
     def take(self, group: Group) -> None:
         for event in group.events:
-            known = self.entries.get(event.path)
             if event.kind is EventKind.RESYNC and event.state is not None:
                 self._replace(event.state.keys)
-            elif known is None or known.modify_revision <= event.revision:
-                self._apply(event)  # else a page that was read later has shown what came of it
+            else:
+                self._apply(event)
         if self.tell is None:
             self.touched.clear()
         elif self.touched:

@@ -80,6 +80,11 @@ def test_a_mirror_is_true_though_keys_change_between_its_pages(cluster, client, 
                     lambda: client.put("/a/9", "again"), lambda: client.put("/b", "")])
     for _ in range(6):
         cluster.fault("listKeys", Fault(then=lambda: next(changes)()), server=cluster.leader)
+    # What the watch tells is on its way for a while: nothing may be shown before it is there.
+    for server in cluster.servers:
+        server.faults["poll"].extend([Fault(delay=0.15)] * 3)
+    polls = len(cluster.sent("poll"))
+    eventually(lambda: len(cluster.sent("poll")) > polls)
     mirror = session.mirror("/a")
     assert next(changes, None) is None
     assert shown(mirror) == state(cluster, "/a")
