@@ -8,7 +8,7 @@ from holdfast_api.keys.ttypes import CreateRequest, LockGuard, PutRequest, Remov
 from holdfast_api.watch.ttypes import KeyKind as WireKeyKind
 
 from .errors import BadArgument
-from .types import Value, to_bytes
+from .types import Value, check_path, to_bytes
 
 if TYPE_CHECKING:
     from .lock import Lock
@@ -25,10 +25,8 @@ MUST_NOT_EXIST = -1
 
 
 def path_of(path: str) -> str:
-    """The path, if it can be one; the servers judge the rest."""
-    if not isinstance(path, str) or not path.startswith("/"):
-        raise BadArgument(f"path {path!r} is not absolute: it does not begin with '/'")
-    return path
+    """The path, if it can be one; the servers judge the rest. "/" is the root of the keys."""
+    return path if path == "/" else check_path(path)
 
 
 def value_of(value: Value) -> bytes:

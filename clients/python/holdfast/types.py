@@ -179,7 +179,7 @@ class LockSummary:
 
 
 def check_path(path: str) -> str:
-    """The path of a lock, as programs get it wrong; the servers judge the rest."""
+    """The path of a lock or key, as programs get it wrong; the servers judge the rest."""
     if not isinstance(path, str) or not path.startswith("/"):
         raise BadArgument(f"path {path!r} is not absolute: it does not begin with '/'")
     if path == "/":
