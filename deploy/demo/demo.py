@@ -1,8 +1,9 @@
-"""What ./dev run shows: a leader election that survives kill -9 of the leader and of the server.
+"""What ./dev run shows: an election and a configuration key that survive kill -9.
 
 Starts three servers and three workers, kills the leading worker, then the leading server, and
-prints how long each takeover took and with which fencing token. Then the cluster stays up until
-Ctrl-C; with --once it ends, with exit 0 only if everything held.
+prints how long each takeover took and with which fencing token. Then a key is changed while
+another server is dead, and watchers on all three are told every revision. Then the cluster stays
+up until Ctrl-C; with --once it ends, with exit 0 only if everything held.
 """
 
 import argparse
@@ -19,6 +20,7 @@ from typing import Any, Dict, List, NamedTuple, NoReturn, Optional
 
 from cluster import (FIRST_PORT, FIRST_PORTS, HOME, Cluster, Refused, die_with_parent,
                      how_to_reach, up, wait_until)
+from settings import KEY, Watcher
 
 from holdfast import Client
 
@@ -148,12 +150,13 @@ class Probe:
 
 
 class Demonstration:
-    """The four acts, in order. Each raises Broken if something did not hold."""
+    """The five acts, in order. Each raises Broken if something did not hold."""
 
     def __init__(self, cluster: Cluster) -> None:
         self.cluster = cluster
         self.workers: List[Worker] = []
         self.probe: Optional[Probe] = None
+        self.watchers: List[Watcher] = []
 
     def leading(self) -> Optional[Worker]:
         return next((w for w in self.workers if w.leads()), None)
@@ -173,6 +176,7 @@ class Demonstration:
         self.kill_leading_worker()
         self.kill_leading_server()
         self.hand_over()
+        self.change_config()
         self.judge()
 
     def campaign(self) -> None:
@@ -250,9 +254,37 @@ class Demonstration:
                 raise Broken(f"{later.worker} led while {earlier.worker} was sure to lead")
         if len(tenures) != 3:
             raise Broken(f"{len(tenures)} workers led; it should have been all three")
-        say("\nEverything held: one leader at every moment, and every token above the one before.")
+        say("\nEverything held: one leader at every moment, every token above the one before,\n"
+            "and every change told once.")
+
+    def change_config(self) -> None:
+        say(f"\n5  {KEY} is changed while a server is killed; a watcher on each server")
+        self.watchers = [Watcher(server.node_id, self.cluster.addresses)
+                         for server in self.cluster.servers]
+        if not all(w.wait_ready(FIRST_GRANT_LIMIT_S) for w in self.watchers):
+            raise Broken("; ".join(w.problem or "a watch did not begin" for w in self.watchers))
+        leader = self.cluster.leader()
+        server = next(s for s in self.cluster.servers if s is not leader)
+        with Client(self.cluster.addresses) as client, client.session() as session:
+            written = [(session.put(KEY, "100", parents=True), "100")]
+            say(f"     kill -9 {server.pid}: server {server.node_id}")
+            server.kill()
+            written += [(session.put(KEY, value), value) for value in ("200", "300")]
+            self.bring_back(server.node_id)
+            written.append((session.put(KEY, "400"), "400"))
+        expected = [(stat.revision, value) for stat, value in written]
+        wait_until(lambda: all(w.told == expected for w in self.watchers), CATCH_UP_LIMIT_S)
+        for watcher in self.watchers:
+            say(f"     watcher on server {watcher.number}: "
+                + ", ".join(f"{value} at revision {revision}" for revision, value in watcher.told)
+                + (f" ({watcher.problem})" if watcher.problem else ""))
+        if any(w.told != expected for w in self.watchers):
+            raise Broken(f"a watcher missed a change, or was told it twice: {expected} was written")
+        say("     each was told every change, once and in order")
 
     def end(self) -> None:
+        for watcher in self.watchers:
+            watcher.end()
         for worker in self.workers:
             worker.end()
         if self.probe is not None:
