@@ -1,9 +1,10 @@
-// The calls of both services as types: request, result, name on the wire. Everything that sends a
+// The calls of the services as types: request, result, name on the wire. Everything that sends a
 // call is a template over one of these.
 #pragma once
 
 #include "gen/cpp/admin_types.h"
 #include "gen/cpp/holdfast_types.h"
+#include "gen/cpp/keys_types.h"
 
 namespace holdfast::client {
 
@@ -55,6 +56,38 @@ struct ListLocks : CallOf<api::ListLocksRequest, api::ListLocksResult> {
 };
 struct RevokeLock : CallOf<api::RevokeLockRequest, api::RevokeLockResult> {
   static constexpr char kName[] = "revokeLock";
+};
+
+// Service HoldfastKeys (client port).
+struct GetKey : CallOf<api::GetRequest, api::GetResult> {
+  static constexpr char kName[] = "get";
+};
+struct GetKeys : CallOf<api::GetManyRequest, api::GetManyResult> {
+  static constexpr char kName[] = "getMany";
+};
+struct ListKeys : CallOf<api::ListKeysRequest, api::ListKeysResult> {
+  static constexpr char kName[] = "listKeys";
+};
+struct WaitForChange : CallOf<api::WaitForChangeRequest, api::WaitForChangeResult> {
+  static constexpr char kName[] = "waitForChange";
+};
+struct PutKey : CallOf<api::PutRequest, api::PutResult> {
+  static constexpr char kName[] = "put";
+};
+struct CreateKey : CallOf<api::CreateRequest, api::CreateResult> {
+  static constexpr char kName[] = "create";
+};
+struct RemoveKey : CallOf<api::RemoveRequest, api::RemoveResult> {
+  static constexpr char kName[] = "remove";
+};
+struct Transact : CallOf<api::TransactRequest, api::TransactResult> {
+  static constexpr char kName[] = "transact";
+};
+struct StartWatch : CallOf<api::WatchRequest, api::WatchResult> {
+  static constexpr char kName[] = "watch";
+};
+struct StopWatch : CallOf<api::UnwatchRequest, api::UnwatchResult> {
+  static constexpr char kName[] = "unwatch";
 };
 
 // Service HoldfastAdmin (administration port).

@@ -3,6 +3,7 @@
 // thread. clients/cpp/holdfast.h is the blocking library on top.
 #pragma once
 
+#include <algorithm>
 #include <functional>
 #include <memory>
 #include <string>
@@ -49,17 +50,28 @@ class ClientCore {
   /// inside. A session opened after its opener gave up is left to expire.
   void open_session(const SessionOptions& options, const Opened& done);
 
-  /// A call without a session. Reads are repeated until they are answered; of a write that may have
-  /// been applied the outcome is kOutcomeUnknown.
+  /// A call without a session. Reads are repeated until they are answered, and see at least all
+  /// that this client was shown before; of a write that may have been applied the outcome is
+  /// kOutcomeUnknown.
   template <class Call>
   void read(typename Call::Request request, Caller::Done<Call> done) {
-    caller_.call<Call>({}, std::move(request), {.timeout = options_.call_timeout}, std::move(done));
+    caller_.call<Call>(read_context(), std::move(request), {.timeout = options_.call_timeout},
+                       std::move(done));
   }
   template <class Call>
   void write(typename Call::Request request, Caller::Done<Call> done) {
     caller_.call<Call>({}, std::move(request),
                        {.timeout = options_.call_timeout, .resend = Resend::kOnlyOnce},
                        std::move(done));
+  }
+
+  /// Waits for a key to change: as long as the request says, besides the time that any read has.
+  void wait_for_change(api::WaitForChangeRequest request, Caller::Done<WaitForChange> done) {
+    constexpr int64_t kWaitMsMax = 60'000;  // servers refuse more
+    const Duration wait = from_ms(std::clamp<int64_t>(request.maxWaitMs, 0, kWaitMsMax));
+    caller_.call<WaitForChange>(read_context(), std::move(request),
+                                {.timeout = wait + options_.call_timeout, .parked = wait},
+                                std::move(done));
   }
 
   ServerPool& pool() { return pool_; }
@@ -69,6 +81,11 @@ class ClientCore {
  private:
   friend class SessionCore;
   ClientCore(net::Loop& loop, Entropy& entropy, const ClientOptions& options);
+  api::RequestContext read_context() const {
+    api::RequestContext context;
+    context.minRevision = pool_.newest_revision();
+    return context;
+  }
   std::shared_ptr<SessionCore> adopt(const std::string& secret,
                                      const api::OpenSessionResult& opened, Instant sent);
   /// The session is over; it is let go at the end of the turn, when nothing of it runs any more.

@@ -134,6 +134,31 @@ Outcome<std::string> Session::leader(const std::string& path) {
   });
 }
 
+Keys Session::keys() const { return {owned_->thread, owned_->core}; }
+
+Outcome<Watch> Session::watch(const std::string& path, const WatchOptions& options,
+                              WatchHandlers handlers) {
+  // It is over before it stands: then that is the answer, and `ended` is not called.
+  const auto stands = std::make_shared<bool>(false);
+  Watch watch;
+  watch.thread_ = owned_->thread;
+  watch.session_ = owned_->core;
+  const auto begun = owned_->thread->wait<Outcome<int64_t>>([&, stands](auto done) {
+    handlers.started = [stands, done](int64_t revision) {
+      *stands = true;
+      done(revision);
+    };
+    handlers.ended = [stands, done, ended = std::move(handlers.ended)](const CallError& error) {
+      if (!*stands) return done(error);
+      if (ended) ended(error);
+    };
+    watch.number_ = owned_->core->watch(path, options, std::move(handlers));
+  });
+  if (!begun) return begun.error();
+  watch.revision_ = *begun;
+  return watch;
+}
+
 Outcome<bool> Session::close() {
   return owned_->thread->wait<Outcome<bool>>(
       [core = owned_->core](auto done) { core->close(done); });

@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "clients/cpp/client_core.h"
+#include "clients/cpp/keys.h"
 
 namespace holdfast::client {
 
@@ -77,6 +78,12 @@ class Session {
   Outcome<LockGuard> campaign(const std::string& path, const std::string& value);
   /// What the leader of an election publishes; empty if nobody leads.
   Outcome<std::string> leader(const std::string& path);
+  /// Keys; its writes are this session's, each applied exactly once.
+  Keys keys() const;
+  /// Begins a watch and waits until it stands. `told` and `ended` are called on the library's
+  /// thread; `started` is not.
+  Outcome<Watch> watch(const std::string& path, const WatchOptions& options,
+                       WatchHandlers handlers);
   /// Ends it; locks and places go at once.
   Outcome<bool> close();
   /// Calls back once, on the library's thread, when a server has ended the session.
@@ -98,6 +105,8 @@ class Client {
   /// For resources: is this token still the current one?
   Outcome<bool> check_token(const std::string& path, int64_t token);
   Outcome<api::LockInfo> describe(const std::string& path);
+  /// Keys without a session: a write is sent at most once.
+  Keys keys() const { return {thread_, nullptr}; }
 
  private:
   std::shared_ptr<LoopThread> thread_;

@@ -119,12 +119,14 @@ void Keeper::on_reply(uint64_t tag, Connection& from, Reply& reply) {
 }
 
 void Keeper::answered(const Flight& flight, const api::PollResult& result) {
-  const bool changed = last_server_ != nullptr && last_server_ != flight.server;
-  last_server_ = flight.server;
-  last_delivery_ = result.delivery;
-  refusals_ = 0;
   const bool newest = flight.tag == last_tag_;
-  events_.on_poll(result, flight.sent);
+  const bool changed = newest && last_server_ != nullptr && last_server_ != flight.server;
+  if (newest) {
+    last_server_ = flight.server;
+    last_delivery_ = result.delivery;
+  }
+  refusals_ = 0;
+  events_.on_poll(result, {flight.sent, flight.server, newest});
   if (!stopped_ && changed) events_.on_server_changed();
   if (!stopped_ && newest && flight.tag == last_tag_) poll(nullptr, false);
 }

@@ -15,10 +15,17 @@ namespace holdfast::client {
 /// many sessions.
 class Keeper final : private ReplySink {
  public:
+  /// How a poll was answered.
+  struct Answer {
+    Instant sent;  ///< leases count from here
+    Server* server = nullptr;
+    /// The next poll acknowledges it. False: another poll was sent before it came. What it tells of
+    /// watches is then told again and must not be taken up (docs/watches.md).
+    bool taken_up = false;
+  };
   class Events {
    public:
-    /// A poll was answered. Leases count from `sent`.
-    virtual void on_poll(const api::PollResult& result, Instant sent) = 0;
+    virtual void on_poll(const api::PollResult& result, const Answer& answer) = 0;
     /// Another server answers than before: notices the old one had for us may be lost.
     virtual void on_server_changed() = 0;
     /// A server says that the session is over. Nothing is polled after this.

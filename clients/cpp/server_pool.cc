@@ -100,6 +100,7 @@ void ServerPool::answered(Server& server, const api::ResponseHeader& header) {
   server.backoff = Duration(0);
   server.patience = options_.patience_min;
   if (header.clusterId != cluster_id_) learn_cluster(header.clusterId);
+  newest_revision_ = std::max(newest_revision_, header.revision);
   if (options_.follow_leader) learn_leader(header);
 }
 
@@ -108,6 +109,7 @@ void ServerPool::learn_cluster(int64_t cluster_id) {
   const bool other = cluster_id_ != 0;
   cluster_id_ = cluster_id;
   if (!other) return;
+  newest_revision_ = 0;
   leader_term_ = 0;
   leader_id_ = 0;
   leader_ = nullptr;

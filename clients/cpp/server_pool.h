@@ -78,6 +78,9 @@ class ServerPool final : private Connection::Owner {
 
   const std::vector<std::unique_ptr<Server>>& servers() const { return servers_; }
   const Server* leader() const { return leader_; }
+  /// The newest revision that any server has shown; starts anew with another cluster. A read that
+  /// asks for it sees what was seen before, whichever server answers.
+  int64_t newest_revision() const { return newest_revision_; }
   net::Loop& loop() { return loop_; }
   Entropy& entropy() { return entropy_; }
   /// For messages: each server with what went wrong last.
@@ -100,6 +103,7 @@ class ServerPool final : private Connection::Owner {
   int32_t leader_id_ = 0;
   int64_t leader_term_ = 0;
   int64_t cluster_id_ = 0;
+  int64_t newest_revision_ = 0;
   std::set<ClusterObserver*> observers_;
 };
 

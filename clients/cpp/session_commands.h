@@ -43,7 +43,6 @@ void SessionCore::send_command(int64_t sequence, typename Call::Request request,
                             const Outcome<typename Call::Result>& outcome, const CallInfo& info) {
     const auto self = weak.lock();
     if (self != nullptr) {
-      if (outcome) self->seen(outcome->header);
       self->command_done(sequence, !outcome || is_final(*outcome));
     }
     done(outcome, info);

@@ -49,7 +49,6 @@ SessionCore::SessionCore(ClientCore& client, api::RequestContext context, int64_
 }
 
 void SessionCore::opened(const api::OpenSessionResult& result, Instant sent) {
-  seen(result.header);
   renewed(sent, result.leaseMs, result.revocations);
   keeper_.start();
 }
@@ -75,12 +74,8 @@ api::RequestContext SessionCore::command_context(int64_t sequence) {
 
 api::RequestContext SessionCore::read_context() const {
   api::RequestContext context;
-  context.minRevision = seen_revision_;
+  context.minRevision = caller_.pool().newest_revision();
   return context;
-}
-
-void SessionCore::seen(const api::ResponseHeader& header) {
-  seen_revision_ = std::max(seen_revision_, header.revision);
 }
 
 void SessionCore::command_done(int64_t sequence, bool acknowledge) {
@@ -94,10 +89,9 @@ void SessionCore::command_done(int64_t sequence, bool acknowledge) {
 
 // --------------------------------------------------------------------------------------- holds
 
-void SessionCore::on_poll(const api::PollResult& result, Instant sent) {
+void SessionCore::on_poll(const api::PollResult& result, const Keeper::Answer& answer) {
   const auto self = shared_from_this();
-  seen(result.header);
-  renewed(sent, result.leaseMs, result.revocations);
+  renewed(answer.sent, result.leaseMs, result.revocations);
   for (const auto& loss : result.losses) {
     const auto at = holds_.find(loss.holderId);
     if (at != holds_.end()) lose(std::shared_ptr<Hold>(at->second), to_lost_reason(loss.reason));
@@ -105,6 +99,10 @@ void SessionCore::on_poll(const api::PollResult& result, Instant sent) {
   for (const auto& grant : result.grants) {
     if (waiting_.contains(grant.acquireSequence)) ask(grant.acquireSequence);
   }
+  if (!answer.taken_up || over_) return;
+  polled_ = answer.server;
+  polled_epoch_ = result.serverEpoch;
+  if (watches_ != nullptr) watches_->taken_up(*answer.server, result);
 }
 
 // A grant told by the old server may never have reached us: each place is asked for again.
@@ -254,6 +252,34 @@ void SessionCore::set_value(const std::shared_ptr<Hold>& hold, std::string value
   }
 }
 
+// -------------------------------------------------------------------------------------- watches
+
+int64_t SessionCore::watch(const std::string& path, const WatchOptions& options,
+                           WatchHandlers handlers) {
+  if (over_) {
+    caller_.pool().loop().post([ended = std::move(handlers.ended)] {
+      if (ended) ended({ErrorCode::kSessionExpired, "the session is over"});
+    });
+    return 0;
+  }
+  if (watches_ == nullptr) {
+    watches_ = std::make_unique<WatchKeeper>(caller_.pool(), context_);
+    if (polled_ != nullptr) watches_->polled(*polled_, polled_epoch_);
+  }
+  api::WatchRequest request;
+  request.path = path;
+  request.scope = options.scope;
+  request.space = options.space;
+  request.sinceRevision = options.since_revision;
+  request.withValues = options.with_values;
+  request.filter = options.filter;
+  return watches_->add(std::move(request), std::move(handlers));
+}
+
+void SessionCore::unwatch(int64_t watch) {
+  if (watches_ != nullptr) watches_->remove(watch);
+}
+
 // --------------------------------------------------------------------------------------- ending
 
 void SessionCore::over(const CallError& error) {
@@ -265,6 +291,7 @@ void SessionCore::over(const CallError& error) {
   lose_all(LostReason::kSessionEnded);
   while (!waiting_.empty()) finish(waiting_.begin()->first, error);
   for (auto& delayed : std::exchange(delayed_, {})) delayed.done(error);
+  if (watches_ != nullptr) watches_->end(error);
   // Each learns for itself from a server that the session is over.
   for (const auto& send : std::exchange(queued_, {})) send();
   client_.retire(*this);
@@ -280,6 +307,7 @@ void SessionCore::abandon() {
   holds_.clear();
   waiting_.clear();
   delayed_.clear();
+  if (watches_ != nullptr) watches_->stop();
   queued_.clear();
   client_.retire(*this);
 }
@@ -295,6 +323,7 @@ void SessionCore::close(std::function<void(Outcome<bool>)> done) {
   const CallError closed{ErrorCode::kSessionExpired, "the session was closed by its client"};
   while (!waiting_.empty()) finish(waiting_.begin()->first, closed);
   for (auto& delayed : std::exchange(delayed_, {})) delayed.done(closed);
+  if (watches_ != nullptr) watches_->end(closed);
   for (const auto& send : std::exchange(queued_, {})) send();
   send_command<CloseSession>(
       ++last_sequence_, {},
@@ -305,5 +334,14 @@ void SessionCore::close(std::function<void(Outcome<bool>)> done) {
       },
       kCloseTimeout);
 }
+
+// For those who give commands from outside.
+#define HF_COMMAND(Call) \
+  template void SessionCore::command_as<Call>(int64_t, Call::Request, Caller::Done<Call>)
+HF_COMMAND(PutKey);
+HF_COMMAND(CreateKey);
+HF_COMMAND(RemoveKey);
+HF_COMMAND(Transact);
+#undef HF_COMMAND
 
 }  // namespace holdfast::client

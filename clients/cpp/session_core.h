@@ -16,6 +16,8 @@
 #include "clients/cpp/hold.h"
 #include "clients/cpp/keeper.h"
 #include "clients/cpp/sequence_set.h"
+#include "clients/cpp/watch.h"
+#include "clients/cpp/watch_keeper.h"
 
 namespace holdfast::client {
 
@@ -75,6 +77,11 @@ class SessionCore final : public std::enable_shared_from_this<SessionCore>,
   /// Publishes another value; NOT_HELD is an error.
   void set_value(const std::shared_ptr<Hold>& hold, std::string value,
                  std::function<void(Outcome<bool>)> done);
+  /// Begins a watch and names it. It goes on wherever the session is polled, without a gap, until
+  /// unwatch() or the session's end.
+  int64_t watch(const std::string& path, const WatchOptions& options, WatchHandlers handlers);
+  /// Ends a watch; nothing is told after this. Unknown ones are ignored.
+  void unwatch(int64_t watch);
   /// Ends the session; its locks and places go at once. `done` may come with an error if no server
   /// could be told: then the servers end it when its TTL has passed.
   void close(std::function<void(Outcome<bool>)> done);
@@ -86,7 +93,7 @@ class SessionCore final : public std::enable_shared_from_this<SessionCore>,
   void command(typename Call::Request request, Caller::Done<Call> done) {
     command_as<Call>(++last_sequence_, std::move(request), std::move(done));
   }
-  /// A read that sees at least everything this session has seen.
+  /// A read that sees at least everything this client has seen.
   template <class Call>
   void read(typename Call::Request request, Caller::Done<Call> done) {
     caller_.call<Call>(read_context(), std::move(request), {.timeout = read_timeout_},
@@ -122,7 +129,6 @@ class SessionCore final : public std::enable_shared_from_this<SessionCore>,
   api::RequestContext command_context(int64_t sequence);
   api::RequestContext read_context() const;
   void command_done(int64_t sequence, bool acknowledge);
-  void seen(const api::ResponseHeader& header);
 
   // Acquires.
   Ticket begin_acquire(Waiting waiting, int64_t wait_ms);
@@ -148,7 +154,7 @@ class SessionCore final : public std::enable_shared_from_this<SessionCore>,
   void send_release(const std::shared_ptr<Hold>& hold, int64_t to, ReleaseDone done);
   void over(const CallError& error);
 
-  void on_poll(const api::PollResult& result, Instant sent) override;
+  void on_poll(const api::PollResult& result, const Keeper::Answer& answer) override;
   void on_server_changed() override;
   void on_session_over(const CallError& error) override { over(error); }
   void on_other_cluster() override;
@@ -167,7 +173,6 @@ class SessionCore final : public std::enable_shared_from_this<SessionCore>,
   size_t next_told_ = 0;  ///< range of them that the next command tells first, if there are many
   size_t outstanding_ = 0;
   std::deque<std::function<void()>> queued_;  ///< commands that wait for room in the window
-  int64_t seen_revision_ = 0;
 
   std::map<Ticket, Waiting> waiting_;
   std::unordered_map<int64_t, std::shared_ptr<Hold>> holds_;  ///< by holder id
@@ -176,7 +181,10 @@ class SessionCore final : public std::enable_shared_from_this<SessionCore>,
     std::shared_ptr<Hold> hold;
     api::AcquireResult result;
   };
-  std::vector<Delayed> delayed_;  ///< granted while no lease was in force
+  std::vector<Delayed> delayed_;          ///< granted while no lease was in force
+  Server* polled_ = nullptr;              ///< whose poll was taken up last
+  int64_t polled_epoch_ = 0;              ///< and of which process
+  std::unique_ptr<WatchKeeper> watches_;  ///< null until there was a watch
   bool over_ = false;
 };
 

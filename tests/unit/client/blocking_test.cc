@@ -1,5 +1,7 @@
 // The blocking library over a server on another thread's loop.
 #include <atomic>
+#include <future>
+#include <optional>
 #include <thread>
 
 #include "clients/cpp/holdfast.h"
@@ -37,11 +39,67 @@ class BlockingTest : public testing::Test {
       ++closed_;
       server_.reply(call, api::CloseSessionResult());
     });
+    script_keys();
     serving_ = std::thread([this] { loop_.run(); });
   }
   ~BlockingTest() override {
     loop_.stop();
     serving_.join();
+  }
+  /// One key /k, two pages below it, and a watch that is told once.
+  void script_keys() {
+    server_.on("put", [this](Received& call) {
+      api::PutResult result;
+      result.version = call.context.sessionId == 0 ? 1 : 2;
+      server_.reply(call, result);
+    });
+    server_.on("listKeys", [this](Received& call) {
+      const bool first = call.request<api::ListKeysRequest>().page.empty();
+      api::ListKeysResult result;
+      result.keys.resize(1);
+      result.keys[0].path = first ? "/k/a" : "/k/b";
+      result.nextPage = first ? "/k/a" : "";
+      server_.reply(call, result);
+    });
+    server_.on("poll", [this](Received& call) {
+      const auto request = call.request<api::PollRequest>();
+      if (request.acknowledgedDelivery == 0) return answer_poll(call, 1, {});
+      parked_ = call;
+      tell_once();
+    });
+    server_.on("watch", [this](Received& call) {
+      api::WatchResult result;
+      result.watchId = 7;
+      result.revision = 40;
+      if (call.request<api::WatchRequest>().path == "/refused") {
+        return server_.refuse(call, api::ErrorCode::LIMIT_EXCEEDED, false);
+      }
+      server_.reply(call, result);
+      watched_ = true;
+      tell_once();
+    });
+    server_.on("unwatch", [this](Received& call) {
+      ++unwatched_;
+      server_.reply(call, api::UnwatchResult());
+    });
+  }
+  /// When the watch stands and a poll is parked, whichever comes first.
+  void tell_once() {
+    if (!watched_ || !parked_) return;
+    watched_ = false;
+    answer_poll(*parked_, 2, 50);
+  }
+  void answer_poll(const Received& call, int64_t delivery, std::optional<int64_t> event_at) {
+    api::PollResult result;
+    result.leaseMs = 7'000;
+    result.delivery = delivery;
+    if (event_at) {
+      result.watches.resize(1);
+      result.watches[0].watchId = 7;
+      result.watches[0].revision = *event_at;
+      result.watches[0].events.resize(1);
+    }
+    server_.reply(call, result);
   }
   Session open(Client& client) {
     auto session = client.open_session({.ttl = 8s});
@@ -53,7 +111,10 @@ class BlockingTest : public testing::Test {
   net::Loop loop_{clock_};
   FakeServer server_{loop_};
   std::thread serving_;
+  std::optional<Received> parked_;
+  bool watched_ = false;
   std::atomic<int64_t> released_{0};
+  std::atomic<int> unwatched_{0};
   std::atomic<int> closed_{0};
 };
 
@@ -109,6 +170,49 @@ TEST_F(BlockingTest, ARefusedAcquireIsAGuardThatIsFalse) {
   EXPECT_FALSE(static_cast<bool>(*lock));
   EXPECT_FALSE(lock->check());
   EXPECT_EQ(lock->refusal().status, api::AcquireStatus::NOT_GRANTED);
+}
+
+TEST_F(BlockingTest, KeysAreWrittenWithASessionOrWithoutOne) {
+  auto client = Client::connect({.servers = {server_.address()}});
+  const Session session = open(**client);
+  EXPECT_EQ((*client)->keys().put("/k", "v")->version, 1);
+  EXPECT_EQ(session.keys().put("/k", "v")->version, 2);
+}
+
+TEST_F(BlockingTest, AListHasAllItsPages) {
+  auto client = Client::connect({.servers = {server_.address()}});
+  const auto keys = (*client)->keys().list("/k");
+  ASSERT_TRUE(keys.ok());
+  ASSERT_EQ(keys->size(), 2u);
+  EXPECT_EQ((*keys)[0].path, "/k/a");
+  EXPECT_EQ((*keys)[1].path, "/k/b");
+}
+
+TEST_F(BlockingTest, AWatchTellsUntilItsGuardGoes) {
+  auto client = Client::connect({.servers = {server_.address()}});
+  Session session = open(**client);
+  std::promise<int64_t> told;
+  {
+    auto watch = session.watch(
+        "/k", {}, {.told = [&](const WatchBatch& batch) { told.set_value(batch.revision); }});
+    ASSERT_TRUE(watch.ok());
+    EXPECT_EQ(watch->revision(), 40);
+    EXPECT_EQ(told.get_future().get(), 50);
+  }
+  EXPECT_TRUE(session.close().ok());
+  EXPECT_EQ(unwatched_, 1);
+}
+
+TEST_F(BlockingTest, ARefusedWatchIsAnError) {
+  auto client = Client::connect({.servers = {server_.address()}});
+  Session session = open(**client);
+  bool ended = false;
+  const auto watch =
+      session.watch("/refused", {}, {.ended = [&](const CallError&) { ended = true; }});
+  ASSERT_FALSE(watch.ok());
+  EXPECT_EQ(watch.error().code, ErrorCode::kLimitExceeded);
+  EXPECT_TRUE(session.close().ok());
+  EXPECT_FALSE(ended);
 }
 
 TEST(ConnectTest, AnIllFormedAddressIsRefusedAndNamed) {

@@ -40,8 +40,9 @@ class SessionTest : public LoopTest {
       server.reply(call, result);
     });
     server.on("poll", [this, &server](Received& call) { on_poll(server, call); });
-    for (const char* name : {"acquire", "acquireAll", "release", "releaseAll", "setHolderValue",
-                             "cancelAcquire", "closeSession"}) {
+    for (const char* name :
+         {"acquire", "acquireAll", "release", "releaseAll", "setHolderValue", "cancelAcquire",
+          "closeSession", "get", "put", "waitForChange", "watch", "unwatch"}) {
       server.on(name, [this, &server](Received& call) { commands_.push_back({&server, call}); });
     }
   }
@@ -54,9 +55,11 @@ class SessionTest : public LoopTest {
   }
   void send_poll_reply(size_t poll, api::PollResult result) {
     if (result.leaseMs == 0) result.leaseMs = kLeaseMs;
+    if (result.serverEpoch == 0) result.serverEpoch = epoch_of(*polls_[poll].first);
     result.delivery = ++delivery_;
     polls_[poll].first->reply(polls_[poll].second, result);
   }
+  static int64_t epoch_of(const FakeServer& server) { return 100 + server.id(); }
   void answer_poll(size_t poll, api::PollResult result = {}) {
     send_poll_reply(poll, std::move(result));
     settle();
