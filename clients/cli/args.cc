@@ -14,6 +14,12 @@ const Flag* find_flag(const std::vector<Flag>& flags, const std::string& name) {
   return at == flags.end() ? nullptr : &*at;
 }
 
+/// The switch that "-h" or "-l" stands for, if the command has it; else null.
+const char* short_flag(const std::string& word, const std::vector<Flag>& flags) {
+  if (word == "-h") return "help";
+  return word == "-l" && find_flag(flags, "long") != nullptr ? "long" : nullptr;
+}
+
 /// Takes the flag at argv[at], and its value if that is the next word. Returns the words used.
 Result<size_t> take_flag(const std::vector<std::string>& argv, size_t at,
                          const std::vector<Flag>& flags, Args& args) {
@@ -52,8 +58,8 @@ Result<Args> parse_args(const std::vector<std::string>& argv, const std::vector<
       args.command.assign(argv.begin() + static_cast<long>(at) + 1, argv.end());
       return args;
     }
-    if (word == "-h") {
-      args.flags["help"] = "";
+    if (const char* flag = short_flag(word, flags); flag != nullptr) {
+      args.flags[flag] = "";
       ++at;
     } else if (word.starts_with("--")) {
       const auto used = take_flag(argv, at, flags, args);

@@ -159,6 +159,7 @@ std::vector<Command> cluster_commands() {
 const std::vector<Command>& commands() {
   static const std::vector<Command> all = [] {
     std::vector<Command> list = lock_commands();
+    for (Command& command : key_commands()) list.push_back(std::move(command));
     for (Command& command : cluster_commands()) list.push_back(std::move(command));
     return list;
   }();

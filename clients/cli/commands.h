@@ -23,6 +23,9 @@ struct Command {
 /// All commands, in the order of the help.
 const std::vector<Command>& commands();
 
+/// Those about keys and watches.
+std::vector<Command> key_commands();
+
 /// Runs one invocation and returns its exit code.
 int run(const std::vector<std::string>& argv);
 
@@ -41,6 +44,16 @@ int settings_command(const Args& args, const Context& context);
 // session_views.cc
 int sessions_command(const Args& args, const Context& context);
 int expire_command(const Args& args, const Context& context);
+// key_commands.cc
+int get_command(const Args& args, const Context& context);
+int put_command(const Args& args, const Context& context);
+int create_command(const Args& args, const Context& context);
+int remove_command(const Args& args, const Context& context);
+// key_views.cc
+int ls_command(const Args& args, const Context& context);
+int tree_command(const Args& args, const Context& context);
+// txn_command.cc
+int txn_command(const Args& args, const Context& context);
 // log_command.cc
 int log_inspect_command(const Args& args, const Context& context);
 int log_verify_command(const Args& args, const Context& context);

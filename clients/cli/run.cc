@@ -27,9 +27,11 @@ void print_flags(const std::vector<Flag>& flags) {
 
 void print_overview() {
   std::printf(
-      "holdfast: locks, elections and sessions of a Holdfast cluster\n\n"
+      "holdfast: locks, elections, keys and watches of a Holdfast cluster\n\n"
       "  holdfast lock /jobs/nightly -- ./nightly.sh      run a command while holding a lock\n"
       "  holdfast lock describe /jobs/nightly             who holds it, who waits, why it ended\n"
+      "  holdfast put /config/limits '{\"rps\": 100}'       write a key; get, ls, tree, txn, "
+      "watch\n"
       "  holdfast status                                  how the servers are\n\nCommands:\n");
   for (const Command& command : commands()) {
     std::printf("  %-16s %s\n", command.name.c_str(), command.summary.c_str());
@@ -38,7 +40,8 @@ void print_overview() {
   print_flags(kGlobalFlags);
   std::printf(
       "\n`holdfast COMMAND --help` explains a command, with examples.\n"
-      "Exit codes: 0 done; 64 wrong usage; 65 refused; 69 no server can answer; 70 outcome "
+      "Exit codes: 0 done; 64 wrong usage; 65 refused; 66 no such key; 69 no server can answer; 70 "
+      "outcome "
       "unknown;\n"
       "75 lock not granted; 76 lock lost; of `lock` and `elect` else the command's own.\n");
 }

@@ -1,0 +1,52 @@
+// `holdfast create --ephemeral`: a key that is there while a command runs.
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/net/signal_watcher.h"
+#include "base/net/timer.h"
+#include "clients/cli/child.h"
+#include "clients/cli/remote.h"
+
+namespace holdfast::cli {
+
+struct EphemeralJob {
+  api::CreateRequest create;
+  Duration ttl = 10s;
+  std::vector<std::string> command;
+};
+
+/// One run, on one loop: open, create, run, close.
+class EphemeralRunner {
+ public:
+  EphemeralRunner(const Context& context, EphemeralJob job);
+  ~EphemeralRunner();
+  /// The exit code.
+  int run();
+
+ private:
+  void opened(client::Outcome<std::shared_ptr<client::SessionCore>> outcome);
+  void created(const client::Outcome<api::CreateResult>& outcome);
+  void on_signal(int number);
+  void session_ended(const client::CallError& error);
+  void close_and_finish(int exit_code);
+  void finish(int exit_code);
+
+  const Context& context_;
+  const EphemeralJob job_;
+  SystemClock clock_;
+  SystemEntropy entropy_;
+  net::Loop loop_{clock_};
+  std::unique_ptr<client::ClientCore> client_;
+  net::Timer farewell_;
+  std::unique_ptr<net::SignalWatcher> signals_;
+  std::shared_ptr<client::SessionCore> session_;
+  Child child_;
+  std::optional<int> lost_code_;  ///< the key is gone, or nobody wants it any more
+  std::optional<int> exit_code_;
+};
+
+}  // namespace holdfast::cli

@@ -1,0 +1,79 @@
+#include "clients/cli/key_args.h"
+
+#include <algorithm>
+#include <cerrno>
+#include <cstdio>
+#include <cstring>
+
+#include "clients/cli/exit_codes.h"
+
+namespace holdfast::cli {
+namespace {
+
+constexpr size_t kFileBytesMax = 4 << 20;
+
+Error bad(std::string message) { return {ErrorCode::kBadArgument, std::move(message)}; }
+
+}  // namespace
+
+Status check_key_path(const std::string& path, bool root_too) {
+  const std::string quoted = "path \"" + path + "\" ";
+  if (path == "/") return root_too ? ok_status() : bad(quoted + "is the root, which is no key");
+  if (!path.starts_with('/')) return bad(quoted + "does not begin with /");
+  for (size_t at = 0; at < path.size();) {
+    const size_t slash = std::min(path.find('/', at + 1), path.size());
+    const std::string segment = path.substr(at + 1, slash - at - 1);
+    if (segment.empty()) return bad(quoted + "has an empty segment");
+    if (segment == "." || segment == "..") return bad(quoted + "has a '.' or '..' segment");
+    at = slash;
+  }
+  return ok_status();
+}
+
+Result<std::string> key_path(const Args& args, bool root_too) {
+  if (args.words.empty()) return bad("a PATH is needed, such as /config/limits");
+  if (const Status status = check_key_path(args.words[0], root_too); !status) {
+    return status.error();
+  }
+  return args.words[0];
+}
+
+int no_key(const std::string& path) {
+  std::fprintf(stderr, "holdfast: there is no key %s\n", path.c_str());
+  return kExitNoKey;
+}
+
+api::Consistency::type consistency_of(const Args& args) {
+  return args.has("local") ? api::Consistency::LOCAL : api::Consistency::LINEARIZABLE;
+}
+
+Result<std::string> read_file(const std::string& name) {
+  const bool standard = name == "-";
+  std::FILE* file = standard ? stdin : std::fopen(name.c_str(), "rb");
+  if (file == nullptr) return bad("cannot read " + name + ": " + std::strerror(errno));
+  std::string bytes;
+  char chunk[65'536];
+  size_t got = 0;
+  while (bytes.size() <= kFileBytesMax && (got = std::fread(chunk, 1, sizeof chunk, file)) > 0) {
+    bytes.append(chunk, got);
+  }
+  const bool failed = std::ferror(file) != 0;
+  const int error = errno;
+  if (!standard) std::fclose(file);
+  if (failed) return bad("cannot read " + name + ": " + std::strerror(error));
+  if (bytes.size() > kFileBytesMax) {
+    return bad((standard ? "standard input" : name) + " has more than " +
+               std::to_string(kFileBytesMax) + " bytes, the longest request");
+  }
+  return bytes;
+}
+
+Result<std::string> read_value(const Args& args) {
+  if (args.words.size() > 2)
+    return bad("\"" + args.words[2] + "\" is one word too many: quote the value");
+  if (args.words.size() == 2 && args.has("file")) return bad("VALUE and --file exclude each other");
+  if (args.words.size() == 2) return args.words[1];
+  return read_file(args.get("file", "-"));
+}
+
+}  // namespace holdfast::cli

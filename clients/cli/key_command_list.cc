@@ -1,0 +1,118 @@
+// What `holdfast --help` teaches about keys and watches.
+#include "clients/cli/commands.h"
+
+namespace holdfast::cli {
+namespace {
+
+const Flag kLocal = {"local", nullptr,
+                     "from one server's own state, which may lag; answers without a leader"};
+const Flag kParents = {"parents", nullptr, "create missing parents"};
+const Flag kValues = {"values", nullptr, "with the values"};
+
+constexpr char kGetText[] =
+    "Writes the value as it is. Exit code 66 if there is no such key.\n\n"
+    "  holdfast get /config/limits\n"
+    "  holdfast get /config/limits --long               # version, times, kind, no value\n"
+    "  holdfast get /config/limits --json";
+
+constexpr char kPutText[] =
+    "Writes VALUE, or the file of --file, or standard input to its end. A new key is persistent; "
+    "a\n"
+    "key that is there keeps its kind. The parent must exist, or --parents makes it.\n\n"
+    "  holdfast put /config/limits '{\"rps\": 100}' --parents\n"
+    "  holdfast put /config/limits --file limits.json --version 3\n"
+    "  date | holdfast put /config/stamp";
+
+constexpr char kCreateText[] =
+    "Fails with KEY_EXISTS if the key is there, and prints its path. Without VALUE and --file the\n"
+    "value is read from standard input; with a command it is empty.\n\n"
+    "--sequential appends the parent's next number, 20 digits. --ttl: the key goes when it was "
+    "not\n"
+    "written for so long. --container: it goes with the last of its children. --ephemeral: it "
+    "goes\n"
+    "with a session, so a command is needed: the key is there while the command runs. It finds\n"
+    "HOLDFAST_KEY and HOLDFAST_SESSION in its environment, signals are passed on, and its exit "
+    "code\n"
+    "is ours. If the servers end the session, the command gets SIGTERM and the exit code is 76.\n\n"
+    "  holdfast create /queue/job- 'resize 7' --sequential\n"
+    "  holdfast create /members/web-1 10.0.0.7:80 --ephemeral -- ./web";
+
+constexpr char kTxnText[] =
+    "All conditions of FILE (- is standard input) are judged, and then all steps of one kind "
+    "done,\n"
+    "in one revision, or nothing. A line each:\n\n"
+    "  if   exists PATH | absent PATH\n"
+    "  if   version|modified|created PATH =|!=|<|> NUMBER     (revisions of the writes)\n"
+    "  if   value PATH =|!=|<|> VALUE\n"
+    "  then put PATH VALUE [version N | new] [parents]\n"
+    "  then create PATH VALUE [sequential] [container | ttl DURATION] [parents]\n"
+    "  then rm PATH [version N] [recursive]\n"
+    "  else ...                                               (if a condition does not hold)\n\n"
+    "A VALUE with blanks stands in \"quotes\", with \\n \\t \\\" \\\\ \\xNN. # begins a comment.\n"
+    "Exit code 1 if the conditions did not hold; the else steps were done then.\n\n"
+    "  printf 'if version /a = 3\\nthen put /a new\\nthen rm /b\\n' | holdfast txn -";
+
+std::vector<Command> writes() {
+  return {
+      {"put",
+       "PATH [VALUE] [flags]",
+       "write a key",
+       kPutText,
+       {{"file", "FILE", "the value is the content of FILE; - is standard input"},
+        {"version", "N", "only if the key has this version"},
+        {"new", nullptr, "only if there is no such key"},
+        kParents},
+       put_command},
+      {"create",
+       "PATH [VALUE] [flags] [-- COMMAND [ARG...]]",
+       "create a key; or keep one while a command runs",
+       kCreateText,
+       {{"file", "FILE", "the value is the content of FILE; - is standard input"},
+        {"sequential", nullptr, "append the parent's next number"},
+        {"container", nullptr, "it goes with the last of its children"},
+        {"ttl", "DURATION", "it goes when it was not written for so long, 1s to 720h"},
+        {"ephemeral", nullptr, "it goes when the command behind -- ends"},
+        {"session-ttl", "DURATION", "--ephemeral: how long the key outlives us; default 10s"},
+        kParents},
+       create_command},
+      {"rm",
+       "PATH [flags]",
+       "remove a key",
+       "A key with children needs --recursive, which takes at most 10,000 keys at once.\n\n"
+       "  holdfast rm /config/limits --version 3\n  holdfast rm /queue --recursive",
+       {{"recursive", nullptr, "with all keys below it"},
+        {"version", "N", "only if the key has this version"}},
+       remove_command},
+      {"txn", "FILE", "do several writes at once, if conditions hold", kTxnText, {}, txn_command},
+  };
+}
+
+}  // namespace
+
+std::vector<Command> key_commands() {
+  std::vector<Command> all = {
+      {"get",
+       "PATH [flags]",
+       "show a key's value",
+       kGetText,
+       {{"long", nullptr, "what is known of the key instead of its value (-l)"}, kLocal},
+       get_command},
+      {"ls",
+       "[PATH] [flags]",
+       "list the keys below a path",
+       "The children of PATH, or of the root. Exit code 66 if there is no key PATH.\n\n"
+       "  holdfast ls\n  holdfast ls /config -l --values",
+       {{"long", nullptr, "a table: kind, version, bytes, children, time (-l)"}, kValues, kLocal},
+       ls_command},
+      {"tree",
+       "[PATH] [flags]",
+       "show all keys below a path",
+       "Each key right of and below its parent.\n\n  holdfast tree /config --values",
+       {kValues, kLocal},
+       tree_command},
+  };
+  for (Command& command : writes()) all.push_back(std::move(command));
+  return all;
+}
+
+}  // namespace holdfast::cli

@@ -1,0 +1,185 @@
+// get, put, create, rm.
+#include <unistd.h>
+
+#include <cstdio>
+#include <nlohmann/json.hpp>
+
+#include "clients/cli/commands.h"
+#include "clients/cli/ephemeral_runner.h"
+#include "clients/cli/exit_codes.h"
+#include "clients/cli/key_args.h"
+#include "clients/cli/key_json.h"
+#include "clients/cli/table.h"
+
+namespace holdfast::cli {
+namespace {
+
+using nlohmann::json;
+
+Error bad(std::string message) { return {ErrorCode::kBadArgument, std::move(message)}; }
+
+/// Nothing but the path is expected.
+Status only_a_path(const Args& args) {
+  if (args.words.size() <= 1) return ok_status();
+  return bad("\"" + args.words[1] + "\" is one word too many");
+}
+
+/// 0 without --version.
+Result<int64_t> version_of(const Args& args) {
+  if (!args.has("version")) return int64_t{0};
+  return parse_number("--version", args.get("version"), 1, INT64_MAX);
+}
+
+void print_stat(const api::KeyEntry& key) {
+  const api::KeyStat& stat = key.stat;
+  const auto row = [](const char* name, const std::string& text) {
+    std::printf("%-10s %s\n", name, text.c_str());
+  };
+  row("path", printable(key.path));
+  row("kind", kind_name(stat.kind));
+  if (stat.ephemeralOwner != 0) row("session", std::to_string(stat.ephemeralOwner));
+  if (stat.ttlMs != 0) row("ttl", format_ms(stat.ttlMs));
+  row("version", std::to_string(stat.version));
+  row("created",
+      format_time(stat.createdUnixMs) + ", revision " + std::to_string(stat.createRevision));
+  row("modified",
+      format_time(stat.modifiedUnixMs) + ", revision " + std::to_string(stat.modifyRevision));
+  row("children", std::to_string(stat.childCount));
+  row("bytes", std::to_string(stat.valueBytes));
+}
+
+/// The bytes as they are; on a terminal a line of its own.
+void print_value(const std::string& value) {
+  std::fwrite(value.data(), 1, value.size(), stdout);
+  if (isatty(STDOUT_FILENO) == 1 && !value.ends_with('\n')) std::printf("\n");
+}
+
+Result<api::CreateRequest> make_create(const Args& args) {
+  const auto path = key_path(args, false);
+  if (!path) return path.error();
+  const int kinds = args.has("ephemeral") + args.has("container") + args.has("ttl");
+  if (kinds > 1) return bad("--ephemeral, --container and --ttl exclude each other");
+  if (args.has("ephemeral") && args.command.empty()) {
+    return bad("--ephemeral needs a command behind --: the key goes when that ends");
+  }
+  if (!args.has("ephemeral") && args.has_command) return bad("a command needs --ephemeral");
+  api::CreateRequest request;
+  request.path = *path;
+  request.sequential = args.has("sequential");
+  request.makeParents = args.has("parents");
+  if (args.has("ephemeral")) request.kind = api::KeyKind::EPHEMERAL;
+  if (args.has("container")) request.kind = api::KeyKind::CONTAINER;
+  if (args.has("ttl")) {
+    const auto ttl = parse_duration(args.get("ttl"));
+    if (!ttl) return ttl.error();
+    request.kind = api::KeyKind::TTL;
+    request.ttlMs = to_ms(*ttl);
+  }
+  // A command behind -- may want standard input itself.
+  const bool given = args.words.size() > 1 || args.has("file");
+  if (args.has_command && !given) return request;
+  auto value = read_value(args);
+  if (!value) return value.error();
+  request.value = std::move(*value);
+  return request;
+}
+
+int run_ephemeral(const Args& args, const Context& context, api::CreateRequest request) {
+  const auto ttl = parse_duration(args.get("session-ttl", "10s"));
+  if (!ttl) return report(ttl.error());
+  EphemeralRunner runner(context, {std::move(request), *ttl, args.command});
+  return runner.run();
+}
+
+}  // namespace
+
+int get_command(const Args& args, const Context& context) {
+  if (const Status status = only_a_path(args); !status) return report(status.error());
+  const auto path = key_path(args, true);
+  if (!path) return report(path.error());
+  auto remote = Remote::connect(context.servers, context.timeout, true);
+  if (!remote) return report(remote.error());
+  api::GetRequest request;
+  request.path = *path;
+  request.statOnly = args.has("long") && !context.json;
+  request.consistency = consistency_of(args);
+  const auto answer = (*remote)->read<client::GetKey>(request);
+  if (!answer) return report(answer.error());
+  if (!answer->found) return no_key(*path);
+  if (context.json) {
+    print_json(to_json(answer->key, true));
+  } else if (args.has("long")) {
+    print_stat(answer->key);
+  } else {
+    print_value(answer->key.value);
+  }
+  return kExitOk;
+}
+
+int put_command(const Args& args, const Context& context) {
+  const auto path = key_path(args, false);
+  if (!path) return report(path.error());
+  if (args.has("new") && args.has("version")) {
+    return report(bad("--new and --version exclude each other"));
+  }
+  const auto version = version_of(args);
+  if (!version) return report(version.error());
+  auto value = read_value(args);
+  if (!value) return report(value.error());
+  api::PutRequest request;
+  request.path = *path;
+  request.value = std::move(*value);
+  request.expectedVersion = args.has("new") ? -1 : *version;
+  request.makeParents = args.has("parents");
+  auto remote = Remote::connect(context.servers, context.timeout, true);
+  if (!remote) return report(remote.error());
+  const auto answer = (*remote)->write<client::PutKey>(std::move(request));
+  if (!answer) return report(answer.error());
+  if (context.json) {
+    print_json({{"path", *path}, {"version", answer->version}, {"revision", answer->revision}});
+  } else {
+    std::printf("%s version %lld\n", path->c_str(), static_cast<long long>(answer->version));
+  }
+  return kExitOk;
+}
+
+int create_command(const Args& args, const Context& context) {
+  auto request = make_create(args);
+  if (!request) return report(request.error());
+  if (args.has("ephemeral")) return run_ephemeral(args, context, std::move(*request));
+  auto remote = Remote::connect(context.servers, context.timeout, true);
+  if (!remote) return report(remote.error());
+  const auto answer = (*remote)->write<client::CreateKey>(std::move(*request));
+  if (!answer) return report(answer.error());
+  if (context.json) {
+    print_json({{"path", answer->path}, {"revision", answer->revision}});
+  } else {
+    std::printf("%s\n", answer->path.c_str());
+  }
+  return kExitOk;
+}
+
+int remove_command(const Args& args, const Context& context) {
+  if (const Status status = only_a_path(args); !status) return report(status.error());
+  const auto path = key_path(args, false);
+  if (!path) return report(path.error());
+  const auto version = version_of(args);
+  if (!version) return report(version.error());
+  auto remote = Remote::connect(context.servers, context.timeout, true);
+  if (!remote) return report(remote.error());
+  api::RemoveRequest request;
+  request.path = *path;
+  request.expectedVersion = *version;
+  request.recursive = args.has("recursive");
+  const auto answer = (*remote)->write<client::RemoveKey>(request);
+  if (!answer) return report(answer.error());
+  const auto removed = static_cast<long long>(answer->removed);
+  if (context.json) {
+    print_json({{"path", *path}, {"removed", removed}, {"revision", answer->revision}});
+  } else {
+    std::printf("%lld key%s removed\n", removed, removed == 1 ? "" : "s");
+  }
+  return kExitOk;
+}
+
+}  // namespace holdfast::cli

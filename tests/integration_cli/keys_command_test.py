@@ -1,0 +1,207 @@
+"""The `holdfast` command on keys, against real servers."""
+
+import json
+import os
+import signal
+import subprocess
+
+import pytest
+from support.cluster import Cluster
+from support.command import run
+from support.paths import program
+from support.stock import Stock
+from support.waiting import eventually
+
+
+@pytest.fixture(scope="module", name="cluster")
+def one_for_all():
+    """Three servers for the file; its tests use keys of their own."""
+    with Cluster(3) as started:
+        started.wait_ready()
+        yield started
+
+
+def done(cluster, *words, **options):
+    """What a command that succeeds prints."""
+    answer = run(cluster, *words, **options)
+    assert answer.returncode == 0, answer.stderr
+    return answer.stdout
+
+
+def feed(cluster, text, *words):
+    """A command with something on its standard input."""
+    servers = ",".join(node.address for node in cluster.nodes.values())
+    return subprocess.run([str(program("holdfast")), *words], input=text, capture_output=True,
+                          env=dict(os.environ, HOLDFAST_SERVERS=servers), timeout=30, check=False)
+
+
+def test_a_value_comes_from_the_argument_a_file_or_standard_input(cluster, tmp_path):
+    assert done(cluster, "put", "/v", "one") == "/v version 1\n"
+    assert done(cluster, "get", "/v") == "one"
+    (tmp_path / "value").write_bytes(b"two\n\x00\xff")
+    done(cluster, "put", "/v", "--file", str(tmp_path / "value"))
+    assert feed(cluster, None, "get", "/v").stdout == b"two\n\x00\xff"
+    assert feed(cluster, b"three\n", "put", "/v").returncode == 0
+    assert done(cluster, "get", "/v", "--local") == "three\n"
+
+
+def test_values_that_are_no_text_are_base64_in_json(cluster):
+    feed(cluster, b"\x00\xffA", "put", "/binary")
+    told = json.loads(done(cluster, "get", "/binary", "--json"))
+    assert "value" not in told
+    assert told["value_base64"] == "AP9B"
+    assert (told["version"], told["kind"], told["value_bytes"]) == (1, "persistent", 3)
+
+
+def test_a_missing_key_has_an_exit_code_of_its_own(cluster):
+    for words in (("get", "/none"), ("ls", "/none"), ("tree", "/none")):
+        answer = run(cluster, *words)
+        assert (answer.returncode, answer.stdout) == (66, "")
+        assert "there is no key /none" in answer.stderr
+
+
+def test_writes_are_refused_by_version_and_say_why(cluster):
+    done(cluster, "put", "/versioned", "1", "--new")
+    assert run(cluster, "put", "/versioned", "1", "--new").returncode == 65
+    done(cluster, "put", "/versioned", "2", "--version", "1")
+    stale = run(cluster, "put", "/versioned", "3", "--version", "1")
+    assert stale.returncode == 65
+    assert "BAD_VERSION" in stale.stderr
+    assert run(cluster, "rm", "/versioned", "--version", "1").returncode == 65
+    assert done(cluster, "rm", "/versioned", "--version", "2") == "1 key removed\n"
+    assert run(cluster, "put", "/gone/child", "1").returncode == 65
+    done(cluster, "put", "/gone/child", "1", "--parents")
+    refused = run(cluster, "rm", "/gone")
+    assert (refused.returncode, "NOT_EMPTY" in refused.stderr) == (65, True)
+    assert done(cluster, "rm", "/gone", "--recursive") == "2 keys removed\n"
+
+
+def test_lists_and_trees(cluster):
+    done(cluster, "put", "/t/a/b", "deep", "--parents")
+    done(cluster, "put", "/t/c", "x\ty")
+    assert done(cluster, "ls", "/t") == "/t/a\n/t/c\n"
+    assert done(cluster, "tree", "/t", "--values") == (
+        "/t\n  a = \n    b = deep\n  c = x\\x09y\n")
+    table = done(cluster, "ls", "/t", "-l").splitlines()
+    assert table[0].split() == ["KIND", "VERSION", "BYTES", "CHILDREN", "MODIFIED", "PATH"]
+    assert table[1].split()[:4] == ["persistent", "1", "0", "1"]
+    told = json.loads(done(cluster, "tree", "/t", "--json", "--values"))
+    assert [(key["path"], key["value"]) for key in told] == [
+        ("/t/a", ""), ("/t/a/b", "deep"), ("/t/c", "x\ty")]
+    assert "/t\n" in done(cluster, "ls")
+    assert done(cluster, "ls", "/t/c") == ""
+
+
+def test_sequential_keys_and_kinds(cluster):
+    done(cluster, "put", "/queue", "")
+    first = done(cluster, "create", "/queue/job-", "resize", "--sequential").strip()
+    second = done(cluster, "create", "/queue/job-", "resize", "--sequential").strip()
+    assert first < second
+    assert len(first) == len("/queue/job-") + 20
+    assert run(cluster, "create", first, "").returncode == 65
+    done(cluster, "create", "/queue/soon", "", "--ttl", "1h")
+    assert json.loads(done(cluster, "get", "/queue/soon", "--json"))["ttl_ms"] == 3_600_000
+    assert "container" in done(cluster, "get", done(
+        cluster, "create", "/queue/box", "", "--container").strip(), "--long")
+
+
+def test_an_ephemeral_key_is_there_while_its_command_runs(cluster):
+    script = f"{program('holdfast')} get $HOLDFAST_KEY --json; exit 5"
+    answer = run(cluster, "create", "/here", "10.0.0.7:80", "--ephemeral", "--", "sh", "-c", script)
+    assert answer.returncode == 5, answer.stderr
+    told = json.loads(answer.stdout)
+    assert (told["value"], told["kind"]) == ("10.0.0.7:80", "ephemeral")
+    assert run(cluster, "get", "/here").returncode == 66
+
+
+def test_the_command_of_an_ephemeral_key_is_stopped_when_its_session_is_ended(cluster):
+    script = f"{program('holdfast')} session expire $HOLDFAST_SESSION --force >&2; sleep 60"
+    answer = run(cluster, "create", "/expired", "", "--ephemeral", "--", "sh", "-c", script)
+    assert answer.returncode == 76, answer.stderr
+    assert "the key is gone" in answer.stderr
+
+
+def test_a_signal_ends_the_command_and_the_ephemeral_key(cluster):
+    servers = ",".join(node.address for node in cluster.nodes.values())
+    words = ["create", "/signalled", "", "--ephemeral", "--servers", servers, "--", "sleep", "60"]
+    with subprocess.Popen([str(program("holdfast")), *words]) as process, \
+            Stock(cluster.nodes[1].address) as stock:
+        eventually(lambda: stock.get(path="/signalled").found)
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(10) == 128 + signal.SIGTERM
+        assert not stock.get(path="/signalled").found
+
+
+def test_a_transaction_does_one_list_or_the_other(cluster):
+    text = b"""
+      # makes the lock file, or counts the refusals
+      if absent /txn/holder
+      then put /txn/holder "me \\"first\\"\\n" parents
+      else create /txn/refused- "" sequential
+    """
+    first = feed(cluster, text, "txn", "-", "--json")
+    assert first.returncode == 0, first.stderr
+    assert json.loads(first.stdout)["succeeded"] is True
+    assert done(cluster, "get", "/txn/holder") == 'me "first"\n'
+    second = feed(cluster, text, "txn", "-")
+    assert second.returncode == 1
+    assert b"did not hold" in second.stdout
+    assert b"/txn/refused-" in second.stdout
+    compares = b"""
+      if exists /txn/holder
+      if version /txn/holder < 2
+      if value /txn/holder != other
+      if created /txn/holder > 1
+      then rm /txn recursive
+    """
+    assert feed(cluster, compares, "txn", "-").returncode == 0
+    assert run(cluster, "get", "/txn").returncode == 66
+    failed = feed(cluster, b"then rm /txn", "txn", "-")
+    assert (failed.returncode, b"NO_KEY" in failed.stderr) == (65, True)
+
+
+@pytest.mark.parametrize(("line", "says"), [
+    ("get", "a PATH is needed"),
+    ("get nobody", 'path "nobody" does not begin with /'),
+    ("get /a//b", "empty segment"),
+    ("get /a b", '"b" is one word too many'),
+    ("put / x", "the root, which is no key"),
+    ("put /a b c", '"c" is one word too many'),
+    ("put /a b --file x", "VALUE and --file exclude each other"),
+    ("put /a --file /nonexistent/file", "/nonexistent/file"),
+    ("put /a b --version 0", '--version is "0"'),
+    ("put /a b --version 1 --new", "--new and --version exclude each other"),
+    ("create /a b --ephemeral", "--ephemeral needs a command behind --"),
+    ("create /a b -- true", "a command needs --ephemeral"),
+    ("create /a b --container --ttl 10s", "exclude each other"),
+    ("create /a b --ttl soon", '"soon" is not a duration'),
+    ("rm /a -l", "unknown flag -l"),
+    ("txn /nonexistent/file", "/nonexistent/file"),
+    ("txn", "one FILE is needed"),
+])
+def test_a_wrong_command_line_is_named(line, says):
+    answer = run(None, *line.split(" "))
+    assert answer.returncode == 64, answer.stderr
+    assert says in answer.stderr
+
+
+@pytest.mark.parametrize(("text", "says"), [
+    ("", "there is nothing to do"),
+    ("if exists /a", "there is nothing to do"),
+    ("\nwhen /a", 'line 2: "when" is not if, then or else'),
+    ("then copy /a /b", '"copy" is not put, create or rm'),
+    ("then put a b", 'path "a" does not begin with /'),
+    ("then put /a", "VALUE is missing"),
+    ("then put /a b soon", '"soon" is not version, new or parents'),
+    ("then rm /a version x", 'version is "x"'),
+    ("if version /a ~ 3", '"~" is not =, !=, < or >'),
+    ("if version /a = -1", 'version is "-1" but must be a number from 0'),
+    ("if value /a = x y\nthen rm /a", '"y" is not expected'),
+    ('then put /a "open', "a quote is not closed"),
+    ('then put /a "\\q"', "a \\ is not followed by"),
+])
+def test_a_wrong_transaction_is_named_with_its_line(tmp_path, text, says):
+    (tmp_path / "script").write_text(text, encoding="utf-8")
+    answer = run(None, "txn", str(tmp_path / "script"))
+    assert answer.returncode == 64, answer.stderr
+    assert says in answer.stderr
