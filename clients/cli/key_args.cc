@@ -4,6 +4,8 @@
 #include <cerrno>
 #include <cstdio>
 #include <cstring>
+#include <fstream>
+#include <iostream>
 
 #include "clients/cli/exit_codes.h"
 
@@ -49,18 +51,16 @@ api::Consistency::type consistency_of(const Args& args) {
 
 Result<std::string> read_file(const std::string& name) {
   const bool standard = name == "-";
-  std::FILE* file = standard ? stdin : std::fopen(name.c_str(), "rb");
-  if (file == nullptr) return bad("cannot read " + name + ": " + std::strerror(errno));
-  std::string bytes;
-  char chunk[65'536];
-  size_t got = 0;
-  while (bytes.size() <= kFileBytesMax && (got = std::fread(chunk, 1, sizeof chunk, file)) > 0) {
-    bytes.append(chunk, got);
-  }
-  const bool failed = std::ferror(file) != 0;
-  const int error = errno;
-  if (!standard) std::fclose(file);
-  if (failed) return bad("cannot read " + name + ": " + std::strerror(error));
+  std::ifstream file;
+  if (!standard) file.open(name, std::ios::binary);
+  if (!standard && !file) return bad("cannot read " + name + ": " + std::strerror(errno));
+  std::istream& in = standard ? std::cin : file;
+  std::string bytes(kFileBytesMax + 1, '\0');
+  errno = 0;
+  in.read(bytes.data(), static_cast<std::streamsize>(bytes.size()));
+  bytes.resize(static_cast<size_t>(in.gcount()));
+  // A directory opens and cannot be read.
+  if (errno != 0) return bad("cannot read " + name + ": " + std::strerror(errno));
   if (bytes.size() > kFileBytesMax) {
     return bad((standard ? "standard input" : name) + " has more than " +
                std::to_string(kFileBytesMax) + " bytes, the longest request");
