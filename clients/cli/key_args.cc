@@ -1,6 +1,5 @@
 #include "clients/cli/key_args.h"
 
-#include <algorithm>
 #include <cerrno>
 #include <cstdio>
 #include <cstring>
@@ -19,17 +18,8 @@ Error bad(std::string message) { return {ErrorCode::kBadArgument, std::move(mess
 }  // namespace
 
 Status check_key_path(const std::string& path, bool root_too) {
-  const std::string quoted = "path \"" + path + "\" ";
-  if (path == "/") return root_too ? ok_status() : bad(quoted + "is the root, which is no key");
-  if (!path.starts_with('/')) return bad(quoted + "does not begin with /");
-  for (size_t at = 0; at < path.size();) {
-    const size_t slash = std::min(path.find('/', at + 1), path.size());
-    const std::string segment = path.substr(at + 1, slash - at - 1);
-    if (segment.empty()) return bad(quoted + "has an empty segment");
-    if (segment == "." || segment == "..") return bad(quoted + "has a '.' or '..' segment");
-    at = slash;
-  }
-  return ok_status();
+  if (path != "/") return check_lock_path(path);
+  return root_too ? ok_status() : bad("path \"/\" is the root, which is no key");
 }
 
 Result<std::string> key_path(const Args& args, bool root_too) {
