@@ -10,21 +10,33 @@
 #include "bench/load/load.h"
 
 DECLARE_bool(help);  // gflags' own
-DEFINE_string(profile, "", "commands, pairs, handoff, renewals, failover or freeze");
+DEFINE_string(profile, "",
+              "commands, pairs, handoff, renewals, failover, freeze, puts, gets, watch or keys");
 DEFINE_string(servers, "127.0.0.1:7411", "client addresses, host:port,...");
 DEFINE_bool(start_cluster, false, "measure three servers of the bench's own instead");
 DEFINE_string(holdfastd, "", "server program; empty: beside this program");
-DEFINE_int32(outstanding, 256, "commands: in flight at once, 1 to 1024");
+DEFINE_int32(
+    outstanding, 0,
+    "commands, puts, gets, keys, watch: in flight at once, 1 to 1024; 0: 256, for watch 8");
 DEFINE_int32(connections, 0, "0: 6, for renewals 64");
+DEFINE_int32(keys, 0,
+             "puts, gets: keys that are written or read, in no order; keys: how many are loaded "
+             "before; 0: 10000, for keys 1000000");
+DEFINE_int32(watchers, 1'000,
+             "watch: sessions over --connections that watch the one key that is written");
+DEFINE_string(consistency, "linearizable",
+              "gets: linearizable, local, or revision (local, but not older than the keys)");
 DEFINE_int32(clients, 256, "pairs: sessions, each with a lock of its own");
 DEFINE_int32(waiters, 32, "handoff: waiters of the one lock");
 DEFINE_int32(sessions, 100'000, "renewals: sessions, each renewed every 3 s");
 DEFINE_string(renew_by, "keepalive",
               "renewals: keepalive, evenly spread, or poll, as the client library does");
-DEFINE_bool(spread, false, "renewals: connect to all servers alike, not to the leader alone");
+DEFINE_bool(spread, false,
+            "renewals, gets, watch: connect to all servers alike, not to the leader alone");
 DEFINE_int32(idle_connections, 0,
              "renewals: connections besides, over all servers, each with a parked poll");
-DEFINE_int32(value_bytes, 256, "commands, failover: size of the value written");
+DEFINE_int32(value_bytes, 256,
+             "commands, failover, puts, gets, watch, keys: size of the value written");
 DEFINE_double(seconds, 5, "how long each run is measured");
 DEFINE_double(warmup, 1, "seconds before measuring");
 DEFINE_int32(repeat, 1, "runs");
@@ -40,10 +52,36 @@ const std::map<std::string, Profile>& profiles() {
       {"pairs", run_pairs},
       {"handoff", run_handoff},
       {"renewals", run_renewals},
+      {"puts", run_puts},
+      {"gets", run_gets},
+      {"watch", run_watch},
+      {"keys", run_keys},
       {"failover", [](Bench& bench) { return run_failover(bench, false); }},
       {"freeze", [](Bench& bench) { return run_failover(bench, true); }},
   };
   return all;
+}
+
+Parameters::Currency read_consistency() {
+  if (FLAGS_consistency == "linearizable") return Parameters::Currency::kLinearizable;
+  if (FLAGS_consistency == "local") return Parameters::Currency::kLocal;
+  if (FLAGS_consistency == "revision") return Parameters::Currency::kRevision;
+  fail("--consistency is \"" + FLAGS_consistency +
+       "\" but must be linearizable, local or revision");
+}
+
+void read_key_parameters(Parameters& p) {
+  const bool watch = p.profile == "watch";
+  if (FLAGS_outstanding == 0) p.outstanding = watch ? 8 : 256;
+  p.keys = FLAGS_keys != 0 ? FLAGS_keys : p.profile == "keys" ? 1'000'000 : 10'000;
+  p.watchers = FLAGS_watchers;
+  p.consistency = read_consistency();
+  if (p.keys < 1 || p.keys > 100'000'000) {
+    fail("--keys is " + std::to_string(p.keys) + " but must be from 1 to 100000000");
+  }
+  if (p.watchers < 1 || p.watchers > 1'000'000) {
+    fail("--watchers is " + std::to_string(p.watchers) + " but must be from 1 to 1000000");
+  }
 }
 
 Parameters read_parameters() {
@@ -61,6 +99,7 @@ Parameters read_parameters() {
   p.value_bytes = FLAGS_value_bytes;
   p.seconds = FLAGS_seconds;
   p.warmup_seconds = FLAGS_warmup;
+  read_key_parameters(p);
   if (p.outstanding < 1 || p.outstanding > 1024) fail("--outstanding must be from 1 to 1024");
   if (p.clients < 1 || p.waiters < 1 || p.sessions < 1 || FLAGS_repeat < 1) {
     fail("--clients, --waiters, --sessions and --repeat must be at least 1");
@@ -76,17 +115,13 @@ Parameters read_parameters() {
 }
 
 nlohmann::json to_json(const Parameters& p) {
-  return {{"outstanding", p.outstanding},
-          {"connections", p.connections},
-          {"clients", p.clients},
-          {"waiters", p.waiters},
-          {"sessions", p.sessions},
-          {"idle_connections", p.idle_connections},
-          {"renew_by", FLAGS_renew_by},
-          {"spread", p.spread},
-          {"value_bytes", p.value_bytes},
-          {"seconds", p.seconds},
-          {"own_cluster", FLAGS_start_cluster}};
+  return {{"outstanding", p.outstanding}, {"connections", p.connections},
+          {"clients", p.clients},         {"waiters", p.waiters},
+          {"sessions", p.sessions},       {"idle_connections", p.idle_connections},
+          {"renew_by", FLAGS_renew_by},   {"spread", p.spread},
+          {"value_bytes", p.value_bytes}, {"keys", p.keys},
+          {"watchers", p.watchers},       {"consistency", FLAGS_consistency},
+          {"seconds", p.seconds},         {"own_cluster", FLAGS_start_cluster}};
 }
 
 /// Many connections need many descriptors: as many as the system lets us have.
@@ -126,8 +161,10 @@ int print_help() {
 int run() {
   const auto profile = profiles().find(FLAGS_profile);
   if (profile == profiles().end()) {
-    fail("--profile is \"" + FLAGS_profile +
-         "\" but must be commands, pairs, handoff, renewals, failover or freeze");
+    fail(
+        "--profile is \"" + FLAGS_profile +
+        "\" but must be commands, pairs, handoff, renewals, failover, freeze, puts, gets, watch or "
+        "keys");
   }
   Parameters parameters = read_parameters();
   raise_descriptor_limit(parameters);

@@ -1,5 +1,5 @@
 // commands: one committed entry each, with a session, pipelined. pairs: acquire and release.
-#include "bench/load/load.h"
+#include "bench/load/pipeline.h"
 
 namespace holdfast::bench {
 namespace {
@@ -7,65 +7,7 @@ namespace {
 using client::Connection;
 using client::Reply;
 
-/// Sends a session's next command as soon as one is answered.
-class CommandLoad final : public client::ReplySink {
- public:
-  struct Lane {
-    std::shared_ptr<Connection> connection;
-    RawSession session;
-    api::SetHolderValueRequest request;
-  };
-  struct Slot {
-    size_t lane;
-    int64_t sequence = 0;
-    Instant sent{};
-  };
-
-  CommandLoad(Bench& bench, std::vector<Lane> lanes, int outstanding)
-      : bench_(bench), lanes_(std::move(lanes)) {
-    for (int i = 0; i < outstanding; ++i) {
-      slots_.push_back({static_cast<size_t>(i) % lanes_.size()});
-    }
-  }
-  void start() {
-    for (size_t i = 0; i < slots_.size(); ++i) send(i);
-  }
-  void stop() {
-    running_ = false;
-    while (in_flight_ > 0) bench_.loop().turn(1s);
-  }
-  Latencies latencies;
-
- private:
-  void send(size_t tag) {
-    Slot& slot = slots_[tag];
-    Lane& lane = lanes_[slot.lane];
-    lane.session.next_command();
-    slot.sequence = lane.session.last_sequence;
-    slot.sent = bench_.loop().now();
-    ++in_flight_;
-    lane.connection->send<client::SetHolderValue>(lane.session.context, lane.request, *this, tag);
-  }
-  void on_reply(uint64_t tag, Connection&, Reply& reply) override {
-    api::SetHolderValueResult result;
-    api::HoldfastError error;
-    bool failed = false;
-    if (!reply.read<client::SetHolderValue>(result, error, &failed)) fail("malformed reply");
-    if (failed) fail("setHolderValue: " + error.message);
-    --in_flight_;
-    const Slot& slot = slots_[tag];
-    lanes_[slot.lane].session.known.add(slot.sequence);
-    latencies.add(bench_.loop().now() - slot.sent);
-    if (running_) send(tag);
-  }
-  void on_lost(uint64_t, Connection&) override { fail("a connection was lost"); }
-
-  Bench& bench_;
-  std::vector<Lane> lanes_;
-  std::vector<Slot> slots_;
-  size_t in_flight_ = 0;
-  bool running_ = true;
-};
+using CommandLoad = Pipeline<client::SetHolderValue>;
 
 /// Each client acquires its own lock and releases it, over and over.
 class PairLoad final : public client::ReplySink {
@@ -143,22 +85,6 @@ class PairLoad final : public client::ReplySink {
   size_t in_flight_ = 0;
   bool running_ = true;
 };
-
-template <class Load>
-nlohmann::json measure(Bench& bench, Load& load) {
-  load.start();
-  bench.turn_for(seconds_of(bench.parameters().warmup_seconds));
-  load.latencies.clear();
-  const auto cpu = bench.cpu();
-  const Instant began = bench.loop().clock().now();
-  bench.turn_for(seconds_of(bench.parameters().seconds));
-  const double seconds = std::chrono::duration<double>(bench.loop().clock().now() - began).count();
-  nlohmann::json result;
-  bench.add_rates(result, load.latencies.count(), seconds, cpu);
-  result["latency"] = load.latencies.summary();
-  load.stop();
-  return result;
-}
 
 }  // namespace
 

@@ -99,11 +99,10 @@ std::string Bench::find_leader() {
   return leader->name;
 }
 
-std::vector<std::shared_ptr<client::Connection>> Bench::dial(int count,
-                                                             const std::string& address) {
+Connections Bench::dial(int count, const std::string& address) {
   const auto to = net::parse_address(address.empty() ? find_leader() : address);
   if (!to) fail(to.error().message);
-  std::vector<std::shared_ptr<client::Connection>> connections;
+  Connections connections;
   for (int i = 0; i < count; ++i) {
     client::ConnectionOptions options;
     options.frames.connect_timeout = 10s;
@@ -117,8 +116,21 @@ std::vector<std::shared_ptr<client::Connection>> Bench::dial(int count,
   return connections;
 }
 
-std::vector<RawSession> Bench::open_sessions(
-    const std::vector<std::shared_ptr<client::Connection>>& connections, int count) {
+Connections Bench::dial_spread(int count, bool spread) {
+  if (!spread) return dial(count);
+  Connections all;
+  const auto& servers = parameters_.servers;
+  const auto parts = static_cast<int>(servers.size());
+  for (int i = 0; i < parts; ++i) {
+    const int share = count / parts + (i < count % parts ? 1 : 0);
+    for (auto& connection : dial(share, servers[static_cast<size_t>(i)])) {
+      all.push_back(std::move(connection));
+    }
+  }
+  return all;
+}
+
+std::vector<RawSession> Bench::open_sessions(const Connections& connections, int count) {
   constexpr size_t kInFlight = 512;
   std::vector<RawSession> sessions(static_cast<size_t>(count));
   Opener opener(entropy_, sessions);

@@ -27,6 +27,10 @@ struct Parameters {
   bool spread = false;
   bool renew_by_poll = false;
   int value_bytes = 256;
+  int keys = 10'000;
+  int watchers = 1'000;
+  /// gets: how current the answers are.
+  enum class Currency { kLinearizable, kLocal, kRevision } consistency = Currency::kLinearizable;
   double seconds = 5;
   double warmup_seconds = 1;
 };
@@ -42,6 +46,8 @@ struct RawSession {
   void next_command();
 };
 
+using Connections = std::vector<std::shared_ptr<client::Connection>>;
+
 /// One bench process: its loop, its connections to the leader, its own cluster if it has one.
 class Bench : private client::Connection::Owner {
  public:
@@ -56,10 +62,11 @@ class Bench : private client::Connection::Owner {
   /// Waits until the cluster has a leader; its client address.
   std::string find_leader();
   /// `address` empty: the leader.
-  std::vector<std::shared_ptr<client::Connection>> dial(int count, const std::string& address = "");
+  Connections dial(int count, const std::string& address = "");
+  /// To the leader, or spread over all servers alike.
+  Connections dial_spread(int count, bool spread);
   /// Opens sessions, pipelined over the connections. Session i belongs to connection i % size.
-  std::vector<RawSession> open_sessions(
-      const std::vector<std::shared_ptr<client::Connection>>& connections, int count);
+  std::vector<RawSession> open_sessions(const Connections& connections, int count);
   /// Acquires `path` at once; ends the bench if it is not granted.
   void acquire(client::Connection& connection, RawSession& session, const std::string& path);
   void turn_for(Duration time);
@@ -82,6 +89,24 @@ class Bench : private client::Connection::Owner {
   net::Loop loop_{clock_};
 };
 
+/// By how much the servers' memory grew since the last call, divided by a count.
+class MemoryGrowth {
+ public:
+  explicit MemoryGrowth(Bench& bench) : bench_(bench), before_(memory()) {}
+  double per(double count) {
+    const double before = std::exchange(before_, memory());
+    return (before_ - before) / count;
+  }
+
+ private:
+  double memory() {
+    bench_.turn_for(500ms);  // followers apply what the leader has answered
+    return static_cast<double>(bench_.memory_bytes());
+  }
+  Bench& bench_;
+  double before_;
+};
+
 inline Duration seconds_of(double seconds) { return from_ms(static_cast<int64_t>(seconds * 1000)); }
 
 // One run of a profile each.
@@ -89,6 +114,10 @@ nlohmann::json run_commands(Bench& bench);
 nlohmann::json run_pairs(Bench& bench);
 nlohmann::json run_handoff(Bench& bench);
 nlohmann::json run_renewals(Bench& bench);
+nlohmann::json run_puts(Bench& bench);
+nlohmann::json run_gets(Bench& bench);
+nlohmann::json run_keys(Bench& bench);
+nlohmann::json run_watch(Bench& bench);
 /// `freeze`: SIGSTOP instead of SIGKILL.
 nlohmann::json run_failover(Bench& bench, bool freeze);
 

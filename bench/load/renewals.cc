@@ -6,7 +6,6 @@ namespace {
 
 using client::Connection;
 using client::Reply;
-using Connections = std::vector<std::shared_ptr<Connection>>;
 
 constexpr Duration kPeriod = 3s;
 
@@ -117,45 +116,12 @@ class PollLoad final : public SessionLoad {
   std::vector<bool> first_;  ///< none was answered yet
 };
 
-/// `count` connections to the leader, or spread over all servers.
-Connections dial_spread(Bench& bench, int count, bool spread) {
-  if (!spread) return bench.dial(count);
-  Connections all;
-  const auto& servers = bench.parameters().servers;
-  const auto parts = static_cast<int>(servers.size());
-  for (int i = 0; i < parts; ++i) {
-    const int share = count / parts + (i < count % parts ? 1 : 0);
-    for (auto& connection : bench.dial(share, servers[static_cast<size_t>(i)])) {
-      all.push_back(std::move(connection));
-    }
-  }
-  return all;
-}
-
-/// By how much the servers' memory grew since the last call, divided by `count`.
-class MemoryGrowth {
- public:
-  explicit MemoryGrowth(Bench& bench) : bench_(bench), before_(memory()) {}
-  double per(double count) {
-    const double before = std::exchange(before_, memory());
-    return (before_ - before) / count;
-  }
-
- private:
-  double memory() {
-    bench_.turn_for(500ms);  // followers apply what the leader has answered
-    return static_cast<double>(bench_.memory_bytes());
-  }
-  Bench& bench_;
-  double before_;
-};
-
 std::unique_ptr<PollLoad> park_polls(Bench& bench, MemoryGrowth& growth, nlohmann::json& memory) {
   const double count = bench.parameters().idle_connections;
   const auto servers = static_cast<double>(bench.parameters().servers.size());
   progress("opening " + std::to_string(bench.parameters().idle_connections) +
            " connections with a session and a parked poll each");
-  Connections connections = dial_spread(bench, bench.parameters().idle_connections, true);
+  Connections connections = bench.dial_spread(bench.parameters().idle_connections, true);
   bench.turn_for(1s);
   memory["per_connection"] = growth.per(count);
   auto sessions = bench.open_sessions(connections, static_cast<int>(count));
@@ -181,7 +147,7 @@ nlohmann::json run_renewals(Bench& bench) {
   std::unique_ptr<PollLoad> parked;
   if (p.idle_connections > 0) parked = park_polls(bench, growth, memory);
   progress("opening " + std::to_string(p.sessions) + " sessions");
-  Connections connections = dial_spread(bench, p.connections, p.spread);
+  Connections connections = bench.dial_spread(p.connections, p.spread);
   auto sessions = bench.open_sessions(connections, p.sessions);
   const auto servers = static_cast<double>(p.servers.size());
   memory["per_session"] = growth.per(p.sessions * servers);

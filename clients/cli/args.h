@@ -36,8 +36,8 @@ Result<Duration> parse_duration(const std::string& text);
 /// A whole number within [smallest, largest]. BAD_ARGUMENT names `what`, text and bounds.
 Result<int64_t> parse_number(const std::string& what, const std::string& text, int64_t smallest,
                              int64_t largest);
-/// A lock's path as people mistype it; the servers judge the rest. BAD_ARGUMENT names the path and
-/// what is wrong with it.
+/// A path of a lock or key as people mistype it; the servers judge the rest. BAD_ARGUMENT names the
+/// path and what is wrong with it.
 Status check_lock_path(const std::string& path);
 /// The one word of a command that takes a PATH.
 Result<std::string> one_path(const Args& args);

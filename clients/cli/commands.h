@@ -54,6 +54,8 @@ int ls_command(const Args& args, const Context& context);
 int tree_command(const Args& args, const Context& context);
 // txn_command.cc
 int txn_command(const Args& args, const Context& context);
+// watch_command.cc
+int watch_command(const Args& args, const Context& context);
 // log_command.cc
 int log_inspect_command(const Args& args, const Context& context);
 int log_verify_command(const Args& args, const Context& context);

@@ -1,9 +1,10 @@
 #include "clients/cli/key_args.h"
 
-#include <algorithm>
 #include <cerrno>
 #include <cstdio>
 #include <cstring>
+#include <fstream>
+#include <iostream>
 
 #include "clients/cli/exit_codes.h"
 
@@ -17,17 +18,8 @@ Error bad(std::string message) { return {ErrorCode::kBadArgument, std::move(mess
 }  // namespace
 
 Status check_key_path(const std::string& path, bool root_too) {
-  const std::string quoted = "path \"" + path + "\" ";
-  if (path == "/") return root_too ? ok_status() : bad(quoted + "is the root, which is no key");
-  if (!path.starts_with('/')) return bad(quoted + "does not begin with /");
-  for (size_t at = 0; at < path.size();) {
-    const size_t slash = std::min(path.find('/', at + 1), path.size());
-    const std::string segment = path.substr(at + 1, slash - at - 1);
-    if (segment.empty()) return bad(quoted + "has an empty segment");
-    if (segment == "." || segment == "..") return bad(quoted + "has a '.' or '..' segment");
-    at = slash;
-  }
-  return ok_status();
+  if (path != "/") return check_lock_path(path);
+  return root_too ? ok_status() : bad("path \"/\" is the root, which is no key");
 }
 
 Result<std::string> key_path(const Args& args, bool root_too) {
@@ -49,18 +41,16 @@ api::Consistency::type consistency_of(const Args& args) {
 
 Result<std::string> read_file(const std::string& name) {
   const bool standard = name == "-";
-  std::FILE* file = standard ? stdin : std::fopen(name.c_str(), "rb");
-  if (file == nullptr) return bad("cannot read " + name + ": " + std::strerror(errno));
-  std::string bytes;
-  char chunk[65'536];
-  size_t got = 0;
-  while (bytes.size() <= kFileBytesMax && (got = std::fread(chunk, 1, sizeof chunk, file)) > 0) {
-    bytes.append(chunk, got);
-  }
-  const bool failed = std::ferror(file) != 0;
-  const int error = errno;
-  if (!standard) std::fclose(file);
-  if (failed) return bad("cannot read " + name + ": " + std::strerror(error));
+  std::ifstream file;
+  if (!standard) file.open(name, std::ios::binary);
+  if (!standard && !file) return bad("cannot read " + name + ": " + std::strerror(errno));
+  std::istream& in = standard ? std::cin : file;
+  std::string bytes(kFileBytesMax + 1, '\0');
+  errno = 0;
+  in.read(bytes.data(), static_cast<std::streamsize>(bytes.size()));
+  bytes.resize(static_cast<size_t>(in.gcount()));
+  // A directory opens and cannot be read.
+  if (errno != 0) return bad("cannot read " + name + ": " + std::strerror(errno));
   if (bytes.size() > kFileBytesMax) {
     return bad((standard ? "standard input" : name) + " has more than " +
                std::to_string(kFileBytesMax) + " bytes, the longest request");

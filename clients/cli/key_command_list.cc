@@ -52,6 +52,16 @@ constexpr char kTxnText[] =
     "Exit code 1 if the conditions did not hold; the else steps were done then.\n\n"
     "  printf 'if version /a = 3\\nthen put /a new\\nthen rm /b\\n' | holdfast txn -";
 
+constexpr char kWatchText[] =
+    "Prints a line for every change, in order, none left out, until Ctrl-C or --count. It goes on\n"
+    "over failovers by itself. PATH need not exist. A line has the revision, what happened, the "
+    "path\n"
+    "and details. If the servers no longer know what happened since, a line \"resync\" says that\n"
+    "all there is follows.\n\n"
+    "  holdfast watch /config --scope subtree --values\n"
+    "  holdfast watch /members --scope children --json  # a JSON document a line\n"
+    "  holdfast watch /jobs --scope subtree --locks     # who gets and loses locks";
+
 std::vector<Command> writes() {
   return {
       {"put",
@@ -112,6 +122,17 @@ std::vector<Command> key_commands() {
        tree_command},
   };
   for (Command& command : writes()) all.push_back(std::move(command));
+  all.push_back({"watch",
+                 "PATH [flags]",
+                 "follow what happens to keys and locks",
+                 kWatchText,
+                 {{"scope", "SCOPE", "node (PATH itself), children or subtree; default node"},
+                  {"since", "REVISION", "begin after this revision; default: from now on"},
+                  {"locks", nullptr, "locks instead of keys"},
+                  {"keys", nullptr, "with --locks: keys, too"},
+                  {"count", "N", "end after so many events"},
+                  kValues},
+                 watch_command});
   return all;
 }
 

@@ -6,6 +6,7 @@
 #include "clients/cli/commands.h"
 #include "clients/cli/exit_codes.h"
 #include "clients/cli/table.h"
+#include "clients/cli/tenure_words.h"
 
 namespace holdfast::cli {
 namespace {
@@ -20,27 +21,6 @@ const char* mode_name(api::LockMode::type mode) {
       return "semaphore";
     default:
       return "exclusive";
-  }
-}
-
-const char* reason_name(api::EndReason::type reason) {
-  switch (reason) {
-    case api::EndReason::RELEASED:
-      return "released";
-    case api::EndReason::SESSION_CLOSED:
-      return "session closed";
-    case api::EndReason::SESSION_EXPIRED:
-      return "session expired";
-    case api::EndReason::REVOKED:
-      return "revoked";
-    case api::EndReason::HANDED_OVER:
-      return "handed over";
-    case api::EndReason::SESSION_REVOKED:
-      return "session ended by an operator";
-    case api::EndReason::RESTORED:
-      return "cluster restored";
-    default:
-      return "unknown";
   }
 }
 
@@ -77,7 +57,7 @@ json to_json(const api::Tenure& t) {
           {"since_unix_ms", t.sinceUnixMs},
           {"ended_unix_ms", t.endedUnixMs},
           {"end_revision", t.endRevision},
-          {"reason", reason_name(t.reason)},
+          {"reason", end_reason_words(t.reason)},
           {"note", t.note}};
 }
 
@@ -162,7 +142,7 @@ void print_tenures(const api::LockInfo& lock) {
   Table table({"HOLDER", "TOKEN", "SESSION", "NAME", "SINCE", "ENDED", "WHY", "NOTE"});
   for (const auto& t : lock.tenures) {
     table.add({text(t.holderId), text(t.token), text(t.sessionId), name_text(t),
-               format_time(t.sinceUnixMs), format_time(t.endedUnixMs), reason_name(t.reason),
+               format_time(t.sinceUnixMs), format_time(t.endedUnixMs), end_reason_words(t.reason),
                printable(t.note)});
   }
   if (!table.empty()) std::printf("\nPast holders\n%s", table.text().c_str());

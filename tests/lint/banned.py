@@ -44,7 +44,7 @@ RULES = (
                            "fallocate", "posix_fallocate", "mkdir", "opendir"),
          ("raft/storage/posix_file_system.cc", "bench/*"), False),
     Rule("the disk", re.compile(r"\bstd::(?:[io]?fstream|filesystem)\b"),
-         ("coordinator/server/flag_parser.cc", "bench/*"), False),
+         ("coordinator/server/flag_parser.cc", "clients/cli/key_args.cc", "bench/*"), False),
     Rule("the network", _call("socket", "connect", "accept4?", "recvmsg", "sendmsg", "recvfrom",
                               "sendto", "getaddrinfo", "epoll_create1", "epoll_wait"),
          ("base/net/*.cc", "bench/*"), False),

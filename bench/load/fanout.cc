@@ -1,0 +1,161 @@
+// watch: one key is written, very many sessions watch it.
+#include <unordered_map>
+
+#include "bench/load/pipeline.h"
+
+namespace holdfast::bench {
+namespace {
+
+using client::Connection;
+using client::Reply;
+
+/// How far each write has come: it is done when the last watcher has it and its own answer, which
+/// says which revision it was, is there too.
+class Spread {
+ public:
+  explicit Spread(size_t watchers) : watchers_(watchers) {}
+  void written(int64_t revision, Instant sent) {
+    One& one = of_[revision];
+    one.sent = sent;
+    if (one.seen == watchers_) done(revision, one);
+  }
+  void seen(int64_t revision, Instant now) {
+    ++events;
+    One& one = of_[revision];
+    one.last = now;
+    if (++one.seen == watchers_ && one.sent != Instant{}) done(revision, one);
+  }
+  void clear() {
+    events = 0;
+    latencies.clear();
+  }
+  size_t events = 0;
+  Latencies latencies;
+
+ private:
+  struct One {
+    Instant sent{};
+    Instant last{};
+    size_t seen = 0;
+  };
+  void done(int64_t revision, const One& one) {
+    latencies.add(one.last - one.sent);
+    of_.erase(revision);
+  }
+
+  const size_t watchers_;
+  std::unordered_map<int64_t, One> of_;
+};
+
+/// Writes the key and says when.
+class Writer final : public Pipeline<client::PutKey> {
+ public:
+  Writer(Bench& bench, std::vector<Lane> lanes, int outstanding, Spread& spread)
+      : Pipeline(bench, std::move(lanes), outstanding), spread_(spread) {}
+
+ private:
+  void answered(const Lane&, const api::PutResult& result, Instant sent) override {
+    spread_.written(result.revision, sent);
+  }
+  Spread& spread_;
+};
+
+/// Sessions that each watch the key and poll as the client library does.
+class Watchers final : public client::ReplySink {
+ public:
+  Watchers(Bench& bench, Connections connections, const std::string& path, Spread& spread)
+      : bench_(bench),
+        connections_(std::move(connections)),
+        sessions_(bench.open_sessions(connections_, bench.parameters().watchers)),
+        path_(path),
+        spread_(spread) {}
+  void start() {
+    api::WatchRequest request;
+    request.path = path_;
+    for (size_t at = 0; at < sessions_.size(); ++at) {
+      connection_of(at).send<client::StartWatch>(sessions_[at].context, request, *this,
+                                                 kWatch | at);
+    }
+    while (standing_ < sessions_.size()) bench_.loop().turn(1s);
+    for (size_t at = 0; at < sessions_.size(); ++at) poll(at, 0);
+  }
+  /// What is still under way is dropped.
+  void close() {
+    for (const auto& connection : connections_) {
+      connection->detach();
+      connection->close();
+    }
+  }
+
+ private:
+  static constexpr uint64_t kWatch = uint64_t{1} << 32;
+
+  Connection& connection_of(size_t at) { return *connections_[at % connections_.size()]; }
+  void poll(size_t at, int64_t delivery) {
+    poll_.acknowledgedDelivery = delivery;
+    poll_.maxWaitMs = 60'000;
+    connection_of(at).send<client::Poll>(sessions_[at].context, poll_, *this, at);
+  }
+  void on_reply(uint64_t tag, Connection&, Reply& reply) override {
+    if ((tag & kWatch) != 0) return stands(reply);
+    api::PollResult result;
+    api::HoldfastError error;
+    bool failed = false;
+    if (!reply.read<client::Poll>(result, error, &failed)) fail("malformed reply");
+    if (failed) fail("poll: " + error.message);
+    const Instant now = bench_.loop().now();
+    for (const api::WatchDelivery& delivery : result.watches) {
+      if (delivery.kind != api::DeliveryKind::EVENTS) fail("a watcher was resynchronised");
+      spread_.seen(delivery.revision, now);
+    }
+    poll(tag, result.delivery);
+  }
+  void stands(Reply& reply) {
+    api::WatchResult result;
+    api::HoldfastError error;
+    bool failed = false;
+    if (!reply.read<client::StartWatch>(result, error, &failed)) fail("malformed reply");
+    if (failed) fail("watch: " + error.message);
+    ++standing_;
+  }
+  void on_lost(uint64_t, Connection&) override {}
+
+  Bench& bench_;
+  Connections connections_;
+  std::vector<RawSession> sessions_;
+  const std::string path_;
+  Spread& spread_;
+  api::PollRequest poll_;
+  size_t standing_ = 0;
+};
+
+}  // namespace
+
+nlohmann::json run_watch(Bench& bench) {
+  const Parameters& p = bench.parameters();
+  const Connections writers = bench.dial(1);
+  Writer::Lane lane{writers[0], bench.open_sessions(writers, 1)[0], {}};
+  lane.request.path = "/bench-" + std::to_string(lane.session.context.sessionId);
+  lane.request.value.assign(static_cast<size_t>(p.value_bytes), 'v');
+  const std::string path = lane.request.path;
+  Spread spread(static_cast<size_t>(p.watchers));
+  Watchers watchers(bench, bench.dial_spread(p.connections, p.spread), path, spread);
+  watchers.start();
+  Writer writer(bench, {lane}, p.outstanding, spread);
+  writer.start();
+  bench.turn_for(seconds_of(p.warmup_seconds));
+  spread.clear();
+  writer.latencies.clear();
+  const auto cpu = bench.cpu();
+  bench.turn_for(seconds_of(p.seconds));
+  nlohmann::json result;
+  bench.add_rates(result, spread.events, p.seconds, cpu);
+  result["until_the_last_watcher"] = spread.latencies.summary();
+  result["puts"] = {{"per_second", static_cast<double>(writer.latencies.count()) / p.seconds},
+                    {"latency", writer.latencies.summary()}};
+  writer.stop();
+  watchers.close();
+  return result;
+}
+
+}  // namespace holdfast::bench

@@ -1,0 +1,57 @@
+// watch: from flags to a WatchJob.
+#include <map>
+
+#include "clients/cli/commands.h"
+#include "clients/cli/key_args.h"
+#include "clients/cli/watch_runner.h"
+
+namespace holdfast::cli {
+namespace {
+
+Error bad(std::string message) { return {ErrorCode::kBadArgument, std::move(message)}; }
+
+Result<api::WatchScope::type> scope_of(const Args& args) {
+  static const std::map<std::string, api::WatchScope::type> kScopes = {
+      {"node", api::WatchScope::NODE},
+      {"children", api::WatchScope::CHILDREN},
+      {"subtree", api::WatchScope::SUBTREE}};
+  const auto at = kScopes.find(args.get("scope", "node"));
+  if (at != kScopes.end()) return at->second;
+  return bad("--scope is \"" + args.get("scope") + "\" but must be node, children or subtree");
+}
+
+api::WatchSpace::type space_of(const Args& args) {
+  if (!args.has("locks")) return api::WatchSpace::KEYS;
+  return args.has("keys") ? api::WatchSpace::BOTH : api::WatchSpace::LOCKS;
+}
+
+Result<WatchJob> make_job(const Args& args) {
+  if (args.words.size() > 1) return bad("\"" + args.words[1] + "\" is one word too many");
+  const auto path = key_path(args, true);
+  if (!path) return path.error();
+  const auto scope = scope_of(args);
+  if (!scope) return scope.error();
+  const auto since = parse_number("--since", args.get("since", "0"), 0, INT64_MAX);
+  if (!since) return since.error();
+  const auto count = parse_number("--count", args.get("count", "0"), 0, INT64_MAX);
+  if (!count) return count.error();
+  WatchJob job;
+  job.path = *path;
+  job.options.scope = *scope;
+  job.options.space = space_of(args);
+  job.options.since_revision = *since;
+  job.options.with_values = args.has("values");
+  job.count = *count;
+  return job;
+}
+
+}  // namespace
+
+int watch_command(const Args& args, const Context& context) {
+  auto job = make_job(args);
+  if (!job) return report(job.error());
+  WatchRunner runner(context, std::move(*job));
+  return runner.run();
+}
+
+}  // namespace holdfast::cli

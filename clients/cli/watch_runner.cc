@@ -1,0 +1,97 @@
+#include "clients/cli/watch_runner.h"
+
+#include <signal.h>
+#include <unistd.h>
+
+#include <cstdio>
+#include <utility>
+
+#include "clients/cli/exit_codes.h"
+#include "clients/cli/watch_lines.h"
+
+namespace holdfast::cli {
+namespace {
+
+constexpr Duration kTtl = 30s;
+// Closing at the end: without an answer the session goes when its TTL has passed.
+constexpr Duration kFarewell = 1s;
+
+}  // namespace
+
+WatchRunner::WatchRunner(const Context& context, WatchJob job)
+    : context_(context),
+      job_(std::move(job)),
+      farewell_(loop_, [this] { finish(closing_code_); }) {}
+
+WatchRunner::~WatchRunner() = default;
+
+int WatchRunner::run() {
+  client::ClientOptions options;
+  options.servers = context_.servers;
+  options.call_timeout = context_.timeout;
+  auto core = client::ClientCore::create(loop_, entropy_, options);
+  if (!core) return report(core.error());
+  client_ = std::move(*core);
+  signals_ = std::make_unique<net::SignalWatcher>(loop_, std::vector<int>{SIGINT, SIGTERM, SIGHUP},
+                                                  [this](int) { close_and_finish(kExitOk); });
+  open();
+  while (!exit_code_) loop_.turn(1s);
+  return *exit_code_;
+}
+
+void WatchRunner::open() {
+  client::SessionOptions options;
+  options.ttl = kTtl;
+  options.name = "holdfast watch:" + std::to_string(getpid());
+  client_->open_session(options, [this](auto outcome) { opened(std::move(outcome)); });
+}
+
+void WatchRunner::opened(client::Outcome<std::shared_ptr<client::SessionCore>> outcome) {
+  if (exit_code_) return;
+  if (!outcome) return finish(report(outcome.error()));
+  session_ = *outcome;
+  client::WatchHandlers handlers;
+  handlers.started = [this](int64_t revision) { started(revision); };
+  handlers.told = [this](const client::WatchBatch& batch) { told(batch); };
+  handlers.ended = [this](const client::CallError& error) { ended(error); };
+  session_->watch(job_.path, job_.options, std::move(handlers));
+}
+
+void WatchRunner::started(int64_t revision) {
+  job_.options.since_revision = revision;
+  if (std::exchange(began_, true)) return;
+  print_beginning(job_.path, revision, context_.json);
+}
+
+void WatchRunner::told(const client::WatchBatch& batch) {
+  job_.options.since_revision = batch.revision;
+  if (batch.resync) print_resync(batch, context_.json);
+  for (const api::WatchEvent& event : batch.events) {
+    print_event(batch, event, job_.options.with_values, context_.json);
+    if (++shown_ == job_.count) break;
+  }
+  std::fflush(stdout);
+  if (job_.count > 0 && shown_ >= job_.count) close_and_finish(kExitOk);
+}
+
+void WatchRunner::ended(const client::CallError& error) {
+  if (exit_code_ || farewell_.armed()) return;
+  if (error.code != ErrorCode::kSessionExpired) return close_and_finish(report(error));
+  session_.reset();
+  std::fprintf(stderr, "holdfast: %s; watching on with another session\n", error.message.c_str());
+  open();
+}
+
+void WatchRunner::close_and_finish(int exit_code) {
+  if (farewell_.armed()) return;
+  if (session_ == nullptr || !session_->open()) return finish(exit_code);
+  closing_code_ = exit_code;
+  farewell_.arm_after(kFarewell);
+  session_->close([this, exit_code](const auto&) { finish(exit_code); });
+}
+
+void WatchRunner::finish(int exit_code) {
+  if (!exit_code_) exit_code_ = exit_code;
+}
+
+}  // namespace holdfast::cli

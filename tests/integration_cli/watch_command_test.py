@@ -1,0 +1,142 @@
+"""`holdfast watch` on real servers."""
+
+import json
+import os
+import signal
+import subprocess
+
+import pytest
+from holdfast_api.keys import ttypes as keys
+from support.command import run
+from support.paths import program
+from support.stock import Stock
+
+
+class Follower:
+    """A running `holdfast watch --json`."""
+
+    def __init__(self, cluster, *words):
+        servers = ",".join(node.address for node in cluster.nodes.values())
+        self.process = subprocess.Popen(
+            [str(program("holdfast")), "watch", *words, "--json"], stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE, text=True, env=dict(os.environ, HOLDFAST_SERVERS=servers))
+
+    def __enter__(self):
+        self.began = self.next()
+        assert self.began["type"] == "began"
+        return self
+
+    def __exit__(self, *unused):
+        self.process.kill()
+        self.process.communicate()
+
+    def next(self):
+        """The next line."""
+        return json.loads(self.process.stdout.readline())
+
+    def take(self, count):
+        """(type, path, value or reason) of the next lines."""
+        lines = [self.next() for _ in range(count)]
+        return [(line["type"], line["path"], line.get("value", line.get("reason")))
+                for line in lines]
+
+
+def test_changes_of_keys_come_in_order_with_their_values(cluster):
+    with Stock(cluster.nodes[1].address) as stock:
+        stock.put(path="/w", value=b"")
+        with Follower(cluster, "/w", "--scope", "subtree", "--values") as follower:
+            stock.put(path="/w/a", value=b"1")
+            stock.put(path="/w/a", value=b"2")
+            stock.put(path="/other", value=b"")
+            stock.remove(path="/w", recursive=True)
+            assert follower.take(4) == [
+                ("created", "/w/a", "1"), ("changed", "/w/a", "2"),
+                ("removed", "/w/a", "removed"), ("removed", "/w", "removed")]
+            follower.process.send_signal(signal.SIGINT)
+            assert follower.process.wait(10) == 0
+            assert "holdfast watch" not in run(cluster, "sessions").stdout
+
+
+def test_locks_are_watched_beside_keys(cluster):
+    with Stock(cluster.nodes[1].address) as stock:
+        with Follower(cluster, "/jobs", "--scope", "children", "--locks", "--keys") as follower:
+            stock.put(path="/jobs", value=b"")
+            stock.put(path="/jobs/a", value=b"")
+            session = stock.open_session()
+            stock.acquire(session, path="/jobs/a", waitMs=0)
+            stock.closeSession(session)
+            assert follower.take(3) == [
+                ("created", "/jobs/a", None), ("granted", "/jobs/a", None),
+                ("ended", "/jobs/a", "session closed")]
+
+
+def test_people_are_shown_lines_since_a_revision_until_enough_were_shown(cluster):
+    with Stock(cluster.nodes[1].address) as stock:
+        since = stock.put(path="/p", value=b"1").revision
+        last = stock.put(path="/p", value=b"two").revision
+    shown = run(cluster, "watch", "/p", "--since", str(since), "--count", "1", "--values")
+    assert shown.returncode == 0, shown.stderr
+    assert shown.stdout.split() == [str(last), "changed", "/p", "version", "2", "=", "two"]
+    assert f"watching /p after revision {since}" in shown.stderr
+
+
+def put_surely(cluster, value):
+    """A write of unknown outcome is done once more."""
+    done = run(cluster, "put", "/count", value)
+    while done.returncode == 70:
+        done = run(cluster, "put", "/count", value)
+    assert done.returncode == 0, done.stderr
+
+
+def test_nothing_is_missed_or_doubled_over_failovers(cluster):
+    """The leader is killed three times while a key is written; each write is one version."""
+    versions, revisions, value = [], [], ""
+    with Follower(cluster, "/count", "--values") as follower:
+        for number in range(30):
+            victim = cluster.leader() if number % 10 == 5 else None
+            if victim:
+                victim.kill()
+            put_surely(cluster, str(number))
+            if victim:
+                cluster.start(victim)
+                cluster.wait_ready()
+        while value != "29":
+            line = follower.next()
+            versions.append(line["version"])
+            revisions.append(line["revision"])
+            value = line["value"]
+    assert versions == list(range(1, len(versions) + 1))
+    assert revisions == sorted(set(revisions))
+
+
+def test_a_history_that_is_too_short_shows_what_there_is(cluster):
+    """Servers keep 100,000 events."""
+    with Stock(cluster.nodes[1].address) as stock:
+        since = stock.put(path="/h", value=b"1").revision
+        stock.put(path="/h", value=b"2")
+        again = keys.Operation(put=keys.PutRequest(path="/h", value=b"3"))
+        for _ in range(101):
+            stock.transact(compares=[], thenOperations=[again] * 1000, otherwiseOperations=[])
+    with Follower(cluster, "/h", "--since", str(since), "--values") as follower:
+        resync = follower.next()
+        assert (resync["type"], resync["entries"]) == ("resync", 1)
+        present = follower.next()
+        assert (present["type"], present["value"], present["version"]) == ("present", "3", 101_002)
+
+
+@pytest.mark.parametrize(("line", "says"), [
+    ("watch", "a PATH is needed"),
+    ("watch /a --scope all", '--scope is "all" but must be node, children or subtree'),
+    ("watch /a --since -3", '--since is "-3"'),
+    ("watch /a --count many", '--count is "many"'),
+])
+def test_a_wrong_command_line_is_named(line, says):
+    answer = run(None, *line.split(" "))
+    assert answer.returncode == 64, answer.stderr
+    assert says in answer.stderr
+
+
+def test_a_refused_watch_says_why(cluster):
+    answer = run(cluster, "watch", "/" + "x" * 2000)
+    assert answer.returncode == 65
+    assert "1024" in answer.stderr
