@@ -64,8 +64,8 @@ TEST_F(KeysTest, AWriteWithoutASessionIsSentOnceAndItsFateMayBeUnknown) {
   put(false);
   ASSERT_EQ(commands_.size(), 1u);
   EXPECT_EQ(commands_[0].second.context.sessionId, 0);
-  a_.cut();
-  pass(1s);
+  commands_[0].first->cut();
+  pass(100ms);
   ASSERT_TRUE(error_);
   EXPECT_EQ(error_->code, ErrorCode::kOutcomeUnknown);
   EXPECT_EQ(commands_.size(), 1u);
