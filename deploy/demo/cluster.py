@@ -280,6 +280,8 @@ Try it by hand, in another terminal:
   build/bin/holdfast lock /jobs/nightly -- sh -c 'echo token $HOLDFAST_TOKEN; sleep 30' &
   sleep 1; build/bin/holdfast locks
   build/bin/holdfast lock describe /jobs/nightly
+  build/bin/holdfast put /config/billing/limit 10 --parents
+  build/bin/holdfast tree /config
   curl -s {cluster.servers[0].address('http')}/metrics | head
   .venv/bin/python -c '
 from holdfast import Client
