@@ -139,7 +139,7 @@ size_t StateMachine::Core::end_due_sessions() {
   sessions_.due(kDueMax, due_);
   size_t removed = 0;
   for (const SessionId session : due_) {
-    removed += 1 + locks_.places_of(session) + keys_.ephemerals_of(session);
+    removed += 1 + owned_by(session);
     if (!ends_.empty() && removed > kDueMax) break;
     ends_.push_back({session, lockmgr::EndReason::kSessionRevoked});
   }

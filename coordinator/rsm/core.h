@@ -45,6 +45,9 @@ class StateMachine::Core {
   std::span<const tree::Event> key_events() const { return key_events_; }
   const Settings& settings() const { return settings_; }
   LogIndex applied() const { return applied_; }
+  uint64_t owned_by(SessionId session) const {
+    return locks_.places_of(session) + keys_.ephemerals_of(session);
+  }
   int64_t cluster_time_ms() const { return cluster_time_ms_; }
 
  private:

@@ -27,6 +27,8 @@ SessionPresence StateMachine::presence(SessionId session) const {
   return sessions().find(session) == nullptr ? SessionPresence::kEnded : SessionPresence::kLive;
 }
 
+uint64_t StateMachine::owned_by(SessionId session) const { return core_->owned_by(session); }
+
 std::optional<CommandResult> StateMachine::lookup(SessionId session, Sequence sequence) const {
   return core_->lookup(session, sequence);
 }

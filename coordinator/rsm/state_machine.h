@@ -54,8 +54,8 @@ enum class SessionPresence : uint8_t {
 
 /// A removal bound of one entry: holders, places, sessions that time takes away.
 inline constexpr size_t kDueMax = 1'000;
-/// Locks and places that the sessions of one expiry entry should own at most, together: the leader
-/// passes it to LeaseKeeper::take_expiries with LockTable::places_of.
+/// What the sessions of one expiry entry should own at most (owned_by), together: the leader
+/// passes it to LeaseKeeper::take_expiries with StateMachine::owned_by.
 inline constexpr size_t kExpiryWorkMax = 10'000;
 
 class StateMachine {
@@ -90,6 +90,8 @@ class StateMachine {
   const Settings& settings() const;
 
   SessionPresence presence(SessionId session) const;
+  /// Locks held, places in queues and ephemeral keys of a session: what its end has to take away.
+  uint64_t owned_by(SessionId session) const;
   /// What (session, sequence) has come to, for an edge that meets a retry, or whose parked call is
   /// woken: a kept result; or WAITING with holder id and position. None if it is not known here:
   /// never applied, or acknowledged, or the session is gone.

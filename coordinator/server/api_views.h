@@ -14,6 +14,12 @@ namespace holdfast::server {
 /// How many holders a refused or waiting acquire is shown, and a lock in a list.
 inline constexpr size_t kHoldersOfRefusal = 16;
 
+/// Entries of a page: what is asked for, or without that so many.
+inline int32_t page_size(int32_t asked) { return asked == 0 ? 100 : asked; }
+inline constexpr int32_t kPageSizeMax = 1'000;
+/// A page ends here though it has fewer entries (docs: limits), so that any client can take it.
+inline constexpr size_t kPageBytesMax = 1 << 20;
+
 /// What is left of a session's lease, -1 if not known here.
 using LeaseLeft = std::function<int64_t(SessionId)>;
 

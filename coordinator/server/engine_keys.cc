@@ -15,11 +15,7 @@ namespace {
 
 /// Always there, and never written: every other path is judged.
 constexpr std::string_view kRoot = "/";
-constexpr int32_t kPageSizeDefault = 100;
-constexpr int32_t kPageSizeMax = 1'000;
 constexpr size_t kPathsMax = 1'000;
-/// An answer ends here though it has fewer keys (docs: limits), so that any client can take it.
-constexpr size_t kPageBytesMax = 1 << 20;
 /// Longest that waitForChange waits.
 constexpr int64_t kWaitMsMax = 60'000;
 
@@ -210,7 +206,7 @@ void Engine::get_many(CallId call, const api::RequestContext& context,
 
 void Engine::list_keys(CallId call, const api::RequestContext& context,
                        const api::ListKeysRequest& request) {
-  const int32_t size = request.pageSize == 0 ? kPageSizeDefault : request.pageSize;
+  const int32_t size = page_size(request.pageSize);
   if (size < 1 || size > kPageSizeMax) {
     return bad_argument(call, context,
                         "pageSize is " + std::to_string(size) + ", it must be from 1 to " +

@@ -12,14 +12,8 @@ namespace holdfast::server {
 
 namespace {
 
-constexpr int32_t kPageSizeDefault = 100;
-constexpr int32_t kPageSizeMax = 1'000;
-/// A page ends here though it has fewer entries (docs: limits), so that any client can take it.
-constexpr size_t kPageBytesMax = 1 << 20;
 /// What an entry takes beside its texts.
 constexpr size_t kEntryBytes = 96;
-
-int32_t page_size(int32_t asked) { return asked == 0 ? kPageSizeDefault : asked; }
 
 std::map<std::string, std::string> decode_attributes(const std::string& encoded) {
   if (encoded.empty()) return {};

@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <utility>
 
-#include "lockmgr/lock_table.h"
 #include "session/session_table.h"
 
 namespace holdfast::server {
@@ -188,8 +187,8 @@ void Renewals::propose_expiries(Instant now) {
   while (true) {
     sessions_.clear();
     keeper_.take_expiries(
-        now, [this](SessionId id) { return host_.machine.locks().places_of(id); },
-        rsm::kExpiryWorkMax, sessions_);
+        now, [this](SessionId id) { return host_.machine.owned_by(id); }, rsm::kExpiryWorkMax,
+        sessions_);
     if (sessions_.empty()) return;
     command::ExpireSessions body;
     for (const SessionId id : sessions_) body.sessionIds.push_back(static_cast<int64_t>(id.value));

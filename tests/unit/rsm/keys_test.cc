@@ -129,6 +129,15 @@ TEST_F(KeysTest, EphemeralKeysGoInTheEntryThatEndsTheirSession) {
   EXPECT_EQ(machine_.key_events()[0].reason, tree::RemoveReason::kSessionEnded);
 }
 
+TEST_F(KeysTest, WhatASessionsEndTakesAwayIsKnownBefore) {
+  const SessionId session = opened("a");
+  EXPECT_EQ(machine_.owned_by(session), 0u);
+  acquire(session, 1, "/lock");
+  create(create_of("/e", api::KeyKind::EPHEMERAL), session, 2);
+  create(create_of("/p"), session, 3);
+  EXPECT_EQ(machine_.owned_by(session), 2u);
+}
+
 TEST_F(KeysTest, ATtlKeyGoesWithTheTickThatIsDue) {
   command::CreateKey body = create_of("/t", api::KeyKind::TTL);
   body.ttlMs = 5'000;
