@@ -109,6 +109,16 @@ TEST_F(WatchTest, AWatchGoesOnElsewhereFromTheLastRevisionSeen) {
   EXPECT_THAT(told(poll(follower)), ::testing::ElementsAre(group(one, "/a=1")));
 }
 
+TEST_F(WatchTest, FromNowOnMeansFromTheLastEntryThoughThatChangedNoKey) {
+  put("/a", "0");
+  leader.change_setting("tenures_kept", 5);
+  cluster.settle();
+  const Call call =
+      leader.ask(&Engine::watch, client.context(), watch_of("/a", api::WatchScope::NODE));
+  EXPECT_EQ(call.result<api::WatchResult>().revision,
+            static_cast<int64_t>(leader.engine().host().applied.value));
+}
+
 TEST_F(WatchTest, WatchesEndWithTheirSession) {
   watch(leader, watch_of("/a", api::WatchScope::NODE));
   EXPECT_EQ(leader.engine().watches().watch_count(), 1u);
