@@ -88,7 +88,7 @@ class Raft {
   void persisted(uint64_t write_number, Instant now);
   /// The state machine has applied everything to `index`.
   void applied(LogIndex index);
-  /// While held, no committed entry is handed out: the state machine takes none for now.
+  /// While held, no committed entry is handed out, as if the state machine were slow (simulation).
   void hold_apply(bool held) { apply_held_ = held; }
   /// LogReader can answer what it called unavailable.
   void entries_available();
