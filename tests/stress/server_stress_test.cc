@@ -124,7 +124,10 @@ void half_close_a_parked_poll(Crowd& crowd) {
   api::PollRequest request;
   request.maxWaitMs = 50;
   BareSocket socket(crowd.port);
-  socket.write(frame_of_call([&](auto& client) { client.send_poll(context, request); }));
+  // A server that has stopped listening meanwhile has no connection to leave hanging.
+  if (!socket.write(frame_of_call([&](auto& client) { client.send_poll(context, request); }))) {
+    return;
+  }
   socket.half_close();
   EXPECT_TRUE(socket.read_to_end());
 }
