@@ -23,7 +23,10 @@ DEFINE_int32(keys, 0,
              "puts, gets: keys that are written or read, in no order; keys: how many are loaded "
              "before; 0: 10000, for keys 1000000");
 DEFINE_int32(watchers, 1'000,
-             "watch: sessions over --connections that watch the one key that is written");
+             "watch: sessions over --connections that each watch one of the keys written");
+DEFINE_int32(watched_keys, 1, "watch: keys written in turn; --watchers must be a multiple of it");
+DEFINE_int32(rest_ms, 0,
+             "watch: if above 0, one put at a time, and this pause after all watchers have it");
 DEFINE_string(consistency, "linearizable",
               "gets: linearizable, local, or revision (local, but not older than the keys)");
 DEFINE_int32(clients, 256, "pairs: sessions, each with a lock of its own");
@@ -75,12 +78,21 @@ void read_key_parameters(Parameters& p) {
   if (FLAGS_outstanding == 0) p.outstanding = watch ? 8 : 256;
   p.keys = FLAGS_keys != 0 ? FLAGS_keys : p.profile == "keys" ? 1'000'000 : 10'000;
   p.watchers = FLAGS_watchers;
+  p.watched_keys = FLAGS_watched_keys;
+  p.rest_ms = FLAGS_rest_ms;
   p.consistency = read_consistency();
   if (p.keys < 1 || p.keys > 100'000'000) {
     fail("--keys is " + std::to_string(p.keys) + " but must be from 1 to 100000000");
   }
   if (p.watchers < 1 || p.watchers > 1'000'000) {
     fail("--watchers is " + std::to_string(p.watchers) + " but must be from 1 to 1000000");
+  }
+  if (p.watched_keys < 1 || p.watchers % p.watched_keys != 0) {
+    fail("--watched_keys is " + std::to_string(p.watched_keys) + " but must divide --watchers, " +
+         std::to_string(p.watchers));
+  }
+  if (p.rest_ms < 0 || p.rest_ms > 10'000) {
+    fail("--rest_ms is " + std::to_string(p.rest_ms) + " but must be from 0 to 10000");
   }
 }
 
@@ -120,7 +132,8 @@ nlohmann::json to_json(const Parameters& p) {
           {"sessions", p.sessions},       {"idle_connections", p.idle_connections},
           {"renew_by", FLAGS_renew_by},   {"spread", p.spread},
           {"value_bytes", p.value_bytes}, {"keys", p.keys},
-          {"watchers", p.watchers},       {"consistency", FLAGS_consistency},
+          {"watchers", p.watchers},       {"watched_keys", p.watched_keys},
+          {"rest_ms", p.rest_ms},         {"consistency", FLAGS_consistency},
           {"seconds", p.seconds},         {"own_cluster", FLAGS_start_cluster}};
 }
 

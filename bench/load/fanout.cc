@@ -1,4 +1,4 @@
-// watch: one key is written, very many sessions watch it.
+// watch: one key is written and very many sessions watch it, or many keys and few sessions each.
 #include <unordered_map>
 
 #include "bench/load/pipeline.h"
@@ -29,6 +29,8 @@ class Spread {
     events = 0;
     latencies.clear();
   }
+  /// Every write was seen by all its watchers.
+  bool done() const { return of_.empty(); }
   size_t events = 0;
   Latencies latencies;
 
@@ -47,32 +49,42 @@ class Spread {
   std::unordered_map<int64_t, One> of_;
 };
 
-/// Writes the key and says when.
+/// The paths that are written and watched.
+using WatchedPaths = std::vector<std::string>;
+
+/// Writes the keys in turn and says when.
 class Writer final : public Pipeline<client::PutKey> {
  public:
-  Writer(Bench& bench, std::vector<Lane> lanes, int outstanding, Spread& spread)
-      : Pipeline(bench, std::move(lanes), outstanding), spread_(spread) {}
+  Writer(Bench& bench, std::vector<Lane> lanes, int outstanding, const WatchedPaths& paths,
+         Spread& spread)
+      : Pipeline(bench, std::move(lanes), outstanding), paths_(paths), spread_(spread) {}
 
  private:
+  bool prepare(Lane& lane) override {
+    lane.request.path = paths_[next_++ % paths_.size()];
+    return true;
+  }
   void answered(const Lane&, const api::PutResult& result, Instant sent) override {
     spread_.written(result.revision, sent);
   }
+  const WatchedPaths& paths_;
+  size_t next_ = 0;
   Spread& spread_;
 };
 
-/// Sessions that each watch the key and poll as the client library does.
+/// Sessions that each watch one of the keys and poll as the client library does.
 class Watchers final : public client::ReplySink {
  public:
-  Watchers(Bench& bench, Connections connections, const std::string& path, Spread& spread)
+  Watchers(Bench& bench, Connections connections, const WatchedPaths& paths, Spread& spread)
       : bench_(bench),
         connections_(std::move(connections)),
         sessions_(bench.open_sessions(connections_, bench.parameters().watchers)),
-        path_(path),
+        paths_(paths),
         spread_(spread) {}
   void start() {
     api::WatchRequest request;
-    request.path = path_;
     for (size_t at = 0; at < sessions_.size(); ++at) {
+      request.path = paths_[at % paths_.size()];
       connection_of(at).send<client::StartWatch>(sessions_[at].context, request, *this,
                                                  kWatch | at);
     }
@@ -123,11 +135,42 @@ class Watchers final : public client::ReplySink {
   Bench& bench_;
   Connections connections_;
   std::vector<RawSession> sessions_;
-  const std::string path_;
+  const WatchedPaths& paths_;
   Spread& spread_;
   api::PollRequest poll_;
   size_t standing_ = 0;
 };
+
+/// Puts back to back for the time of a run.
+void write_on(Bench& bench, Writer& writer, Spread& spread, nlohmann::json& result) {
+  const Parameters& p = bench.parameters();
+  writer.start();
+  bench.turn_for(seconds_of(p.warmup_seconds));
+  spread.clear();
+  writer.latencies.clear();
+  const auto cpu = bench.cpu();
+  bench.turn_for(seconds_of(p.seconds));
+  bench.add_rates(result, spread.events, p.seconds, cpu);
+  result["puts"] = {{"per_second", static_cast<double>(writer.latencies.count()) / p.seconds},
+                    {"latency", writer.latencies.summary()}};
+  writer.stop();
+}
+
+/// A put at a time: the next when all have seen the last and everything has rested.
+void write_with_rests(Bench& bench, Writer& writer, Spread& spread) {
+  const Parameters& p = bench.parameters();
+  const auto write_for = [&](double seconds) {
+    const Instant until = bench.loop().clock().now() + seconds_of(seconds);
+    while (bench.loop().clock().now() < until) {
+      writer.send_one();
+      while (!spread.done()) bench.loop().turn(1s);
+      bench.turn_for(from_ms(p.rest_ms));
+    }
+  };
+  write_for(p.warmup_seconds);
+  spread.clear();
+  write_for(p.seconds);
+}
 
 }  // namespace
 
@@ -135,25 +178,24 @@ nlohmann::json run_watch(Bench& bench) {
   const Parameters& p = bench.parameters();
   const Connections writers = bench.dial(1);
   Writer::Lane lane{writers[0], bench.open_sessions(writers, 1)[0], {}};
-  lane.request.path = "/bench-" + std::to_string(lane.session.context.sessionId);
   lane.request.value.assign(static_cast<size_t>(p.value_bytes), 'v');
-  const std::string path = lane.request.path;
-  Spread spread(static_cast<size_t>(p.watchers));
-  Watchers watchers(bench, bench.dial_spread(p.connections, p.spread), path, spread);
+  WatchedPaths paths;
+  const std::string top = "/bench-" + std::to_string(lane.session.context.sessionId) + "-";
+  for (int i = 0; i < p.watched_keys; ++i) paths.push_back(top + std::to_string(i));
+  Spread spread(static_cast<size_t>(p.watchers / p.watched_keys));
+  Watchers watchers(bench, bench.dial_spread(p.connections, p.spread), paths, spread);
+  MemoryGrowth growth(bench);
   watchers.start();
-  Writer writer(bench, {lane}, p.outstanding, spread);
-  writer.start();
-  bench.turn_for(seconds_of(p.warmup_seconds));
-  spread.clear();
-  writer.latencies.clear();
-  const auto cpu = bench.cpu();
-  bench.turn_for(seconds_of(p.seconds));
   nlohmann::json result;
-  bench.add_rates(result, spread.events, p.seconds, cpu);
+  const double per_watcher = growth.per(p.watchers);
+  if (bench.cluster() != nullptr) result["servers_memory_bytes_per_watcher"] = per_watcher;
+  Writer writer(bench, {lane}, p.outstanding, paths, spread);
+  if (p.rest_ms > 0) {
+    write_with_rests(bench, writer, spread);
+  } else {
+    write_on(bench, writer, spread, result);
+  }
   result["until_the_last_watcher"] = spread.latencies.summary();
-  result["puts"] = {{"per_second", static_cast<double>(writer.latencies.count()) / p.seconds},
-                    {"latency", writer.latencies.summary()}};
-  writer.stop();
   watchers.close();
   return result;
 }

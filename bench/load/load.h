@@ -29,6 +29,8 @@ struct Parameters {
   int value_bytes = 256;
   int keys = 10'000;
   int watchers = 1'000;
+  int watched_keys = 1;
+  int rest_ms = 0;
   /// gets: how current the answers are.
   enum class Currency { kLinearizable, kLocal, kRevision } consistency = Currency::kLinearizable;
   double seconds = 5;

@@ -42,6 +42,12 @@ class Pipeline : public client::ReplySink {
   void finish() {
     while (in_flight_ > 0) bench_.loop().turn(1s);
   }
+  /// One call, and waits for its answer; not while start() drives the lanes.
+  void send_one() {
+    running_ = false;
+    send(0);
+    finish();
+  }
   Latencies latencies;
 
  protected:
