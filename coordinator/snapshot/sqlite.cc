@@ -34,18 +34,6 @@ Error error_of(sqlite3_stmt* statement, int result) {
   return error_of(handle, result, path == nullptr ? "" : path);
 }
 
-int open_flags(Database::Mode mode) {
-  switch (mode) {
-    case Database::Mode::kCreate:
-      return SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_EXCLUSIVE;
-    case Database::Mode::kModify:
-      return SQLITE_OPEN_READWRITE;
-    case Database::Mode::kRead:
-      return SQLITE_OPEN_READONLY;
-  }
-  return SQLITE_OPEN_READONLY;
-}
-
 }  // namespace
 
 void Statement::Finalize::operator()(sqlite3_stmt* handle) const { sqlite3_finalize(handle); }
@@ -98,7 +86,8 @@ void Database::Close::operator()(sqlite3* handle) const { sqlite3_close_v2(handl
 
 Result<Database> Database::open(const std::string& path, Mode mode) {
   sqlite3* handle = nullptr;
-  const int flags = open_flags(mode) | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_NOFOLLOW;
+  const int access = mode == Mode::kModify ? SQLITE_OPEN_READWRITE : SQLITE_OPEN_READONLY;
+  const int flags = access | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_NOFOLLOW;
   const int result = sqlite3_open_v2(path.c_str(), &handle, flags, nullptr);
   Database database(handle, path);
   if (result != SQLITE_OK) return error_of(handle, result, path);

@@ -45,11 +45,8 @@ class Statement {
 
 class Database {
  public:
-  enum class Mode {
-    kCreate,  ///< must not exist
-    kModify,  ///< must exist
-    kRead,
-  };
+  /// The file must exist; an empty one is an empty database.
+  enum class Mode { kModify, kRead };
   /// CORRUPT, NO_SPACE, DISK_FAILED or INTERNAL; each names the file and what SQLite said.
   static Result<Database> open(const std::string& path, Mode mode);
 

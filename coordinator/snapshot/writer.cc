@@ -24,8 +24,12 @@ std::string to_text(const Digest& digest) {
   return text;
 }
 
-Result<SnapshotWriter> SnapshotWriter::create(const std::string& path) {
-  auto database = Database::open(path, Database::Mode::kCreate);
+Result<SnapshotWriter> SnapshotWriter::create(raft::FileSystem& files, const std::string& path) {
+  // SQLite would make the file for everybody to read, and gives its companions the same mode.
+  if (auto made = files.open(path, raft::OpenMode::kCreate); !made) {
+    return made.error().to_error();
+  }
+  auto database = Database::open(path, Database::Mode::kModify);
   if (!database.ok()) return database.error();
   SnapshotWriter writer(std::move(*database));
   for (const std::string& sql :
@@ -113,6 +117,14 @@ Result<bool> SnapshotWriter::checkpoint() {
   if (!row.ok()) return row.error();
   const bool busy = statement->integer(0) != 0;
   return !busy && statement->integer(1) == statement->integer(2);
+}
+
+Result<uint64_t> SnapshotWriter::database_bytes() {
+  const auto pages = database_.integer("PRAGMA page_count");
+  if (!pages.ok()) return pages.error();
+  const auto page = database_.integer("PRAGMA page_size");
+  if (!page.ok()) return page.error();
+  return static_cast<uint64_t>(*pages) * static_cast<uint64_t>(*page);
 }
 
 SnapshotWriter::TableStatements* SnapshotWriter::statements_of(RowTable table) {

@@ -14,6 +14,7 @@
 #include "base/rows.h"
 #include "coordinator/snapshot/schema.h"
 #include "coordinator/snapshot/sqlite.h"
+#include "raft/storage/file_system.h"
 
 namespace holdfast::snapshot {
 
@@ -34,8 +35,8 @@ std::string to_text(const Digest& digest);
 
 class SnapshotWriter {
  public:
-  /// Makes an empty database; its path must be free.
-  static Result<SnapshotWriter> create(const std::string& path);
+  /// Makes an empty database, readable by this user alone; what stood at `path` is lost.
+  static Result<SnapshotWriter> create(raft::FileSystem& files, const std::string& path);
   /// Goes on with one that verify() has accepted.
   static Result<SnapshotWriter> open(const std::string& path);
 
@@ -45,6 +46,8 @@ class SnapshotWriter {
   /// Makes durable what was written, in the database file itself. False: somebody else reads the
   /// file and holds it up; try again later.
   Result<bool> checkpoint();
+  /// Size of the database without its -wal.
+  Result<uint64_t> database_bytes();
 
  private:
   struct TableStatements {

@@ -7,6 +7,7 @@
 #include "coordinator/snapshot/row_codec.h"
 #include "coordinator/snapshot/schema.h"
 #include "coordinator/tree/key_tree.h"
+#include "raft/storage/posix_file_system.h"
 #include "tests/unit/snapshot/written_state.h"
 
 namespace holdfast::snapshot {
@@ -14,12 +15,14 @@ namespace {
 
 using testing::HasSubstr;
 
+raft::PosixFileSystem disk;
+
 TEST(Snapshots, AStateComesBackAsItWasWhateverTheSpans) {
   for (uint64_t seed = 1; seed <= 6; ++seed) {
     const TemporaryDirectory directory;
     const std::string path = directory.file("state.db");
     WrittenState state(seed);
-    auto writer = SnapshotWriter::create(path);
+    auto writer = SnapshotWriter::create(disk, path);
     ASSERT_TRUE(writer.ok()) << writer.error().message;
     for (int span = 0; span < 12; ++span) {
       state.apply(1 + static_cast<int>(state.workload().below(300)));
@@ -41,7 +44,7 @@ TEST(Snapshots, AWriterThatComesBackGoesOn) {
   const std::string path = directory.file("state.db");
   WrittenState state(9);
   {
-    auto writer = SnapshotWriter::create(path);
+    auto writer = SnapshotWriter::create(disk, path);
     state.apply(500);
     ASSERT_TRUE(state.write(*writer).ok());
   }
@@ -57,7 +60,7 @@ TEST(Snapshots, AWriterThatComesBackGoesOn) {
 TEST(Snapshots, TheHeadSaysWhichStateItIs) {
   const TemporaryDirectory directory;
   WrittenState state(2);
-  auto writer = SnapshotWriter::create(directory.file("state.db"));
+  auto writer = SnapshotWriter::create(disk, directory.file("state.db"));
   state.apply(50);
   const SnapshotHead head = state.head();
   ASSERT_TRUE(state.write(*writer).ok());
@@ -98,7 +101,7 @@ std::string damage(const std::string& sql) {
   const TemporaryDirectory directory;
   const std::string path = directory.file("state.db");
   WrittenState state(4);
-  auto writer = SnapshotWriter::create(path);
+  auto writer = SnapshotWriter::create(disk, path);
   state.apply(800);
   EXPECT_TRUE(state.write(*writer).ok());
   auto database = Database::open(path, Database::Mode::kModify);
@@ -148,7 +151,7 @@ TEST(Snapshots, EveryRowOfEveryTableWasWrittenByTheWorkload) {
   const TemporaryDirectory directory;
   const std::string path = directory.file("state.db");
   WrittenState state(5);
-  auto writer = SnapshotWriter::create(path);
+  auto writer = SnapshotWriter::create(disk, path);
   std::map<std::string, int64_t> most;
   auto database = Database::open(path, Database::Mode::kModify);
   for (int span = 0; span < 30; ++span) {
@@ -167,7 +170,7 @@ TEST(Views, SpeakOfPathsAndNames) {
   const TemporaryDirectory directory;
   const std::string path = directory.file("state.db");
   WrittenState state(6);
-  auto writer = SnapshotWriter::create(path);
+  auto writer = SnapshotWriter::create(disk, path);
   state.apply(1'000);
   ASSERT_TRUE(state.write(*writer).ok());
   auto database = Database::open(path, Database::Mode::kRead);

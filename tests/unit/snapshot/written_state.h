@@ -13,6 +13,7 @@
 #include "coordinator/rsm/state_machine.h"
 #include "coordinator/snapshot/loader.h"
 #include "coordinator/snapshot/row_span.h"
+#include "coordinator/snapshot/store.h"
 #include "coordinator/snapshot/writer.h"
 #include "tests/unit/rsm/workload.h"
 
@@ -27,6 +28,7 @@ class TemporaryDirectory {
     path_ = name;
   }
   ~TemporaryDirectory() { std::filesystem::remove_all(path_); }
+  const std::string& path() const { return path_; }
   std::string file(const std::string& name) const { return path_ + "/" + name; }
 
  private:
@@ -54,13 +56,13 @@ class WrittenState {
             .written_unix_ms = 1'700'000'000'000,
             .genesis = std::string("\0genesis", 8)};
   }
+  /// What changed since the last call.
+  Span take_span() { return {std::exchange(span_, RowSpan()), head()}; }
   Status write(SnapshotWriter& writer) {
-    const Status written = writer.write(span_.latest(), head());
-    span_ = RowSpan();
-    return written;
+    const Span span = take_span();
+    return writer.write(span.rows.latest(), span.head);
   }
   rsm::StateMachine& machine() { return machine_; }
-  const RowSpan& span() const { return span_; }
   rsm::Workload& workload() { return workload_; }
 
  private:
