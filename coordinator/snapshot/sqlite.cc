@@ -13,6 +13,9 @@ ErrorCode code_of(int result) {
     case SQLITE_NOTADB:
     case SQLITE_FORMAT:
       return ErrorCode::kCorrupt;
+    case SQLITE_BUSY:
+    case SQLITE_LOCKED:
+      return ErrorCode::kOverloaded;
     case SQLITE_FULL:
       return ErrorCode::kNoSpace;
     case SQLITE_IOERR:

@@ -47,7 +47,8 @@ class Database {
  public:
   /// The file must exist; an empty one is an empty database.
   enum class Mode { kModify, kRead };
-  /// CORRUPT, NO_SPACE, DISK_FAILED or INTERNAL; each names the file and what SQLite said.
+  /// CORRUPT, NO_SPACE, DISK_FAILED, OVERLOADED (somebody else has it locked) or INTERNAL; each
+  /// names the file and what SQLite said.
   static Result<Database> open(const std::string& path, Mode mode);
 
   /// One or more statements without parameters; rows are dropped.

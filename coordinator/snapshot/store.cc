@@ -96,8 +96,7 @@ Result<SnapshotHead> SnapshotStore::load(const RowSink& sink, const LoadProgress
   // What can be read after kill -9 need not be on disk yet.
   auto writer = SnapshotWriter::open(path());
   if (!writer.ok()) return writer.error();
-  const auto durable = writer->checkpoint();
-  if (!durable.ok()) return durable.error();
+  if (const auto durable = checkpoint(*writer); !durable.ok()) return durable.error();
   writer_ = std::move(*writer);
   return head;
 }
@@ -132,11 +131,18 @@ Result<WrittenSpan> SnapshotStore::write(const Span& span) {
   }
   const std::vector<RowLog::Change> rows = span.rows.latest();
   if (Status written = writer_->write(rows, span.head); !written.ok()) return written.error();
-  const auto durable = writer_->checkpoint();
+  const auto durable = checkpoint(*writer_);
   if (!durable.ok()) return durable.error();
-  const auto bytes = writer_->database_bytes();
+  return WrittenSpan{span.head.applied, rows.size(), database_bytes_, *durable};
+}
+
+Result<bool> SnapshotStore::checkpoint(SnapshotWriter& writer) {
+  const auto durable = writer.checkpoint();
+  if (!durable.ok()) return durable;
+  const auto bytes = writer.database_bytes();
   if (!bytes.ok()) return bytes.error();
-  return WrittenSpan{span.head.applied, rows.size(), *bytes, *durable};
+  database_bytes_ = *bytes;
+  return durable;
 }
 
 // The empty database is durable before CURRENT names it.

@@ -32,7 +32,7 @@ struct Span {
 struct WrittenSpan {
   LogIndex applied;
   uint64_t rows = 0;
-  uint64_t database_bytes = 0;  ///< of the whole database
+  uint64_t database_bytes = 0;
   /// On disk, in the database itself. False: another process reads the database and holds that up;
   /// it comes with a later span.
   bool durable = false;
@@ -51,6 +51,8 @@ class SnapshotStore {
   /// Makes the database in force durable as it is, verifies it, and gives all its rows to `sink`.
   /// Not if empty(). CORRUPT and UNSUPPORTED as in loader.h.
   Result<SnapshotHead> load(const RowSink& sink, const LoadProgress& progress);
+  /// Size of the database, as last loaded or written; zero before.
+  uint64_t database_bytes() const { return database_bytes_; }
   /// The database in force is damaged: it is kept as *.damaged, and the store is empty.
   Status set_aside();
 
@@ -65,11 +67,14 @@ class SnapshotStore {
   Status remove_leftovers();
   Status create();
   Status switch_to(const std::string& name);
+  /// Makes durable what was written; false: not yet.
+  Result<bool> checkpoint(SnapshotWriter& writer);
 
   raft::FileSystem& files_;
   const std::string directory_;
   std::string current_;  ///< empty: there is no snapshot
   uint64_t next_number_ = 1;
+  uint64_t database_bytes_ = 0;
   std::optional<SnapshotWriter> writer_;
 };
 
