@@ -11,8 +11,16 @@ using command::CommandKind;
 using raft::Role;
 
 Engine::Engine(const EngineOptions& options, raft::InitialState initial, EnginePorts ports)
+    : Engine(options, std::move(initial), ports,
+             {std::make_unique<rsm::StateMachine>(
+                  rsm::StateMachine::Options{ports.entropy.next_u64()}),
+              Term{}, 0}) {}
+
+Engine::Engine(const EngineOptions& options, raft::InitialState initial, EnginePorts ports,
+               StoredState state)
     : ports_(std::move(ports)),
-      machine_({ports_.entropy.next_u64()}),
+      owned_machine_(std::move(state.machine)),
+      machine_(*owned_machine_),
       host_(options, ports_.clock, ports_.entropy, ports_.transport, ports_.sink, machine_),
       commands_(host_, codec_, *this),
       renewals_(host_, codec_, commands_, *this),
@@ -23,10 +31,12 @@ Engine::Engine(const EngineOptions& options, raft::InitialState initial, EngineP
       key_waits_(host_),
       lease_queries_(host_, codec_,
                      [this](SessionId session) { return renewals_.lease_left_ms(session); }),
+      snapshots_(host_, ports_.snapshots, ports_.genesis, state.snapshot_bytes),
       node_(options.raft, std::move(initial),
             {ports_.clock, ports_.reader, ports_.writer, ports_.transport}, *this),
       started_at_(ports_.clock.now()) {
   host_.node = &node_;
+  host_.applied_term = state.applied_term;
 }
 
 Engine::~Engine() = default;
@@ -52,6 +62,7 @@ bool Engine::turn_end(Instant handled_until) {
   reads_.flush();
   lease_queries_.flush();
   more = node_.pump() || more;
+  if (const Status written = snapshots_.turn_end(); !written.ok()) ports_.fatal(written.error());
   return more || hub_.waking();
 }
 
@@ -75,7 +86,8 @@ void Engine::sweep() {
 Instant Engine::next_wakeup() const {
   Instant next = std::min({node_.next_wakeup(), commands_.next_deadline(), renewals_.next_wakeup(),
                            reads_.next_deadline(), polls_.next_deadline(), waits_.next_deadline(),
-                           key_waits_.next_deadline(), lease_queries_.next_deadline()});
+                           key_waits_.next_deadline(), lease_queries_.next_deadline(),
+                           snapshots_.next_wakeup()});
   if (!transfers_.empty()) next = std::min(next, host_.clock.now() + 20ms);
   if (host_.serving && tick_in_flight_ == 0) {
     const auto due = machine_.next_due_ms();
@@ -128,6 +140,7 @@ Status Engine::apply(const raft::Entry& entry) {
   for (const rsm::Effect& effect : effects_) handle(effect);
   hub_.on_entry(entry.index, machine_.key_events(), effects_);
   key_waits_.on_events(machine_.key_events());
+  snapshots_.on_entry(entry);
   renewals_.on_applied();
   reads_.on_applied();
   return ok_status();
@@ -256,6 +269,7 @@ void Engine::on_peer_event(NodeId peer, raft::PeerEvent event) {
 void Engine::begin_drain() {
   if (draining_) return;
   draining_ = true;
+  snapshots_.hurry();
   if (host_.soft.role != Role::kLeader) return;
   const NodeId successor = best_successor();
   if (successor) node_.transfer_leadership(successor);
@@ -263,7 +277,8 @@ void Engine::begin_drain() {
 
 bool Engine::drained() const {
   const bool leads_others = host_.soft.role == Role::kLeader && best_successor();
-  return !leads_others && commands_.size() == 0 && reads_.size() == 0 && lease_queries_.size() == 0;
+  return !leads_others && commands_.size() == 0 && reads_.size() == 0 &&
+         lease_queries_.size() == 0 && snapshots_.settled();
 }
 
 void Engine::finish_drain() {

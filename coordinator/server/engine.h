@@ -26,6 +26,8 @@
 #include "coordinator/server/polls.h"
 #include "coordinator/server/reads.h"
 #include "coordinator/server/renewals.h"
+#include "coordinator/server/snapshots.h"
+#include "coordinator/server/stored_state.h"
 #include "coordinator/server/waits.h"
 #include "coordinator/server/watch_hub.h"
 
@@ -47,6 +49,9 @@ struct EnginePorts {
   std::function<std::vector<api::PeerConnection>()> connections;
   /// What an operator should know of them; may be empty.
   std::function<std::vector<api::Alarm>()> alarms;
+  /// Takes what changed for the snapshot on disk; null: there is none.
+  snapshot::SpanWriter* snapshots = nullptr;
+  std::string genesis;  ///< entry 1, which a snapshot holds too
 };
 
 /// Length of a session's secret.
@@ -54,7 +59,11 @@ inline constexpr size_t kSecretBytes = 16;
 
 class Engine final : public raft::Application, Commands::Owner, Renewals::Owner {
  public:
+  /// With the state before the first entry.
   Engine(const EngineOptions& options, raft::InitialState initial, EnginePorts ports);
+  /// With `state`, after the entry at initial.applied.
+  Engine(const EngineOptions& options, raft::InitialState initial, EnginePorts ports,
+         StoredState state);
   ~Engine();
   Engine(const Engine&) = delete;
   Engine& operator=(const Engine&) = delete;
@@ -161,6 +170,9 @@ class Engine final : public raft::Application, Commands::Owner, Renewals::Owner 
   const CommandStats& command_stats() const { return commands_.stats(); }
   const RenewalStats& renewal_stats() const { return renewals_.stats(); }
   const StateStats& state_stats() const { return state_stats_; }
+  const SnapshotStats& snapshot_stats() const { return snapshots_.stats(); }
+  /// Why no snapshot can be written now, if so.
+  std::optional<std::string> snapshot_obstacle() const { return snapshots_.obstacle(); }
   size_t parked_calls() const { return host_.parked; }
   size_t parked_polls() const { return host_.parked - waits_.parked() - key_waits_.parked(); }
   size_t parked_acquires() const { return waits_.parked(); }
@@ -250,7 +262,8 @@ class Engine final : public raft::Application, Commands::Owner, Renewals::Owner 
   void answer_settings(CallId call, int64_t sequence);
 
   EnginePorts ports_;
-  rsm::StateMachine machine_;
+  const std::unique_ptr<rsm::StateMachine> owned_machine_;
+  rsm::StateMachine& machine_;
   Host host_;
   PeerCodec codec_;
   Commands commands_;
@@ -261,6 +274,7 @@ class Engine final : public raft::Application, Commands::Owner, Renewals::Owner 
   Waits waits_;
   KeyWaits key_waits_;
   LeaseQueries lease_queries_;
+  Snapshots snapshots_;
   raft::Node node_;
   EngineStats stats_;
   StateStats state_stats_;

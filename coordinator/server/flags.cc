@@ -54,6 +54,12 @@ DEFINE_int64(session_ttl_min_ms, kDefaults.session_ttl_min_ms,
              "the default timeouts) an election may expire live sessions; a value other than the "
              "default becomes the setting session_ttl_ms_min whenever a leader is elected");
 DEFINE_uint64(segment_bytes, kDefaults.segment_bytes, "size of a log segment, 64 KiB to 1 GiB");
+DEFINE_uint64(
+    snapshot_log_bytes, kDefaults.snapshot_log_bytes,
+    "the state is written to the snapshot when this much of the log was applied since the "
+    "last time (or half the snapshot's size, if that is more), 64 KiB to 64 GiB");
+DEFINE_int64(snapshot_interval_s, kDefaults.snapshot_interval_s,
+             "and after this time, if anything changed, 1 to 86400");
 DEFINE_int32(io_threads, kDefaults.io_threads,
              "threads for client connections, 0 to 64; 0: they share the one loop thread");
 DEFINE_uint32(max_client_connections, kDefaults.max_client_connections,
@@ -152,6 +158,9 @@ Status check_ranges() {
       in_range<int64_t>("clock_drift_permille", FLAGS_clock_drift_permille, 1, 200),
       in_range<int64_t>("session_ttl_min_ms", FLAGS_session_ttl_min_ms, 100, 60'000),
       in_range<uint64_t>("segment_bytes", FLAGS_segment_bytes, 64 << 10, 1 << 30),
+      in_range<uint64_t>("snapshot_log_bytes", FLAGS_snapshot_log_bytes, 64 << 10,
+                         uint64_t{64} << 30),
+      in_range<int64_t>("snapshot_interval_s", FLAGS_snapshot_interval_s, 1, 86'400),
       in_range<int64_t>("io_threads", FLAGS_io_threads, 0, 64),
       in_range<uint64_t>("max_client_connections", FLAGS_max_client_connections, 1, 1'000'000),
       in_range<uint64_t>("max_frame_bytes", FLAGS_max_frame_bytes, 64 << 10, 16 << 20),
@@ -232,6 +241,8 @@ ServerOptions copy_flags(ServerOptions o) {
   o.clock_drift_permille = FLAGS_clock_drift_permille;
   o.session_ttl_min_ms = FLAGS_session_ttl_min_ms;
   o.segment_bytes = FLAGS_segment_bytes;
+  o.snapshot_log_bytes = FLAGS_snapshot_log_bytes;
+  o.snapshot_interval_s = FLAGS_snapshot_interval_s;
   o.io_threads = FLAGS_io_threads;
   o.max_client_connections = FLAGS_max_client_connections;
   o.max_frame_bytes = FLAGS_max_frame_bytes;

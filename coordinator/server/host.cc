@@ -9,6 +9,7 @@ Host::Host(const EngineOptions& engine_options, Clock& clock_port, Entropy& entr
       entropy(entropy_port),
       transport(transport_port),
       machine(state_machine),
+      applied(state_machine.applied()),
       sink_(reply_sink),
       next_read_(entropy_port.next_id()) {}
 

@@ -29,6 +29,8 @@ struct EngineOptions {
   size_t max_watches_per_session = 10'000;
   uint64_t history_bytes = uint64_t{64} << 20;  ///< of events kept for watches
   uint64_t history_events = 100'000;
+  uint64_t snapshot_log_bytes = uint64_t{64} << 20;  ///< applied since the last snapshot
+  Duration snapshot_interval = 300s;                 ///< between two, if anything changed
 };
 
 /// The messages of servers to each other; numbers are on the wire.

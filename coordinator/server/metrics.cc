@@ -217,6 +217,18 @@ void add_keys(MetricPage& page, const Engine& engine) {
              watches.history().floor().value);
 }
 
+void add_snapshots(MetricPage& page, const Engine& engine) {
+  const SnapshotStats& snapshots = engine.snapshot_stats();
+  page.gauge("holdfast_snapshot_index", "The state after this entry is in the snapshot on disk",
+             snapshots.applied.value);
+  page.gauge("holdfast_snapshot_bytes", "Size of the snapshot, as last written", snapshots.bytes);
+  page.counter("holdfast_snapshot_writes_total", "Times that changes were written to the snapshot",
+               snapshots.spans);
+  page.counter("holdfast_snapshot_rows_total", "Rows written in them", snapshots.rows);
+  page.gauge("holdfast_snapshot_write_seconds", "How long the last of these took",
+             std::chrono::duration<double>(snapshots.last_taken).count());
+}
+
 // -------------------------------------------------------------------- what surrounds the engine
 
 struct PortReading {
@@ -343,6 +355,7 @@ std::string metrics_text(const MetricSources& sources) {
     add_sessions(page, *sources.engine);
     add_locks(page, *sources.engine);
     add_keys(page, *sources.engine);
+    add_snapshots(page, *sources.engine);
   }
   add_calls(page, sources);
   add_connections(page, sources);

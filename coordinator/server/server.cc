@@ -82,6 +82,7 @@ Server::~Server() {
   // in which they were made.
   turn_hook_ = {};
   engine_.reset();
+  span_writer_.reset();
   writer_.reset();
 }
 
@@ -104,7 +105,10 @@ std::optional<Failure> Server::start() {
     const auto genesis = raft::decode_genesis(bytes);
     if (!genesis.ok()) return failure_of(genesis.error());
     if (auto failed = check_belonging(*genesis)) return failed;
-    begin_serving(*genesis, bytes);
+    if (auto failed = begin_serving(*genesis, bytes)) return failed;
+  } else if (!snapshots_->empty()) {
+    return Failure{ExitCode::kCorrupt, snapshots_->path() + " is there, but the log beside it is " +
+                                           "empty: it was lost, and with it this server's votes"};
   } else if (options_.bootstrap) {
     begin_bootstrap();
   } else {
@@ -130,6 +134,11 @@ std::optional<Failure> Server::open_storage() {
     return failure_of({terms.error().code, *log_directory + ": " + terms.error().message});
   }
   reader_ = std::make_unique<raft::StoredLogReader>(*log_);
+  const auto snapshot_directory = directory_->snapshot_directory(kDefaultGroup);
+  if (!snapshot_directory.ok()) return failure_of(snapshot_directory.error());
+  auto snapshots = snapshot::SnapshotStore::open(files_, *snapshot_directory);
+  if (!snapshots.ok()) return failure_of(snapshots.error());
+  snapshots_ = std::move(*snapshots);
   return std::nullopt;
 }
 
@@ -219,7 +228,7 @@ void Server::begin_bootstrap() {
         const std::string bytes = raft::encode_genesis(*genesis);
         const Status written = write_genesis(bytes);
         if (!written.ok()) return stop_with(failure_of(written.error()));
-        begin_serving(*genesis, bytes);
+        if (auto failed = begin_serving(*genesis, bytes)) stop_with(std::move(*failed));
       });
 }
 
@@ -244,10 +253,10 @@ void Server::take_genesis(raft::Genesis genesis, std::string bytes,
   }
   bootstrapper_.reset();  // another server that has --bootstrap too was first
   const Status written = write_genesis(bytes);
-  if (written.ok()) {
-    begin_serving(genesis, bytes);
-  } else {
+  if (!written.ok()) {
     stop_with(failure_of(written.error()));
+  } else if (auto failed = begin_serving(genesis, bytes)) {
+    stop_with(std::move(*failed));
   }
   done(written);
 }
@@ -267,13 +276,16 @@ EngineOptions Server::engine_options(const raft::Genesis& genesis) const {
   options.max_watches_per_session = options_.max_watches_per_session;
   options.history_bytes = options_.history_bytes;
   options.history_events = options_.history_events;
+  options.snapshot_log_bytes = options_.snapshot_log_bytes;
+  options.snapshot_interval = from_ms(options_.snapshot_interval_s * 1'000);
   return options;
 }
 
-raft::InitialState Server::initial_state(const raft::Genesis& genesis) const {
+raft::InitialState Server::initial_state(const raft::Genesis& genesis, LogIndex applied) const {
   const raft::RecoveredLog& recovered = log_->recovered();
   raft::InitialState initial;
   initial.configuration = genesis.configuration;
+  initial.applied = applied;
   if (recovered.genesis) {
     initial.hard_state = recovered.hard_state;
     initial.last_index = recovered.last_index;
@@ -303,16 +315,32 @@ std::optional<Failure> Server::check_belonging(const raft::Genesis& genesis) con
   return std::nullopt;
 }
 
-void Server::begin_serving(const raft::Genesis& genesis, const std::string& bytes) {
+Result<StoredState> Server::load_state(const raft::Genesis& genesis) {
+  const StoredStateQuestion question{.cluster = genesis.cluster,
+                                     .node = options_.node_id,
+                                     .hash_seed = entropy_.next_u64(),
+                                     .log = [](const std::string& line) { LOG(INFO) << line; }};
+  return load_stored_state(question, *snapshots_, *log_);
+}
+
+std::optional<Failure> Server::begin_serving(const raft::Genesis& genesis,
+                                             const std::string& bytes) {
+  auto state = load_state(genesis);
+  if (!state.ok()) return failure_of(state.error());
+  const LogIndex applied = state->machine->applied();
   EngineOptions options = engine_options(genesis);
   options.raft.seed = entropy_.next_u64();
   writer_ = std::make_unique<raft::ThreadedLogWriter>(*log_, clock_, [this] { loop_.post([] {}); });
+  span_writer_ =
+      std::make_unique<snapshot::ThreadedSpanWriter>(*snapshots_, [this] { loop_.post([] {}); });
   engine_ = std::make_unique<Engine>(
-      options, initial_state(genesis),
+      options, initial_state(genesis, applied),
       EnginePorts{clock_, entropy_, *reader_, *writer_, *transport_, *this,
                   [](const std::string& act) { LOG(INFO) << "audit: " << act; },
                   [this](const Error& error) { stop_with(failure_of(error)); },
-                  [this] { return connections(); }, [this] { return alarms(); }});
+                  [this] { return connections(); }, [this] { return alarms(); }, span_writer_.get(),
+                  bytes},
+      std::move(*state));
   transport_->form(genesis.cluster, bytes);
   transport_->set_peers(peers_of(options_, genesis));
   client_port_->serve(*engine_);
@@ -321,7 +349,9 @@ void Server::begin_serving(const raft::Genesis& genesis, const std::string& byte
   LOG(INFO) << "node " << options_.node_id << " of cluster " << genesis.cluster << ", "
             << genesis.configuration.voters.size() << " voters; clients on port "
             << client_port_->port() << ", peers on " << transport_->port() << ", administration on "
-            << admin_port_->port() << ", http on " << http_->port();
+            << admin_port_->port() << ", http on " << http_->port() << "; state of revision "
+            << applied << " from the snapshot, log to " << log_->last_index();
+  return std::nullopt;
 }
 
 // ----------------------------------------------------------------------------------- running
@@ -425,6 +455,13 @@ std::vector<api::Alarm> Server::alarms() const {
     alarm.name = "PEER_REFUSED";
     alarm.message = "node " + std::to_string(peer.id.value) + " at " +
                     net::to_string(peer.address) + " takes no part: " + peer.refusal;
+    out.push_back(std::move(alarm));
+  }
+  if (const auto obstacle = engine_->snapshot_obstacle()) {
+    api::Alarm alarm;
+    alarm.name = "SNAPSHOT_HELD_UP";
+    alarm.message = "node " + std::to_string(options_.node_id.value) +
+                    " cannot write its snapshot, and tries again: " + *obstacle;
     out.push_back(std::move(alarm));
   }
   return out;

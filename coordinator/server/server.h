@@ -18,7 +18,9 @@
 #include "coordinator/server/options.h"
 #include "coordinator/server/port.h"
 #include "coordinator/server/rpc_port.h"
+#include "coordinator/server/stored_state.h"
 #include "coordinator/server/unformed_calls.h"
+#include "coordinator/snapshot/threaded_span_writer.h"
 #include "raft/storage/data_directory.h"
 #include "raft/storage/log_store.h"
 #include "raft/storage/posix_file_system.h"
@@ -71,9 +73,10 @@ class Server final : raft::TransportHandler, raft::GenesisTaker, ReplySink {
   Status write_genesis(const std::string& bytes);
   /// Why this server must not serve as a member of this cluster.
   std::optional<Failure> check_belonging(const raft::Genesis& genesis) const;
-  void begin_serving(const raft::Genesis& genesis, const std::string& bytes);
+  std::optional<Failure> begin_serving(const raft::Genesis& genesis, const std::string& bytes);
+  Result<StoredState> load_state(const raft::Genesis& genesis);
   EngineOptions engine_options(const raft::Genesis& genesis) const;
-  raft::InitialState initial_state(const raft::Genesis& genesis) const;
+  raft::InitialState initial_state(const raft::Genesis& genesis, LogIndex applied) const;
   void turn_end();
   void arm_wakeup();
   void on_signal(int signal);
@@ -107,6 +110,8 @@ class Server final : raft::TransportHandler, raft::GenesisTaker, ReplySink {
   std::unique_ptr<net::HttpServer> http_;
   std::unique_ptr<raft::Bootstrapper> bootstrapper_;
   std::unique_ptr<raft::ThreadedLogWriter> writer_;
+  std::unique_ptr<snapshot::SnapshotStore> snapshots_;
+  std::unique_ptr<snapshot::ThreadedSpanWriter> span_writer_;
   std::unique_ptr<Engine> engine_;
 
   net::Timer wakeup_;

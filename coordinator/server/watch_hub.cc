@@ -140,7 +140,7 @@ WatchHub::WatchHub(Host& host)
       epoch_(static_cast<int64_t>(host.entropy.next_id())),
       watches_(
           {.history = {.bytes = host.options.history_bytes, .events = host.options.history_events},
-           .start = Revision{},
+           .start = host.applied,
            .hash_seed = host.entropy.next_u64()}) {}
 
 void WatchHub::on_entry(LogIndex revision, std::span<const tree::Event> keys,

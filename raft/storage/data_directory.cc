@@ -152,15 +152,26 @@ DataDirectory::DataDirectory(FileSystem& files, std::string path, std::unique_pt
     : files_(files), path_(std::move(path)), lock_(std::move(lock)), identity_(identity) {}
 
 Result<std::string> DataDirectory::log_directory(GroupId group) {
-  const std::string log = log_directory_path(path_, group);
+  return directory_of_group(group, log_directory_path(path_, group));
+}
+
+Result<std::string> DataDirectory::snapshot_directory(GroupId group) {
+  return directory_of_group(group, snapshot_directory_path(path_, group));
+}
+
+Result<std::string> DataDirectory::directory_of_group(GroupId group, const std::string& path) {
   const std::string parent = group_directory_path(path_, group);
   if (auto done = make_directory(files_, path_, parent); !done) return done.error().to_error();
-  if (auto done = make_directory(files_, parent, log); !done) return done.error().to_error();
-  return log;
+  if (auto done = make_directory(files_, parent, path); !done) return done.error().to_error();
+  return path;
 }
 
 std::string log_directory_path(const std::string& data_directory, GroupId group) {
   return group_directory_path(data_directory, group) + "/log";
+}
+
+std::string snapshot_directory_path(const std::string& data_directory, GroupId group) {
+  return group_directory_path(data_directory, group) + "/snapshot";
 }
 
 }  // namespace holdfast::raft

@@ -3,8 +3,7 @@
 //   LOCK             held while a process uses the directory; holds its process id
 //   identity         node id and store id, in text, checksummed
 //   group-1/log/     the log of group 1 (log_store.h)
-//
-// Snapshots get a directory beside log/.
+//   group-1/snapshot/  its snapshot (coordinator/snapshot/store.h)
 #pragma once
 
 #include <memory>
@@ -44,10 +43,13 @@ class DataDirectory {
   const std::string& path() const { return path_; }
   /// The directory of the group's log; made, and its name made durable, if it was not there.
   Result<std::string> log_directory(GroupId group);
+  /// Likewise that of its snapshot.
+  Result<std::string> snapshot_directory(GroupId group);
 
  private:
   DataDirectory(FileSystem& files, std::string path, std::unique_ptr<FileLock> lock,
                 StoreIdentity identity);
+  Result<std::string> directory_of_group(GroupId group, const std::string& path);
   static Result<StoreIdentity> establish_identity(FileSystem& files, Entropy& entropy,
                                                   const std::string& path, NodeId node);
 
@@ -59,5 +61,7 @@ class DataDirectory {
 
 /// "DIR/group-1/log", whether it exists or not.
 std::string log_directory_path(const std::string& data_directory, GroupId group);
+/// "DIR/group-1/snapshot"
+std::string snapshot_directory_path(const std::string& data_directory, GroupId group);
 
 }  // namespace holdfast::raft

@@ -89,7 +89,8 @@ INSTANTIATE_TEST_SUITE_P(
         Bounds{"election_timeout_min_ms", 300, 59'999, {"--election_timeout_max_ms=60000"}},
         Bounds{"election_timeout_max_ms", 501, 60'000}, Bounds{"clock_drift_permille", 1, 200},
         Bounds{"session_ttl_min_ms", 100, 60'000}, Bounds{"segment_bytes", 64 << 10, 1 << 30},
-        Bounds{"max_client_connections", 1, 1'000'000},
+        Bounds{"snapshot_log_bytes", 64 << 10, int64_t{64} << 30},
+        Bounds{"snapshot_interval_s", 1, 86'400}, Bounds{"max_client_connections", 1, 1'000'000},
         Bounds{"max_frame_bytes", 64 << 10, 16 << 20},
         Bounds{"max_calls_per_connection", 1, 10'000'000},
         Bounds{"max_pending_commands", 16, 10'000'000}, Bounds{"max_pending_reads", 16, 10'000'000},
@@ -129,6 +130,8 @@ TEST_F(FlagsTest, EveryFlagReachesItsOption) {
                         "--clock_drift_permille=20",
                         "--session_ttl_min_ms=5000",
                         "--segment_bytes=65536",
+                        "--snapshot_log_bytes=65538",
+                        "--snapshot_interval_s=11",
                         "--max_client_connections=7",
                         "--max_frame_bytes=65537",
                         "--max_calls_per_connection=8",
@@ -156,6 +159,8 @@ TEST_F(FlagsTest, EveryFlagReachesItsOption) {
   EXPECT_EQ(o->clock_drift_permille, 20);
   EXPECT_EQ(o->session_ttl_min_ms, 5'000);
   EXPECT_EQ(o->segment_bytes, 65'536u);
+  EXPECT_EQ(o->snapshot_log_bytes, 65'538u);
+  EXPECT_EQ(o->snapshot_interval_s, 11);
   EXPECT_EQ(o->max_client_connections, 7u);
   EXPECT_EQ(o->max_frame_bytes, 65'537u);
   EXPECT_EQ(o->max_calls_per_connection, 8u);

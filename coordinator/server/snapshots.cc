@@ -1,0 +1,87 @@
+#include "coordinator/server/snapshots.h"
+
+#include <algorithm>
+#include <utility>
+
+namespace holdfast::server {
+
+Snapshots::Snapshots(Host& host, snapshot::SpanWriter* writer, std::string genesis, uint64_t bytes)
+    : host_(host), writer_(writer), genesis_(std::move(genesis)), sealed_at_(host.clock.now()) {
+  stats_.applied = host.applied;
+  stats_.bytes = bytes;
+}
+
+void Snapshots::on_entry(const raft::Entry& entry) {
+  if (writer_ == nullptr) return;
+  rows_.add(host_.machine.row_changes());
+  log_bytes_ += entry.data.size() + raft::kEntryOverheadBytes;
+}
+
+Status Snapshots::turn_end() {
+  if (writer_ == nullptr) return ok_status();
+  if (Status collected = collect(); !collected.ok()) return collected;
+  if (!sealed_ && !submitted_at_ && due()) seal();
+  if (!sealed_ || submitted_at_) return ok_status();
+  if (host_.node->core().log().durable() < sealed_->head.applied) return ok_status();
+  submitted_at_ = host_.clock.now();
+  writer_->submit(std::move(*sealed_));
+  sealed_.reset();
+  return ok_status();
+}
+
+Status Snapshots::collect() {
+  if (!submitted_at_) return ok_status();
+  const auto outcome = writer_->collect();
+  if (!outcome) return ok_status();
+  if (!outcome->ok()) return outcome->error();
+  const snapshot::WrittenSpan& written = **outcome;
+  stats_.last_taken = host_.clock.now() - *submitted_at_;
+  submitted_at_.reset();
+  ++stats_.spans;
+  stats_.rows += written.rows;
+  stats_.bytes = written.database_bytes;
+  if (written.durable) stats_.applied = written.applied;
+  return ok_status();
+}
+
+bool Snapshots::due() const {
+  if (rows_.empty()) return false;
+  return hurried_ || log_bytes_ >= due_bytes() ||
+         host_.clock.now() - sealed_at_ >= host_.options.snapshot_interval;
+}
+
+// Half the live bytes bounds how often a row is written again: the disk takes a few times what the
+// log takes, however large the state is.
+uint64_t Snapshots::due_bytes() const {
+  return std::max(host_.options.snapshot_log_bytes, stats_.bytes / 2);
+}
+
+void Snapshots::seal() {
+  sealed_at_ = host_.clock.now();
+  log_bytes_ = 0;
+  hurried_ = false;
+  snapshot::SnapshotHead head{.cluster = host_.options.cluster,
+                              .node = host_.options.self,
+                              .applied = host_.applied,
+                              .applied_term = host_.applied_term,
+                              .digest = host_.machine.digest(),
+                              .written_unix_ms = host_.clock.wall_unix_ms(),
+                              .genesis = genesis_};
+  sealed_ = snapshot::Span{std::exchange(rows_, {}), std::move(head)};
+}
+
+bool Snapshots::settled() const {
+  const bool wanted = hurried_ && !rows_.empty();
+  return writer_ == nullptr || (!wanted && !sealed_ && !submitted_at_) || obstacle();
+}
+
+Instant Snapshots::next_wakeup() const {
+  if (writer_ == nullptr || rows_.empty() || sealed_ || submitted_at_) return Instant::max();
+  return sealed_at_ + host_.options.snapshot_interval;
+}
+
+std::optional<std::string> Snapshots::obstacle() const {
+  return writer_ == nullptr ? std::nullopt : writer_->obstacle();
+}
+
+}  // namespace holdfast::server

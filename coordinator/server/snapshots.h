@@ -1,0 +1,62 @@
+// When the state is written to disk: gathers what each entry changed, and hands a span to the
+// snapshot thread when the log behind the last one has grown or some time has passed (ARCHITECTURE,
+// "Durability"). One span is under way at a time. One thread.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+
+#include "base/error.h"
+#include "coordinator/server/host.h"
+#include "coordinator/snapshot/span_writer.h"
+
+namespace holdfast::server {
+
+struct SnapshotStats {
+  LogIndex applied;    ///< of the newest snapshot on disk; zero: there is none
+  uint64_t spans = 0;  ///< written since the start
+  uint64_t rows = 0;   ///< in them
+  uint64_t bytes = 0;  ///< of the database
+  Duration last_taken{};
+};
+
+class Snapshots {
+ public:
+  /// Without a writer nothing is gathered. `bytes` is the size of the snapshot that was loaded.
+  Snapshots(Host& host, snapshot::SpanWriter* writer, std::string genesis, uint64_t bytes);
+
+  /// The machine has applied the entry.
+  void on_entry(const raft::Entry& entry);
+  /// Closes a turn; an error ends the process.
+  Status turn_end();
+  /// The state is wanted on disk now, because this server stops: what a start need not replay.
+  void hurry() { hurried_ = true; }
+  /// Nothing is left of what hurry() asked for, or the disk is full.
+  bool settled() const;
+  Instant next_wakeup() const;
+
+  const SnapshotStats& stats() const { return stats_; }
+  /// Why the disk does not take the span that is under way, if so.
+  std::optional<std::string> obstacle() const;
+
+ private:
+  bool due() const;
+  uint64_t due_bytes() const;
+  void seal();
+  Status collect();
+
+  Host& host_;
+  snapshot::SpanWriter* const writer_;
+  const std::string genesis_;
+  snapshot::RowSpan rows_;
+  uint64_t log_bytes_ = 0;  ///< applied since the last span was sealed
+  Instant sealed_at_;
+  /// Waits until this node's own log is durable to its end: a snapshot never passes the log.
+  std::optional<snapshot::Span> sealed_;
+  std::optional<Instant> submitted_at_;
+  bool hurried_ = false;
+  SnapshotStats stats_;
+};
+
+}  // namespace holdfast::server

@@ -1,0 +1,96 @@
+#include "coordinator/snapshot/loader.h"
+
+#include <charconv>
+#include <string>
+
+#include "coordinator/snapshot/row_codec.h"
+
+namespace holdfast::snapshot {
+namespace {
+
+constexpr uint64_t kRowsPerReport = 100'000;
+
+Error corrupt(const Database& database, const std::string& what) {
+  return {ErrorCode::kCorrupt, database.path() + ": " + what};
+}
+
+bool read_hex(std::string_view text, uint64_t& value) {
+  const auto read = std::from_chars(text.data(), text.data() + text.size(), value, 16);
+  return read.ec == std::errc{} && read.ptr == text.data() + text.size();
+}
+
+bool read_digest(std::string_view text, Digest& digest) {
+  return text.size() == 32 && read_hex(text.substr(0, 16), digest.high) &&
+         read_hex(text.substr(16), digest.low);
+}
+
+Status load_table(Database& database, const TableSchema& schema, const RowSink& sink,
+                  const LoadProgress& progress, uint64_t& rows) {
+  auto statement = database.prepare(select_sql(schema));
+  if (!statement.ok()) return statement.error();
+  uint64_t id = 0;
+  std::string row;
+  for (;;) {
+    const auto more = statement->step();
+    if (!more.ok()) return more.error();
+    if (!*more) return ok_status();
+    Status taken = read_row(*statement, schema, id, row);
+    if (taken.ok()) taken = sink(schema.table, id, row);
+    if (!taken.ok()) {
+      return Error{taken.error().code, database.path() + ": " + taken.error().message};
+    }
+    if (++rows % kRowsPerReport == 0) progress(rows);
+  }
+}
+
+}  // namespace
+
+Status verify(Database& database) {
+  const auto application = database.integer("PRAGMA application_id");
+  if (!application.ok()) return application.error();
+  if (*application != kApplicationId) return corrupt(database, "this is no snapshot of Holdfast");
+  const auto version = database.integer("PRAGMA user_version");
+  if (!version.ok()) return version.error();
+  if (*version != kFormatVersion) {
+    return Error{ErrorCode::kUnsupported, database.path() + ": its format version is " +
+                                              std::to_string(*version) + ", this program knows " +
+                                              std::to_string(kFormatVersion)};
+  }
+  const auto check = database.text("PRAGMA quick_check(1)");
+  if (!check.ok()) return check.error();
+  if (*check != "ok") return corrupt(database, *check);
+  return ok_status();
+}
+
+Result<SnapshotHead> read_head(Database& database) {
+  auto statement = database.prepare(
+      "SELECT cluster_id, node_id, applied_index, applied_term, digest, written_unix_ms, genesis "
+      "FROM snapshot");
+  if (!statement.ok()) return statement.error();
+  const auto row = statement->step();
+  if (!row.ok()) return row.error();
+  if (!*row) return corrupt(database, "the snapshot has no head");
+  SnapshotHead head;
+  head.cluster = ClusterId(static_cast<uint64_t>(statement->integer(0)));
+  head.node = NodeId(static_cast<uint64_t>(statement->integer(1)));
+  head.applied = LogIndex(static_cast<uint64_t>(statement->integer(2)));
+  head.applied_term = Term(static_cast<uint64_t>(statement->integer(3)));
+  if (!read_digest(statement->bytes(4), head.digest)) {
+    return corrupt(database, "the digest in the head is none");
+  }
+  head.written_unix_ms = statement->integer(5);
+  head.genesis = statement->bytes(6);
+  return head;
+}
+
+Status load_rows(Database& database, const RowSink& sink, const LoadProgress& progress) {
+  uint64_t rows = 0;
+  for (const TableSchema& schema : table_schemas()) {
+    Status loaded = load_table(database, schema, sink, progress, rows);
+    if (!loaded.ok()) return loaded;
+  }
+  progress(rows);
+  return ok_status();
+}
+
+}  // namespace holdfast::snapshot

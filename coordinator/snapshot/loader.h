@@ -1,0 +1,31 @@
+// The reading half of a snapshot: is the file one of ours and whole, which state is it, its rows.
+// Everything in it may be damaged or forged. Blocks for the disk.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <string_view>
+
+#include "base/error.h"
+#include "base/rows.h"
+#include "coordinator/snapshot/sqlite.h"
+#include "coordinator/snapshot/writer.h"
+
+namespace holdfast::snapshot {
+
+/// CORRUPT: not a Holdfast snapshot, or SQLite's quick_check finds damage. UNSUPPORTED: of another
+/// format version, which is named. Each names the file.
+Status verify(Database& database);
+
+/// CORRUPT if there is no head, as in a database that was created and never written.
+Result<SnapshotHead> read_head(Database& database);
+
+/// Given each row in ascending order of table and id; an error ends the loading.
+using RowSink = std::function<Status(RowTable table, uint64_t id, std::string_view row)>;
+/// Rows given so far; called now and then.
+using LoadProgress = std::function<void(uint64_t rows)>;
+
+/// Errors of rows name the file.
+Status load_rows(Database& database, const RowSink& sink, const LoadProgress& progress);
+
+}  // namespace holdfast::snapshot

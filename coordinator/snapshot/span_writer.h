@@ -1,0 +1,27 @@
+// The way from the loop thread to the snapshot's disk: one span at a time is handed over, and
+// becomes durable while the loop goes on.
+#pragma once
+
+#include <optional>
+#include <string>
+
+#include "base/error.h"
+#include "coordinator/snapshot/store.h"
+
+namespace holdfast::snapshot {
+
+/// Port of the engine. Loop thread.
+class SpanWriter {
+ public:
+  virtual ~SpanWriter() = default;
+  /// Not before the outcome of the last one was collected.
+  virtual void submit(Span span) = 0;
+  /// The outcome of what was submitted, once: nothing while it is under way. After an error the
+  /// process must end, because nobody knows what is on the disk.
+  virtual std::optional<Result<WrittenSpan>> collect() = 0;
+  /// Why the span under way cannot be written now: the disk is full, or another process holds the
+  /// database. It is tried again.
+  virtual std::optional<std::string> obstacle() const = 0;
+};
+
+}  // namespace holdfast::snapshot

@@ -1,0 +1,72 @@
+// SQLite behind two small classes: errors as values, handles closed by destructors. One thread at a
+// time for a database and its statements.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <string_view>
+
+#include "base/error.h"
+
+struct sqlite3;
+struct sqlite3_stmt;
+
+namespace holdfast::snapshot {
+
+class Statement {
+ public:
+  Statement() = default;
+  explicit Statement(sqlite3_stmt* handle) : handle_(handle) {}
+
+  // Parameters and columns are counted from 1 and from 0, as SQLite does. Bound bytes must live
+  // until the statement is stepped.
+  void bind(int at, int64_t value);
+  void bind_text(int at, std::string_view value);
+  void bind_blob(int at, std::string_view value);
+  void bind_null(int at);
+
+  /// True: a row is there to be read. False: done; the statement can be bound and run again.
+  Result<bool> step();
+  /// For one that yields no rows.
+  Status run();
+
+  int64_t integer(int column) const;
+  /// Text or blob; valid until the next step. Empty for NULL.
+  std::string_view bytes(int column) const;
+  bool is_null(int column) const;
+
+ private:
+  struct Finalize {
+    void operator()(sqlite3_stmt* handle) const;
+  };
+  std::unique_ptr<sqlite3_stmt, Finalize> handle_;
+};
+
+class Database {
+ public:
+  /// The file must exist; an empty one is an empty database.
+  enum class Mode { kModify, kRead };
+  /// CORRUPT, NO_SPACE, DISK_FAILED, OVERLOADED (somebody else has it locked) or INTERNAL; each
+  /// names the file and what SQLite said.
+  static Result<Database> open(const std::string& path, Mode mode);
+
+  /// One or more statements without parameters; rows are dropped.
+  Status run(const std::string& sql);
+  Result<Statement> prepare(const std::string& sql);
+  /// The first column of the first row.
+  Result<int64_t> integer(const std::string& sql);
+  Result<std::string> text(const std::string& sql);
+  const std::string& path() const { return path_; }
+
+ private:
+  struct Close {
+    void operator()(sqlite3* handle) const;
+  };
+  Database(sqlite3* handle, std::string path) : handle_(handle), path_(std::move(path)) {}
+
+  std::unique_ptr<sqlite3, Close> handle_;
+  std::string path_;
+};
+
+}  // namespace holdfast::snapshot

@@ -1,0 +1,81 @@
+// The snapshot of one group on disk. Its directory has
+//
+//   CURRENT          the name of the database in force
+//   state-N.db       a database that writer.h writes, with SQLite's -wal and -shm beside it
+//   *.damaged        databases that were found damaged and set aside, for a person to look at
+//
+// Nothing is ever renamed onto a database, because SQLite would replay a leftover -wal into it: a
+// new one gets a new name, and CURRENT is switched to it. What CURRENT does not name is removed at
+// the next start. Blocks for the disk; one thread at a time.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "base/error.h"
+#include "coordinator/snapshot/loader.h"
+#include "coordinator/snapshot/row_span.h"
+#include "coordinator/snapshot/writer.h"
+#include "raft/storage/file_system.h"
+
+namespace holdfast::snapshot {
+
+/// What changed since the last one, and the state that it leads to.
+struct Span {
+  RowSpan rows;
+  SnapshotHead head;
+};
+
+/// What one write of a span came to.
+struct WrittenSpan {
+  LogIndex applied;
+  uint64_t rows = 0;
+  uint64_t database_bytes = 0;
+  /// On disk, in the database itself. False: another process reads the database and holds that up;
+  /// it comes with a later span.
+  bool durable = false;
+};
+
+class SnapshotStore {
+ public:
+  /// `directory` must exist, `files` must outlive the store. CORRUPT if CURRENT is not one of ours.
+  static Result<std::unique_ptr<SnapshotStore>> open(raft::FileSystem& files,
+                                                     const std::string& directory);
+
+  bool empty() const { return current_.empty(); }
+  /// Of the database in force, or of the directory.
+  std::string path() const { return directory_ + "/" + current_; }
+
+  /// Makes the database in force durable as it is, verifies it, and gives all its rows to `sink`.
+  /// Not if empty(). CORRUPT and UNSUPPORTED as in loader.h.
+  Result<SnapshotHead> load(const RowSink& sink, const LoadProgress& progress);
+  /// Size of the database, as last loaded or written; zero before.
+  uint64_t database_bytes() const { return database_bytes_; }
+  /// The database in force is damaged: it is kept as *.damaged, and the store is empty.
+  Status set_aside();
+
+  /// Brings the database to the span's state; makes one if there is none. After an error the
+  /// database is as before, and the same span can be tried again.
+  Result<WrittenSpan> write(const Span& span);
+
+ private:
+  SnapshotStore(raft::FileSystem& files, std::string directory)
+      : files_(files), directory_(std::move(directory)) {}
+  Status read_current();
+  Status remove_leftovers();
+  Status create();
+  Status switch_to(const std::string& name);
+  /// Makes durable what was written; false: not yet.
+  Result<bool> checkpoint(SnapshotWriter& writer);
+
+  raft::FileSystem& files_;
+  const std::string directory_;
+  std::string current_;  ///< empty: there is no snapshot
+  uint64_t next_number_ = 1;
+  uint64_t database_bytes_ = 0;
+  std::optional<SnapshotWriter> writer_;
+};
+
+}  // namespace holdfast::snapshot

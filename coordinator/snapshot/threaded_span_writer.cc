@@ -1,0 +1,87 @@
+#include "coordinator/snapshot/threaded_span_writer.h"
+
+#include <unistd.h>
+
+#include <chrono>
+#include <utility>
+
+#include "base/check.h"
+
+namespace holdfast::snapshot {
+namespace {
+
+/// Below the loop and the log's threads: it has time (Linux: nice() of a thread is its own).
+constexpr int kNiceness = 10;
+constexpr std::chrono::seconds kRetryEvery{2};
+
+/// The disk is full, or somebody else holds the database.
+bool passes(const Error& error) {
+  return error.code == ErrorCode::kNoSpace || error.code == ErrorCode::kOverloaded;
+}
+
+}  // namespace
+
+ThreadedSpanWriter::ThreadedSpanWriter(SnapshotStore& store, Notify notify)
+    : store_(store), notify_(std::move(notify)), thread_([this] { run(); }) {}
+
+ThreadedSpanWriter::~ThreadedSpanWriter() {
+  {
+    const std::lock_guard lock(mutex_);
+    closed_ = true;
+  }
+  changed_.notify_one();
+  thread_.join();
+}
+
+void ThreadedSpanWriter::submit(Span span) {
+  {
+    const std::lock_guard lock(mutex_);
+    HF_CHECK(!waiting_ && !outcome_, "a span is under way");
+    waiting_ = std::move(span);
+  }
+  changed_.notify_one();
+}
+
+std::optional<Result<WrittenSpan>> ThreadedSpanWriter::collect() {
+  const std::lock_guard lock(mutex_);
+  if (outcome_) waiting_.reset();
+  return std::exchange(outcome_, std::nullopt);
+}
+
+std::optional<std::string> ThreadedSpanWriter::obstacle() const {
+  const std::lock_guard lock(mutex_);
+  return obstacle_;
+}
+
+void ThreadedSpanWriter::run() {
+  [[maybe_unused]] const int priority = ::nice(kNiceness);
+  std::unique_lock lock(mutex_);
+  for (;;) {
+    changed_.wait(lock, [this] { return closed_ || (waiting_ && !outcome_); });
+    if (!waiting_ || outcome_) return;
+    const Span span = std::move(*waiting_);
+    lock.unlock();
+    write_until_done(span);
+    lock.lock();
+  }
+}
+
+void ThreadedSpanWriter::write_until_done(const Span& span) {
+  for (;;) {
+    Result<WrittenSpan> written = store_.write(span);
+    std::unique_lock lock(mutex_);
+    if (written.ok() || !passes(written.error())) {
+      obstacle_.reset();
+      outcome_ = std::move(written);
+      break;
+    }
+    obstacle_ = written.error().message;
+    if (changed_.wait_for(lock, kRetryEvery, [this] { return closed_; })) {
+      outcome_ = std::move(written);
+      break;
+    }
+  }
+  notify_();
+}
+
+}  // namespace holdfast::snapshot

@@ -1,0 +1,44 @@
+// The snapshot's writer in production: the disk is waited for on a thread of its own.
+#pragma once
+
+#include <condition_variable>
+#include <functional>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <thread>
+
+#include "coordinator/snapshot/span_writer.h"
+
+namespace holdfast::snapshot {
+
+/// One thread of low priority.
+class ThreadedSpanWriter final : public SpanWriter {
+ public:
+  using Notify = std::function<void()>;
+  /// `notify` runs on that thread when collect() has something: it posts a wake-up to the loop.
+  /// `store` outlives the writer and is used by nobody else.
+  ThreadedSpanWriter(SnapshotStore& store, Notify notify);
+  /// Ends after the span under way, if the disk has room for it.
+  ~ThreadedSpanWriter() override;
+
+  void submit(Span span) override;
+  std::optional<Result<WrittenSpan>> collect() override;
+  std::optional<std::string> obstacle() const override;
+
+ private:
+  void run();
+  void write_until_done(const Span& span);
+
+  SnapshotStore& store_;
+  const Notify notify_;
+  mutable std::mutex mutex_;
+  std::condition_variable changed_;
+  std::optional<Span> waiting_;
+  std::optional<Result<WrittenSpan>> outcome_;
+  std::optional<std::string> obstacle_;
+  bool closed_ = false;
+  std::thread thread_;
+};
+
+}  // namespace holdfast::snapshot

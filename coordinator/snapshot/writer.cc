@@ -1,0 +1,137 @@
+#include "coordinator/snapshot/writer.h"
+
+#include <cstdio>
+#include <utility>
+
+#include "base/check.h"
+#include "coordinator/snapshot/row_codec.h"
+
+namespace holdfast::snapshot {
+namespace {
+
+// The log-ahead file is synced and folded into the database by checkpoint() alone, so that a commit
+// waits for no disk. 16 MiB of pages are cached.
+constexpr const char* kSettings =
+    "PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; PRAGMA wal_autocheckpoint = 0;"
+    "PRAGMA cache_size = -16384; PRAGMA temp_store = MEMORY;";
+
+}  // namespace
+
+std::string to_text(const Digest& digest) {
+  char text[33];
+  std::snprintf(text, sizeof text, "%016llx%016llx", static_cast<unsigned long long>(digest.high),
+                static_cast<unsigned long long>(digest.low));
+  return text;
+}
+
+Result<SnapshotWriter> SnapshotWriter::create(raft::FileSystem& files, const std::string& path) {
+  // SQLite would make the file for everybody to read, and gives its companions the same mode.
+  if (auto made = files.open(path, raft::OpenMode::kCreate); !made) {
+    return made.error().to_error();
+  }
+  auto database = Database::open(path, Database::Mode::kModify);
+  if (!database.ok()) return database.error();
+  SnapshotWriter writer(std::move(*database));
+  for (const std::string& sql :
+       {std::string(kSettings), "BEGIN;" + create_statements() + "COMMIT;"}) {
+    if (Status made = writer.database_.run(sql); !made.ok()) return made.error();
+  }
+  if (Status prepared = writer.prepare(); !prepared.ok()) return prepared.error();
+  return writer;
+}
+
+Result<SnapshotWriter> SnapshotWriter::open(const std::string& path) {
+  auto database = Database::open(path, Database::Mode::kModify);
+  if (!database.ok()) return database.error();
+  SnapshotWriter writer(std::move(*database));
+  if (Status set = writer.database_.run(kSettings); !set.ok()) return set.error();
+  if (Status prepared = writer.prepare(); !prepared.ok()) return prepared.error();
+  return writer;
+}
+
+Status SnapshotWriter::prepare() {
+  for (const TableSchema& schema : table_schemas()) {
+    auto upsert = database_.prepare(upsert_sql(schema));
+    if (!upsert.ok()) return upsert.error();
+    auto erase = database_.prepare(std::string("DELETE FROM ") + schema.name + " WHERE id = ?");
+    if (!erase.ok()) return erase.error();
+    tables_.push_back({&schema, std::move(*upsert), std::move(*erase)});
+  }
+  auto head = database_.prepare(
+      "INSERT OR REPLACE INTO snapshot (only_row, cluster_id, node_id, applied_index, "
+      "applied_term, "
+      "digest, written_unix_ms, genesis) VALUES (1, ?, ?, ?, ?, ?, ?, ?)");
+  if (!head.ok()) return head.error();
+  head_ = std::move(*head);
+  return ok_status();
+}
+
+Status SnapshotWriter::write(std::span<const RowLog::Change> changes, const SnapshotHead& head) {
+  if (Status begun = database_.run("BEGIN IMMEDIATE"); !begun.ok()) return begun;
+  Status done = write_rows(changes, head);
+  if (done.ok()) done = database_.run("COMMIT");
+  if (!done.ok()) {
+    // Some errors have rolled it back already; then this one says so and nothing else.
+    [[maybe_unused]] const Status undone = database_.run("ROLLBACK");
+  }
+  return done;
+}
+
+Status SnapshotWriter::write_rows(std::span<const RowLog::Change> changes,
+                                  const SnapshotHead& head) {
+  for (const RowLog::Change& change : changes) {
+    if (Status written = write_row(change); !written.ok()) return written;
+  }
+  return write_head(head);
+}
+
+Status SnapshotWriter::write_row(const RowLog::Change& change) {
+  TableStatements* const statements = statements_of(change.table);
+  HF_CHECK(statements != nullptr, "a row of a table that the snapshot does not know");
+  if (change.erased) {
+    statements->erase.bind(1, static_cast<int64_t>(change.id));
+    return statements->erase.run();
+  }
+  HF_CHECK(bind_row(statements->upsert, *statements->schema, change.id, change.row),
+           "a row is encoded otherwise than the snapshot's schema says");
+  return statements->upsert.run();
+}
+
+Status SnapshotWriter::write_head(const SnapshotHead& head) {
+  const std::string digest = to_text(head.digest);
+  int at = 1;
+  for (const uint64_t number :
+       {head.cluster.value, head.node.value, head.applied.value, head.applied_term.value}) {
+    head_.bind(at++, static_cast<int64_t>(number));
+  }
+  head_.bind_text(at++, digest);
+  head_.bind(at++, head.written_unix_ms);
+  head_.bind_blob(at, head.genesis);
+  return head_.run();
+}
+
+Result<bool> SnapshotWriter::checkpoint() {
+  auto statement = database_.prepare("PRAGMA wal_checkpoint(PASSIVE)");
+  if (!statement.ok()) return statement.error();
+  const auto row = statement->step();
+  if (!row.ok()) return row.error();
+  const bool busy = statement->integer(0) != 0;
+  return !busy && statement->integer(1) == statement->integer(2);
+}
+
+Result<uint64_t> SnapshotWriter::database_bytes() {
+  const auto pages = database_.integer("PRAGMA page_count");
+  if (!pages.ok()) return pages.error();
+  const auto page = database_.integer("PRAGMA page_size");
+  if (!page.ok()) return page.error();
+  return static_cast<uint64_t>(*pages) * static_cast<uint64_t>(*page);
+}
+
+SnapshotWriter::TableStatements* SnapshotWriter::statements_of(RowTable table) {
+  for (TableStatements& statements : tables_) {
+    if (statements.schema->table == table) return &statements;
+  }
+  return nullptr;
+}
+
+}  // namespace holdfast::snapshot

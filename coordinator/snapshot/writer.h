@@ -1,0 +1,70 @@
+// The writing half of a snapshot: one SQLite database that always holds the whole state at one
+// index, and is brought to the next by writing what changed in between. Blocks for the disk: the
+// snapshot thread's.
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "base/checksum.h"
+#include "base/error.h"
+#include "base/ids.h"
+#include "base/rows.h"
+#include "coordinator/snapshot/schema.h"
+#include "coordinator/snapshot/sqlite.h"
+#include "raft/storage/file_system.h"
+
+namespace holdfast::snapshot {
+
+/// Which state the rows are.
+struct SnapshotHead {
+  ClusterId cluster;
+  NodeId node;        ///< who wrote it
+  LogIndex applied;   ///< the rows are the state after this entry
+  Term applied_term;  ///< its term
+  Digest digest;      ///< of that state
+  int64_t written_unix_ms = 0;
+  std::string genesis;  ///< entry 1: the members
+  friend bool operator==(const SnapshotHead&, const SnapshotHead&) = default;
+};
+
+/// 32 hexadecimal digits, the high half first.
+std::string to_text(const Digest& digest);
+
+class SnapshotWriter {
+ public:
+  /// Makes an empty database, readable by this user alone; what stood at `path` is lost.
+  static Result<SnapshotWriter> create(raft::FileSystem& files, const std::string& path);
+  /// Goes on with one that verify() has accepted.
+  static Result<SnapshotWriter> open(const std::string& path);
+
+  /// Brings the database to `head` in ONE transaction. `changes` ascend by table and id, one a row
+  /// (RowSpan::latest()). After an error the file is as before the call.
+  Status write(std::span<const RowLog::Change> changes, const SnapshotHead& head);
+  /// Makes durable what was written, in the database file itself. False: somebody else reads the
+  /// file and holds it up; try again later.
+  Result<bool> checkpoint();
+  /// Size of the database without its -wal.
+  Result<uint64_t> database_bytes();
+
+ private:
+  struct TableStatements {
+    const TableSchema* schema;
+    Statement upsert;
+    Statement erase;
+  };
+  explicit SnapshotWriter(Database database) : database_(std::move(database)) {}
+  Status prepare();
+  Status write_rows(std::span<const RowLog::Change> changes, const SnapshotHead& head);
+  Status write_row(const RowLog::Change& change);
+  Status write_head(const SnapshotHead& head);
+  TableStatements* statements_of(RowTable table);
+
+  Database database_;
+  std::vector<TableStatements> tables_;
+  Statement head_;
+};
+
+}  // namespace holdfast::snapshot

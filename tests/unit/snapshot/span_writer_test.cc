@@ -1,0 +1,100 @@
+// The snapshot's thread: one span at a time, its outcome collected once, obstacles waited out.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <semaphore>
+
+#include "coordinator/snapshot/threaded_span_writer.h"
+#include "raft/storage/posix_file_system.h"
+#include "tests/unit/snapshot/written_state.h"
+
+namespace holdfast::snapshot {
+namespace {
+
+using testing::HasSubstr;
+
+class SpanWriters : public testing::Test {
+ protected:
+  SpanWriters() {
+    auto store = SnapshotStore::open(files_, directory_.path());
+    EXPECT_TRUE(store.ok());
+    store_ = std::move(*store);
+  }
+  /// The outcome, when the thread says that there is one.
+  Result<WrittenSpan> outcome(ThreadedSpanWriter& writer) {
+    told_.acquire();
+    const auto outcome = writer.collect();
+    EXPECT_TRUE(outcome.has_value());
+    EXPECT_FALSE(writer.collect().has_value()) << "an outcome is told once";
+    return *outcome;
+  }
+  ThreadedSpanWriter::Notify notify() {
+    return [this] { told_.release(); };
+  }
+
+  TemporaryDirectory directory_;
+  raft::PosixFileSystem files_;
+  std::unique_ptr<SnapshotStore> store_;
+  WrittenState state_{11};
+  std::counting_semaphore<16> told_{0};
+};
+
+TEST_F(SpanWriters, WriteOneSpanAfterTheOther) {
+  ThreadedSpanWriter writer(*store_, notify());
+  EXPECT_FALSE(writer.collect().has_value());
+  for (int i = 0; i < 5; ++i) {
+    state_.apply(100);
+    writer.submit(state_.take_span());
+    const auto written = outcome(writer);
+    ASSERT_TRUE(written.ok()) << written.error().message;
+    EXPECT_EQ(written->applied, state_.machine().applied());
+  }
+  const auto loaded = load(store_->path());
+  ASSERT_TRUE(loaded.ok()) << loaded.error().message;
+  EXPECT_EQ((*loaded)->digest(), state_.machine().digest());
+}
+
+TEST_F(SpanWriters, EndAfterTheSpanUnderWay) {
+  {
+    ThreadedSpanWriter writer(*store_, notify());
+    state_.apply(500);
+    writer.submit(state_.take_span());
+  }
+  const auto loaded = load(store_->path());
+  ASSERT_TRUE(loaded.ok()) << loaded.error().message;
+  EXPECT_EQ((*loaded)->digest(), state_.machine().digest());
+}
+
+TEST_F(SpanWriters, WaitForSomebodyWhoHoldsTheDatabase) {
+  ThreadedSpanWriter writer(*store_, notify());
+  state_.apply(100);
+  writer.submit(state_.take_span());
+  ASSERT_TRUE(outcome(writer).ok());
+  auto other = Database::open(store_->path(), Database::Mode::kModify);
+  ASSERT_TRUE(other->run("BEGIN IMMEDIATE").ok());
+  state_.apply(100);
+  writer.submit(state_.take_span());
+  std::optional<std::string> obstacle;
+  while (!(obstacle = writer.obstacle())) std::this_thread::yield();
+  EXPECT_THAT(*obstacle, HasSubstr("database is locked"));
+  ASSERT_TRUE(other->run("COMMIT").ok());
+  const auto written = outcome(writer);
+  ASSERT_TRUE(written.ok()) << written.error().message;
+  EXPECT_FALSE(writer.obstacle().has_value());
+}
+
+TEST_F(SpanWriters, TellOfADatabaseThatCannotBeWritten) {
+  state_.apply(100);
+  ASSERT_TRUE(store_->write(state_.take_span()).ok());
+  auto other = Database::open(store_->path(), Database::Mode::kModify);
+  ASSERT_TRUE(other->run("DROP TABLE key_rows").ok());
+  ThreadedSpanWriter writer(*store_, notify());
+  state_.apply(300);
+  writer.submit(state_.take_span());
+  const auto written = outcome(writer);
+  ASSERT_FALSE(written.ok());
+  EXPECT_THAT(written.error().message, HasSubstr("key_rows"));
+}
+
+}  // namespace
+}  // namespace holdfast::snapshot

@@ -1,0 +1,151 @@
+// The directory of a snapshot: which database is in force, what becomes of the others.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <sys/stat.h>
+
+#include <filesystem>
+#include <fstream>
+
+#include "coordinator/snapshot/store.h"
+#include "raft/storage/posix_file_system.h"
+#include "tests/unit/snapshot/written_state.h"
+
+namespace holdfast::snapshot {
+namespace {
+
+using testing::ElementsAre;
+using testing::HasSubstr;
+
+class SnapshotStores : public testing::Test {
+ protected:
+  std::unique_ptr<SnapshotStore> open() {
+    auto store = SnapshotStore::open(files_, directory_.path());
+    EXPECT_TRUE(store.ok()) << store.error().message;
+    return std::move(*store);
+  }
+  WrittenSpan write(SnapshotStore& store) {
+    const auto written = store.write(state_.take_span());
+    EXPECT_TRUE(written.ok()) << written.error().message;
+    return *written;
+  }
+  Result<SnapshotHead> load(SnapshotStore& store) {
+    machine_ = std::make_unique<rsm::StateMachine>();
+    return store.load([&](RowTable table, uint64_t id,
+                          std::string_view row) { return machine_->load(table, id, row); },
+                      [](uint64_t) {});
+  }
+  std::vector<std::string> names() const {
+    std::vector<std::string> out;
+    for (const auto& entry : std::filesystem::directory_iterator(directory_.path())) {
+      const std::string name = entry.path().filename();
+      if (!name.ends_with("-wal") && !name.ends_with("-shm")) out.push_back(name);
+    }
+    std::sort(out.begin(), out.end());
+    return out;
+  }
+  void put(const std::string& name, const std::string& text) {
+    std::ofstream(directory_.file(name)) << text;
+  }
+
+  TemporaryDirectory directory_;
+  raft::PosixFileSystem files_;
+  WrittenState state_{7};
+  std::unique_ptr<rsm::StateMachine> machine_;
+};
+
+TEST_F(SnapshotStores, IsEmptyAtFirstAndHoldsWhatWasWrittenAfterwards) {
+  {
+    auto store = open();
+    EXPECT_TRUE(store->empty());
+    state_.apply(300);
+    const WrittenSpan written = write(*store);
+    EXPECT_EQ(written.applied, state_.machine().applied());
+    EXPECT_TRUE(written.durable);
+    EXPECT_GT(written.rows, 0U);
+    EXPECT_GT(written.database_bytes, 4'096U);
+    state_.apply(300);
+    write(*store);
+  }
+  auto store = open();
+  ASSERT_FALSE(store->empty());
+  const auto head = load(*store);
+  ASSERT_TRUE(head.ok()) << head.error().message;
+  EXPECT_EQ(head->applied, state_.machine().applied());
+  ASSERT_TRUE(machine_->finish_load().ok());
+  EXPECT_EQ(machine_->digest(), state_.machine().digest());
+  state_.apply(300);
+  EXPECT_TRUE(write(*store).durable);
+}
+
+TEST_F(SnapshotStores, NobodyElseMayReadTheFiles) {
+  auto store = open();
+  state_.apply(100);
+  write(*store);
+  for (const auto& entry : std::filesystem::directory_iterator(directory_.path())) {
+    struct stat status {};
+    ASSERT_EQ(stat(entry.path().c_str(), &status), 0);
+    EXPECT_EQ(status.st_mode & 0077, 0U) << entry.path();
+  }
+}
+
+TEST_F(SnapshotStores, ADatabaseThatCurrentDoesNotNameIsRemoved) {
+  put("state-4.db", "begun when the process ended");
+  put("state-4.db-wal", "rows of another time");
+  put("notes.txt", "not ours");
+  auto store = open();
+  EXPECT_TRUE(store->empty());
+  EXPECT_THAT(names(), ElementsAre("notes.txt"));
+  state_.apply(50);
+  write(*store);
+  EXPECT_THAT(names(), ElementsAre("CURRENT", "notes.txt", "state-5.db"));
+}
+
+TEST_F(SnapshotStores, ADamagedDatabaseIsKeptAside) {
+  {
+    auto store = open();
+    state_.apply(500);
+    write(*store);
+  }
+  std::fstream file(directory_.file("state-1.db"));
+  file.seekp(100);  // the schema's page
+  file << std::string(200, '\xAB');
+  file.close();
+  auto store = open();
+  const auto head = load(*store);
+  ASSERT_FALSE(head.ok());
+  EXPECT_EQ(head.error().code, ErrorCode::kCorrupt);
+  EXPECT_THAT(head.error().message, HasSubstr("state-1.db"));
+  ASSERT_TRUE(store->set_aside().ok());
+  EXPECT_TRUE(store->empty());
+  EXPECT_THAT(names(), ElementsAre("state-1.db.damaged"));
+  store = open();
+  EXPECT_TRUE(store->empty());
+  EXPECT_THAT(names(), ElementsAre("state-1.db.damaged"));
+}
+
+TEST_F(SnapshotStores, CurrentIsJudged) {
+  put("CURRENT", "../../etc/passwd\n");
+  auto store = SnapshotStore::open(files_, directory_.path());
+  ASSERT_FALSE(store.ok());
+  EXPECT_THAT(store.error().message, HasSubstr("CURRENT: it must name a database as state-N.db"));
+  put("CURRENT", "state-9.db\n");
+  store = SnapshotStore::open(files_, directory_.path());
+  ASSERT_FALSE(store.ok());
+  EXPECT_THAT(store.error().message, HasSubstr("it names state-9.db, which is not there"));
+}
+
+TEST_F(SnapshotStores, AReaderHoldsUpDurabilityAndNothingElse) {
+  auto store = open();
+  state_.apply(100);
+  write(*store);
+  auto reader = Database::open(store->path(), Database::Mode::kRead);
+  ASSERT_TRUE(reader->run("BEGIN; SELECT count(*) FROM keys").ok());
+  state_.apply(100);
+  EXPECT_FALSE(write(*store).durable);
+  ASSERT_TRUE(reader->run("COMMIT").ok());
+  state_.apply(100);
+  EXPECT_TRUE(write(*store).durable);
+}
+
+}  // namespace
+}  // namespace holdfast::snapshot

@@ -1,0 +1,98 @@
+// A state machine under random entries, whose row changes go to a snapshot on a real disk.
+#pragma once
+
+#include <gtest/gtest.h>
+#include <unistd.h>
+
+#include <cstdlib>
+#include <filesystem>
+#include <memory>
+#include <string>
+#include <utility>
+
+#include "coordinator/rsm/state_machine.h"
+#include "coordinator/snapshot/loader.h"
+#include "coordinator/snapshot/row_span.h"
+#include "coordinator/snapshot/store.h"
+#include "coordinator/snapshot/writer.h"
+#include "tests/unit/rsm/workload.h"
+
+namespace holdfast::snapshot {
+
+/// A directory that goes with its owner.
+class TemporaryDirectory {
+ public:
+  TemporaryDirectory() {
+    std::string name = (std::filesystem::temp_directory_path() / "snapshot-test-XXXXXX").string();
+    if (mkdtemp(name.data()) == nullptr) std::abort();
+    path_ = name;
+  }
+  ~TemporaryDirectory() { std::filesystem::remove_all(path_); }
+  const std::string& path() const { return path_; }
+  std::string file(const std::string& name) const { return path_ + "/" + name; }
+
+ private:
+  std::string path_;
+};
+
+class WrittenState {
+ public:
+  explicit WrittenState(uint64_t seed) : workload_(seed) {}
+
+  void apply(int entries) {
+    for (int i = 0; i < entries; ++i) {
+      ++index_;
+      effects_.clear();
+      machine_.apply(LogIndex(index_), term(), workload_.next(index_, term().value), effects_);
+      span_.add(machine_.row_changes());
+    }
+  }
+  SnapshotHead head() const {
+    return {.cluster = ClusterId(77),
+            .node = NodeId(3),
+            .applied = machine_.applied(),
+            .applied_term = term(),
+            .digest = machine_.digest(),
+            .written_unix_ms = 1'700'000'000'000,
+            .genesis = std::string("\0genesis", 8)};
+  }
+  /// What changed since the last call.
+  Span take_span() { return {std::exchange(span_, RowSpan()), head()}; }
+  Status write(SnapshotWriter& writer) {
+    const Span span = take_span();
+    return writer.write(span.rows.latest(), span.head);
+  }
+  rsm::StateMachine& machine() { return machine_; }
+  rsm::Workload& workload() { return workload_; }
+
+ private:
+  Term term() const { return Term(2 + index_ / 300); }
+
+  rsm::Workload workload_;
+  rsm::StateMachine machine_;
+  rsm::Effects effects_;
+  RowSpan span_;
+  uint64_t index_ = 0;
+};
+
+/// A machine from the file at `path` alone, or why not.
+inline Result<std::unique_ptr<rsm::StateMachine>> load(const std::string& path) {
+  auto database = Database::open(path, Database::Mode::kModify);
+  if (!database.ok()) return database.error();
+  if (Status good = verify(*database); !good.ok()) return good.error();
+  auto machine = std::make_unique<rsm::StateMachine>();
+  const Status loaded = load_rows(
+      *database,
+      [&](RowTable table, uint64_t id, std::string_view row) {
+        return machine->load(table, id, row);
+      },
+      [](uint64_t) {});
+  if (!loaded.ok()) return loaded.error();
+  if (Status whole = machine->finish_load(); !whole.ok()) return whole.error();
+  const auto head = read_head(*database);
+  if (!head.ok()) return head.error();
+  if (head->digest != machine->digest()) return Error{ErrorCode::kCorrupt, "another digest"};
+  return machine;
+}
+
+}  // namespace holdfast::snapshot
