@@ -120,6 +120,7 @@ class StateMachine::Core {
   void revoke_lock();
   void acknowledge_notices();
   bool check_path(std::string_view path);
+  bool check_form(std::string_view path);
   bool check_id(const char* what, int64_t id);
   bool check_claim(const command::LockClaim& claim);
   template <class Body>

@@ -52,6 +52,7 @@ tree::Compare compare_of(const command::KeyCompare& body) {
 
 tree::Limits StateMachine::Core::key_limits() const {
   return {.path_bytes = settings_.limit(SettingId::kPathBytesMax),
+          .path_depth = settings_.limit(SettingId::kPathDepthMax),
           .value_bytes = settings_.limit(SettingId::kValueBytesMax),
           .keys = settings_.limit(SettingId::kKeysMax),
           .bytes = settings_.limit(SettingId::kKeyBytesMax),
@@ -78,7 +79,7 @@ bool StateMachine::Core::check_guard(const command::Guard& guard) {
 }
 
 bool StateMachine::Core::take(const command::PutKey& body) {
-  if (!check_path(body.path) || !check_guard(body.guard)) return false;
+  if (!check_form(body.path) || !check_guard(body.guard)) return false;
   if (!check_range("expectedVersion", body.expectedVersion, -1, (int64_t{1} << 53) - 1)) {
     return false;
   }
@@ -122,7 +123,7 @@ bool StateMachine::Core::take(const command::CreateKey& body) {
 }
 
 bool StateMachine::Core::take(const command::RemoveKey& body) {
-  if (!check_path(body.path) || !check_guard(body.guard)) return false;
+  if (!check_form(body.path) || !check_guard(body.guard)) return false;
   if (!check_range("expectedVersion", body.expectedVersion, 0, (int64_t{1} << 53) - 1)) {
     return false;
   }
@@ -211,7 +212,7 @@ bool StateMachine::Core::check_compare(const command::KeyCompare& compare) {
            "there is no relation of a compare " + std::to_string(compare.relation));
     return false;
   }
-  if (!check_path(compare.path)) return false;
+  if (!check_form(compare.path)) return false;
   if (compare.target != CompareTarget::HOLDS) {
     return check_range("a compare's number", compare.number, 0, (int64_t{1} << 53) - 1);
   }

@@ -43,6 +43,12 @@ bool StateMachine::Core::check_path(std::string_view path) {
   return status.ok();
 }
 
+bool StateMachine::Core::check_form(std::string_view path) {
+  const Status status = rsm::check_form(path);
+  if (!status.ok()) reject(status.error());
+  return status.ok();
+}
+
 bool StateMachine::Core::check_id(const char* what, int64_t id) {
   return check_range(what, id, 1, (int64_t{1} << 53) - 1);
 }
@@ -114,7 +120,7 @@ void StateMachine::Core::start_acquire(std::span<const lockmgr::Claim> claims,
 
 void StateMachine::Core::cancel_acquire() {
   const command::CancelAcquire& body = cancel_body_;
-  if (!decode(cancel_body_) || !check_path(body.path)) return;
+  if (!decode(cancel_body_) || !check_form(body.path)) return;
   if (!check_id("acquireSequence", body.acquireSequence)) return;
   const Sequence target(static_cast<uint64_t>(body.acquireSequence));
   if (target == sequence_) {
@@ -185,7 +191,7 @@ void StateMachine::Core::cancel_unknown(Sequence target) {
 
 void StateMachine::Core::release() {
   const command::Release& body = release_body_;
-  if (!decode(release_body_) || !check_path(body.path) || !check_id("holderId", body.holderId)) {
+  if (!decode(release_body_) || !check_form(body.path) || !check_id("holderId", body.holderId)) {
     return;
   }
   if (body.to != 0 && !check_id("to", body.to)) return;
@@ -205,7 +211,7 @@ void StateMachine::Core::release_all() {
 
 void StateMachine::Core::set_holder_value() {
   const command::SetHolderValue& body = value_body_;
-  if (!decode(value_body_) || !check_path(body.path) || !check_id("holderId", body.holderId) ||
+  if (!decode(value_body_) || !check_form(body.path) || !check_id("holderId", body.holderId) ||
       !check_bytes("value", body.value.size(), SettingId::kHolderValueBytesMax)) {
     return;
   }
@@ -219,7 +225,7 @@ void StateMachine::Core::set_holder_value() {
 
 void StateMachine::Core::revoke_lock() {
   command::RevokeLock body;
-  if (!decode(body) || !check_path(body.path) || !check_notice(body.noticeMs, body.reason)) return;
+  if (!decode(body) || !check_form(body.path) || !check_notice(body.noticeMs, body.reason)) return;
   if (body.holderId != 0 && !check_id("holderId", body.holderId)) return;
   const size_t holders = locks_.revoke({.path = body.path,
                                         .holder_id = revision_of(body.holderId),

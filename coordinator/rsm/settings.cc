@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <utility>
 
+#include "coordinator/rsm/path.h"
+
 namespace holdfast::rsm {
 namespace {
 
@@ -33,8 +35,8 @@ constexpr std::array<SettingInfo, kSettings> kInfos = {{
      "Locks held and queue places of one session, together."},
     {SettingId::kOwnerBytesMax, "owner_bytes_max", 0, 1'024, 64,
      "Name of a handle within its session, in bytes."},
-    {SettingId::kPathBytesMax, "path_bytes_max", 16, 8'192, 1'024, "Path, in bytes."},
-    {SettingId::kPathDepthMax, "path_depth_max", 1, 1'024, 64, "Segments of a path."},
+    {SettingId::kPathBytesMax, "path_bytes_max", 16, kPathBytesLargest, 1'024, "Path, in bytes."},
+    {SettingId::kPathDepthMax, "path_depth_max", 1, kPathDepthLargest, 64, "Segments of a path."},
     {SettingId::kReasonBytesMax, "reason_bytes_max", 0, 1'024, 256,
      "An operator's words at a revocation, in bytes."},
     {SettingId::kResultWindow, "result_window", 16, 65'536, 1'024,

@@ -175,9 +175,7 @@ void Engine::read(CallId call, const api::RequestContext& context,
 }
 
 bool Engine::good_path(CallId call, const api::RequestContext& context, const std::string& path) {
-  const rsm::Settings& settings = machine_.settings();
-  const Status status = rsm::check_path(path, settings.limit(rsm::SettingId::kPathBytesMax),
-                                        settings.limit(rsm::SettingId::kPathDepthMax));
+  const Status status = rsm::check_form(path);
   if (status.ok()) return true;
   host_.fail(call, {status.error().code, status.error().message, false, false, 0},
              context.sequence);

@@ -9,7 +9,10 @@
 namespace holdfast::server {
 
 bool KeyWaits::park(CallId call, int64_t sequence, const std::string& path, Instant until) {
-  if (!host_.may_park()) return false;
+  // Anybody may wait, without a session and over many connections: half of the room is left to
+  // polls, which are one a session (PROMISE 13).
+  const bool room = waits_.size() < host_.options.max_parked_calls / 2;
+  if (!room || !host_.may_park()) return false;
   const uint64_t number = ++next_number_;
   waits_.emplace(number, Wait{call, sequence, path});
   by_path_[path].push_back(number);

@@ -31,6 +31,14 @@ void Reads::local(PendingRead read) {
 
 void Reads::wait_for_apply(uint64_t number, PendingRead& read) {
   if (read.min_revision <= host_.applied) return run(number);
+  // What waits for a revision may wait for one that never comes: half of the room is left to reads
+  // that do not (PROMISE 13).
+  if (waiting_.size() >= host_.options.max_pending_reads / 2) {
+    return fail(number, {ErrorCode::kOverloaded,
+                         "this server has its " + std::to_string(waiting_.size()) +
+                             " reads waiting for revisions still to come",
+                         false, true, 20});
+  }
   waiting_.emplace(read.min_revision, number);
 }
 

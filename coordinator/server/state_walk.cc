@@ -1,5 +1,9 @@
 #include "coordinator/server/state_walk.h"
 
+#include <algorithm>
+#include <cstdint>
+#include <iterator>
+
 #include "base/bytes.h"
 #include "coordinator/tree/key_tree.h"
 #include "lockmgr/lock_table.h"
@@ -7,6 +11,9 @@
 namespace holdfast::server {
 
 namespace {
+
+/// Holders of one lock that one item shows, so that items stay well below what a reply may have.
+constexpr size_t kHoldersAnItem = 100;
 
 int64_t number(Revision revision) { return static_cast<int64_t>(revision.value); }
 
@@ -82,24 +89,40 @@ bool StateWalk::next_keys(const watch::WalkRange& range, size_t max,
 
 // --------------------------------------------------------------------------------------- locks
 
-void StateWalk::add_lock(std::string_view path, std::vector<watch::WalkItem>& out) {
-  events_.clear();
-  for (const lockmgr::HolderInfo& holder : machine_.locks().describe(path).holders) {
-    api::WatchEvent& event = events_.emplace_back();
-    event.eventType = api::EventType::LOCK_GRANTED;
-    event.path = path;
-    event.holderId = number(holder.holder_id);
-    event.token = number(holder.token);
-    event.sessionId = static_cast<int64_t>(holder.session.value);
+// A lock may have any number of holders: so many make an item, and the walk goes on within the lock
+// by holder id, which does not change while the lock is held. False: there was no room for all.
+bool StateWalk::add_lock(std::string_view path, uint64_t after_holder, size_t max,
+                         std::vector<watch::WalkItem>& out) {
+  std::vector<lockmgr::HolderInfo> holders =
+      machine_.locks().describe(path, {.holders = SIZE_MAX, .waiters = 0, .tenures = 0}).holders;
+  std::ranges::sort(holders, {}, &lockmgr::HolderInfo::holder_id);
+  auto at = std::ranges::upper_bound(holders, Revision(after_holder), {},
+                                     &lockmgr::HolderInfo::holder_id);
+  while (at != holders.end() && out.size() < max) {
+    events_.clear();
+    for (; at != holders.end() && events_.size() < kHoldersAnItem; ++at) {
+      api::WatchEvent& event = events_.emplace_back();
+      event.eventType = api::EventType::LOCK_GRANTED;
+      event.path = path;
+      event.holderId = number(at->holder_id);
+      event.token = number(at->token);
+      event.sessionId = static_cast<int64_t>(at->session.value);
+    }
+    add(path, out);
+    if (at != holders.end()) out.back().part = std::prev(at)->holder_id.value;
   }
-  if (!events_.empty()) add(path, out);
+  return at == holders.end();
 }
 
 // Locks that nobody holds are passed over; the walk looks at `max` locks a call or a few more.
 bool StateWalk::next_locks(const watch::WalkRange& range, size_t max,
                            std::vector<watch::WalkItem>& out) {
   const lockmgr::LockTable& locks = machine_.locks();
-  if (range.scope != watch::Scope::kChildren && range.after.empty()) add_lock(range.path, out);
+  if (range.after_part != 0) {
+    if (!add_lock(range.after, range.after_part, max, out)) return false;
+  } else if (range.scope != watch::Scope::kChildren && range.after.empty()) {
+    if (!add_lock(range.path, 0, max, out)) return false;
+  }
   if (range.scope == watch::Scope::kNode) return true;
   const std::string prefix = below(range.path);
   std::string after(range.after);
@@ -110,7 +133,8 @@ bool StateWalk::next_locks(const watch::WalkRange& range, size_t max,
     if (page.empty()) return true;
     after = page.back().path;
     for (const lockmgr::LockInfo& lock : page) {
-      if (!children || is_child(lock.path, prefix)) add_lock(lock.path, out);
+      const bool listed = !children || is_child(lock.path, prefix);
+      if (listed && !add_lock(lock.path, 0, max, out)) return false;
     }
     if (children) after = end_of_subtree(after.substr(0, after.find('/', prefix.size())));
   }

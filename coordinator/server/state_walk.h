@@ -34,7 +34,8 @@ class StateWalk final : public watch::Walk {
   bool next_locks(const watch::WalkRange& range, size_t max, std::vector<watch::WalkItem>& out);
   void add_key(std::string_view path, const tree::Stat& stat, std::string_view value,
                std::vector<watch::WalkItem>& out);
-  void add_lock(std::string_view path, std::vector<watch::WalkItem>& out);
+  bool add_lock(std::string_view path, uint64_t after_holder, size_t max,
+                std::vector<watch::WalkItem>& out);
   void add(std::string_view path, std::vector<watch::WalkItem>& out);
 
   struct Kept {

@@ -152,11 +152,8 @@ void WatchHub::on_entry(LogIndex revision, std::span<const tree::Event> keys,
 }
 
 Result<watch::Registered> WatchHub::watch(SessionId session, const api::WatchRequest& request) {
-  const rsm::Settings& settings = host_.machine.settings();
   if (request.path != "/") {
-    const Status path = rsm::check_path(request.path, settings.limit(rsm::SettingId::kPathBytesMax),
-                                        settings.limit(rsm::SettingId::kPathDepthMax));
-    if (!path.ok()) return path.error();
+    if (const Status form = rsm::check_form(request.path); !form.ok()) return form.error();
   }
   const auto scope = scope_of(request.scope);
   if (!scope) return unknown("watch scope", request.scope);

@@ -56,12 +56,25 @@ Status check_version(const Operation& operation, const Key& key) {
                                            std::to_string(operation.expected_version)};
 }
 
-Status check_value(const Operation& operation, const Limits& limits) {
-  if (operation.value.size() <= limits.value_bytes) return ok_status();
+/// What a key has already may exceed a lowered limit.
+Status check_value(const Operation& operation, uint64_t present, const Limits& limits) {
+  if (operation.value.size() <= std::max(limits.value_bytes, present)) return ok_status();
   return Error{ErrorCode::kTooLarge, "the value of " + key_at(operation.path) + " has " +
                                          std::to_string(operation.value.size()) +
                                          " bytes, the limit is " +
                                          std::to_string(limits.value_bytes)};
+}
+
+/// Of a key that is to be created: one that is there may have been made before a limit was lowered.
+Status check_place(std::string_view path, const Limits& limits) {
+  const auto depth = static_cast<uint64_t>(std::ranges::count(path, '/'));
+  const bool deep = depth > limits.path_depth;
+  if (!deep && path.size() <= limits.path_bytes) return ok_status();
+  const std::string what =
+      deep ? std::to_string(depth) + " segments, the limit is " + std::to_string(limits.path_depth)
+           : std::to_string(path.size()) + " bytes, the limit is " +
+                 std::to_string(limits.path_bytes);
+  return Error{ErrorCode::kTooLarge, "path " + shown(path) + " has " + what};
 }
 
 /// Does what the kind needs stand there, and nothing else?
@@ -105,11 +118,13 @@ Result<Outcome> KeyTree::State::run(const Operation& operation, const Limits& li
 
 Result<Outcome> KeyTree::State::put(const Operation& operation, const Limits& limits) {
   Status status = check_expected(operation.expected_version);
-  if (status.ok()) status = check_value(operation, limits);
-  if (!status.ok()) return status.error();
   Key* const key = find(operation.path);
+  if (status.ok()) status = check_value(operation, key == nullptr ? 0 : key->value_size, limits);
+  if (!status.ok()) return status.error();
   if (key == nullptr) {
     if (operation.expected_version > 0) return no_key(operation.path);
+    status = check_place(operation.path, limits);
+    if (!status.ok()) return status.error();
     Result<Site> site = find_site(operation.path, operation.make_parents);
     if (!site.ok()) return site.error();
     return create_at(*site, operation.path, {.value = operation.value}, limits);
@@ -168,7 +183,7 @@ std::string_view KeyTree::State::numbered_path(const Site& site, std::string_vie
 
 Result<Outcome> KeyTree::State::create(const Operation& operation, const Limits& limits) {
   Status status = check_kind(operation);
-  if (status.ok()) status = check_value(operation, limits);
+  if (status.ok()) status = check_value(operation, 0, limits);
   if (!status.ok()) return status.error();
   Result<Site> site = find_site(operation.path, operation.make_parents);
   if (!site.ok()) return site.error();

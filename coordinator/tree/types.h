@@ -48,6 +48,7 @@ struct KeyView {
 /// only what would grow beyond it is refused.
 struct Limits {
   uint64_t path_bytes = UINT64_MAX;  ///< a sequential name makes a path longer
+  uint64_t path_depth = UINT64_MAX;  ///< segments
   uint64_t value_bytes = 1 << 20;
   uint64_t keys = UINT64_MAX;   ///< quota: keys in existence
   uint64_t bytes = UINT64_MAX;  ///< quota: names and values of all keys together

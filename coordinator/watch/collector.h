@@ -2,6 +2,7 @@
 #pragma once
 
 #include <algorithm>
+#include <span>
 
 #include "coordinator/watch/state.h"
 
@@ -49,7 +50,7 @@ class Collector {
   Watch* next_resync();
   bool begin_walk(Watch& watch);
   bool tell_passed(Watch& watch);
-  bool hand_passed(Watch& watch, size_t index, size_t end);
+  bool hand_passed(Watch& watch, std::span<const uint64_t> group);
   bool walk_on(Watch& watch);
   bool walk_chunk(Watch& watch, bool& at_end);
   bool end_walk(Watch& watch);

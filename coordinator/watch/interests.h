@@ -45,6 +45,11 @@ struct Interest {
   bool wants(const Event& event) const {
     return (spaces & static_cast<uint8_t>(event.space)) != 0 && (types & bit(event.type)) != 0;
   }
+  /// It is at a place that is watched, whatever its type.
+  bool sees(const Event& event) const {
+    return (spaces & static_cast<uint8_t>(event.space)) != 0 &&
+           in_scope(event.path(), *path, scope);
+  }
   bool matches(const Event& event) const {
     return wants(event) && in_scope(event.path(), *path, scope);
   }

@@ -33,6 +33,15 @@ std::string Watches::State::check(const Interest& interest, uint64_t& watches) c
   return {};
 }
 
+size_t Watches::State::unseen(const Watch& watch) const {
+  if (watch.mode != Mode::kWalking) {
+    return watch.interest->positions.size() + watch.part - first_unseen(watch);
+  }
+  std::vector<uint64_t> changes;
+  find_changes(watch, changes);
+  return changes.size();
+}
+
 std::string Watches::State::check(const Watch& watch) const {
   const Owner& owner = *watch.owner;
   const Busy* busy = owner.busy.get();
@@ -51,8 +60,8 @@ std::string Watches::State::check(const Watch& watch) const {
   if (pending && !has_unseen(watch)) return of(watch, "pending without news");
   const bool walks = busy != nullptr && busy->walks(watch);
   if (walks != (watch.mode == Mode::kWalking)) return of(watch, "walks, or not, against its mode");
-  if (watch.part > 0 && !has_lost(watch) &&
-      first_unseen(watch) >= watch.interest->positions.size()) {
+  const bool goes_on = watch.mode != Mode::kBehind && !has_lost(watch);
+  if (goes_on && watch.part > 0 && watch.part >= unseen(watch)) {
     return of(watch, "a part of a group that is not there");
   }
   return {};

@@ -49,29 +49,34 @@ bool Collector::begin_walk(Watch& watch) {
   watch.mode = Mode::kWalking;
   pass_by(watch, last);
   if (!owner_.busy->walkers) owner_.busy->walkers = std::make_unique<Walkers>();
-  owner_.busy->walkers->now = {&watch, first_space(watch), {}};
+  owner_.busy->walkers->now = {.watch = &watch, .space = first_space(watch)};
   return true;
 }
 
 // Step (a): afterwards the cursor is at the last revision.
 bool Collector::tell_passed(Watch& watch) {
-  const Interest& interest = *watch.interest;
   tell(watch);
-  for (size_t index = state_.first_unseen(watch); index < interest.positions.size();) {
-    const size_t end = state_.group_end(interest, index);
-    if (!hand_passed(watch, index, end)) return false;
-    pass_by(watch, state_.listed(interest, index).revision);
+  state_.find_changes(watch, state_.walk_changes);
+  const std::span<const uint64_t> changes = state_.walk_changes;
+  for (size_t index = watch.part; index < changes.size();) {
+    const Revision revision = state_.history.at(changes[index]).revision;
+    size_t end = index + 1;
+    while (end < changes.size() && state_.history.at(changes[end]).revision == revision) ++end;
+    if (!hand_passed(watch, changes.subspan(index, end - index))) return false;
+    pass_by(watch, revision);
     index = end;
   }
   pass_by(watch, state_.history.last());
   return true;
 }
 
-bool Collector::hand_passed(Watch& watch, size_t index, size_t end) {
+/// What is left of a group.
+bool Collector::hand_passed(Watch& watch, std::span<const uint64_t> group) {
   const Walker& walker = owner_.busy->walkers->now;
   bool open = false;
-  for (; index < end; ++index, ++watch.part) {
-    const Event& event = state_.listed(*watch.interest, index);
+  size_t index = 0;
+  for (; index < group.size(); ++index, ++watch.part) {
+    const Event& event = state_.history.at(group[index]);
     if (!walker.passed(event)) continue;
     const size_t size = sink_.size_of(event, watch.with_values);
     if (!budget_.fits(size)) break;
@@ -79,8 +84,8 @@ bool Collector::hand_passed(Watch& watch, size_t index, size_t end) {
     sink_.add(event, watch.with_values);
     take(size);
   }
-  if (open) sink_.end_group(index == end);
-  return index == end;
+  if (open) sink_.end_group(index == group.size());
+  return index == group.size();
 }
 
 // Step (b).
@@ -94,6 +99,7 @@ bool Collector::walk_on(Watch& watch) {
     if (!has_more_spaces(watch, walker.space)) return true;
     walker.space = Space::kLocks;
     walker.position.clear();
+    walker.part = 0;
   }
 }
 
@@ -102,17 +108,23 @@ bool Collector::walk_chunk(Watch& watch, bool& at_end) {
   const Interest& interest = *watch.interest;
   std::vector<WalkItem>& items = state_.items;
   items.clear();
-  at_end =
-      walk_.next({*interest.path, interest.scope, walker.space, watch.with_values, walker.position},
-                 std::clamp<size_t>(budget_.entries, 1, kChunk), items);
+  at_end = walk_.next({.path = *interest.path,
+                       .scope = interest.scope,
+                       .space = walker.space,
+                       .with_values = watch.with_values,
+                       .after = walker.position,
+                       .after_part = walker.part},
+                      std::clamp<size_t>(budget_.entries, 1, kChunk), items);
   HF_CHECK(at_end || !items.empty(), "a walk that does not move");
   for (const WalkItem& item : items) {
     if (!budget_.fits(item.bytes)) return false;
-    HF_CHECK(walker.position.empty() || tree_less(walker.position, item.path),
+    HF_CHECK(walker.position.empty() || tree_less(walker.position, item.path) ||
+                 (walker.part != 0 && walker.position == item.path),
              "a walk out of tree order");
     sink_.snapshot_item(watch.id, walker.space, item);
     take(item.bytes);
     walker.position.assign(item.path);
+    walker.part = item.part;
   }
   return true;
 }

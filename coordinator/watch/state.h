@@ -34,6 +34,7 @@ struct Walker {
   Watch* watch = nullptr;
   Space space = Space::kKeys;
   std::string position;  ///< the last path walked; empty: none yet
+  uint64_t part = 0;     ///< WalkItem::part of what was told there
 
   bool passed(const Event& event) const {
     if (event.space != space) return event.space < space;
@@ -104,6 +105,8 @@ struct Watches::State {
 
   // invariants.cc
   std::string check(const Interest& interest, uint64_t& watches) const;
+  /// Events after watch.through, those told of the next group too.
+  size_t unseen(const Watch& watch) const;
   std::string check(const Watch& watch) const;
   std::string check(const Owner& owner) const;
 
@@ -111,8 +114,15 @@ struct Watches::State {
   static bool has_unseen(const Watch& watch) {
     return watch.mode != Mode::kLive || watch.interest->newest > watch.through;
   }
-  /// The history dropped something that the watch has not been told.
-  static bool has_lost(const Watch& watch) { return watch.interest->lost > watch.through; }
+  /// The history dropped something that the watch has not been told. A walk that is told what its
+  /// interest does not list cannot ask that, and takes it for lost if anything was dropped.
+  bool has_lost(const Watch& watch) const {
+    const bool listed_all = watch.mode != Mode::kWalking || watch.interest->types == kAllTypes;
+    return (listed_all ? watch.interest->lost : history.floor()) > watch.through;
+  }
+  /// Where the changes after watch.through are that a walk is told: those of all types, for what it
+  /// builds is the state, whatever events the watch wants besides.
+  void find_changes(const Watch& watch, std::vector<uint64_t>& positions) const;
   /// Index in the interest's list of the first event after the cursor.
   size_t first_unseen(const Watch& watch) const;
   /// Index of the first event that is of a later revision than that at `index`.
@@ -132,6 +142,7 @@ struct Watches::State {
   WatchId newest_watch;
   std::vector<WalkItem> items;         // reused by collect()
   std::vector<NextGroup> next_groups;  // reused by collect()
+  std::vector<uint64_t> walk_changes;  // reused by collect()
 };
 
 }  // namespace holdfast::watch

@@ -163,6 +163,23 @@ size_t Watches::State::first_unseen(const Watch& watch) const {
   return group + watch.part;
 }
 
+void Watches::State::find_changes(const Watch& watch, std::vector<uint64_t>& positions) const {
+  const Interest& interest = *watch.interest;
+  positions.clear();
+  if (interest.types == kAllTypes) {
+    const size_t first = interest.positions.partition_point(
+        [&](uint64_t position) { return history.at(position).revision <= watch.through; });
+    for (size_t index = first; index < interest.positions.size(); ++index) {
+      positions.push_back(interest.positions[index]);
+    }
+    return;
+  }
+  const uint64_t mark = history.mark_of(*interest.path);
+  for (uint64_t at = history.position_after(watch.through); at < history.end_position(); ++at) {
+    if (history.bears(at, mark) && interest.sees(history.at(at))) positions.push_back(at);
+  }
+}
+
 size_t Watches::State::group_end(const Interest& interest, size_t index) const {
   const Revision revision = listed(interest, index).revision;
   size_t end = index + 1;

@@ -77,6 +77,8 @@ struct WalkItem {
   std::string_view path;
   std::string_view payload;  ///< the caller's; nothing here looks into it
   size_t bytes = 0;          ///< what telling it adds to a reply
+  /// Not zero: the object goes on after this one with the next item, of the same path.
+  uint64_t part = 0;
 };
 
 struct WalkRange {
@@ -84,7 +86,8 @@ struct WalkRange {
   Scope scope = Scope::kNode;
   Space space = Space::kKeys;
   bool with_values = false;
-  std::string_view after;  ///< the last path walked; empty: none yet
+  std::string_view after;   ///< the last path walked; empty: none yet
+  uint64_t after_part = 0;  ///< the part of the last item walked
 };
 
 /// The current state, as of the last appended revision.
@@ -93,7 +96,9 @@ class Walk {
   virtual ~Walk() = default;
   /// Appends at most `max` objects in `range.scope` of `range.path`, strictly after `range.after`,
   /// in tree order (see tree_less: depth first, children in byte order). True: there are no more.
-  /// Views are valid until the next call.
+  /// An object of many pieces may come in several items; a change of what was told of it in part is
+  /// told as an event, so the next items show what else it has then. Views are valid until the next
+  /// call.
   virtual bool next(const WalkRange& range, size_t max, std::vector<WalkItem>& out) = 0;
 };
 

@@ -1,10 +1,10 @@
 """Keys, watches and mirrors of the Python client over real servers, while some of them die."""
 
-import random
 import threading
 
 import pytest
 from support.waiting import eventually
+from support.watching import Replay, Writer, polled_by, shown, state
 
 import holdfast
 from holdfast import EventKind
@@ -21,115 +21,6 @@ def client(cluster):
 def session(client):
     """A session."""
     return client.session(ttl=10, name="tester")
-
-
-def state(client, path):
-    """All keys at a path, as a mirror has them."""
-    found = [client.get(path), *client.list(path, subtree=True, values=True)]
-    return {k.path: (k.value, k.version, k.create_revision, k.modify_revision)
-            for k in found if k is not None}
-
-
-def shown(entries):
-    """What a mirror or a resync shows, likewise."""
-    return {path: (e.value, e.version, e.create_revision, e.modify_revision)
-            for path, e in entries.items()}
-
-
-class Replay:
-    """A view that is kept by events alone, and that checks their order."""
-
-    def __init__(self, watch):
-        self.watch = watch
-        self.entries = {}
-        self.events = []
-        self.resyncs = 0
-        self.error = None
-        self.thread = threading.Thread(target=self._run)
-        self.thread.start()
-
-    def _run(self):
-        try:
-            for event in self.watch:
-                self._take(event)
-        except Exception as error:
-            self.error = error
-
-    def _take(self, event):
-        if self.events:
-            before = self.events[-1]
-            assert event.revision >= before.revision
-            assert (event.revision > before.revision) == before.last
-        if event.kind is EventKind.RESYNC:
-            self.resyncs += 1
-            self.entries = dict(event.state.keys)
-        elif event.kind is EventKind.DELETED:
-            del self.entries[event.path]  # what was not told before cannot be deleted
-        else:
-            known = self.entries.get(event.path)
-            assert event.version == (known.version + 1 if known else 1), event
-            self.entries[event.path] = event.entry
-        self.events.append(event)
-
-    def told(self, revision):
-        """Everything up to a revision was taken up."""
-        assert self.error is None, self.error
-        return self.watch.revision >= revision
-
-    def stop(self):
-        """The end."""
-        self.watch.close()
-        self.thread.join(10)
-        assert self.error is None, self.error
-
-
-class Writer:
-    """Writes at random below a path, through a session, until it is told to stop."""
-
-    def __init__(self, session, path, seed):
-        self.session, self.path = session, path
-        self.dice = random.Random(seed)
-        self.writes = 0
-        self.over = threading.Event()
-        self.error = None
-        self.thread = threading.Thread(target=self._run)
-        self.thread.start()
-
-    def _run(self):
-        try:
-            while not self.over.is_set():
-                self._write()
-                self.writes += 1
-        except Exception as error:
-            self.error = error
-
-    def _write(self):
-        path = f"{self.path}/{self.dice.randrange(30)}"
-        kind = self.dice.randrange(4)
-        try:
-            if kind == 0:
-                self.session.delete(path)
-            elif kind == 1:
-                with self.session.transact() as tx:
-                    for number in range(4):
-                        tx.put(f"{path}-{number}", str(self.writes))
-            else:
-                self.session.put(path, str(self.writes))
-        except holdfast.NoKey:
-            pass
-
-    def some_more(self, count):
-        """Wait until that many more are known to be done."""
-        goal = self.writes + count
-        eventually(lambda: self.writes >= goal or self.error, within=40)
-        assert self.error is None, self.error
-
-    def stop(self):
-        """The end; the last revision that it saw."""
-        self.over.set()
-        self.thread.join(30)
-        assert self.error is None and not self.thread.is_alive(), self.error
-        return self.session.revision
 
 
 # --------------------------------------------------------------------------------------- keys
@@ -225,12 +116,6 @@ def disturb(own, writer, victims):
         own.start(node)
         own.wait_ready([node])
         writer.some_more(20)
-
-
-def polled_by(own, session):
-    """The server that a session polls."""
-    address = session._core.watches._place[0]
-    return next(n for n in own.nodes.values() if n.address == address)
 
 
 def test_watches_and_mirrors_agree_with_the_state_whoever_dies(own):

@@ -137,6 +137,6 @@ def test_a_wrong_command_line_is_named(line, says):
 
 
 def test_a_refused_watch_says_why(cluster):
-    answer = run(cluster, "watch", "/" + "x" * 2000)
+    answer = run(cluster, "watch", "/" + "x" * 9000)
     assert answer.returncode == 65
-    assert "1024" in answer.stderr
+    assert "9001" in answer.stderr and "8192" in answer.stderr

@@ -85,6 +85,8 @@ class Model:
         self.held: List[Claim] = []
         self.calls: List[Tuple[str, int, int]] = []
         self.contexts: List[Tuple[str, Any]] = []
+        #: Of each poll the server, and the delivery that it acknowledged; 0: none.
+        self.acknowledged: List[Tuple[int, int]] = []
         self.cancelled: Dict[Tuple[int, int], Any] = {}
         self.keys = Keys(refusal)
 

@@ -75,6 +75,7 @@ class Handler:
         session.polled_by.add(self.server.node_id)
         watches = self.server.watches
         watches.acknowledge(session.id, request.acknowledgedDelivery or 0)
+        self.model.acknowledged.append((self.server.node_id, request.acknowledgedDelivery or 0))
         number = self.server.polls[session.id] = self.server.polls[session.id] + 1
         self.model.changed.notify_all()
         told = set(session.notices) if session_seen else set()

@@ -104,6 +104,7 @@ class Transaction(Steps):
         self._compares: List[Any] = []
         self._otherwise: Optional[Steps] = None
         self._result: Any = None
+        self._sent = False
 
     # ------------------------------------------------------------------------------ conditions
 
@@ -158,11 +159,16 @@ class Transaction(Steps):
     # ---------------------------------------------------------------------------------- commit
 
     def commit(self) -> bool:
-        """Do it now, once. Did the conditions hold? Never raises :class:`ConditionsFailed`."""
-        if self._result is not None:
+        """Do it now, once. Did the conditions hold? Never raises :class:`ConditionsFailed`.
+
+        Also one whose commit raised is not sent again, nor by the end of its ``with``: without a
+        session nobody knows whether it was done.
+        """
+        if self._sent:
             raise HoldfastError("this transaction was committed already; make another")
         other = self._otherwise or Steps()
         _requests.check_size(self._compares, self._operations, other._operations)
+        self._sent = True
         self._result = self._send(TransactRequest(
             compares=self._compares, thenOperations=self._operations,
             otherwiseOperations=other._operations))
@@ -189,7 +195,7 @@ class Transaction(Steps):
 
     def __exit__(self, kind: Optional[Type[BaseException]], error: Optional[BaseException],
                  trace: Optional[TracebackType]) -> None:
-        if kind is not None or self._result is not None:
+        if kind is not None or self._sent:
             return
         if not self.commit() and self._otherwise is None:
             paths = ", ".join(compare.path for compare in self._compares)

@@ -203,6 +203,17 @@ def test_a_transaction_whose_body_raises_is_not_committed(cluster, client):
         tx.succeeded  # noqa: B018
 
 
+def test_a_commit_whose_reply_is_lost_is_not_sent_again_by_the_end_of_its_with(cluster, client):
+    cluster.fault("transact", Fault(drop_reply=True))
+    with client.transact() as tx:
+        tx.create("/once/n-", parents=True, sequential=True)
+        with pytest.raises(holdfast.OutcomeUnknown):
+            tx.commit()
+    with pytest.raises(holdfast.HoldfastError, match="already"):
+        tx.commit()
+    assert len(list(client.list("/once"))) == 1
+
+
 def test_a_step_that_cannot_be_done_undoes_all(client):
     with pytest.raises(holdfast.NoKey):
         with client.transact() as tx:

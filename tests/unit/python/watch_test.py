@@ -429,3 +429,31 @@ def test_a_forked_child_is_told_at_once(client, session):
     child.join(10)
     client.put("/a")
     read(watch, 1)
+
+
+def test_a_server_is_acknowledged_what_it_told_itself_alone(cluster, client, session):
+    with session.watch("/a", values=True) as watch:
+        client.put("/a", "1")
+        read(watch, 1)
+        first = polled(cluster)
+        first.stop()
+        client.put("/a", "2")
+        read(watch, 1)
+        with cluster.model.mutex:
+            acknowledged = list(cluster.model.acknowledged)
+    there = [number for node, number in acknowledged if node != first.node_id]
+    here = [number for node, number in acknowledged if node == first.node_id]
+    assert here[0] == 0 and here[-1] > 0
+    assert there[0] == 0, "the number of a reply of another server"
+
+
+def test_progress_is_not_meant_for_a_watch_that_its_reply_did_not_know(client, session):
+    """One that is registered while the reply is on its way has a number above the newest in it."""
+    client.put("/other", "1")
+    with session.watch("/a") as watch:
+        watches, feed, far = session._core.watches, watch._feed, 1 << 40
+        with watches.mutex:
+            watches._progress(far, feed.watch_id - 1)
+            assert feed.assembly.position < far
+            watches._progress(far, feed.watch_id)
+            assert feed.assembly.position == far

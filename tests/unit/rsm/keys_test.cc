@@ -185,6 +185,30 @@ TEST_F(KeysTest, ATransactionMayRestOnALock) {
   EXPECT_EQ(machine_.keys().get("/a")->stat.version, 1u);
 }
 
+// docs/keys.md, Limits: a lowered limit takes nothing away.
+TEST_F(KeysTest, WhatIsThereStaysWithinReachWhenTheLimitsOfPathsAreLowered) {
+  const std::string path = "/longer/than/sixteen/bytes";
+  const SessionId session = opened("a");
+  command::PutKey first = put_of(path);
+  first.makeParents = true;
+  ASSERT_EQ(put(first).code, ErrorCode::kOk);
+  const CommandResult held = acquire(session, 1, path);
+  ASSERT_EQ(change({{"path_bytes_max", 16}, {"path_depth_max", 1}}).code, ErrorCode::kOk);
+  EXPECT_EQ(put(put_of(path, "w")).version, 2u);
+  command::Transact body;
+  body.compares = {
+      compare_of(api::CompareTarget::VERSION, path, 2),
+      compare_of(api::CompareTarget::HOLDS, path, static_cast<int64_t>(held.id.value))};
+  body.thenOperations = {step(remove_of(path))};
+  EXPECT_EQ(run(CommandKind::TRANSACT, session, 2, body).status, 1);
+  EXPECT_EQ(release(session, 3, path, held.id).code, ErrorCode::kOk);
+  EXPECT_EQ(machine_.locks().holder_count(), 0u);
+  for (const CommandResult& refused :
+       {put(put_of(path)), create(create_of(path)), acquire(session, 4, path)}) {
+    EXPECT_EQ(refused.code, ErrorCode::kTooLarge) << refused.message;
+  }
+}
+
 TEST_F(KeysTest, BadTransactionsAreRefusedWithTheValueAndTheLimit) {
   command::Transact body;
   body.thenOperations.resize(1'025, step(put_of("/a")));

@@ -170,6 +170,41 @@ TEST_F(OverloadTest, ReadsThatWaitAreBounded) {
   for (const Call& call : reads) EXPECT_EQ(call.outcome(), "OK");
 }
 
+// Neither needs a session, and either may be left behind by its connection.
+TEST_F(OverloadTest, WaitsForAChangeLeaveRoomForPolls) {
+  api::WaitForChangeRequest request;
+  request.path = "/none";
+  request.afterRevision = static_cast<int64_t>(server.engine().host().applied.value);
+  request.maxWaitMs = 60'000;
+  std::vector<Call> waits;
+  for (int i = 0; i < 2; ++i) {
+    waits.push_back(server.ask(&Engine::wait_for_change, api::RequestContext{}, request));
+  }
+  expect_overloaded(server.ask(&Engine::wait_for_change, api::RequestContext{}, request),
+                    "its 2 waits for changes");
+  server.poll(client.context(), poll_of(2'000));
+  cluster.settle();
+  const Call poll = server.poll(client.context(), poll_of(2'000));
+  cluster.settle();
+  EXPECT_FALSE(poll.answered()) << "it parks";
+  for (const Call& call : waits) EXPECT_FALSE(call.answered());
+}
+
+TEST_F(OverloadTest, ReadsOfAFarFutureLeaveRoomForThoseOfNow) {
+  api::RequestContext never;
+  never.minRevision = int64_t{1} << 52;
+  never.deadlineMs = 600'000;
+  for (int i = 0; i < 2; ++i) server.describe(never, "/a", api::Consistency::LOCAL);
+  expect_overloaded(server.describe(never, "/a", api::Consistency::LOCAL),
+                    "its 2 reads waiting for revisions");
+  const Call linearizable = server.describe(never, "/a");
+  cluster.settle();
+  expect_overloaded(linearizable, "its 2 reads waiting for revisions");
+  const Call now = server.describe({}, "/a");
+  cluster.settle();
+  EXPECT_EQ(now.outcome(), "OK");
+}
+
 TEST_F(OverloadTest, APortThatIsFullRefusesInTheEnginesName) {
   const Call call = server.refused_by_port("this connection has its 7 calls outstanding");
   expect_overloaded(call, "this connection has its 7 calls");

@@ -1,4 +1,6 @@
 // Keys and watches through a server: what polls carry, on whichever server, behind the history too.
+#include <set>
+
 #include "tests/unit/server/test_cluster.h"
 
 namespace holdfast::server {
@@ -164,6 +166,28 @@ TEST_F(WatchTest, AWaitForAKeyThatIsNotThereEndsWithItsCreation) {
   EXPECT_THAT(refused.error(), Refuses(ErrorCode::BAD_ARGUMENT, "maxWaitMs is 60001"));
 }
 
+// docs/keys.md, Limits: a lowered limit takes nothing away.
+TEST_F(WatchTest, WhatIsThereIsReadListedAndWatchedWhenTheLimitOfPathsIsLowered) {
+  const std::string path = "/longer-than-sixteen-bytes";
+  const int64_t first = put(path, "1");
+  put(path + "2", "2");
+  leader.change_setting("path_bytes_max", 16);
+  cluster.settle();
+  api::GetRequest get;
+  get.path = path;
+  const Call read = leader.ask(&Engine::get, api::RequestContext{}, get);
+  api::ListKeysRequest list;
+  list.path = "/";
+  list.page = path;
+  const Call listed = leader.ask(&Engine::list_keys, api::RequestContext{}, list);
+  cluster.settle();
+  EXPECT_TRUE(read.result<api::GetResult>().found);
+  EXPECT_EQ(listed.result<api::ListKeysResult>().keys.at(0).path, path + "2");
+  watch(leader, watch_of(path, api::WatchScope::NODE, first));
+  const int64_t second = put(path, "3");
+  EXPECT_THAT(told(poll(leader)), ::testing::ElementsAre(group(second, path + "=3")));
+}
+
 EngineOptions short_history() {
   EngineOptions options;
   options.history_events = 5;
@@ -207,6 +231,67 @@ TEST_F(ShortHistoryTest, BehindItTheStateIsShownAnewAndEventsGoOn) {
   EXPECT_EQ(state[2].eventType, api::EventType::LOCK_GRANTED);
   const int64_t next = put("/a/x", "21");
   EXPECT_THAT(told(poll(follower)), ::testing::ElementsAre(group(next, "/a/x=21")));
+}
+
+/// The holders that a watch of one lock knows of.
+class HoldersSeen {
+ public:
+  /// True once the resynchronisation is over.
+  bool take(const PollResult& result) {
+    bool over = false;
+    for (const api::WatchDelivery& each : result.watches) {
+      over = over || each.kind == DeliveryKind::RESYNC_END;
+      for (const api::WatchEvent& event : each.events) {
+        if (event.eventType == api::EventType::LOCK_GRANTED) holders.insert(event.holderId);
+        if (event.eventType == api::EventType::LOCK_ENDED) holders.erase(event.holderId);
+      }
+    }
+    return over;
+  }
+  std::set<int64_t> holders;
+};
+
+// More holders than a reply may have: they are shown in parts, while some go and others come.
+TEST_F(ShortHistoryTest, AllHoldersOfALockAreShownHoweverManyThereAre) {
+  const std::string path = "/" + std::string(1'000, 'l');
+  const auto acquire = [&](int number) {
+    api::AcquireRequest request = acquire_of(path);
+    request.mode = api::LockMode::SHARED;
+    request.owner = std::to_string(number);
+    api::RequestContext context = client.next();
+    if (client.sequence > 100) {
+      context.acknowledged.resize(1);
+      context.acknowledged[0].first = 1;
+      context.acknowledged[0].last = client.sequence - 100;
+    }
+    return leader.acquire(context, request);
+  };
+  put("/before", "");
+  std::set<int64_t> holders;
+  for (int batch = 0; batch < 22; ++batch) {
+    std::vector<Call> calls;
+    for (int i = 0; i < 50; ++i) calls.push_back(acquire(batch * 50 + i));
+    cluster.settle();
+    for (const Call& call : calls) {
+      holders.insert(call.result<api::AcquireResult>().holderId);
+    }
+  }
+  ASSERT_EQ(holders.size(), 1'100u);
+  api::WatchRequest request = watch_of(path, api::WatchScope::NODE, 1);
+  request.space = api::WatchSpace::LOCKS;
+  watch(follower, request);
+  HoldersSeen seen;
+  ASSERT_FALSE(seen.take(poll(follower))) << "all in one reply: nothing can come between";
+  EXPECT_LT(seen.holders.size(), 1'000u);
+  for (const int64_t gone : {*holders.begin(), *holders.rbegin()}) {
+    leader.release(client.next(), path, gone);
+    holders.erase(gone);
+  }
+  const Call late = acquire(1'100);
+  cluster.settle();
+  holders.insert(late.result<api::AcquireResult>().holderId);
+  for (int i = 0; i < 5 && !seen.take(poll(follower)); ++i) continue;
+  EXPECT_EQ(seen.holders, holders);
 }
 
 TEST_F(ShortHistoryTest, ASessionHasOnlySoManyWatches) {

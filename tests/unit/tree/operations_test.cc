@@ -159,8 +159,25 @@ TEST_F(Operations, LimitsNameTheNumberAndTheLimit) {
   EXPECT_EQ(try_run(put("/c")), ErrorCode::kLimitExceeded);
   limits_.bytes = limits_.keys = 1;  // lowered: what is there stays, and may shrink or be replaced
   run(put("/bcde", "321"));
+  limits_.value_bytes = 1;
+  run(put("/bcde", "abc"));
+  EXPECT_EQ(try_run(put("/bcde", "abcd")), ErrorCode::kTooLarge);
   run(put("/bcde", ""));
+  EXPECT_EQ(try_run(put("/bcde", "ab")), ErrorCode::kTooLarge);
   run(remove("/bcde"));
+}
+
+TEST_F(Operations, ALimitOfPathsIsForKeysThatAreCreated) {
+  run(with_parents(put("/abc/def")));
+  limits_ = {.path_bytes = 5};
+  run(put("/abc/def", "1"));
+  EXPECT_EQ(try_run(put("/abc/d2")), ErrorCode::kTooLarge);
+  EXPECT_EQ(message(), "path /abc/d2 has 7 bytes, the limit is 5");
+  limits_ = {.path_depth = 1};
+  run(put("/abc/def", "2"));
+  EXPECT_EQ(try_run(put("/abc/d2")), ErrorCode::kTooLarge);
+  EXPECT_EQ(message(), "path /abc/d2 has 2 segments, the limit is 1");
+  run(put("/d"));
 }
 
 TEST_F(Operations, AnEntryCreatesAndRemovesABoundedNumberOfKeys) {

@@ -4,6 +4,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <map>
 #include <memory>
 #include <string>
 #include <vector>
@@ -78,6 +79,7 @@ class KeyTreeTest : public ::testing::Test {
     events_.clear();
     for (const Event& event : tree().settle().events) {
       EXPECT_EQ(event.revision, Revision(revision_));
+      expect_origin(event);
       events_.push_back(in_words(event));
     }
     row_changes_ = log_.size();
@@ -85,6 +87,16 @@ class KeyTreeTest : public ::testing::Test {
     rows_.take(log_);
     EXPECT_EQ(tree().check_invariants(), "") << "at revision " << revision_;
     EXPECT_EQ(tree().digest(), rows_.digest()) << "at revision " << revision_;
+  }
+  /// Whatever happens to a key is told with the create revision, kind and owner that it began with.
+  void expect_origin(const Event& event) {
+    Origin& origin = origins_[std::string(event.path)];
+    if (event.kind == EventKind::kCreated) {
+      origin = {Revision(revision_), event.key_kind, event.ephemeral_owner};
+    }
+    EXPECT_EQ(event.create_revision, origin.create_revision) << event.path;
+    EXPECT_EQ(event.key_kind, origin.kind) << event.path;
+    EXPECT_EQ(event.ephemeral_owner, origin.owner) << event.path;
   }
   void tick_at(int64_t now_ms) {
     now_ms_ = now_ms;
@@ -155,6 +167,12 @@ class KeyTreeTest : public ::testing::Test {
   std::vector<Outcome> outcomes_;
   std::string path_;  ///< of the last outcome
   std::vector<std::string> events_;
+  struct Origin {
+    Revision create_revision;
+    KeyKind kind = KeyKind::kPersistent;
+    SessionId owner;
+  };
+  std::map<std::string, Origin> origins_;  ///< by path, of its latest key
   RowLog log_;
   RowMirror rows_;
   std::unique_ptr<KeyTree> tree_ = std::make_unique<KeyTree>(log_);

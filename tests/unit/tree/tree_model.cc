@@ -125,12 +125,15 @@ ErrorCode TreeModel::put(const Operation& operation, const Limits& limits) {
   if (found == keys.end()) {
     if (operation.value.size() > limits.value_bytes) return ErrorCode::kTooLarge;
     if (operation.expected_version > 0) return ErrorCode::kNoKey;
+    if (operation.path.size() > limits.path_bytes) return ErrorCode::kTooLarge;
     Operation plain = operation;
     plain.key_kind = KeyKind::kPersistent;
     return create(plain, std::string(operation.path), limits);
   }
   ModelKey& key = found->second;
-  if (operation.value.size() > limits.value_bytes) return ErrorCode::kTooLarge;
+  if (operation.value.size() > std::max(limits.value_bytes, key.value.size())) {
+    return ErrorCode::kTooLarge;
+  }
   if (operation.expected_version != kAnyVersion &&
       operation.expected_version != static_cast<int64_t>(key.stat.version)) {
     return ErrorCode::kBadVersion;

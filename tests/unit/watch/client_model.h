@@ -92,7 +92,7 @@ class WatchModel {
     EXPECT_GE(line.revision, passed_revision_) << "within a resync, back in time";
     passed_revision_ = line.revision;
     for (const Change& change : line.changes) {
-      EXPECT_TRUE(selects(spec(), change)) << change.path << " does not match";
+      EXPECT_TRUE(selects(spec(), change.space, change.path)) << change.path << " does not match";
       apply(change, fresh_);
     }
   }
@@ -119,8 +119,7 @@ class WatchModel {
     EXPECT_GE(line.revision, last_);
     last_ = line.revision;
     view_ = std::move(fresh_);
-    // Changes of types that it did not ask for are not in its view.
-    if (all_types()) expect_view();
+    expect_view();  // whatever types of events it asked for
   }
 
   // Events and progress: the view goes on to this revision.

@@ -229,6 +229,37 @@ TEST_F(ResyncTest, ItEndsUnderLoadWhenTheClientTakesMoreThanComes) {
   EXPECT_NE(all.id, WatchId(0));
 }
 
+// docs/watches.md: the new view is the state at R, whatever types of events the watch asked for.
+TEST_F(ResyncTest, AFilterKeepsNoChangeFromTheViewThatIsBuilt) {
+  const Registered all =
+      behind({.path = "/", .scope = Scope::kSubtree, .types = bit(EventType::kCreated)});
+  take(kAnn, 3);
+  EXPECT_EQ(lines_,
+            Lines({begin(all.id, 5), item(all.id, created("/a")), item(all.id, created("/b"))}));
+  append({removed("/a"), changed("/b"), removed("/e")});
+  take(kAnn, 1);
+  EXPECT_EQ(lines_, Lines({group(all.id, 6, {removed("/a")}, false)}));
+  take(kAnn);
+  EXPECT_EQ(lines_, Lines({group(all.id, 6, {changed("/b")}), item(all.id, created("/c")),
+                           item(all.id, created("/d")), end(all.id, 6)}));
+  append({removed("/c"), created("/f")});
+  take(kAnn);
+  EXPECT_EQ(lines_, Lines({group(all.id, 7, {created("/f")})}));
+}
+
+TEST_F(ResyncTest, AFilteredWalkThatTheHistoryOvertakesBeginsAgain) {
+  const Registered all =
+      behind({.path = "/", .scope = Scope::kSubtree, .types = bit(EventType::kCreated)});
+  take(kAnn, 2);
+  append({removed("/a")});
+  append({changed("/b")});
+  append({changed("/c")});
+  take(kAnn);
+  EXPECT_EQ(lines_, Lines({begin(all.id, 8), item(all.id, created("/b", "other")),
+                           item(all.id, created("/c", "other")), item(all.id, created("/d")),
+                           item(all.id, created("/e")), end(all.id, 8)}));
+}
+
 TEST_F(ResyncTest, AWatchThatGoesInTheMiddleOfItsWalkIsGone) {
   const Registered all = behind();
   const Registered a = watch(kAnn, {.path = "/a", .since = Revision(1)});
