@@ -24,6 +24,8 @@ const char* name_of(Call call) {
       return "checkToken";
     case Call::kDescribeLock:
       return "describeLock";
+    case Call::kListLocks:
+      return "listLocks";
   }
   return "?";
 }
@@ -36,7 +38,8 @@ std::string name_of(const Operation& operation) {
 namespace {
 
 bool on_a_lock(Call call) {
-  return call != Call::kOpenSession && call != Call::kRenew && call != Call::kCloseSession;
+  return call != Call::kOpenSession && call != Call::kRenew && call != Call::kCloseSession &&
+         call != Call::kListLocks;
 }
 
 bool is_numbered(Call call) {

@@ -12,8 +12,8 @@
 // sequence. What was sent and never answered is recorded too, without `returned`; left out, it may
 // explain what the checker then calls impossible. Enumerators have the numbers of the client IDL.
 //
-// What the model does not know, and record() refuses: lock-delays and acquireAll. A session may end
-// at any revision that its own answers leave open, a bounded wait likewise: the model has no clock.
+// What the model does not know: acquireAll. The model has no clock: a session may end at any
+// revision that its own answers leave open, a bounded wait and a lock-delay likewise.
 #pragma once
 
 #include <cstdint>
@@ -35,6 +35,7 @@ enum class Call {
   kRevokeLock,
   kCheckToken,
   kDescribeLock,
+  kListLocks,
 };
 
 enum class Mode { kExclusive = 1, kShared = 2, kSemaphore = 3 };
@@ -64,12 +65,14 @@ struct Arguments {
   uint64_t session = 0;   ///< the caller's; of openSession none
   uint64_t sequence = 0;  ///< of commands; 0 only for a revokeLock without a session
   std::string secret;     ///< openSession: whatever names the secret; equal means one session
-  std::string path;
+  std::string path;       ///< of listLocks the prefix
+  std::string page;       ///< listLocks
   Mode mode = Mode::kExclusive;
   uint32_t permits = 1;  ///< a semaphore's
   uint32_t limit = 0;    ///< a semaphore's
   int64_t wait_ms = 0;
   int64_t max_queue = 0;
+  int64_t lock_delay_ms = 0;
   std::string value;
   std::string owner;              ///< acquire
   uint64_t acquire_sequence = 0;  ///< cancelAcquire
@@ -91,6 +94,14 @@ struct Seen {
   std::string owner;  ///< empty: not recorded
 };
 
+/// A lock as listLocks shows it.
+struct Listed {
+  std::string path;
+  std::vector<Seen> holders;  ///< the first
+  uint64_t holder_count = 0;
+  uint64_t waiter_count = 0;
+};
+
 /// What was answered. `known` is false if no answer came, or one that says applied UNKNOWN.
 struct Answer {
   bool known = false;
@@ -105,7 +116,10 @@ struct Answer {
   uint32_t position = 0;
   int64_t lease_ms = 0;
   bool current = false;  ///< checkToken
+  bool closed = false;   ///< describeLock: a lock-delay goes on
   std::vector<Seen> holders, waiters, tenures;
+  std::vector<Listed> locks;  ///< listLocks
+  std::string next_page;      ///< listLocks
 };
 
 constexpr int64_t kNever = std::numeric_limits<int64_t>::max();

@@ -20,12 +20,17 @@ struct Malformed : std::runtime_error {
 };
 
 const Names<Call>& calls() {
-  static const Names<Call> kNames = {
-      {"openSession", Call::kOpenSession},       {"renew", Call::kRenew},
-      {"closeSession", Call::kCloseSession},     {"acquire", Call::kAcquire},
-      {"cancelAcquire", Call::kCancelAcquire},   {"release", Call::kRelease},
-      {"setHolderValue", Call::kSetHolderValue}, {"revokeLock", Call::kRevokeLock},
-      {"checkToken", Call::kCheckToken},         {"describeLock", Call::kDescribeLock}};
+  static const Names<Call> kNames = {{"openSession", Call::kOpenSession},
+                                     {"renew", Call::kRenew},
+                                     {"closeSession", Call::kCloseSession},
+                                     {"acquire", Call::kAcquire},
+                                     {"cancelAcquire", Call::kCancelAcquire},
+                                     {"release", Call::kRelease},
+                                     {"setHolderValue", Call::kSetHolderValue},
+                                     {"revokeLock", Call::kRevokeLock},
+                                     {"checkToken", Call::kCheckToken},
+                                     {"describeLock", Call::kDescribeLock},
+                                     {"listLocks", Call::kListLocks}};
   return kNames;
 }
 
@@ -126,11 +131,14 @@ Arguments arguments_of(const Json& json) {
   fields.number("sequence", a.sequence);
   fields.string("secret", a.secret);
   fields.string("path", a.path);
+  fields.string("prefix", a.path);
+  fields.string("page", a.page);
   fields.name("mode", kModes, a.mode);
   fields.number("permits", a.permits);
   fields.number("limit", a.limit);
   fields.number("waitMs", a.wait_ms);
   fields.number("maxQueue", a.max_queue);
+  fields.number("lockDelayMs", a.lock_delay_ms);
   fields.string("value", a.value);
   fields.string("owner", a.owner);
   fields.number("acquireSequence", a.acquire_sequence);
@@ -159,6 +167,23 @@ std::vector<Seen> seen_of(const Json* list, const char* what) {
     fields.string("owner", seen.owner);
     fields.done();
     all.push_back(seen);
+  }
+  return all;
+}
+
+std::vector<Listed> listed_of(const Json* list) {
+  std::vector<Listed> all;
+  if (list == nullptr) return all;
+  if (!list->is_array()) throw Malformed("'locks' is not a list");
+  for (const Json& item : *list) {
+    Fields fields(item, "locks");
+    Listed listed;
+    fields.string("path", listed.path);
+    listed.holders = seen_of(fields.find("holders"), "holders");
+    fields.number("holderCount", listed.holder_count);
+    fields.number("waiterCount", listed.waiter_count);
+    fields.done();
+    all.push_back(std::move(listed));
   }
   return all;
 }
@@ -192,9 +217,12 @@ Answer answer_of(const Json& json) {
   fields.number("position", answer.position);
   fields.number("leaseMs", answer.lease_ms);
   fields.boolean("current", answer.current);
+  fields.boolean("closed", answer.closed);
   answer.holders = seen_of(fields.find("holders"), "holders");
   answer.waiters = seen_of(fields.find("waiters"), "waiters");
   answer.tenures = seen_of(fields.find("tenures"), "tenures");
+  answer.locks = listed_of(fields.find("locks"));
+  fields.string("nextPage", answer.next_page);
   fields.done();
   return answer;
 }

@@ -58,8 +58,8 @@ bool is_outcome(const Operation& op) {
 
 bool same_content(const Arguments& a, const Arguments& b) {
   const auto content = [](const Arguments& x) {
-    return std::tie(x.path, x.mode, x.permits, x.limit, x.wait_ms, x.max_queue, x.value,
-                    x.acquire_sequence, x.holder_id, x.to, x.force);
+    return std::tie(x.path, x.mode, x.permits, x.limit, x.wait_ms, x.max_queue, x.lock_delay_ms,
+                    x.value, x.acquire_sequence, x.holder_id, x.to, x.force);
   };
   return content(a) == content(b);
 }
@@ -80,6 +80,7 @@ class Layout {
 
   Timeline run() {
     for (const Operation* op : by_time()) place(*op);
+    for (const Operation* op : by_time()) place_list(*op);
     for (auto& [path, lock] : timeline_.locks) name_holders(lock);
     for (auto& [path, lock] : timeline_.locks) learn(lock);
     for (const auto& [id, session] : timeline_.sessions) judge_session(id, session);
@@ -261,6 +262,29 @@ class Layout {
     LockHistory& lock = timeline_.locks[op.arguments.path];
     lock.path = op.arguments.path;
     lock.reads.push_back({&op, when});
+  }
+
+  void place_list(const Operation& op) {
+    if (op.call != Call::kListLocks || !is_outcome(op)) return;
+    std::map<std::string, const Listed*> shown;
+    for (const Listed& each : op.answer.locks) {
+      if (timeline_.locks.contains(each.path)) {
+        shown[each.path] = &each;
+      } else {
+        broken(name_of(op) + " shows " + each.path + ", which nobody has asked for");
+      }
+    }
+    const bool all = op.arguments.page.empty() && op.answer.next_page.empty();
+    for (const auto& [path, lock] : timeline_.locks) {
+      if (!path.starts_with(op.arguments.path)) continue;
+      const auto at = shown.find(path);
+      if (at == shown.end() && !all) continue;
+      Operation& read = timeline_.made.emplace_back(op);
+      read.arguments.path = path;
+      read.answer.locks = {at == shown.end() ? Listed{} : *at->second};
+      read.answer.holders = read.answer.locks[0].holders;
+      place_read(read);
+    }
   }
 
   /// Which acquire has which holder id. One that was never answered may show up in a description.

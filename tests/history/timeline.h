@@ -3,6 +3,7 @@
 // of revisions in which each must have taken effect, or finds a contradiction.
 #pragma once
 
+#include <deque>
 #include <map>
 #include <set>
 #include <string>
@@ -58,7 +59,8 @@ struct LockHistory {
 struct Timeline {
   std::map<std::string, LockHistory> locks;
   std::map<uint64_t, Session> sessions;
-  std::string broken;  ///< the first contradiction, or empty
+  std::deque<Operation> made;  ///< a list is a read of each lock that it shows or leaves out
+  std::string broken;          ///< the first contradiction, or empty
 };
 
 /// The windows refer to `history`, which must outlive them.
