@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import pathlib
 import random
 import signal
@@ -11,13 +12,18 @@ import time
 from typing import Dict, List, Sequence
 
 from support.cluster import die_with_the_test
+from support.proxy import Proxy
 from support.stock import Stock
 from support.waiting import eventually
 
+from chaos.faults import Cut
+
 HERE = pathlib.Path(__file__).resolve().parent
 #: Which clients there are, by kind (client.py).
-CROWD = ("turns", "turns", "turns", "stock", "stock", "stock", "guests", "asleep", "asleep",
-         "asleep")
+CROWD = ("turns", "turns", "stock", "stock", "guests", "asleep", "asleep", "warned", "warned",
+         "operator", "together", "together", "far", "far")
+#: Those that reach the servers over links of their own.
+FAR = ("far",)
 MORTAL = ("turns", "stock")
 END_SECONDS = 60.0
 
@@ -31,6 +37,7 @@ class Herd:
         self._servers = list(servers)
         self._number = 0
         self.live: Dict[str, subprocess.Popen[bytes]] = {}
+        self._links: Dict[str, List[Proxy]] = {}
         self._store = subprocess.Popen([sys.executable, "-B", str(HERE / "store.py")],
                                        stdout=subprocess.PIPE, stdin=subprocess.DEVNULL,
                                        preexec_fn=die_with_the_test)
@@ -45,11 +52,15 @@ class Herd:
     def _start(self, kind: str) -> None:
         self._number += 1
         name = f"{kind}-{self._number}"
+        servers = self._servers
+        if kind in FAR:
+            self._links[name] = [Proxy(address) for address in servers]
+            servers = [link.address for link in self._links[name]]
         with open(self._folder / f"{name}.log", "wb") as log:
             self.live[name] = subprocess.Popen(
                 [sys.executable, "-B", str(HERE / "client.py"), kind, name, str(self._seed),
                  str(self._store_port), str(self._folder / f"{name}.jsonl"),
-                 ",".join(self._servers)],
+                 ",".join(servers)],
                 stdin=subprocess.DEVNULL, stdout=log, stderr=log, preexec_fn=die_with_the_test)
 
     def files(self) -> List[pathlib.Path]:
@@ -64,6 +75,17 @@ class Herd:
         process.send_signal(signal.SIGSTOP)
         time.sleep(seconds)
         process.send_signal(signal.SIGCONT)
+
+    def cut_one(self, dice: random.Random, seconds: float, cut: Cut) -> None:
+        """Cut the links of the client that holds the lock made for it, for so long."""
+        name = eventually(lambda: self._holder("/far", dice), within=30, every=0.05,
+                          what="a holder of /far")
+        links = self._links[name]
+        for link in [dice.choice(links)] if cut.one_server else links:
+            link.black_hole(cut.there, cut.back)
+        time.sleep(seconds)
+        for link in links:
+            link.heal()
 
     def _holder(self, path: str, dice: random.Random) -> str:
         try:
@@ -109,5 +131,7 @@ class Herd:
         for process in [*self.live.values(), self._store]:
             process.kill()
             process.wait()
+        for link in itertools.chain(*self._links.values()):
+            link.close()
         if self._store.stdout is not None:
             self._store.stdout.close()

@@ -36,6 +36,47 @@ def test_a_token_that_does_not_grow_is_found():
     assert "came after token 7" in verdict(sure("a", 7, 0, 10), sure("b", 7, 20, 30))
 
 
+def test_a_notice_shortens_certainty_however_late_it_is_written_down():
+    notice = [{"event": "noticed", "client": "a", "path": "/a", "token": 5, "at": 5, "until": 40}]
+    late = sure("a", 5, 0, 1) + notice + sure("a", 5, 6, 100)
+    for first in (sure("a", 5, 0, 100) + notice, late):
+        assert verdict(first, sure("b", 6, 45, 60)) is None
+        assert "b with token 6 from 39" in verdict(first, sure("b", 6, 39, 60))
+
+
+def test_a_lock_that_opens_before_its_delay_has_passed_is_found():
+    second = judge.NS
+    events = [*sure("a", 5, 0, 10 * second), *sure("b", 6, int(11.95 * second), 20 * second)]
+    intervals = judge.sure_intervals(events)
+    expired = [{"event": "expired holding", "client": "a", "path": "/a", "token": 5}]
+    assert judge.opened_early(intervals, expired, 2) is None
+    assert "b was granted it with token 6" in judge.opened_early(intervals, expired, 3)
+    assert judge.opened_early(intervals, [], 3) is None
+
+
+def loss(told, noticed=2 * judge.NS):
+    return {"event": "lost in time", "client": "a", "path": "/a", "token": 5,
+            "until": 2 * judge.NS, "noticed": noticed, "told": told}
+
+
+def test_a_holder_that_learns_of_its_loss_late_or_never_is_found():
+    assert judge.lost_in_time([loss(2 * judge.NS + 5)]) == (None, 1)
+    assert "on_lost was never called" in judge.lost_in_time([loss(None)])[0]
+    assert "told 1.50 s after its deadline" in judge.lost_in_time([loss(int(3.5 * judge.NS))])[0]
+    late = loss(2 * judge.NS, noticed=4 * judge.NS)
+    assert "told 2.00 s after its deadline" in judge.lost_in_time([late])[0]
+
+
+def test_what_the_model_does_not_know_is_left_out_of_the_history(tmp_path):
+    def call(name, path):
+        return {"client": "a", "call": name, "arguments": {"path": path}, "invoked": 1}
+    records = judge.Records([call("acquire", "/all/1"), call("acquireAll", "/all/1"),
+                             call("releaseAll", ""), call("acquire", "/a")], [])
+    records.write_history(tmp_path / "history")
+    assert [json.loads(line)["arguments"]["path"]
+            for line in (tmp_path / "history").read_text().splitlines()] == ["/a"]
+
+
 def write(token, number, taken=True, event="write"):
     return {"event": event, "client": "a", "path": "/a", "token": token, "number": number,
             "taken": taken}

@@ -41,8 +41,10 @@ def _arguments(method: str, context: Any, request: Any) -> Dict[str, Any]:
     if method == "openSession":
         return {"secret": request.secret.hex()}
     for name in ("path", "permits", "limit", "waitMs", "maxQueue", "acquireSequence", "holderId",
-                 "to", "token", "force"):
+                 "to", "token", "force", "lockDelayMs", "owner", "prefix", "page"):
         fields[name] = getattr(request, name, None)
+    if method == "acquireAll":
+        fields["path"] = request.locks[0].path
     if method == "acquire":
         fields["mode"] = t.LockMode._VALUES_TO_NAMES[request.mode or t.LockMode.EXCLUSIVE]
     fields["value"] = _text(getattr(request, "value", None))
@@ -53,7 +55,8 @@ def _arguments(method: str, context: Any, request: Any) -> Dict[str, Any]:
 def _seen(items: Any) -> List[Dict[str, Any]]:
     return [_compact({
         "holderId": i.holderId, "session": i.sessionId, "token": getattr(i, "token", 0),
-        "value": _text(getattr(i, "value", None)), "endRevision": getattr(i, "endRevision", 0),
+        "owner": i.owner, "value": _text(getattr(i, "value", None)),
+        "endRevision": getattr(i, "endRevision", 0),
         "reason": E._VALUES_TO_NAMES.get(getattr(i, "reason", None)),
     }) for i in items or ()]
 
@@ -68,21 +71,32 @@ def _acquired(result: Any) -> Dict[str, Any]:
 def _described(result: Any) -> Dict[str, Any]:
     lock = result.lock
     return {"holders": _seen(lock.holders), "waiters": _seen(lock.waiters),
-            "tenures": _seen(lock.tenures)}
+            "tenures": _seen(lock.tenures), "closed": bool(lock.closedForMs)}
 
 
-READS = ("checkToken", "describeLock")
+def _listed(result: Any) -> Dict[str, Any]:
+    locks = [_compact({"path": lock.path, "holders": _seen(lock.holders),
+                       "holderCount": lock.holderCount, "waiterCount": lock.waiterCount})
+             for lock in result.locks or ()]
+    return {"locks": locks, "nextPage": result.nextPage}
+
+
+READS = ("checkToken", "describeLock", "listLocks")
 ANSWERS: Dict[str, Callable[[Any], Dict[str, Any]]] = {
     "openSession": lambda r: {"session": r.sessionId, "leaseMs": r.leaseMs},
     "poll": lambda r: {"leaseMs": r.leaseMs},
     "keepAlive": lambda r: {"leaseMs": r.leaseMs},
     "closeSession": lambda r: {},
     "acquire": _acquired,
+    "acquireAll": _acquired,
+    "releaseAll": lambda r: {},
     "cancelAcquire": _acquired,
     "release": lambda r: {"release": t.ReleaseStatus._VALUES_TO_NAMES[r.status]},
     "setHolderValue": lambda r: {},
     "checkToken": lambda r: {"current": bool(r.current), "token": r.latestToken},
     "describeLock": _described,
+    "listLocks": _listed,
+    "revokeLock": lambda r: {},
 }
 NAMES = {"poll": "renew", "keepAlive": "renew"}
 

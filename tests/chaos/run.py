@@ -16,12 +16,15 @@ from chaos import judge
 from chaos.arena import Arena
 from chaos.faults import KINDS, Fault, Scene, schedule
 from chaos.herd import Herd
+from chaos.lock_kinds import DELAY_SECONDS
 from chaos.recorder import Recorder, now
 
 #: Every live client gets a command through within this time after the last fault.
 CALM_SECONDS = 30.0
 #: Before the first fault, so that every client has begun.
 WARM_SECONDS = 2.0
+#: Clients that hold a lock are cut from all servers for longer than their TTL.
+LONG_CUTS = ("cut-client", "deaf-client", "mute-client")
 
 
 @dataclasses.dataclass
@@ -127,7 +130,19 @@ class Run:
             with Stock(node.address) as stock:
                 for path in sorted(p for p in paths if p):
                     self._describe(recorder, stock, path)
+        eventually(lambda: not self._left(arena), within=CALM_SECONDS, every=0.5,
+                   what="all locks free on all servers, once all clients have ended")
         eventually(arena.digests, within=CALM_SECONDS, what="one state digest on all servers")
+
+    @staticmethod
+    def _left(arena: Arena) -> List[str]:
+        """Locks that are still held."""
+        left: List[str] = []
+        for node in arena.nodes.values():
+            with Stock(node.address) as stock:
+                listed = stock.listLocks(consistency=t.Consistency.LOCAL)
+                left += [lock.path for lock in listed.locks]
+        return left
 
     @staticmethod
     def _describe(recorder: Recorder, stock: Stock, path: str) -> Any:
@@ -145,17 +160,23 @@ class Run:
         stale, refused = judge.fenced(records.events)
         broken, verdict = judge.linearizable(history)
         twice = judge.overlap(sures) if sures else "no client was ever sure of a lock"
-        for fault in (broken, twice, stale, judge.expired(records.events)):
+        early = judge.opened_early(sures, records.events, DELAY_SECONDS)
+        late, lost = judge.lost_in_time(records.events)
+        for fault in (broken, twice, stale, early, late, judge.expired(records.events)):
             if fault:
                 raise Failed(fault)
         froze = sum(s.fault.kind == "freeze-client" for s in self.suffered)
         if froze and not refused:
             raise Failed("clients were stopped past their time, and none of their writes was "
                          "refused by the store")
+        cuts = sum(s.fault.kind in LONG_CUTS for s in self.suffered)
+        if cuts >= 3 and not lost:
+            raise Failed(f"clients were cut off {cuts} times, and none of them lost a lock")
         commands = judge.applied_commands(records.calls)
         self.notes = [f"history {verdict}",
                       f"{len(sures)} times a client was sure of a lock, never two at once; "
-                      f"{refused} writes of {froze} stopped clients refused",
+                      f"{refused} writes of {froze} stopped clients refused; {lost} locks ended "
+                      f"under their holders, who knew in time",
                       judge.table(self._times(commands))]
 
     def _times(self, commands: List[judge.Applied]) -> Dict[str, List[Tuple[float, float]]]:
