@@ -1,7 +1,7 @@
 // Judges histories: what clients asked, when, and what they were answered. A history is good if one
-// order of all operations explains every answer to a small sequential model of sessions and locks,
-// and that order agrees with real time and with the revisions that the replies carry (PROMISES 1,
-// 3, 4, 8 and 9).
+// order of all operations explains every answer to a small sequential model of sessions, locks and
+// keys, and that order agrees with real time and with the revisions that the replies carry
+// (PROMISES 1, 3, 4, 7, 8 and 9).
 //
 //   History history;
 //   history.record({.client = "c1", .call = Call::kAcquire, ...});    // one per call on the wire
@@ -12,8 +12,9 @@
 // sequence. What was sent and never answered is recorded too, without `returned`; left out, it may
 // explain what the checker then calls impossible. Enumerators have the numbers of the client IDL.
 //
-// What the model does not know: acquireAll. The model has no clock: a session may end at any
-// revision that its own answers leave open, a bounded wait and a lock-delay likewise.
+// What the model does not know: acquireAll; of keys parents, TTLs and containers. It has no clock:
+// a session may end at any revision that its own answers leave open, a bounded wait and a
+// lock-delay likewise.
 #pragma once
 
 #include <cstdint>
@@ -21,6 +22,8 @@
 #include <optional>
 #include <string>
 #include <vector>
+
+#include "tests/history/key_calls.h"
 
 namespace holdfast::history {
 
@@ -36,6 +39,14 @@ enum class Call {
   kCheckToken,
   kDescribeLock,
   kListLocks,
+  kGet,
+  kGetMany,
+  kListKeys,
+  kPut,
+  kCreate,
+  kRemove,
+  kTransact,
+  kGuard,  ///< what a write of keys says of a lock; not recorded
 };
 
 enum class Mode { kExclusive = 1, kShared = 2, kSemaphore = 3 };
@@ -81,6 +92,12 @@ struct Arguments {
   uint64_t token = 0;             ///< checkToken
   bool local = false;             ///< a read that may lag
   bool force = false;             ///< revokeLock
+  std::vector<KeyCompare> compares;
+  std::vector<KeyWrite> writes;     ///< of put, create and remove the one
+  std::vector<KeyWrite> otherwise;  ///< transact
+  std::vector<std::string> paths;   ///< getMany
+  bool subtree = false;             ///< listKeys
+  bool stat_only = false;           ///< reads of keys: without values
 };
 
 /// A holder, waiter or ended tenure as describeLock shows it.
@@ -118,8 +135,12 @@ struct Answer {
   bool current = false;  ///< checkToken
   bool closed = false;   ///< describeLock: a lock-delay goes on
   std::vector<Seen> holders, waiters, tenures;
-  std::vector<Listed> locks;  ///< listLocks
-  std::string next_page;      ///< listLocks
+  std::vector<Listed> locks;    ///< listLocks
+  std::string next_page;        ///< listLocks, listKeys
+  uint64_t write_revision = 0;  ///< writes of keys: that of the write
+  bool succeeded = true;        ///< transact
+  std::vector<KeyResult> results;
+  std::vector<SeenKey> keys;  ///< reads of keys: those that there are, in the order asked for
 };
 
 constexpr int64_t kNever = std::numeric_limits<int64_t>::max();
@@ -156,7 +177,7 @@ struct Verdict {
   };
   Kind kind = Kind::kGood;
   std::string explanation;  ///< what is wrong, with the lines concerned
-  size_t locks = 0, sessions = 0, commands = 0, reads = 0;
+  size_t locks = 0, key_groups = 0, sessions = 0, commands = 0, reads = 0;
   uint64_t steps = 0;  ///< that the search took
 
   bool good() const { return kind == Kind::kGood; }
@@ -171,5 +192,7 @@ Verdict check(const History& history, uint64_t budget = kBudgetDefault);
 /// "describeLock by c1 (line 7)".
 std::string name_of(const Operation& operation);
 const char* name_of(Call call);
+/// put, create, remove or transact.
+bool writes_keys(Call call);
 
 }  // namespace holdfast::history

@@ -268,6 +268,8 @@ bool LockModel::apply_command(size_t index) {
       return release(index);
     case Call::kSetHolderValue:
       return set_value(index);
+    case Call::kGuard:
+      return guard(index);
     case Call::kRevokeLock:
       return revoke(index);
     default:
@@ -378,6 +380,16 @@ bool LockModel::set_value(size_t index) {
   set(index, {Kind::kDone});
   const bool held = at != state_.holders.end();
   if (held) at->value = asked(index).value;
+  return told_holding(index, held);
+}
+
+bool LockModel::guard(size_t index) {
+  const auto at = holder(asked(index).holder_id, asked(index).session);
+  set(index, {Kind::kDone});
+  return told_holding(index, at != state_.holders.end());
+}
+
+bool LockModel::told_holding(size_t index, bool held) {
   const Operation* told = command(index).told;
   if (told == nullptr || told->answer.error.empty() == held) return true;
   return impossible([&] {

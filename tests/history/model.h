@@ -94,6 +94,8 @@ class LockModel {
   bool release(size_t index);
   bool hand_over(size_t index, Claim giver);
   bool set_value(size_t index);
+  bool guard(size_t index);
+  bool told_holding(size_t index, bool held);
   bool revoke(size_t index);
   bool end_session(uint64_t session);
   bool time_out(size_t index);
