@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import pathlib
 import sys
-from typing import Any, Callable, Dict
+from typing import Any, Callable, Dict, Type
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
 
@@ -21,22 +21,28 @@ paths.install()
 
 import holdfast  # noqa: E402
 
-from chaos import lock_kinds  # noqa: E402
+from chaos import key_kinds, lock_kinds, watch_kinds  # noqa: E402
 from chaos.stock_client import StockClient  # noqa: E402
+from chaos.stock_keys import StockKeys  # noqa: E402
 from chaos.worker import TTL_SECONDS, Worker  # noqa: E402
 
 
-def stock(worker: Worker) -> None:
-    """Nothing but the generated code: retries and renewals by hand (stock_client.py)."""
-    StockClient(worker.name, worker.servers, worker.recorder, worker.store, worker.random,
-                worker.over, TTL_SECONDS).run()
+def stock(kind: Type[StockClient]) -> Callable[[Worker], None]:
+    """Nothing but the generated code: retries and renewals by hand."""
+    def work(worker: Worker) -> None:
+        kind(worker.name, worker.servers, worker.recorder, worker.store, worker.random,
+             worker.over, TTL_SECONDS).run()
+    return work
 
 
 KINDS: Dict[str, Callable[[Worker], None]] = {
     "turns": lock_kinds.take_turns, "asleep": lock_kinds.sleep_and_wake,
-    "guests": lock_kinds.come_and_go, "stock": stock, "warned": lock_kinds.hold_under_notice,
+    "guests": lock_kinds.come_and_go, "stock": stock(StockClient),
+    "warned": lock_kinds.hold_under_notice,
     "operator": lock_kinds.operate, "together": lock_kinds.take_together,
-    "far": lock_kinds.be_far,
+    "far": lock_kinds.be_far, "keys": key_kinds.use_keys, "present": key_kinds.be_present,
+    "stockkeys": stock(StockKeys), "watcher": watch_kinds.watch_all,
+    "dozer": watch_kinds.watch_all, "roamer": watch_kinds.watch_by_turns,
 }
 
 

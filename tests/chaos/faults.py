@@ -46,6 +46,9 @@ class Herd(Protocol):
     def cut_one(self, dice: random.Random, seconds: float, cut: Cut) -> None:
         """Cut the links of a client made for it, for so long."""
 
+    def stop_watcher(self, seconds: float) -> None:
+        """SIGSTOP a watcher made for it, for so long."""
+
     def kill_one(self, dice: random.Random) -> None:
         """kill -9 a client and start another in its place."""
 
@@ -120,6 +123,12 @@ def _freeze_follower(scene: Scene, fault: Fault) -> None:
 def _freeze_client(scene: Scene, fault: Fault) -> None:
     scene.hurt()
     scene.herd.stop_one(fault.dice(), ASLEEP_SECONDS)
+
+
+def _freeze_watcher(scene: Scene, fault: Fault) -> None:
+    del fault
+    scene.hurt()
+    scene.herd.stop_watcher(ASLEEP_SECONDS)
 
 
 def _kill_client(scene: Scene, fault: Fault) -> None:
@@ -237,7 +246,8 @@ def _clock_rates(scene: Scene, fault: Fault) -> None:
 KINDS: Dict[str, Callable[[Scene, Fault], None]] = {
     "kill-leader": _kill_leader, "kill-follower": _kill_follower, "kill-all": _kill_all,
     "freeze-leader": _freeze_leader, "freeze-follower": _freeze_follower,
-    "freeze-client": _freeze_client, "kill-client": _kill_client, "terminate": _terminate,
+    "freeze-client": _freeze_client, "freeze-watcher": _freeze_watcher,
+    "kill-client": _kill_client, "terminate": _terminate,
     "cut-client": _cut_client(Cut()), "deaf-client": _cut_client(Cut(there=False)),
     "mute-client": _cut_client(Cut(back=False)),
     "cut-one-link": _cut_client(Cut(one_server=True)),

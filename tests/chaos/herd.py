@@ -21,10 +21,13 @@ from chaos.faults import Cut
 HERE = pathlib.Path(__file__).resolve().parent
 #: Which clients there are, by kind (client.py).
 CROWD = ("turns", "turns", "stock", "stock", "guests", "asleep", "asleep", "warned", "warned",
-         "operator", "together", "together", "far", "far")
+         "operator", "together", "together", "far", "far", "keys", "keys", "present", "stockkeys",
+         "stockkeys")
+#: Watchers end after all others; beside these there is one for each server, over that server only.
+WATCHERS = ("dozer", "roamer")
 #: Those that reach the servers over links of their own.
 FAR = ("far",)
-MORTAL = ("turns", "stock")
+MORTAL = ("turns", "stock", "keys", "present", "stockkeys")
 END_SECONDS = 60.0
 
 
@@ -37,6 +40,7 @@ class Herd:
         self._servers = list(servers)
         self._number = 0
         self.live: Dict[str, subprocess.Popen[bytes]] = {}
+        self.watchers: Dict[str, subprocess.Popen[bytes]] = {}
         self._links: Dict[str, List[Proxy]] = {}
         self._store = subprocess.Popen([sys.executable, "-B", str(HERE / "store.py")],
                                        stdout=subprocess.PIPE, stdin=subprocess.DEVNULL,
@@ -46,18 +50,22 @@ class Herd:
 
     def start(self) -> None:
         """All clients, each with the servers in an order of its own."""
+        for server in self._servers:
+            self._start("watcher", self.watchers, [server])
+        for kind in WATCHERS:
+            self._start(kind, self.watchers, self._servers)
         for kind in CROWD:
-            self._start(kind)
+            self._start(kind, self.live, self._servers)
 
-    def _start(self, kind: str) -> None:
+    def _start(self, kind: str, among: Dict[str, subprocess.Popen[bytes]],
+               servers: List[str]) -> None:
         self._number += 1
         name = f"{kind}-{self._number}"
-        servers = self._servers
         if kind in FAR:
             self._links[name] = [Proxy(address) for address in servers]
             servers = [link.address for link in self._links[name]]
         with open(self._folder / f"{name}.log", "wb") as log:
-            self.live[name] = subprocess.Popen(
+            among[name] = subprocess.Popen(
                 [sys.executable, "-B", str(HERE / "client.py"), kind, name, str(self._seed),
                  str(self._store_port), str(self._folder / f"{name}.jsonl"),
                  ",".join(servers)],
@@ -75,6 +83,13 @@ class Herd:
         process.send_signal(signal.SIGSTOP)
         time.sleep(seconds)
         process.send_signal(signal.SIGCONT)
+
+    def stop_watcher(self, seconds: float) -> None:
+        """SIGSTOP the watcher that is there for it."""
+        dozer = next(p for name, p in self.watchers.items() if name.startswith("dozer"))
+        dozer.send_signal(signal.SIGSTOP)
+        time.sleep(seconds)
+        dozer.send_signal(signal.SIGCONT)
 
     def cut_one(self, dice: random.Random, seconds: float, cut: Cut) -> None:
         """Cut the links of the client that holds the lock made for it, for so long."""
@@ -101,11 +116,11 @@ class Herd:
         process = self.live.pop(name)
         process.kill()
         process.wait()
-        self._start(name.partition("-")[0])
+        self._start(name.partition("-")[0], self.live, self._servers)
 
     def check(self) -> None:
         """Every client still runs."""
-        for name, process in self.live.items():
+        for name, process in [*self.live.items(), *self.watchers.items()]:
             if process.poll() is not None:
                 raise AssertionError(f"client {name} ended with {process.returncode}:\n"
                                      f"{self._log(name)}")
@@ -113,11 +128,11 @@ class Herd:
     def _log(self, name: str) -> str:
         return (self._folder / f"{name}.log").read_text(errors="replace")[-2000:]
 
-    def end(self) -> None:
-        """Tell all to finish, and see that they do."""
-        for process in self.live.values():
+    def end(self, among: Dict[str, subprocess.Popen[bytes]]) -> None:
+        """Tell these to finish, and see that they do."""
+        for process in among.values():
             process.terminate()
-        for name, process in self.live.items():
+        for name, process in among.items():
             try:
                 code = process.wait(END_SECONDS)
             except subprocess.TimeoutExpired:
@@ -128,7 +143,7 @@ class Herd:
 
     def destroy(self) -> None:
         """Leave no process."""
-        for process in [*self.live.values(), self._store]:
+        for process in [*self.live.values(), *self.watchers.values(), self._store]:
             process.kill()
             process.wait()
         for link in itertools.chain(*self._links.values()):

@@ -189,7 +189,7 @@ def expired(events: Sequence[Dict[str, Any]]) -> Optional[str]:
 
 
 COMMANDS = ("acquire", "acquireAll", "release", "releaseAll", "setHolderValue", "cancelAcquire",
-            "openSession", "revokeLock")
+            "openSession", "revokeLock", "put", "create", "remove", "transact")
 
 
 @dataclasses.dataclass

@@ -16,6 +16,9 @@ from typing import Any, Callable, Dict, List
 from holdfast import _connection
 from holdfast_api.holdfast import ttypes as t
 
+from chaos import key_records
+from chaos.key_records import compact as _compact, text as _text
+
 S, R, E = t.AcquireStatus, t.RefusalReason, t.EndReason
 
 
@@ -24,20 +27,14 @@ def now() -> int:
     return time.clock_gettime_ns(time.CLOCK_BOOTTIME)
 
 
-def _compact(fields: Dict[str, Any]) -> Dict[str, Any]:
-    return {key: value for key, value in fields.items() if value}
-
-
 def _session(context: Any) -> Dict[str, Any]:
     return {"session": context.sessionId, "sequence": context.sequence}
 
 
-def _text(value: Any) -> str:
-    return value if isinstance(value, str) else bytes(value or b"").decode("latin1")
-
-
 def _arguments(method: str, context: Any, request: Any) -> Dict[str, Any]:
     fields: Dict[str, Any] = _session(context) if method not in READS else {}
+    if method in key_records.ANSWERS:
+        return _compact({**fields, **key_records.arguments(method, request)})
     if method == "openSession":
         return {"secret": request.secret.hex()}
     for name in ("path", "permits", "limit", "waitMs", "maxQueue", "acquireSequence", "holderId",
@@ -81,7 +78,7 @@ def _listed(result: Any) -> Dict[str, Any]:
     return {"locks": locks, "nextPage": result.nextPage}
 
 
-READS = ("checkToken", "describeLock", "listLocks")
+READS = ("checkToken", "describeLock", "listLocks", *key_records.READS)
 ANSWERS: Dict[str, Callable[[Any], Dict[str, Any]]] = {
     "openSession": lambda r: {"session": r.sessionId, "leaseMs": r.leaseMs},
     "poll": lambda r: {"leaseMs": r.leaseMs},
@@ -97,6 +94,7 @@ ANSWERS: Dict[str, Callable[[Any], Dict[str, Any]]] = {
     "describeLock": _described,
     "listLocks": _listed,
     "revokeLock": lambda r: {},
+    **key_records.ANSWERS,
 }
 NAMES = {"poll": "renew", "keepAlive": "renew"}
 

@@ -9,15 +9,20 @@ import time
 from typing import Any, Dict, Iterator, List, Optional, Tuple
 
 from holdfast_api.holdfast import ttypes as t
+from holdfast_api.keys import ttypes as k
+from support.cluster import Node
 from support.stock import Stock
 from support.waiting import eventually
 
-from chaos import judge
+from chaos import judge, watch_judge
 from chaos.arena import Arena
 from chaos.faults import KINDS, Fault, Scene, schedule
 from chaos.herd import Herd
+from chaos.key_kinds import ACCOUNTS, FOLDERS, MONEY
+from chaos.key_records import text
 from chaos.lock_kinds import DELAY_SECONDS
 from chaos.recorder import Recorder, now
+from chaos.watch_judge import State
 
 #: Every live client gets a command through within this time after the last fault.
 CALM_SECONDS = 30.0
@@ -71,9 +76,10 @@ class Run:
                 self._hurt_all(arena, herd)
                 calm = now()
                 self._calm(herd, calm)
-                herd.end()
-                self._look_at_all(arena, herd)
-                self._judge(herd, calm)
+                herd.end(herd.live)
+                final = self._look_at_all(arena, herd)
+                herd.end(herd.watchers)
+                self._judge(herd, final)
             except AssertionError as error:
                 raise Failed(str(error)) from error
             finally:
@@ -87,6 +93,7 @@ class Run:
             for node in arena.nodes.values():
                 arena.start(node)
             arena.wait_ready()
+            self._make_keys(arena)
             herd = Herd(self._folder, self._seed, arena.seeds)
             stack.callback(herd.destroy)
             yield arena, herd
@@ -122,17 +129,44 @@ class Run:
         eventually(lambda: stuck() is None, within=CALM_SECONDS, every=0.5,
                    what=f"work of {', '.join(herd.live)} after the last fault")
 
-    def _look_at_all(self, arena: Arena, herd: Herd) -> None:
-        """The end state of each lock, from every server, goes into the history; and it is one."""
+    def _make_keys(self, arena: Arena) -> None:
+        """What clients of keys expect to find."""
+        recorder = Recorder(self._folder / "begin.jsonl", "begin")
+        values = {**dict.fromkeys(FOLDERS, b""), "/accounts": b"",
+                  **dict.fromkeys(ACCOUNTS, str(MONEY // len(ACCOUNTS)).encode())}
+        with Stock(arena.leader().address) as stock:
+            for path, value in values.items():
+                self._ask(recorder, stock, "put", k.PutRequest(path=path, value=value))
+
+    def _look_at_all(self, arena: Arena, herd: Herd) -> State:
+        """The end state, from every server, goes into the history; and it is one. The keys."""
         recorder = Recorder(self._folder / "end.jsonl", "end")
-        paths = {c["arguments"].get("path") for c in judge.Records.read(herd.files()).calls}
+        paths = {call["arguments"]["path"] for call in judge.Records.read(herd.files()).calls
+                 if call["call"] in ("acquire", "acquireAll")}
         for node in arena.nodes.values():
             with Stock(node.address) as stock:
-                for path in sorted(p for p in paths if p):
-                    self._describe(recorder, stock, path)
+                for path in sorted(paths):
+                    self._ask(recorder, stock, "describeLock", t.DescribeLockRequest(path=path))
         eventually(lambda: not self._left(arena), within=CALM_SECONDS, every=0.5,
-                   what="all locks free on all servers, once all clients have ended")
+                   what="all locks free and nobody present on any server, once all clients ended")
         eventually(arena.digests, within=CALM_SECONDS, what="one state digest on all servers")
+        shown = [self._keys(recorder, node, consistency) for node in arena.nodes.values()
+                 for consistency in (None, t.Consistency.LOCAL)]
+        if any(keys != shown[0] for keys in shown):
+            raise Failed(f"in the end the servers show different keys: {shown}")
+        return shown[0]
+
+    def _keys(self, recorder: Recorder, node: Node, consistency: Optional[int]) -> State:
+        """All keys of a server, as mirrors show them."""
+        request = k.ListKeysRequest(path="/", subtree=True, withValues=True, pageSize=1000,
+                                    consistency=consistency)
+        with Stock(node.address) as stock:
+            listed = self._ask(recorder, stock, "listKeys", request)
+        if listed.nextPage:
+            raise Failed(f"there are more keys than {request.pageSize}: the end state is a part")
+        return {key.path: [text(key.value), key.stat.version, key.stat.createRevision,
+                           key.stat.modifyRevision, key.stat.ephemeralOwner or 0]
+                for key in listed.keys}
 
     @staticmethod
     def _left(arena: Arena) -> List[str]:
@@ -142,17 +176,19 @@ class Run:
             with Stock(node.address) as stock:
                 listed = stock.listLocks(consistency=t.Consistency.LOCAL)
                 left += [lock.path for lock in listed.locks]
+                present = stock.listKeys(path="/presence", consistency=t.Consistency.LOCAL)
+                left += [key.path for key in present.keys]
         return left
 
     @staticmethod
-    def _describe(recorder: Recorder, stock: Stock, path: str) -> Any:
-        return recorder.call("describeLock", t.RequestContext(),
-                             t.DescribeLockRequest(path=path),
-                             lambda: stock.describeLock(path=path))
+    def _ask(recorder: Recorder, stock: Stock, method: str, request: Any) -> Any:
+        context = t.RequestContext()
+        return recorder.call(method, context, request,
+                             lambda: stock.call(method, context, **vars(request)))
 
     # ---------------------------------------------------------------------------- judgement
 
-    def _judge(self, herd: Herd, calm: int) -> None:
+    def _judge(self, herd: Herd, final: State) -> None:
         records = judge.Records.read(herd.files())
         history = self._folder / "history.jsonl"
         records.write_history(history)
@@ -162,7 +198,10 @@ class Run:
         twice = judge.overlap(sures) if sures else "no client was ever sure of a lock"
         early = judge.opened_early(sures, records.events, DELAY_SECONDS)
         late, lost = judge.lost_in_time(records.events)
-        for fault in (broken, twice, stale, early, late, judge.expired(records.events)):
+        missed, told = watch_judge.judge(records.events, records.calls, final, list(herd.watchers))
+        wrong_sum, looked = watch_judge.sums(records.calls, ACCOUNTS, MONEY)
+        for fault in (broken, twice, stale, early, late, missed, wrong_sum,
+                      judge.expired(records.events)):
             if fault:
                 raise Failed(fault)
         froze = sum(s.fault.kind == "freeze-client" for s in self.suffered)
@@ -177,6 +216,7 @@ class Run:
                       f"{len(sures)} times a client was sure of a lock, never two at once; "
                       f"{refused} writes of {froze} stopped clients refused; {lost} locks ended "
                       f"under their holders, who knew in time",
+                      f"{told}; accounts were read {looked} times",
                       judge.table(self._times(commands))]
 
     def _times(self, commands: List[judge.Applied]) -> Dict[str, List[Tuple[float, float]]]:

@@ -97,7 +97,9 @@ void add_key_arguments(Fields& fields, Arguments& arguments) {
 
 void add_key_answer(Fields& fields, Answer& answer) {
   fields.number("writeRevision", answer.write_revision);
-  fields.boolean("succeeded", answer.succeeded);
+  bool failed = false;
+  fields.boolean("failed", failed);
+  answer.succeeded = !failed;
   answer.results = list_of<KeyResult>(fields, "results", result_of);
   answer.keys = list_of<SeenKey>(fields, "keys", key_of);
 }
