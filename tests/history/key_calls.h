@@ -62,6 +62,8 @@ struct SeenKey {
   uint64_t create_revision = 0;
   uint64_t modify_revision = 0;
   uint64_t owner = 0;  ///< the session of an ephemeral key
+
+  bool operator==(const SeenKey&) const = default;
 };
 
 }  // namespace holdfast::history

@@ -69,9 +69,12 @@ class KeyLayout {
     judge_revisions();
     judge_numbers();
     tie();
+    std::vector<const Operation*> reads;
     for (const Operation& op : operations_) {
-      if (reads_keys(op.call) && op.answer.known && op.answer.error.empty()) place_read(op);
+      if (reads_keys(op.call) && op.answer.known && op.answer.error.empty()) reads.push_back(&op);
     }
+    std::ranges::stable_sort(reads, {}, [](const Operation* op) { return op->revision; });
+    for (const Operation* op : reads) place_reads(*op);
   }
 
  private:
@@ -240,10 +243,18 @@ class KeyLayout {
     for (const auto& [path, number] : numbers_) {
       if (groups_.emplace(root(number), groups_.size()).second) timeline_.keys.emplace_back();
     }
+    lives_.resize(numbers_.size());
+    for (const auto& [path, number] : numbers_) children_[parent_of(path)].push_back(path);
     for (KeyCommand& command : commands_) {
       const std::vector<std::string> paths = command.paths();
+      for (const std::string& path : paths) {
+        Life& life = lives_[numbers_.at(path)];
+        if (command.revision != 0) life.changes.push_back(command.revision);
+        life.loose = life.loose || (command.revision == 0 && !command.refused());
+      }
       if (!paths.empty()) group_of(paths.front()).commands.push_back(std::move(command));
     }
+    for (Life& life : lives_) std::ranges::sort(life.changes);
   }
 
   void tie_subtrees(const KeyCommand& command) {
@@ -263,7 +274,7 @@ class KeyLayout {
 
   // --------------------------------------------------------------------------------- reads
 
-  void place_read(const Operation& op) {
+  void place_reads(const Operation& op) {
     const Window when = known_.window(op);
     if (!op.arguments.local && when.until < when.after) {
       return broken(known_.stale(op, "read the state of revision " + text(op.revision)));
@@ -272,13 +283,37 @@ class KeyLayout {
     for (const SeenKey& seen : op.answer.keys) shown[seen.path] = &seen;
     for (const std::string& path : wanted(op)) {
       const auto at = shown.find(path);
-      group_of(path).reads.push_back({&op, path, at == shown.end() ? nullptr : at->second});
+      place_read({&op, path, at == shown.end() ? nullptr : at->second});
     }
     for (const auto& [path, seen] : shown) {
       if (!numbers_.contains(path) && !is_parent(path)) {
         broken(name_of(op) + " shows " + path + ", which nobody has written");
       }
     }
+  }
+
+  /// Of reads that show the same, with no change between them, the first and the last say all.
+  void place_read(const KeyRead& read) {
+    std::vector<KeyRead>& reads = group_of(read.path).reads;
+    Life& life = lives_[numbers_.at(read.path)];
+    const auto changes = static_cast<size_t>(
+        std::ranges::upper_bound(life.changes, read.op->revision) - life.changes.begin());
+    const bool same = life.last != kNobody && life.changes_at_last == changes &&
+                      shows_same(reads[life.last], read) && !life.loose;
+    if (same && life.repeated) {
+      reads[life.last] = read;
+      return;
+    }
+    life.repeated = same;
+    life.changes_at_last = changes;
+    life.last = reads.size();
+    reads.push_back(read);
+  }
+
+  static bool shows_same(const KeyRead& one, const KeyRead& other) {
+    if (one.op->arguments.stat_only != other.op->arguments.stat_only) return false;
+    if (one.seen == nullptr || other.seen == nullptr) return one.seen == other.seen;
+    return *one.seen == *other.seen;
   }
 
   /// The keys of which a read says something, as far as anybody has written them.
@@ -289,12 +324,16 @@ class KeyLayout {
     std::erase_if(paths, [&](const std::string& path) { return !numbers_.contains(path); });
     if (op.call != Call::kListKeys) return paths;
     const bool whole = op.arguments.page.empty() && op.answer.next_page.empty();
-    for (const auto& [path, number] : numbers_) {
-      const bool meant = op.arguments.subtree ? is_below(path, op.arguments.path)
-                                              : parent_of(path) == op.arguments.path;
-      const bool shown =
-          std::ranges::any_of(op.answer.keys, [&](const SeenKey& key) { return key.path == path; });
-      if (meant && (whole || shown)) paths.push_back(path);
+    if (!whole) {
+      for (const SeenKey& seen : op.answer.keys) {
+        if (numbers_.contains(seen.path)) paths.push_back(seen.path);
+      }
+    } else if (op.arguments.subtree) {
+      for (const auto& [path, number] : numbers_) {
+        if (is_below(path, op.arguments.path)) paths.push_back(path);
+      }
+    } else if (const auto at = children_.find(op.arguments.path); at != children_.end()) {
+      paths = at->second;
     }
     return paths;
   }
@@ -315,6 +354,16 @@ class KeyLayout {
   std::map<std::string, size_t> numbers_;
   std::vector<size_t> parents_;
   std::map<size_t, size_t> groups_;
+  std::map<std::string, std::vector<std::string>> children_;
+  /// What is known of one key, while its reads are placed in order of revision.
+  struct Life {
+    std::vector<uint64_t> changes;  ///< by commands
+    bool loose = false;             ///< by commands of which nobody knows when
+    size_t last = kNobody;          ///< its last read
+    bool repeated = false;          ///< which shows what the one before showed
+    size_t changes_at_last = 0;
+  };
+  std::vector<Life> lives_;
 };
 
 }  // namespace
