@@ -36,20 +36,34 @@ class Records:
     events: List[Dict[str, Any]]
 
     @classmethod
-    def read(cls, files: Iterable[pathlib.Path]) -> "Records":
-        """From the files of all clients. A process killed while writing leaves half a line."""
+    def read(cls, files: Iterable[pathlib.Path],
+             behind: Optional[Dict[pathlib.Path, int]] = None) -> "Records":
+        """From the files of all clients. A process killed while writing leaves half a line.
+
+        ``behind``: only what each has written behind so many bytes; of what was asked before that
+        the answers are left out.
+        """
         records = cls([], [])
         for file in files:
             asked: Dict[int, Dict[str, Any]] = {}
-            for line in file.read_text().splitlines():
-                try:
-                    records._take(json.loads(line), asked)
-                except json.JSONDecodeError:
-                    if not line or line.endswith("}"):
-                        raise
+            begin = behind.get(file, 0) if behind else 0
+            with open(file, encoding="utf-8") as lines:
+                lines.seek(begin)
+                for line in lines:
+                    records._take_line(line.rstrip("\n"), asked, partial=begin > 0)
         records.calls.sort(key=lambda c: int(c["invoked"]))
         records.events.sort(key=lambda e: int(e["at"]))
         return records
+
+    def _take_line(self, line: str, asked: Dict[int, Dict[str, Any]], partial: bool) -> None:
+        try:
+            fields = json.loads(line)
+        except json.JSONDecodeError:
+            if not line or (line.endswith("}") and not partial):
+                raise
+            return
+        if not partial or fields.get("answered", 0) in asked or "answered" not in fields:
+            self._take(fields, asked)
 
     def _take(self, line: Dict[str, Any], asked: Dict[int, Dict[str, Any]]) -> None:
         if "event" in line:

@@ -135,6 +135,22 @@ def test_records_of_killed_clients_become_one_history(tmp_path):
     assert [(c["invoked"], c["result"]) for c in calls] == [(1, "unknown"), (5, {"leaseMs": 9})]
 
 
+def test_records_are_read_from_where_they_were_before(tmp_path):
+    def asks(number):
+        return json.dumps({"asked": number, "client": "a", "call": "renew", "invoked": number,
+                           "arguments": {"session": 1}}) + "\n"
+
+    def answers(number):
+        return json.dumps({"answered": number, "returned": 9, "result": {}, "revision": 3}) + "\n"
+    file = tmp_path / "a.jsonl"
+    before = asks(1) + asks(2) + answers(1)
+    file.write_text(before + answers(2) + asks(3) + answers(3) + asks(4))
+    calls = judge.Records.read([file], {file: len(before)}).calls
+    assert [(c["invoked"], c["returned"]) for c in calls] == [(3, 9), (4, None)]
+    assert len(judge.Records.read([file], {file: len(before) - 5}).calls) == 2
+    assert len(judge.Records.read([file]).calls) == 4
+
+
 def test_a_history_that_no_order_explains_is_refused(tmp_path):
     held = {"client": "a", "call": "acquire", "invoked": 1, "returned": 2, "revision": 5,
             "arguments": {"session": 1, "sequence": 1, "path": "/a"},

@@ -122,8 +122,10 @@ class Run:
 
     def _calm(self, herd: Herd, since: int) -> None:
         """All is mended: every client works on."""
+        written = {file: file.stat().st_size for file in herd.files()}
+
         def stuck() -> Optional[str]:
-            commands = judge.applied_commands(judge.Records.read(herd.files()).calls)
+            commands = judge.applied_commands(judge.Records.read(herd.files(), written).calls)
             return judge.idle(commands, since, herd.live)
 
         eventually(lambda: stuck() is None, within=CALM_SECONDS, every=0.5,
