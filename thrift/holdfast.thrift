@@ -165,7 +165,7 @@ struct RevocationNotice {
   /** The lock's path; empty = the whole session ends, with all its locks. */ 2: string path,
   /** Which holder loses it; 0 = all of the session. */ 3: i64 holderId,
   /** The lock is given away this long after the notice was acknowledged, or a TTL after the
-   *  announcement if that is earlier. */
+   *  announcement if that is earlier. Drift is already subtracted, as from leaseMs. */
   4: i64 noticeMs,
   /** The operator's words. */ 5: string reason,
 }

@@ -23,8 +23,6 @@ struct ClientOptions {
   PoolOptions pool = {};
   /// For calls outside sessions, and for opening one.
   Duration call_timeout = 10s;
-  /// Bound on the difference of any two clocks' rates, by which notice times are shortened.
-  double clock_drift = 0.01;
 };
 
 /// What the session is for and how long it outlives its client.

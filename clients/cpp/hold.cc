@@ -62,7 +62,7 @@ void Hold::end(LostReason reason) {
 
 // ARCHITECTURE, Sessions: a reply with a notice renews the session but not the handles it names.
 // They end at the earlier of their last deadline from a reply without the notice, and noticeMs
-// (less drift) after the notice arrived.
+// (which comes shortened by the drift bound, as leaseMs does) after the notice arrived.
 std::vector<int64_t> Lease::note(const std::vector<Notice>& notices, Instant now) {
   std::vector<int64_t> fresh;
   for (const Notice& notice : notices) {
@@ -72,9 +72,7 @@ std::vector<int64_t> Lease::note(const std::vector<Notice>& notices, Instant now
              f.notice.path == notice.path;
     });
     if (known) continue;
-    const auto shortened =
-        static_cast<int64_t>(static_cast<double>(notice.notice_ms) * (1.0 - clock_drift_));
-    in_force_.push_back({notice, std::min(deadline(), now + from_ms(shortened))});
+    in_force_.push_back({notice, std::min(deadline(), now + from_ms(notice.notice_ms))});
     fresh.push_back(notice.id);
   }
   return fresh;

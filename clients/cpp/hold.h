@@ -93,9 +93,6 @@ struct Notice {
 /// The lease of one session as its client counts it.
 class Lease {
  public:
-  /// `clock_drift` is the rate bound by which notice times are shortened (leaseMs comes shortened).
-  explicit Lease(double clock_drift = 0.01) : clock_drift_(clock_drift) {}
-
   /// The first half of taking a renewal: the notices in force in the reply, which arrived at `now`.
   /// Returns the ids of those not seen before; cap_for() must then be applied to every hold before
   /// extend() is called.
@@ -115,7 +112,6 @@ class Lease {
     Instant ends;
   };
 
-  double clock_drift_;
   std::shared_ptr<LeaseClock> clock_ = std::make_shared<LeaseClock>();
   std::vector<InForce> in_force_;
 };

@@ -42,7 +42,6 @@ SessionCore::SessionCore(ClientCore& client, api::RequestContext context, int64_
       context_(std::move(context)),
       ttl_ms_(ttl_ms),
       read_timeout_(client.options().call_timeout),
-      lease_(client.options().clock_drift),
       keeper_(client.pool(), *this, context_, ttl_ms),
       deadline_timer_(client.pool().loop(), [this] { on_deadline(); }) {
   client_.pool().add_observer(*this);

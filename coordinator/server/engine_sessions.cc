@@ -148,7 +148,7 @@ void Engine::answer_open(CallId call, SessionId id, int64_t lease_ms) {
     server.address = member.client_address;
     reply.servers.push_back(std::move(server));
   }
-  fill_revocations(machine_, id, reply.revocations);
+  fill_revocations(host_, id, reply.revocations);
   host_.complete(call, &reply);
 }
 
@@ -232,7 +232,7 @@ void Engine::on_renewed(const RenewalTarget& target, const Renewed& outcome) {
   api::KeepAliveResult reply;
   host_.fill(reply.header, target.sequence);
   reply.leaseMs = outcome.lease_ms;
-  fill_revocations(machine_, target.session, reply.revocations);
+  fill_revocations(host_, target.session, reply.revocations);
   host_.complete(target.call, &reply);
 }
 

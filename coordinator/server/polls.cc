@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "lockmgr/lock_table.h"
+#include "session/lease_keeper.h"
 #include "session/session_table.h"
 
 namespace holdfast::server {
@@ -16,17 +17,19 @@ int64_t park_limit_ms(int64_t ttl_ms) { return std::min<int64_t>(ttl_ms / 4, 60'
 
 }  // namespace
 
-void fill_revocations(const rsm::StateMachine& machine, SessionId session,
+void fill_revocations(const Host& host, SessionId session,
                       std::vector<api::RevocationNotice>& out) {
   out.clear();
   std::vector<lockmgr::Notice> notices;
-  machine.notices_of(session, notices);
+  host.machine.notices_of(session, notices);
   for (const lockmgr::Notice& n : notices) {
     api::RevocationNotice notice;
     notice.noticeId = number(n.notice_id);
     notice.path.assign(n.path);
     notice.holderId = number(n.holder_id);
-    notice.noticeMs = n.notice_ms;
+    // Only the servers know the bound on clock rates. The client counts the notice as it counts a
+    // lease, so that it ends first (PROMISE 5).
+    notice.noticeMs = session::lease_ms(n.notice_ms, host.options.drift_ppm);
     notice.reason.assign(n.reason);
     out.push_back(std::move(notice));
   }
@@ -130,7 +133,7 @@ void Polls::answer(Channel& channel, SessionId session) {
     }
   }
   result.more = told < channel.notices.size();
-  fill_revocations(host_.machine, session, result.revocations);
+  fill_revocations(host_, session, result.revocations);
   for (const api::RevocationNotice& n : result.revocations) {
     channel.told_notice =
         std::max(channel.told_notice, Revision(static_cast<uint64_t>(n.noticeId)));

@@ -86,7 +86,6 @@ class Polls {
 };
 
 /// The revocations in force against a session, as renewal replies carry them.
-void fill_revocations(const rsm::StateMachine& machine, SessionId session,
-                      std::vector<api::RevocationNotice>& out);
+void fill_revocations(const Host& host, SessionId session, std::vector<api::RevocationNotice>& out);
 
 }  // namespace holdfast::server

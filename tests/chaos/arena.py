@@ -25,7 +25,8 @@ from support.waiting import eventually
 
 from chaos.shim_control import Shim
 
-FLAGS = ("--clock_drift_permille=100", "--segment_bytes=65536")
+#: A history of so few events that a watcher which was stopped is resynchronised.
+FLAGS = ("--clock_drift_permille=100", "--segment_bytes=65536", "--history_events=300")
 READY_SECONDS = 60.0
 #: The tmpfs holds the whole log of a run, as long as there are no snapshots.
 SMALL_DISK_MIB, SMALL_DISK_MIB_PER_MINUTE = 32, 16

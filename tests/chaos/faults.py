@@ -28,11 +28,26 @@ RATE_CHANGE_MAX = 0.04
 DISK_SECONDS = 30.0
 
 
+@dataclasses.dataclass(frozen=True)
+class Cut:
+    """Which way, between a client and all servers or one of them, every byte is swallowed."""
+
+    there: bool = True
+    back: bool = True
+    one_server: bool = False
+
+
 class Herd(Protocol):
     """The client processes, as far as faults concern them."""
 
     def stop_one(self, dice: random.Random, seconds: float) -> None:
         """SIGSTOP a client made for it, for so long."""
+
+    def cut_one(self, dice: random.Random, seconds: float, cut: Cut) -> None:
+        """Cut the links of a client made for it, for so long."""
+
+    def stop_watcher(self, seconds: float) -> None:
+        """SIGSTOP a watcher made for it, for so long."""
 
     def kill_one(self, dice: random.Random) -> None:
         """kill -9 a client and start another in its place."""
@@ -110,9 +125,22 @@ def _freeze_client(scene: Scene, fault: Fault) -> None:
     scene.herd.stop_one(fault.dice(), ASLEEP_SECONDS)
 
 
+def _freeze_watcher(scene: Scene, fault: Fault) -> None:
+    del fault
+    scene.hurt()
+    scene.herd.stop_watcher(ASLEEP_SECONDS)
+
+
 def _kill_client(scene: Scene, fault: Fault) -> None:
     scene.hurt()
     scene.herd.kill_one(fault.dice())
+
+
+def _cut_client(cut: Cut) -> Callable[[Scene, Fault], None]:
+    def play(scene: Scene, fault: Fault) -> None:
+        scene.hurt()
+        scene.herd.cut_one(fault.dice(), ASLEEP_SECONDS, cut)
+    return play
 
 
 def _terminate(scene: Scene, fault: Fault) -> None:
@@ -218,7 +246,11 @@ def _clock_rates(scene: Scene, fault: Fault) -> None:
 KINDS: Dict[str, Callable[[Scene, Fault], None]] = {
     "kill-leader": _kill_leader, "kill-follower": _kill_follower, "kill-all": _kill_all,
     "freeze-leader": _freeze_leader, "freeze-follower": _freeze_follower,
-    "freeze-client": _freeze_client, "kill-client": _kill_client, "terminate": _terminate,
+    "freeze-client": _freeze_client, "freeze-watcher": _freeze_watcher,
+    "kill-client": _kill_client, "terminate": _terminate,
+    "cut-client": _cut_client(Cut()), "deaf-client": _cut_client(Cut(there=False)),
+    "mute-client": _cut_client(Cut(back=False)),
+    "cut-one-link": _cut_client(Cut(one_server=True)),
     "halves": _halves, "leader-alone": _leader_alone, "bridge": _bridge,
     "deaf-leader": _deaf_leader, "mute-leader": _mute_leader, "flapping": _flapping,
     "slow-disk": _slow_disk, "failing-sync": _failing_sync, "failing-write": _failing_write,

@@ -18,6 +18,14 @@ from typing import Any, Dict, Iterable, List, Optional, Sequence, Tuple
 from support import paths
 
 NS = 1_000_000_000
+NEVER = 1 << 62
+#: Locks of which several are taken at once: the model of histories does not know that.
+TOGETHER = "/all/"
+#: A handle has noticed its end, and on_lost was called, so long after the deadline at most. All
+#: processes of a run share two cores.
+LATE_SECONDS = 1.0
+#: Servers' clocks run apart, and from the clients', by this at most (arena.py).
+DRIFT = 0.1
 
 
 @dataclasses.dataclass
@@ -28,20 +36,34 @@ class Records:
     events: List[Dict[str, Any]]
 
     @classmethod
-    def read(cls, files: Iterable[pathlib.Path]) -> "Records":
-        """From the files of all clients. A process killed while writing leaves half a line."""
+    def read(cls, files: Iterable[pathlib.Path],
+             behind: Optional[Dict[pathlib.Path, int]] = None) -> "Records":
+        """From the files of all clients. A process killed while writing leaves half a line.
+
+        ``behind``: only what each has written behind so many bytes; of what was asked before that
+        the answers are left out.
+        """
         records = cls([], [])
         for file in files:
             asked: Dict[int, Dict[str, Any]] = {}
-            for line in file.read_text().splitlines():
-                try:
-                    records._take(json.loads(line), asked)
-                except json.JSONDecodeError:
-                    if not line or line.endswith("}"):
-                        raise
+            begin = behind.get(file, 0) if behind else 0
+            with open(file, encoding="utf-8") as lines:
+                lines.seek(begin)
+                for line in lines:
+                    records._take_line(line.rstrip("\n"), asked, partial=begin > 0)
         records.calls.sort(key=lambda c: int(c["invoked"]))
         records.events.sort(key=lambda e: int(e["at"]))
         return records
+
+    def _take_line(self, line: str, asked: Dict[int, Dict[str, Any]], partial: bool) -> None:
+        try:
+            fields = json.loads(line)
+        except json.JSONDecodeError:
+            if not line or (line.endswith("}") and not partial):
+                raise
+            return
+        if not partial or fields.get("answered", 0) in asked or "answered" not in fields:
+            self._take(fields, asked)
 
     def _take(self, line: Dict[str, Any], asked: Dict[int, Dict[str, Any]]) -> None:
         if "event" in line:
@@ -57,7 +79,9 @@ class Records:
         """In the form that history-check reads."""
         with open(file, "w", encoding="utf-8") as out:
             for call in self.calls:
-                out.write(json.dumps(call) + "\n")
+                together = str(call["arguments"].get("path", "")).startswith(TOGETHER)
+                if not together and call["call"] not in ("acquireAll", "releaseAll"):
+                    out.write(json.dumps(call) + "\n")
 
 
 def linearizable(history: pathlib.Path) -> Tuple[Optional[str], str]:
@@ -78,20 +102,25 @@ class Sure:
     token: int
     start: int
     end: int = 0
+    #: A notice has said that it ends by then at the latest.
+    latest: int = NEVER
 
 
 def sure_intervals(events: Sequence[Dict[str, Any]]) -> List[Sure]:
     """From the grant to the last deadline known, or to when the lock was given back."""
     intervals: Dict[Tuple[str, str, int], Sure] = {}
     for event in events:
-        if event["event"] not in ("sure", "given back"):
+        if event["event"] not in ("sure", "given back", "noticed"):
             continue
         key = (event["client"], event["path"], event["token"])
         if event["event"] == "sure":
             sure = intervals.setdefault(key, Sure(*key, event["at"]))
             sure.end = max(sure.end, event["until"])
         elif key in intervals:
-            intervals[key].end = min(intervals[key].end, event["at"])
+            end = event["at"] if event["event"] == "given back" else event["until"]
+            intervals[key].latest = min(intervals[key].latest, end)
+    for sure in intervals.values():
+        sure.end = min(sure.end, sure.latest)
     return list(intervals.values())
 
 
@@ -113,6 +142,39 @@ def overlap(intervals: Sequence[Sure]) -> Optional[str]:
                         f"{latest.token} of {latest.client}")
             latest = max(latest, each, key=lambda s: s.end)
     return None
+
+
+def opened_early(intervals: Sequence[Sure], events: Sequence[Dict[str, Any]],
+                 delay: float) -> Optional[str]:
+    """A lock that was granted to the next before its lock-delay had passed.
+
+    Its holder's session ended after the holder's own deadline (PROMISE 5); the delay follows.
+    """
+    expired_holders = {(e["client"], e["path"], e["token"]) for e in events
+                       if e["event"] == "expired holding"}
+    for each in intervals:
+        if (each.client, each.path, each.token) not in expired_holders:
+            continue
+        open_at = each.end + int(delay * (1 - DRIFT) * NS)
+        for later in intervals:
+            if later.path == each.path and later.token > each.token and later.start < open_at:
+                return (f"{each.path}: {later.client} was granted it with token {later.token} "
+                        f"{(open_at - later.start) / 1e6:.1f} ms before the lock-delay of token "
+                        f"{each.token} had passed")
+    return None
+
+
+def lost_in_time(events: Sequence[Dict[str, Any]]) -> Tuple[Optional[str], int]:
+    """Handles that ended under their holders: what is wrong with that, and how many there were."""
+    lost = [e for e in events if e["event"] == "lost in time"]
+    for event in lost:
+        what = f"{event['client']} lost {event['path']} (token {event['token']})"
+        if event["told"] is None:
+            return f"{what}, and on_lost was never called", len(lost)
+        late = (max(event["told"], event["noticed"]) - event["until"]) / NS
+        if late > LATE_SECONDS:
+            return f"{what}, and was told {late:.2f} s after its deadline", len(lost)
+    return None, len(lost)
 
 
 def fenced(events: Sequence[Dict[str, Any]]) -> Tuple[Optional[str], int]:
@@ -140,7 +202,8 @@ def expired(events: Sequence[Dict[str, Any]]) -> Optional[str]:
     return None
 
 
-COMMANDS = ("acquire", "release", "setHolderValue", "cancelAcquire", "openSession")
+COMMANDS = ("acquire", "acquireAll", "release", "releaseAll", "setHolderValue", "cancelAcquire",
+            "openSession", "revokeLock", "put", "create", "remove", "transact")
 
 
 @dataclasses.dataclass
@@ -160,7 +223,8 @@ def applied_commands(calls: Sequence[Dict[str, Any]]) -> List[Applied]:
         if call["call"] not in COMMANDS:
             continue
         asked = call["arguments"]
-        key = asked.get("secret") or (asked["session"], asked["sequence"])
+        key = (asked.get("secret") or (asked.get("session"), asked.get("sequence"))
+               if "sequence" in asked or "secret" in asked else (call["client"], call["invoked"]))
         sent = first_sent.setdefault(key, call["invoked"])
         if call["returned"] is None or "error" in call["result"]:
             continue

@@ -36,6 +36,47 @@ def test_a_token_that_does_not_grow_is_found():
     assert "came after token 7" in verdict(sure("a", 7, 0, 10), sure("b", 7, 20, 30))
 
 
+def test_a_notice_shortens_certainty_however_late_it_is_written_down():
+    notice = [{"event": "noticed", "client": "a", "path": "/a", "token": 5, "at": 5, "until": 40}]
+    late = sure("a", 5, 0, 1) + notice + sure("a", 5, 6, 100)
+    for first in (sure("a", 5, 0, 100) + notice, late):
+        assert verdict(first, sure("b", 6, 45, 60)) is None
+        assert "b with token 6 from 39" in verdict(first, sure("b", 6, 39, 60))
+
+
+def test_a_lock_that_opens_before_its_delay_has_passed_is_found():
+    second = judge.NS
+    events = [*sure("a", 5, 0, 10 * second), *sure("b", 6, int(11.95 * second), 20 * second)]
+    intervals = judge.sure_intervals(events)
+    expired = [{"event": "expired holding", "client": "a", "path": "/a", "token": 5}]
+    assert judge.opened_early(intervals, expired, 2) is None
+    assert "b was granted it with token 6" in judge.opened_early(intervals, expired, 3)
+    assert judge.opened_early(intervals, [], 3) is None
+
+
+def loss(told, noticed=2 * judge.NS):
+    return {"event": "lost in time", "client": "a", "path": "/a", "token": 5,
+            "until": 2 * judge.NS, "noticed": noticed, "told": told}
+
+
+def test_a_holder_that_learns_of_its_loss_late_or_never_is_found():
+    assert judge.lost_in_time([loss(2 * judge.NS + 5)]) == (None, 1)
+    assert "on_lost was never called" in judge.lost_in_time([loss(None)])[0]
+    assert "told 1.50 s after its deadline" in judge.lost_in_time([loss(int(3.5 * judge.NS))])[0]
+    late = loss(2 * judge.NS, noticed=4 * judge.NS)
+    assert "told 2.00 s after its deadline" in judge.lost_in_time([late])[0]
+
+
+def test_what_the_model_does_not_know_is_left_out_of_the_history(tmp_path):
+    def call(name, path):
+        return {"client": "a", "call": name, "arguments": {"path": path}, "invoked": 1}
+    records = judge.Records([call("acquire", "/all/1"), call("acquireAll", "/all/1"),
+                             call("releaseAll", ""), call("acquire", "/a")], [])
+    records.write_history(tmp_path / "history")
+    assert [json.loads(line)["arguments"]["path"]
+            for line in (tmp_path / "history").read_text().splitlines()] == ["/a"]
+
+
 def write(token, number, taken=True, event="write"):
     return {"event": event, "client": "a", "path": "/a", "token": token, "number": number,
             "taken": taken}
@@ -92,6 +133,22 @@ def test_records_of_killed_clients_become_one_history(tmp_path):
     (tmp_path / "a.jsonl").write_text(text)
     calls = judge.Records.read([tmp_path / "a.jsonl"]).calls
     assert [(c["invoked"], c["result"]) for c in calls] == [(1, "unknown"), (5, {"leaseMs": 9})]
+
+
+def test_records_are_read_from_where_they_were_before(tmp_path):
+    def asks(number):
+        return json.dumps({"asked": number, "client": "a", "call": "renew", "invoked": number,
+                           "arguments": {"session": 1}}) + "\n"
+
+    def answers(number):
+        return json.dumps({"answered": number, "returned": 9, "result": {}, "revision": 3}) + "\n"
+    file = tmp_path / "a.jsonl"
+    before = asks(1) + asks(2) + answers(1)
+    file.write_text(before + answers(2) + asks(3) + answers(3) + asks(4))
+    calls = judge.Records.read([file], {file: len(before)}).calls
+    assert [(c["invoked"], c["returned"]) for c in calls] == [(3, 9), (4, None)]
+    assert len(judge.Records.read([file], {file: len(before) - 5}).calls) == 2
+    assert len(judge.Records.read([file]).calls) == 4
 
 
 def test_a_history_that_no_order_explains_is_refused(tmp_path):

@@ -16,6 +16,9 @@ from typing import Any, Callable, Dict, List
 from holdfast import _connection
 from holdfast_api.holdfast import ttypes as t
 
+from chaos import key_records
+from chaos.key_records import compact as _compact, text as _text
+
 S, R, E = t.AcquireStatus, t.RefusalReason, t.EndReason
 
 
@@ -24,25 +27,21 @@ def now() -> int:
     return time.clock_gettime_ns(time.CLOCK_BOOTTIME)
 
 
-def _compact(fields: Dict[str, Any]) -> Dict[str, Any]:
-    return {key: value for key, value in fields.items() if value}
-
-
 def _session(context: Any) -> Dict[str, Any]:
     return {"session": context.sessionId, "sequence": context.sequence}
 
 
-def _text(value: Any) -> str:
-    return value if isinstance(value, str) else bytes(value or b"").decode("latin1")
-
-
 def _arguments(method: str, context: Any, request: Any) -> Dict[str, Any]:
     fields: Dict[str, Any] = _session(context) if method not in READS else {}
+    if method in key_records.ANSWERS:
+        return _compact({**fields, **key_records.arguments(method, request)})
     if method == "openSession":
         return {"secret": request.secret.hex()}
     for name in ("path", "permits", "limit", "waitMs", "maxQueue", "acquireSequence", "holderId",
-                 "to", "token", "force"):
+                 "to", "token", "force", "lockDelayMs", "owner", "prefix", "page"):
         fields[name] = getattr(request, name, None)
+    if method == "acquireAll":
+        fields["path"] = request.locks[0].path
     if method == "acquire":
         fields["mode"] = t.LockMode._VALUES_TO_NAMES[request.mode or t.LockMode.EXCLUSIVE]
     fields["value"] = _text(getattr(request, "value", None))
@@ -53,7 +52,8 @@ def _arguments(method: str, context: Any, request: Any) -> Dict[str, Any]:
 def _seen(items: Any) -> List[Dict[str, Any]]:
     return [_compact({
         "holderId": i.holderId, "session": i.sessionId, "token": getattr(i, "token", 0),
-        "value": _text(getattr(i, "value", None)), "endRevision": getattr(i, "endRevision", 0),
+        "owner": i.owner, "value": _text(getattr(i, "value", None)),
+        "endRevision": getattr(i, "endRevision", 0),
         "reason": E._VALUES_TO_NAMES.get(getattr(i, "reason", None)),
     }) for i in items or ()]
 
@@ -68,21 +68,33 @@ def _acquired(result: Any) -> Dict[str, Any]:
 def _described(result: Any) -> Dict[str, Any]:
     lock = result.lock
     return {"holders": _seen(lock.holders), "waiters": _seen(lock.waiters),
-            "tenures": _seen(lock.tenures)}
+            "tenures": _seen(lock.tenures), "closed": bool(lock.closedForMs)}
 
 
-READS = ("checkToken", "describeLock")
+def _listed(result: Any) -> Dict[str, Any]:
+    locks = [_compact({"path": lock.path, "holders": _seen(lock.holders),
+                       "holderCount": lock.holderCount, "waiterCount": lock.waiterCount})
+             for lock in result.locks or ()]
+    return {"locks": locks, "nextPage": result.nextPage}
+
+
+READS = ("checkToken", "describeLock", "listLocks", *key_records.READS)
 ANSWERS: Dict[str, Callable[[Any], Dict[str, Any]]] = {
     "openSession": lambda r: {"session": r.sessionId, "leaseMs": r.leaseMs},
     "poll": lambda r: {"leaseMs": r.leaseMs},
     "keepAlive": lambda r: {"leaseMs": r.leaseMs},
     "closeSession": lambda r: {},
     "acquire": _acquired,
+    "acquireAll": _acquired,
+    "releaseAll": lambda r: {},
     "cancelAcquire": _acquired,
     "release": lambda r: {"release": t.ReleaseStatus._VALUES_TO_NAMES[r.status]},
     "setHolderValue": lambda r: {},
     "checkToken": lambda r: {"current": bool(r.current), "token": r.latestToken},
     "describeLock": _described,
+    "listLocks": _listed,
+    "revokeLock": lambda r: {},
+    **key_records.ANSWERS,
 }
 NAMES = {"poll": "renew", "keepAlive": "renew"}
 

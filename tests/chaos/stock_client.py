@@ -13,6 +13,7 @@ import time
 from typing import Any, Dict, Optional, Sequence
 
 from holdfast_api.holdfast import ttypes as t
+from holdfast_api.keys import ttypes as k
 from support.stock import Stock
 
 from chaos.recorder import Recorder, now
@@ -45,7 +46,8 @@ class Caller:
             if self._stock is None:
                 self._stock = Stock(self._servers[0], timeout=CALL_SECONDS, protocol="compact")
             stock = self._stock
-            request = getattr(t, method[0].upper() + method[1:] + "Request")(**fields)
+            name = method[0].upper() + method[1:] + "Request"
+            request = getattr(t, name, getattr(k, name, None))(**fields)
             context.deadlineMs = int(CALL_SECONDS * 900)
             return self._recorder.call(method, context, request,
                                        lambda: stock.call(method, context, **fields))
@@ -96,7 +98,7 @@ class StockClient:
         renewer.start()
         try:
             while not self._over.is_set():
-                self._turn(*self._random.choice(list(MODES.items())))
+                self.turn()
             self._command("closeSession")
         except Ended as ended:
             self._recorder.event("session expired", why=str(ended))
@@ -130,7 +132,9 @@ class StockClient:
             if result is not None and result.leaseMs:
                 self._deadline = max(self._deadline, sent + result.leaseMs * 1_000_000)
 
-    def _turn(self, path: str, how: Dict[str, Any]) -> None:
+    def turn(self) -> None:
+        """A lock of one mode."""
+        path, how = self._random.choice(list(MODES.items()))
         granted = self._acquire(path, how)
         if granted is None:
             return

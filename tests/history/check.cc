@@ -1,6 +1,7 @@
 #include <algorithm>
 
 #include "tests/history/history.h"
+#include "tests/history/key_search.h"
 #include "tests/history/search.h"
 #include "tests/history/timeline.h"
 
@@ -9,13 +10,26 @@ namespace {
 
 void count(const Timeline& timeline, Verdict& verdict) {
   verdict.locks = timeline.locks.size();
+  verdict.key_groups = timeline.keys.size();
   verdict.sessions = timeline.sessions.size();
+  for (const KeyHistory& keys : timeline.keys) {
+    verdict.reads += keys.reads.size();
+    verdict.commands += static_cast<size_t>(std::ranges::count_if(
+        keys.commands, [](const auto& each) { return each.told != nullptr; }));
+  }
   for (const auto& [path, lock] : timeline.locks) {
     verdict.reads += lock.reads.size();
     verdict.commands += static_cast<size_t>(
         std::count_if(lock.commands.begin(), lock.commands.end(),
                       [](const Command& command) { return command.told != nullptr; }));
   }
+}
+
+bool add(const SearchResult& result, Verdict& verdict) {
+  verdict.steps += result.steps;
+  verdict.kind = result.kind;
+  verdict.explanation = result.explanation;
+  return verdict.good();
 }
 
 }  // namespace
@@ -31,16 +45,14 @@ Verdict check(const History& history, uint64_t budget) {
   }
   if (verdict.commands + verdict.reads == 0) {
     verdict.kind = Verdict::Kind::kEmpty;
-    verdict.explanation = "nothing to check: no command or read of any lock was answered";
+    verdict.explanation = "nothing to check: no command or read of any lock or key was answered";
     return verdict;
   }
   for (const auto& [path, lock] : timeline.locks) {
-    const SearchResult result = search(lock, timeline.sessions, budget);
-    verdict.steps += result.steps;
-    if (result.kind == Verdict::Kind::kGood) continue;
-    verdict.kind = result.kind;
-    verdict.explanation = result.explanation;
-    return verdict;
+    if (!add(search(lock, timeline.sessions, budget), verdict)) return verdict;
+  }
+  for (const KeyHistory& keys : timeline.keys) {
+    if (!add(search(keys, timeline.sessions, budget), verdict)) return verdict;
   }
   return verdict;
 }

@@ -24,6 +24,24 @@ const char* name_of(Call call) {
       return "checkToken";
     case Call::kDescribeLock:
       return "describeLock";
+    case Call::kListLocks:
+      return "listLocks";
+    case Call::kGet:
+      return "get";
+    case Call::kGetMany:
+      return "getMany";
+    case Call::kListKeys:
+      return "listKeys";
+    case Call::kPut:
+      return "put";
+    case Call::kCreate:
+      return "create";
+    case Call::kRemove:
+      return "remove";
+    case Call::kTransact:
+      return "transact";
+    case Call::kGuard:
+      return "guarded write";
   }
   return "?";
 }
@@ -33,10 +51,16 @@ std::string name_of(const Operation& operation) {
          std::to_string(operation.line) + ")";
 }
 
+bool writes_keys(Call call) {
+  return call == Call::kPut || call == Call::kCreate || call == Call::kRemove ||
+         call == Call::kTransact;
+}
+
 namespace {
 
-bool on_a_lock(Call call) {
-  return call != Call::kOpenSession && call != Call::kRenew && call != Call::kCloseSession;
+bool on_a_path(Call call) {
+  return call != Call::kOpenSession && call != Call::kRenew && call != Call::kCloseSession &&
+         call != Call::kListLocks && call != Call::kGetMany && !writes_keys(call);
 }
 
 bool is_numbered(Call call) {
@@ -46,7 +70,7 @@ bool is_numbered(Call call) {
 
 std::optional<std::string> fault_of_arguments(const Operation& op) {
   const Arguments& a = op.arguments;
-  if (on_a_lock(op.call) && a.path.empty()) return "has no path";
+  if (on_a_path(op.call) && a.path.empty()) return "has no path";
   if (is_numbered(op.call) && (a.session == 0 || a.sequence == 0)) {
     return "is a command without session or sequence";
   }
@@ -54,6 +78,9 @@ std::optional<std::string> fault_of_arguments(const Operation& op) {
     return "has no session";
   }
   if (op.call == Call::kOpenSession && a.secret.empty()) return "has no secret";
+  if (writes_keys(op.call) && (a.session == 0) != (a.sequence == 0)) {
+    return "has a session or a sequence, but not both";
+  }
   if (op.call == Call::kCancelAcquire && a.acquire_sequence == 0) return "has no acquireSequence";
   if (op.call == Call::kAcquire && a.mode == Mode::kSemaphore &&
       (a.permits == 0 || a.permits > a.limit)) {

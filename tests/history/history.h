@@ -1,7 +1,7 @@
 // Judges histories: what clients asked, when, and what they were answered. A history is good if one
-// order of all operations explains every answer to a small sequential model of sessions and locks,
-// and that order agrees with real time and with the revisions that the replies carry (PROMISES 1,
-// 3, 4, 8 and 9).
+// order of all operations explains every answer to a small sequential model of sessions, locks and
+// keys, and that order agrees with real time and with the revisions that the replies carry
+// (PROMISES 1, 3, 4, 7, 8 and 9).
 //
 //   History history;
 //   history.record({.client = "c1", .call = Call::kAcquire, ...});    // one per call on the wire
@@ -12,8 +12,9 @@
 // sequence. What was sent and never answered is recorded too, without `returned`; left out, it may
 // explain what the checker then calls impossible. Enumerators have the numbers of the client IDL.
 //
-// What the model does not know, and record() refuses: lock-delays and acquireAll. A session may end
-// at any revision that its own answers leave open, a bounded wait likewise: the model has no clock.
+// What the model does not know: acquireAll; of keys parents, TTLs and containers. It has no clock:
+// a session may end at any revision that its own answers leave open, a bounded wait and a
+// lock-delay likewise.
 #pragma once
 
 #include <cstdint>
@@ -21,6 +22,8 @@
 #include <optional>
 #include <string>
 #include <vector>
+
+#include "tests/history/key_calls.h"
 
 namespace holdfast::history {
 
@@ -35,6 +38,15 @@ enum class Call {
   kRevokeLock,
   kCheckToken,
   kDescribeLock,
+  kListLocks,
+  kGet,
+  kGetMany,
+  kListKeys,
+  kPut,
+  kCreate,
+  kRemove,
+  kTransact,
+  kGuard,  ///< what a write of keys says of a lock; not recorded
 };
 
 enum class Mode { kExclusive = 1, kShared = 2, kSemaphore = 3 };
@@ -64,12 +76,14 @@ struct Arguments {
   uint64_t session = 0;   ///< the caller's; of openSession none
   uint64_t sequence = 0;  ///< of commands; 0 only for a revokeLock without a session
   std::string secret;     ///< openSession: whatever names the secret; equal means one session
-  std::string path;
+  std::string path;       ///< of listLocks the prefix
+  std::string page;       ///< listLocks
   Mode mode = Mode::kExclusive;
   uint32_t permits = 1;  ///< a semaphore's
   uint32_t limit = 0;    ///< a semaphore's
   int64_t wait_ms = 0;
   int64_t max_queue = 0;
+  int64_t lock_delay_ms = 0;
   std::string value;
   std::string owner;              ///< acquire
   uint64_t acquire_sequence = 0;  ///< cancelAcquire
@@ -78,6 +92,12 @@ struct Arguments {
   uint64_t token = 0;             ///< checkToken
   bool local = false;             ///< a read that may lag
   bool force = false;             ///< revokeLock
+  std::vector<KeyCompare> compares;
+  std::vector<KeyWrite> writes;     ///< of put, create and remove the one
+  std::vector<KeyWrite> otherwise;  ///< transact
+  std::vector<std::string> paths;   ///< getMany
+  bool subtree = false;             ///< listKeys
+  bool stat_only = false;           ///< reads of keys: without values
 };
 
 /// A holder, waiter or ended tenure as describeLock shows it.
@@ -89,6 +109,14 @@ struct Seen {
   uint64_t end_revision = 0;
   EndReason end_reason = EndReason::kNone;
   std::string owner;  ///< empty: not recorded
+};
+
+/// A lock as listLocks shows it.
+struct Listed {
+  std::string path;
+  std::vector<Seen> holders;  ///< the first
+  uint64_t holder_count = 0;
+  uint64_t waiter_count = 0;
 };
 
 /// What was answered. `known` is false if no answer came, or one that says applied UNKNOWN.
@@ -105,7 +133,14 @@ struct Answer {
   uint32_t position = 0;
   int64_t lease_ms = 0;
   bool current = false;  ///< checkToken
+  bool closed = false;   ///< describeLock: a lock-delay goes on
   std::vector<Seen> holders, waiters, tenures;
+  std::vector<Listed> locks;    ///< listLocks
+  std::string next_page;        ///< listLocks, listKeys
+  uint64_t write_revision = 0;  ///< writes of keys: that of the write
+  bool succeeded = true;        ///< transact
+  std::vector<KeyResult> results;
+  std::vector<SeenKey> keys;  ///< reads of keys: those that there are, in the order asked for
 };
 
 constexpr int64_t kNever = std::numeric_limits<int64_t>::max();
@@ -142,7 +177,7 @@ struct Verdict {
   };
   Kind kind = Kind::kGood;
   std::string explanation;  ///< what is wrong, with the lines concerned
-  size_t locks = 0, sessions = 0, commands = 0, reads = 0;
+  size_t locks = 0, key_groups = 0, sessions = 0, commands = 0, reads = 0;
   uint64_t steps = 0;  ///< that the search took
 
   bool good() const { return kind == Kind::kGood; }
@@ -157,5 +192,7 @@ Verdict check(const History& history, uint64_t budget = kBudgetDefault);
 /// "describeLock by c1 (line 7)".
 std::string name_of(const Operation& operation);
 const char* name_of(Call call);
+/// put, create, remove or transact.
+bool writes_keys(Call call);
 
 }  // namespace holdfast::history

@@ -1,31 +1,31 @@
 #include "tests/history/json_lines.h"
 
 #include <istream>
-#include <map>
-#include <nlohmann/json.hpp>
-#include <stdexcept>
+
+#include "tests/history/json_keys.h"
 
 namespace holdfast::history {
 namespace {
 
-using Json = nlohmann::json;
-template <class T>
-using Names = std::map<std::string, T>;
-
-constexpr uint64_t kNumberMax = uint64_t{1} << 53;
-
-/// What is wrong with a line, in words.
-struct Malformed : std::runtime_error {
-  using std::runtime_error::runtime_error;
-};
-
 const Names<Call>& calls() {
-  static const Names<Call> kNames = {
-      {"openSession", Call::kOpenSession},       {"renew", Call::kRenew},
-      {"closeSession", Call::kCloseSession},     {"acquire", Call::kAcquire},
-      {"cancelAcquire", Call::kCancelAcquire},   {"release", Call::kRelease},
-      {"setHolderValue", Call::kSetHolderValue}, {"revokeLock", Call::kRevokeLock},
-      {"checkToken", Call::kCheckToken},         {"describeLock", Call::kDescribeLock}};
+  static const Names<Call> kNames = {{"openSession", Call::kOpenSession},
+                                     {"renew", Call::kRenew},
+                                     {"closeSession", Call::kCloseSession},
+                                     {"acquire", Call::kAcquire},
+                                     {"cancelAcquire", Call::kCancelAcquire},
+                                     {"release", Call::kRelease},
+                                     {"setHolderValue", Call::kSetHolderValue},
+                                     {"revokeLock", Call::kRevokeLock},
+                                     {"checkToken", Call::kCheckToken},
+                                     {"describeLock", Call::kDescribeLock},
+                                     {"listLocks", Call::kListLocks},
+                                     {"get", Call::kGet},
+                                     {"getMany", Call::kGetMany},
+                                     {"listKeys", Call::kListKeys},
+                                     {"put", Call::kPut},
+                                     {"create", Call::kCreate},
+                                     {"remove", Call::kRemove},
+                                     {"transact", Call::kTransact}};
   return kNames;
 }
 
@@ -52,73 +52,6 @@ const Names<ReleaseStatus> kReleases = {{"RELEASED", ReleaseStatus::kReleased},
                                         {"TARGET_GONE", ReleaseStatus::kTargetGone},
                                         {"TARGET_BLOCKED", ReleaseStatus::kTargetBlocked}};
 
-/// The fields of one object; what was not taken by the end is refused.
-class Fields {
- public:
-  Fields(const Json& object, std::string what) : object_(object), what_(std::move(what)) {
-    if (!object.is_object()) throw Malformed(what_ + " is not an object");
-  }
-
-  const Json* find(const char* key) {
-    const auto at = object_.find(key);
-    if (at == object_.end()) return nullptr;
-    ++taken_;
-    return &*at;
-  }
-
-  const Json& need(const char* key) {
-    const Json* value = find(key);
-    if (value == nullptr) throw Malformed(what_ + " has no '" + key + "'");
-    return *value;
-  }
-
-  template <class T>
-  void number(const char* key, T& out) {
-    const Json* value = find(key);
-    if (value == nullptr) return;
-    if (!value->is_number_integer() || *value < -1 || *value > kNumberMax ||
-        (std::is_unsigned_v<T> && *value < 0)) {
-      throw Malformed("'" + std::string(key) + "' is " + value->dump() +
-                      ", not a whole number from 0 to 2^53");
-    }
-    out = value->get<T>();
-  }
-
-  void string(const char* key, std::string& out) {
-    const Json* value = find(key);
-    if (value == nullptr) return;
-    if (!value->is_string()) throw Malformed("'" + std::string(key) + "' is not a string");
-    out = value->get<std::string>();
-  }
-
-  void boolean(const char* key, bool& out) {
-    const Json* value = find(key);
-    if (value == nullptr) return;
-    if (!value->is_boolean()) throw Malformed("'" + std::string(key) + "' is not true or false");
-    out = value->get<bool>();
-  }
-
-  template <class T>
-  void name(const char* key, const Names<T>& names, T& out) {
-    std::string text;
-    string(key, text);
-    if (text.empty()) return;
-    const auto at = names.find(text);
-    if (at == names.end()) throw Malformed("'" + std::string(key) + "' is unknown: '" + text + "'");
-    out = at->second;
-  }
-
-  void done() const {
-    if (taken_ == object_.size()) return;
-    throw Malformed(what_ + " has a field that this call does not have or that stands there twice");
-  }
-
- private:
-  const Json& object_;
-  const std::string what_;
-  size_t taken_ = 0;
-};
-
 Arguments arguments_of(const Json& json) {
   Fields fields(json, "'arguments'");
   Arguments a;
@@ -126,11 +59,14 @@ Arguments arguments_of(const Json& json) {
   fields.number("sequence", a.sequence);
   fields.string("secret", a.secret);
   fields.string("path", a.path);
+  fields.string("prefix", a.path);
+  fields.string("page", a.page);
   fields.name("mode", kModes, a.mode);
   fields.number("permits", a.permits);
   fields.number("limit", a.limit);
   fields.number("waitMs", a.wait_ms);
   fields.number("maxQueue", a.max_queue);
+  fields.number("lockDelayMs", a.lock_delay_ms);
   fields.string("value", a.value);
   fields.string("owner", a.owner);
   fields.number("acquireSequence", a.acquire_sequence);
@@ -139,6 +75,7 @@ Arguments arguments_of(const Json& json) {
   fields.number("token", a.token);
   fields.boolean("local", a.local);
   fields.boolean("force", a.force);
+  add_key_arguments(fields, a);
   fields.done();
   return a;
 }
@@ -159,6 +96,23 @@ std::vector<Seen> seen_of(const Json* list, const char* what) {
     fields.string("owner", seen.owner);
     fields.done();
     all.push_back(seen);
+  }
+  return all;
+}
+
+std::vector<Listed> listed_of(const Json* list) {
+  std::vector<Listed> all;
+  if (list == nullptr) return all;
+  if (!list->is_array()) throw Malformed("'locks' is not a list");
+  for (const Json& item : *list) {
+    Fields fields(item, "locks");
+    Listed listed;
+    fields.string("path", listed.path);
+    listed.holders = seen_of(fields.find("holders"), "holders");
+    fields.number("holderCount", listed.holder_count);
+    fields.number("waiterCount", listed.waiter_count);
+    fields.done();
+    all.push_back(std::move(listed));
   }
   return all;
 }
@@ -192,9 +146,13 @@ Answer answer_of(const Json& json) {
   fields.number("position", answer.position);
   fields.number("leaseMs", answer.lease_ms);
   fields.boolean("current", answer.current);
+  fields.boolean("closed", answer.closed);
   answer.holders = seen_of(fields.find("holders"), "holders");
   answer.waiters = seen_of(fields.find("waiters"), "waiters");
   answer.tenures = seen_of(fields.find("tenures"), "tenures");
+  answer.locks = listed_of(fields.find("locks"));
+  fields.string("nextPage", answer.next_page);
+  add_key_answer(fields, answer);
   fields.done();
   return answer;
 }

@@ -33,13 +33,13 @@ uint64_t hash_of(uint64_t seed, const std::vector<LockModel::Claim>& claims) {
 uint64_t hash_of(uint64_t seed, const LockModel::State& state) {
   seed = hash_of(hash_of(seed, state.holders), state.queue);
   for (const uint64_t session : state.ended) seed = mix(seed, session);
-  seed = mix(seed, state.open_until.value_or(0));
+  seed = mix(mix(seed, state.open_until.value_or(0)), state.closed_until);
   return mix(seed, state.last_token);
 }
 
 bool comes_by_itself(Step::Kind kind) {
   return kind == Step::Kind::kSessionEnd || kind == Step::Kind::kTimeout ||
-         kind == Step::Kind::kGiveAway;
+         kind == Step::Kind::kGiveAway || kind == Step::Kind::kOpen;
 }
 
 }  // namespace
@@ -49,6 +49,7 @@ LockModel::LockModel(const LockHistory& lock, const std::map<uint64_t, Session>&
 
 std::optional<uint64_t> LockModel::apply(const Step& step, uint64_t earliest, uint64_t latest) {
   pinned_ = 0;
+  closes_.reset();
   if (state_.open_until) latest = std::min(latest, *state_.open_until);
   if (!take(step)) return std::nullopt;
   const uint64_t revision = pinned_ != 0 ? pinned_ : earliest;
@@ -60,6 +61,7 @@ std::optional<uint64_t> LockModel::apply(const Step& step, uint64_t earliest, ui
     return std::nullopt;
   }
   if (!stamp(revision)) return std::nullopt;
+  if (closes_) state_.closed_until = revision + *closes_;
   if (state_.open_until) state_.open_until = pinned_ != 0 ? pinned_ : latest;
   return revision;
 }
@@ -99,7 +101,8 @@ std::string LockModel::describe() const {
     }
     return text.empty() ? std::string("nobody") : text;
   };
-  return "held by " + list(state_.holders) + "; waiting: " + list(state_.queue);
+  return "held by " + list(state_.holders) + "; waiting: " + list(state_.queue) +
+         (state_.closed_until == 0 ? "" : "; closed by a lock-delay");
 }
 
 bool LockModel::impossible(const std::function<std::string()>& why) {
@@ -160,7 +163,8 @@ bool LockModel::fits(const Claim& claim, const std::vector<Claim>& holders) cons
 }
 
 bool LockModel::head_fits() const {
-  return !state_.queue.empty() && fits(state_.queue.front(), state_.holders);
+  return state_.closed_until == 0 && !state_.queue.empty() &&
+         fits(state_.queue.front(), state_.holders);
 }
 
 /// Grants from the head of the queue as long as it fits; then what only tried is refused.
@@ -231,6 +235,10 @@ bool LockModel::take(const Step& step) {
     case Step::Kind::kGiveAway:
       done = give_away(step.index);
       break;
+    case Step::Kind::kOpen:
+      state_.closed_until = 0;
+      done = true;
+      break;
     case Step::Kind::kSettle:
       done = true;
       break;
@@ -260,6 +268,8 @@ bool LockModel::apply_command(size_t index) {
       return release(index);
     case Call::kSetHolderValue:
       return set_value(index);
+    case Call::kGuard:
+      return guard(index);
     case Call::kRevokeLock:
       return revoke(index);
     default:
@@ -346,7 +356,9 @@ bool LockModel::hand_over(size_t index, Claim giver) {
   if (target == state_.queue.end()) return told_release(index, ReleaseStatus::kTargetGone);
   std::vector<Claim> others = state_.holders;
   std::erase_if(others, [&](const Claim& c) { return c.command == giver.command; });
-  if (!fits(*target, others)) return told_release(index, ReleaseStatus::kTargetBlocked);
+  if (state_.closed_until != 0 || !fits(*target, others)) {
+    return told_release(index, ReleaseStatus::kTargetBlocked);
+  }
   const Claim taker = *target;
   state_.queue.erase(target);
   if (!end(giver, EndReason::kHandedOver)) return false;
@@ -368,6 +380,16 @@ bool LockModel::set_value(size_t index) {
   set(index, {Kind::kDone});
   const bool held = at != state_.holders.end();
   if (held) at->value = asked(index).value;
+  return told_holding(index, held);
+}
+
+bool LockModel::guard(size_t index) {
+  const auto at = holder(asked(index).holder_id, asked(index).session);
+  set(index, {Kind::kDone});
+  return told_holding(index, at != state_.holders.end());
+}
+
+bool LockModel::told_holding(size_t index, bool held) {
   const Operation* told = command(index).told;
   if (told == nullptr || told->answer.error.empty() == held) return true;
   return impossible([&] {
@@ -413,9 +435,23 @@ bool LockModel::end_session(uint64_t session) {
                std::to_string(static_cast<int>(seen));
       });
     }
+    close(claim);
     if (!end(claim, EndReason::kNone)) return false;
   }
   return true;
+}
+
+/// A session that expires or is ended closes its locks that have a lock-delay, and opens them in a
+/// later entry. If its client may have closed it as well, the delay may have been none.
+void LockModel::close(const Claim& claim) {
+  if (asked(claim.command).lock_delay_ms == 0) return;
+  const EndReason seen = command(claim.command).end_reason;
+  if (seen == EndReason::kSessionClosed) return;
+  const auto session = sessions_.find(asked(claim.command).session);
+  const bool sure =
+      seen != EndReason::kNone || session == sessions_.end() || session->second.close == nullptr;
+  closes_ = std::max(closes_.value_or(0), uint64_t{sure ? 1u : 0u});
+  state_.closed_until = kNoRevision;  // until apply() knows the revision
 }
 
 bool LockModel::time_out(size_t index) {

@@ -19,6 +19,7 @@ struct Step {
     kSessionEnd,  ///< session `session` ends, for whatever reason
     kTimeout,     ///< the wait of acquire `index` ends
     kGiveAway,    ///< the revoked holder of acquire `index` loses the lock
+    kOpen,        ///< the lock-delay ends
     kSettle,      ///< the open entry has no command for this lock: its grants come
   };
   Kind kind = Kind::kCommand;
@@ -42,6 +43,8 @@ class LockModel {
     std::vector<Claim> queue;
     std::vector<uint64_t> ended;  ///< sessions, sorted
     uint64_t last_token = 0;
+    /// A lock-delay goes on: the lock may be open from this revision on. 0: it is open.
+    uint64_t closed_until = 0;
     /// What came by itself let a waiter in, who gets the lock once the entry's command is done.
     /// Until then the entry is open: a command, more that comes by itself, or kSettle. The value is
     /// the last revision that the entry may have.
@@ -91,15 +94,19 @@ class LockModel {
   bool release(size_t index);
   bool hand_over(size_t index, Claim giver);
   bool set_value(size_t index);
+  bool guard(size_t index);
+  bool told_holding(size_t index, bool held);
   bool revoke(size_t index);
   bool end_session(uint64_t session);
   bool time_out(size_t index);
   bool give_away(size_t index);
+  void close(const Claim& claim);
 
   bool answer(size_t index, const Operation& told);
   bool read(const Operation& told);
   bool check_token(const Operation& told);
   bool describe_lock(const Operation& told);
+  bool list_lock(const Operation& told);
   bool same_holders(const Operation& told);
   bool same_waiters(const Operation& told);
   bool same_tenures(const Operation& told);
@@ -122,7 +129,8 @@ class LockModel {
   std::vector<Outcome> outcomes_;
   std::vector<std::pair<size_t, Outcome>> journal_;
   std::pair<uint64_t, uint64_t> outcome_hash_{0, 0};
-  uint64_t pinned_ = 0;  ///< the revision that the present step must have, 0 if any
+  uint64_t pinned_ = 0;             ///< the revision that the present step must have, 0 if any
+  std::optional<uint64_t> closes_;  ///< the present step closes the lock, for so many revisions
   bool explaining_ = false;
   std::string reason_;
 };

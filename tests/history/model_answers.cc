@@ -91,6 +91,7 @@ bool LockModel::answer(size_t index, const Operation& told) {
 }
 
 bool LockModel::read(const Operation& told) {
+  if (told.call == Call::kListLocks) return list_lock(told);
   return told.call == Call::kCheckToken ? check_token(told) : describe_lock(told);
 }
 
@@ -110,7 +111,22 @@ bool LockModel::check_token(const Operation& told) {
 }
 
 bool LockModel::describe_lock(const Operation& told) {
+  if (told.answer.closed && state_.closed_until == 0) {
+    return impossible([&] { return "it shows a lock-delay, but the lock is " + describe(); });
+  }
   return same_holders(told) && same_waiters(told) && same_tenures(told);
+}
+
+bool LockModel::list_lock(const Operation& told) {
+  const Listed& seen = told.answer.locks.front();
+  const bool counted =
+      seen.holder_count == state_.holders.size() && seen.waiter_count == state_.queue.size();
+  const bool whole = seen.holders.size() == seen.holder_count;
+  if (counted) return !whole || same_holders(told);
+  return impossible([&] {
+    return "it lists " + std::to_string(seen.holder_count) + " holders and " +
+           std::to_string(seen.waiter_count) + " waiters, but the lock is " + describe();
+  });
 }
 
 bool LockModel::same_holders(const Operation& told) {

@@ -96,6 +96,9 @@ class Search {
       if (!claim.revoking) continue;
       found.push_back({.step = {Step::Kind::kGiveAway, claim.command}, .first = first});
     }
+    const uint64_t closed = model_.state().closed_until;
+    if (closed != 0)
+      found.push_back({.step = {Step::Kind::kOpen}, .first = std::max(first, closed)});
   }
 
   /// A step has the first revision that it may have, unless its grants are known; a stray token may

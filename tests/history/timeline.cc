@@ -3,45 +3,16 @@
 #include <algorithm>
 #include <tuple>
 
+#include "tests/history/key_timeline.h"
+
 namespace holdfast::history {
 namespace {
-
-/// The highest revision that anybody had been answered before a moment.
-class Known {
- public:
-  explicit Known(const std::vector<Operation>& operations) {
-    for (const Operation& op : operations) {
-      if (op.returned != kNever && op.revision != 0) highest_.push_back({op.returned, &op});
-    }
-    std::stable_sort(highest_.begin(), highest_.end(),
-                     [](const auto& a, const auto& b) { return a.first < b.first; });
-    for (size_t i = 1; i < highest_.size(); ++i) {
-      const Operation* before = highest_[i - 1].second;
-      if (before->revision > highest_[i].second->revision) highest_[i].second = before;
-    }
-  }
-
-  /// The answer with that revision; nullptr before the first.
-  const Operation* witness(int64_t moment) const {
-    const auto at = std::lower_bound(highest_.begin(), highest_.end(), moment,
-                                     [](const auto& a, int64_t m) { return a.first < m; });
-    return at == highest_.begin() ? nullptr : std::prev(at)->second;
-  }
-
-  uint64_t revision(int64_t moment) const {
-    const Operation* op = witness(moment);
-    return op == nullptr ? 0 : op->revision;
-  }
-
- private:
-  std::vector<std::pair<int64_t, const Operation*>> highest_;
-};
 
 bool is_read(Call call) { return call == Call::kCheckToken || call == Call::kDescribeLock; }
 
 bool is_command(Call call) {
   return call == Call::kAcquire || call == Call::kCancelAcquire || call == Call::kRelease ||
-         call == Call::kSetHolderValue || call == Call::kRevokeLock;
+         call == Call::kSetHolderValue || call == Call::kRevokeLock || call == Call::kGuard;
 }
 
 /// What a cancel that came first left for its acquire: it says nothing of an entry of the acquire.
@@ -50,16 +21,17 @@ bool is_cancelled(const Operation& op) {
          op.answer.status == Status::kNotGranted && op.answer.reason == Reason::kCancelled;
 }
 
-/// A setHolderValue that answers NOT_HELD was applied: that is its outcome.
+/// A setHolderValue or guard that answers NOT_HELD was applied: that is its outcome.
 bool is_outcome(const Operation& op) {
-  return op.answer.known && (op.answer.error.empty() ||
-                             (op.call == Call::kSetHolderValue && op.answer.error == "NOT_HELD"));
+  const bool may_not_hold = op.call == Call::kSetHolderValue || op.call == Call::kGuard;
+  return op.answer.known &&
+         (op.answer.error.empty() || (may_not_hold && op.answer.error == "NOT_HELD"));
 }
 
 bool same_content(const Arguments& a, const Arguments& b) {
   const auto content = [](const Arguments& x) {
-    return std::tie(x.path, x.mode, x.permits, x.limit, x.wait_ms, x.max_queue, x.value,
-                    x.acquire_sequence, x.holder_id, x.to, x.force);
+    return std::tie(x.path, x.mode, x.permits, x.limit, x.wait_ms, x.max_queue, x.lock_delay_ms,
+                    x.value, x.acquire_sequence, x.holder_id, x.to, x.force);
   };
   return content(a) == content(b);
 }
@@ -79,7 +51,9 @@ class Layout {
       : operations_(history.operations()), known_(operations_) {}
 
   Timeline run() {
-    for (const Operation* op : by_time()) place(*op);
+    for (const Operation* op : by_time(operations_)) place(*op);
+    for (const Operation* op : by_time(operations_)) place_list(*op);
+    place_keys(operations_, known_, timeline_);
     for (auto& [path, lock] : timeline_.locks) name_holders(lock);
     for (auto& [path, lock] : timeline_.locks) learn(lock);
     for (const auto& [id, session] : timeline_.sessions) judge_session(id, session);
@@ -88,21 +62,8 @@ class Layout {
   }
 
  private:
-  std::vector<const Operation*> by_time() const {
-    std::vector<const Operation*> all;
-    for (const Operation& op : operations_) all.push_back(&op);
-    std::stable_sort(all.begin(), all.end(),
-                     [](const auto* a, const auto* b) { return a->invoked < b->invoked; });
-    return all;
-  }
-
   void broken(const std::string& why) {
     if (timeline_.broken.empty()) timeline_.broken = why;
-  }
-
-  Window window(const Operation& op) const {
-    return {known_.revision(op.invoked), op.revision == 0 ? kNoRevision : op.revision, op.invoked,
-            op.returned};
   }
 
   /// Of what a server answers from its own state: true at the reply's revision, which may be old.
@@ -112,14 +73,11 @@ class Layout {
     return {0, op.revision, std::numeric_limits<int64_t>::min(), kNever};
   }
 
-  std::string stale(const Operation& op, const std::string& what) const {
-    const Operation* before = known_.witness(op.invoked);
-    return name_of(op) + " " + what + ", although revision " + text(before->revision) +
-           " had been answered before it began, to " + name_of(*before);
-  }
-
   void place(const Operation& op) {
     place_session(op);
+    for (Operation& guard : guards_of(op)) {
+      place_command(timeline_.made.emplace_back(std::move(guard)));
+    }
     if (is_command(op.call)) place_command(op);
     if (is_read(op.call) && is_outcome(op)) place_read(op);
   }
@@ -127,10 +85,7 @@ class Layout {
   // ------------------------------------------------------------------------------ sessions
 
   void alive(uint64_t id, uint64_t revision, const Operation& witness) {
-    Session& session = timeline_.sessions[id];
-    if (session.alive_witness != nullptr && session.alive_at >= revision) return;
-    session.alive_at = revision;
-    session.alive_witness = &witness;
+    timeline_.sessions[id].saw_alive(revision, witness);
   }
 
   void ended(uint64_t id, uint64_t revision, const Operation& witness) {
@@ -189,7 +144,7 @@ class Layout {
     if (!numbered || found == lock.by_sequence.end()) {
       if (numbered) lock.by_sequence[key] = lock.commands.size();
       lock.commands.push_back(
-          {.first = &op, .window = {window(op).after, kNoRevision, op.invoked}});
+          {.first = &op, .window = {known_.window(op).after, kNoRevision, op.invoked}});
       return take_answer(lock.commands.back(), op);
     }
     Command& command = lock.commands[found->second];
@@ -203,8 +158,11 @@ class Layout {
   void take_answer(Command& command, const Operation& op) {
     if (!op.answer.known) return;
     if (op.revision <= command.window.after && !is_cancelled(op)) {
-      return broken(
-          stale(*command.first, "took effect at revision " + text(op.revision) + " at the latest"));
+      return broken(known_.stale(
+          *command.first, "took effect at revision " + text(op.revision) + " at the latest"));
+    }
+    if (op.call == Call::kGuard && op.answer.write_revision != 0) {
+      command.window.after = std::max(command.window.after, op.answer.write_revision - 1);
     }
     command.window.until = std::min(command.window.until, op.revision);
     command.window.returned = std::min(command.window.returned, op.returned);
@@ -227,7 +185,7 @@ class Layout {
                     text(command.holder_id) + ": one command was applied twice");
     }
     if (id <= command.window.after) {
-      return broken(stale(*command.first, "was applied as revision " + text(id)));
+      return broken(known_.stale(*command.first, "was applied as revision " + text(id)));
     }
     if (id > op.revision || op.answer.token > op.revision) {
       return broken(name_of(op) + " names an entry after the reply's own revision " +
@@ -254,13 +212,36 @@ class Layout {
   // ---------------------------------------------------------------------------------- reads
 
   void place_read(const Operation& op) {
-    const Window when = op.arguments.local ? local_window(op) : window(op);
+    const Window when = op.arguments.local ? local_window(op) : known_.window(op);
     if (when.until < when.after) {
-      return broken(stale(op, "read the state of revision " + text(op.revision)));
+      return broken(known_.stale(op, "read the state of revision " + text(op.revision)));
     }
     LockHistory& lock = timeline_.locks[op.arguments.path];
     lock.path = op.arguments.path;
     lock.reads.push_back({&op, when});
+  }
+
+  void place_list(const Operation& op) {
+    if (op.call != Call::kListLocks || !is_outcome(op)) return;
+    std::map<std::string, const Listed*> shown;
+    for (const Listed& each : op.answer.locks) {
+      if (timeline_.locks.contains(each.path)) {
+        shown[each.path] = &each;
+      } else {
+        broken(name_of(op) + " shows " + each.path + ", which nobody has asked for");
+      }
+    }
+    const bool all = op.arguments.page.empty() && op.answer.next_page.empty();
+    for (const auto& [path, lock] : timeline_.locks) {
+      if (!path.starts_with(op.arguments.path)) continue;
+      const auto at = shown.find(path);
+      if (at == shown.end() && !all) continue;
+      Operation& read = timeline_.made.emplace_back(op);
+      read.arguments.path = path;
+      read.answer.locks = {at == shown.end() ? Listed{} : *at->second};
+      read.answer.holders = read.answer.locks[0].holders;
+      place_read(read);
+    }
   }
 
   /// Which acquire has which holder id. One that was never answered may show up in a description.
@@ -334,6 +315,7 @@ class Layout {
         seen.end_reason == EndReason::kSessionExpired ||
         seen.end_reason == EndReason::kSessionRevoked) {
       ended(seen.session, seen.end_revision, read);
+      timeline_.sessions[seen.session].ended_at = seen.end_revision;
     }
   }
 

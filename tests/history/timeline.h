@@ -3,26 +3,16 @@
 // of revisions in which each must have taken effect, or finds a contradiction.
 #pragma once
 
+#include <deque>
 #include <map>
 #include <set>
 #include <string>
 #include <utility>
 #include <vector>
 
-#include "tests/history/history.h"
+#include "tests/history/known.h"
 
 namespace holdfast::history {
-
-constexpr uint64_t kNoRevision = std::numeric_limits<uint64_t>::max();
-
-/// When something took effect: after `after` and at `until` at the latest, both revisions; and
-/// between two moments.
-struct Window {
-  uint64_t after = 0;
-  uint64_t until = kNoRevision;
-  int64_t invoked = 0;
-  int64_t returned = kNever;
-};
 
 /// A command of a session with all its attempts: it takes effect at most once (PROMISE 4).
 struct Command {
@@ -41,7 +31,10 @@ struct Session {
   const Operation* alive_witness = nullptr;
   uint64_t ended_by = kNoRevision;  ///< it had ended at this revision
   const Operation* ended_witness = nullptr;
+  uint64_t ended_at = 0;             ///< the entry that ended it, once anybody was told
   const Operation* close = nullptr;  ///< a closeSession that may have ended it
+
+  void saw_alive(uint64_t revision, const Operation& witness);
 };
 
 /// Everything that concerns one lock.
@@ -55,9 +48,40 @@ struct LockHistory {
   std::set<uint64_t> stray_tokens;
 };
 
+/// A write of keys with all its attempts.
+struct KeyCommand {
+  const Operation* first = nullptr;
+  const Operation* told = nullptr;  ///< an attempt with an outcome
+  Window window;
+  uint64_t revision = 0;  ///< of its entry, once anybody was told of its effect
+  std::string made;       ///< the path of a sequential key that only a read told
+
+  const Arguments& asked() const { return first->arguments; }
+  bool refused() const { return told != nullptr && !told->answer.error.empty(); }
+  /// What it did then, or what it may do.
+  std::string path_of(const KeyWrite& write, size_t step) const;
+  std::vector<std::string> paths() const;
+};
+
+/// A read of one key.
+struct KeyRead {
+  const Operation* op = nullptr;
+  std::string path;
+  const SeenKey* seen = nullptr;  ///< nullptr: no such key
+};
+
+/// Keys that no transaction ties to others.
+struct KeyHistory {
+  std::vector<KeyCommand> commands;
+  std::vector<KeyRead> reads;
+};
+
 struct Timeline {
   std::map<std::string, LockHistory> locks;
+  std::vector<KeyHistory> keys;
   std::map<uint64_t, Session> sessions;
+  /// A list of locks is a read of each that it shows or leaves out; a guard a command of its lock.
+  std::deque<Operation> made;
   std::string broken;  ///< the first contradiction, or empty
 };
 

@@ -14,21 +14,26 @@ class Proxy:
     def __init__(self, target: str) -> None:
         host, _, port = target.rpartition(":")
         self._target = (host, int(port))
-        self._pass = threading.Event()
-        self._pass.set()
+        self._there, self._back = threading.Event(), threading.Event()
+        self._there.set()
+        self._back.set()
         self._sockets: List[socket.socket] = []
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.address = f"127.0.0.1:{self._listener.getsockname()[1]}"
         threading.Thread(target=self._accept, args=(self._listener,), daemon=True).start()
 
-    def black_hole(self) -> None:
-        """Swallow every byte, both ways, and keep all connections open."""
-        self._pass.clear()
+    def black_hole(self, there: bool = True, back: bool = True) -> None:
+        """Swallow every byte, both ways or to or from the server, and keep all connections open."""
+        if there:
+            self._there.clear()
+        if back:
+            self._back.clear()
 
     def heal(self) -> None:
         """Pass bytes again, on new connections: what was swallowed stays lost."""
         self.cut()
-        self._pass.set()
+        self._there.set()
+        self._back.set()
 
     def cut(self) -> None:
         """Close all connections."""
@@ -69,13 +74,15 @@ class Proxy:
                 continue
             far.settimeout(None)
             self._sockets.append(far)
-            for source, sink in ((near, far), (far, near)):
-                threading.Thread(target=self._pump, args=(source, sink), daemon=True).start()
+            for source, sink, passes in ((near, far, self._there), (far, near, self._back)):
+                threading.Thread(target=self._pump, args=(source, sink, passes),
+                                 daemon=True).start()
 
-    def _pump(self, source: socket.socket, sink: socket.socket) -> None:
+    @staticmethod
+    def _pump(source: socket.socket, sink: socket.socket, passes: threading.Event) -> None:
         with contextlib.suppress(OSError):
             while data := source.recv(65536):
-                if self._pass.is_set():
+                if passes.is_set():
                     sink.sendall(data)
         for each in (source, sink):
             with contextlib.suppress(OSError):

@@ -14,8 +14,6 @@ from typing import Callable, Dict, List, Optional, Sequence, Set, Tuple
 
 from .types import Notice
 
-#: A client's clock and a server's may run apart by this much; it shortens what notices allow.
-DRIFT = 0.01
 LOSSES_KEPT = 4096
 
 
@@ -90,7 +88,7 @@ class Leases:
             known = announced.get(key, self._announced.get(key))
             if known is None or known.notice.notice_id != notice.notice_id:
                 # A second notice against the same holder never gives back what the first took.
-                bound = min(before, now + notice.notice * (1 - DRIFT))
+                bound = min(before, now + notice.notice)
                 known = _Announced(notice, min(bound, known.deadline) if known else bound)
                 news.append(notice)
             announced[key] = known

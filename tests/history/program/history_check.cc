@@ -24,9 +24,11 @@ int report(const Verdict& verdict) {
     std::fprintf(stderr, "history-check: %s\n", verdict.explanation.c_str());
     return verdict.kind == Verdict::Kind::kBroken ? kBroken : kUndecided;
   }
-  std::printf("good: %zu commands and %zu reads of %zu locks by %zu sessions, %llu steps\n",
-              verdict.commands, verdict.reads, verdict.locks, verdict.sessions,
-              static_cast<unsigned long long>(verdict.steps));
+  std::printf(
+      "good: %zu commands and %zu reads of %zu locks and %zu groups of keys by %zu sessions, "
+      "%llu steps\n",
+      verdict.commands, verdict.reads, verdict.locks, verdict.key_groups, verdict.sessions,
+      static_cast<unsigned long long>(verdict.steps));
   return kGood;
 }
 

@@ -65,7 +65,7 @@ TEST(JsonLines, TheFirstBadLineIsNamed) {
   EXPECT_EQ(fault_of(R"({"call":"renew"})"), "line 1: the line has no 'arguments'");
   EXPECT_THAT(fault_of(R"({"call":"renew","arguments":{"session":-5}})"),
               HasSubstr("line 1: 'session' is -5"));
-  EXPECT_THAT(fault_of(R"({"call":"acquire","arguments":{"lockDelayMs":5}})"),
+  EXPECT_THAT(fault_of(R"({"call":"acquire","arguments":{"lockDelay":5}})"),
               HasSubstr("'arguments' has a field that this call does not have"));
 }
 

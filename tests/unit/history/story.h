@@ -74,6 +74,10 @@ struct Said {
     op.answer.tenures = std::move(tenures);
     return *this;
   }
+  Said closed() && {
+    op.answer.closed = true;
+    return *this;
+  }
   Said with(const Arguments& arguments) && {
     op.arguments = arguments;
     return *this;
@@ -100,6 +104,12 @@ inline Said acquires(uint64_t session, uint64_t sequence, int64_t wait_ms = -1,
   return said(
       Call::kAcquire,
       {.session = session, .sequence = sequence, .path = "/a", .mode = mode, .wait_ms = wait_ms});
+}
+/// With a lock-delay.
+inline Said acquires_delayed(uint64_t session, uint64_t sequence, int64_t delay_ms) {
+  Said acquire = acquires(session, sequence);
+  acquire.op.arguments.lock_delay_ms = delay_ms;
+  return acquire;
 }
 inline Said takes_permits(uint64_t session, uint64_t sequence, uint32_t permits, uint32_t limit) {
   return said(Call::kAcquire, {.session = session,
@@ -134,6 +144,12 @@ inline Said checks(uint64_t token) {
   return said(Call::kCheckToken, {.path = "/a", .token = token});
 }
 inline Said describes() { return said(Call::kDescribeLock, {.path = "/a"}); }
+
+inline Said lists(std::vector<Listed> locks) {
+  Said list = said(Call::kListLocks, {.path = "/"});
+  list.op.answer.locks = std::move(locks);
+  return list;
+}
 
 inline Verdict judge(std::initializer_list<Said> story, uint64_t budget = kBudgetDefault) {
   History history;

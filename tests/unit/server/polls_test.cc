@@ -198,6 +198,19 @@ TEST_F(PollsTest, ARevocationWakesThePollAndIsInEveryRenewalUntilItIsOver) {
   EXPECT_EQ(renewal.result<api::KeepAliveResult>().revocations.size(), 1u);
 }
 
+TEST_F(PollsTest, TheTimeOfANoticeIsTheClientsToCountLikeALease) {
+  // The servers count 5,000 ms, on a clock that may run faster than the client's by the bound.
+  server.acquire(client.next(), acquire_of("/job"));
+  cluster.settle();
+  revoke("/job", 5'000);
+  const Call renewal = server.keep_alive(client.context());
+  cluster.settle();
+  const auto told = renewal.result<api::KeepAliveResult>().revocations;
+  ASSERT_EQ(told.size(), 1u);
+  EXPECT_EQ(told[0].noticeMs, session::lease_ms(5'000));
+  EXPECT_LT(told[0].noticeMs, 5'000);
+}
+
 TEST_F(PollsTest, AnAcknowledgedRevocationTakesTheLockAfterItsNoticeAndTellsTheLoss) {
   const Call held = server.acquire(client.next(), acquire_of("/job"));
   cluster.settle();

@@ -1,0 +1,192 @@
+#include "tests/history/key_model.h"
+
+#include <algorithm>
+
+#include "tests/history/model.h"
+
+namespace holdfast::history {
+namespace {
+
+template <class T>
+bool compare(Relation relation, const T& there, const T& named) {
+  switch (relation) {
+    case Relation::kEqual:
+      return there == named;
+    case Relation::kNotEqual:
+      return there != named;
+    case Relation::kLess:
+      return there < named;
+    case Relation::kGreater:
+      return there > named;
+  }
+  return false;
+}
+
+uint64_t hash_of(uint64_t seed, const std::string& text) {
+  for (const char c : text) seed = mix(seed, static_cast<unsigned char>(c));
+  return mix(seed, text.size());
+}
+
+std::string text(const ModelKey& key) {
+  const auto span = [](const Span& s) {
+    return std::to_string(s.first) + (s.first == s.last ? "" : "+");
+  };
+  return "'" + key.value + "', version " + std::to_string(key.version) + ", created at " +
+         span(key.created) + ", written at " + span(key.modified) +
+         (key.owner == 0 ? "" : ", of session " + std::to_string(key.owner));
+}
+
+std::string text(const SeenKey& seen) {
+  return text(ModelKey{.value = seen.value,
+                       .version = seen.version,
+                       .created = {seen.create_revision, seen.create_revision},
+                       .modified = {seen.modify_revision, seen.modify_revision},
+                       .owner = seen.owner});
+}
+
+}  // namespace
+
+KeyModel::Outcome KeyModel::write(const KeyCommand& command, Span revision, bool holds) {
+  const Arguments& asked = command.asked();
+  Outcome outcome;
+  outcome.succeeded = std::ranges::all_of(
+      asked.compares, [&](const KeyCompare& each) { return meets(each, holds); });
+  const auto before = keys;
+  const auto& steps = outcome.succeeded ? asked.writes : asked.otherwise;
+  for (size_t i = 0; i < steps.size(); ++i) {
+    outcome.refusal = step(command, steps[i], i, revision, outcome.results.emplace_back());
+    if (outcome.refusal == Refusal::kNone) continue;
+    keys = before;
+    outcome.results.clear();
+    break;
+  }
+  return outcome;
+}
+
+bool KeyModel::meets(const KeyCompare& named, bool holds) const {
+  const auto at = keys.find(named.path);
+  const ModelKey* key = at == keys.end() ? nullptr : &at->second;
+  const auto number = [&](uint64_t there) {
+    return compare(named.relation, static_cast<int64_t>(there), named.number);
+  };
+  switch (named.target) {
+    case Target::kExists:
+      return number(key != nullptr ? 1 : 0);
+    case Target::kVersion:
+      return number(key != nullptr ? key->version : 0);
+    case Target::kValue:
+      return key != nullptr && compare(named.relation, key->value, named.value);
+    case Target::kModifyRevision:
+      return number(key != nullptr ? key->modified.first : 0);
+    case Target::kCreateRevision:
+      return number(key != nullptr ? key->created.first : 0);
+    case Target::kHolds:
+      return holds;
+  }
+  return false;
+}
+
+Refusal KeyModel::step(const KeyCommand& command, const KeyWrite& write, size_t number,
+                       Span revision, KeyResult& result) {
+  switch (write.act) {
+    case KeyAct::kPut:
+      return put(write, revision, result);
+    case KeyAct::kCreate:
+      return create(write, command.path_of(write, number), command.asked().session, revision,
+                    result);
+    case KeyAct::kRemove:
+      return remove(write, result);
+  }
+  return Refusal::kNone;
+}
+
+Refusal KeyModel::put(const KeyWrite& write, Span revision, KeyResult& result) {
+  const auto at = keys.find(write.path);
+  const uint64_t version = at == keys.end() ? 0 : at->second.version;
+  if (write.expected_version == -1 && version != 0) return Refusal::kBadVersion;
+  if (write.expected_version > 0 && version != static_cast<uint64_t>(write.expected_version)) {
+    return Refusal::kBadVersion;
+  }
+  result.version = version + 1;
+  ModelKey& key = keys[write.path];
+  if (version == 0) key.created = revision;
+  key.modified = revision;
+  key.version = version + 1;
+  key.value = write.value;
+  return Refusal::kNone;
+}
+
+Refusal KeyModel::create(const KeyWrite& write, const std::string& path, uint64_t session,
+                         Span revision, KeyResult& result) {
+  // Of a sequential key whose name nobody was told nothing is known.
+  if (path.empty()) return Refusal::kNone;
+  if (keys.contains(path)) return Refusal::kKeyExists;
+  keys[path] = {.value = write.value,
+                .created = revision,
+                .modified = revision,
+                .owner = write.ephemeral ? session : 0};
+  result.path = path;
+  result.version = 1;
+  return Refusal::kNone;
+}
+
+Refusal KeyModel::remove(const KeyWrite& write, KeyResult& result) {
+  const auto at = keys.find(write.path);
+  if (at == keys.end()) return Refusal::kNoKey;
+  if (write.expected_version > 0 &&
+      at->second.version != static_cast<uint64_t>(write.expected_version)) {
+    return Refusal::kBadVersion;
+  }
+  const std::string below = write.path + "/";
+  result.removed = std::erase_if(keys, [&](const auto& each) {
+    return each.first == write.path || (write.recursive && each.first.starts_with(below));
+  });
+  return Refusal::kNone;
+}
+
+void KeyModel::end_session(uint64_t session) {
+  ended.insert(session);
+  std::erase_if(keys, [&](const auto& each) { return each.second.owner == session; });
+}
+
+bool KeyModel::owns_any(uint64_t session) const {
+  return std::ranges::any_of(keys, [&](const auto& each) { return each.second.owner == session; });
+}
+
+std::optional<std::string> KeyModel::read(const KeyRead& read) {
+  const auto at = keys.find(read.path);
+  const SeenKey* seen = read.seen;
+  if (at == keys.end() && seen == nullptr) return std::nullopt;
+  if (at == keys.end()) return "it shows " + text(*seen) + ", but there is no such key";
+  ModelKey& key = at->second;
+  if (seen == nullptr) return "it shows no key, but there is " + text(key);
+  const bool same_value = read.op->arguments.stat_only || seen->value == key.value;
+  if (!same_value || seen->version != key.version || seen->owner != key.owner ||
+      !key.created.holds(seen->create_revision) || !key.modified.holds(seen->modify_revision)) {
+    return "it shows " + text(*seen) + ", but there is " + text(key);
+  }
+  key.created = {seen->create_revision, seen->create_revision};
+  key.modified = {seen->modify_revision, seen->modify_revision};
+  return std::nullopt;
+}
+
+uint64_t KeyModel::hash() const {
+  uint64_t hash = 7;
+  for (const auto& [path, key] : keys) {
+    hash = mix(hash_of(hash_of(hash, path), key.value), key.version);
+    for (const Span& span : {key.created, key.modified}) {
+      hash = mix(mix(hash, span.first), span.last);
+    }
+    hash = mix(hash, key.owner);
+  }
+  for (const uint64_t session : ended) hash = mix(hash, session);
+  return hash;
+}
+
+std::string KeyModel::describe() const {
+  std::string all;
+  for (const auto& [path, key] : keys) all += (all.empty() ? "" : "; ") + path + " " + text(key);
+  return all.empty() ? "no key" : all;
+}
+
+}  // namespace holdfast::history

@@ -1,0 +1,369 @@
+#include "tests/history/key_search.h"
+
+#include <algorithm>
+#include <set>
+
+#include "tests/history/key_model.h"
+#include "tests/history/model.h"
+
+namespace holdfast::history {
+namespace {
+
+/// What stands at a revision that is known. The order of the kinds is that within one revision.
+struct Item {
+  enum class Kind {
+    kSessionEnd,      ///< session `index` ends
+    kSessionOver,     ///< session `index` must have ended
+    kWrite,           ///< command `index` is applied
+    kRead,            ///< read `index` is answered
+    kRefusalOver,     ///< command `index` must have met a state that refuses it
+    kRefusalPossible  ///< from here on command `index` may meet one
+  };
+  Kind kind = Kind::kRead;
+  uint64_t revision = 0;
+  uint64_t index = 0;
+};
+
+/// What may have happened at any revision after `after`, or not at all.
+struct Loose {
+  bool is_end = false;  ///< of session `index`; else command `index`
+  uint64_t index = 0;
+  uint64_t after = 0;
+  uint64_t until = kNoRevision;
+  bool holds = true;  ///< what the conditions on locks come to
+};
+
+class KeySearch {
+ public:
+  KeySearch(const KeyHistory& keys, const std::map<uint64_t, Session>& sessions, uint64_t budget)
+      : keys_(keys), sessions_(sessions), budget_(budget) {
+    for (size_t i = 0; i < keys.commands.size(); ++i) add_command(i);
+    for (size_t i = 0; i < keys.reads.size(); ++i) {
+      items_.push_back({Item::Kind::kRead, keys.reads[i].op->revision, i});
+    }
+    for (const uint64_t session : owners()) add_session(session);
+    std::ranges::stable_sort(items_, {},
+                             [](const Item& item) { return std::pair(item.revision, item.kind); });
+  }
+
+  SearchResult run() {
+    State start;
+    start.used.assign(loose_.size(), false);
+    if (advance(std::move(start), true)) return {Verdict::Kind::kGood, "", steps_};
+    while (!frames_.empty()) {
+      Frame& frame = frames_.back();
+      if (frame.next > frame.options.size()) {
+        frames_.pop_back();
+        continue;
+      }
+      const size_t option = frame.next++;
+      State state = frame.state;
+      if (option > 0 && !insert(state, frame.options[option - 1])) continue;
+      if (advance(std::move(state), option > 0)) return {Verdict::Kind::kGood, "", steps_};
+      if (steps_ > budget_) return {Verdict::Kind::kUndecided, undecided(), steps_};
+    }
+    return {Verdict::Kind::kBroken, reason_, steps_};
+  }
+
+ private:
+  struct State {
+    KeyModel model;
+    size_t item = 0;
+    uint64_t cursor = 0;          ///< the revision of what was taken last
+    std::vector<bool> used;       ///< of loose_
+    std::vector<uint64_t> unmet;  ///< refusals that no state has explained yet
+  };
+  struct Frame {
+    State state;
+    std::vector<size_t> options;  ///< what may be inserted before the item, besides nothing
+    size_t next = 0;
+  };
+
+  // ------------------------------------------------------------------------------- laying out
+
+  static bool is_judged(const KeyCommand& command) {
+    const std::string& error = command.told->answer.error;
+    bool sequential = false, makes = false;
+    for (const auto* list : {&command.asked().writes, &command.asked().otherwise}) {
+      for (const KeyWrite& write : *list) {
+        sequential = sequential || write.sequential;
+        makes = makes || write.act != KeyAct::kRemove;
+      }
+    }
+    // A put or create may lack its parent, a sequential key collide with one made by hand.
+    return error == "BAD_VERSION" || (error == "KEY_EXISTS" && !sequential) ||
+           (error == "NO_KEY" && !makes);
+  }
+
+  void add_command(size_t index) {
+    const KeyCommand& command = keys_.commands[index];
+    if (command.revision != 0) {
+      items_.push_back({Item::Kind::kWrite, command.revision, index});
+    } else if (command.refused()) {
+      if (!is_judged(command)) return;
+      items_.push_back({Item::Kind::kRefusalPossible, command.window.after, index});
+      items_.push_back({Item::Kind::kRefusalOver, command.window.until, index});
+    } else {
+      const bool asks = std::ranges::any_of(command.asked().compares, [](const KeyCompare& each) {
+        return each.target == Target::kHolds;
+      });
+      loose_.push_back({.index = index, .after = command.window.after});
+      if (asks) loose_.push_back({.index = index, .after = command.window.after, .holds = false});
+    }
+  }
+
+  /// Sessions whose end these keys notice.
+  std::set<uint64_t> owners() const {
+    std::set<uint64_t> all;
+    for (const KeyCommand& command : keys_.commands) {
+      for (const auto* list : {&command.asked().writes, &command.asked().otherwise}) {
+        for (const KeyWrite& write : *list) {
+          if (write.ephemeral) all.insert(command.asked().session);
+        }
+      }
+    }
+    return all;
+  }
+
+  void add_session(uint64_t id) {
+    const auto at = sessions_.find(id);
+    const Session session = at == sessions_.end() ? Session{} : at->second;
+    if (session.ended_at != 0) {
+      items_.push_back({Item::Kind::kSessionEnd, session.ended_at, id});
+      return;
+    }
+    loose_.push_back(
+        {.is_end = true, .index = id, .after = session.alive_at, .until = session.ended_by});
+    if (session.ended_by != kNoRevision) {
+      items_.push_back({Item::Kind::kSessionOver, session.ended_by, id});
+    }
+  }
+
+  // -------------------------------------------------------------------------------- searching
+
+  /// Goes on until something may be inserted, and leaves a frame there; true at the end. `look`:
+  /// whether anything may be inserted at once.
+  bool advance(State state, bool look) {
+    for (; state.item < items_.size(); ++state.item, look = true) {
+      std::vector<size_t> options = look ? insertable(state) : std::vector<size_t>();
+      if (!options.empty()) {
+        const bool fresh = seen_.insert(hash(state)).second;
+        if (fresh) frames_.push_back({std::move(state), std::move(options), 0});
+        return false;
+      }
+      ++steps_;
+      if (const auto why = take(state, items_[state.item])) {
+        note(state, *why);
+        return false;
+      }
+    }
+    return true;
+  }
+
+  std::optional<std::string> take(State& state, const Item& item) {
+    state.cursor = item.revision;
+    switch (item.kind) {
+      case Item::Kind::kSessionEnd:
+        state.model.end_session(item.index);
+        meet(state);
+        return std::nullopt;
+      case Item::Kind::kSessionOver:
+        if (state.model.ended.contains(item.index) || !state.model.owns_any(item.index)) {
+          state.model.ended.insert(item.index);
+          return std::nullopt;
+        }
+        return "session " + std::to_string(item.index) + " must have ended by now";
+      case Item::Kind::kWrite:
+        return write(state, keys_.commands[item.index]);
+      case Item::Kind::kRead:
+        return state.model.read(keys_.reads[item.index]);
+      case Item::Kind::kRefusalPossible:
+        if (!refuses(state.model, keys_.commands[item.index])) state.unmet.push_back(item.index);
+        return std::nullopt;
+      case Item::Kind::kRefusalOver:
+        if (std::ranges::find(state.unmet, item.index) == state.unmet.end()) return std::nullopt;
+        return "it was refused with " + keys_.commands[item.index].told->answer.error +
+               ", which nothing explains";
+    }
+    return std::nullopt;
+  }
+
+  std::optional<std::string> write(State& state, const KeyCommand& command) {
+    const Arguments& asked = command.asked();
+    if (asked.session != 0 && state.model.ended.contains(asked.session)) {
+      return "session " + std::to_string(asked.session) + " had ended";
+    }
+    const Answer* told = command.told == nullptr ? nullptr : &command.told->answer;
+    const Span at{command.revision, command.revision};
+    const KeyModel::Outcome outcome =
+        state.model.write(command, at, told == nullptr || told->succeeded);
+    if (outcome.refusal != Refusal::kNone) return "it was applied, but is refused by what there is";
+    if (told != nullptr && outcome.succeeded != told->succeeded) {
+      return std::string("it was answered that its conditions ") +
+             (told->succeeded ? "hold, but they do not" : "do not hold, but they do");
+    }
+    const auto& steps = outcome.succeeded ? asked.writes : asked.otherwise;
+    if (told != nullptr && !same(outcome.results, told->results, steps)) {
+      return "it was answered other versions or names than it makes";
+    }
+    meet(state);
+    return std::nullopt;
+  }
+
+  static bool same(const std::vector<KeyResult>& made, const std::vector<KeyResult>& told,
+                   const std::vector<KeyWrite>& steps) {
+    if (made.size() != told.size()) return false;
+    for (size_t i = 0; i < made.size(); ++i) {
+      const bool recursive = steps[i].recursive;
+      if (made[i].version != told[i].version || made[i].path != told[i].path) return false;
+      if (recursive ? made[i].removed > told[i].removed : made[i].removed != told[i].removed) {
+        return false;
+      }
+    }
+    return true;
+  }
+
+  static bool refuses(const KeyModel& model, const KeyCommand& command) {
+    KeyModel trial = model;
+    const Refusal refusal = trial.write(command, {}, true).refusal;
+    const std::string& error = command.told->answer.error;
+    return (error == "NO_KEY" && refusal == Refusal::kNoKey) ||
+           (error == "KEY_EXISTS" && refusal == Refusal::kKeyExists) ||
+           (error == "BAD_VERSION" && refusal == Refusal::kBadVersion);
+  }
+
+  /// After a change: does it explain a refusal?
+  void meet(State& state) const {
+    std::erase_if(state.unmet,
+                  [&](uint64_t index) { return refuses(state.model, keys_.commands[index]); });
+  }
+
+  std::vector<size_t> insertable(const State& state) const {
+    std::vector<size_t> found;
+    for (size_t i = 0; i < loose_.size(); ++i) {
+      const Loose& loose = loose_[i];
+      if (state.used[i] || !span(state, loose) || !concerns(state, loose)) continue;
+      State trial = state;
+      if (insert_into(trial, i)) found.push_back(i);
+    }
+    return found;
+  }
+
+  /// Between what was taken last and the next item.
+  std::optional<Span> span(const State& state, const Loose& loose) const {
+    const Item& next = items_[state.item];
+    const bool before = next.kind == Item::Kind::kWrite || next.kind == Item::Kind::kSessionEnd;
+    const Span at{std::max(state.cursor, loose.after) + 1,
+                  std::min(next.revision - (before ? 1 : 0), loose.until)};
+    if (at.first > at.last) return std::nullopt;
+    return at;
+  }
+
+  /// May it make a difference to the next item? If not, it may as well happen later.
+  bool concerns(const State& state, const Loose& loose) const {
+    const Item& item = items_[state.item];
+    if (item.kind == Item::Kind::kSessionOver || item.kind == Item::Kind::kSessionEnd) {
+      return loose.is_end ? loose.index == item.index
+                          : keys_.commands[loose.index].asked().session == item.index;
+    }
+    const std::vector<std::string> paths = item.kind == Item::Kind::kRead
+                                               ? std::vector{keys_.reads[item.index].path}
+                                               : keys_.commands[item.index].paths();
+    const auto touches = [&](const std::string& path) {
+      return std::ranges::find(paths, path) != paths.end();
+    };
+    if (!loose.is_end) return std::ranges::any_of(keys_.commands[loose.index].paths(), touches);
+    return std::ranges::any_of(state.model.keys, [&](const auto& key) {
+      return key.second.owner == loose.index && touches(key.first);
+    });
+  }
+
+  bool insert(State& state, size_t index) {
+    ++steps_;
+    return insert_into(state, index);
+  }
+
+  /// False if it changes nothing: then it need not be told apart from not having happened.
+  bool insert_into(State& state, size_t index) const {
+    const Loose& loose = loose_[index];
+    const auto at = span(state, loose);
+    if (!at) return false;
+    if (loose.is_end) {
+      if (!state.model.owns_any(loose.index)) return false;
+      state.model.end_session(loose.index);
+    } else {
+      const KeyCommand& command = keys_.commands[loose.index];
+      const uint64_t session = command.asked().session;
+      if (session != 0 && state.model.ended.contains(session)) return false;
+      const uint64_t before = state.model.hash();
+      if (state.model.write(command, *at, loose.holds).refusal != Refusal::kNone ||
+          state.model.hash() == before) {
+        return false;
+      }
+      for (size_t i = 0; i < loose_.size(); ++i) {
+        if (!loose_[i].is_end && loose_[i].index == loose.index) state.used[i] = true;
+      }
+    }
+    state.used[index] = true;
+    meet(state);
+    return true;
+  }
+
+  uint64_t hash(const State& state) const {
+    uint64_t hash = mix(mix(state.model.hash(), state.item), state.cursor);
+    for (size_t i = 0; i < state.used.size(); ++i) {
+      if (state.used[i]) hash = mix(hash, i);
+    }
+    for (const uint64_t index : state.unmet) hash = mix(hash, ~index);
+    return hash;
+  }
+
+  // ------------------------------------------------------------------------------- explaining
+
+  /// Remembers what stopped the order that went furthest.
+  void note(const State& state, const std::string& why) {
+    if (!reason_.empty() && state.item <= furthest_) return;
+    furthest_ = state.item;
+    const Item& item = items_[state.item];
+    reason_ = "keys: no order of the operations explains the answers. At revision " +
+              std::to_string(item.revision) + ", " + name(item) + ": " + why + "\n  there is " +
+              state.model.describe();
+  }
+
+  std::string name(const Item& item) const {
+    if (item.kind == Item::Kind::kRead) {
+      const KeyRead& read = keys_.reads[item.index];
+      return name_of(*read.op) + " of " + read.path;
+    }
+    if (item.kind == Item::Kind::kSessionEnd || item.kind == Item::Kind::kSessionOver) {
+      return "the end of session " + std::to_string(item.index);
+    }
+    const KeyCommand& command = keys_.commands[item.index];
+    return name_of(command.told == nullptr ? *command.first : *command.told);
+  }
+
+  std::string undecided() const {
+    return "keys: undecided after " + std::to_string(steps_) + " steps, at " +
+           std::to_string(furthest_) + " of " + std::to_string(items_.size()) + "; " + reason_;
+  }
+
+  const KeyHistory& keys_;
+  const std::map<uint64_t, Session>& sessions_;
+  const uint64_t budget_;
+  std::vector<Item> items_;
+  std::vector<Loose> loose_;
+  std::vector<Frame> frames_;
+  std::set<uint64_t> seen_;
+  uint64_t steps_ = 0;
+  size_t furthest_ = 0;
+  std::string reason_;
+};
+
+}  // namespace
+
+SearchResult search(const KeyHistory& keys, const std::map<uint64_t, Session>& sessions,
+                    uint64_t budget) {
+  return KeySearch(keys, sessions, budget).run();
+}
+
+}  // namespace holdfast::history

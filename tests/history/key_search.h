@@ -1,0 +1,13 @@
+// Is there one order of what was asked of some keys that explains every answer? What has a known
+// revision stands in that order; between it, what was never answered may have taken effect or not,
+// and sessions end.
+#pragma once
+
+#include "tests/history/search.h"
+
+namespace holdfast::history {
+
+SearchResult search(const KeyHistory& keys, const std::map<uint64_t, Session>& sessions,
+                    uint64_t budget);
+
+}  // namespace holdfast::history
