@@ -29,6 +29,9 @@ struct EngineOptions {
   size_t max_watches_per_session = 10'000;
   uint64_t history_bytes = uint64_t{64} << 20;  ///< of events kept for watches
   uint64_t history_events = 100'000;
+  /// What the watches may add to a poll's answer (docs: limits).
+  size_t watch_reply_bytes = 1 << 20;
+  size_t watch_reply_entries = 1'000;
 };
 
 /// The messages of servers to each other; numbers are on the wire.
