@@ -20,7 +20,13 @@ void draw_history(Stream& draw, Weather& w) {
   if (draw.chance(200)) w.history_bytes = draw.between(1'000, 20'000);
   if (draw.chance(500)) w.reply_entries = draw.between(1, 8);
   if (draw.chance(200)) w.watches_max = draw.between(1, 4);
+  if (!draw.chance(100)) return;
+  w.history_events = 10;
+  w.reply_entries = draw.between(1, 2);
 }
+
+/// A resynchronisation takes many replies, and changes overtake it.
+bool is_slow_to_tell(const Weather& w) { return w.history_events == 10 && w.reply_entries <= 2; }
 
 Op draw_write(Stream& draw, OpKind kind) {
   Op op;
@@ -113,7 +119,8 @@ Op draw_key_op(Stream& draw, const Weather& w) {
           : kind < 93 ? draw_watch(draw, w)
           : kind < 99 ? draw_guarded(draw, w)
                       : draw_limit(draw);
-  op.think_ms = draw.between(1, draw.chance(100) ? 5'000 : 400);
+  const int64_t pause_ms = is_slow_to_tell(w) ? 60 : 400;
+  op.think_ms = draw.between(1, draw.chance(100) ? 5'000 : pause_ms);
   return op;
 }
 

@@ -2,8 +2,6 @@
 
 #include <algorithm>
 
-#include "tests/simulation/invariants.h"
-
 namespace holdfast::sim {
 
 namespace {
@@ -94,7 +92,11 @@ void WatchKeeper::emitted(const SimNode& node, const api::WatchResult& result) {
 void WatchKeeper::answered(const api::PollResult& result) {
   const Place place{result.header.serverId, result.serverEpoch};
   if (place != place_) move(place);
-  check_order(result);
+  std::set<int64_t> live;
+  for (const auto& [watch, watched] : watched_) {
+    if (!watched.stream.resyncing()) live.insert(watched.id);
+  }
+  check_order(client_.name(), result.watches, std::move(live));
   for (const api::WatchDelivery& each : result.watches) {
     if (again_.contains({result.serverEpoch, each.watchId, each.revision})) {
       client_.world().mark(Mark::kToldAgain);
@@ -111,28 +113,6 @@ void WatchKeeper::answered(const api::PollResult& result) {
   work();
 }
 
-/// Over all watches by revision, of one revision by the order of their registration. A watch that
-/// is being resynchronised has its own place in a reply.
-void WatchKeeper::check_order(const api::PollResult& result) const {
-  std::set<int64_t> walking;
-  for (const auto& [watch, watched] : watched_) {
-    if (watched.stream.resyncing()) walking.insert(watched.id);
-  }
-  std::pair<int64_t, int64_t> before{0, 0};
-  for (const api::WatchDelivery& each : result.watches) {
-    if (each.kind == api::DeliveryKind::RESYNC_BEGIN) walking.insert(each.watchId);
-    const bool live = at_place(each.watchId) != nullptr && !walking.contains(each.watchId);
-    if (!in_events(each) || !live) continue;
-    const std::pair<int64_t, int64_t> now{each.revision, each.watchId};
-    if (now <= before) {
-      throw Broken(Rule::kI19, client_.name() + " was told revision " +
-                                   std::to_string(each.revision) + " after " +
-                                   std::to_string(before.first) + " in one reply");
-    }
-    before = now;
-  }
-}
-
 /// Another process answers: there, all is to be registered anew.
 void WatchKeeper::move(const Place& place) {
   std::set<int64_t>& left = left_behind_[place_.second];
@@ -147,13 +127,6 @@ void WatchKeeper::move(const Place& place) {
   unwatch_.clear();
   orphans_.clear();
   for (const int64_t id : std::exchange(left_behind_[place.second], {})) disown(id);
-}
-
-const WatchKeeper::Watched* WatchKeeper::at_place(int64_t id) const {
-  for (const auto& [watch, watched] : watched_) {
-    if (watched.id == id) return &watched;
-  }
-  return nullptr;
 }
 
 void WatchKeeper::deliver(const Arrival& arrival) {

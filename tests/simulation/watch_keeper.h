@@ -56,8 +56,6 @@ class WatchKeeper {
 
   void move(const Place& place);
   void deliver(const Arrival& arrival);
-  void check_order(const api::PollResult& result) const;
-  const Watched* at_place(int64_t id) const;
   void leave(Watched& watched);
   void disown(int64_t id);
   /// Asks the next thing of the server that is polled, one at a time.

@@ -27,6 +27,21 @@ api::WatchEvent item_of(const std::string& path, const KeyHistory::Version& key,
 
 }  // namespace
 
+void check_order(const std::string& who, const std::vector<api::WatchDelivery>& deliveries,
+                 std::set<int64_t> live) {
+  std::pair<int64_t, int64_t> before{0, 0};
+  for (const api::WatchDelivery& each : deliveries) {
+    if (each.kind == api::DeliveryKind::RESYNC_BEGIN) live.erase(each.watchId);
+    if (each.kind != api::DeliveryKind::EVENTS || !live.contains(each.watchId)) continue;
+    const std::pair<int64_t, int64_t> now{each.revision, each.watchId};
+    if (now <= before) {
+      throw Broken(Rule::kI19, who + " was told revision " + std::to_string(each.revision) +
+                                   " after " + std::to_string(before.first) + " in one reply");
+    }
+    before = now;
+  }
+}
+
 WatchStream::WatchStream(World& world, const History& history, std::string name, WatchSpec spec,
                          int64_t since)
     : world_(world),

@@ -32,6 +32,11 @@ struct WatchView {
   friend bool operator==(const WatchView&, const WatchView&) = default;
 };
 
+/// Within one reply: over all watches by revision, of one revision by the order of registration.
+/// `live` are those that are not being resynchronised. Throws Broken (I19).
+void check_order(const std::string& who, const std::vector<api::WatchDelivery>& deliveries,
+                 std::set<int64_t> live);
+
 class WatchStream {
  public:
   WatchStream(World& world, const History& history, std::string name, WatchSpec spec,
