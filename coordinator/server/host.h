@@ -31,6 +31,9 @@ struct EngineOptions {
   uint64_t history_events = 100'000;
   uint64_t snapshot_log_bytes = uint64_t{64} << 20;  ///< applied since the last snapshot
   Duration snapshot_interval = 300s;                 ///< between two, if anything changed
+  /// What the watches may add to a poll's answer (docs: limits).
+  size_t watch_reply_bytes = 1 << 20;
+  size_t watch_reply_entries = 1'000;
 };
 
 /// The messages of servers to each other; numbers are on the wire.

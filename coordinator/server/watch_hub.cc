@@ -12,10 +12,6 @@ namespace holdfast::server {
 
 namespace {
 
-/// What the watches may add to a poll's answer (docs: limits).
-constexpr size_t kReplyBytesMax = 1 << 20;
-constexpr size_t kReplyEntriesMax = 1'000;
-
 int64_t number(Revision revision) { return static_cast<int64_t>(revision.value); }
 
 /// Takes a delivery up into the reply.
@@ -196,8 +192,8 @@ void WatchHub::collect(SessionId session, PollReply& reply) {
   const watch::Collected collected =
       watches_.collect({.owner = owner_of(session),
                         .delivery = static_cast<uint64_t>(reply.head.delivery),
-                        .bytes = kReplyBytesMax,
-                        .entries = kReplyEntriesMax},
+                        .bytes = host_.options.watch_reply_bytes,
+                        .entries = host_.options.watch_reply_entries},
                        walk, filler);
   reply.head.more = reply.head.more || collected.more;
   reply.head.progressRevision = number(collected.progress);

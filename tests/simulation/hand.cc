@@ -99,6 +99,23 @@ void Hand::run() {
       return change_setting();
     case OpKind::kStray:
       return stray();
+    case OpKind::kPut:
+      return put();
+    case OpKind::kCreate:
+      return create();
+    case OpKind::kRemove:
+      return remove();
+    case OpKind::kTransact:
+      return transact();
+    case OpKind::kGet:
+      return get();
+    case OpKind::kListKeys:
+      return list_keys();
+    case OpKind::kAwait:
+      return await_change(client_.last_revision() / (op_.since == 2 ? 2 : 1),
+                          client_.world().now() + from_ms(op_.wait_ms));
+    case OpKind::kWatch:
+      return watch();
     case OpKind::kClose:
       tell("closes the session");
       return client_.close();
@@ -223,11 +240,17 @@ void Hand::on_granted(const api::AcquireResult& result) {
   sure_ = client_.sure(holder_);
   tell("holds " + claims_.front().path + ", token " + std::to_string(token_.value) +
        (sure_ ? "" : ", and is not sure of it"));
+  client_.granted(claims_.front().path, result.holderId);
   if (sure_) client_.ledger().believe(client_, holder_, token_, claims_);
   const int64_t hold = client_.quiescent() ? std::min(op_.hold_ms, kHurryMs) : op_.hold_ms;
   if (op_.value > 0) {
     client_.later(from_ms(hold / 2), [this, turn = turn_] {
       if (turn == turn_ && state_ == State::kHolding) set_value();
+    });
+  }
+  if (op_.guard != 0) {
+    client_.later(from_ms(hold / 3), [this, turn = turn_] {
+      if (turn == turn_ && state_ == State::kHolding) put_guarded();
     });
   }
   client_.later(from_ms(hold), [this, turn = turn_] {

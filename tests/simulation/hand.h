@@ -2,6 +2,8 @@
 // session. Several hands of one client exclude each other like several clients.
 #pragma once
 
+#include <functional>
+#include <map>
 #include <memory>
 #include <string>
 #include <vector>
@@ -66,6 +68,32 @@ class Hand {
   void change_setting();
   void stray();
   void stray_with(int64_t holder_id);
+
+  // hand_keys.cc
+  template <class Request>
+  void write_with(const Request& request, std::function<void()> then);
+  void mark_refusal(const api::HoldfastError& error);
+  std::function<void()> finish_this();
+  api::LockGuard guard() const;
+  int64_t expected_version(const std::string& path) const;
+  api::PutRequest put_request(const std::string& path) const;
+  api::CreateRequest create_request(const std::string& path) const;
+  api::Compare condition() const;
+  void put();
+  void put_guarded();
+  void create();
+  void remove();
+  void transact();
+  api::Consistency::type consistency() const;
+  void get();
+  void list_keys();
+  void list_page(const std::string& page, int64_t before);
+  void judge_page(const api::ListKeysRequest& request, const api::ListKeysResult& result) const;
+  void await_change(int64_t after, Duration end);
+  void judge_wait(const api::WaitForChangeRequest& request,
+                  const api::WaitForChangeResult& result) const;
+  void watch();
+
   std::string new_reason();
   template <class Request>
   void administrate(const Request& request, const std::string& reason);
@@ -91,6 +119,8 @@ class Hand {
   std::vector<LockHistory::Claim> claims_;
   bool sure_ = false;
   int reasons_ = 0;
+  std::map<std::string, int64_t> versions_;  ///< of keys, as last read
+  int pages_ = 0;
 };
 
 }  // namespace holdfast::sim

@@ -175,11 +175,13 @@ void Hand::expire() {
 
 void Hand::change_setting() {
   api::SettingsRequest request;
-  if (op_.path % 2 == 0) {
-    request.changes["tenures_kept"] = 1 + op_.value;
-  } else {
-    request.changes["waiters_per_lock_max"] = 3 + op_.value;
-  }
+  static constexpr std::pair<const char*, int64_t> kSettings[] = {
+      {"tenures_kept", 1},     {"waiters_per_lock_max", 3}, {"tenures_kept", 1},
+      {"keys_max", 4},         {"key_bytes_max", 1'000},    {"ephemerals_per_session_max", 1},
+      {"value_bytes_max", 10},
+  };
+  const auto& [name, least] = kSettings[static_cast<size_t>(op_.path) % std::size(kSettings)];
+  request.changes[name] = least + op_.value;
   administrate(request, {});
 }
 

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "coordinator/tree/key_tree.h"
 #include "lockmgr/lock_table.h"
 #include "session/session_table.h"
 #include "tests/simulation/invariants.h"
@@ -43,6 +44,11 @@ Body History::body() {
   if (!status.ok()) throw Broken(Rule::kI5, "a committed body: " + status.error().message);
   return body;
 }
+// For history_keys.cc.
+template command::PutKey History::body();
+template command::CreateKey History::body();
+template command::RemoveKey History::body();
+template command::Transact History::body();
 
 void History::commit(const raft::Entry& entry) {
   if (entry.index != last().next()) throw Broken(Rule::kI5, "a gap before " + num(entry.index));
@@ -53,9 +59,15 @@ void History::commit(const raft::Entry& entry) {
   }
   digests_.push_back(machine_.digest());
   world_.trace(digests_.back().low);
-  if (entry.index.value % kRecountEvery != 0) return;
+  if (entry.index.value % kRecountEvery == 0) recount();
+}
+
+void History::recount() const {
+  recount_keys();
+  const std::string keys = machine_.keys().check_invariants();
+  if (!keys.empty()) throw Broken(Rule::kI15, "a recount at " + num(last()) + ": " + keys);
   const std::string broken = machine_.check_invariants();
-  if (!broken.empty()) throw Broken(Rule::kI11, "a recount at " + num(entry.index) + ": " + broken);
+  if (!broken.empty()) throw Broken(Rule::kI11, "a recount at " + num(last()) + ": " + broken);
 }
 
 void History::apply_command(const raft::Entry& entry) {
@@ -73,10 +85,13 @@ void History::apply_command(const raft::Entry& entry) {
     if (effect.kind == EffectKind::kReply) applied.reply = &effect;
   }
   if (applied.reply == nullptr) throw Broken(Rule::kI5, num(entry.index) + " has no outcome");
+  keys_.take(static_cast<int64_t>(entry.index.value), machine_.key_events(), effects_,
+             machine_.keys());
   locks_.begin(Revision(entry.index.value));
   check_decided(applied);
   check_once(applied);
   enter(applied);
+  enter_keys(applied);
   for (const rsm::Effect& effect : effects_) take(applied, effect);
   locks_.finish([this](const std::string& path) {
     const auto until = machine_.locks().describe(path, {0, 0, 0}).closed_until_ms;

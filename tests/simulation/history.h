@@ -15,8 +15,11 @@
 #include "base/checksum.h"
 #include "coordinator/rsm/command_codec.h"
 #include "coordinator/rsm/state_machine.h"
+#include "gen/cpp/command_types.h"
 #include "gen/cpp/holdfast_types.h"
+#include "gen/cpp/keys_types.h"
 #include "raft/core/types.h"
+#include "tests/simulation/key_history.h"
 #include "tests/simulation/lock_history.h"
 #include "tests/simulation/world.h"
 
@@ -44,6 +47,7 @@ class History {
   LogIndex last() const { return machine_.applied(); }
   const rsm::StateMachine& machine() const { return machine_; }
   const LockHistory& locks() const { return locks_; }
+  const KeyHistory& keys() const { return keys_; }
 
   /// A node has applied everything to `applied` and has this state. Throws Broken (I5).
   void check_state(int node, LogIndex applied, const Digest& digest) const;
@@ -59,6 +63,14 @@ class History {
   void check_reply(SessionId session, Sequence sequence, const api::ReleaseResult& result) const;
   void check_reply(SessionId session, Sequence sequence,
                    const api::CancelAcquireResult& result) const;
+  void check_reply(SessionId session, Sequence sequence, const api::PutResult& result) const;
+  void check_reply(SessionId session, Sequence sequence, const api::CreateResult& result) const;
+  void check_reply(SessionId session, Sequence sequence, const api::RemoveResult& result) const;
+  void check_reply(SessionId session, Sequence sequence, const api::TransactResult& result) const;
+  /// The same of an error that no further copy can change.
+  void check_refusal(SessionId session, Sequence sequence, const api::HoldfastError& error) const;
+  /// Keys, their owners and counts. Throws Broken (I15).
+  void recount() const;
 
  private:
   using Id = std::pair<SessionId, Sequence>;
@@ -97,6 +109,20 @@ class History {
   void mark(const Applied& applied);
   const Fate* fate(SessionId session, Sequence sequence) const;
 
+  // history_keys.cc
+  std::vector<api::WatchEvent> written(LogIndex revision) const;
+  void enter_keys(const Applied& applied);
+  void enter_put(const Applied& applied, const std::vector<api::WatchEvent>& events);
+  void enter_create(const Applied& applied, const std::vector<api::WatchEvent>& events);
+  void enter_remove(const Applied& applied, const std::vector<api::WatchEvent>& events);
+  void enter_transaction(const Applied& applied);
+  void judge_guard(const Applied& applied, const command::Guard& guard);
+  bool held_true(const Applied& applied, const command::KeyCompare& compare) const;
+  [[noreturn]] void refuse_write(const Applied& applied, const std::string& path) const;
+  void recount_keys() const;
+  void check_write(SessionId session, Sequence sequence, int64_t revision, const std::string& what,
+                   bool alike) const;
+
   World& world_;
   HistoryListener& listener_;
   rsm::StateMachine machine_;
@@ -105,6 +131,7 @@ class History {
   command::CommandHeader header_;
   rsm::Effects effects_;
   LockHistory locks_;
+  KeyHistory keys_;
   std::vector<Digest> digests_;  ///< after index 1, 2, ...
   std::map<Id, Fate> fates_;
   std::set<Id> forbidden_;

@@ -19,11 +19,15 @@ constexpr std::array<RuleText, kRules> kTexts = {{
     {"I12", "nothing is granted to, or kept for, a session that is not live"},
     {"I13", "a command that names another's holder id changes nothing"},
     {"I14", "waiters are granted in order of arrival, and none waits for a lock it could have"},
+    {"I15", "keys, their owners, versions and counts are what the changes in the log made of them"},
     {"I16",
      "a session expires by an entry decided in its own term, not before the end of every "
      "lease acknowledged to its client"},
     {"I17", "a command of a session is applied once; all its copies come to one outcome"},
     {"I18", "a request that was answered NOT APPLIED has no effect"},
+    {"I19",
+     "a watch is told every matching change, in order, once, an entry at a time, or resynchronised "
+     "to the state of a revision"},
     {"I20", "revisions answered to a client respect real time; reads show the state of theirs"},
     {"I21", "queues, messages, open files and parked calls stay within their bounds"},
     {"I22",

@@ -25,7 +25,8 @@ LockHistory::Lock& LockHistory::lock(const std::string& path) {
 }
 
 void LockHistory::judge(const HolderCommand& c) {
-  if (c.done && !c.held) throw Broken(Rule::kI13, c.what + " gave what it did not hold");
+  if (c.done && !c.held)
+    throw Broken(Rule::kI13, c.what + " did what only a holder of the lock may");
   if (!c.held && c.nothing_due && c.changed) {
     throw Broken(Rule::kI13, c.what + " does not hold the lock and changed it");
   }

@@ -38,6 +38,10 @@ constexpr Field<Weather> kWeather[] = {
     {"uncommitted_bytes", &Weather::uncommitted_bytes, 1'024, 1 << 28},
     {"pending_commands", &Weather::pending_commands, 1, 1 << 20},
     {"unequal", &Weather::unequal, 0, 1},
+    {"history_events", &Weather::history_events, 10, 1 << 20},
+    {"history_bytes", &Weather::history_bytes, 1'000, 1 << 28},
+    {"reply_entries", &Weather::reply_entries, 1, 1'000},
+    {"watches_max", &Weather::watches_max, 1, 10'000},
     {"loss", &Weather::loss_permille, 0, 1'000},
     {"duplicate", &Weather::duplicate_permille, 0, 1'000},
     {"reorder", &Weather::reorder_permille, 0, 1'000},
@@ -77,6 +81,19 @@ constexpr Field<Op> kOp[] = {
     {"target", &Op::target, 0, 16},
     {"give_up", &Op::give_up, 0, 1},
     {"early", &Op::early, 0, 1},
+    {"key_kind", &Op::key_kind, 1, 4},
+    {"ttl", &Op::ttl_ms, 0, 2'592'000'000},
+    {"version", &Op::version, 0, 2},
+    {"sequential", &Op::sequential, 0, 1},
+    {"recursive", &Op::recursive, 0, 1},
+    {"parents", &Op::parents, 0, 1},
+    {"guard", &Op::guard, 0, 2},
+    {"page", &Op::page, 0, 1'000},
+    {"since", &Op::since, 0, 3},
+    {"scope", &Op::scope, 1, 3},
+    {"space", &Op::space, 1, 3},
+    {"filter", &Op::filter, 0, 63},
+    {"rest", &Op::rest_ms, 0, 100'000'000},
 };
 
 constexpr std::array<std::string_view, static_cast<size_t>(FaultKind::kCount)> kFaultNames = {
@@ -89,8 +106,9 @@ constexpr std::array<std::string_view, static_cast<size_t>(FaultKind::kCount)> k
 };
 
 constexpr std::array<std::string_view, static_cast<size_t>(OpKind::kCount)> kOpNames = {
-    "lock",   "lock_all", "describe", "check", "list",
-    "revoke", "expire",   "setting",  "close", "stray",
+    "lock",   "lock_all", "describe", "check",     "list",  "revoke",
+    "expire", "setting",  "close",    "stray",     "put",   "create",
+    "remove", "transact", "get",      "list_keys", "await", "watch",
 };
 
 template <class T>

@@ -44,7 +44,11 @@ struct Weather {
   int64_t window_bytes = 16 << 20;
   int64_t uncommitted_bytes = 64 << 20;
   int64_t pending_commands = 65'536;
-  int64_t unequal = 0;  ///< every node draws storage and batch settings of its own
+  int64_t unequal = 0;               ///< every node draws storage and batch settings of its own
+  int64_t history_events = 100'000;  ///< that a server keeps for watches
+  int64_t history_bytes = 64 << 20;
+  int64_t reply_entries = 1'000;  ///< that watches add to a poll's answer at most
+  int64_t watches_max = 10'000;   ///< of one session on one server
 
   int64_t loss_permille = 0;
   int64_t duplicate_permille = 0;
@@ -122,6 +126,14 @@ enum class OpKind : uint8_t {
   kSetting,   ///< an operator changes a replicated limit
   kClose,     ///< close the session and open another
   kStray,     ///< name a holder id that is not one's own in release or setHolderValue
+  kPut,       ///< write a key
+  kCreate,    ///< create a key of some kind
+  kRemove,    ///< remove a key
+  kTransact,  ///< several of these by a condition; mask says which
+  kGet,       ///< read a key
+  kListKeys,  ///< read keys page by page
+  kAwait,     ///< wait for a key to change
+  kWatch,     ///< begin a watch, which goes on beside the hand for `hold`
   kCount,
 };
 
@@ -129,7 +141,7 @@ enum class OpKind : uint8_t {
 struct Op {
   OpKind kind = OpKind::kLock;
   int64_t think_ms = 0;  ///< before it
-  int64_t path = 0;      ///< number of the lock; from Weather::paths on semaphores
+  int64_t path = 0;      ///< number of the lock; from Weather::paths on semaphores. Or of the key
   int64_t mask = 0;      ///< acquireAll: bits of plain locks
   int64_t mode = 1;      ///< api::LockMode
   int64_t permits = 0;
@@ -147,6 +159,22 @@ struct Op {
   int64_t force = 0;
   int64_t target = 0;
   int64_t give_up = 0;  ///< not repeated once every copy was answered NOT APPLIED
+
+  // Of keys and watches (key_space.h).
+  int64_t key_kind = 1;    ///< api::KeyKind
+  int64_t ttl_ms = 0;      ///< of a TTL key
+  int64_t version = 0;     ///< expected: 0 any, 1 none, 2 the one last seen
+  int64_t sequential = 0;  ///< create
+  int64_t recursive = 0;   ///< remove; list: all below
+  int64_t parents = 0;     ///< missing ones are made
+  int64_t guard = 0;       ///< 1: by the lock last granted to this client, 2: to another. Of a lock
+                           ///< operation: a key is written while it is held
+  int64_t page = 0;        ///< keys per page
+  int64_t since = 0;       ///< 0 now, 1 last seen, 2 long ago, 3 still to come
+  int64_t scope = 1;       ///< api::WatchScope
+  int64_t space = 1;       ///< api::WatchSpace
+  int64_t filter = 0;      ///< bits of api::EventType; 0: all
+  int64_t rest_ms = 0;     ///< the watch is given up for so long in between
   friend bool operator==(const Op&, const Op&) = default;
 };
 

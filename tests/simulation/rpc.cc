@@ -9,6 +9,8 @@
 #include "gen/cpp/Holdfast.tcc"
 #include "gen/cpp/HoldfastAdmin.h"
 #include "gen/cpp/HoldfastAdmin.tcc"
+#include "gen/cpp/HoldfastKeys.h"
+#include "gen/cpp/HoldfastKeys.tcc"
 #include "tests/simulation/invariants.h"
 
 namespace holdfast::sim {
@@ -46,6 +48,15 @@ HF_WAYS(CheckTokenRequest, HoldfastClient, checkToken, check_token);
 HF_WAYS(DescribeLockRequest, HoldfastClient, describeLock, describe_lock);
 HF_WAYS(ListLocksRequest, HoldfastClient, listLocks, list_locks);
 HF_WAYS(RevokeLockRequest, HoldfastClient, revokeLock, revoke_lock);
+HF_WAYS(GetRequest, HoldfastKeysClient, get, get);
+HF_WAYS(ListKeysRequest, HoldfastKeysClient, listKeys, list_keys);
+HF_WAYS(WaitForChangeRequest, HoldfastKeysClient, waitForChange, wait_for_change);
+HF_WAYS(PutRequest, HoldfastKeysClient, put, put);
+HF_WAYS(CreateRequest, HoldfastKeysClient, create, create);
+HF_WAYS(RemoveRequest, HoldfastKeysClient, remove, remove);
+HF_WAYS(TransactRequest, HoldfastKeysClient, transact, transact);
+HF_WAYS(WatchRequest, HoldfastKeysClient, watch, watch);
+HF_WAYS(UnwatchRequest, HoldfastKeysClient, unwatch, unwatch);
 HF_WAYS(TransferLeadershipRequest, HoldfastAdminClient, transferLeadership, transfer_leadership);
 HF_WAYS(ExpireSessionRequest, HoldfastAdminClient, expireSession, expire_session);
 HF_WAYS(SettingsRequest, HoldfastAdminClient, settings, settings);
@@ -74,7 +85,7 @@ struct RpcClient::Stubs {
   }
   std::shared_ptr<TMemoryBuffer> out;
   std::shared_ptr<TMemoryBuffer> in;
-  api::HoldfastClient client;
+  api::HoldfastKeysClient client;  // every call of both services
   api::HoldfastAdminClient admin;
 };
 
@@ -140,6 +151,15 @@ HF_INSTANCE(CheckTokenRequest);
 HF_INSTANCE(DescribeLockRequest);
 HF_INSTANCE(ListLocksRequest);
 HF_INSTANCE(RevokeLockRequest);
+HF_INSTANCE(GetRequest);
+HF_INSTANCE(ListKeysRequest);
+HF_INSTANCE(WaitForChangeRequest);
+HF_INSTANCE(PutRequest);
+HF_INSTANCE(CreateRequest);
+HF_INSTANCE(RemoveRequest);
+HF_INSTANCE(TransactRequest);
+HF_INSTANCE(WatchRequest);
+HF_INSTANCE(UnwatchRequest);
 HF_INSTANCE(TransferLeadershipRequest);
 HF_INSTANCE(ExpireSessionRequest);
 HF_INSTANCE(SettingsRequest);

@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "tests/simulation/hand.h"
+#include "tests/simulation/watch_keeper.h"
 
 namespace holdfast::sim {
 
@@ -24,6 +25,7 @@ SimClient::SimClient(Cluster cluster, int number, std::vector<Script> scripts)
       entropy_(static_cast<uint64_t>(cluster.world.weather().entropy) * 64 + 32 +
                static_cast<uint64_t>(number)),
       rpc_(cluster.world.weather().thrift != 0, number % 2 == 0),
+      watches_(std::make_unique<WatchKeeper>(*this)),
       polls_(!draws_.chance(250)) {
   for (Script& script : scripts) {
     hands_.push_back(std::make_unique<Hand>(*this, std::move(script)));
@@ -39,6 +41,7 @@ void SimClient::start() {
 void SimClient::quiesce() {
   quiescent_ = true;
   for (const auto& hand : hands_) hand->hurry();
+  watches_->wake_all();
 }
 
 void SimClient::die(Duration reborn) {
@@ -98,6 +101,24 @@ std::string SimClient::busy_with() const {
 SessionId SimClient::session_of(int64_t client) const {
   const auto index = static_cast<size_t>(client) % all_->size();
   return (*all_)[index]->session();
+}
+
+const SimClient::Grant& SimClient::grant_of(int64_t client) const {
+  return (*all_)[static_cast<size_t>(client) % all_->size()]->last_grant();
+}
+
+bool SimClient::session_is_over(const std::shared_ptr<const api::HoldfastError>& error) {
+  if (error == nullptr || error->code != api::ErrorCode::SESSION_EXPIRED) return false;
+  lost_session();
+  return true;
+}
+
+void SimClient::note_told(const SimNode& node, const api::PollResult& result) const {
+  watches_->emitted(node, result);
+}
+
+void SimClient::note_told(const SimNode& node, const api::WatchResult& result) const {
+  watches_->emitted(node, result);
 }
 
 void SimClient::later(Duration delay, std::function<void()> then) {
@@ -218,12 +239,14 @@ void SimClient::renew() {
 
 void SimClient::poll() {
   api::PollRequest request;
-  request.acknowledgedDelivery = deliveries_[pick().number()];
+  SimNode& server = pick();
+  // What was taken up of that very server.
+  request.acknowledgedDelivery = deliveries_[server.number()];
   request.maxWaitMs = world().weather().ttl_ms;
   request.acknowledgedNotices = notices_;
   const Instant sent = local_now();
-  ask<api::PollRequest>(
-      request, context(0), patience(),
+  ask_at<api::PollRequest>(
+      server, request, context(0), patience(),
       [this, sent, left = world().now()](const Outcome<api::PollResult>& outcome) {
         if (outcome.result != nullptr) {
           on_poll(*outcome.result, sent);
@@ -241,6 +264,7 @@ void SimClient::on_poll(const api::PollResult& result, Instant sent) {
   note(result.header);
   deliveries_[result.header.serverId] = result.delivery;
   renewed(result.leaseMs, result.revocations, sent);
+  watches_->answered(result);
   for (const api::GrantNotice& grant : result.grants) {
     for (const auto& hand : hands_) hand->hint(grant.acquireSequence);
   }
@@ -317,6 +341,8 @@ void SimClient::forget_session() {
   known_notices_.clear();
   deliveries_.clear();
   notices_.clear();
+  last_grant_ = {};
+  watches_ = std::make_unique<WatchKeeper>(*this);
 }
 
 void SimClient::close() {

@@ -21,6 +21,7 @@
 namespace holdfast::sim {
 
 class Hand;
+class WatchKeeper;
 
 /// What the clients of a run share.
 struct Cluster {
@@ -86,11 +87,29 @@ class SimClient final : public Believer {
   }
   void close();
   void introduce(std::vector<SimClient*>* all) { all_ = all; }
+  /// The lock last granted to this client in its session, and the holder id; or to another client.
+  using Grant = std::pair<std::string, int64_t>;
+  void granted(const std::string& path, int64_t holder_id) { last_grant_ = {path, holder_id}; }
+  const Grant& last_grant() const { return last_grant_; }
+  const Grant& grant_of(int64_t client) const;
+
+  WatchKeeper& watches() { return *watches_; }
+  bool polls() const { return polls_; }
+  SimNode& node(int number) const { return *cluster_.nodes[static_cast<size_t>(number - 1)]; }
+  /// The server to ask next.
+  SimNode& pick();
+  /// The error says so: the session and all of it are dropped.
+  bool session_is_over(const std::shared_ptr<const api::HoldfastError>& error);
 
   /// A call with or without a session, once. `reply` is called once.
   template <class Request>
   void ask(const Request& request, const api::RequestContext& context, Duration timeout,
-           std::function<void(const Outcome<ResultOf<Request>>&)> reply);
+           std::function<void(const Outcome<ResultOf<Request>>&)> reply) {
+    ask_at<Request>(pick(), request, context, timeout, std::move(reply));
+  }
+  template <class Request>
+  void ask_at(SimNode& server, const Request& request, const api::RequestContext& context,
+              Duration timeout, std::function<void(const Outcome<ResultOf<Request>>&)> reply);
   /// A command of the session: repeated until its outcome is known, or the session gone. With
   /// `give_up`: until then, or until every copy was answered NOT APPLIED (then nothing comes back).
   template <class Request>
@@ -113,12 +132,13 @@ class SimClient final : public Believer {
   /// A renewal that left at `sent` was answered SESSION_EXPIRED.
   void renewal_came_late(Duration sent);
   void forget_session();
-  SimNode& pick();
   void switch_server();
   Duration patience() const;
   /// What a server promised with this answer, at the time it left.
   template <class Request>
   void note_promise(const Outcome<ResultOf<Request>>& outcome, SessionId session, Instant sent);
+  void note_told(const SimNode& node, const api::PollResult& result) const;
+  void note_told(const SimNode& node, const api::WatchResult& result) const;
   void mark_error(const api::HoldfastError& error);
 
   Cluster cluster_;
@@ -130,6 +150,7 @@ class SimClient final : public Believer {
   RpcClient rpc_;
   std::vector<std::unique_ptr<Hand>> hands_;
   std::vector<SimClient*>* all_ = nullptr;
+  std::unique_ptr<WatchKeeper> watches_;
 
   bool dead_ = false;
   bool quiescent_ = false;
@@ -152,6 +173,7 @@ class SimClient final : public Believer {
   std::map<int, int64_t> deliveries_;
   int server_ = 0;
   std::vector<int64_t> notices_;
+  Grant last_grant_;
   /// When a handle under a notice ends at the latest, by holder id; 0: of the whole session. Kept
   /// for handles that this client learns of only later, which start under the notice.
   std::map<int64_t, Instant> told_;
@@ -161,10 +183,11 @@ class SimClient final : public Believer {
 // ------------------------------------------------------------------------------------ templates
 
 template <class Request>
-void SimClient::ask(const Request& request, const api::RequestContext& context, Duration timeout,
-                    std::function<void(const Outcome<ResultOf<Request>>&)> reply) {
+void SimClient::ask_at(SimNode& server, const Request& request, const api::RequestContext& context,
+                       Duration timeout,
+                       std::function<void(const Outcome<ResultOf<Request>>&)> reply) {
   using Result = Outcome<ResultOf<Request>>;
-  SimNode* node = &pick();
+  SimNode* node = &server;
   const auto call = std::make_shared<const Call>(rpc_.call(context, request));
   const auto done = std::make_shared<bool>(false);
   const Instant sent = local_now();
@@ -190,9 +213,12 @@ void SimClient::ask(const Request& request, const api::RequestContext& context, 
       });
       return;
     }
-    node->call(*call, [=, this](const Answer& answer) {
-      note_promise<Request>(rpc_.read<Request>(answer),
-                            SessionId(static_cast<uint64_t>(context.sessionId)), sent);
+    node->call(*call, [=, this, life = life_](const Answer& answer) {
+      const Result said = rpc_.read<Request>(answer);
+      note_promise<Request>(said, SessionId(static_cast<uint64_t>(context.sessionId)), sent);
+      if constexpr (requires { said.result->serverEpoch; }) {
+        if (said.result != nullptr && life == life_) note_told(*node, *said.result);
+      }
       cluster_.net.send(node->number(), -number_, kind, [take, answer] { take(answer); });
     });
   });

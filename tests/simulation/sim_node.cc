@@ -146,6 +146,10 @@ server::EngineOptions SimNode::engine_options() {
   engine.drift_ppm = static_cast<uint32_t>(w.drift_ppm);
   engine.session_ttl_min_ms = w.ttl_ms;
   engine.max_pending_commands = static_cast<size_t>(w.pending_commands);
+  engine.history_events = static_cast<uint64_t>(w.history_events);
+  engine.history_bytes = static_cast<uint64_t>(w.history_bytes);
+  engine.watch_reply_entries = static_cast<size_t>(w.reply_entries);
+  engine.max_watches_per_session = static_cast<size_t>(w.watches_max);
   raft::Config& raft = engine.raft;
   raft.id = id_;
   raft.heartbeat_interval = from_ms(w.heartbeat_ms);

@@ -73,6 +73,13 @@ class SimNode final : raft::Transport, server::ReplySink {
   bool behind_its_word() const { return old_image_; }
   server::Engine& engine() { return *engine_; }
   const raft::Raft& core() const { return engine_->node().core(); }
+  bool has_applied(int64_t revision) const {
+    return static_cast<int64_t>(engine_->host().applied.value) >= revision;
+  }
+  /// How far back its history for watches reaches.
+  int64_t history_floor() const {
+    return static_cast<int64_t>(engine_->watches().history().floor().value);
+  }
   /// The log holds what was acknowledged. Throws Broken (I10).
   void check_log();
   /// Entry `index` as it is on the disk.

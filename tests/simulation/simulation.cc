@@ -55,6 +55,7 @@ RunResult Simulation::run() {
     heal();
     await_leader();
     await_clients();
+    await_watches();
     judge_end();
     judge_calls();
   } catch (const Broken& broken) {

@@ -74,6 +74,8 @@ class Simulation final : NodeWatcher {
   bool in_core(const SimNode& node) const;
   void await_leader();
   void await_clients();
+  void await_watches();
+  Duration calm_bound() const;
   void judge_end();
   void judge_calls();
   std::string unfinished() const;

@@ -339,6 +339,7 @@ Plan draw_plan(Draws& draws, const SwarmOptions& options) {
       draw_early_cancels(draws.stream("early/" + std::to_string(client)), plan.scripts.back());
     }
   }
+  draw_keys(draws, plan);
   Stream& elections = draws.stream("elections");
   if (elections.chance(kElectionsPermille)) only_elections(elections, plan);
   if (draws.stream("judged").chance(kJudgedPermille)) keep_to_what_is_judged(plan);

@@ -15,5 +15,7 @@ struct SwarmOptions {
 };
 
 Plan draw_plan(Draws& draws, const SwarmOptions& options);
+/// Further hands that work on keys, from streams of their own (swarm_keys.cc).
+void draw_keys(Draws& draws, Plan& plan);
 
 }  // namespace holdfast::sim

@@ -1,0 +1,246 @@
+// What commands on keys may do: once, only as their answer says, and guarded ones only for the
+// holder that they name. Written from docs/keys.md.
+#include <algorithm>
+
+#include "session/session_table.h"
+#include "tests/simulation/history.h"
+#include "tests/simulation/invariants.h"
+
+namespace holdfast::sim {
+
+using command::CommandKind;
+
+namespace {
+
+std::string at_revision(LogIndex revision) { return " at " + std::to_string(revision.value); }
+
+bool by_command(const api::WatchEvent& event) {
+  switch (event.eventType) {
+    case api::EventType::KEY_CREATED:
+    case api::EventType::KEY_CHANGED:
+      return true;
+    case api::EventType::KEY_REMOVED:
+      return event.removal == api::RemovalReason::REMOVED;
+    default:
+      return false;
+  }
+}
+
+bool is_key_command(CommandKind::type kind) {
+  return kind == CommandKind::PUT_KEY || kind == CommandKind::CREATE_KEY ||
+         kind == CommandKind::REMOVE_KEY || kind == CommandKind::TRANSACT;
+}
+
+template <class Number>
+bool relates(Number left, api::CompareRelation::type relation, Number right) {
+  switch (relation) {
+    case api::CompareRelation::NOT_EQUAL:
+      return left != right;
+    case api::CompareRelation::LESS:
+      return left < right;
+    case api::CompareRelation::GREATER:
+      return left > right;
+    default:
+      return left == right;
+  }
+}
+
+}  // namespace
+
+std::vector<api::WatchEvent> History::written(LogIndex revision) const {
+  std::vector<api::WatchEvent> written;
+  const KeyHistory::Entry* entry = keys_.entry(static_cast<int64_t>(revision.value));
+  if (entry == nullptr) return written;
+  std::copy_if(entry->events.begin(), entry->events.end(), std::back_inserter(written), by_command);
+  return written;
+}
+
+/// Only the first copy of a command that is answered OK writes anything (I17).
+void History::enter_keys(const Applied& applied) {
+  const std::vector<api::WatchEvent> events = written(applied.revision);
+  const rsm::CommandResult& result = applied.reply->result;
+  const Fate* known = fate(SessionId(static_cast<uint64_t>(header_.sessionId)),
+                           Sequence(static_cast<uint64_t>(header_.sequence)));
+  // Without a session there is nothing by which copies would be known.
+  const bool first = header_.sessionId == 0 ||
+                     (known != nullptr && known->first == Revision(applied.revision.value));
+  const bool writes = is_key_command(header_.kind) && first && result.code == ErrorCode::kOk;
+  if (!writes && !events.empty()) {
+    throw Broken(Rule::kI17, events.front().path + " was written" + at_revision(applied.revision) +
+                                 " by what is no write, refused, or a further copy");
+  }
+  if (!is_key_command(header_.kind) || !first) return;
+  switch (header_.kind) {
+    case CommandKind::PUT_KEY:
+      return enter_put(applied, events);
+    case CommandKind::CREATE_KEY:
+      return enter_create(applied, events);
+    case CommandKind::REMOVE_KEY:
+      return enter_remove(applied, events);
+    default:
+      return enter_transaction(applied);
+  }
+}
+
+void History::enter_put(const Applied& applied, const std::vector<api::WatchEvent>& events) {
+  const auto put = body<command::PutKey>();
+  const rsm::CommandResult& result = applied.reply->result;
+  judge_guard(applied, put.guard);
+  if (result.code != ErrorCode::kOk) return;
+  const bool done = !events.empty() && events.back().path == put.path &&
+                    events.back().value == put.value &&
+                    events.back().version == static_cast<int64_t>(result.version);
+  if (!done) refuse_write(applied, put.path);
+  const int64_t before = result.version == 1 ? -1 : static_cast<int64_t>(result.version) - 1;
+  if (put.expectedVersion != 0 && put.expectedVersion != before) refuse_write(applied, put.path);
+}
+
+void History::enter_create(const Applied& applied, const std::vector<api::WatchEvent>& events) {
+  const auto create = body<command::CreateKey>();
+  const rsm::CommandResult& result = applied.reply->result;
+  judge_guard(applied, create.guard);
+  if (result.code != ErrorCode::kOk) return;
+  const std::string path = create.sequential ? result.payload : create.path;
+  const bool done = !events.empty() && events.back().path == path &&
+                    events.back().eventType == api::EventType::KEY_CREATED &&
+                    events.back().value == create.value && path.rfind(create.path, 0) == 0;
+  if (!done) refuse_write(applied, create.path);
+  const bool owned = create.kind == api::KeyKind::EPHEMERAL;
+  if (events.back().ephemeralOwner != (owned ? header_.sessionId : 0)) {
+    refuse_write(applied, create.path);
+  }
+}
+
+void History::enter_remove(const Applied& applied, const std::vector<api::WatchEvent>& events) {
+  const auto remove = body<command::RemoveKey>();
+  const rsm::CommandResult& result = applied.reply->result;
+  judge_guard(applied, remove.guard);
+  if (result.code != ErrorCode::kOk) return;
+  const bool alone = events.size() == 1 || remove.recursive;
+  const bool done = !events.empty() && events.back().path == remove.path &&
+                    events.size() == result.count && alone;
+  if (!done) refuse_write(applied, remove.path);
+}
+
+void History::refuse_write(const Applied& applied, const std::string& path) const {
+  throw Broken(Rule::kI17, path + " was not written as its command was answered" +
+                               at_revision(applied.revision));
+}
+
+/// A write that names a lock is done only while its session's holder holds that (I13).
+void History::judge_guard(const Applied& applied, const command::Guard& guard) {
+  if (guard.path.empty()) return;
+  const rsm::CommandResult& result = applied.reply->result;
+  const auto* holder = locks_.holder(guard.path, Revision(static_cast<uint64_t>(guard.holderId)));
+  const bool held =
+      holder != nullptr && holder->session == SessionId(static_cast<uint64_t>(header_.sessionId));
+  const bool done = result.code == ErrorCode::kOk;
+  const bool refused = result.code == ErrorCode::kNotHeld;
+  if (done) world_.mark(Mark::kGuardAccepted);
+  if (refused) world_.mark(Mark::kGuardRefused);
+  LockHistory::judge({.what = "a write guarded by holder " + std::to_string(guard.holderId) +
+                              " of " + guard.path + at_revision(applied.revision),
+                      .held = held,
+                      .done = done,
+                      .refused = !done && !refused,
+                      .nothing_due = applied.nothing_due});
+}
+
+void History::enter_transaction(const Applied& applied) {
+  const rsm::CommandResult& result = applied.reply->result;
+  if (result.code != ErrorCode::kOk) return;
+  const auto transact = body<command::Transact>();
+  const bool chosen = result.status == 1;
+  if (!chosen) world_.mark(Mark::kElseBranch);
+  // What time took away in this entry went before the conditions were looked at.
+  if (!applied.nothing_due) return;
+  const bool holds = std::all_of(transact.compares.begin(), transact.compares.end(),
+                                 [&](const auto& compare) { return held_true(applied, compare); });
+  if (holds == chosen) return;
+  throw Broken(Rule::kI17, "a transaction took the other branch" + at_revision(applied.revision));
+}
+
+/// Did the condition hold before this entry?
+bool History::held_true(const Applied& applied, const command::KeyCompare& compare) const {
+  if (compare.target == api::CompareTarget::HOLDS) {
+    const auto* holder =
+        locks_.holder(compare.path, Revision(static_cast<uint64_t>(compare.number)));
+    return holder != nullptr &&
+           holder->session == SessionId(static_cast<uint64_t>(header_.sessionId));
+  }
+  const KeyHistory::Version& key =
+      keys_.at(compare.path, static_cast<int64_t>(applied.revision.value) - 1);
+  switch (compare.target) {
+    case api::CompareTarget::VALUE:
+      return key.present && relates<std::string>(key.value, compare.relation, compare.value);
+    case api::CompareTarget::VERSION:
+      return relates(key.version, compare.relation, compare.number);
+    case api::CompareTarget::MODIFY_REVISION:
+      return relates(key.modify_revision, compare.relation, compare.number);
+    case api::CompareTarget::CREATE_REVISION:
+      return relates(key.create_revision, compare.relation, compare.number);
+    default:
+      return relates(int64_t{key.present}, compare.relation, compare.number);
+  }
+}
+
+void History::recount_keys() const {
+  std::set<int64_t> live;
+  for (const SessionId session : machine_.keys().sessions()) {
+    if (locks_.live(session)) live.insert(static_cast<int64_t>(session.value));
+  }
+  keys_.recount(machine_.keys(), live);
+}
+
+// ------------------------------------------------------------------------------------ answers
+
+void History::check_write(SessionId session, Sequence sequence, int64_t revision,
+                          const std::string& what, bool alike) const {
+  const Fate* known = fate(session, sequence);
+  const bool first = known != nullptr && known->result.code == ErrorCode::kOk &&
+                     static_cast<int64_t>(known->first.value) == revision;
+  if (first && alike) return;
+  throw Broken(Rule::kI17, "session " + std::to_string(session.value) + " sequence " +
+                               std::to_string(sequence.value) + " was answered with a " + what +
+                               " that is not in the log");
+}
+
+void History::check_reply(SessionId session, Sequence sequence,
+                          const api::PutResult& result) const {
+  const Fate* known = fate(session, sequence);
+  const bool alike =
+      known != nullptr && static_cast<int64_t>(known->result.version) == result.version;
+  check_write(session, sequence, result.revision, "put", alike);
+}
+
+void History::check_reply(SessionId session, Sequence sequence,
+                          const api::CreateResult& result) const {
+  const bool there = keys_.at(result.path, result.revision).create_revision == result.revision;
+  check_write(session, sequence, result.revision, "create", there);
+}
+
+void History::check_reply(SessionId session, Sequence sequence,
+                          const api::RemoveResult& result) const {
+  const Fate* known = fate(session, sequence);
+  const bool alike = known != nullptr && known->result.count == result.removed;
+  check_write(session, sequence, result.revision, "remove", alike);
+}
+
+void History::check_reply(SessionId session, Sequence sequence,
+                          const api::TransactResult& result) const {
+  const Fate* known = fate(session, sequence);
+  const bool alike = known != nullptr && (known->result.status == 1) == result.succeeded;
+  check_write(session, sequence, result.revision, "transaction", alike);
+}
+
+void History::check_refusal(SessionId session, Sequence sequence,
+                            const api::HoldfastError& error) const {
+  const Fate* known = fate(session, sequence);
+  if (known == nullptr || static_cast<int>(known->result.code) == error.code) return;
+  if (error.code == api::ErrorCode::RESULT_FORGOTTEN) return;
+  throw Broken(Rule::kI17, "session " + std::to_string(session.value) + " sequence " +
+                               std::to_string(sequence.value) +
+                               " was refused with another error than the log says");
+}
+
+}  // namespace holdfast::sim
