@@ -225,7 +225,8 @@ struct WatchRequest {
    *  is older than the history kept brings the present state first: see DeliveryKind. */
   4: i64 sinceRevision,
   /** With the new values of keys. */ 5: bool withValues,
-  /** Only these types; empty = all. */ 6: list<watch.EventType> filter,
+  /** Only these types; empty = all. While the present state is shown, all. */
+  6: list<watch.EventType> filter,
 }
 
 /** The answer to watch. */

@@ -25,7 +25,8 @@ class WatchHub {
   /// BAD_ARGUMENT, UNSUPPORTED or LIMIT_EXCEEDED name the field and the limit.
   Result<watch::Registered> watch(SessionId session, const api::WatchRequest& request);
   void unwatch(SessionId session, int64_t watch_id);
-  /// The session has ended, or has not polled here for long.
+  /// The session has ended. One that polls elsewhere keeps its watches here: serverEpoch, which is
+  /// the same when it comes back, says that they are here.
   void forget(SessionId session) { watches_.remove_owner(owner_of(session)); }
 
   bool has_news(SessionId session) { return watches_.has_news(owner_of(session)); }

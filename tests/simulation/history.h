@@ -8,6 +8,7 @@
 #include <map>
 #include <optional>
 #include <set>
+#include <span>
 #include <string>
 #include <utility>
 #include <vector>
@@ -115,7 +116,9 @@ class History {
   void enter_put(const Applied& applied, const std::vector<api::WatchEvent>& events);
   void enter_create(const Applied& applied, const std::vector<api::WatchEvent>& events);
   void enter_remove(const Applied& applied, const std::vector<api::WatchEvent>& events);
-  void enter_transaction(const Applied& applied);
+  void enter_transaction(const Applied& applied, const std::vector<api::WatchEvent>& events);
+  void explain(const Applied& applied, std::span<const command::KeyOperation> operations,
+               std::span<const api::WatchEvent> events) const;
   void judge_guard(const Applied& applied, const command::Guard& guard);
   bool held_true(const Applied& applied, const command::KeyCompare& compare) const;
   [[noreturn]] void refuse_write(const Applied& applied, const std::string& path) const;

@@ -31,6 +31,42 @@ bool is_key_command(CommandKind::type kind) {
          kind == CommandKind::REMOVE_KEY || kind == CommandKind::TRANSACT;
 }
 
+const std::string& path_of(const command::KeyOperation& operation) {
+  if (operation.__isset.put) return operation.put.path;
+  return operation.__isset.create ? operation.create.path : operation.remove.path;
+}
+
+/// The event of the key that the operation names; of a sequential one, with its number.
+bool is_own(const command::KeyOperation& operation, const api::WatchEvent& event) {
+  const std::string& path = path_of(operation);
+  const bool numbered = operation.__isset.create && operation.create.sequential;
+  if (!numbered) return event.path == path;
+  return event.path.size() == path.size() + 20 && event.path.rfind(path, 0) == 0;
+}
+
+/// A parent that is made, or a child that goes.
+bool is_on_the_way(const command::KeyOperation& operation, const api::WatchEvent& event) {
+  if (operation.__isset.remove) {
+    return operation.remove.recursive && event.eventType == api::EventType::KEY_REMOVED &&
+           is_below(event.path, operation.remove.path);
+  }
+  const bool makes =
+      operation.__isset.put ? operation.put.makeParents : operation.create.makeParents;
+  return makes && event.eventType == api::EventType::KEY_CREATED && event.value.empty() &&
+         is_below(path_of(operation), event.path);
+}
+
+/// Was this made of its key?
+bool did(const command::KeyOperation& operation, const api::WatchEvent& event, int64_t session) {
+  if (operation.__isset.remove) return event.eventType == api::EventType::KEY_REMOVED;
+  if (operation.__isset.put) {
+    return event.eventType != api::EventType::KEY_REMOVED && event.value == operation.put.value;
+  }
+  const bool owned = operation.create.kind == api::KeyKind::EPHEMERAL;
+  return event.eventType == api::EventType::KEY_CREATED && event.value == operation.create.value &&
+         event.ephemeralOwner == (owned ? session : 0);
+}
+
 template <class Number>
 bool relates(Number left, api::CompareRelation::type relation, Number right) {
   switch (relation) {
@@ -78,7 +114,7 @@ void History::enter_keys(const Applied& applied) {
     case CommandKind::REMOVE_KEY:
       return enter_remove(applied, events);
     default:
-      return enter_transaction(applied);
+      return enter_transaction(applied, events);
   }
 }
 
@@ -87,12 +123,13 @@ void History::enter_put(const Applied& applied, const std::vector<api::WatchEven
   const rsm::CommandResult& result = applied.reply->result;
   judge_guard(applied, put.guard);
   if (result.code != ErrorCode::kOk) return;
-  const bool done = !events.empty() && events.back().path == put.path &&
-                    events.back().value == put.value &&
-                    events.back().version == static_cast<int64_t>(result.version);
-  if (!done) refuse_write(applied, put.path);
-  const int64_t before = result.version == 1 ? -1 : static_cast<int64_t>(result.version) - 1;
-  if (put.expectedVersion != 0 && put.expectedVersion != before) refuse_write(applied, put.path);
+  command::KeyOperation operation;
+  operation.__set_put(put);
+  explain(applied, {&operation, 1}, events);
+  const auto version = static_cast<int64_t>(result.version);
+  const int64_t before = version == 1 ? -1 : version - 1;
+  const bool expected = put.expectedVersion == 0 || put.expectedVersion == before;
+  if (events.back().version != version || !expected) refuse_write(applied, put.path);
 }
 
 void History::enter_create(const Applied& applied, const std::vector<api::WatchEvent>& events) {
@@ -100,15 +137,11 @@ void History::enter_create(const Applied& applied, const std::vector<api::WatchE
   const rsm::CommandResult& result = applied.reply->result;
   judge_guard(applied, create.guard);
   if (result.code != ErrorCode::kOk) return;
-  const std::string path = create.sequential ? result.payload : create.path;
-  const bool done = !events.empty() && events.back().path == path &&
-                    events.back().eventType == api::EventType::KEY_CREATED &&
-                    events.back().value == create.value && path.rfind(create.path, 0) == 0;
-  if (!done) refuse_write(applied, create.path);
-  const bool owned = create.kind == api::KeyKind::EPHEMERAL;
-  if (events.back().ephemeralOwner != (owned ? header_.sessionId : 0)) {
-    refuse_write(applied, create.path);
-  }
+  command::KeyOperation operation;
+  operation.__set_create(create);
+  explain(applied, {&operation, 1}, events);
+  const std::string& path = create.sequential ? result.payload : create.path;
+  if (events.back().path != path) refuse_write(applied, create.path);
 }
 
 void History::enter_remove(const Applied& applied, const std::vector<api::WatchEvent>& events) {
@@ -116,10 +149,28 @@ void History::enter_remove(const Applied& applied, const std::vector<api::WatchE
   const rsm::CommandResult& result = applied.reply->result;
   judge_guard(applied, remove.guard);
   if (result.code != ErrorCode::kOk) return;
-  const bool alone = events.size() == 1 || remove.recursive;
-  const bool done = !events.empty() && events.back().path == remove.path &&
-                    events.size() == result.count && alone;
-  if (!done) refuse_write(applied, remove.path);
+  command::KeyOperation operation;
+  operation.__set_remove(remove);
+  explain(applied, {&operation, 1}, events);
+  if (events.size() != result.count) refuse_write(applied, remove.path);
+}
+
+/// Each operation in its turn did what it says, parents before and children first; nothing else
+/// happened.
+void History::explain(const Applied& applied, std::span<const command::KeyOperation> operations,
+                      std::span<const api::WatchEvent> events) const {
+  size_t at = 0;
+  for (const command::KeyOperation& operation : operations) {
+    const std::string& path = path_of(operation);
+    while (at < events.size() && !is_own(operation, events[at])) {
+      if (!is_on_the_way(operation, events[at])) refuse_write(applied, path);
+      ++at;
+    }
+    const bool done = at < events.size() && did(operation, events[at], header_.sessionId);
+    if (!done) refuse_write(applied, path);
+    ++at;
+  }
+  if (at != events.size()) refuse_write(applied, events[at].path);
 }
 
 void History::refuse_write(const Applied& applied, const std::string& path) const {
@@ -146,12 +197,14 @@ void History::judge_guard(const Applied& applied, const command::Guard& guard) {
                       .nothing_due = applied.nothing_due});
 }
 
-void History::enter_transaction(const Applied& applied) {
+void History::enter_transaction(const Applied& applied,
+                                const std::vector<api::WatchEvent>& events) {
   const rsm::CommandResult& result = applied.reply->result;
   if (result.code != ErrorCode::kOk) return;
   const auto transact = body<command::Transact>();
   const bool chosen = result.status == 1;
   if (!chosen) world_.mark(Mark::kElseBranch);
+  explain(applied, chosen ? transact.thenOperations : transact.otherwiseOperations, events);
   // What time took away in this entry went before the conditions were looked at.
   if (!applied.nothing_due) return;
   const bool holds = std::all_of(transact.compares.begin(), transact.compares.end(),

@@ -302,6 +302,9 @@ void WatchStream::take_passed(const api::WatchDelivery& delivery) {
   for (const api::WatchEvent& event : delivery.events) {
     at = std::find(at, made.end(), event);
     if (at == made.end()) refuse(delivery.revision, event.path + " did not change so");
+    // After the last key the walk stands before the first lock, though no item says so.
+    const bool after_keys = spec_.space == api::WatchSpace::BOTH && !is_lock(event);
+    if (after_keys && !walked(event)) walker_ = {true, ""};
     if (!walked(event)) refuse(delivery.revision, event.path + " was not walked past yet");
     apply(event, delivery.revision, *building_);
     world_.mark(Mark::kChangedBehind);

@@ -324,7 +324,9 @@ class Watches:
         orphans, self._orphans = self._orphans, []
         if result is not None:
             epoch, watch_id = result.serverEpoch or 0, result.watchId or 0
-            if self._place is None or (place[0], epoch) != self._place or feed.closed:
+            # The very same stay: a poll that went elsewhere and came back may have been told, and
+            # have acknowledged, what came before this answer.
+            if place is not self._place or epoch != place[1] or feed.closed:
                 self._left_behind_at(epoch, watch_id)
             else:
                 feed.assembly.position = feed.assembly.position or result.revision or 0

@@ -6,6 +6,7 @@ import threading
 import time
 
 import pytest
+from holdfast_api.keys import ttypes as k
 from holdfast_api.watch import ttypes as w
 from support.fake_model import boot, refusal
 from support.fake_server import Fault
@@ -457,3 +458,19 @@ def test_progress_is_not_meant_for_a_watch_that_its_reply_did_not_know(client, s
             assert feed.assembly.position < far
             watches._progress(far, feed.watch_id)
             assert feed.assembly.position == far
+
+
+def test_a_registration_answered_after_the_poll_went_and_came_back_is_done_again(client, session):
+    """What was told of it before was dropped with the first stay, and acknowledged."""
+    client.put("/a", "1")
+    with session.watch("/a", values=True) as watch:
+        watches, feed = session._core.watches, watch._feed
+        with watches.mutex:
+            here, number, since = watches._place, feed.watch_id, feed.assembly.position
+            watches._move((here[0] + "0", 4711))
+            watches._move((here[0], here[1]))
+            late = k.WatchResult(watchId=number + 1000, revision=since, serverEpoch=here[1])
+            assert not watches._registration_over(here, feed, late)
+            assert feed.watch_id == 0 and number + 1000 in watches._disowned
+        client.put("/a", "2")
+        assert names(read(watch, 1)) == [("CHANGED", "/a", "2")]

@@ -217,6 +217,18 @@ TEST_F(WatchesTest, ChangesOfWhatWasWalkedAreToldWithinIt) {
   EXPECT_EQ(world_.marks().of(Mark::kChangedAhead), 1u);
 }
 
+TEST_F(WatchesTest, NoKeyIsAnItemOnceChangesSayThatAllKeysWereWalked) {
+  put("/a");
+  put("/b");
+  stream_.emplace(world_, history_, "watch",
+                  WatchSpec{"/", api::WatchScope::SUBTREE, api::WatchSpace::BOTH, true, {}}, 0);
+  stream_->registered(newest());
+  EXPECT_EQ(told(mark(DeliveryKind::RESYNC_BEGIN, newest())), "");
+  EXPECT_EQ(told(item("/a", newest())), "");
+  EXPECT_EQ(told(group(put("/b", "w"))), "");
+  EXPECT_EQ(told(item("/b", newest())), "I19");
+}
+
 TEST_F(WatchesTest, AResynchronisationThatLeavesOutAChangeOrAKeyBreaksI19) {
   put("/a");
   put("/b");
