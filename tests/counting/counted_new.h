@@ -17,12 +17,14 @@ inline uint64_t size_of(void* block) {
 }
 }  // namespace holdfast::counting
 
-__attribute__((noinline)) void* operator new(size_t size) {
+__attribute__((noinline)) void* operator new(size_t size, const std::nothrow_t&) noexcept {
   ++holdfast::counting::allocations;
-  if (void* block = std::malloc(size)) {
-    holdfast::counting::live_bytes += holdfast::counting::size_of(block);
-    return block;
-  }
+  void* const block = std::malloc(size);
+  holdfast::counting::live_bytes += holdfast::counting::size_of(block);
+  return block;
+}
+__attribute__((noinline)) void* operator new(size_t size) {
+  if (void* block = operator new(size, std::nothrow)) return block;
   throw std::bad_alloc();
 }
 __attribute__((noinline)) void operator delete(void* block) noexcept {

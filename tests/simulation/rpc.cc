@@ -167,10 +167,10 @@ HF_INSTANCE(SettingsRequest);
 
 // ------------------------------------------------------------------------------------- server
 
-void RpcServer::take(const Call& call, Engine& engine, server::CallId id) {
+void RpcServer::take(const Call& call, Engine* engine, server::CallId id) {
   if (call.direct) {
     open_[id.slot] = {};
-    return call.direct(engine, id);
+    return call.direct(*engine, id);
   }
   const auto protocol = server::detect_protocol(call.frame);
   if (!protocol) throw Broken(Rule::kStops, "a client's bytes are of no known protocol");
@@ -182,7 +182,7 @@ void RpcServer::take(const Call& call, Engine& engine, server::CallId id) {
   if (method == nullptr) throw Broken(Rule::kStops, "no method is called " + head.name);
   method->decode(reader_, arguments_);
   open_[id.slot] = {method, *protocol, head.seqid};
-  method->invoke(arguments_, engine, id);
+  method->invoke(arguments_, *engine, id);
 }
 
 RpcServer::Open RpcServer::close(server::CallId id) {

@@ -98,7 +98,7 @@ class RpcClient {
 class RpcServer {
  public:
   /// Calls the engine. Bytes that are no call are our own bug here: throws Broken.
-  void take(const Call& call, server::Engine& engine, server::CallId id);
+  void take(const Call& call, server::Engine* engine, server::CallId id);
   /// How the call `id` is to be answered.
   Answer answer(server::CallId id, const server::ReplyView& reply);
   Answer answer(server::CallId id, const api::HoldfastError& error);

@@ -149,7 +149,7 @@ void SimNode::call(const Call& call, const AnswerTaker& taker) {
   act([this, call, taker] {
     const uint32_t slot = next_call_++;
     calls_.emplace(slot, taker);
-    rpc_->take(call, *engine_, server::CallId{0, slot, 0});
+    rpc_->take(call, engine_.get(), server::CallId{0, slot, 0});
   });
 }
 

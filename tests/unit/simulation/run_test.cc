@@ -93,8 +93,7 @@ TEST(Runs, AClientsBytesThatAreNoCallBreakStops) {
   RpcServer server;
   Call call;
   call.frame = "GET / HTTP/1.1";
-  server::Engine* nobody = nullptr;
-  EXPECT_EQ(broken_by([&] { server.take(call, *nobody, {}); }), "STOPS");
+  EXPECT_EQ(broken_by([&] { server.take(call, nullptr, {}); }), "STOPS");
 }
 
 TEST(Schedules, AnErrorNamesTheLineAndTheWord) {
