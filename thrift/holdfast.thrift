@@ -191,6 +191,10 @@ struct PollRequest {
   /** Answer at once, renewed. */ 3: bool renewNow,
   /** Ids of revocation notices that the client has taken note of. */
   4: list<i64> acknowledgedNotices,
+  /** Which poll of the session this is: one more each time, on whatever server and connection. A
+   *  server that has seen a newer one answers SUPERSEDED, and takes back nothing that it has told.
+   *  0 or absent = in the order of arrival: then all polls to a server go by one connection. */
+  5: i64 pollNumber,
 }
 
 /** A queued acquire was granted. A hint: repeat the acquire with its sequence to be sure. */

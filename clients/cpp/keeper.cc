@@ -45,6 +45,7 @@ api::PollRequest Keeper::make_request(const Server& server, bool renew) const {
   request.maxWaitMs = to_ms(park_);
   request.renewNow = renew;
   request.acknowledgedNotices = to_acknowledge_;
+  request.pollNumber = static_cast<int64_t>(last_tag_);
   return request;
 }
 

@@ -159,7 +159,7 @@ void Engine::poll(CallId call, const api::RequestContext& context,
   if (!request.acknowledgedNotices.empty()) {
     acknowledge_notices(session, request.acknowledgedNotices);
   }
-  polls_.arrive(call, session, request);
+  if (!polls_.arrive(call, session, request)) return;
   RenewalTarget target;
   target.kind = RenewalTarget::Kind::kPoll;
   target.call = call;

@@ -38,9 +38,18 @@ void fill_revocations(const Host& host, SessionId session,
 Polls::Polls(Host& host, WatchHub& hub)
     : host_(host), hub_(hub), next_delivery_(static_cast<int64_t>(host.entropy.next_id() >> 1)) {}
 
-void Polls::arrive(CallId call, SessionId session, const api::PollRequest& request) {
+// One that was sent on a connection that its client has given up may arrive after the next, and
+// would have what that was told told again.
+bool Polls::arrive(CallId call, SessionId session, const api::PollRequest& request) {
   const auto [at, fresh] = channels_.try_emplace(session);
   Channel& channel = at->second;
+  if (request.pollNumber != 0 && request.pollNumber < channel.poll_number) {
+    host_.fail(
+        call,
+        {ErrorCode::kSuperseded, "a newer poll of this session has been here", false, false, 0}, 0);
+    return false;
+  }
+  channel.poll_number = request.pollNumber;
   fail_call(channel, session,
             {ErrorCode::kSuperseded, "a newer poll of this session arrived", false, false, 0});
   if (fresh) add_unacknowledged_grants(channel, session);
@@ -52,6 +61,7 @@ void Polls::arrive(CallId call, SessionId session, const api::PollRequest& reque
   channel.answer_at_once = fresh || request.renewNow || request.maxWaitMs <= 0;
   channel.max_wait_ms = request.maxWaitMs;
   urgent_ = urgent_ || has_news(channel, session);
+  return true;
 }
 
 void Polls::drop_acknowledged(Channel& channel, int64_t delivery) {

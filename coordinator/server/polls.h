@@ -26,7 +26,8 @@ class Polls {
   Polls(Host& host, WatchHub& hub);
 
   /// A poll of a live session arrived; it waits for its renewal. Takes the place of an older one.
-  void arrive(CallId call, SessionId session, const api::PollRequest& request);
+  /// False, and it is answered: a newer one has been here.
+  bool arrive(CallId call, SessionId session, const api::PollRequest& request);
   /// Its renewal was acknowledged: answers now if there is anything to tell, else parks.
   void renewed(CallId call, SessionId session, int64_t lease_ms);
   /// Its renewal failed: answers with this refusal, unless a newer poll took its place.
@@ -57,6 +58,7 @@ class Polls {
     int64_t max_wait_ms = 0;
     Instant arrived;
     Instant park_until;
+    int64_t poll_number = 0;     ///< the client's, of the newest poll
     int64_t first_delivery = 0;  ///< of this channel; 0: none yet
     int64_t delivery = 0;        ///< the latest
     Revision told_notice;        ///< latest revocation that a reply has carried

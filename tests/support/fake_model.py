@@ -87,6 +87,8 @@ class Model:
         self.contexts: List[Tuple[str, Any]] = []
         #: Of each poll the server, and the delivery that it acknowledged; 0: none.
         self.acknowledged: List[Tuple[int, int]] = []
+        #: Of each poll the number that its client gave it.
+        self.poll_numbers: List[int] = []
         self.cancelled: Dict[Tuple[int, int], Any] = {}
         self.keys = Keys(refusal)
 

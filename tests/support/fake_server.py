@@ -73,6 +73,10 @@ class Handler:
         session.acknowledged_notices.update(request.acknowledgedNotices or ())
         session_seen = self.server.node_id in session.polled_by
         session.polled_by.add(self.server.node_id)
+        self.model.poll_numbers.append(request.pollNumber or 0)
+        if (request.pollNumber or 0) < self.server.poll_numbers[session.id]:
+            raise refusal("SUPERSEDED", "a newer poll of this session has been here")
+        self.server.poll_numbers[session.id] = request.pollNumber or 0
         watches = self.server.watches
         watches.acknowledge(session.id, request.acknowledgedDelivery or 0)
         self.model.acknowledged.append((self.server.node_id, request.acknowledgedDelivery or 0))
@@ -241,6 +245,8 @@ class FakeServer:
         self.stopped = threading.Event()
         self.watches = ServerWatches(cluster.model)
         self.polls: Dict[int, int] = collections.defaultdict(int)
+        #: The number of the newest poll of each session.
+        self.poll_numbers: Dict[int, int] = collections.defaultdict(int)
         self.page_size = 2
         self._connections: Set[socket.socket] = set()
         self._listener = self._listen(0)

@@ -47,6 +47,7 @@ class Poller:
         self._failures = 0
         self._server_id = 0
         self._delivery = 0
+        self._polls = 0
         self._answered_by = ""
         self._renew_now = False
         self._nudged = False
@@ -102,8 +103,10 @@ class Poller:
     def _request(self) -> Any:
         # Numbers of replies mean something to the one server that gave them.
         here = self._connection is not None and self._connection.address == self._answered_by
+        self._polls += 1
         return PollRequest(acknowledgedDelivery=self._delivery if here else 0,
                            maxWaitMs=int(self._park * 1000), renewNow=self._renew_now,
+                           pollNumber=self._polls,
                            acknowledgedNotices=list(self._core.leases.notice_ids()) or None)
 
     def _patience(self) -> float:

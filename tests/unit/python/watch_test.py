@@ -442,6 +442,8 @@ def test_a_server_is_acknowledged_what_it_told_itself_alone(cluster, client, ses
         read(watch, 1)
         with cluster.model.mutex:
             acknowledged = list(cluster.model.acknowledged)
+            numbers = list(cluster.model.poll_numbers)
+    assert numbers == sorted(set(numbers)), "two polls that cannot be told apart"
     there = [number for node, number in acknowledged if node != first.node_id]
     here = [number for node, number in acknowledged if node == first.node_id]
     assert here[0] == 0 and here[-1] > 0

@@ -90,6 +90,23 @@ TEST_F(WatchTest, WhatWasNotAcknowledgedIsToldAgainAndNothingTwiceAfterwards) {
   EXPECT_THAT(told(poll(leader)), ::testing::IsEmpty());
 }
 
+TEST_F(WatchTest, APollThatArrivesAfterANewerOneTakesBackNothing) {
+  watch(leader, watch_of("/a", api::WatchScope::NODE));
+  poll(leader);
+  put("/a", "1");
+  const auto numbered = [&](int64_t number, int64_t acknowledged) {
+    api::PollRequest request = poll_of(0, acknowledged);
+    request.pollNumber = number;
+    const Call call = leader.poll(client.context(), request);
+    cluster.settle();
+    return call;
+  };
+  const auto newer = numbered(12, delivery).result<PollResult>();
+  EXPECT_EQ(told(newer).size(), 1u);
+  EXPECT_THAT(numbered(11, delivery).error(), Refuses(ErrorCode::SUPERSEDED, "newer poll"));
+  EXPECT_THAT(told(numbered(13, newer.delivery).result<PollResult>()), ::testing::IsEmpty());
+}
+
 TEST_F(WatchTest, AllChangesOfOneEntryComeTogether) {
   put("/t", "");
   watch(follower, watch_of("/t", api::WatchScope::SUBTREE));
