@@ -109,19 +109,34 @@ Op draw_limit(Stream& draw) {
 
 Op draw_key_op(Stream& draw, const Weather& w) {
   const uint64_t kind = draw.below(100);
-  Op op = kind < 24   ? draw_write(draw, OpKind::kPut)
-          : kind < 38 ? draw_create(draw, w)
-          : kind < 48 ? draw_write(draw, OpKind::kRemove)
-          : kind < 58 ? draw_transaction(draw, w)
-          : kind < 68 ? draw_read(draw, OpKind::kGet)
-          : kind < 74 ? draw_read(draw, OpKind::kListKeys)
-          : kind < 80 ? draw_read(draw, OpKind::kAwait)
-          : kind < 93 ? draw_watch(draw, w)
-          : kind < 99 ? draw_guarded(draw, w)
-                      : draw_limit(draw);
-  const int64_t pause_ms = is_slow_to_tell(w) ? 60 : 400;
-  op.think_ms = draw.between(1, draw.chance(100) ? 5'000 : pause_ms);
+  const bool slow = is_slow_to_tell(w);
+  Op op = kind < 24            ? draw_write(draw, OpKind::kPut)
+          : kind < 38          ? draw_create(draw, w)
+          : kind < 48 && !slow ? draw_write(draw, OpKind::kRemove)
+          : kind < 58          ? draw_transaction(draw, w)
+          : kind < 68          ? draw_read(draw, OpKind::kGet)
+          : kind < 74          ? draw_read(draw, OpKind::kListKeys)
+          : kind < 80          ? draw_read(draw, OpKind::kAwait)
+          : kind < 93          ? draw_watch(draw, w)
+          : kind < 99          ? draw_guarded(draw, w)
+                               : draw_limit(draw);
+  op.think_ms = draw.between(1, draw.chance(slow ? 10 : 100) ? 5'000 : slow ? 60 : 400);
   return op;
+}
+
+/// Clients that stand still for a moment while much changes: their walks are overtaken.
+void draw_pauses(Stream& draw, Plan& plan) {
+  const Weather& w = plan.weather;
+  for (int64_t n = draw.between(10, 60); n > 0; --n) {
+    Fault pause;
+    pause.kind = FaultKind::kClientPause;
+    pause.at_ms = draw.between(0, w.length_ms);
+    pause.node = draw.between(1, w.clients);
+    pause.for_ms = draw.between(w.ttl_ms / 8, w.ttl_ms * 3 / 4);
+    plan.faults.push_back(pause);
+  }
+  std::stable_sort(plan.faults.begin(), plan.faults.end(),
+                   [](const Fault& a, const Fault& b) { return a.at_ms < b.at_ms; });
 }
 
 }  // namespace
@@ -131,6 +146,7 @@ void draw_keys(Draws& draws, Plan& plan) {
   if (!whole.chance(kKeysPermille)) return;
   const Weather& w = plan.weather;
   draw_history(whole, plan.weather);
+  if (is_slow_to_tell(w)) draw_pauses(whole, plan);
   for (int64_t client = 1; client <= w.clients; ++client) {
     Stream& draw = draws.stream("keys/" + std::to_string(client));
     if (!draw.chance(kClientPermille)) continue;
