@@ -18,6 +18,8 @@ class Shim:
     def __init__(self, control: pathlib.Path, folder: pathlib.Path) -> None:
         self.environment: Dict[str, str] = {
             "LD_PRELOAD": str(paths.build_dir() / "bin" / "libchaos-shim.so"),
+            # Under the address sanitizer, which wants to be the first library: the shim is.
+            "ASAN_OPTIONS": "verify_asan_link_order=0",
             "HOLDFAST_CHAOS_CONTROL": str(control),
             "HOLDFAST_CHAOS_FOLDER": str(folder),
         }
