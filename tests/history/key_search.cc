@@ -1,6 +1,7 @@
 #include "tests/history/key_search.h"
 
 #include <algorithm>
+#include <functional>
 #include <set>
 
 #include "tests/history/key_model.h"
@@ -69,7 +70,8 @@ class KeySearch {
   struct State {
     KeyModel model;
     size_t item = 0;
-    uint64_t cursor = 0;          ///< the revision of what was taken last
+    /// The revision of what was last taken that concerns a key.
+    std::map<std::string, uint64_t> passed;
     std::vector<bool> used;       ///< of loose_
     std::vector<uint64_t> unmet;  ///< refusals that no state has explained yet
   };
@@ -161,7 +163,7 @@ class KeySearch {
   }
 
   std::optional<std::string> take(State& state, const Item& item) {
-    state.cursor = item.revision;
+    for (const std::string& path : paths_of(item)) state.passed[path] = item.revision;
     switch (item.kind) {
       case Item::Kind::kSessionEnd:
         state.model.end_session(item.index);
@@ -238,6 +240,7 @@ class KeySearch {
                   [&](uint64_t index) { return refuses(state.model, keys_.commands[index]); });
   }
 
+  /// The latest first: what was lost took effect soon after it was sent, if at all.
   std::vector<size_t> insertable(const State& state) const {
     std::vector<size_t> found;
     for (size_t i = 0; i < loose_.size(); ++i) {
@@ -246,15 +249,20 @@ class KeySearch {
       State trial = state;
       if (insert_into(trial, i)) found.push_back(i);
     }
+    std::ranges::stable_sort(found, std::greater(), [&](size_t i) { return loose_[i].after; });
     return found;
   }
 
-  /// Between what was taken last and the next item.
+  /// Between what was last taken that it concerns and the next item: it is only placed once it
+  /// makes a difference, but may have happened earlier.
   std::optional<Span> span(const State& state, const Loose& loose) const {
     const Item& next = items_[state.item];
     const bool before = next.kind == Item::Kind::kWrite || next.kind == Item::Kind::kSessionEnd;
-    const Span at{std::max(state.cursor, loose.after) + 1,
-                  std::min(next.revision - (before ? 1 : 0), loose.until)};
+    uint64_t after = loose.after;
+    for (const auto& [path, revision] : state.passed) {
+      if (touches(state, loose, path)) after = std::max(after, revision);
+    }
+    const Span at{after + 1, std::min(next.revision - (before ? 1 : 0), loose.until)};
     if (at.first > at.last) return std::nullopt;
     return at;
   }
@@ -266,16 +274,29 @@ class KeySearch {
       return loose.is_end ? loose.index == item.index
                           : keys_.commands[loose.index].asked().session == item.index;
     }
-    const std::vector<std::string> paths = item.kind == Item::Kind::kRead
-                                               ? std::vector{keys_.reads[item.index].path}
-                                               : keys_.commands[item.index].paths();
-    const auto touches = [&](const std::string& path) {
+    return std::ranges::any_of(
+        paths_of(item), [&](const std::string& path) { return touches(state, loose, path); });
+  }
+
+  std::vector<std::string> paths_of(const Item& item) const {
+    switch (item.kind) {
+      case Item::Kind::kRead:
+        return {keys_.reads[item.index].path};
+      case Item::Kind::kSessionEnd:
+      case Item::Kind::kSessionOver:
+        return {};
+      default:
+        return keys_.commands[item.index].paths();
+    }
+  }
+
+  bool touches(const State& state, const Loose& loose, const std::string& path) const {
+    if (!loose.is_end) {
+      const std::vector<std::string> paths = keys_.commands[loose.index].paths();
       return std::ranges::find(paths, path) != paths.end();
-    };
-    if (!loose.is_end) return std::ranges::any_of(keys_.commands[loose.index].paths(), touches);
-    return std::ranges::any_of(state.model.keys, [&](const auto& key) {
-      return key.second.owner == loose.index && touches(key.first);
-    });
+    }
+    const auto at = state.model.keys.find(path);
+    return at != state.model.keys.end() && at->second.owner == loose.index;
   }
 
   bool insert(State& state, size_t index) {
@@ -310,7 +331,7 @@ class KeySearch {
   }
 
   uint64_t hash(const State& state) const {
-    uint64_t hash = mix(mix(state.model.hash(), state.item), state.cursor);
+    uint64_t hash = mix(state.model.hash(), state.item);
     for (size_t i = 0; i < state.used.size(); ++i) {
       if (state.used[i]) hash = mix(hash, i);
     }

@@ -209,8 +209,9 @@ class KeyLayout {
       for (const auto& [revision, path] : keys) {
         const std::string number = path.substr(path.size() - kNumberDigits);
         if (number <= before) {
-          broken(path + " of revision " + text(revision) +
-                 " has a number that is not greater than " + before + " before it");
+          std::string why = path;
+          why += " of revision " + text(revision) + " has a number that is not greater than ";
+          broken(why + before + " before it");
         }
         before = number;
       }

@@ -54,7 +54,10 @@ class Layout {
     for (const Operation* op : by_time(operations_)) place(*op);
     for (const Operation* op : by_time(operations_)) place_list(*op);
     place_keys(operations_, known_, timeline_);
-    for (auto& [path, lock] : timeline_.locks) name_holders(lock);
+    for (auto& [path, lock] : timeline_.locks) {
+      name_uncancelled(lock);
+      name_holders(lock);
+    }
     for (auto& [path, lock] : timeline_.locks) learn(lock);
     for (const auto& [id, session] : timeline_.sessions) judge_session(id, session);
     for (auto& [path, lock] : timeline_.locks) judge_lock(lock);
@@ -75,11 +78,19 @@ class Layout {
 
   void place(const Operation& op) {
     place_session(op);
-    for (Operation& guard : guards_of(op)) {
-      place_command(timeline_.made.emplace_back(std::move(guard)));
-    }
+    if (writes_keys(op.call)) place_guards(op);
     if (is_command(op.call)) place_command(op);
     if (is_read(op.call) && is_outcome(op)) place_read(op);
+  }
+
+  /// A guard is a command of its lock from when its write was first sent.
+  void place_guards(const Operation& op) {
+    const auto sent = std::pair(op.arguments.session, op.arguments.sequence);
+    const int64_t first = first_sent_.emplace(sent, op.invoked).first->second;
+    for (Operation& guard : guards_of(op)) {
+      guard.invoked = first;
+      place_command(timeline_.made.emplace_back(std::move(guard)));
+    }
   }
 
   // ------------------------------------------------------------------------------ sessions
@@ -244,6 +255,21 @@ class Layout {
     }
   }
 
+  /// A cancel that came too late tells what its acquire was granted.
+  void name_uncancelled(LockHistory& lock) {
+    for (const Command& command : lock.commands) {
+      if (command.first->call != Call::kCancelAcquire || command.told == nullptr ||
+          command.told->answer.status != Status::kGranted || command.told->answer.holder_id == 0) {
+        continue;
+      }
+      const Arguments& asked = command.told->arguments;
+      const auto target = lock.by_sequence.find({asked.session, asked.acquire_sequence});
+      if (target != lock.by_sequence.end()) {
+        take_holder(lock.commands[target->second], *command.told);
+      }
+    }
+  }
+
   /// Which acquire has which holder id. One that was never answered may show up in a description.
   void name_holders(LockHistory& lock) {
     for (size_t i = 0; i < lock.commands.size(); ++i) {
@@ -334,6 +360,7 @@ class Layout {
   const Known known_;
   Timeline timeline_;
   std::map<std::string, const Operation*> opened_;
+  std::map<std::pair<uint64_t, uint64_t>, int64_t> first_sent_;  ///< writes of keys
 };
 
 }  // namespace

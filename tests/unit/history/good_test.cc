@@ -192,6 +192,15 @@ TEST(GoodHistory, ACancelAnswersForAnAcquireThatIsSentAfterIt) {
   EXPECT_FALSE(story(Reason::kQueueFull).good());
 }
 
+TEST(GoodHistory, AnAcquireMayBeKnownFromItsCancelAlone) {
+  const auto story = [](uint64_t released) {
+    return judge({acquires(1, 1).at(0, kNever), cancels(1, 2, 1).at(10, 20).rev(6).granted(5, 5),
+                  releases(1, 3, released).at(30, 40).rev(7).released()});
+  };
+  expect_good(story(5));
+  EXPECT_FALSE(story(4).good());
+}
+
 TEST(GoodHistory, HoldersOfOneEntryAreEquallyOld) {
   const auto story = [](std::vector<Seen> holders) {
     return judge({acquires(1, 1).at(10, 20).rev(5).granted(5, 5),

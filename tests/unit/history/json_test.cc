@@ -69,6 +69,43 @@ TEST(JsonLines, TheFirstBadLineIsNamed) {
               HasSubstr("'arguments' has a field that this call does not have"));
 }
 
+TEST(JsonLines, CallsAboutKeysAreReadAndJudged) {
+  const auto line = [](const std::string& call, int at, const std::string& arguments,
+                       const std::string& result, int revision) {
+    return R"({"client":"c","call":")" + call + R"(","arguments":{)" + arguments +
+           R"(},"invoked":)" + std::to_string(at) + R"(,"returned":)" + std::to_string(at + 1) +
+           R"(,"result":{)" + result + R"(},"revision":)" + std::to_string(revision) + "}\n";
+  };
+  const std::string put =
+      line("put", 1, R"("session":1,"sequence":1,"writes":[{"act":"put","path":"/k","value":"1"}])",
+           R"("writeRevision":5,"results":[{"version":1}])", 5);
+  const std::string transact = line(
+      "transact", 3,
+      R"("session":1,"sequence":2,"compares":[{"target":"VERSION","relation":"GREATER","path":"/k",)"
+      R"("number":1}],"writes":[{"act":"remove","path":"/k"}])",
+      R"("writeRevision":6,"failed":true)", 6);
+  const auto list = [&](const std::string& value) {
+    return line("listKeys", 5, R"("path":"/","subtree":true)",
+                R"("keys":[{"path":"/k","value":")" + value +
+                    R"(","version":1,"createRevision":5,"modifyRevision":5}])",
+                7);
+  };
+  for (const bool good : {true, false}) {
+    std::istringstream in(put + transact + list(good ? "1" : "2"));
+    History history;
+    EXPECT_EQ(read_json_lines(in, history), std::nullopt);
+    const Verdict verdict = check(history);
+    EXPECT_EQ(verdict.good(), good) << verdict.explanation;
+    EXPECT_EQ(verdict.key_groups, 1u);
+  }
+  EXPECT_THAT(fault_of(line("put", 1, R"("writes":[{"act":"fly","path":"/k"}])", "", 5)),
+              HasSubstr("'act' is unknown: 'fly'"));
+  EXPECT_THAT(fault_of(line("put", 1, R"("writes":[{"act":"put"}])", "", 5)),
+              HasSubstr("a write has no path"));
+  EXPECT_THAT(fault_of(line("put", 1, R"("session":1,"writes":[])", "", 5)),
+              HasSubstr("has a session or a sequence, but not both"));
+}
+
 TEST(JsonLines, WhatContradictsItselfIsRefused) {
   const auto with = [](const std::string& rest) {
     return R"({"client":"c","call":"release","arguments":{"session":1,"sequence":2,"path":"/a"},)" +
@@ -80,6 +117,10 @@ TEST(JsonLines, WhatContradictsItselfIsRefused) {
               HasSubstr("no time at which it returned"));
   EXPECT_THAT(fault_of(with(R"("invoked":5,"returned":6,"result":{"release":"RELEASED"})")),
               HasSubstr("without a revision"));
+  // But for local reads of a server that has not read its log yet.
+  EXPECT_EQ(fault_of(R"({"client":"c","call":"get","arguments":{"path":"/k","local":true},)"
+                     R"("invoked":5,"returned":6,"result":{},"revision":0})"),
+            "");
   EXPECT_THAT(fault_of(with(R"("invoked":5,"returned":6,"result":{"release":"GONE"})")),
               HasSubstr("'release' is unknown: 'GONE'"));
   EXPECT_THAT(fault_of(with(R"("invoked":5,"returned":6,"result":{"error":"X"})")),

@@ -215,6 +215,17 @@ TEST(KeyHistory, AGuardedWriteAfterTheReleaseIsRefused) {
   expect_broken(story(made(guarded(1, 3, "x", 5), 7, 1)), "its holder does not hold the lock");
 }
 
+TEST(KeyHistory, ARetryOfAGuardedWriteIsAnsweredFromAnyServer) {
+  // Its first copy was applied at revision 6; the server that answers the retry has come to 7.
+  const auto story = [](int64_t first_sent) {
+    return judge({acquires(1, 1).at(0, 10).rev(5).granted(5, 5),
+                  guarded(2, 2, "x", 5).at(first_sent, kNever), renews(1).at(30, 40).rev(9),
+                  guarded(2, 2, "x", 5).rev(7).error("NOT_HELD").at(50, 60)});
+  };
+  expect_good(story(20));
+  expect_broken(story(45), "although revision 9 had been answered");
+}
+
 TEST(KeyHistory, ATransactionMayAskWhetherALockIsHeld) {
   const std::vector<KeyCompare> holds = {{.target = Target::kHolds, .path = "/a", .number = 5}};
   const auto story = [&](bool done, bool held) {
