@@ -4,14 +4,12 @@
 
 #include <malloc.h>
 
-#include <cstdint>
 #include <cstdlib>
 #include <new>
 
-namespace holdfast::counting {
-inline uint64_t allocations = 0;
-inline uint64_t live_bytes = 0;  ///< with what the heap adds: rounding, and its header of 8 bytes
+#include "tests/counting/counts.h"
 
+namespace holdfast::counting {
 inline uint64_t size_of(void* block) {
   return block == nullptr ? 0 : malloc_usable_size(block) + 8;
 }

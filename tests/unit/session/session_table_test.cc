@@ -3,12 +3,12 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
-#include <malloc.h>
 
 #include <memory>
 #include <string>
 
 #include "session/lease_keeper.h"
+#include "tests/counting/counts.h"
 
 namespace holdfast::session {
 namespace {
@@ -117,7 +117,7 @@ TEST_F(SessionTableTest, LoadingRefusesRowsThatDoNotFit) {
 
 TEST(SessionMemory, AnIdleSessionWithItsLeaseIsUnderOneKibibyte) {
   constexpr uint64_t kSessions = 20'000;
-  const size_t before = mallinfo2().uordblks;
+  const uint64_t before = counting::live_bytes;
   RowLog rows;
   auto table = std::make_unique<SessionTable>(rows);
   auto keeper = std::make_unique<LeaseKeeper>();
@@ -133,7 +133,7 @@ TEST(SessionMemory, AnIdleSessionWithItsLeaseIsUnderOneKibibyte) {
     rows.clear();
     keeper->session_opened(SessionId(i), 10'000, Instant(1s));
   }
-  const size_t each = (mallinfo2().uordblks - before) / kSessions;
+  const uint64_t each = (counting::live_bytes - before) / kSessions;
   RecordProperty("bytes_per_session", std::to_string(each));
   EXPECT_LT(each, 1'024u);
   EXPECT_GT(each, 100u);  // the measure measures
