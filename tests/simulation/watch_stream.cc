@@ -113,26 +113,27 @@ bool WatchStream::in_space(const api::WatchEvent& event) const {
   return is_lock(event) == (spec_.space == api::WatchSpace::LOCKS);
 }
 
-bool WatchStream::matches(const api::WatchEvent& event) const {
+bool WatchStream::matches(const api::WatchEvent& event, Types types) const {
   const auto& filter = spec_.filter;
-  const bool wanted =
-      filter.empty() || std::find(filter.begin(), filter.end(), event.eventType) != filter.end();
+  const bool wanted = types == Types::kAll || filter.empty() ||
+                      std::find(filter.begin(), filter.end(), event.eventType) != filter.end();
   return wanted && in_space(event) && in_scope(event.path);
 }
 
-std::vector<api::WatchEvent> WatchStream::matching(const KeyHistory::Entry& entry) const {
+std::vector<api::WatchEvent> WatchStream::matching(const KeyHistory::Entry& entry,
+                                                   Types types) const {
   std::vector<api::WatchEvent> events;
   for (const api::WatchEvent& event : entry.events) {
-    if (!matches(event)) continue;
+    if (!matches(event, types)) continue;
     events.push_back(event);
     if (!spec_.values) events.back().value.clear();
   }
   return events;
 }
 
-std::vector<api::WatchEvent> WatchStream::matching(int64_t revision) const {
+std::vector<api::WatchEvent> WatchStream::matching(int64_t revision, Types types) const {
   const KeyHistory::Entry* entry = history_.keys().entry(revision);
-  return entry == nullptr ? std::vector<api::WatchEvent>() : matching(*entry);
+  return entry == nullptr ? std::vector<api::WatchEvent>() : matching(*entry, types);
 }
 
 /// No gap: nothing that this watch sees lies strictly between.
@@ -291,13 +292,14 @@ bool WatchStream::walked(const api::WatchEvent& event) const {
   return !TreeOrder()(walker_->second, event.path);
 }
 
-/// Changes of what was walked past, as the entry made them; those further on are left out.
+/// Changes of what was walked past, as the entry made them and whatever the filter; those further
+/// on are left out.
 void WatchStream::take_passed(const api::WatchDelivery& delivery) {
   if (delivery.revision <= began_ || delivery.revision < dealt_) {
     refuse(delivery.revision, "a change older than what was told in the resynchronisation");
   }
   dealt_ = delivery.revision;
-  const std::vector<api::WatchEvent> made = matching(delivery.revision);
+  const std::vector<api::WatchEvent> made = matching(delivery.revision, Types::kAll);
   auto at = made.begin();
   for (const api::WatchEvent& event : delivery.events) {
     at = std::find(at, made.end(), event);
@@ -314,12 +316,10 @@ void WatchStream::take_passed(const api::WatchDelivery& delivery) {
 void WatchStream::end_resync(int64_t revision) {
   if (!building_) refuse(revision, "the end of no resynchronisation");
   if (revision < dealt_ || revision < position_) refuse(revision, "a resynchronisation goes back");
-  if (spec_.filter.empty()) {
-    if (*building_ != state_at(revision)) {
-      refuse(revision, "what the resynchronisation showed is not the state");
-    }
-    view_ = std::move(building_);
+  if (*building_ != state_at(revision)) {
+    refuse(revision, "what the resynchronisation showed is not the state");
   }
+  if (spec_.filter.empty()) view_ = std::move(building_);
   building_.reset();
   position_ = revision;
   world_.mark(Mark::kResynced);

@@ -61,9 +61,12 @@ class WatchStream {
  private:
   bool in_scope(const std::string& path) const;
   bool in_space(const api::WatchEvent& event) const;
-  bool matches(const api::WatchEvent& event) const;
-  std::vector<api::WatchEvent> matching(const KeyHistory::Entry& entry) const;
-  std::vector<api::WatchEvent> matching(int64_t revision) const;
+  /// A filter by type does not hold within a resynchronisation.
+  enum class Types { kWanted, kAll };
+  bool matches(const api::WatchEvent& event, Types types = Types::kWanted) const;
+  std::vector<api::WatchEvent> matching(const KeyHistory::Entry& entry,
+                                        Types types = Types::kWanted) const;
+  std::vector<api::WatchEvent> matching(int64_t revision, Types types = Types::kWanted) const;
   void check_nothing_between(int64_t after, int64_t before) const;
   WatchView state_at(int64_t revision) const;
   void add_keys(int64_t revision, WatchView& view) const;
