@@ -31,7 +31,7 @@ std::string_view RowSpan::keep(std::string_view row) {
   std::string& block = blocks_.back();
   const size_t at = block.size();
   block.append(row);
-  return std::string_view(block).substr(at);
+  return std::string_view{block}.substr(at);
 }
 
 std::vector<RowLog::Change> RowSpan::latest() const {

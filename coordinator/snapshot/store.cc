@@ -137,7 +137,7 @@ Result<WrittenSpan> SnapshotStore::write(const Span& span) {
 }
 
 Result<bool> SnapshotStore::checkpoint(SnapshotWriter& writer) {
-  const auto durable = writer.checkpoint();
+  auto durable = writer.checkpoint();
   if (!durable.ok()) return durable;
   const auto bytes = writer.database_bytes();
   if (!bytes.ok()) return bytes.error();
