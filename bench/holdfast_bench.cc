@@ -26,7 +26,8 @@ DEFINE_int32(watchers, 1'000,
              "watch: sessions over --connections that each watch one of the keys written");
 DEFINE_int32(watched_keys, 1, "watch: keys written in turn; --watchers must be a multiple of it");
 DEFINE_int32(rest_ms, 0,
-             "watch: if above 0, one put at a time, and this pause after all watchers have it");
+             "watch: if above 0, one put at a time; once all watchers have it they poll again, and "
+             "this pause follows");
 DEFINE_string(consistency, "linearizable",
               "gets: linearizable, local, or revision (local, but not older than the keys)");
 DEFINE_int32(clients, 256, "pairs: sessions, each with a lock of its own");

@@ -91,6 +91,13 @@ class Watchers final : public client::ReplySink {
     while (standing_ < sessions_.size()) bench_.loop().turn(1s);
     for (size_t at = 0; at < sessions_.size(); ++at) poll(at, 0);
   }
+  /// From now on nobody polls again before poll_again(): the generator shares its cores with the
+  /// servers, and would otherwise spend the time of one change on the polls for the next.
+  void hold_polls() { hold_polls_ = true; }
+  void poll_again() {
+    for (const Held& held : held_) poll(held.at, held.delivery);
+    held_.clear();
+  }
   /// What is still under way is dropped.
   void close() {
     for (const auto& connection : connections_) {
@@ -101,6 +108,10 @@ class Watchers final : public client::ReplySink {
 
  private:
   static constexpr uint64_t kWatch = uint64_t{1} << 32;
+  struct Held {
+    size_t at;
+    int64_t delivery;
+  };
 
   Connection& connection_of(size_t at) { return *connections_[at % connections_.size()]; }
   void poll(size_t at, int64_t delivery) {
@@ -120,7 +131,11 @@ class Watchers final : public client::ReplySink {
       if (delivery.kind != api::DeliveryKind::EVENTS) fail("a watcher was resynchronised");
       spread_.seen(delivery.revision, now);
     }
-    poll(tag, result.delivery);
+    if (hold_polls_) {
+      held_.push_back({tag, result.delivery});
+    } else {
+      poll(tag, result.delivery);
+    }
   }
   void stands(Reply& reply) {
     api::WatchResult result;
@@ -139,6 +154,8 @@ class Watchers final : public client::ReplySink {
   Spread& spread_;
   api::PollRequest poll_;
   size_t standing_ = 0;
+  bool hold_polls_ = false;
+  std::vector<Held> held_;
 };
 
 /// Puts back to back for the time of a run.
@@ -156,14 +173,16 @@ void write_on(Bench& bench, Writer& writer, Spread& spread, nlohmann::json& resu
   writer.stop();
 }
 
-/// A put at a time: the next when all have seen the last and everything has rested.
-void write_with_rests(Bench& bench, Writer& writer, Spread& spread) {
+/// A put at a time: when all have seen it they poll again, everything rests, and the next follows.
+void write_with_rests(Bench& bench, Writer& writer, Watchers& watchers, Spread& spread) {
   const Parameters& p = bench.parameters();
+  watchers.hold_polls();
   const auto write_for = [&](double seconds) {
     const Instant until = bench.loop().clock().now() + seconds_of(seconds);
     while (bench.loop().clock().now() < until) {
       writer.send_one();
       while (!spread.done()) bench.loop().turn(1s);
+      watchers.poll_again();
       bench.turn_for(from_ms(p.rest_ms));
     }
   };
@@ -191,7 +210,7 @@ nlohmann::json run_watch(Bench& bench) {
   if (bench.cluster() != nullptr) result["servers_memory_bytes_per_watcher"] = per_watcher;
   Writer writer(bench, {lane}, p.outstanding, paths, spread);
   if (p.rest_ms > 0) {
-    write_with_rests(bench, writer, spread);
+    write_with_rests(bench, writer, watchers, spread);
   } else {
     write_on(bench, writer, spread, result);
   }

@@ -123,6 +123,7 @@ void WatchKeeper::move(const Place& place) {
     watched.stream.restart();
   }
   place_ = place;
+  ++stay_;
   disowned_.clear();
   unwatch_.clear();
   orphans_.clear();
@@ -206,16 +207,16 @@ void WatchKeeper::enroll(int watch) {
   enrolling_ = watch;
   client_.ask_at<api::WatchRequest>(
       client_.node(place_.first), request, context, kCallTimeout,
-      [this, watch, place = place_,
+      [this, watch, place = place_, stay = stay_,
        least = context.minRevision](const Outcome<api::WatchResult>& outcome) {
         if (outcome.result != nullptr) {
           client_.ledger().check_read(least, outcome.result->revision, client_.name() + "'s watch");
         }
-        enrolled(watch, place, outcome);
+        enrolled(watch, place, stay == stay_, outcome);
       });
 }
 
-void WatchKeeper::enrolled(int watch, const Place& place,
+void WatchKeeper::enrolled(int watch, const Place& place, bool same_stay,
                            const Outcome<api::WatchResult>& outcome) {
   asking_ = false;
   enrolling_ = 0;
@@ -224,7 +225,8 @@ void WatchKeeper::enrolled(int watch, const Place& place,
   if (outcome.result != nullptr) {
     const api::WatchResult& result = *outcome.result;
     client_.note(result.header);
-    const bool here = place == place_ && result.serverEpoch == place_.second;
+    // A poll that went elsewhere and came back acknowledged, and dropped, what came before this.
+    const bool here = same_stay && result.serverEpoch == place_.second;
     if (here && at != watched_.end() && !at->second.resting) {
       take_place(at->second, place, result);
     } else if (result.serverEpoch == place_.second) {

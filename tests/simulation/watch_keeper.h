@@ -62,7 +62,8 @@ class WatchKeeper {
   void work();
   void unregister(int64_t id);
   void enroll(int watch);
-  void enrolled(int watch, const Place& place, const Outcome<api::WatchResult>& outcome);
+  void enrolled(int watch, const Place& place, bool same_stay,
+                const Outcome<api::WatchResult>& outcome);
   void take_place(Watched& watched, const Place& place, const api::WatchResult& result);
   void again();
 
@@ -70,6 +71,7 @@ class WatchKeeper {
   std::map<int, Watched> watched_;
   int newest_ = 0;
   Place place_{};
+  uint64_t stay_ = 0;  ///< how often the place has changed
   bool asking_ = false;
   bool waiting_ = false;
   int enrolling_ = 0;
