@@ -132,13 +132,14 @@ Status Engine::apply(const raft::Entry& entry) {
   }
   host_.applied = entry.index;
   ++stats_.entries_applied;
+  // Before anything is answered: a poll that an effect wakes walks the state of this entry.
+  hub_.on_entry(entry.index, machine_.key_events(), effects_);
   if (entry.term != host_.applied_term) {
     host_.applied_term = entry.term;
     commands_.on_term_applied(entry.term);
     if (host_.soft.role == Role::kLeader && entry.term == host_.soft.term) begin_serving();
   }
   for (const rsm::Effect& effect : effects_) handle(effect);
-  hub_.on_entry(entry.index, machine_.key_events(), effects_);
   key_waits_.on_events(machine_.key_events());
   snapshots_.on_entry(entry);
   renewals_.on_applied();

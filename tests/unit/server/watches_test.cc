@@ -77,6 +77,30 @@ TEST_F(WatchTest, AParkedPollIsAnsweredWithTheChange) {
   EXPECT_EQ(parked.result<PollResult>().progressRevision, revision);
 }
 
+// The grant wakes the poll while its entry is being applied: what the watches tell then must be at
+// that entry, like the state that a resynchronisation walks.
+TEST_F(WatchTest, APollThatAGrantWakesCarriesTheEventsOfThatEntryToo) {
+  Client holder = cluster.client(2, "holder");
+  const Call held = leader.acquire(holder.next(), acquire_of("/job"));
+  cluster.settle();
+  api::WatchRequest request = watch_of("/job", api::WatchScope::NODE);
+  request.space = api::WatchSpace::LOCKS;
+  watch(leader, request);
+  leader.acquire(client.next(), acquire_of("/job", -1, /*enqueue=*/true));
+  cluster.settle();
+  poll(leader);
+  const Call parked = leader.poll(client.context(), poll_of(5'000, delivery));
+  cluster.settle();
+  ASSERT_FALSE(parked.answered());
+  leader.release(holder.next(), "/job", held.result<api::AcquireResult>().holderId);
+  cluster.settle();
+  const auto result = parked.result<PollResult>();
+  ASSERT_EQ(result.grants.size(), 1u);
+  ASSERT_EQ(result.watches.size(), 1u);
+  EXPECT_EQ(result.watches[0].revision, result.grants[0].token);
+  EXPECT_EQ(result.header.revision, result.grants[0].token);
+}
+
 TEST_F(WatchTest, WhatWasNotAcknowledgedIsToldAgainAndNothingTwiceAfterwards) {
   put("/a", "0");
   watch(leader, watch_of("/a", api::WatchScope::NODE));
