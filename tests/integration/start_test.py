@@ -303,5 +303,5 @@ def test_a_node_of_another_cluster_is_refused(own):
         eventually(told, within=20, what="a word about the cluster in status")
         eventually(lambda: any("cluster ids differ" in alarm for alarm in alarms_of(leader)),
                    what="the alarm")
-        assert "cluster ids differ" in mine.log()
+        eventually(lambda: "cluster ids differ" in mine.log(), what="the word of the other side")
         assert mine.status().leaderId == 0
