@@ -98,12 +98,13 @@ void Simulation::run_until(Duration end) {
 
 void Simulation::started(SimNode& node) { cores_[node.id()] = raft::NodeInvariants{}; }
 
-// A turn in which the process stops itself has sent what it had to send: what became durable in it
-// counts, though turned() has not been told.
+// A turn in which the process stops itself has sent what it had to send and answered what it had
+// applied: what became durable and committed in it counts, though turned() has not been told.
 void Simulation::died(SimNode& node) {
   if (const auto breach = cluster_.observe(node.core())) {
     throw Broken(rule_of_core(*breach), *breach);
   }
+  static_cast<void>(take_committed(node));
   mark_counters(node);
   cluster_.crashed(node.id());
   note_leadership(node, /*alive=*/false);

@@ -31,6 +31,15 @@ TEST_F(ResyncTest, ItIsAMarkedSnapshotAndThenEventsFromTheNextRevisionOn) {
   EXPECT_EQ(lines_, Lines({group(all.id, 6, {changed("/a")})}));
 }
 
+TEST_F(ResyncTest, TheHistoryIsResumedAtItsFloorAndNotOneRevisionBefore) {
+  for (int i = 0; i < 5; ++i) append({changed("/a", std::to_string(i))});
+  keep(2);
+  ASSERT_EQ(watches_.history().floor(), Revision(3));
+  EXPECT_FALSE(watch(kAnn, {.path = "/a", .since = Revision(3)}).resync);
+  EXPECT_TRUE(watch(kBob, {.path = "/a", .since = Revision(2)}).resync)
+      << "the change in 3 is lost";
+}
+
 TEST_F(ResyncTest, ChangesBeforeTheWalkerAreToldLaterOnesAreMet) {
   const Registered all = behind();
   take(kAnn, 3);
