@@ -222,6 +222,13 @@ void Engine::on_read_failed(uint64_t context) {
   reads_.on_read_failed(context);
 }
 
+void Engine::on_snapshot_offer(const raft::SnapshotOffer& offer) {
+  if (offer.index == offered_) return;
+  offered_ = offer.index;
+  ports_.audit("node " + std::to_string(offer.from.value) + " has no log entries to index " +
+               std::to_string(offer.index.value) + " any more, which this server lacks");
+}
+
 void Engine::on_fatal(const Error& error) { ports_.fatal(error); }
 
 void Engine::on_own_applied(uint64_t request) {

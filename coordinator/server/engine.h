@@ -195,6 +195,7 @@ class Engine final : public raft::Application, Commands::Owner, Renewals::Owner 
   void on_soft_state(const raft::SoftState& state) override;
   void on_read(uint64_t context, LogIndex index) override;
   void on_read_failed(uint64_t context) override;
+  void on_snapshot_offer(const raft::SnapshotOffer& offer) override;
   void on_fatal(const Error& error) override;
 
   // Commands::Owner and Renewals::Owner
@@ -284,6 +285,7 @@ class Engine final : public raft::Application, Commands::Owner, Renewals::Owner 
   Instant started_at_;
   uint64_t tick_in_flight_ = 0;
   bool draining_ = false;
+  LogIndex offered_;  ///< the last snapshot that the leader offered
   std::vector<Transfer> transfers_;
   int64_t transfer_number_ = 0;
   /// Secrets that were found right, so that SHA-256 is computed once a session.

@@ -128,7 +128,6 @@ void add_raft_events(MetricPage& page, const Engine& engine) {
   page.add(static_cast<double>(raft.ignored_misaddressed), {{"reason", "misaddressed"}});
   page.add(static_cast<double>(raft.ignored_unknown_sender), {{"reason", "unknown_sender"}});
   page.add(static_cast<double>(raft.ignored_malformed), {{"reason", "malformed"}});
-  page.add(static_cast<double>(raft.ignored_unsupported), {{"reason", "unsupported"}});
   page.add(static_cast<double>(raft.ignored_stale), {{"reason", "stale"}});
   page.add(static_cast<double>(raft.ignored_sticky), {{"reason", "leader_lives"}});
 }

@@ -65,11 +65,12 @@ struct TermRun {
 struct InitialState {
   HardState hard_state;
   Configuration configuration;  ///< in force at `last_index`
-  LogIndex first_index{1};      ///< 1 as long as logs are not compacted
-  LogIndex last_index;          ///< 0 if the log is empty
+  LogIndex first_index{1};      ///< one above what was compacted, or what a snapshot covers
+  LogIndex last_index;          ///< first_index - 1 if the log is empty
   /// Ascending in index and term, covering first_index - 1 (if above 0) to last_index.
   std::vector<TermRun> term_runs;
-  LogIndex applied;  ///< the state machine's; everything to here is committed
+  /// The state machine's, at least first_index - 1; everything to here is committed.
+  LogIndex applied;
 };
 
 /// Port to entries that are durable and no longer in the core's memory. In steady state it is not

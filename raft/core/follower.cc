@@ -36,7 +36,9 @@ void Raft::on_append_request(Message& m) {
   // Figure 2, 2: "reply false if log doesn't contain an entry at prevLogIndex whose term matches
   // prevLogTerm". What lies before our log's start is committed and matches.
   const bool compacted = m.index.next() < log_.first();
-  if (!compacted && !log_.matches(m.index, m.log_term)) {
+  if (compacted) {
+    ++counters_.appends_compacted;
+  } else if (!log_.matches(m.index, m.log_term)) {
     reject_append(m);
     return;
   }
@@ -72,7 +74,8 @@ void Raft::reject_append(const Message& m) {
 /// already stay, and what follows them too: the message may be old. False on a violation.
 bool Raft::store_entries(Message& m) {
   for (Entry& entry : m.entries) {
-    if (entry.index < log_.first() || log_.matches(entry.index, entry.term)) continue;
+    const bool compacted = entry.index.next() < log_.first();
+    if (compacted || log_.matches(entry.index, entry.term)) continue;
     if (entry.index <= commit_) {
       raise(Violation::Kind::kCommittedConflict, m, entry.index);
       return false;

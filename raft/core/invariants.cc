@@ -32,6 +32,22 @@ Breach check_positions(const Raft& raft) {
   return std::nullopt;
 }
 
+/// Section 7: what is discarded is applied, so a snapshot can stand for it, and the term of the
+/// last discarded entry stays known for consistency checks.
+Breach check_compaction(const Raft& raft) {
+  const LogView& log = raft.log();
+  const LogIndex compacted = log.first().prev();
+  if (compacted > raft.applied_index()) return breach(raft, "compacted what is not applied");
+  if (compacted > log.durable()) return breach(raft, "compacted what is not durable");
+  if (log.window().begin() < log.first()) return breach(raft, "keeps compacted entries");
+  const std::vector<TermRun>& runs = log.term_runs();
+  if (compacted && (runs.empty() || runs.front().first > compacted)) {
+    return breach(raft, "forgot the term before its log");
+  }
+  if (runs.size() > 1 && runs[1].first <= compacted) return breach(raft, "keeps compacted terms");
+  return std::nullopt;
+}
+
 Breach check_role(const Raft& raft) {
   const bool stands = raft.role() == Role::kCandidate || raft.is_leader();
   if (stands && raft.vote() != raft.id()) return breach(raft, "stands without its own vote");
@@ -49,6 +65,13 @@ Breach check_peer(const Raft& raft, const Peer& peer) {
   const Config& config = raft.config();
   if (peer.match >= peer.next) return breach(raft, "match is not below next of ", num(peer.id));
   if (peer.next > raft.log().last().next()) return breach(raft, "next beyond the log");
+  const bool lacks = peer.match.next() < raft.log().first();
+  if (peer.state == ProgressState::kSnapshot && !lacks) {
+    return breach(raft, "offers a snapshot that is not needed to ", num(peer.id));
+  }
+  if (peer.state != ProgressState::kSnapshot && peer.next < raft.log().first()) {
+    return breach(raft, "would send compacted entries to ", num(peer.id));
+  }
   if (peer.inflights.count() > config.max_inflight_messages) {
     return breach(raft, "too many appends in flight to ", num(peer.id));
   }
@@ -69,6 +92,7 @@ Breach check_peer(const Raft& raft, const Peer& peer) {
 
 Breach NodeInvariants::check_state(const Raft& raft) {
   if (Breach b = check_positions(raft)) return b;
+  if (Breach b = check_compaction(raft)) return b;
   if (Breach b = check_role(raft)) return b;
   if (raft.peers() == nullptr) return std::nullopt;
   for (const Peer& peer : *raft.peers()) {
@@ -83,6 +107,7 @@ Breach NodeInvariants::check_step(const Raft& raft) const {
   if (raft.commit() < before.commit) return breach(raft, "commit went back");
   if (raft.handed_out() < before.handed_out) return breach(raft, "applies entries again");
   if (raft.applied_index() < before.applied) return breach(raft, "applied went back");
+  if (raft.log().first() < before.first) return breach(raft, "the log's start went back");
   const bool same_term = raft.term() == before.term;
   if (same_term && before.vote && raft.vote() != before.vote) {
     return breach(raft, "changed its vote from ", num(before.vote));
@@ -103,8 +128,9 @@ Breach NodeInvariants::check_step(const Raft& raft) const {
 }
 
 void NodeInvariants::remember(const Raft& raft) {
-  seen_ = Seen{raft.term(),       raft.vote(),          raft.role(),       raft.commit(),
-               raft.handed_out(), raft.applied_index(), raft.log().last(), {}};
+  seen_ = Seen{raft.term(),        raft.vote(),       raft.role(),
+               raft.commit(),      raft.handed_out(), raft.applied_index(),
+               raft.log().first(), raft.log().last(), {}};
   if (raft.peers() == nullptr) return;
   for (const Peer& peer : *raft.peers()) seen_->matches.emplace_back(peer.id, peer.match);
 }
@@ -121,6 +147,7 @@ Breach ClusterInvariants::observe(const Raft& raft) {
   if (Breach b = election_safety(raft)) return b;
   if (Breach b = votes(raft)) return b;
   if (Breach b = log_matching(raft, node)) return b;
+  if (Breach b = compaction(raft, node)) return b;
   if (Breach b = leader_completeness(raft, node)) return b;
   if (Breach b = state_machine_safety(raft, node)) return b;
   return std::nullopt;
@@ -164,6 +191,19 @@ Breach ClusterInvariants::log_matching(const Raft& raft, Node& node) {
   node.checked = log.last();
   node.truncations = raft.counters().truncations;
   node.durable = log.durable();
+  return std::nullopt;
+}
+
+/// A log begins after an entry that was committed, whether it was compacted to there or begun anew
+/// behind a snapshot. Leaders are asked for committed entries from there on, this one included.
+Breach ClusterInvariants::compaction(const Raft& raft, Node& node) const {
+  const LogIndex compacted = raft.log().first().prev();
+  if (compacted == node.compacted) return std::nullopt;
+  node.compacted = compacted;
+  if (compacted > committed()) return breach(raft, "begins behind uncommitted ", num(compacted));
+  if (committed_[compacted.value - 1].term != raft.log().term(compacted)) {
+    return breach(raft, "begins behind another entry ", num(compacted));
+  }
   return std::nullopt;
 }
 

@@ -31,6 +31,7 @@ class NodeInvariants {
     LogIndex commit;
     LogIndex handed_out;
     LogIndex applied;
+    LogIndex first;
     LogIndex last;
     std::vector<std::pair<NodeId, LogIndex>> matches;
   };
@@ -58,14 +59,16 @@ class ClusterInvariants {
     friend bool operator==(const Fingerprint&, const Fingerprint&) = default;
   };
   struct Node {
-    LogIndex durable;  ///< kept over a crash
-    LogIndex checked;  ///< log matching was checked to here
+    LogIndex durable;    ///< kept over a crash
+    LogIndex compacted;  ///< what lies before its log was checked to here
+    LogIndex checked;    ///< log matching was checked to here
     uint64_t truncations = 0;
     LogIndex commit;
     Term led;  ///< last term in which it was seen to lead
   };
   Breach election_safety(const Raft& raft);
   Breach log_matching(const Raft& raft, Node& node);
+  Breach compaction(const Raft& raft, Node& node) const;
   Breach state_machine_safety(const Raft& raft, Node& node);
   Breach leader_completeness(const Raft& raft, Node& node) const;
   Breach votes(const Raft& raft);

@@ -91,7 +91,10 @@ void Raft::broadcast_heartbeat() {
   LeaderRole& lead = as<LeaderRole>();
   ++lead.round;
   lead.next_heartbeat = now_ + config_.heartbeat_interval;
-  for (Peer& peer : lead.peers) send_heartbeat(peer, lead.round);
+  for (Peer& peer : lead.peers) {
+    send_heartbeat(peer, lead.round);
+    if (peer.state == ProgressState::kSnapshot) offer_snapshot(peer);
+  }
   if (own_term_committed()) adopt_waiting_reads();
   confirm_reads();  // a lone voter is a quorum: nobody's answer would do it later
 }
@@ -161,11 +164,7 @@ size_t Raft::append_limit(const Peer& peer) const {
 }
 
 void Raft::send_append(Peer& peer) {
-  if (peer.next < log_.first()) {
-    peer.need_snapshot();
-    ++counters_.snapshots_needed;
-    return;
-  }
+  HF_CHECK(peer.next >= log_.first(), "the entry before an append is known");
   Message m = make(MessageType::kAppendRequest, peer.id);
   m.index = peer.next.prev();
   m.log_term = log_.term(m.index);
@@ -225,10 +224,7 @@ void Raft::on_append_response(Message& m) {
     return;
   }
   const bool news = peer.acknowledge(m.index);
-  // The logs meet at `index`: from here on entries are pipelined.
-  if (peer.state == ProgressState::kProbe && (news || m.index.next() == peer.next)) {
-    peer.replicate();
-  }
+  if (news || m.index.next() == peer.next) resume(peer);
   if (!news) return;
   maybe_commit();
   continue_transfer();
@@ -236,15 +232,28 @@ void Raft::on_append_response(Message& m) {
 
 /// Paper 5.3: "the leader decrements nextIndex and retries", by a whole term at a time: it goes to
 /// the last of its entries, at or below the follower's hint, whose term is not above the hint's.
+/// A follower that refuses what lies right before the log's start, or was before it when it was
+/// asked, needs a snapshot.
 void Raft::on_append_rejected(Peer& peer, const Message& m) {
+  const bool compacted = m.index < log_.first();
   const bool current =
-      peer.state == ProgressState::kProbe ? m.index == peer.next.prev() : m.index > peer.match;
+      compacted || peer.state == ProgressState::kReplicate || m.index == peer.next.prev();
   if (!current || peer.state == ProgressState::kSnapshot || m.index <= peer.match) {
     ++counters_.ignored_stale;
     return;
   }
+  if (compacted) {
+    need_snapshot(peer);
+    return;
+  }
   const LogIndex meeting = log_.last_not_above(std::min(m.hint, m.index), m.log_term);
-  peer.probe_from(std::min(meeting.next(), m.index));
+  probe(peer, std::min(meeting.next(), m.index));
+}
+
+/// Never from before the log's start: what the peer has of that is seen by asking for the last
+/// compacted entry.
+void Raft::probe(Peer& peer, LogIndex next) {
+  peer.probe_from(std::max(next, log_.first()));
   ++counters_.probes;
 }
 

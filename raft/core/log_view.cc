@@ -77,6 +77,19 @@ void LogView::evict(LogIndex below, uint64_t keep_bytes) {
   }
 }
 
+/// Paper, section 7: of what is discarded only the last index and its term are kept, for the
+/// consistency check of the entry that follows.
+void LogView::compact(LogIndex through) {
+  if (through < first_) return;
+  HF_CHECK(through <= durable_, "compacts what is not durable");
+  first_ = through.next();
+  window_.drop_below(first_);
+  const auto past = std::upper_bound(runs_.begin(), runs_.end(), through,
+                                     [](LogIndex i, const TermRun& r) { return i < r.first; });
+  HF_CHECK(past != runs_.begin(), "index before the first term run");
+  runs_.erase(runs_.begin(), std::prev(past));
+}
+
 void LogView::written(uint64_t number) {
   outstanding_.push_back({number, last()});
   unwritten_ = last().next();

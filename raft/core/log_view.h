@@ -37,6 +37,8 @@ class LogView {
   void truncate_from(LogIndex index);
   /// Forgets entries below `index` in memory while more than `keep_bytes` are kept.
   void evict(LogIndex below, uint64_t keep_bytes);
+  /// Forgets everything to `through`, which is durable, but the term there. A no-op below first().
+  void compact(LogIndex through);
 
   // Durability. A write carries everything from unwritten() on; it becomes durable later, in order.
 

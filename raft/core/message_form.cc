@@ -33,6 +33,11 @@ bool append(const Message& m) {
   return term <= m.term;
 }
 
+/// Entry 0, which does not exist, is never compacted.
+bool snapshot_offer(const Message& m) {
+  return m.index && m.log_term && m.log_term <= m.term && m.entries.empty();
+}
+
 }  // namespace
 
 bool well_formed(const Message& m) {
@@ -47,6 +52,10 @@ bool well_formed(const Message& m) {
       return m.entries.empty() && (!m.reject || m.hint <= m.index);
     case MessageType::kHeartbeatRequest:
       return m.term && m.entries.empty() && m.commit <= m.index;
+    case MessageType::kSnapshotRequest:
+      return snapshot_offer(m);
+    case MessageType::kSnapshotResponse:
+      return m.index && !m.reject && m.entries.empty();
     case MessageType::kTimeoutNow:
       return m.term && m.entries.empty();
     default:

@@ -57,6 +57,7 @@ void Ready::clear() {
   committed.clear();
   reads.clear();
   failed_reads.clear();
+  snapshot_offer.reset();
 }
 
 }  // namespace holdfast::raft

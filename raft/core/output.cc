@@ -81,7 +81,7 @@ bool Raft::has_ready() const {
   if (violation_) return !violation_reported_;
   if (hard_state_dirty_ || log_.has_unwritten() || may_hand_out()) return true;
   if (!messages_.empty() || !reads_.empty() || !failed_reads_.empty()) return true;
-  if (soft_state() != reported_) return true;
+  if (soft_state() != reported_ || snapshot_offer_) return true;
   if (is<LeaderRole>()) return leader_has_output();
   if (!is<FollowerRole>()) return false;
   const ForwardedReads& forwarded = as<FollowerRole>().reads;
@@ -110,6 +110,7 @@ void Raft::take_ready(Ready& out) {
   std::swap(out.messages, messages_);
   std::swap(out.reads, reads_);
   std::swap(out.failed_reads, failed_reads_);
+  std::swap(out.snapshot_offer, snapshot_offer_);
   log_.evict(handed_out_.next(), config_.window_bytes);
 }
 

@@ -32,7 +32,8 @@ class Inflights {
 };
 
 /// Invariant: match < next, and in kReplicate everything in [match + 1, next) is in flight or
-/// waits for its acknowledgement.
+/// waits for its acknowledgement. In kSnapshot match + 1 is below the first index of the log, else
+/// next is not.
 struct Peer {
   NodeId id;
   LogIndex match;  ///< paper, figure 2: matchIndex

@@ -19,7 +19,7 @@ const Raft::Handler Raft::kHandlers[kRoles][kMessageTypes] = {
      &Raft::on_heartbeat_request, &Raft::drop_stale,
      &Raft::refuse_read_request, &Raft::on_read_response,
      &Raft::on_timeout_now,
-     &Raft::drop_unsupported,    &Raft::drop_unsupported},
+     &Raft::on_snapshot_offer,   &Raft::drop_stale},
     // PreCandidate
     {&Raft::on_pre_vote_request, &Raft::on_pre_vote_response,
      &Raft::on_vote_request,     &Raft::drop_stale,
@@ -27,7 +27,7 @@ const Raft::Handler Raft::kHandlers[kRoles][kMessageTypes] = {
      &Raft::concede_heartbeat,   &Raft::drop_stale,
      &Raft::refuse_read_request, &Raft::drop_stale,
      &Raft::drop_stale,
-     &Raft::drop_unsupported,    &Raft::drop_unsupported},
+     &Raft::concede_snapshot_offer, &Raft::drop_stale},
     // Candidate
     {&Raft::on_pre_vote_request, &Raft::drop_stale,
      &Raft::on_vote_request,     &Raft::on_vote_response,
@@ -35,7 +35,7 @@ const Raft::Handler Raft::kHandlers[kRoles][kMessageTypes] = {
      &Raft::concede_heartbeat,   &Raft::drop_stale,
      &Raft::refuse_read_request, &Raft::drop_stale,
      &Raft::drop_stale,
-     &Raft::drop_unsupported,    &Raft::drop_unsupported},
+     &Raft::concede_snapshot_offer, &Raft::drop_stale},
     // Leader
     {&Raft::on_pre_vote_request, &Raft::drop_stale,
      &Raft::on_vote_request,     &Raft::drop_stale,
@@ -43,7 +43,7 @@ const Raft::Handler Raft::kHandlers[kRoles][kMessageTypes] = {
      &Raft::rival_claim,         &Raft::on_heartbeat_response,
      &Raft::on_read_request,     &Raft::drop_stale,
      &Raft::rival_claim,
-     &Raft::rival_claim,         &Raft::drop_unsupported},
+     &Raft::rival_claim,         &Raft::on_snapshot_response},
 };
 // clang-format on
 
@@ -156,8 +156,6 @@ void Raft::answer_stale(const Message& m) {
 
 void Raft::drop_stale(Message&) { ++counters_.ignored_stale; }
 
-void Raft::drop_unsupported(Message&) { ++counters_.ignored_unsupported; }
-
 /// Figure 3.2, election safety: at most one leader a term, and this node is it.
 void Raft::rival_claim(Message& m) { raise(Violation::Kind::kTwoLeaders, m, LogIndex()); }
 
@@ -223,10 +221,7 @@ void Raft::peer_unreachable(NodeId peer, Evidence evidence, Instant now) {
   advance_clock(now);
   if (is<LeaderRole>()) {
     Peer* p = as<LeaderRole>().find(peer);
-    if (p != nullptr && p->state == ProgressState::kReplicate) {
-      p->probe_from(p->match.next());
-      ++counters_.probes;
-    }
+    if (p != nullptr && p->state == ProgressState::kReplicate) probe(*p, p->match.next());
   } else if (evidence != Evidence::kDisconnected) {
     lose_leader(peer);
   }

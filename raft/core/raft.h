@@ -2,10 +2,10 @@
 // the same inputs give the same outputs. Inputs change the state, take_ready() hands out what
 // follows from them (raft/core/ready.h holds the contract). Not thread-safe: one thread at a time.
 //
-// Implemented in raft.cc (life cycle, dispatch), election.cc, follower.cc, leader.cc, reads.cc and
-// output.cc. Sources: "the paper" is Ongaro and Ousterhout 2014 (extended version), "the
-// dissertation" Ongaro 2014. Figure 2 is the paper's summary of the protocol (figure 3.1 of the
-// dissertation), figure 3.2 the dissertation's safety properties (figure 3 of the paper).
+// Implemented in raft.cc (life cycle, dispatch), election.cc, follower.cc, leader.cc, snapshot.cc,
+// reads.cc and output.cc. Sources: "the paper" is Ongaro and Ousterhout 2014 (extended version),
+// "the dissertation" Ongaro 2014. Figure 2 is the paper's summary of the protocol (figure 3.1 of
+// the dissertation), figure 3.2 the dissertation's safety properties (figure 3 of the paper).
 #pragma once
 
 #include <cstddef>
@@ -90,6 +90,10 @@ class Raft {
   void applied(LogIndex index);
   /// While held, no committed entry is handed out, as if the state machine were slow (simulation).
   void hold_apply(bool held) { apply_held_ = held; }
+  /// Forgets the log to `through`, inclusive: a snapshot on this node's disk covers it. At most
+  /// applied_index() and what is durable. Below the log's start it changes nothing. Call it before
+  /// the entries are removed: LogReader is not asked for them any more.
+  void compact(LogIndex through);
   /// LogReader can answer what it called unavailable.
   void entries_available();
   /// The transport's news about a peer. Refused and new incarnation let followers of that leader
@@ -172,7 +176,6 @@ class Raft {
   bool settle_higher_term(const Message& m);
   void answer_stale(const Message& m);
   void drop_stale(Message& m);
-  void drop_unsupported(Message& m);
   void rival_claim(Message& m);
   void set_hard_state(Term term, NodeId vote);
   void leave_role();
@@ -229,8 +232,17 @@ class Raft {
   void on_append_response(Message& m);
   void on_append_rejected(Peer& peer, const Message& m);
   void on_heartbeat_response(Message& m);
+  void probe(Peer& peer, LogIndex next);
   void continue_transfer();
   void abort_transfer();
+
+  // snapshot.cc
+  void need_snapshot(Peer& peer);
+  void offer_snapshot(const Peer& peer);
+  void resume(Peer& peer);
+  void on_snapshot_offer(Message& m);
+  void concede_snapshot_offer(Message& m);
+  void on_snapshot_response(Message& m);
 
   // reads.cc
   bool may_start_read_round() const;
@@ -292,6 +304,7 @@ class Raft {
   std::vector<Message> messages_;
   std::vector<ReadResult> reads_;
   std::vector<uint64_t> failed_reads_;
+  std::optional<SnapshotOffer> snapshot_offer_;
   SoftState reported_;
   std::optional<Violation> violation_;
   bool violation_reported_ = false;

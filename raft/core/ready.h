@@ -18,6 +18,12 @@
 //     own disk; a quorum has. applied(index) is called when the state machine has them.
 //  6. `reads`: answer read `context` when the state machine has applied `index`.
 //  7. `failed_reads`: the read could not be confirmed: no leader, or deposed. Nothing was read.
+//  8. `snapshot_offer`: this node lacks entries that the leader's log no longer has. The driver
+//     fetches a snapshot at `index` or later from `from`, by its own means; the offer is repeated
+//     until then. To install one: let all writes handed out become durable (the term on disk must
+//     not be below the snapshot's), drop the core, switch the stored state, begin the log after
+//     the snapshot unless it has the snapshot's last entry, and build a new core from what is on
+//     disk then. A snapshot at or below commit() is of no use and is not installed.
 //
 // persisted() and applied() with numbers never handed out, or going back, are our own bugs and
 // end the process (HF_CHECK).
@@ -76,6 +82,14 @@ struct Violation {
   std::string text() const;
 };
 
+/// What a follower must have before the leader can send it entries again.
+struct SnapshotOffer {
+  NodeId from;
+  LogIndex index;  ///< the snapshot covers at least this
+  Term term;       ///< of the entry there
+  friend bool operator==(const SnapshotOffer&, const SnapshotOffer&) = default;
+};
+
 struct Ready {
   std::optional<Violation> violation;
   std::optional<SoftState> soft_state;
@@ -84,6 +98,7 @@ struct Ready {
   std::vector<Entry> committed;
   std::vector<ReadResult> reads;
   std::vector<uint64_t> failed_reads;
+  std::optional<SnapshotOffer> snapshot_offer;
 
   /// Empties all fields, keeping capacity.
   void clear();

@@ -14,7 +14,7 @@ namespace holdfast::raft {
 enum class ProgressState : uint8_t {
   kProbe,      ///< where the logs meet is unknown: one append at a time
   kReplicate,  ///< pipelined
-  kSnapshot,   ///< needs entries that the log no longer has; gets heartbeats only
+  kSnapshot,   ///< needs entries that the log no longer has; gets heartbeats and offers
 };
 /// "probe", "replicate", "snapshot".
 const char* progress_state_name(ProgressState state);
@@ -53,7 +53,6 @@ struct Counters {
   uint64_t ignored_misaddressed = 0;    ///< other group or receiver, or from ourselves
   uint64_t ignored_unknown_sender = 0;  ///< not in the configuration
   uint64_t ignored_malformed = 0;       ///< fields that contradict each other
-  uint64_t ignored_unsupported = 0;     ///< snapshots, configuration entries
   uint64_t ignored_stale = 0;           ///< of a past term or role
   uint64_t ignored_sticky = 0;          ///< vote requests refused because a leader lives
   uint64_t pre_elections = 0;
@@ -65,7 +64,11 @@ struct Counters {
   uint64_t appends_rejected = 0;  ///< by this node as a follower
   uint64_t probes = 0;            ///< times a peer fell back to probing
   uint64_t inflight_full = 0;     ///< an append waited for room in flight
-  uint64_t snapshots_needed = 0;
+  uint64_t compactions = 0;
+  uint64_t snapshots_needed = 0;   ///< times a peer of this leader came to need compacted entries
+  uint64_t snapshot_offers = 0;    ///< handed to the driver
+  uint64_t snapshots_reached = 0;  ///< times such a peer could be sent entries again
+  uint64_t appends_compacted = 0;  ///< appends whose previous entry was compacted here
   uint64_t read_rounds = 0;
   uint64_t reads_failed = 0;
   uint64_t transfers = 0;

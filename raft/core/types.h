@@ -65,7 +65,7 @@ enum class MessageType : uint8_t {
   kReadIndexRequest,  ///< a follower asks the leader for a read index
   kReadIndexResponse,
   kTimeoutNow,       ///< leadership transfer: campaign at once (dissertation 3.10)
-  kSnapshotRequest,  ///< a chunk of a snapshot; reserved for snapshot install
+  kSnapshotRequest,  ///< the leader's log begins after `index`: have a snapshot of that or later
   kSnapshotResponse,
 };
 inline constexpr int kMessageTypes = 13;
@@ -83,8 +83,11 @@ struct Message {
   /// Heartbeat: last index that the receiver acknowledged in this term.
   /// AppendResponse: last index known to match, or the rejected previous index.
   /// ReadIndexResponse: the read index.
+  /// SnapshotRequest: the last index that the leader has compacted. SnapshotResponse: to here the
+  /// sender has everything committed and durable.
   LogIndex index;
-  Term log_term;    ///< term of the entry at `index` (append, vote), of the hint (rejection)
+  /// Term of the entry at `index` (append, vote, snapshot request), of the hint (rejection).
+  Term log_term;
   LogIndex commit;  ///< leader's commit index, for a heartbeat capped at the follower's match
   std::vector<Entry> entries;  ///< append only
 

@@ -51,6 +51,10 @@ TransferResult Node::transfer_leadership(NodeId target) {
   return core_.transfer_leadership(target, ports_.clock.now());
 }
 
+void Node::compact(LogIndex through) {
+  if (!stopped_) core_.compact(through);
+}
+
 bool Node::pump() {
   if (stopped_) return false;
   const Instant now = ports_.clock.now();
@@ -84,6 +88,7 @@ void Node::hand_out() {
   if (stopped_) return;
   for (const ReadResult& read : ready_.reads) application_.on_read(read.context, read.index);
   for (const uint64_t context : ready_.failed_reads) application_.on_read_failed(context);
+  if (ready_.snapshot_offer) application_.on_snapshot_offer(*ready_.snapshot_offer);
 }
 
 void Node::apply_committed() {

@@ -28,6 +28,9 @@ class Application {
   virtual void on_read(uint64_t context, LogIndex index) = 0;
   /// read_index(context) could not be confirmed.
   virtual void on_read_failed(uint64_t context) = 0;
+  /// This node lacks what the leader's log no longer has: fetch a snapshot (raft/core/ready.h).
+  /// Repeated, about every heartbeat, for as long as that is so.
+  virtual void on_snapshot_offer(const SnapshotOffer& offer) = 0;
   /// The node must stop: its log could not be written, or a peer contradicted Raft. Called once;
   /// nothing is sent or applied afterwards.
   virtual void on_fatal(const Error& error) = 0;
@@ -61,6 +64,9 @@ class Node {
   ProposeResult propose(std::span<const Proposal> proposals, bool exempt);
   void read_index(uint64_t context);
   TransferResult transfer_leadership(NodeId target);
+  /// A snapshot on disk covers the log to `through`, at most what is applied and durable here. Call
+  /// it before the log store removes the entries.
+  void compact(LogIndex through);
 
   /// While held, nothing is applied and all else goes on: for the simulator.
   void hold_apply(bool held) { core_.hold_apply(held); }

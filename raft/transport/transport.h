@@ -17,7 +17,7 @@ namespace holdfast::raft {
 /// Each pair of servers has two connections a direction, so that a heartbeat never stands behind
 /// bulk data.
 enum class Lane : uint8_t {
-  kControl = 0,  ///< elections, heartbeats, read indices, lease renewals: small and urgent
+  kControl = 0,  ///< elections, heartbeats, read indices, offers of snapshots, lease renewals
   kBulk = 1,     ///< appends and their responses, forwarded commands, snapshot chunks
 };
 inline constexpr int kLanes = 2;
@@ -27,8 +27,6 @@ constexpr Lane lane_of(MessageType type) {
   switch (type) {
     case MessageType::kAppendRequest:
     case MessageType::kAppendResponse:
-    case MessageType::kSnapshotRequest:
-    case MessageType::kSnapshotResponse:
       return Lane::kBulk;
     default:
       return Lane::kControl;

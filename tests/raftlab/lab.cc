@@ -21,6 +21,7 @@ using raft::testing::CoreNode;
 
 namespace {
 
+constexpr uint64_t kIndexMax = uint64_t{1} << 53;
 constexpr uint64_t kInflightOptionMax = 1'000'000;
 constexpr uint64_t kBytesOptionMax = uint64_t{1} << 40;
 
@@ -47,8 +48,8 @@ const std::map<std::string_view, Lab::Verb>& Lab::verbs() {
       {"conf", {nullptr, false, false}},          {"deliver", {&Lab::deliver, true, false}},
       {"drop", {&Lab::drop, true, false}},        {"dup", {&Lab::dup, true, false}},
       {"hold", {&Lab::hold, true, false}},        {"persist", {&Lab::persist, true, true}},
-      {"apply", {&Lab::apply, true, false}},      {"snapshot", {nullptr, false, false}},
-      {"compact", {nullptr, false, false}},       {"crash", {&Lab::crash, true, false}},
+      {"apply", {&Lab::apply, true, false}},      {"snapshot", {&Lab::snapshot, true, false}},
+      {"compact", {&Lab::compact, true, true}},   {"crash", {&Lab::crash, true, false}},
       {"restart", {&Lab::restart, true, false}},  {"status", {&Lab::status, true, false}},
   };
   return table;
@@ -284,7 +285,40 @@ void Lab::transfer(Command& c) {
 
 void Lab::deliver(Command& c) {
   const Selection s = selection(c, true);
-  if (c.complete()) cluster_->deliver(s.wanted, s.k);
+  if (!c.complete()) return;
+  std::optional<Message> offer;
+  size_t left = s.k;
+  for (const Message& m : cluster_->network()) {
+    if (left == 0) break;
+    if (!s.wanted(m)) continue;
+    --left;
+    if (m.type == raft::MessageType::kSnapshotRequest) offer = m;
+  }
+  cluster_->deliver(s.wanted, s.k);
+  if (offer) fetch_snapshot(*offer);
+}
+
+/// What a driver does when its core is offered a snapshot: it fetches the leader's, starts anew
+/// from it, and hears the offer once more.
+void Lab::fetch_snapshot(const Message& offer) {
+  const int id = static_cast<int>(offer.to.value);
+  const int from = static_cast<int>(offer.from.value);
+  CoreNode& n = cluster_->node(id);
+  const bool wanted = !std::exchange(n.offers, {}).empty();
+  if (!wanted || !cluster_->is_up(from) || !cluster_->install(id, from)) return;
+  forget_state(id);
+  cluster_->step(id, offer);
+}
+
+/// The node starts anew, from the state that its snapshot holds.
+void Lab::forget_state(int id) {
+  CoreNode& n = cluster_->node(id);
+  n.reads.clear();
+  n.failed_reads.clear();
+  digests_.erase(id);
+  for (const Entry& entry : n.applied) {
+    if (entry.type == EntryType::kCommand) digests_[id] = add_to_digest(digests_[id], entry);
+  }
 }
 
 void Lab::drop(Command& c) {
@@ -337,13 +371,40 @@ void Lab::apply(Command& c) {
   }
 }
 
+void Lab::snapshot(Command& c) {
+  const int id = live_node(c);
+  const LogIndex index(c.number("index", 1, kIndexMax));
+  if (!c.complete()) return;
+  const raft::Raft& core = cluster_->core(id);
+  const LogIndex most = std::min(core.applied_index(), core.log().durable());
+  const LogIndex least = cluster_->node(id).disk.snapshot.index();
+  if (index > most || index < least) {
+    c.fail("index " + std::to_string(index.value) + " is not from the last snapshot's " +
+           std::to_string(least.value) + " to " + std::to_string(most.value) +
+           ", the last that is applied and durable on node " + std::to_string(id));
+    return;
+  }
+  cluster_->snapshot(id, index);
+}
+
+void Lab::compact(Command& c) {
+  const int id = live_node(c);
+  const LogIndex index(c.number("index", 1, kIndexMax));
+  if (!c.complete()) return;
+  const LogIndex most = cluster_->node(id).disk.snapshot.index();
+  if (index > most) {
+    c.fail("index " + std::to_string(index.value) + " is beyond node " + std::to_string(id) +
+           "'s snapshot, which ends at " + std::to_string(most.value));
+    return;
+  }
+  cluster_->compact(id, index);
+}
+
 void Lab::crash(Command& c) {
   const int id = live_node(c);
   if (!c.complete()) return;
   cluster_->crash(id);
-  cluster_->node(id).reads.clear();
-  cluster_->node(id).failed_reads.clear();
-  digests_.erase(id);
+  forget_state(id);
 }
 
 void Lab::restart(Command& c) {
@@ -353,6 +414,7 @@ void Lab::restart(Command& c) {
     c.fail("node " + std::to_string(id) + " is up");
   } else {
     cluster_->start(id);
+    forget_state(id);
   }
 }
 

@@ -72,6 +72,8 @@ class Lab {
   void hold(Command& c);
   void persist(Command& c);
   void apply(Command& c);
+  void snapshot(Command& c);
+  void compact(Command& c);
   void crash(Command& c);
   void restart(Command& c);
   void status(Command& c);
@@ -80,6 +82,8 @@ class Lab {
   bool parse_option(Command& c, raft::Config& config);
   void found(const raft::Configuration& group, const raft::Config& config);
   bool crowded(Command& c, size_t more = 0);
+  void fetch_snapshot(const raft::Message& offer);
+  void forget_state(int id);
 
   std::optional<raft::testing::CoreCluster> cluster_;
   std::map<int, uint64_t> digests_;      ///< of the commands that a node applied

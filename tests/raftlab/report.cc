@@ -93,6 +93,11 @@ void add_fields_of_type(const Message& m, Json& out) {
       out["reject"] = m.reject;
       out["context"] = hex(m.context);
       break;
+    case MT::kSnapshotRequest:
+      out["log_term"] = m.log_term.value;
+      break;
+    case MT::kSnapshotResponse:
+      break;
     default:
       out["reject"] = m.reject;
   }

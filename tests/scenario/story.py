@@ -7,9 +7,9 @@ from typing import Any, Dict, List
 from outcome import Status
 
 Json = Dict[str, Any]
-NOWHERE: Json = {"role": "", "leader": 0, "term": 0, "vote": 0, "last": 0, "last_term": 0,
-                 "commit": 0, "applied": 0, "pending_reads": 0, "reads": [], "failed_reads": [],
-                 "progress": {}, "messages": []}
+NOWHERE: Json = {"role": "", "leader": 0, "term": 0, "vote": 0, "first": 1, "last": 0,
+                 "last_term": 0, "commit": 0, "applied": 0, "pending_reads": 0, "reads": [],
+                 "failed_reads": [], "progress": {}, "messages": []}
 # Of more messages of a type in a row than this, the first and the last two are shown.
 RUN_MAX = 6
 
@@ -32,6 +32,8 @@ def _details(m: Json) -> str:
         return f"match {m['index']} commit {m['commit']} round {m['round']}"
     if kind == "heartbeat_response":
         return "refused" if m["reject"] else f"round {m['round']}"
+    if kind == "snapshot_request":
+        return f"of {at}"
     if m.get("reject"):
         return "refused"
     return "" if kind in ("timeout_now", "read_index_request") else f"index {m['index']}"
@@ -85,6 +87,8 @@ def _node_news(before: Json, after: Json) -> List[str]:
     news += [f"{name} {after[name]}" for name in ("term", "vote") if after[name] != before[name]]
     if (after["last"], after["last_term"]) != (before["last"], before["last_term"]):
         news.append(f"last {after['last']}/{after['last_term']}")
+    if after["first"] != before["first"]:
+        news.append(f"first {after['first']}")
     news += [f"{name} {after[name]}" for name in ("commit", "applied")
              if after[name] != before[name]]
     return news + _progress(before, after) + _reads(before, after)

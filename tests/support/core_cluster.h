@@ -22,14 +22,21 @@
 
 namespace holdfast::raft::testing {
 
-/// A disk of one node: what is synced, and writes that are not yet.
+/// A state machine's state: what it has applied, in order.
+struct MemorySnapshot {
+  Term term;  ///< of the last entry; 0 if there is none
+  std::vector<Entry> applied;
+  LogIndex index() const { return LogIndex(applied.size()); }
+};
+
+/// A disk of one node: what is synced of its log, and its snapshot.
 class MemoryLog final : public LogReader {
  public:
   Outcome entries(LogIndex low, LogIndex high, size_t max_bytes, std::vector<Entry>& out) override {
     if (!available) return Outcome::kUnavailable;
     size_t bytes = 0;
     for (LogIndex i = low; i < high; ++i) {
-      const Entry& entry = log.at(i.value - 1);
+      const Entry& entry = at(i);
       bytes += entry_bytes(entry);
       if (bytes > max_bytes && i > low) break;
       out.push_back(entry);
@@ -41,15 +48,42 @@ class MemoryLog final : public LogReader {
   void sync(const Write& write) {
     if (write.hard_state) hard_state = *write.hard_state;
     if (write.entries.empty()) return;
-    log.resize(write.entries.front().index.value - 1);
+    log.resize(write.entries.front().index - first);
     log.insert(log.end(), write.entries.begin(), write.entries.end());
+  }
+
+  LogIndex last() const { return first.prev() + log.size(); }
+  /// Ends the program outside the log: nobody asks for compacted entries.
+  const Entry& at(LogIndex index) const { return log.at(index - first); }
+  Term term(LogIndex index) const { return index < first ? term_before : at(index).term; }
+
+  /// Removes the entries to `through`, which the snapshot covers.
+  void compact(LogIndex through) {
+    if (through < first || through > snapshot.index()) return;
+    term_before = term(through);
+    log.erase(log.begin(), log.begin() + static_cast<ptrdiff_t>(through.next() - first));
+    first = through.next();
+  }
+
+  /// Replaces the state. A log that does not have the snapshot's last entry is no continuation of
+  /// it: it begins anew behind it.
+  void install(const MemorySnapshot& from) {
+    snapshot = from;
+    const LogIndex index = snapshot.index();
+    if (index.next() >= first && index <= last() && term(index) == snapshot.term) return;
+    log.clear();
+    first = index.next();
+    term_before = snapshot.term;
   }
 
   InitialState recover(const Configuration& configuration) const {
     InitialState state;
     state.hard_state = hard_state;
     state.configuration = configuration;
-    state.last_index = LogIndex(log.size());
+    state.first_index = first;
+    state.last_index = last();
+    state.applied = snapshot.index();
+    if (first > LogIndex(1)) state.term_runs.push_back({first.prev(), term_before});
     for (const Entry& entry : log) {
       if (state.term_runs.empty() || state.term_runs.back().term != entry.term) {
         state.term_runs.push_back({entry.index, entry.term});
@@ -59,7 +93,10 @@ class MemoryLog final : public LogReader {
   }
 
   HardState hard_state;
+  LogIndex first{1};
+  Term term_before;  ///< of the entry before `first`
   std::vector<Entry> log;
+  MemorySnapshot snapshot;
   bool available = true;
 };
 
@@ -76,6 +113,7 @@ struct CoreNode {
   std::vector<Entry> applied;
   std::vector<ReadResult> reads;
   std::vector<uint64_t> failed_reads;
+  std::vector<SnapshotOffer> offers;
   std::optional<Violation> violation;
   std::vector<SoftState> soft_states;
 };
@@ -132,6 +170,7 @@ class CoreCluster {
     n.config.id = n.id;
     n.config.seed = (++seed_) * 0xD1342543DE82EF95U;
     n.invariants = NodeInvariants();
+    n.applied = n.disk.snapshot.applied;
     n.core = std::make_unique<Raft>(n.config, n.disk.recover(configuration_), n.disk, n.clock);
     pump(id);
   }
@@ -144,6 +183,38 @@ class CoreCluster {
     n.to_apply.clear();
     n.applied.clear();
     cluster_invariants_.crashed(n.id);
+  }
+
+  // What a driver does with snapshots.
+
+  /// Puts the state at `index`, which is applied and durable, on the node's disk.
+  void snapshot(int id, LogIndex index) {
+    CoreNode& n = node(id);
+    const auto end = n.applied.begin() + static_cast<ptrdiff_t>(index.value);
+    n.disk.snapshot = {end == n.applied.begin() ? Term() : std::prev(end)->term,
+                       std::vector<Entry>(n.applied.begin(), end)};
+  }
+  /// Removes the log to `index`, which the snapshot covers and which is durable.
+  void compact(int id, LogIndex index) {
+    core(id).compact(index);
+    node(id).disk.compact(index);
+    pump(id);
+  }
+  /// Snapshot and compaction at once, as far as both may go.
+  void shorten(int id) {
+    const LogIndex through = std::min(core(id).applied_index(), core(id).log().durable());
+    snapshot(id, through);
+    compact(id, through);
+  }
+  /// Node `id` fetches the snapshot of `from` and starts anew from it, unless it has as much.
+  bool install(int id, int from) {
+    const MemorySnapshot fetched = node(from).disk.snapshot;
+    if (!is_up(id) || fetched.index() <= core(id).commit()) return false;
+    persist(id);
+    crash(id);
+    node(id).disk.install(fetched);
+    start(id);
+    return true;
   }
 
   // Inputs. Each is followed by taking all output.
@@ -334,6 +405,7 @@ class CoreCluster {
     n.reads.insert(n.reads.end(), ready.reads.begin(), ready.reads.end());
     n.failed_reads.insert(n.failed_reads.end(), ready.failed_reads.begin(),
                           ready.failed_reads.end());
+    if (ready.snapshot_offer) n.offers.push_back(*ready.snapshot_offer);
   }
 
   void check(int id) {

@@ -51,6 +51,28 @@ inline Message append_ack(int from, int to, uint64_t term, uint64_t index) {
   return m;
 }
 
+inline Message append_refusal(int from, int to, uint64_t term, uint64_t index, uint64_t hint,
+                              uint64_t hint_term) {
+  Message m = append_ack(from, to, term, index);
+  m.reject = true;
+  m.hint = LogIndex(hint);
+  m.log_term = Term(hint_term);
+  return m;
+}
+
+inline Message snapshot_offer(int from, int to, uint64_t term, uint64_t index, uint64_t log_term) {
+  Message m = message(MessageType::kSnapshotRequest, from, to, term);
+  m.index = LogIndex(index);
+  m.log_term = Term(log_term);
+  return m;
+}
+
+inline Message snapshot_answer(int from, int to, uint64_t term, uint64_t index) {
+  Message m = message(MessageType::kSnapshotResponse, from, to, term);
+  m.index = LogIndex(index);
+  return m;
+}
+
 inline Message heartbeat(int from, int to, uint64_t term, uint64_t round, uint64_t match = 0,
                          uint64_t commit = 0) {
   Message m = message(MessageType::kHeartbeatRequest, from, to, term);

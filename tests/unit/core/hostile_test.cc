@@ -35,13 +35,51 @@ TEST(Hostile, UnknownSendersOtherReceiversAndOtherGroupsAreIgnored) {
   EXPECT_EQ(c.core(2).term(), Term(1));
 }
 
-TEST(Hostile, SnapshotsAreCountedAndIgnored) {
+TEST(Hostile, OffersAndAnswersThatNameNoEntryAreMalformed) {
   CoreCluster c = led();
   c.step(2, message(MT::kSnapshotRequest, 1, 2, 1));
+  c.step(2, snapshot_offer(1, 2, 1, 5, 0));
+  c.step(2, snapshot_offer(1, 2, 1, 0, 1));
+  c.step(2, snapshot_offer(1, 2, 1, 5, 2));
+  Message with_entries = snapshot_offer(1, 2, 1, 1, 1);
+  with_entries.entries = {entry(2, 1)};
+  c.step(2, with_entries);
+  EXPECT_EQ(c.core(2).counters().ignored_malformed, 5U);
   c.step(1, message(MT::kSnapshotResponse, 2, 1, 1));
-  EXPECT_EQ(c.core(2).counters().ignored_unsupported, 1U);
-  EXPECT_EQ(c.core(1).counters().ignored_unsupported, 1U);
+  Message refused = snapshot_answer(2, 1, 1, 1);
+  refused.reject = true;
+  c.step(1, refused);
+  EXPECT_EQ(c.core(1).counters().ignored_malformed, 2U);
+  EXPECT_TRUE(c.node(2).offers.empty());
   EXPECT_FALSE(c.core(1).inert());
+}
+
+TEST(Hostile, AnAnswerBeyondTheLogIsMalformedAndOneThatNobodyAskedForIsStale) {
+  CoreCluster c = led();
+  c.step(1, snapshot_answer(2, 1, 1, 3));
+  EXPECT_EQ(c.core(1).counters().ignored_malformed, 1U);
+  for (int id : {1, 2}) {
+    const uint64_t before = c.core(id).counters().ignored_stale;
+    c.step(id, snapshot_answer(3 - id, id, 1, 2));
+    EXPECT_EQ(c.core(id).counters().ignored_stale, before + 1);
+  }
+}
+
+TEST(Hostile, AnOfferThatNamesAnotherTermOfACommittedEntryStopsTheNode) {
+  CoreCluster c = led();
+  ASSERT_EQ(c.core(2).commit(), LogIndex(2));
+  c.step(2, snapshot_offer(3, 2, 5, 2, 4));
+  ASSERT_TRUE(c.node(2).violation.has_value());
+  EXPECT_EQ(c.node(2).violation->kind, Kind::kCommittedConflict);
+}
+
+TEST(Hostile, AnAppendThatNamesAnotherTermOfTheLastCompactedEntryStopsTheNode) {
+  CoreCluster c = led();
+  c.shorten(2);
+  ASSERT_EQ(c.core(2).log().first(), LogIndex(3));
+  c.step(2, append(3, 2, 5, 1, 1, 0, {entry(2, 5)}));
+  ASSERT_TRUE(c.node(2).violation.has_value());
+  EXPECT_EQ(c.node(2).violation->kind, Kind::kCommittedConflict);
 }
 
 TEST(Hostile, ASecondLeaderOfOneTermStopsTheNode) {
@@ -56,9 +94,8 @@ TEST(Hostile, ASecondLeaderOfOneTermStopsTheNode) {
 }
 
 TEST(Hostile, ALeaderThatMeetsARivalOfItsTermStops) {
-  for (Message claim :
-       {append(3, 1, 1, 0, 0, 0), heartbeat(3, 1, 1, 1), message(MT::kTimeoutNow, 3, 1, 1),
-        message(MT::kSnapshotRequest, 3, 1, 1)}) {
+  for (Message claim : {append(3, 1, 1, 0, 0, 0), heartbeat(3, 1, 1, 1),
+                        message(MT::kTimeoutNow, 3, 1, 1), snapshot_offer(3, 1, 1, 1, 1)}) {
     CoreCluster c = led();
     c.step(1, claim);
     ASSERT_TRUE(c.node(1).violation.has_value());

@@ -25,11 +25,18 @@ class Loose {
     config.pre_vote = false;
     core = std::make_unique<Raft>(config, disk_.recover(configuration), disk_, Instant(1s));
   }
+  Loose(InitialState state, uint64_t id) {
+    state.configuration.voters = {NodeId(1), NodeId(2), NodeId(3)};
+    Config config;
+    config.id = NodeId(id);
+    core = std::make_unique<Raft>(config, std::move(state), disk_, Instant(1s));
+  }
   void drain() {
     Ready ready;
     while (core->has_ready()) {
       core->take_ready(ready);
       if (ready.write) core->persisted(ready.write.number, Instant(1s));
+      if (!ready.committed.empty()) core->applied(ready.committed.back().index);
     }
   }
   void step(Message m) {
@@ -184,6 +191,49 @@ TEST(Invariants, ALeaderThatDeletedEntriesIsCaught) {
   Loose shorter(2);
   shorter.lead(3);
   EXPECT_EQ(invariants.check(*shorter.core), "node 2 term 1: a leader deleted entries");
+}
+
+/// A core alone that was built behind a snapshot of `index` in `term`.
+InitialState behind(uint64_t index, uint64_t term) {
+  InitialState state;
+  state.hard_state = {Term(term), NodeId()};
+  state.first_index = LogIndex(index + 1);
+  state.last_index = LogIndex(index);
+  state.term_runs = {{LogIndex(index), Term(term)}};
+  state.applied = LogIndex(index);
+  return state;
+}
+
+TEST(Invariants, ALogThatBeginsBehindWhatNobodyCommittedIsCaught) {
+  ClusterInvariants invariants;
+  Loose two(behind(1, 3), 2);
+  EXPECT_EQ(observe(invariants, two), "node 2 term 3: begins behind uncommitted 1");
+}
+
+TEST(Invariants, ALogThatBeginsBehindAnotherEntryThanWasCommittedIsCaught) {
+  ClusterInvariants invariants;
+  Loose one(1);
+  one.step(append(2, 1, 3, 0, 0, 0, {entry(1, 3)}));
+  EXPECT_EQ(observe(invariants, one), "");
+  Loose two(2);
+  two.step(append(1, 2, 3, 0, 0, 1, {entry(1, 3)}));
+  EXPECT_EQ(observe(invariants, two), "");
+  Loose same(behind(1, 3), 3);
+  EXPECT_EQ(observe(invariants, same), "");
+  invariants.crashed(NodeId(3));
+  Loose other(behind(1, 2), 3);
+  EXPECT_EQ(observe(invariants, other), "node 3 term 2: begins behind another entry 1");
+}
+
+TEST(Invariants, ALogWhoseStartGoesBackIsCaught) {
+  NodeInvariants invariants;
+  Loose compacted(2, {Term(5), NodeId()}, {entry(1, 5)});
+  compacted.step(append(1, 2, 5, 1, 5, 1));
+  compacted.core->compact(LogIndex(1));
+  EXPECT_EQ(invariants.check(*compacted.core), std::nullopt);
+  Loose whole(2, {Term(5), NodeId()}, {entry(1, 5)});
+  whole.step(append(1, 2, 5, 1, 5, 1));
+  EXPECT_EQ(invariants.check(*whole.core), "node 2 term 5: the log's start went back");
 }
 
 }  // namespace

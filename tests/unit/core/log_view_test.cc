@@ -138,5 +138,43 @@ TEST(LogView, ForgetsOnlyWhatIsDurableAndMayBeForgotten) {
   EXPECT_EQ(log.window().begin(), LogIndex(4));
 }
 
+TEST(LogView, CompactionKeepsTheTermOfTheLastForgottenEntry) {
+  LogView log = log_of({1, 1, 2, 2, 4, 4});
+  log.written(1);
+  log.persisted(1);
+  log.compact(LogIndex(3));
+  EXPECT_EQ(log.first(), LogIndex(4));
+  EXPECT_EQ(log.window().begin(), LogIndex(4));
+  EXPECT_EQ(log.term(LogIndex(3)), Term(2));
+  EXPECT_EQ(log.term(LogIndex(4)), Term(2));
+  ASSERT_EQ(log.term_runs().size(), 2U);
+  EXPECT_TRUE(log.matches(LogIndex(3), Term(2)));
+  EXPECT_FALSE(log.matches(LogIndex(2), Term(1)));
+  EXPECT_EQ(log.last_not_above(LogIndex(6), Term(1)), LogIndex(3));
+  log.compact(LogIndex(2));
+  EXPECT_EQ(log.first(), LogIndex(4));
+}
+
+TEST(LogView, CompactedToItsEndItGoesOn) {
+  LogView log = log_of({1, 2});
+  log.written(1);
+  log.persisted(1);
+  log.compact(LogIndex(2));
+  EXPECT_EQ(log.last(), LogIndex(2));
+  EXPECT_EQ(log.last_term(), Term(2));
+  EXPECT_TRUE(log.is_up_to_date(LogIndex(2), Term(2)));
+  log.append(entry(3, 2));
+  EXPECT_EQ(log.term(LogIndex(3)), Term(2));
+  EXPECT_EQ(log.unwritten(), LogIndex(3));
+}
+
+TEST(LogView, CompactsWhatIsNoLongerInMemory) {
+  LogView log(LogIndex(1), LogIndex(9), {{LogIndex(1), Term(1)}, {LogIndex(6), Term(2)}});
+  log.compact(LogIndex(6));
+  EXPECT_EQ(log.window().begin(), LogIndex(10));
+  EXPECT_EQ(log.term(LogIndex(6)), Term(2));
+  EXPECT_EQ(log.term_runs().size(), 1U);
+}
+
 }  // namespace
 }  // namespace holdfast::raft

@@ -224,5 +224,63 @@ TEST(OldBugs, Etcd11456AnEntryIsNoLongerOursWhenAnotherTermCommitsAtItsIndex) {
   EXPECT_NE(c.node(1).applied.at(lost.first.value - 1).term, lost.term);
 }
 
+/// Node 3 has missed all but the first entry, and node 1 has compacted what it missed.
+CoreCluster overtaken() {
+  CoreCluster c = CoreCluster::of(3, plain());
+  c.elect(1);
+  c.isolate(3);
+  for (const char* data : {"a", "b", "c"}) c.propose(1, data);
+  c.settle();
+  c.shorten(1);
+  c.heal();
+  return c;
+}
+
+TEST(OldBugs, HashicorpRaft212ACompactedIndexIsNeverAskedOfTheLog) {
+  CoreCluster c = overtaken();
+  const uint64_t reads = c.core(1).counters().log_reads;
+  c.advance(5s);
+  EXPECT_EQ(c.core(1).counters().log_reads, reads);
+  EXPECT_EQ(c.core(1).counters().snapshots_needed, 1U);
+  EXPECT_EQ(c.core(1).status().peers[1].state, ProgressState::kSnapshot);
+  c.install(3, 1);
+  c.advance(200ms);
+  EXPECT_EQ(c.core(1).status().peers[1].state, ProgressState::kReplicate);
+}
+
+TEST(OldBugs, Etcd10308AFollowerThatASnapshotBroughtUpToDateIsReplicatedTo) {
+  CoreCluster c = overtaken();
+  c.advance(200ms);
+  c.install(3, 1);
+  c.advance(200ms);
+  const PeerStatus peer = c.core(1).status().peers[1];
+  EXPECT_EQ(peer.match, c.core(1).log().last());
+  EXPECT_EQ(peer.state, ProgressState::kReplicate);
+}
+
+TEST(OldBugs, Nebula1769ANodeThatWaitsForASnapshotDoesNotRefuseItAsACandidate) {
+  CoreCluster c = overtaken();
+  c.advance(200ms);
+  c.campaign(3);
+  ASSERT_EQ(c.core(3).role(), Role::kCandidate);
+  // Another leader is elected in the very term in which it stands.
+  c.step(3, snapshot_offer(2, 3, c.core(3).term().value, 4, 1));
+  EXPECT_EQ(c.core(3).role(), Role::kFollower);
+  EXPECT_EQ(c.core(3).leader(), NodeId(2));
+  EXPECT_EQ(c.node(3).offers.back().from, NodeId(2));
+}
+
+TEST(OldBugs, Nebula1769ANodeThatWaitsForASnapshotEndsUpWithIt) {
+  CoreCluster c = overtaken();
+  for (int round = 0; round < 20; ++round) {
+    c.campaign(3);
+    c.advance(1s);
+    if (c.node(3).offers.empty()) continue;
+    c.install(3, static_cast<int>(c.node(3).offers.back().from.value));
+  }
+  c.advance(2s);
+  EXPECT_EQ(c.commands(3), (std::vector<std::string>{"a", "b", "c"}));
+}
+
 }  // namespace
 }  // namespace holdfast::raft::testing

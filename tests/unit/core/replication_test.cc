@@ -312,49 +312,6 @@ TEST(Replication, ARestartedNodeReplaysItsLogInBoundedSteps) {
   EXPECT_GT(c.core(2).counters().log_reads, 5U);
 }
 
-TEST(Replication, APeerThatNeedsCompactedEntriesGetsHeartbeatsOnly) {
-  InitialState state;
-  state.hard_state = {Term(3), NodeId()};
-  state.configuration.voters = {NodeId(1), NodeId(2), NodeId(3)};
-  state.first_index = LogIndex(100);
-  state.last_index = LogIndex(110);
-  state.term_runs = {{LogIndex(99), Term(2)}, {LogIndex(105), Term(3)}};
-  state.applied = LogIndex(104);
-  MemoryLog unused;
-  unused.available = false;
-  Config config;
-  config.id = NodeId(1);
-  config.pre_vote = false;
-  Raft raft(config, state, unused, Instant(1s));
-  ASSERT_TRUE(raft.campaign(Instant(1s)));
-  Ready ready;
-  raft.take_ready(ready);
-  raft.persisted(ready.write.number, Instant(1s));
-  raft.step(message(MT::kVoteResponse, 2, 1, 4), Instant(1s));
-  ASSERT_TRUE(raft.is_leader());
-  Message far_behind = message(MT::kAppendResponse, 2, 1, 4);
-  far_behind.reject = true;
-  far_behind.index = LogIndex(110);
-  far_behind.hint = LogIndex(5);
-  far_behind.log_term = Term(1);
-  raft.step(std::move(far_behind), Instant(1s));
-  while (raft.has_ready()) raft.take_ready(ready);
-  EXPECT_EQ(raft.status().peers[0].state, ProgressState::kProbe);
-  EXPECT_EQ(raft.status().peers[0].next, LogIndex(100));
-  Message refused_again = message(MT::kAppendResponse, 2, 1, 4);
-  refused_again.reject = true;
-  refused_again.index = LogIndex(99);
-  refused_again.hint = LogIndex(5);
-  refused_again.log_term = Term(1);
-  raft.step(std::move(refused_again), Instant(1s));
-  while (raft.has_ready()) raft.take_ready(ready);
-  EXPECT_EQ(raft.status().peers[0].state, ProgressState::kSnapshot);
-  EXPECT_EQ(raft.counters().snapshots_needed, 1U);
-  raft.tick(Instant(1200ms));
-  raft.take_ready(ready);
-  EXPECT_EQ(ready.messages.size(), 2U);
-}
-
 TEST(Propose, IsRefusedBeyondTheCapAndExemptOnesPass) {
   Config config;
   config.max_uncommitted_bytes = 1000;

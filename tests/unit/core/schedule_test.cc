@@ -1,6 +1,6 @@
 // Random schedules over real cores: loss, duplication, reordering, partitions, crashes that lose
-// what was not persisted, slow disks, false evidence, transfers, reads. After every input all
-// invariants hold; at the end, healed, the cluster agrees.
+// what was not persisted, slow disks, false evidence, transfers, reads, compaction and snapshots.
+// After every input all invariants hold; at the end, healed, the cluster agrees.
 #include <gtest/gtest.h>
 
 #include <map>
@@ -33,6 +33,7 @@ class Schedule {
   }
   uint64_t committed() { return cluster_.cluster_invariants().committed().value; }
   const Counters& totals() const { return totals_; }
+  uint64_t installed() const { return installed_; }
 
  private:
   Config draw_config() {
@@ -60,7 +61,8 @@ class Schedule {
       return;
     }
     if (dice < 750) return cluster_.persist(id, 1 + random_.below(2));
-    if (dice < 800) return cluster_.apply(id, 1 + random_.below(5));
+    if (dice < 785) return cluster_.apply(id, 1 + random_.below(20));
+    if (dice < 800) return shorten(id);
     if (dice < 900) return propose(id);
     if (dice < 940) return read(id);
     if (dice < 955) return partition(id);
@@ -75,11 +77,36 @@ class Schedule {
       cluster_.transfer(id, any());
     } else if (dice < 982) {
       cluster_.step_down(id);
-    } else if (dice < 990) {
+    } else if (dice < 986) {
+      install(id);
+    } else if (dice < 994) {
       cluster_.node(id).disk.available = !cluster_.node(id).disk.available;
     } else {
       cluster_.campaign(id);
     }
+  }
+
+  /// A snapshot of what is applied and durable, or of less; the log is cut to there or not as far.
+  void shorten(int id) {
+    const Raft& core = cluster_.core(id);
+    const LogIndex most = std::min(core.applied_index(), core.log().durable());
+    const LogIndex least = cluster_.node(id).disk.snapshot.index();
+    if (most <= least) return;
+    const LogIndex through = chance(2) ? most : least + 1 + random_.below(most - least);
+    const uint64_t tail = chance(2) ? 0 : random_.below(std::min<uint64_t>(through.value, 4));
+    cluster_.snapshot(id, through);
+    cluster_.compact(id, through - tail);
+  }
+
+  /// What the driver does about the last offer, however old, if it can reach the leader.
+  void install(int id) {
+    std::vector<SnapshotOffer>& offers = cluster_.node(id).offers;
+    if (offers.empty()) return;
+    const int from = static_cast<int>(offers.back().from.value);
+    offers.clear();
+    if (!cluster_.is_up(from)) return;
+    add(cluster_.core(id).counters());
+    installed_ += cluster_.install(id, from) ? 1 : 0;
   }
 
   /// Any message, so order does not hold; some are lost, some arrive twice.
@@ -158,6 +185,10 @@ class Schedule {
     totals_.inflight_full += c.inflight_full;
     totals_.fast_campaigns += c.fast_campaigns;
     totals_.transfers += c.transfers;
+    totals_.compactions += c.compactions;
+    totals_.snapshots_needed += c.snapshots_needed;
+    totals_.snapshots_reached += c.snapshots_reached;
+    totals_.appends_compacted += c.appends_compacted;
   }
 
   void calm_down() {
@@ -170,7 +201,11 @@ class Schedule {
       cluster_.persist(id);
     }
     cluster_.settle();
-    cluster_.advance(10s);
+    for (int round = 0; round < 10; ++round) {
+      cluster_.advance(1s);
+      for (int id = 1; id <= nodes_; ++id) install(id);
+    }
+    cluster_.advance(2s);
     collect_reads();
     const int leader = cluster_.leader();
     ASSERT_NE(leader, 0) << "no leader after 20 election timeouts";
@@ -193,16 +228,23 @@ class Schedule {
   uint64_t proposed_ = 0;
   uint64_t reads_asked_ = 0;
   uint64_t reads_answered_ = 0;
+  uint64_t installed_ = 0;
   Counters totals_;
 };
 
 void run_seeds(int nodes, uint64_t seeds, int steps) {
   Counters sum;
   uint64_t committed = 0;
+  uint64_t installed = 0;
   for (uint64_t seed = 1; seed <= seeds && !::testing::Test::HasFailure(); ++seed) {
     Schedule schedule(nodes, seed);
     schedule.run(steps);
     committed += schedule.committed();
+    installed += schedule.installed();
+    sum.compactions += schedule.totals().compactions;
+    sum.snapshots_needed += schedule.totals().snapshots_needed;
+    sum.snapshots_reached += schedule.totals().snapshots_reached;
+    sum.appends_compacted += schedule.totals().appends_compacted;
     sum.truncations += schedule.totals().truncations;
     sum.log_reads += schedule.totals().log_reads;
     sum.inflight_full += schedule.totals().inflight_full;
@@ -215,10 +257,16 @@ void run_seeds(int nodes, uint64_t seeds, int steps) {
   EXPECT_GT(sum.elections_won, seeds);
   EXPECT_GT(sum.log_reads, 0U);
   EXPECT_GT(sum.inflight_full, 0U);
+  EXPECT_GT(sum.compactions, seeds);
   if (nodes < 3) return;  // two nodes need each other: nothing can be replaced, few are elected
   EXPECT_GT(sum.truncations, 0U);
   EXPECT_GT(sum.fast_campaigns, 0U);
   EXPECT_GT(sum.transfers, 0U);
+  EXPECT_GT(sum.snapshots_needed, 0U);
+  EXPECT_GT(sum.snapshots_reached, 0U);
+  EXPECT_GT(installed, 0U);
+  if (nodes < 5) return;
+  EXPECT_GT(sum.appends_compacted, 0U);
 }
 
 TEST(Schedules, ThreeNodesKeepEveryInvariant) { run_seeds(3, 40, 4000); }

@@ -133,6 +133,10 @@ class DriverTest : public ::testing::Test, public Application, public Transport 
   void on_read_failed(uint64_t context) override {
     journal.push_back("read failed " + std::to_string(context));
   }
+  void on_snapshot_offer(const SnapshotOffer& offer) override {
+    journal.push_back("snapshot of " + std::to_string(offer.index.value) + " at node " +
+                      std::to_string(offer.from.value));
+  }
   void on_fatal(const Error& error) override {
     journal.push_back("fatal " + std::string(error_code_name(error.code)) + " " + error.message);
   }

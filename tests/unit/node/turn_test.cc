@@ -134,6 +134,42 @@ TEST_F(TurnTest, AFollowerWakesForItsElectionWithinTheBounds) {
 
 // ---- proposals -------------------------------------------------------------------------------
 
+TEST_F(TurnTest, AnOfferReachesTheApplicationWheneverItComes) {
+  start();
+  for (int i = 1; i <= 2; ++i) {
+    journal.clear();
+    node->receive(testing::snapshot_offer(2, 1, 5, 40, 4));
+    pump();
+    EXPECT_TRUE(did("snapshot of 40 at node 2"));
+    EXPECT_FALSE(sent(MessageType::kSnapshotResponse));
+  }
+}
+
+TEST_F(TurnTest, AnOfferOfWhatIsThereIsAnsweredAndNotPassedOn) {
+  start();
+  node->receive(append(2, 1, 5, 1, 1, 2, {entry(2, 5)}));
+  pump();
+  sync();
+  node->receive(testing::snapshot_offer(2, 1, 5, 2, 5));
+  pump();
+  EXPECT_FALSE(did("snapshot of"));
+  EXPECT_TRUE(sent(MessageType::kSnapshotResponse));
+}
+
+TEST_F(TurnTest, CompactionShortensTheLogUntilTheNodeHasStopped) {
+  start();
+  node->receive(append(2, 1, 5, 1, 1, 3, {entry(2, 5), entry(3, 5)}));
+  pump();
+  sync();
+  node->compact(LogIndex(2));
+  EXPECT_EQ(node->core().log().first(), LogIndex(3));
+  node->receive(append(3, 1, 5, 3, 5, 3));
+  pump();
+  ASSERT_TRUE(node->stopped());
+  node->compact(LogIndex(3));
+  EXPECT_EQ(node->core().log().first(), LogIndex(3));
+}
+
 TEST_F(TurnTest, AFollowerNamesItsLeaderInsteadOfTakingAProposal) {
   start();
   node->receive(append(2, 1, 5, 1, 1, 1));

@@ -61,6 +61,11 @@ INSTANTIATE_TEST_SUITE_P(
         Refused{"apply 1 x", "'x'"}, Refused{"crash 3", "node 3 is down"},
         Refused{"crash 9", "node 9"}, Refused{"restart 1", "node 1 is up"},
         Refused{"restart 9", "node 9"}, Refused{"status 1", "'1'"}, Refused{"nodes 5,6,7", "nodes"},
+        Refused{"snapshot", "snapshot"}, Refused{"snapshot 1", "no index"},
+        Refused{"snapshot 1 0", "'0'"}, Refused{"snapshot 1 1", "index 1"},
+        Refused{"snapshot 3 1", "node 3 is down"}, Refused{"snapshot 1 x", "'x'"},
+        Refused{"compact 1", "no index"}, Refused{"compact 1 1", "index 1"},
+        Refused{"compact 3 1", "node 3 is down"}, Refused{"compact 1 1 1", "one word too many"},
         Refused{"conf", "conf"}));
 
 class RefusedNodes : public ::testing::TestWithParam<Refused> {};
@@ -99,7 +104,7 @@ TEST(Hostile, EveryVerbWantsNodesFirst) {
   Script s;
   for (const char* line : {"tick 1 1", "campaign 1", "propose 1 a", "read 1 c", "transfer 1 2",
                            "deliver 1 2", "drop 1 2", "dup 1 2", "hold 1 2", "persist 1", "apply 1",
-                           "crash 1", "restart 1", "status"}) {
+                           "snapshot 1 1", "compact 1 1", "crash 1", "restart 1", "status"}) {
     EXPECT_THAT(s.run(line), MatchesRegex("error [a-z]+: there are no nodes yet\n")) << line;
   }
 }

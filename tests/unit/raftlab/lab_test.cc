@@ -194,12 +194,69 @@ TEST(Raftlab, WhatTheCoreRefusesIsAnErrorLine) {
   EXPECT_EQ(t.run("propose 1 y"), "error propose: leadership is being transferred to node 2\n");
 }
 
+TEST(Raftlab, SnapshotsAndCompactionStayWithinWhatIsThere) {
+  Script s;
+  s.elect();
+  s.run({"propose 1 a", "deliver 1 2", "persist 1", "persist 2", "deliver 2 1"});
+  EXPECT_EQ(s.run("snapshot 1 1"),
+            "error snapshot: index 1 is not from the last snapshot's 0 to 0, the last that is "
+            "applied and durable on node 1\n");
+  s.run("apply 1");
+  EXPECT_EQ(s.run("compact 1 1"),
+            "error compact: index 1 is beyond node 1's snapshot, which ends at 0\n");
+  EXPECT_EQ(s.run({"snapshot 1 2", "compact 1 1"}), "");
+  EXPECT_EQ(s.status(1)["first"], 2);
+  EXPECT_EQ(s.run("snapshot 1 1"),
+            "error snapshot: index 1 is not from the last snapshot's 2 to 2, the last that is "
+            "applied and durable on node 1\n");
+  EXPECT_EQ(s.run("compact 1 1"), "") << "it is compacted already";
+}
+
+TEST(Raftlab, ANodeRestartsFromItsSnapshotWithItsDigest) {
+  Script s;
+  s.elect();
+  s.run({"propose 1 a", "deliver 1 2", "persist 1", "persist 2", "deliver 2 1", "apply 1"});
+  const nlohmann::json before = s.status(1);
+  s.run({"snapshot 1 2", "compact 1 2", "crash 1"});
+  EXPECT_EQ(s.status(1)["first"], 3);
+  EXPECT_EQ(s.status(1)["last"], 2);
+  EXPECT_EQ(s.status(1)["last_term"], 1);
+  s.run("restart 1");
+  EXPECT_EQ(s.status(1)["commit"], 2);
+  EXPECT_EQ(s.status(1)["applied"], 2);
+  EXPECT_EQ(s.status(1)["digest"], before["digest"]);
+}
+
+TEST(Raftlab, AnOfferBringsTheLeadersSnapshotAndItsAnswer) {
+  Script s;
+  s.elect();
+  s.run({"propose 1 a", "drop 1 3", "deliver 1 2", "persist 1", "persist 2", "deliver 2 1"});
+  s.run({"apply 1", "snapshot 1 2", "compact 1 2", "drop 1 3", "tick 1 1", "deliver 1 3"});
+  s.run({"deliver 3 1", "deliver 1 3", "persist 3", "deliver 3 1"});
+  EXPECT_EQ(s.status(1)["progress"]["3"]["state"], "snapshot");
+  s.run("deliver 1 3 snapshot");
+  EXPECT_EQ(s.status(3)["first"], 3);
+  EXPECT_EQ(s.status(3)["digest"], s.status(1)["digest"]);
+  EXPECT_THAT(s.sent(3), ElementsAre("snapshot_response 2"));
+  s.run("deliver 3 1");
+  EXPECT_EQ(s.status(1)["progress"]["3"]["state"], "replicate");
+}
+
+TEST(Raftlab, AnOfferWhoseSenderIsDownBringsNothing) {
+  Script s;
+  s.elect();
+  s.run({"propose 1 a", "drop 1 3", "deliver 1 2", "persist 1", "persist 2", "deliver 2 1"});
+  s.run({"apply 1", "snapshot 1 2", "compact 1 2", "drop 1 3", "tick 1 1", "deliver 1 3"});
+  s.run({"deliver 3 1", "deliver 1 3", "persist 3", "deliver 3 1", "crash 1"});
+  s.run("deliver 1 3 snapshot");
+  EXPECT_EQ(s.status(3)["first"], 1);
+  EXPECT_THAT(s.sent(3), IsEmpty());
+}
+
 TEST(Raftlab, WhatTheCoreLacksIsUnsupported) {
   Script s;
   EXPECT_EQ(s.run("conf 1 add 4"), "error unsupported conf\n");
   s.run("nodes 1,2,3");
-  EXPECT_EQ(s.run("snapshot 1 5"), "error unsupported snapshot\n");
-  EXPECT_EQ(s.run("compact 1 5"), "error unsupported compact\n");
 }
 
 TEST(Raftlab, VotersWithoutCheckQuorumDoNotRefuseBecauseTheyHeardALeaderLately) {
