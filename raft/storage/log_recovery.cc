@@ -216,11 +216,15 @@ IoStatus LogRecovery::write_image(std::string_view image) {
 }
 
 // A file that holds no part of the log is reused: a node that restarts again and again neither
-// fills segments with zeros each time nor fills the disk. Its old bytes never verify.
+// fills segments with zeros each time nor fills the disk. Its old bytes never verify. But the
+// rename by which it ceased to hold a part may be on no disk yet, if a kill came after it: so the
+// directory is synced before the file is touched, else a power loss could bring the file back as a
+// segment.
 IoResult<std::unique_ptr<File>> LogRecovery::fresh_file() {
   const std::string temporary = path_of(temporary_file_name(head_.segment));
   for (const LogFile& file : scan_.files()) {
     if (file.role == LogFile::Role::kChain || file.bytes < options_.segment_bytes) continue;
+    if (auto done = files_.sync_directory(options_.directory); !done) return done.error();
     if (auto done = files_.rename(path_of(file.name), temporary); !done) return done.error();
     reused_ = file.name;
     return files_.open(temporary, OpenMode::kModify);
