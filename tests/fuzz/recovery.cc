@@ -130,7 +130,7 @@ class SoundLog {
 
 const SoundLog& sound_log(uint8_t which) {
   static const SoundLog kLogs[] = {SoundLog(0), SoundLog(1),     SoundLog(3),
-                                   SoundLog(9), SoundLog(9, 18), SoundLog(20, 50)};
+                                   SoundLog(9), SoundLog(9, 18), SoundLog(9, 30)};
   return kLogs[which % std::size(kLogs)];
 }
 
