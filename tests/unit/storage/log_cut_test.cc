@@ -231,9 +231,15 @@ TEST_F(LogCut, AFileThatIsStillReadKeepsItsBytes) {
   }();
   std::string before(4096, '\0');
   ASSERT_TRUE(batch.segment->file->read(0, before.data(), before.size()).ok());
+  // All before it go first, and what is kept of them is used: now it is the one to be recycled.
   append_to_the_next_segment();
-  log_->cut(LogIndex(70));
+  log_->cut(LogIndex(53));
   prepare(*log_);
+  append_to_the_next_segment();
+  prepare(*log_);
+  ASSERT_EQ(log_->cut(LogIndex(70)), LogIndex(71));
+  prepare(*log_);
+  EXPECT_FALSE(*disk_->exists(batch.segment->path));
   for (int i = 0; i < 4; ++i) append_to_the_next_segment();
   std::string after(4096, '\0');
   ASSERT_TRUE(batch.segment->file->read(0, after.data(), after.size()).ok());
