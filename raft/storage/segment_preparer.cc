@@ -41,8 +41,9 @@ SegmentPreparer::Step SegmentPreparer::fail(const IoError& error) {
   return Step::kFailed;
 }
 
+// What was begun is finished, though a spare may have come since: nothing is left half done.
 IoStatus SegmentPreparer::advance() {
-  if (!spares_.empty()) {
+  if (filling_ == nullptr && !spares_.empty()) {
     const std::string spare = spares_.back();
     spares_.pop_back();
     return publish_name(spare);

@@ -221,6 +221,18 @@ TEST_F(LogCut, ACutSegmentIsRecycledAndItsOldBytesNeverVerify) {
   }
 }
 
+TEST_F(LogCut, ASegmentThatIsBeingFilledIsFinishedBeforeAnotherIsRecycled) {
+  for (int steps = 1; steps <= 2; ++steps) {
+    ASSERT_EQ(log_->preparer().step(), SegmentPreparer::Step::kWorked);
+  }
+  log_->cut(LogIndex(53));
+  prepare(*log_);
+  EXPECT_THAT(disk_->paths(), SizeIs(3)) << "a segment, one ready, one spare: nothing half done";
+  append_to_the_next_segment();
+  prepare(*log_);
+  EXPECT_THAT(disk_->paths(), SizeIs(3));
+}
+
 TEST_F(LogCut, AFileThatIsStillReadKeepsItsBytes) {
   const auto batch = [&] {
     const Write write = make_write(++number_, {}, make_entries(4, 54, 70, 200));
