@@ -133,9 +133,10 @@ bool SegmentPreparer::may_recycle(const SegmentRef& segment) {
          spares_.size() < kSparesMax;
 }
 
+// What was cut off meanwhile may make the room that was missing.
 void SegmentPreparer::pause(bool paused) {
   const std::lock_guard lock(signal_mutex_);
-  paused_ = paused;
+  paused_ = paused && retired_.empty();
 }
 
 IoResult<PreparedSegment> SegmentPreparer::take() {
