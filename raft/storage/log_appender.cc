@@ -40,6 +40,7 @@ IoStatus LogAppender::write_batch(std::span<const Write> writes, AppendedBatch& 
   if (auto done = file.write(at_.offset, image); !done) return done;
   if (auto done = file.sync(); !done) return done;
   at_.offset += image.size();
+  batch.end = at_.offset;
   ++at_.next_batch;
   bytes_left_.store(segment_bytes_ > at_.offset ? segment_bytes_ - at_.offset : 0,
                     std::memory_order_relaxed);
@@ -59,8 +60,9 @@ IoStatus LogAppender::begin_batch(const BatchSize& size) {
                          identity_.group, identity_.salt, at_.segment->number,
                          at_.offset,      at_.next_batch, at_.tail};
   const uint64_t seed = segment_seed(identity_.salt, next->number);
-  at_.segment = std::make_shared<Segment>(
-      Segment{next->number, seed, std::move(next->path), std::move(next->file)});
+  at_.segment =
+      std::make_shared<Segment>(Segment{next->number, seed, std::move(next->path),
+                                        std::move(next->file), at_.tail.last(), next->bytes});
   at_.offset = 0;
   encoder_.begin(size, seed, 0, at_.next_batch, identity_.group, &head);
   return io_ok();

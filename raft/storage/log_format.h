@@ -72,6 +72,13 @@ struct Record {
   bool is(RecordType wanted) const { return type == static_cast<uint8_t>(wanted); }
 };
 
+/// An entry by index and term: what a log begins behind, where a snapshot stands. Index 0: none.
+struct LogPoint {
+  LogIndex index;
+  Term term;
+  friend bool operator==(const LogPoint&, const LogPoint&) = default;
+};
+
 /// What the log says at some point of it.
 struct LogTail {
   HardState hard_state;
@@ -80,6 +87,7 @@ struct LogTail {
 
   /// Takes up a hard state or an entry. If that cannot stand here, says why and changes nothing.
   std::optional<std::string> advance(const Record& record);
+  LogPoint last() const { return {last_index, last_term}; }
   friend bool operator==(const LogTail&, const LogTail&) = default;
 };
 

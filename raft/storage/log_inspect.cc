@@ -50,6 +50,7 @@ class Inspector {
       fault = scan_.replay([this](const ScannedBatch& batch) { take_up(batch); });
     }
     report_.tail = scan_.end().tail;
+    if (!scan_.empty()) report_.first_index = scan_.begin().index.next().value;
     judge(fault);
     return std::move(report_);
   }
@@ -64,9 +65,6 @@ class Inspector {
       segment.file_bytes = file.bytes;
       segment.head = file.head;
       report_.segments.push_back(std::move(segment));
-    }
-    if (!scan_.empty()) {
-      report_.first_index = scan_.chain().front()->head->tail.last_index.next().value;
     }
   }
 
@@ -109,6 +107,10 @@ class Inspector {
     } else {
       report_.verdict = LogInspection::Verdict::kSound;
       report_.message = "every record verifies";
+      if (report_.first_index > 1) {
+        report_.message += "; what came before entry " + std::to_string(report_.first_index) +
+                           " was cut off, and must be in a snapshot";
+      }
     }
   }
 

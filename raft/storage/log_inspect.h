@@ -56,7 +56,7 @@ struct LogInspection {
   std::optional<LogFault> fault;  ///< with kDamaged
   uint64_t torn_offset = 0;       ///< with kTornTail, in file `torn_file`
   std::string torn_file;
-  uint64_t first_index = 0;  ///< with an empty log, last_index + 1
+  uint64_t first_index = 0;  ///< above 1 if the log was cut; with an empty log, last_index + 1
   LogTail tail;              ///< hard state and last entry, as far as readable
   uint64_t batch_count = 0;
   uint64_t record_count = 0;

@@ -19,6 +19,13 @@ typename std::vector<Run>::const_iterator run_of(const std::vector<Run>& runs, L
   return after - 1;
 }
 
+/// Drops what the runs say of places before `index`, which a run must cover.
+template <class Run>
+void drop_runs_before(std::vector<Run>& runs, LogIndex index) {
+  runs.erase(runs.begin(), run_of(runs, index));
+  runs.front().first = index;
+}
+
 template <class Run>
 void drop_runs_from(std::vector<Run>& runs, LogIndex index) {
   while (!runs.empty() && runs.back().first >= index) runs.pop_back();
@@ -26,10 +33,27 @@ void drop_runs_from(std::vector<Run>& runs, LogIndex index) {
 
 }  // namespace
 
-void LogPositions::cut_from(LogIndex index) {
+LogPositions::LogPositions(LogPoint before) : before_(before.index) {
+  if (before_) terms_.push_back({before.index, before.term});
+}
+
+void LogPositions::drop_from(LogIndex index) {
   offsets_.resize(index - first_index());
   drop_runs_from(segments_, index);
   drop_runs_from(terms_, index);
+}
+
+void LogPositions::cut(LogIndex before) {
+  HF_CHECK(before >= before_ && before <= last_index(), "a cut outside the log");
+  if (before == before_) return;
+  drop_runs_before(terms_, before);
+  if (before == last_index()) {
+    segments_.clear();
+  } else {
+    drop_runs_before(segments_, before.next());
+  }
+  offsets_.erase(offsets_.begin(), offsets_.begin() + static_cast<ptrdiff_t>(before - before_));
+  before_ = before;
 }
 
 void LogPositions::publish(const AppendedBatch& batch) {
@@ -37,7 +61,7 @@ void LogPositions::publish(const AppendedBatch& batch) {
     HF_CHECK(entry.index > before_ && entry.index <= last_index().next(), "gap in the log");
     HF_CHECK(entry.offset / kOffsetUnit <= std::numeric_limits<uint32_t>::max(),
              "segment beyond 32 GiB");
-    if (entry.index <= last_index()) cut_from(entry.index);
+    if (entry.index <= last_index()) drop_from(entry.index);
     if (segments_.empty() || segments_.back().segment != batch.segment) {
       segments_.push_back({entry.index, batch.segment});
     }
@@ -49,7 +73,7 @@ void LogPositions::publish(const AppendedBatch& batch) {
 }
 
 std::optional<Term> LogPositions::term(LogIndex index) const {
-  if (!contains(index)) return std::nullopt;
+  if (!index || (index != before_ && !contains(index))) return std::nullopt;
   return run_of(terms_, index)->term;
 }
 

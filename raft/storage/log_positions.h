@@ -13,6 +13,7 @@
 #include "raft/core/config.h"
 #include "raft/core/types.h"
 #include "raft/storage/file_system.h"
+#include "raft/storage/log_format.h"
 
 namespace holdfast::raft {
 
@@ -22,6 +23,8 @@ struct Segment {
   uint64_t seed = 0;
   std::string path;
   std::unique_ptr<File> file;
+  LogPoint before;     ///< the last entry before it, as its head says
+  uint64_t bytes = 0;  ///< of the file when it was begun; 0: found by a start, and cut to its end
 };
 using SegmentRef = std::shared_ptr<const Segment>;
 
@@ -35,22 +38,26 @@ struct PlacedEntry {
 struct AppendedBatch {
   SegmentRef segment;
   uint64_t write_number = 0;  ///< the highest in it
+  uint64_t end = 0;           ///< offset behind it in the segment
   std::vector<PlacedEntry> entries;
 };
 
 class LogPositions {
  public:
   /// The log begins behind `before`.
-  explicit LogPositions(LogIndex before = LogIndex()) : before_(before) {}
+  explicit LogPositions(LogPoint before = {});
 
   /// Takes up entries in order; one at or below the last index replaces it and all behind it.
   void publish(const AppendedBatch& batch);
+  /// Forgets every entry up to `before`, of which the term stays known: the log begins behind it.
+  void cut(LogIndex before);
 
   LogIndex first_index() const { return before_.next(); }
   LogIndex last_index() const { return before_ + offsets_.size(); }
   bool contains(LogIndex index) const { return index > before_ && index <= last_index(); }
-  /// Nothing for an index that the log does not hold.
+  /// Of an entry in the log or of the last one before it; nothing for any other index.
   std::optional<Term> term(LogIndex index) const;
+  /// They cover first_index() - 1, if that is above 0, to last_index().
   const std::vector<TermRun>& term_runs() const { return terms_; }
 
   /// Consecutive entries in one segment.
@@ -67,7 +74,7 @@ class LogPositions {
     LogIndex first;
     SegmentRef segment;
   };
-  void cut_from(LogIndex index);
+  void drop_from(LogIndex index);
 
   LogIndex before_;
   std::deque<uint32_t> offsets_;  ///< in units of 8 bytes

@@ -5,6 +5,9 @@
 // cache and gone with the next power loss. Every batch before it was synced before the next one was
 // begun. So recovery writes the last batch, as far as valid, to a fresh segment under a temporary
 // name, syncs it, renames it, syncs the directory, and only then hands the log out.
+//
+// A log that a received snapshot has left behind is discarded by the same step: the fresh segment
+// names no older log, and says that the log begins behind the snapshot.
 #pragma once
 
 #include <map>
@@ -26,14 +29,20 @@ class LogRecovery {
  private:
   std::optional<Error> scan();
   void settle(const ScannedBatch& batch);
+  void publish(AppendedBatch batch);
+  void note_snapshot_entry(const ScannedBatch& batch);
+  std::optional<Error> judge_snapshot();
+  void discard();
   SegmentRef open_segment(const LogFile& file);
   void plan_head();
+  void plan_place();
   std::optional<Error> write_fresh_segment();
   IoStatus write_image(std::string_view image);
   IoResult<std::unique_ptr<File>> fresh_file();
   std::string_view encode_last_batch();
   void publish_last_batch();
   std::optional<Error> drop_leftovers();
+  IoStatus drop(const LogFile& file);
   IoStatus trim(const LogFile& file);
   bool kept(const LogFile& file) const;
   RecoveredLog summary() const;
@@ -46,10 +55,14 @@ class LogRecovery {
   LogScan scan_;
   std::optional<ScannedBatch> last_;  ///< the last batch, not yet settled
   LogPositions positions_;
+  SegmentChain chain_;
   std::map<uint64_t, SegmentRef> segments_;
   std::optional<Error> failure_;
+  std::optional<Term> term_at_snapshot_;  ///< of the entry at which the snapshot stands
+  std::string discarded_;                 ///< why the log is discarded, if it is
 
   SegmentHead head_;  ///< of the fresh segment
+  LogTail tail_;      ///< in force behind it
   BatchEncoder encoder_;
   SegmentRef fresh_;
   AppendedBatch rewritten_;

@@ -118,8 +118,8 @@ std::optional<LogFault> LogScan::link() {
   for (LogFile* at = newest; at != nullptr;) {
     at->role = LogFile::Role::kChain;
     chain_.push_back(at);
+    if (begins_with(*at)) break;
     const uint64_t previous = at->head->previous_segment;
-    if (previous == 0) break;
     const auto older = std::find_if(all_.begin(), all_.end(), [&](const LogFile& file) {
       return file.number == previous && file.role != LogFile::Role::kTemporary;
     });
@@ -130,6 +130,17 @@ std::optional<LogFault> LogScan::link() {
   }
   std::reverse(chain_.begin(), chain_.end());
   return std::nullopt;
+}
+
+// A cut removes segments oldest first, each for sure before the next. So if the one before this is
+// gone and none before that is left, the log was cut here; if one is left there is a hole.
+bool LogScan::begins_with(const LogFile& file) const {
+  const uint64_t previous = file.head->previous_segment;
+  if (previous == 0) return true;
+  return std::none_of(all_.begin(), all_.end(), [previous](const LogFile& older) {
+    if (older.role == LogFile::Role::kTemporary) return false;
+    return older.number == previous || (older.head && older.number < previous);
+  });
 }
 
 std::optional<LogFault> LogScan::check_link(const LogFile& file, const LogFile* older) const {
@@ -154,6 +165,7 @@ std::optional<LogFault> LogScan::check_link(const LogFile& file, const LogFile* 
 std::optional<LogFault> LogScan::replay(const OnBatch& on_batch) {
   if (chain_.empty()) return std::nullopt;
   end_.tail = chain_.front()->head->tail;
+  begin_ = end_.tail.last();
   for (size_t i = 0; i < chain_.size(); ++i) {
     const LogFile* newer = i + 1 < chain_.size() ? chain_[i + 1] : nullptr;
     if (auto failure = check_continuity(*chain_[i])) return failure;
@@ -218,17 +230,22 @@ std::optional<LogFault> LogScan::read_segment(LogFile& file, const LogFile* newe
 
 std::optional<LogFault> LogScan::take_up(const ScannedBatch& batch) {
   LogTail tail = end_.tail;
-  const LogIndex before_log = chain_.front()->head->tail.last_index;
+  LogPoint begin = begin_;
   for (const Record& record : batch.records) {
-    if (is_entry(record.type) && LogIndex(record.index) <= before_log) {
+    if (const auto reason = tail.advance(record)) return fault(*batch.file, record.offset, *reason);
+    if (!is_entry(record.type) || tail.last_index > begin.index) continue;
+    // It replaces an entry before this log. In a log that was cut, one that was cut off: it is
+    // covered by a snapshot too (SegmentChain::cut()), and now the last one before the log.
+    if (chain_.front()->head->previous_segment == 0) {
       return fault(*batch.file, record.offset,
                    "entry " + std::to_string(record.index) +
                        " stands in a log that begins behind " + "entry " +
-                       std::to_string(before_log.value));
+                       std::to_string(begin.index.value));
     }
-    if (const auto reason = tail.advance(record)) return fault(*batch.file, record.offset, *reason);
+    begin = tail.last();
   }
   end_.tail = tail;
+  begin_ = begin;
   end_.last_batch = batch.number;
   return std::nullopt;
 }

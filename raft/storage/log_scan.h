@@ -79,6 +79,9 @@ class LogScan {
   /// Reads the chain, oldest first, handing out each batch. Call once, after find_segments().
   std::optional<LogFault> replay(const OnBatch& on_batch);
 
+  /// What the log begins behind. It is later than the oldest head says if an entry replaced one
+  /// that stood before that head. After replay().
+  const LogPoint& begin() const { return begin_; }
   /// No log has been made here yet. (find_segments() has been called, as for all that follows.)
   bool empty() const { return chain_.empty(); }
   const std::vector<LogFile>& files() const { return all_; }
@@ -105,6 +108,7 @@ class LogScan {
   std::optional<LogFault> list();
   std::optional<LogFault> read_head(LogFile& file);
   std::optional<LogFault> link();
+  bool begins_with(const LogFile& file) const;
   std::optional<LogFault> check_link(const LogFile& file, const LogFile* older) const;
   std::optional<LogFault> load(const LogFile& file, std::shared_ptr<const std::string>& image);
   std::optional<LogFault> read_segment(LogFile& file, const LogFile* newer,
@@ -130,6 +134,7 @@ class LogScan {
   std::vector<LogFile> all_;
   std::vector<LogFile*> chain_;
   uint64_t next_segment_ = 1;
+  LogPoint begin_;
   LogEnd end_;
 };
 

@@ -47,11 +47,12 @@ Status RecoveredLog::check_terms() const {
                                         std::to_string(hard_state.term.value)};
 }
 
-LogStore::LogStore(RecoveredLog recovered, LogPositions positions,
+LogStore::LogStore(RecoveredLog recovered, LogPositions positions, SegmentChain chain,
                    std::unique_ptr<SegmentPreparer> preparer, LogIdentity identity,
                    uint64_t segment_bytes, LogAppender::Position position)
     : recovered_(std::move(recovered)),
       positions_(std::move(positions)),
+      chain_(std::move(chain)),
       preparer_(std::move(preparer)),
       appender_(identity, segment_bytes, std::move(position), *preparer_) {}
 
@@ -124,8 +125,23 @@ Result<Entry> LogStore::decode_entry(const Segment& segment, std::string_view wi
   return Entry{Term(record->term), index, entry_type_of(record->type), Blob(record->payload)};
 }
 
+void LogStore::publish(const AppendedBatch& batch) {
+  positions_.publish(batch);
+  chain_.publish(batch);
+}
+
+LogIndex LogStore::cut(LogIndex through) {
+  HF_CHECK(through <= last_index(), "a snapshot is ahead of the log that is cut for it");
+  SegmentChain::Cut cut = chain_.cut(through);
+  if (cut.segments.empty()) return first_index();
+  HF_CHECK(cut.before <= through, "entries behind the snapshot would go");
+  positions_.cut(cut.before);
+  preparer_->retire(std::move(cut.segments));
+  return first_index();
+}
+
 LogSpace LogStore::space() {
-  const LogSpace space{appender_.bytes_ahead(), preparer_->out_of_space()};
+  const LogSpace space{appender_.bytes_ahead(), preparer_->out_of_space(), chain_.bytes()};
   if (space.out_of_space) preparer_->retry();
   return space;
 }

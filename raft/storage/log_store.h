@@ -21,9 +21,18 @@
 #include "raft/storage/file_system.h"
 #include "raft/storage/log_appender.h"
 #include "raft/storage/log_positions.h"
+#include "raft/storage/segment_chain.h"
 #include "raft/storage/segment_preparer.h"
 
 namespace holdfast::raft {
+
+/// Where the stored snapshot stands, which the log must go on from.
+struct SnapshotPosition {
+  LogPoint last;  ///< it is the state after this entry
+  /// It came from another server, so it may be ahead of this log, which is discarded then. One that
+  /// this server wrote never passes its own synced log: if it does, the log has lost what it had.
+  bool received = false;
+};
 
 struct LogOptions {
   std::string directory;  ///< must exist
@@ -31,6 +40,8 @@ struct LogOptions {
   GroupId group = kDefaultGroup;
   /// Size of a segment, kSegmentBytesMin to kSegmentBytesMax. May change between starts.
   uint64_t segment_bytes = 64 << 20;
+  /// Without one the log must begin with entry 1.
+  std::optional<SnapshotPosition> snapshot;
 
   static constexpr uint64_t kSegmentBytesMin = 4 << 10;
   static constexpr uint64_t kSegmentBytesMax = 1 << 30;
@@ -40,12 +51,16 @@ struct LogOptions {
 struct RecoveredLog {
   HardState hard_state;
   LogIndex first_index{1};
-  LogIndex last_index;  ///< 0 if the log is empty
+  LogIndex last_index;  ///< first_index - 1 if the log is empty
+  /// Covering first_index - 1, if that is above 0, to last_index.
   std::vector<TermRun> term_runs;
-  std::optional<Entry> genesis;  ///< entry 1
+  std::optional<Entry> genesis;  ///< entry 1, if the log still has it
   bool created = false;          ///< there was no log before
   /// A sentence about an unfinished write that was cut off at the end; empty if there was none.
   std::string torn_tail;
+  /// A sentence if the log was discarded for a received snapshot; else empty. The log then begins
+  /// behind the snapshot, without an entry.
+  std::string discarded;
 
   /// CORRUPT if the log ends with an entry of a later term than the one in force. Whoever writes an
   /// entry has the term on disk before it, in the same batch at the latest (paper, figure 2); a log
@@ -56,11 +71,13 @@ struct RecoveredLog {
 struct LogSpace {
   uint64_t bytes_ahead = 0;   ///< that fit without allocating
   bool out_of_space = false;  ///< the disk is full: the next segment could not be allocated ahead
+  uint64_t bytes = 0;         ///< size of the files that hold the log; those ahead come on top
 };
 
 class LogStore {
  public:
-  /// Recovers the log, or makes an empty one. CORRUPT names file and offset; BAD_ARGUMENT a log of
+  /// Recovers the log, or makes an empty one. CORRUPT names file and offset, or the log and the
+  /// snapshot if they do not belong together (nothing is changed then); BAD_ARGUMENT a log of
   /// another store or a bad option; UNSUPPORTED a newer format; INTERNAL and NO_SPACE are errors of
   /// the disk. `files` must outlive the store.
   static Result<std::unique_ptr<LogStore>> open(FileSystem& files, Entropy& entropy,
@@ -74,14 +91,20 @@ class LogStore {
   LogIndex first_index() const { return positions_.first_index(); }
   /// Of what has been published; the core's own last index may be ahead.
   LogIndex last_index() const { return positions_.last_index(); }
-  /// Nothing for an index that is not in the log.
+  /// Of entries first_index() - 1 (if above 0) to last_index(); nothing for any other index.
   std::optional<Term> term(LogIndex index) const { return positions_.term(index); }
   /// Appends to `out` entries from `low` on, below `high`: at least one, further ones while the sum
   /// of their payload plus kEntryOverheadBytes each stays within `max_bytes`. The range must lie in
   /// the log. Every record is verified: CORRUPT names file and offset.
   Status read(LogIndex low, LogIndex high, size_t max_bytes, std::vector<Entry>& out);
   /// Makes readable what an append made durable, in the order of the appends.
-  void publish(const AppendedBatch& batch) { positions_.publish(batch); }
+  void publish(const AppendedBatch& batch);
+  /// Cuts the log at its old end: segments of which every entry in force is at or below `through`
+  /// are given up, to be removed by the preparing thread. Returns first_index(), which has moved by
+  /// whole segments and never passes through + 1; the entry before it keeps its term. The caller
+  /// says that entries to `through` are in a durable snapshot, and asks for nothing below
+  /// first_index() from now on.
+  LogIndex cut(LogIndex through);
   /// Also makes a preparation try again that had found the disk full.
   LogSpace space();
 
@@ -96,7 +119,7 @@ class LogStore {
 
  private:
   friend class LogRecovery;
-  LogStore(RecoveredLog recovered, LogPositions positions,
+  LogStore(RecoveredLog recovered, LogPositions positions, SegmentChain chain,
            std::unique_ptr<SegmentPreparer> preparer, LogIdentity identity, uint64_t segment_bytes,
            LogAppender::Position position);
 
@@ -114,6 +137,7 @@ class LogStore {
 
   RecoveredLog recovered_;
   LogPositions positions_;
+  SegmentChain chain_;
   std::unique_ptr<SegmentPreparer> preparer_;
   LogAppender appender_;
   std::string read_buffer_;

@@ -1,6 +1,7 @@
 #include "raft/storage/segment_preparer.h"
 
 #include <algorithm>
+#include <iterator>
 
 #include "raft/storage/log_format.h"
 
@@ -14,7 +15,10 @@ SegmentPreparer::SegmentPreparer(FileSystem& files, std::string directory, uint6
       number_(next_number),
       spares_(std::move(spares)) {}
 
+// Removing goes first: it may leave a file to recycle, and makes room on a full disk.
 SegmentPreparer::Step SegmentPreparer::step() {
+  if (failed()) return Step::kFailed;
+  if (SegmentRef segment = next_retired()) return remove(std::move(segment));
   const std::lock_guard lock(mutex_);
   return step_locked();
 }
@@ -23,7 +27,8 @@ SegmentPreparer::Step SegmentPreparer::step_locked() {
   if (failure_) return Step::kFailed;
   if (ready_) return Step::kIdle;
   const IoStatus done = advance();
-  out_of_space_ = paused_ = !done.ok() && done.error().out_of_space();
+  out_of_space_ = !done.ok() && done.error().out_of_space();
+  pause(out_of_space_);
   if (done) return Step::kWorked;
   if (!out_of_space_) return fail(done.error());
   const IoStatus given_back = give_back();
@@ -36,8 +41,9 @@ SegmentPreparer::Step SegmentPreparer::fail(const IoError& error) {
   return Step::kFailed;
 }
 
+// What was begun is finished, though a spare may have come since: nothing is left half done.
 IoStatus SegmentPreparer::advance() {
-  if (!spares_.empty()) {
+  if (filling_ == nullptr && !spares_.empty()) {
     const std::string spare = spares_.back();
     spares_.pop_back();
     return publish_name(spare);
@@ -69,7 +75,9 @@ IoStatus SegmentPreparer::publish_name(const std::string& from) {
   filling_.reset();
   auto file = files_.open(path_of(name), OpenMode::kModify);
   if (!file) return file.error();
-  ready_ = PreparedSegment{number_, path_of(name), std::move(*file)};
+  auto bytes = (*file)->size();
+  if (!bytes) return bytes.error();
+  ready_ = PreparedSegment{number_, path_of(name), std::move(*file), *bytes};
   is_ready_ = true;
   return io_ok();
 }
@@ -80,6 +88,55 @@ IoStatus SegmentPreparer::give_back() {
   auto there = files_.exists(temporary);
   if (!there) return there.error();
   return *there ? files_.unlink(temporary) : io_ok();
+}
+
+void SegmentPreparer::retire(std::vector<SegmentRef> segments) {
+  const std::lock_guard lock(signal_mutex_);
+  std::move(segments.begin(), segments.end(), std::back_inserter(retired_));
+  paused_ = false;
+  work_.notify_one();
+}
+
+SegmentRef SegmentPreparer::next_retired() {
+  const std::lock_guard lock(signal_mutex_);
+  if (retired_.empty()) return nullptr;
+  SegmentRef oldest = std::move(retired_.front());
+  retired_.pop_front();
+  return oldest;
+}
+
+// Oldest first, and each is gone for sure before the next goes: a crash in between leaves a log
+// that begins later, never one with a hole. No lock is held, so the sync thread does not wait.
+SegmentPreparer::Step SegmentPreparer::remove(SegmentRef segment) {
+  const bool recycled = may_recycle(segment);
+  const std::string spare = temporary_file_name(segment->number);
+  const IoStatus gone =
+      recycled ? files_.rename(segment->path, path_of(spare)) : files_.unlink(segment->path);
+  if (!gone && gone.error().out_of_space()) {
+    const std::lock_guard lock(signal_mutex_);
+    retired_.push_front(std::move(segment));
+    paused_ = true;
+    return Step::kOutOfSpace;
+  }
+  const IoStatus done = gone ? files_.sync_directory(directory_) : gone;
+  const std::lock_guard lock(mutex_);
+  if (!done) return fail(done.error());
+  if (recycled) spares_.push_back(spare);
+  pause(false);
+  return Step::kWorked;
+}
+
+// A file that somebody still reads keeps its bytes until it is closed.
+bool SegmentPreparer::may_recycle(const SegmentRef& segment) {
+  const std::lock_guard lock(mutex_);
+  return segment.use_count() == 1 && segment->bytes >= segment_bytes_ &&
+         spares_.size() < kSparesMax;
+}
+
+// What was cut off meanwhile may make the room that was missing.
+void SegmentPreparer::pause(bool paused) {
+  const std::lock_guard lock(signal_mutex_);
+  paused_ = paused && retired_.empty();
 }
 
 IoResult<PreparedSegment> SegmentPreparer::take() {
@@ -97,8 +154,7 @@ IoResult<PreparedSegment> SegmentPreparer::take() {
   ready_.reset();
   is_ready_ = false;
   ++number_;
-  paused_ = false;
-  work_.notify_one();
+  retry();
   return taken;
 }
 
@@ -109,19 +165,21 @@ IoError SegmentPreparer::failure() const {
 }
 
 bool SegmentPreparer::wait_for_work() {
-  std::unique_lock lock(mutex_);
-  work_.wait(lock, [this] { return closed_ || (!ready_ && !failure_ && !paused_); });
+  std::unique_lock lock(signal_mutex_);
+  work_.wait(lock, [this] {
+    return closed_ || (!failed() && !paused_ && (!ready() || !retired_.empty()));
+  });
   return !closed_;
 }
 
 void SegmentPreparer::retry() {
-  const std::lock_guard lock(mutex_);
+  const std::lock_guard lock(signal_mutex_);
   paused_ = false;
   work_.notify_one();
 }
 
 void SegmentPreparer::close() {
-  const std::lock_guard lock(mutex_);
+  const std::lock_guard lock(signal_mutex_);
   closed_ = true;
   work_.notify_all();
 }

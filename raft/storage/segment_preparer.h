@@ -1,10 +1,12 @@
 // Has the next segment's file ready before it is needed: a recycled file under its new name, or a
 // new one filled with zeros in bounded steps, so that no large sync stands in front of the log's.
+// Removes the segments that were cut off the log: what they held is in a snapshot.
 #pragma once
 
 #include <atomic>
 #include <condition_variable>
 #include <cstdint>
+#include <deque>
 #include <memory>
 #include <mutex>
 #include <optional>
@@ -12,6 +14,7 @@
 #include <vector>
 
 #include "raft/storage/file_system.h"
+#include "raft/storage/log_positions.h"
 
 namespace holdfast::raft {
 
@@ -20,15 +23,16 @@ struct PreparedSegment {
   uint64_t number = 0;
   std::string path;
   std::unique_ptr<File> file;
+  uint64_t bytes = 0;
 };
 
 /// Thread-safe. step() is driven by a thread of its own or by a simulator; take() by the sync
-/// thread.
+/// thread; retire() by the loop thread. Nothing but step() and take() waits for the disk.
 class SegmentPreparer {
  public:
   enum class Step {
     kWorked,      ///< there may be more to do
-    kIdle,        ///< a segment is ready
+    kIdle,        ///< a segment is ready, and none is to be removed
     kOutOfSpace,  ///< the disk is full; what was begun is given back. Try again later
     kFailed,      ///< see failure()
   };
@@ -39,6 +43,9 @@ class SegmentPreparer {
 
   /// One bounded piece of work.
   Step step();
+  /// These segments, oldest first, are no part of the log any more: step() removes them, one at a
+  /// time and in this order. A later segment's head must be on disk.
+  void retire(std::vector<SegmentRef> segments);
   /// The next segment; if it is not ready the caller waits for the disk.
   IoResult<PreparedSegment> take();
   /// A step failed, other than for want of space: the log must not go on. Never waits for the disk.
@@ -58,6 +65,8 @@ class SegmentPreparer {
 
   /// Zeros written and synced in one step.
   static constexpr uint64_t kStepBytes = 1 << 20;
+  /// Files kept for reuse besides the one that is ready.
+  static constexpr size_t kSparesMax = 1;
 
  private:
   Step step_locked();
@@ -66,15 +75,18 @@ class SegmentPreparer {
   IoStatus publish_name(const std::string& from);
   Step fail(const IoError& error);
   IoStatus give_back();
+  SegmentRef next_retired();
+  Step remove(SegmentRef segment);
+  bool may_recycle(const SegmentRef& segment);
+  void pause(bool paused);
   std::string path_of(const std::string& name) const { return directory_ + "/" + name; }
 
   FileSystem& files_;
   const std::string directory_;
   const uint64_t segment_bytes_;
 
-  mutable std::mutex mutex_;
-  std::condition_variable work_;
-  uint64_t number_;  ///< of the segment in preparation or ready
+  mutable std::mutex mutex_;  ///< held while the disk works; before the other
+  uint64_t number_;           ///< of the segment in preparation or ready
   std::vector<std::string> spares_;
   std::unique_ptr<File> filling_;
   uint64_t filled_ = 0;
@@ -83,6 +95,10 @@ class SegmentPreparer {
   std::atomic<bool> is_ready_ = false;
   std::atomic<bool> failed_ = false;
   std::atomic<bool> out_of_space_ = false;
+
+  std::mutex signal_mutex_;  ///< of what follows; never held while the disk works
+  std::condition_variable work_;
+  std::deque<SegmentRef> retired_;
   bool paused_ = false;
   bool closed_ = false;
 };

@@ -157,6 +157,12 @@ def script_stories() -> Iterator[Tuple[str, bytes]]:
         for file in range(3):
             yield (f"recovery/one-{kind}-{file}",
                    bytes([3, file, kind, 1, file * 40, 60 + kind, 1, 65, 3, 1, 1]))
+    for log in (4, 5):
+        for received in range(2):
+            yield f"recovery/cut-{log}-{received}", bytes([log, received])
+            for kind in range(7):
+                yield (f"recovery/cut-{log}-{received}-{kind}",
+                       bytes([log, received, kind, kind, 77, 60 + kind, 1, 65, 3, 1, 1]))
     forged = bytes([2, 1, 6, 1, 2, 1, 1, 5, 8]) + b"payload." + bytes([1, 2, 5])
     yield "recovery/forged-batch", forged
     yield "commands/plain", bytes([7]) + bytes([0, 63]) * 6

@@ -164,13 +164,24 @@ TEST_F(LogDamage, ABatchWrittenToTheWrongPlaceIsRefused) {
 }
 
 TEST_F(LogDamage, AMissingSegmentIsRefusedByName) {
-  const std::string missing = std::string(kLogDirectory) + "/" + sound_.segments.front().file;
-  ASSERT_TRUE(disk_->unlink(missing).ok());
+  const std::string& missing = sound_.segments.at(1).file;
+  ASSERT_TRUE(disk_->unlink(std::string(kLogDirectory) + "/" + missing).ok());
   const auto log = open_log(*disk_);
   ASSERT_FALSE(log.ok());
   EXPECT_EQ(log.error().code, ErrorCode::kCorrupt);
-  EXPECT_THAT(log.error().message, HasSubstr(sound_.segments.front().file));
-  EXPECT_THAT(log.error().message, HasSubstr("missing"));
+  EXPECT_THAT(log.error().message, HasSubstr("in " + missing + ", which is missing"));
+  EXPECT_EQ(inspect(*disk_).verdict, LogInspection::Verdict::kDamaged);
+}
+
+TEST_F(LogDamage, WithoutASnapshotAMissingOldestSegmentIsRefused) {
+  ASSERT_TRUE(disk_->unlink(std::string(kLogDirectory) + "/" + sound_.segments.front().file).ok());
+  const uint64_t before = disk_->operations();
+  const auto log = open_log(*disk_);
+  ASSERT_FALSE(log.ok());
+  EXPECT_EQ(log.error().code, ErrorCode::kCorrupt);
+  EXPECT_THAT(log.error().message, HasSubstr("begins in " + sound_.segments.at(1).file));
+  EXPECT_THAT(log.error().message, HasSubstr("but there is no snapshot"));
+  EXPECT_EQ(disk_->operations(), before) << "a refused log is left as it is";
 }
 
 TEST_F(LogDamage, AnOlderSegmentCutShortIsRefused) {

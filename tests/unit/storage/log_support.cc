@@ -40,6 +40,18 @@ Result<std::unique_ptr<LogStore>> open_log(FileSystem& files, uint64_t segment_b
   return LogStore::open(files, entropy, small_log(segment_bytes));
 }
 
+Result<std::unique_ptr<LogStore>> open_log(FileSystem& files, const SnapshotPosition& snapshot) {
+  SeededEntropy entropy(99);
+  LogOptions options = small_log();
+  options.snapshot = snapshot;
+  return LogStore::open(files, entropy, options);
+}
+
+void prepare(LogStore& log) {
+  while (log.preparer().step() == SegmentPreparer::Step::kWorked) {
+  }
+}
+
 std::unique_ptr<FakeFileSystem> fake_disk(uint64_t seed) {
   auto disk = std::make_unique<FakeFileSystem>(seed);
   EXPECT_TRUE(disk->create_directory(kLogDirectory).ok());
@@ -63,8 +75,19 @@ std::vector<Entry> read_all(LogStore& log) {
   return entries;
 }
 
+LogPoint LogContent::last() const {
+  if (entries.empty()) return before;
+  return {entries.back().index, entries.back().term};
+}
+
+LogContent LogContent::behind(LogIndex index) const {
+  const auto at = entries.begin() + static_cast<ptrdiff_t>(index - before.index);
+  const LogPoint cut = index == before.index ? before : LogPoint{at[-1].index, at[-1].term};
+  return {hard_state, {at, entries.end()}, cut};
+}
+
 void LogContent::apply(const Entry& entry) {
-  entries.resize(entry.index.value - 1);
+  entries.resize(entry.index - before.index.next());
   entries.push_back(entry);
 }
 
@@ -73,7 +96,11 @@ void LogContent::apply(const Write& write) {
   for (const Entry& entry : write.entries) apply(entry);
 }
 
-LogContent content_of(LogStore& log) { return {log.recovered().hard_state, read_all(log)}; }
+LogContent content_of(LogStore& log) {
+  const LogIndex before = log.first_index().prev();
+  return {log.recovered().hard_state, read_all(log),
+          LogPoint{before, log.term(before).value_or(Term())}};
+}
 
 std::string segment_path(uint64_t number) {
   return std::string(kLogDirectory) + "/" + segment_file_name(number);

@@ -28,6 +28,10 @@ std::vector<Entry> make_entries(uint64_t term, uint64_t first, uint64_t last, si
 
 LogOptions small_log(uint64_t segment_bytes = 4096);
 Result<std::unique_ptr<LogStore>> open_log(FileSystem& files, uint64_t segment_bytes = 4096);
+/// With a snapshot beside it.
+Result<std::unique_ptr<LogStore>> open_log(FileSystem& files, const SnapshotPosition& snapshot);
+/// Lets the preparing thread finish what it has to do.
+void prepare(LogStore& log);
 /// A fake disk with the log's directory on it.
 std::unique_ptr<FakeFileSystem> fake_disk(uint64_t seed = 1);
 
@@ -38,7 +42,12 @@ std::vector<Entry> read_all(LogStore& log);
 /// Hard state and entries: what a log should hold.
 struct LogContent {
   HardState hard_state;
-  std::vector<Entry> entries;
+  std::vector<Entry> entries;  ///< from entry 1 on, unless the log begins later
+  LogPoint before;             ///< what the log begins behind
+
+  LogPoint last() const;
+  /// What a cut behind `index` leaves of it.
+  LogContent behind(LogIndex index) const;
   void apply(const HardState& state) { hard_state = state; }
   void apply(const Entry& entry);
   void apply(const Write& write);

@@ -103,6 +103,41 @@ TEST_F(RealDisk, ThreadsWriteEverythingInOrderAndAfterAReopenItIsThere) {
   EXPECT_EQ(content_of(**log), model);
 }
 
+TEST_F(RealDisk, ThreadsCutTheLogWhileTheyWriteIt) {
+  constexpr uint64_t kWrites = 300;
+  LogContent model;
+  model.hard_state = {Term(1), NodeId(1)};
+  LogPoint snapshot;
+  {
+    auto log = open();
+    ASSERT_TRUE(log.ok()) << log.error().message;
+    Wakeup wakeup;
+    ThreadedLogWriter writer(**log, clock_, [&wakeup] { wakeup.notify(); });
+    for (uint64_t i = 1; i <= kWrites; ++i) {
+      Write write = make_write(i, model.hard_state, {make_entry(1, i, 3000)});
+      model.apply(write);
+      writer.submit(std::move(write));
+      wakeup.wait();
+      while (const auto done = writer.collect()) ASSERT_TRUE(done->ok()) << done->error().message;
+      snapshot = {(*log)->last_index(), Term(1)};
+      const LogIndex first = (*log)->cut(snapshot.index);
+      std::vector<Entry> entries;
+      ASSERT_TRUE((*log)->read(first, first.next(), 1, entries).ok());
+      EXPECT_EQ(entries.front(), model.entries[first.value - 1]);
+    }
+    // A segment holds 21 entries: what is left is in the newest one.
+    EXPECT_GT((*log)->first_index(), LogIndex(kWrites - 22));
+  }
+  LogOptions beside = options();
+  beside.snapshot = {.last = snapshot};
+  auto log = LogStore::open(files_, entropy_, beside);
+  ASSERT_TRUE(log.ok()) << log.error().message;
+  EXPECT_EQ(content_of(**log), model.behind((*log)->first_index().prev()));
+  uint64_t bytes = 0;
+  for (const auto& file : std::filesystem::directory_iterator(path_)) bytes += file.file_size();
+  EXPECT_LE(bytes, 8 * options().segment_bytes) << "300 entries fill 15 segments";
+}
+
 TEST_F(RealDisk, AWriterThatEndsHasWrittenWhatWasSubmitted) {
   {
     auto log = open();
