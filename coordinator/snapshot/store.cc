@@ -43,8 +43,9 @@ Status to_status(const raft::IoStatus& done) {
 }  // namespace
 
 Result<std::unique_ptr<SnapshotStore>> SnapshotStore::open(raft::FileSystem& files,
-                                                           const std::string& directory) {
-  std::unique_ptr<SnapshotStore> store(new SnapshotStore(files, directory));
+                                                           const std::string& directory,
+                                                           const std::string& vfs) {
+  std::unique_ptr<SnapshotStore> store(new SnapshotStore(files, directory, vfs));
   if (Status read = store->read_current(); !read.ok()) return read.error();
   if (Status removed = store->remove_leftovers(); !removed.ok()) return removed.error();
   return store;
@@ -87,14 +88,14 @@ Status SnapshotStore::remove_leftovers() {
 }
 
 Result<SnapshotHead> SnapshotStore::load(const RowSink& sink, const LoadProgress& progress) {
-  auto database = Database::open(path(), Database::Mode::kModify);
+  auto database = Database::open(path(), Database::Mode::kModify, vfs_);
   if (!database.ok()) return database.error();
   if (Status good = verify(*database); !good.ok()) return good.error();
   if (Status loaded = load_rows(*database, sink, progress); !loaded.ok()) return loaded.error();
   auto head = read_head(*database);
   if (!head.ok()) return head.error();
   // What can be read after kill -9 need not be on disk yet.
-  auto writer = SnapshotWriter::open(path());
+  auto writer = SnapshotWriter::open(path(), vfs_);
   if (!writer.ok()) return writer.error();
   if (const auto durable = checkpoint(*writer); !durable.ok()) return durable.error();
   writer_ = std::move(*writer);
@@ -125,7 +126,7 @@ Result<WrittenSpan> SnapshotStore::write(const Span& span) {
     if (Status made = create(); !made.ok()) return made.error();
   }
   if (!writer_) {
-    auto writer = SnapshotWriter::open(path());
+    auto writer = SnapshotWriter::open(path(), vfs_);
     if (!writer.ok()) return writer.error();
     writer_ = std::move(*writer);
   }
@@ -148,7 +149,7 @@ Result<bool> SnapshotStore::checkpoint(SnapshotWriter& writer) {
 // The empty database is durable before CURRENT names it.
 Status SnapshotStore::create() {
   const std::string name = name_of(next_number_++);
-  auto writer = SnapshotWriter::create(files_, directory_ + "/" + name);
+  auto writer = SnapshotWriter::create(files_, directory_ + "/" + name, vfs_);
   if (!writer.ok()) return writer.error();
   if (const auto durable = writer->checkpoint(); !durable.ok()) return durable.error();
   if (Status switched = switch_to(name); !switched.ok()) return switched;

@@ -40,9 +40,11 @@ struct WrittenSpan {
 
 class SnapshotStore {
  public:
-  /// `directory` must exist, `files` must outlive the store. CORRUPT if CURRENT is not one of ours.
+  /// `directory` must exist, `files` must outlive the store. `vfs` as in Database::open(): it leads
+  /// to the same files as `files`. CORRUPT if CURRENT is not one of ours.
   static Result<std::unique_ptr<SnapshotStore>> open(raft::FileSystem& files,
-                                                     const std::string& directory);
+                                                     const std::string& directory,
+                                                     const std::string& vfs = {});
 
   bool empty() const { return current_.empty(); }
   /// Of the database in force, or of the directory.
@@ -61,8 +63,8 @@ class SnapshotStore {
   Result<WrittenSpan> write(const Span& span);
 
  private:
-  SnapshotStore(raft::FileSystem& files, std::string directory)
-      : files_(files), directory_(std::move(directory)) {}
+  SnapshotStore(raft::FileSystem& files, std::string directory, std::string vfs)
+      : files_(files), directory_(std::move(directory)), vfs_(std::move(vfs)) {}
   Status read_current();
   Status remove_leftovers();
   Status create();
@@ -72,6 +74,7 @@ class SnapshotStore {
 
   raft::FileSystem& files_;
   const std::string directory_;
+  const std::string vfs_;
   std::string current_;  ///< empty: there is no snapshot
   uint64_t next_number_ = 1;
   uint64_t database_bytes_ = 0;

@@ -24,12 +24,13 @@ std::string to_text(const Digest& digest) {
   return text;
 }
 
-Result<SnapshotWriter> SnapshotWriter::create(raft::FileSystem& files, const std::string& path) {
+Result<SnapshotWriter> SnapshotWriter::create(raft::FileSystem& files, const std::string& path,
+                                              const std::string& vfs) {
   // SQLite would make the file for everybody to read, and gives its companions the same mode.
   if (auto made = files.open(path, raft::OpenMode::kCreate); !made) {
     return made.error().to_error();
   }
-  auto database = Database::open(path, Database::Mode::kModify);
+  auto database = Database::open(path, Database::Mode::kModify, vfs);
   if (!database.ok()) return database.error();
   SnapshotWriter writer(std::move(*database));
   for (const std::string& sql :
@@ -40,8 +41,8 @@ Result<SnapshotWriter> SnapshotWriter::create(raft::FileSystem& files, const std
   return writer;
 }
 
-Result<SnapshotWriter> SnapshotWriter::open(const std::string& path) {
-  auto database = Database::open(path, Database::Mode::kModify);
+Result<SnapshotWriter> SnapshotWriter::open(const std::string& path, const std::string& vfs) {
+  auto database = Database::open(path, Database::Mode::kModify, vfs);
   if (!database.ok()) return database.error();
   SnapshotWriter writer(std::move(*database));
   if (Status set = writer.database_.run(kSettings); !set.ok()) return set.error();

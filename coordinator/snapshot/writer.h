@@ -36,9 +36,10 @@ std::string to_text(const Digest& digest);
 class SnapshotWriter {
  public:
   /// Makes an empty database, readable by this user alone; what stood at `path` is lost.
-  static Result<SnapshotWriter> create(raft::FileSystem& files, const std::string& path);
+  static Result<SnapshotWriter> create(raft::FileSystem& files, const std::string& path,
+                                       const std::string& vfs = {});
   /// Goes on with one that verify() has accepted.
-  static Result<SnapshotWriter> open(const std::string& path);
+  static Result<SnapshotWriter> open(const std::string& path, const std::string& vfs = {});
 
   /// Brings the database to `head` in ONE transaction. `changes` ascend by table and id, one a row
   /// (RowSpan::latest()). After an error the file is as before the call.
