@@ -1,7 +1,9 @@
 #include "coordinator/snapshot/loader.h"
 
 #include <charconv>
+#include <set>
 #include <string>
+#include <vector>
 
 #include "coordinator/snapshot/row_codec.h"
 
@@ -43,6 +45,26 @@ Status load_table(Database& database, const TableSchema& schema, const RowSink& 
   }
 }
 
+/// Nothing but our tables and views may be there: a trigger, a view in a table's place, another
+/// constraint would be work that whoever made the file has thought of.
+Status verify_schema(Database& database) {
+  const std::vector<std::string> tables = table_statements();
+  std::set<std::string_view> missing(tables.begin(), tables.end());
+  auto statement = database.prepare("SELECT sql, name FROM sqlite_schema WHERE type <> 'view'");
+  if (!statement.ok()) return statement.error();
+  for (;;) {
+    const auto more = statement->step();
+    if (!more.ok()) return more.error();
+    if (!*more) break;
+    if (missing.erase(statement->bytes(0)) == 0) {
+      return corrupt(database,
+                     "no snapshot has '" + std::string(statement->bytes(1)) + "' as it has");
+    }
+  }
+  if (missing.empty()) return ok_status();
+  return corrupt(database, "it lacks what a snapshot has: " + std::string(*missing.begin()));
+}
+
 }  // namespace
 
 Status verify(Database& database) {
@@ -56,6 +78,7 @@ Status verify(Database& database) {
                                               std::to_string(*version) + ", this program knows " +
                                               std::to_string(kFormatVersion)};
   }
+  if (Status ours = verify_schema(database); !ours.ok()) return ours;
   const auto check = database.text("PRAGMA quick_check(1)");
   if (!check.ok()) return check.error();
   if (*check != "ok") return corrupt(database, *check);
@@ -64,8 +87,8 @@ Status verify(Database& database) {
 
 Result<SnapshotHead> read_head(Database& database) {
   auto statement = database.prepare(
-      "SELECT cluster_id, node_id, applied_index, applied_term, digest, written_unix_ms, genesis "
-      "FROM snapshot");
+      "SELECT cluster_id, node_id, applied_index, applied_term, digest, written_unix_ms, genesis, "
+      "head_check FROM snapshot");
   if (!statement.ok()) return statement.error();
   const auto row = statement->step();
   if (!row.ok()) return row.error();
@@ -80,6 +103,9 @@ Result<SnapshotHead> read_head(Database& database) {
   }
   head.written_unix_ms = statement->integer(5);
   head.genesis = statement->bytes(6);
+  if (statement->integer(7) != head_check(head)) {
+    return corrupt(database, "the head's check sum is that of another content");
+  }
   return head;
 }
 

@@ -3,6 +3,7 @@
 #include <sqlite3.h>
 
 #include <cerrno>
+#include <cstdlib>
 #include <system_error>
 #include <utility>
 
@@ -26,6 +27,19 @@ bool out_of_space(int result, int number) {
   const bool grows = result == SQLITE_IOERR_WRITE || result == SQLITE_IOERR_SHMSIZE ||
                      result == SQLITE_IOERR_SHMOPEN || (result & 0xFF) == SQLITE_CANTOPEN;
   return grows && (number == ENOSPC || number == EDQUOT);
+}
+
+/// `path` with the links on the way to its directory resolved. The file itself must be no link, and
+/// to SQLite that forbids links anywhere; it would also take a name that begins with "file:" for an
+/// address.
+std::string with_real_directory(const std::string& path) {
+  const size_t slash = path.find_last_of('/');
+  const std::string directory = slash == std::string::npos ? "." : path.substr(0, slash + 1);
+  char* const real = ::realpath(directory.c_str(), nullptr);
+  if (real == nullptr) return "./" + path;
+  const std::string resolved = std::string(real) + "/" + path.substr(slash + 1);
+  std::free(real);
+  return resolved;
 }
 
 ErrorCode code_of(sqlite3* handle, int result) {
@@ -116,11 +130,12 @@ bool Statement::is_null(int column) const {
 void Database::Close::operator()(sqlite3* handle) const { sqlite3_close_v2(handle); }
 
 Result<Database> Database::open(const std::string& path, Mode mode, const std::string& vfs) {
+  const std::string resolved = vfs.empty() ? with_real_directory(path) : path;
   sqlite3* handle = nullptr;
   const int access = mode == Mode::kModify ? SQLITE_OPEN_READWRITE : SQLITE_OPEN_READONLY;
   const int flags = access | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_NOFOLLOW;
   const int result =
-      sqlite3_open_v2(path.c_str(), &handle, flags, vfs.empty() ? nullptr : vfs.c_str());
+      sqlite3_open_v2(resolved.c_str(), &handle, flags, vfs.empty() ? nullptr : vfs.c_str());
   Database database(handle, path);
   if (result != SQLITE_OK) return error_of(handle, path);
   sqlite3_extended_result_codes(handle, 1);

@@ -50,7 +50,7 @@ class SnapshotStore {
   /// Of the database in force, or of the directory.
   std::string path() const { return directory_ + "/" + current_; }
 
-  /// Makes the database in force durable as it is, verifies it, and gives all its rows to `sink`.
+  /// Verifies the database in force, gives all its rows to `sink`, and makes what it gave durable.
   /// Not if empty(). CORRUPT and UNSUPPORTED as in loader.h.
   Result<SnapshotHead> load(const RowSink& sink, const LoadProgress& progress);
   /// Size of the database, as last loaded or written; zero before.
@@ -58,8 +58,9 @@ class SnapshotStore {
   /// The database in force is damaged: it is kept as *.damaged, and the store is empty.
   Status set_aside();
 
-  /// Brings the database to the span's state; makes one if there is none. After an error the
-  /// database is as before, and the same span can be tried again.
+  /// Brings the database to the span's state; makes one if there is none. After NO_SPACE and
+  /// OVERLOADED the same span can be tried again. After any error the database holds the state
+  /// before the span or the span's.
   Result<WrittenSpan> write(const Span& span);
 
  private:
@@ -67,8 +68,11 @@ class SnapshotStore {
       : files_(files), directory_(std::move(directory)), vfs_(std::move(vfs)) {}
   Status read_current();
   Status remove_leftovers();
-  Status create();
+  Result<WrittenSpan> write_first(const Span& span);
+  Result<WrittenSpan> write_new(const std::string& name, const Span& span);
+  Result<WrittenSpan> write_with(SnapshotWriter& writer, const Span& span);
   Status switch_to(const std::string& name);
+  Status remove(const std::string& database);
   /// Makes durable what was written; false: not yet.
   Result<bool> checkpoint(SnapshotWriter& writer);
 

@@ -35,8 +35,12 @@ std::string directory_of(const std::string& path) {
 
 class FileSystemVfs::OpenFile {
  public:
-  OpenFile(FileSystemVfs& vfs, std::unique_ptr<raft::File> file, std::string path, bool made)
-      : vfs_(vfs), file_(std::move(file)), path_(std::move(path)), name_is_new_(made) {}
+  OpenFile(FileSystemVfs& vfs, std::unique_ptr<raft::File> file, std::string path,
+           bool name_may_be_new)
+      : vfs_(vfs),
+        file_(std::move(file)),
+        path_(std::move(path)),
+        name_may_be_new_(name_may_be_new) {}
 
   void join(std::shared_ptr<ConnectionLocks> locks) { locks_.emplace(std::move(locks)); }
   /// Null for files beside a database: SQLite locks the database alone.
@@ -64,9 +68,9 @@ class FileSystemVfs::OpenFile {
     if (const auto done = file_->sync(); !done) {
       return vfs_.refuse(done.error(), SQLITE_IOERR_FSYNC);
     }
-    if (!name_is_new_) return SQLITE_OK;
+    if (!name_may_be_new_) return SQLITE_OK;
     const auto done = vfs_.files_.sync_directory(directory_of(path_));
-    name_is_new_ = !done;
+    name_may_be_new_ = !done;
     return done ? SQLITE_OK : vfs_.refuse(done.error(), SQLITE_IOERR_DIR_FSYNC);
   }
   int size(sqlite3_int64& out) {
@@ -80,7 +84,7 @@ class FileSystemVfs::OpenFile {
   FileSystemVfs& vfs_;
   const std::unique_ptr<raft::File> file_;
   const std::string path_;
-  bool name_is_new_;
+  bool name_may_be_new_;
   std::optional<ConnectionLocks::Member> locks_;
 };
 
@@ -210,13 +214,12 @@ int FileSystemVfs::Calls::open(sqlite3_vfs* vfs, const char* name, sqlite3_file*
   if (name == nullptr) return SQLITE_CANTOPEN;
   const bool modify = (flags & SQLITE_OPEN_READWRITE) != 0;
   auto file = self.files_.open(name, modify ? raft::OpenMode::kModify : raft::OpenMode::kRead);
-  bool made = false;
-  if (!file && file.error().number == ENOENT && (flags & SQLITE_OPEN_CREATE) != 0) {
+  const bool create = (flags & SQLITE_OPEN_CREATE) != 0;
+  if (!file && file.error().number == ENOENT && create) {
     file = self.files_.open(name, raft::OpenMode::kCreate);
-    made = true;
   }
   if (!file) return self.refuse(file.error(), SQLITE_CANTOPEN);
-  auto* const opened = new OpenFile(self, std::move(*file), name, made);
+  auto* const opened = new OpenFile(self, std::move(*file), name, /*name_may_be_new=*/create);
   if ((flags & SQLITE_OPEN_MAIN_DB) != 0) {
     opened->join(self.locks_of(name));
     // Never zero, which would ask the default VFS.
