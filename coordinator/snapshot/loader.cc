@@ -65,9 +65,7 @@ Status verify_schema(Database& database) {
   return corrupt(database, "it lacks what a snapshot has: " + std::string(*missing.begin()));
 }
 
-}  // namespace
-
-Status verify(Database& database) {
+Status look_over(Database& database) {
   const auto application = database.integer("PRAGMA application_id");
   if (!application.ok()) return application.error();
   if (*application != kApplicationId) return corrupt(database, "this is no snapshot of Holdfast");
@@ -78,11 +76,23 @@ Status verify(Database& database) {
                                               std::to_string(*version) + ", this program knows " +
                                               std::to_string(kFormatVersion)};
   }
+  if (!database.writable()) return corrupt(database, "its header says that nobody may write it");
   if (Status ours = verify_schema(database); !ours.ok()) return ours;
   const auto check = database.text("PRAGMA quick_check(1)");
   if (!check.ok()) return check.error();
   if (*check != "ok") return corrupt(database, *check);
   return ok_status();
+}
+
+}  // namespace
+
+Status verify(Database& database) {
+  Status good = look_over(database);
+  // What SQLite itself can make nothing of.
+  if (!good.ok() && good.error().code == ErrorCode::kInternal) {
+    return Error{ErrorCode::kCorrupt, good.error().message};
+  }
+  return good;
 }
 
 Result<SnapshotHead> read_head(Database& database) {

@@ -37,7 +37,7 @@ std::string with_real_directory(const std::string& path) {
   const std::string directory = slash == std::string::npos ? "." : path.substr(0, slash + 1);
   char* const real = ::realpath(directory.c_str(), nullptr);
   if (real == nullptr) return "./" + path;
-  const std::string resolved = std::string(real) + "/" + path.substr(slash + 1);
+  std::string resolved = std::string(real) + "/" + path.substr(slash + 1);
   std::free(real);
   return resolved;
 }
@@ -141,6 +141,8 @@ Result<Database> Database::open(const std::string& path, Mode mode, const std::s
   sqlite3_extended_result_codes(handle, 1);
   return database;
 }
+
+bool Database::writable() { return sqlite3_db_readonly(handle_.get(), "main") == 0; }
 
 Status Database::run(const std::string& sql) {
   const int result = sqlite3_exec(handle_.get(), sql.c_str(), nullptr, nullptr, nullptr);

@@ -58,6 +58,8 @@ class Database {
   /// The first column of the first row.
   Result<int64_t> integer(const std::string& sql);
   Result<std::string> text(const std::string& sql);
+  /// False too if the file's header, once read, forbids it.
+  bool writable();
   const std::string& path() const { return path_; }
 
  private:

@@ -124,6 +124,10 @@ Status SnapshotStore::remove_leftovers() {
 }
 
 Result<SnapshotHead> SnapshotStore::load(const RowSink& sink, const LoadProgress& progress) {
+  // SQLite would open a file that it may not write to be read alone.
+  if (auto file = files_.open(path(), raft::OpenMode::kModify); !file) {
+    return to_error(file.error());
+  }
   if (Status safe = write_again(files_, path() + kWal); !safe.ok()) return safe.error();
   if (Status safe = to_status(files_.sync_directory(directory_)); !safe.ok()) return safe.error();
   auto database = Database::open(path(), Database::Mode::kModify, vfs_);
