@@ -14,8 +14,8 @@ function(hf_suite FOLDER)
   endif()
 endfunction()
 
-# What several suites share: the fake disk; and a count of allocations.
-hf_room(tests/support LINK base raft/core raft/storage)
+# What several suites share: the fake disk, and SQLite's way to it; and a count of allocations.
+hf_room(tests/support LINK base raft/core raft/storage PkgConfig::sqlite)
 hf_room(tests/counting LINK base)
 
 # Judges histories of calls: for the tests on real processes, and for the simulation.
@@ -35,7 +35,7 @@ hf_suite(model LINK lockmgr)
 hf_suite(unit/tree LINK coordinator/tree tests/counting)
 hf_suite(unit/watch LINK coordinator/watch tests/counting)
 hf_suite(unit/rsm LINK coordinator/rsm tests/counting)
-hf_suite(unit/snapshot LINK coordinator/snapshot coordinator/rsm tests/counting)
+hf_suite(unit/snapshot LINK coordinator/snapshot coordinator/rsm tests/support tests/counting)
 hf_suite(unit/server LINK coordinator/server tests/support tests/counting)
 hf_suite(unit/client LINK clients/cpp)
 hf_suite(unit/raftlab LINK tests/raftlab)

@@ -1,7 +1,9 @@
 #include "coordinator/snapshot/loader.h"
 
 #include <charconv>
+#include <set>
 #include <string>
+#include <vector>
 
 #include "coordinator/snapshot/row_codec.h"
 
@@ -43,9 +45,27 @@ Status load_table(Database& database, const TableSchema& schema, const RowSink& 
   }
 }
 
-}  // namespace
+/// Nothing but our tables and views may be there: a trigger, a view in a table's place, another
+/// constraint would be work that whoever made the file has thought of.
+Status verify_schema(Database& database) {
+  const std::vector<std::string> tables = table_statements();
+  std::set<std::string_view> missing(tables.begin(), tables.end());
+  auto statement = database.prepare("SELECT sql, name FROM sqlite_schema WHERE type <> 'view'");
+  if (!statement.ok()) return statement.error();
+  for (;;) {
+    const auto more = statement->step();
+    if (!more.ok()) return more.error();
+    if (!*more) break;
+    if (missing.erase(statement->bytes(0)) == 0) {
+      return corrupt(database,
+                     "no snapshot has '" + std::string(statement->bytes(1)) + "' as it has");
+    }
+  }
+  if (missing.empty()) return ok_status();
+  return corrupt(database, "it lacks what a snapshot has: " + std::string(*missing.begin()));
+}
 
-Status verify(Database& database) {
+Status look_over(Database& database) {
   const auto application = database.integer("PRAGMA application_id");
   if (!application.ok()) return application.error();
   if (*application != kApplicationId) return corrupt(database, "this is no snapshot of Holdfast");
@@ -56,16 +76,29 @@ Status verify(Database& database) {
                                               std::to_string(*version) + ", this program knows " +
                                               std::to_string(kFormatVersion)};
   }
+  if (!database.writable()) return corrupt(database, "its header says that nobody may write it");
+  if (Status ours = verify_schema(database); !ours.ok()) return ours;
   const auto check = database.text("PRAGMA quick_check(1)");
   if (!check.ok()) return check.error();
   if (*check != "ok") return corrupt(database, *check);
   return ok_status();
 }
 
+}  // namespace
+
+Status verify(Database& database) {
+  Status good = look_over(database);
+  // What SQLite itself can make nothing of.
+  if (!good.ok() && good.error().code == ErrorCode::kInternal) {
+    return Error{ErrorCode::kCorrupt, good.error().message};
+  }
+  return good;
+}
+
 Result<SnapshotHead> read_head(Database& database) {
   auto statement = database.prepare(
-      "SELECT cluster_id, node_id, applied_index, applied_term, digest, written_unix_ms, genesis "
-      "FROM snapshot");
+      "SELECT cluster_id, node_id, applied_index, applied_term, digest, written_unix_ms, genesis, "
+      "head_check FROM snapshot");
   if (!statement.ok()) return statement.error();
   const auto row = statement->step();
   if (!row.ok()) return row.error();
@@ -80,6 +113,9 @@ Result<SnapshotHead> read_head(Database& database) {
   }
   head.written_unix_ms = statement->integer(5);
   head.genesis = statement->bytes(6);
+  if (statement->integer(7) != head_check(head)) {
+    return corrupt(database, "the head's check sum is that of another content");
+  }
   return head;
 }
 

@@ -87,13 +87,12 @@ const char* column_type(FieldKind kind) {
   }
 }
 
-constexpr const char* kHead = R"(
-CREATE TABLE snapshot (
+constexpr const char* kHead = R"(CREATE TABLE snapshot (
   only_row INTEGER PRIMARY KEY CHECK (only_row = 1),
   cluster_id INTEGER NOT NULL, node_id INTEGER NOT NULL,
   applied_index INTEGER NOT NULL, applied_term INTEGER NOT NULL,
-  digest TEXT NOT NULL, written_unix_ms INTEGER NOT NULL, genesis BLOB NOT NULL) STRICT;
-)";
+  digest TEXT NOT NULL, written_unix_ms INTEGER NOT NULL, genesis BLOB NOT NULL,
+  head_check INTEGER NOT NULL) STRICT)";
 
 // Revisions stand in the numbers of rows: of a key shifted by 12 bits, of a place by 6.
 constexpr const char* kViews = R"(
@@ -154,7 +153,7 @@ std::string create_table(const TableSchema& schema) {
   for (const Field& field : schema.fields) {
     sql += std::string(", ") + field.name + " " + column_type(field.kind);
   }
-  return sql + ", row_check INTEGER NOT NULL) STRICT;\n";
+  return sql + ", row_check INTEGER NOT NULL) STRICT";
 }
 
 }  // namespace
@@ -168,11 +167,17 @@ const TableSchema* find_schema(RowTable table) {
   return nullptr;
 }
 
+std::vector<std::string> table_statements() {
+  std::vector<std::string> statements{kHead};
+  for (const TableSchema& schema : kTables) statements.push_back(create_table(schema));
+  return statements;
+}
+
 std::string create_statements() {
   std::string sql = "PRAGMA application_id = " + std::to_string(kApplicationId) +
                     ";\nPRAGMA user_version = " + std::to_string(kFormatVersion) + ";\n";
-  for (const TableSchema& schema : kTables) sql += create_table(schema);
-  return sql + kHead + kViews;
+  for (const std::string& table : table_statements()) sql += table + ";\n";
+  return sql + kViews;
 }
 
 }  // namespace holdfast::snapshot

@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <span>
 #include <string>
+#include <vector>
 
 #include "base/rows.h"
 
@@ -44,6 +45,8 @@ std::span<const TableSchema> table_schemas();
 /// Null if no table has that number.
 const TableSchema* find_schema(RowTable table);
 
+/// The statements that make the tables and the head, as SQLite keeps their text.
+std::vector<std::string> table_statements();
 /// The statements that make an empty database of this format: tables, head, views.
 std::string create_statements();
 

@@ -2,12 +2,47 @@
 
 #include <sqlite3.h>
 
+#include <cerrno>
+#include <cstdlib>
+#include <system_error>
 #include <utility>
 
 namespace holdfast::snapshot {
 namespace {
 
-ErrorCode code_of(int result) {
+/// What the operating system said of an error of the disk, or zero.
+int errno_of(sqlite3* handle, int result) {
+  const int kind = result & 0xFF;
+  if (kind != SQLITE_IOERR && kind != SQLITE_CANTOPEN) return 0;
+  // sqlite3_system_errno() does not know what a COMMIT met.
+  sqlite3_vfs* vfs = nullptr;
+  sqlite3_file_control(handle, "main", SQLITE_FCNTL_VFS_POINTER, static_cast<void*>(&vfs));
+  return vfs == nullptr ? sqlite3_system_errno(handle) : vfs->xGetLastError(vfs, 0, nullptr);
+}
+
+/// SQLite calls a disk full only where a write met ENOSPC: not for a quota, nor if a new file or
+/// the -shm found no room. A sync is another matter: after one that failed nobody knows what is on
+/// the disk.
+bool out_of_space(int result, int number) {
+  const bool grows = result == SQLITE_IOERR_WRITE || result == SQLITE_IOERR_SHMSIZE ||
+                     result == SQLITE_IOERR_SHMOPEN || (result & 0xFF) == SQLITE_CANTOPEN;
+  return grows && (number == ENOSPC || number == EDQUOT);
+}
+
+/// `path` with the links on the way to its directory resolved. The file itself must be no link, and
+/// to SQLite that forbids links anywhere; it would also take a name that begins with "file:" for an
+/// address.
+std::string with_real_directory(const std::string& path) {
+  const size_t slash = path.find_last_of('/');
+  const std::string directory = slash == std::string::npos ? "." : path.substr(0, slash + 1);
+  char* const real = ::realpath(directory.c_str(), nullptr);
+  if (real == nullptr) return "./" + path;
+  std::string resolved = std::string(real) + "/" + path.substr(slash + 1);
+  std::free(real);
+  return resolved;
+}
+
+ErrorCode code_of(sqlite3* handle, int result) {
   switch (result & 0xFF) {
     case SQLITE_CORRUPT:
     case SQLITE_NOTADB:
@@ -20,21 +55,28 @@ ErrorCode code_of(int result) {
       return ErrorCode::kNoSpace;
     case SQLITE_IOERR:
     case SQLITE_CANTOPEN:
-      return ErrorCode::kDiskFailed;
+      return out_of_space(result, errno_of(handle, result)) ? ErrorCode::kNoSpace
+                                                            : ErrorCode::kDiskFailed;
     default:
       return ErrorCode::kInternal;
   }
 }
 
-Error error_of(sqlite3* handle, int result, const std::string& path) {
-  return {code_of(result), path + ": " + sqlite3_errmsg(handle) + " (SQLite code " +
-                               std::to_string(sqlite3_extended_errcode(handle)) + ")"};
+Error error_of(sqlite3* handle, const std::string& path) {
+  const int result = sqlite3_extended_errcode(handle);
+  std::string message =
+      path + ": " + sqlite3_errmsg(handle) + " (SQLite code " + std::to_string(result) + ")";
+  if (const int number = errno_of(handle, result)) {
+    message +=
+        ": " + std::generic_category().message(number) + " (errno " + std::to_string(number) + ")";
+  }
+  return {code_of(handle, result), std::move(message)};
 }
 
-Error error_of(sqlite3_stmt* statement, int result) {
+Error error_of(sqlite3_stmt* statement) {
   sqlite3* const handle = sqlite3_db_handle(statement);
   const char* const path = sqlite3_db_filename(handle, "main");
-  return error_of(handle, result, path == nullptr ? "" : path);
+  return error_of(handle, path == nullptr ? "" : path);
 }
 
 }  // namespace
@@ -62,7 +104,7 @@ Result<bool> Statement::step() {
     sqlite3_reset(handle_.get());
     return false;
   }
-  Error error = error_of(handle_.get(), result);
+  Error error = error_of(handle_.get());
   sqlite3_reset(handle_.get());
   return error;
 }
@@ -87,20 +129,24 @@ bool Statement::is_null(int column) const {
 
 void Database::Close::operator()(sqlite3* handle) const { sqlite3_close_v2(handle); }
 
-Result<Database> Database::open(const std::string& path, Mode mode) {
+Result<Database> Database::open(const std::string& path, Mode mode, const std::string& vfs) {
+  const std::string resolved = vfs.empty() ? with_real_directory(path) : path;
   sqlite3* handle = nullptr;
   const int access = mode == Mode::kModify ? SQLITE_OPEN_READWRITE : SQLITE_OPEN_READONLY;
   const int flags = access | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_NOFOLLOW;
-  const int result = sqlite3_open_v2(path.c_str(), &handle, flags, nullptr);
+  const int result =
+      sqlite3_open_v2(resolved.c_str(), &handle, flags, vfs.empty() ? nullptr : vfs.c_str());
   Database database(handle, path);
-  if (result != SQLITE_OK) return error_of(handle, result, path);
+  if (result != SQLITE_OK) return error_of(handle, path);
   sqlite3_extended_result_codes(handle, 1);
   return database;
 }
 
+bool Database::writable() { return sqlite3_db_readonly(handle_.get(), "main") == 0; }
+
 Status Database::run(const std::string& sql) {
   const int result = sqlite3_exec(handle_.get(), sql.c_str(), nullptr, nullptr, nullptr);
-  if (result != SQLITE_OK) return error_of(handle_.get(), result, path_);
+  if (result != SQLITE_OK) return error_of(handle_.get(), path_);
   return ok_status();
 }
 
@@ -108,7 +154,7 @@ Result<Statement> Database::prepare(const std::string& sql) {
   sqlite3_stmt* statement = nullptr;
   const int result = sqlite3_prepare_v3(handle_.get(), sql.c_str(), static_cast<int>(sql.size()),
                                         SQLITE_PREPARE_PERSISTENT, &statement, nullptr);
-  if (result != SQLITE_OK) return error_of(handle_.get(), result, path_);
+  if (result != SQLITE_OK) return error_of(handle_.get(), path_);
   return Statement(statement);
 }
 

@@ -47,9 +47,10 @@ class Database {
  public:
   /// The file must exist; an empty one is an empty database.
   enum class Mode { kModify, kRead };
-  /// CORRUPT, NO_SPACE, DISK_FAILED, OVERLOADED (somebody else has it locked) or INTERNAL; each
-  /// names the file and what SQLite said.
-  static Result<Database> open(const std::string& path, Mode mode);
+  /// `vfs` names the way to the disk that SQLite takes; empty: its own. CORRUPT, NO_SPACE,
+  /// DISK_FAILED, OVERLOADED (somebody else has it locked) or INTERNAL; each names the file and
+  /// what SQLite said.
+  static Result<Database> open(const std::string& path, Mode mode, const std::string& vfs = {});
 
   /// One or more statements without parameters; rows are dropped.
   Status run(const std::string& sql);
@@ -57,6 +58,8 @@ class Database {
   /// The first column of the first row.
   Result<int64_t> integer(const std::string& sql);
   Result<std::string> text(const std::string& sql);
+  /// False too if the file's header, once read, forbids it.
+  bool writable();
   const std::string& path() const { return path_; }
 
  private:

@@ -1,6 +1,8 @@
 #include "coordinator/snapshot/store.h"
 
+#include <algorithm>
 #include <charconv>
+#include <iterator>
 #include <string_view>
 #include <utility>
 #include <vector>
@@ -13,38 +15,74 @@ constexpr std::string_view kPrefix = "state-";
 constexpr std::string_view kSuffix = ".db";
 constexpr std::string_view kDamaged = ".damaged";
 constexpr uint64_t kCurrentBytesMax = 256;
+/// Far more than there will be; the next number is one as well.
+constexpr uint64_t kNumberMax = uint64_t{1} << 62;
+constexpr const char* kWal = "-wal";
 /// SQLite's own files of a database.
-constexpr const char* kCompanions[] = {"-wal", "-shm", "-journal"};
+constexpr const char* kCompanions[] = {kWal, "-shm", "-journal"};
+constexpr size_t kPieceBytes = 1 << 20;
 
 std::string name_of(uint64_t number) {
   return std::string(kPrefix) + std::to_string(number) + std::string(kSuffix);
 }
 
-/// The N of state-N.db, with whatever follows it; zero if the name is no such.
+/// The N of a name that begins as state-N.db; zero if there is none.
 uint64_t number_in(std::string_view name) {
   if (!name.starts_with(kPrefix)) return 0;
   uint64_t number = 0;
   const char* const first = name.data() + kPrefix.size();
   const char* const last = name.data() + name.size();
   const auto read = std::from_chars(first, last, number);
-  const std::string_view rest(read.ptr, static_cast<size_t>(last - read.ptr));
-  return read.ec == std::errc{} && rest.starts_with(kSuffix) ? number : 0;
+  const bool ours = read.ec == std::errc{} && number <= kNumberMax;
+  return ours && name.starts_with(name_of(number)) ? number : 0;
 }
 
 bool is_name(std::string_view name) {
   return number_in(name) != 0 && name == name_of(number_in(name));
 }
 
+/// Is it `database`, or a file that SQLite keeps beside it?
+bool belongs_to(std::string_view name, const std::string& database) {
+  return name == database || std::any_of(std::begin(kCompanions), std::end(kCompanions),
+                                         [&](const char* end) { return name == database + end; });
+}
+
+/// After a sync that failed nobody knows what is on the disk: it is no matter of waiting for room.
+Error to_error(const raft::IoError& said) {
+  Error error = said.to_error();
+  if (said.operation == "sync") error.code = ErrorCode::kDiskFailed;
+  return error;
+}
+
 Status to_status(const raft::IoStatus& done) {
-  if (!done) return done.error().to_error();
+  if (!done) return to_error(done.error());
   return ok_status();
+}
+
+/// A process that was killed, or whose sync failed, leaves bytes that are read and yet on no disk,
+/// and that no later sync brings there: they are written once more.
+Status write_again(raft::FileSystem& files, const std::string& path) {
+  auto there = files.exists(path);
+  if (!there) return to_error(there.error());
+  if (!*there) return ok_status();
+  auto file = files.open(path, raft::OpenMode::kModify);
+  if (!file) return to_error(file.error());
+  std::string piece(kPieceBytes, '\0');
+  for (uint64_t at = 0;; at += piece.size()) {
+    auto got = (*file)->read(at, piece.data(), piece.size());
+    if (!got) return to_error(got.error());
+    if (*got == 0) break;
+    if (auto done = (*file)->write(at, {piece.data(), *got}); !done) return to_status(done);
+  }
+  return to_status((*file)->sync());
 }
 
 }  // namespace
 
 Result<std::unique_ptr<SnapshotStore>> SnapshotStore::open(raft::FileSystem& files,
-                                                           const std::string& directory) {
-  std::unique_ptr<SnapshotStore> store(new SnapshotStore(files, directory));
+                                                           const std::string& directory,
+                                                           const std::string& vfs) {
+  std::unique_ptr<SnapshotStore> store(new SnapshotStore(files, directory, vfs));
   if (Status read = store->read_current(); !read.ok()) return read.error();
   if (Status removed = store->remove_leftovers(); !removed.ok()) return removed.error();
   return store;
@@ -53,17 +91,17 @@ Result<std::unique_ptr<SnapshotStore>> SnapshotStore::open(raft::FileSystem& fil
 Status SnapshotStore::read_current() {
   const std::string path = directory_ + "/" + kCurrent;
   auto there = files_.exists(path);
-  if (!there) return there.error().to_error();
+  if (!there) return to_error(there.error());
   if (!*there) return ok_status();
   auto text = raft::read_file(files_, path, kCurrentBytesMax);
-  if (!text) return text.error().to_error();
+  if (!text) return to_error(text.error());
   std::string name = std::move(*text);
   if (name.ends_with('\n')) name.pop_back();
   if (!is_name(name)) {
     return Error{ErrorCode::kCorrupt, path + ": it must name a database as state-N.db"};
   }
   auto database = files_.exists(directory_ + "/" + name);
-  if (!database) return database.error().to_error();
+  if (!database) return to_error(database.error());
   if (!*database) {
     return Error{ErrorCode::kCorrupt, path + ": it names " + name + ", which is not there"};
   }
@@ -74,29 +112,35 @@ Status SnapshotStore::read_current() {
 // A database that was begun when the process ended, or one that another had replaced.
 Status SnapshotStore::remove_leftovers() {
   auto names = files_.list(directory_);
-  if (!names) return names.error().to_error();
+  if (!names) return to_error(names.error());
   for (const std::string& name : *names) {
     const uint64_t number = number_in(name);
-    if (number == 0) continue;
     next_number_ = std::max(next_number_, number + 1);
-    const bool kept = !current_.empty() && name.starts_with(current_);
-    if (kept || name.find(kDamaged) != std::string::npos) continue;
-    if (auto gone = files_.unlink(directory_ + "/" + name); !gone) return gone.error().to_error();
+    const bool ours = number != 0 && belongs_to(name, name_of(number));
+    if (!ours || belongs_to(name, current_)) continue;
+    if (auto gone = files_.unlink(directory_ + "/" + name); !gone) return to_error(gone.error());
   }
   return ok_status();
 }
 
 Result<SnapshotHead> SnapshotStore::load(const RowSink& sink, const LoadProgress& progress) {
-  auto database = Database::open(path(), Database::Mode::kModify);
+  // SQLite would open a file that it may not write to be read alone.
+  if (auto file = files_.open(path(), raft::OpenMode::kModify); !file) {
+    return to_error(file.error());
+  }
+  if (Status safe = write_again(files_, path() + kWal); !safe.ok()) return safe.error();
+  if (Status safe = to_status(files_.sync_directory(directory_)); !safe.ok()) return safe.error();
+  auto database = Database::open(path(), Database::Mode::kModify, vfs_);
   if (!database.ok()) return database.error();
   if (Status good = verify(*database); !good.ok()) return good.error();
   if (Status loaded = load_rows(*database, sink, progress); !loaded.ok()) return loaded.error();
   auto head = read_head(*database);
   if (!head.ok()) return head.error();
-  // What can be read after kill -9 need not be on disk yet.
-  auto writer = SnapshotWriter::open(path());
+  auto writer = SnapshotWriter::open(path(), vfs_);
   if (!writer.ok()) return writer.error();
-  if (const auto durable = checkpoint(*writer); !durable.ok()) return durable.error();
+  // All of it is on the disk by now, if not in the database alone: room for that may come later.
+  const auto durable = checkpoint(*writer);
+  if (!durable.ok() && durable.error().code != ErrorCode::kNoSpace) return durable.error();
   writer_ = std::move(*writer);
   return head;
 }
@@ -104,34 +148,78 @@ Result<SnapshotHead> SnapshotStore::load(const RowSink& sink, const LoadProgress
 Status SnapshotStore::set_aside() {
   writer_.reset();
   const std::string from = path();
+  // CURRENT must never name what is not there.
   if (Status gone = to_status(files_.unlink(directory_ + "/" + kCurrent)); !gone.ok()) return gone;
+  if (Status synced = to_status(files_.sync_directory(directory_)); !synced.ok()) return synced;
   for (const char* companion : kCompanions) {
     auto there = files_.exists(from + companion);
     if (!there || !*there) continue;
     if (auto moved = files_.rename(from + companion, from + std::string(kDamaged) + companion);
         !moved) {
-      return moved.error().to_error();
+      return to_error(moved.error());
     }
   }
   if (auto moved = files_.rename(from, from + std::string(kDamaged)); !moved) {
-    return moved.error().to_error();
+    return to_error(moved.error());
   }
   current_.clear();
   return to_status(files_.sync_directory(directory_));
 }
 
 Result<WrittenSpan> SnapshotStore::write(const Span& span) {
-  if (empty()) {
-    if (Status made = create(); !made.ok()) return made.error();
-  }
+  if (empty()) return write_first(span);
   if (!writer_) {
-    auto writer = SnapshotWriter::open(path());
+    auto writer = SnapshotWriter::open(path(), vfs_);
     if (!writer.ok()) return writer.error();
     writer_ = std::move(*writer);
   }
+  return write_with(*writer_, span);
+}
+
+Result<WrittenSpan> SnapshotStore::write_first(const Span& span) {
+  const std::string name = name_of(next_number_++);
+  auto written = write_new(name, span);
+  // What is left of an attempt takes room that the next one wants. After a failed sync it may be
+  // the one that CURRENT names.
+  const bool again = !written.ok() && written.error().code != ErrorCode::kDiskFailed;
+  if (again) {
+    if (Status removed = remove(name); !removed.ok()) return removed.error();
+  }
+  return written;
+}
+
+// The state is whole and durable in the new database before CURRENT names it.
+Result<WrittenSpan> SnapshotStore::write_new(const std::string& name, const Span& span) {
+  auto writer = SnapshotWriter::create(files_, directory_ + "/" + name, vfs_);
+  if (!writer.ok()) return writer.error();
+  auto written = write_with(*writer, span);
+  if (!written.ok()) return written;
+  if (!written->durable) {
+    return Error{ErrorCode::kOverloaded, directory_ + "/" + name + ": another process reads it"};
+  }
+  if (Status switched = switch_to(name); !switched.ok()) return switched.error();
+  writer_ = std::move(*writer);
+  return written;
+}
+
+Status SnapshotStore::remove(const std::string& database) {
+  auto names = files_.list(directory_);
+  if (!names) return to_error(names.error());
+  for (const std::string& name : *names) {
+    if (!belongs_to(name, database)) continue;
+    if (auto gone = files_.unlink(directory_ + "/" + name); !gone) return to_error(gone.error());
+  }
+  return ok_status();
+}
+
+// A span that was written, but not put into the database because that had no room or was locked,
+// comes again: to write it anew would take more of the room that is wanted.
+Result<WrittenSpan> SnapshotStore::write_with(SnapshotWriter& writer, const Span& span) {
   const std::vector<RowLog::Change> rows = span.rows.latest();
-  if (Status written = writer_->write(rows, span.head); !written.ok()) return written.error();
-  const auto durable = checkpoint(*writer_);
+  if (writer.written() != span.head.applied) {
+    if (Status written = writer.write(rows, span.head); !written.ok()) return written.error();
+  }
+  const auto durable = checkpoint(writer);
   if (!durable.ok()) return durable.error();
   return WrittenSpan{span.head.applied, rows.size(), database_bytes_, *durable};
 }
@@ -145,24 +233,11 @@ Result<bool> SnapshotStore::checkpoint(SnapshotWriter& writer) {
   return durable;
 }
 
-// The empty database is durable before CURRENT names it.
-Status SnapshotStore::create() {
-  const std::string name = name_of(next_number_++);
-  auto writer = SnapshotWriter::create(files_, directory_ + "/" + name);
-  if (!writer.ok()) return writer.error();
-  if (const auto durable = writer->checkpoint(); !durable.ok()) return durable.error();
-  if (Status switched = switch_to(name); !switched.ok()) return switched;
-  writer_ = std::move(*writer);
-  return ok_status();
-}
-
 Status SnapshotStore::switch_to(const std::string& name) {
-  if (auto synced = files_.sync_directory(directory_); !synced) return synced.error().to_error();
-  if (auto set = raft::replace_file(files_, directory_, kCurrent, name + "\n"); !set) {
-    return set.error().to_error();
-  }
-  current_ = name;
-  return ok_status();
+  if (Status synced = to_status(files_.sync_directory(directory_)); !synced.ok()) return synced;
+  Status set = to_status(raft::replace_file(files_, directory_, kCurrent, name + "\n"));
+  if (set.ok()) current_ = name;
+  return set;
 }
 
 }  // namespace holdfast::snapshot

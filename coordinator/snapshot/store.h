@@ -40,15 +40,17 @@ struct WrittenSpan {
 
 class SnapshotStore {
  public:
-  /// `directory` must exist, `files` must outlive the store. CORRUPT if CURRENT is not one of ours.
+  /// `directory` must exist, `files` must outlive the store. `vfs` as in Database::open(): it leads
+  /// to the same files as `files`. CORRUPT if CURRENT is not one of ours.
   static Result<std::unique_ptr<SnapshotStore>> open(raft::FileSystem& files,
-                                                     const std::string& directory);
+                                                     const std::string& directory,
+                                                     const std::string& vfs = {});
 
   bool empty() const { return current_.empty(); }
   /// Of the database in force, or of the directory.
   std::string path() const { return directory_ + "/" + current_; }
 
-  /// Makes the database in force durable as it is, verifies it, and gives all its rows to `sink`.
+  /// Verifies the database in force, gives all its rows to `sink`, and makes what it gave durable.
   /// Not if empty(). CORRUPT and UNSUPPORTED as in loader.h.
   Result<SnapshotHead> load(const RowSink& sink, const LoadProgress& progress);
   /// Size of the database, as last loaded or written; zero before.
@@ -56,22 +58,27 @@ class SnapshotStore {
   /// The database in force is damaged: it is kept as *.damaged, and the store is empty.
   Status set_aside();
 
-  /// Brings the database to the span's state; makes one if there is none. After an error the
-  /// database is as before, and the same span can be tried again.
+  /// Brings the database to the span's state; makes one if there is none. After NO_SPACE and
+  /// OVERLOADED the same span can be tried again. After any error the database holds the state
+  /// before the span or the span's.
   Result<WrittenSpan> write(const Span& span);
 
  private:
-  SnapshotStore(raft::FileSystem& files, std::string directory)
-      : files_(files), directory_(std::move(directory)) {}
+  SnapshotStore(raft::FileSystem& files, std::string directory, std::string vfs)
+      : files_(files), directory_(std::move(directory)), vfs_(std::move(vfs)) {}
   Status read_current();
   Status remove_leftovers();
-  Status create();
+  Result<WrittenSpan> write_first(const Span& span);
+  Result<WrittenSpan> write_new(const std::string& name, const Span& span);
+  Result<WrittenSpan> write_with(SnapshotWriter& writer, const Span& span);
   Status switch_to(const std::string& name);
+  Status remove(const std::string& database);
   /// Makes durable what was written; false: not yet.
   Result<bool> checkpoint(SnapshotWriter& writer);
 
   raft::FileSystem& files_;
   const std::string directory_;
+  const std::string vfs_;
   std::string current_;  ///< empty: there is no snapshot
   uint64_t next_number_ = 1;
   uint64_t database_bytes_ = 0;

@@ -3,6 +3,7 @@
 #include <cstdio>
 #include <utility>
 
+#include "base/bytes.h"
 #include "base/check.h"
 #include "coordinator/snapshot/row_codec.h"
 
@@ -24,12 +25,23 @@ std::string to_text(const Digest& digest) {
   return text;
 }
 
-Result<SnapshotWriter> SnapshotWriter::create(raft::FileSystem& files, const std::string& path) {
+uint32_t head_check(const SnapshotHead& head) {
+  std::string fields;
+  for (const uint64_t number :
+       {head.cluster.value, head.node.value, head.applied.value, head.applied_term.value,
+        head.digest.high, head.digest.low, static_cast<uint64_t>(head.written_unix_ms)}) {
+    append_le(fields, number);
+  }
+  return static_cast<uint32_t>(checksum64(fields + head.genesis));
+}
+
+Result<SnapshotWriter> SnapshotWriter::create(raft::FileSystem& files, const std::string& path,
+                                              const std::string& vfs) {
   // SQLite would make the file for everybody to read, and gives its companions the same mode.
   if (auto made = files.open(path, raft::OpenMode::kCreate); !made) {
     return made.error().to_error();
   }
-  auto database = Database::open(path, Database::Mode::kModify);
+  auto database = Database::open(path, Database::Mode::kModify, vfs);
   if (!database.ok()) return database.error();
   SnapshotWriter writer(std::move(*database));
   for (const std::string& sql :
@@ -40,8 +52,8 @@ Result<SnapshotWriter> SnapshotWriter::create(raft::FileSystem& files, const std
   return writer;
 }
 
-Result<SnapshotWriter> SnapshotWriter::open(const std::string& path) {
-  auto database = Database::open(path, Database::Mode::kModify);
+Result<SnapshotWriter> SnapshotWriter::open(const std::string& path, const std::string& vfs) {
+  auto database = Database::open(path, Database::Mode::kModify, vfs);
   if (!database.ok()) return database.error();
   SnapshotWriter writer(std::move(*database));
   if (Status set = writer.database_.run(kSettings); !set.ok()) return set.error();
@@ -59,8 +71,8 @@ Status SnapshotWriter::prepare() {
   }
   auto head = database_.prepare(
       "INSERT OR REPLACE INTO snapshot (only_row, cluster_id, node_id, applied_index, "
-      "applied_term, "
-      "digest, written_unix_ms, genesis) VALUES (1, ?, ?, ?, ?, ?, ?, ?)");
+      "applied_term, digest, written_unix_ms, genesis, head_check) "
+      "VALUES (1, ?, ?, ?, ?, ?, ?, ?, ?)");
   if (!head.ok()) return head.error();
   head_ = std::move(*head);
   return ok_status();
@@ -70,7 +82,9 @@ Status SnapshotWriter::write(std::span<const RowLog::Change> changes, const Snap
   if (Status begun = database_.run("BEGIN IMMEDIATE"); !begun.ok()) return begun;
   Status done = write_rows(changes, head);
   if (done.ok()) done = database_.run("COMMIT");
-  if (!done.ok()) {
+  if (done.ok()) {
+    written_ = head.applied;
+  } else {
     // Some errors have rolled it back already; then this one says so and nothing else.
     [[maybe_unused]] const Status undone = database_.run("ROLLBACK");
   }
@@ -106,7 +120,8 @@ Status SnapshotWriter::write_head(const SnapshotHead& head) {
   }
   head_.bind_text(at++, digest);
   head_.bind(at++, head.written_unix_ms);
-  head_.bind_blob(at, head.genesis);
+  head_.bind_blob(at++, head.genesis);
+  head_.bind(at, head_check(head));
   return head_.run();
 }
 

@@ -33,16 +33,23 @@ struct SnapshotHead {
 /// 32 hexadecimal digits, the high half first.
 std::string to_text(const Digest& digest);
 
+/// 32 bits that stand beside the head and change with each of its fields: no row's check and no
+/// digest covers it.
+uint32_t head_check(const SnapshotHead& head);
+
 class SnapshotWriter {
  public:
   /// Makes an empty database, readable by this user alone; what stood at `path` is lost.
-  static Result<SnapshotWriter> create(raft::FileSystem& files, const std::string& path);
+  static Result<SnapshotWriter> create(raft::FileSystem& files, const std::string& path,
+                                       const std::string& vfs = {});
   /// Goes on with one that verify() has accepted.
-  static Result<SnapshotWriter> open(const std::string& path);
+  static Result<SnapshotWriter> open(const std::string& path, const std::string& vfs = {});
 
   /// Brings the database to `head` in ONE transaction. `changes` ascend by table and id, one a row
   /// (RowSpan::latest()). After an error the file is as before the call.
   Status write(std::span<const RowLog::Change> changes, const SnapshotHead& head);
+  /// What write() brought the database to; zero if it did not yet.
+  LogIndex written() const { return written_; }
   /// Makes durable what was written, in the database file itself. False: somebody else reads the
   /// file and holds it up; try again later.
   Result<bool> checkpoint();
@@ -65,6 +72,7 @@ class SnapshotWriter {
   Database database_;
   std::vector<TableStatements> tables_;
   Statement head_;
+  LogIndex written_;
 };
 
 }  // namespace holdfast::snapshot

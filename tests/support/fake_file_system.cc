@@ -4,6 +4,8 @@
 #include <cerrno>
 #include <cstring>
 
+#include "base/checksum.h"
+
 namespace holdfast::raft {
 
 class FakeFileSystem::FakeFile final : public File {
@@ -110,8 +112,10 @@ std::unique_ptr<FakeFileSystem> FakeFileSystem::clone(uint64_t seed) const {
 
 // --- The file system's operations.
 
-FakeFileSystem::Verdict FakeFileSystem::count_operation(int& error) {
+FakeFileSystem::Verdict FakeFileSystem::count_operation(std::string_view operation,
+                                                        const std::string& path, int& error) {
   ++operations_;
+  record(checksum64(operation, checksum64(path)));
   if (crash_at_ && operations_ >= *crash_at_) {
     crashed_ = true;
     error = EIO;
@@ -163,7 +167,7 @@ IoResult<std::unique_ptr<File>> FakeFileSystem::open(const std::string& path, Op
     return std::unique_ptr<File>(std::make_unique<FakeFile>(*this, found->second, path));
   }
   int error = 0;
-  const Verdict verdict = count_operation(error);
+  const Verdict verdict = count_operation("create", path, error);
   if (verdict == Verdict::kFail) return IoError{error, "open", path, {}};
   if (verdict == Verdict::kCrash && random_.below(2) == 0)
     return IoError{EIO, "open", path, "crashed"};
@@ -182,7 +186,7 @@ IoStatus FakeFileSystem::create_directory(const std::string& path) {
   if (names_.contains(path)) return io_ok();
   if (!names_.contains(parent_of(path))) return refuse("create directory", path, ENOENT);
   int error = 0;
-  const Verdict verdict = count_operation(error);
+  const Verdict verdict = count_operation("create directory", path, error);
   if (verdict == Verdict::kDo || (verdict == Verdict::kCrash && random_.below(2) == 0)) {
     auto inode = std::make_shared<Inode>();
     inode->directory = true;
@@ -213,7 +217,7 @@ IoStatus FakeFileSystem::rename(const std::string& from, const std::string& to) 
   if (crashed_) return refuse("rename", from, EIO);
   if (!names_.contains(from)) return refuse("rename", from, ENOENT);
   int error = 0;
-  const Verdict verdict = count_operation(error);
+  const Verdict verdict = count_operation("rename", from, error);
   if (verdict == Verdict::kDo || (verdict == Verdict::kCrash && random_.below(2) == 0)) {
     note({NameChange::Kind::kRename, from, to, {}});
   }
@@ -225,7 +229,7 @@ IoStatus FakeFileSystem::unlink(const std::string& path) {
   if (crashed_) return refuse("unlink", path, EIO);
   if (!names_.contains(path)) return refuse("unlink", path, ENOENT);
   int error = 0;
-  const Verdict verdict = count_operation(error);
+  const Verdict verdict = count_operation("unlink", path, error);
   if (verdict == Verdict::kDo || (verdict == Verdict::kCrash && random_.below(2) == 0)) {
     note({NameChange::Kind::kUnlink, path, {}, {}});
   }
@@ -237,7 +241,7 @@ IoStatus FakeFileSystem::sync_directory(const std::string& path) {
   if (crashed_) return refuse("sync", path, EIO);
   if (!names_.contains(path)) return refuse("sync", path, ENOENT);
   int error = 0;
-  const Verdict verdict = count_operation(error);
+  const Verdict verdict = count_operation("sync directory", path, error);
   if (verdict == Verdict::kFail) return refuse("sync", path, error);
   if (verdict == Verdict::kCrash) return refuse("sync", path, error);
   std::vector<NameChange> others;
@@ -298,7 +302,8 @@ bool FakeFileSystem::lies_about(Inode& inode, uint64_t offset, std::string_view 
 IoStatus FakeFileSystem::store(Inode& inode, const std::string& path, uint64_t offset,
                                std::string_view bytes) {
   int error = 0;
-  const Verdict verdict = count_operation(error);
+  const Verdict verdict = count_operation("write", path, error);
+  record(checksum64(bytes, offset));
   if (verdict == Verdict::kDo && !has_room(inode, offset + bytes.size())) {
     return refuse("write", path, ENOSPC);
   }
@@ -318,7 +323,7 @@ IoStatus FakeFileSystem::store(Inode& inode, const std::string& path, uint64_t o
 
 IoStatus FakeFileSystem::sync_inode(Inode& inode, const std::string& path) {
   int error = 0;
-  const Verdict verdict = count_operation(error);
+  const Verdict verdict = count_operation("sync", path, error);
   if (verdict == Verdict::kCrash) return refuse("sync", path, error);
   if (verdict == Verdict::kFail) {
     lose_unsynced_sectors(inode);
@@ -338,7 +343,8 @@ IoStatus FakeFileSystem::sync_inode(Inode& inode, const std::string& path) {
 
 IoStatus FakeFileSystem::truncate_inode(Inode& inode, const std::string& path, uint64_t size) {
   int error = 0;
-  const Verdict verdict = count_operation(error);
+  const Verdict verdict = count_operation("truncate", path, error);
+  record(size);
   if (verdict == Verdict::kDo || (verdict == Verdict::kCrash && random_.below(2) == 0)) {
     inode.cache.resize(size);
     inode.floor = std::min(inode.floor, size);
@@ -370,6 +376,13 @@ uint64_t FakeFileSystem::operations() const {
   const std::lock_guard lock(mutex_);
   return operations_;
 }
+
+uint64_t FakeFileSystem::trace() const {
+  const std::lock_guard lock(mutex_);
+  return trace_;
+}
+
+void FakeFileSystem::record(uint64_t what) { trace_ = (trace_ ^ what) * 0x9E3779B97F4A7C15; }
 
 uint64_t FakeFileSystem::reads() const {
   const std::lock_guard lock(mutex_);
@@ -439,6 +452,11 @@ void FakeFileSystem::observe(bool looking) {
 int FakeFileSystem::open_files() const {
   const std::lock_guard lock(mutex_);
   return open_files_;
+}
+
+void FakeFileSystem::halt() {
+  const std::lock_guard lock(mutex_);
+  crashed_ = true;
 }
 
 void FakeFileSystem::process_crash() {

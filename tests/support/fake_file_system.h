@@ -45,6 +45,8 @@ class FakeFileSystem final : public FileSystem {
   // unlink, directory sync) are counted from 1 on; reads are counted apart.
 
   uint64_t operations() const;
+  /// A hash over these operations and what they wrote, in their order.
+  uint64_t trace() const;
   uint64_t reads() const;
   /// The operation of that number happens in part, or not at all; it and all after it fail.
   void crash_at(uint64_t operation);
@@ -69,6 +71,9 @@ class FakeFileSystem final : public FileSystem {
   /// Files that are open in this life.
   int open_files() const;
 
+  /// The process or the machine stops here: whatever is still tried, as by destructors, fails.
+  /// process_crash() or power_loss() comes next.
+  void halt();
   /// The process is gone: open files and locks are dead, all that was written stays readable.
   void process_crash();
   /// The machine is gone: of what was not synced, an arbitrary part survives.
@@ -104,7 +109,8 @@ class FakeFileSystem final : public FileSystem {
   using Names = std::map<std::string, InodeRef>;
 
   enum class Verdict { kDo, kCrash, kFail };
-  Verdict count_operation(int& error);
+  Verdict count_operation(std::string_view operation, const std::string& path, int& error);
+  void record(uint64_t what);
   int count_read();
   IoStatus refuse(const char* operation, const std::string& path, int error) const;
   void mark_written(Inode& inode, uint64_t offset, uint64_t size);
@@ -128,6 +134,7 @@ class FakeFileSystem final : public FileSystem {
   uint64_t life_ = 1;  ///< objects of an earlier one are dead
   uint64_t operations_ = 0;
   uint64_t reads_ = 0;
+  uint64_t trace_ = 0;
   std::optional<uint64_t> crash_at_;
   bool crashed_ = false;
   std::map<uint64_t, int> failures_;

@@ -123,10 +123,35 @@ TEST(Snapshots, AChangedRowIsNamed) {
 TEST(Snapshots, AMissingOrForeignRowIsFoundByTheDigest) {
   EXPECT_EQ(damage("DELETE FROM setting_rows WHERE id = (SELECT max(id) FROM setting_rows)"),
             "another digest");
-  EXPECT_EQ(damage("UPDATE snapshot SET digest = '00000000000000000000000000000000'"),
-            "another digest");
   EXPECT_THAT(damage("UPDATE snapshot SET digest = 'short'"), HasSubstr("digest"));
   EXPECT_THAT(damage("DELETE FROM snapshot"), HasSubstr("no head"));
+}
+
+TEST(Snapshots, AChangedHeadIsFound) {
+  for (const char* change :
+       {"cluster_id = cluster_id + 1", "node_id = 4", "applied_index = applied_index + 1",
+        "applied_term = applied_term - 1", "digest = '00000000000000000000000000000000'",
+        "written_unix_ms = 0", "genesis = X'00'"}) {
+    EXPECT_THAT(damage(std::string("UPDATE snapshot SET ") + change),
+                HasSubstr("the head's check sum is that of another content"))
+        << change;
+  }
+}
+
+TEST(Snapshots, AFileThatBringsItsOwnSchemaIsRefused) {
+  const std::pair<const char*, const char*> kForged[] = {
+      {"CREATE TRIGGER more AFTER INSERT ON key_rows BEGIN DELETE FROM lock_rows; END", "'more'"},
+      {"CREATE TABLE further (id INTEGER PRIMARY KEY)", "'further'"},
+      {"CREATE INDEX slow ON key_rows (value)", "'slow'"},
+      {"DROP TABLE setting_rows", "it lacks what a snapshot has"},
+      {"DROP TABLE setting_rows; CREATE VIEW setting_rows AS WITH RECURSIVE n(id) AS (SELECT 1 "
+       "UNION ALL SELECT id + 1 FROM n) SELECT id, id AS value, 0 AS row_check FROM n",
+       "it lacks what a snapshot has"},
+      {"DROP TABLE setting_rows; CREATE TABLE setting_rows (id INTEGER PRIMARY KEY, value, "
+       "row_check)",
+       "'setting_rows'"}};
+  for (const auto& [sql, found] : kForged) EXPECT_THAT(damage(sql), HasSubstr(found)) << sql;
+  EXPECT_EQ(damage("DROP VIEW locks"), "loaded") << "views are for people";
 }
 
 TEST(Snapshots, AnotherFormatIsNamed) {

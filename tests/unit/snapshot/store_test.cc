@@ -147,5 +147,45 @@ TEST_F(SnapshotStores, AReaderHoldsUpDurabilityAndNothingElse) {
   EXPECT_TRUE(write(*store).durable);
 }
 
+TEST_F(SnapshotStores, MayLieBehindALinkButBeNone) {
+  const std::string link = directory_.file("link");
+  std::filesystem::create_directory(directory_.file("real"));
+  std::filesystem::create_symlink("real", link);
+  auto store = SnapshotStore::open(files_, link);
+  state_.apply(50);
+  EXPECT_TRUE(write(**store).durable);
+  store->reset();
+  std::filesystem::rename(directory_.file("real/state-1.db"), directory_.file("elsewhere.db"));
+  std::filesystem::create_symlink(directory_.file("elsewhere.db"), link + "/state-1.db");
+  store = SnapshotStore::open(files_, link);
+  const auto head = load(**store);
+  ASSERT_FALSE(head.ok());
+  EXPECT_EQ(head.error().code, ErrorCode::kDiskFailed);
+  EXPECT_THAT(head.error().message, HasSubstr("link/state-1.db: unable to open"));
+}
+
+TEST_F(SnapshotStores, AreFilesWhateverTheirNames) {
+  const std::string before = std::filesystem::current_path();
+  std::filesystem::current_path(directory_.path());
+  std::filesystem::create_directory("file:data?mode=memory");
+  auto store = SnapshotStore::open(files_, "file:data?mode=memory");
+  state_.apply(50);
+  write(**store);
+  EXPECT_TRUE(load(**store).ok());
+  EXPECT_GT(std::filesystem::file_size((*store)->path()), 4'096U);
+  std::filesystem::current_path(before);
+}
+
+TEST_F(SnapshotStores, LeaveAloneWhatOnlyLooksLikeADatabase) {
+  const std::vector<std::string> kOthers = {"state-01.db", "state-18446744073709551615.db",
+                                            "state-2.db.bak", "state-x.db", "states.txt"};
+  for (const std::string& name : kOthers) put(name, "somebody's");
+  auto store = open();
+  EXPECT_EQ(names(), kOthers);
+  state_.apply(50);
+  write(*store);
+  EXPECT_EQ(open()->path(), directory_.file("state-3.db"));
+}
+
 }  // namespace
 }  // namespace holdfast::snapshot

@@ -76,8 +76,9 @@ class WrittenState {
 };
 
 /// A machine from the file at `path` alone, or why not.
-inline Result<std::unique_ptr<rsm::StateMachine>> load(const std::string& path) {
-  auto database = Database::open(path, Database::Mode::kModify);
+inline Result<std::unique_ptr<rsm::StateMachine>> load(const std::string& path,
+                                                       const std::string& vfs = {}) {
+  auto database = Database::open(path, Database::Mode::kModify, vfs);
   if (!database.ok()) return database.error();
   if (Status good = verify(*database); !good.ok()) return good.error();
   auto machine = std::make_unique<rsm::StateMachine>();

@@ -1,0 +1,378 @@
+// Crashes, failures and damage at every operation of the snapshot's disk. What is on the disk after
+// each is judged: the state of one span, whole, and never an older one than was called durable.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <cerrno>
+
+#include "tests/support/fake_file_system.h"
+#include "tests/support/file_system_vfs.h"
+#include "tests/unit/snapshot/written_state.h"
+
+namespace holdfast::snapshot {
+namespace {
+
+constexpr char kDirectory[] = "/snapshot";
+constexpr int kSpans = 5;
+constexpr int kEntriesMax = 40;
+
+bool passes(const Error& error) {
+  return error.code == ErrorCode::kNoSpace || error.code == ErrorCode::kOverloaded;
+}
+
+/// Writes spans of one history, and knows what the disk must hold.
+class Client {
+ public:
+  /// One life of a process: opens the store, loads it, and goes on to `spans` spans; false if an
+  /// error ended it before. What passes is tried again.
+  bool run(raft::FakeFileSystem& files, int spans) {
+    FileSystemVfs vfs(files, 1);
+    auto store = SnapshotStore::open(files, kDirectory, vfs.name());
+    bool done = store.ok() && load(**store) && write(**store, spans);
+    if (!store.ok()) error_ = store.error();
+    // Where the process ends by itself it ends as abruptly as the server: nothing is closed.
+    if (!done) files.halt();
+    before_close_ = files.operations();
+    return done;
+  }
+  /// After a crash: opening and loading what is there must go well, and come to a state that is
+  /// allowed.
+  void check(raft::FakeFileSystem& files) {
+    FileSystemVfs vfs(files, 1);
+    auto store = SnapshotStore::open(files, kDirectory, vfs.name());
+    ASSERT_TRUE(store.ok()) << store.error().message;
+    ASSERT_TRUE(load(**store)) << error_.message;
+    files.halt();
+  }
+  const Error& error() const { return error_; }
+  uint64_t operations_before_close() const { return before_close_; }
+
+ private:
+  bool load(SnapshotStore& store) {
+    loaded_ = LogIndex();
+    if (!store.empty()) {
+      rsm::StateMachine machine;
+      const auto head =
+          store.load([&](RowTable table, uint64_t id,
+                         std::string_view row) { return machine.load(table, id, row); },
+                     [](uint64_t) {});
+      if (!head.ok()) return fail(head.error());
+      EXPECT_TRUE(machine.finish_load().ok());
+      EXPECT_TRUE(given_.contains(head->applied)) << "a state that nobody wrote";
+      EXPECT_EQ(machine.digest(), given_[head->applied]);
+      EXPECT_EQ(machine.applied(), head->applied);
+      loaded_ = head->applied;
+    }
+    EXPECT_GE(loaded_, durable_) << "what was durable is gone";
+    durable_ = std::max(durable_, loaded_);
+    return true;
+  }
+  // The entries behind what was loaded are applied again, as from the log.
+  bool write(SnapshotStore& store, int spans) {
+    WrittenState state(4);
+    state.apply(static_cast<int>(loaded_.value));
+    state.take_span();
+    for (int span = 0; span < spans; ++span) {
+      state.apply(1 + static_cast<int>(state.machine().applied().value * 7 % kEntriesMax));
+      const Span next = state.take_span();
+      given_[next.head.applied] = next.head.digest;
+      auto written = store.write(next);
+      if (!written.ok() && passes(written.error())) written = store.write(next);
+      if (!written.ok()) return fail(written.error());
+      EXPECT_TRUE(written->durable);
+      durable_ = written->applied;
+    }
+    return true;
+  }
+  bool fail(const Error& error) {
+    error_ = error;
+    return false;
+  }
+
+  std::map<LogIndex, Digest> given_;  ///< by index: the state of a span that was handed over
+  LogIndex loaded_;
+  LogIndex durable_;
+  uint64_t before_close_ = 0;
+  Error error_{ErrorCode::kOk, {}};
+};
+
+/// A disk and the client that wrote on it until something struck.
+struct Scene {
+  std::unique_ptr<raft::FakeFileSystem> disk;
+  Client client;
+};
+
+Scene empty_scene(uint64_t seed) {
+  Scene scene{std::make_unique<raft::FakeFileSystem>(seed), {}};
+  EXPECT_TRUE(scene.disk->create_directory(kDirectory));
+  EXPECT_TRUE(scene.disk->sync_directory("/"));
+  return scene;
+}
+
+Scene copy_of(const Scene& scene, uint64_t seed) { return {scene.disk->clone(seed), scene.client}; }
+
+uint64_t operations_of(int spans) {
+  Scene scene = empty_scene(1);
+  const uint64_t before = scene.disk->operations();
+  EXPECT_TRUE(scene.client.run(*scene.disk, spans));
+  return scene.disk->operations() - before;
+}
+
+enum class Crash { kPower, kProcess, kProcessThenPower };
+constexpr Crash kCrashes[] = {Crash::kPower, Crash::kProcess, Crash::kProcessThenPower};
+
+void strike(Scene& scene, Crash crash) {
+  if (crash == Crash::kPower) {
+    scene.disk->power_loss();
+  } else {
+    scene.disk->process_crash();
+  }
+}
+
+TEST(SnapshotCrash, AtEveryOperationTheOldOrTheNewStateIsThere) {
+  const uint64_t operations = operations_of(kSpans);
+  for (uint64_t at = 1; at <= operations; ++at) {
+    Scene crashed = empty_scene(at);
+    crashed.disk->crash_at(crashed.disk->operations() + at);
+    crashed.client.run(*crashed.disk, kSpans);
+    for (uint64_t seed = 1; seed <= 3; ++seed) {
+      for (const Crash crash : kCrashes) {
+        SCOPED_TRACE("operation " + std::to_string(at) + " seed " + std::to_string(seed));
+        Scene scene = copy_of(crashed, seed);
+        strike(scene, crash);
+        scene.client.check(*scene.disk);
+        // What was loaded is durable without any further write.
+        strike(scene, crash == Crash::kProcessThenPower ? Crash::kPower : crash);
+        scene.client.check(*scene.disk);
+        scene.disk->process_crash();
+        ASSERT_TRUE(scene.client.run(*scene.disk, 2)) << scene.client.error().message;
+        scene.disk->power_loss();
+        scene.client.check(*scene.disk);
+        ASSERT_FALSE(testing::Test::HasFailure());
+      }
+    }
+  }
+}
+
+TEST(SnapshotCrash, ASecondCrashAtEveryOperationOfTheLoadLosesNothingEither) {
+  const uint64_t operations = operations_of(kSpans);
+  for (uint64_t at = 1; at <= operations; at += 2) {
+    Scene crashed = empty_scene(at);
+    crashed.disk->crash_at(crashed.disk->operations() + at);
+    crashed.client.run(*crashed.disk, kSpans);
+    for (const Crash crash : {Crash::kPower, Crash::kProcess}) {
+      for (uint64_t second = 1;; second += 2) {
+        SCOPED_TRACE("operations " + std::to_string(at) + ", " + std::to_string(second));
+        Scene scene = copy_of(crashed, second);
+        strike(scene, crash);
+        scene.disk->crash_at(scene.disk->operations() + second);
+        const bool finished = scene.client.run(*scene.disk, 0);
+        Scene other = copy_of(scene, at + second);
+        scene.disk->power_loss();
+        scene.client.check(*scene.disk);
+        other.disk->process_crash();
+        other.client.check(*other.disk);
+        other.disk->power_loss();
+        other.client.check(*other.disk);
+        ASSERT_FALSE(testing::Test::HasFailure());
+        if (finished) break;
+      }
+    }
+  }
+}
+
+// The pages of a failed sync are readable, on no disk, and look clean; power may go at any moment
+// of the start that follows.
+TEST(SnapshotCrash, AfterAFailureAtEveryOperationTheOldOrTheNewStateIsThere) {
+  const uint64_t operations = operations_of(kSpans);
+  for (uint64_t at = 1; at <= operations; ++at) {
+    Scene failed = empty_scene(at);
+    const uint64_t failing = failed.disk->operations() + at;
+    failed.disk->fail_at(failing, EIO);
+    if (failed.client.run(*failed.disk, kSpans)) {
+      ASSERT_GT(failing, failed.client.operations_before_close()) << "a failure that nobody told";
+    } else {
+      ASSERT_EQ(failed.client.error().code, ErrorCode::kDiskFailed)
+          << failed.client.error().message;
+    }
+    for (uint64_t second = 1; second <= 40; ++second) {
+      SCOPED_TRACE("operations " + std::to_string(at) + ", " + std::to_string(second));
+      Scene scene = copy_of(failed, second);
+      scene.disk->process_crash();
+      scene.disk->crash_at(scene.disk->operations() + second);
+      const bool finished = scene.client.run(*scene.disk, 0);
+      scene.disk->power_loss();
+      scene.client.check(*scene.disk);
+      ASSERT_FALSE(testing::Test::HasFailure());
+      if (finished) break;
+    }
+  }
+}
+
+TEST(SnapshotCrash, AtEveryOperationThatFindsNoRoomTheSpanIsTriedAgain) {
+  const uint64_t operations = operations_of(kSpans);
+  uint64_t failed_syncs = 0;
+  for (uint64_t at = 1; at <= operations; ++at) {
+    SCOPED_TRACE("operation " + std::to_string(at));
+    Scene scene = empty_scene(at);
+    scene.disk->fail_at(scene.disk->operations() + at, ENOSPC);
+    if (!scene.client.run(*scene.disk, kSpans)) {
+      ASSERT_EQ(scene.client.error().code, ErrorCode::kDiskFailed) << scene.client.error().message;
+      ++failed_syncs;
+    }
+    scene.disk->power_loss();
+    scene.client.check(*scene.disk);
+    ASSERT_FALSE(testing::Test::HasFailure());
+  }
+  EXPECT_GT(failed_syncs, 0U) << "a sync that failed is never waited out";
+  EXPECT_LT(failed_syncs, operations / 3);
+}
+
+/// A store whose disk has a given room for a span.
+class FullDisk {
+ public:
+  FullDisk() {
+    EXPECT_TRUE(files_.create_directory(kDirectory));
+    store_ = std::move(*SnapshotStore::open(files_, kDirectory, vfs_.name()));
+  }
+  /// Applies entries and tries to write what changed with `room` bytes on the disk, some times;
+  /// then with as much as it wants. True if the room was enough.
+  bool write_with(uint64_t room, int entries) {
+    state_.apply(entries);
+    const Span span = state_.take_span();
+    files_.set_capacity(files_.used() + room);
+    for (int attempt = 1; attempt <= 4; ++attempt) {
+      const auto written = store_->write(span);
+      if (written.ok()) {
+        EXPECT_EQ(attempt, 1);
+        return true;
+      }
+      EXPECT_EQ(written.error().code, ErrorCode::kNoSpace) << written.error().message;
+      EXPECT_LE(files_.paths().size(), 3U);
+    }
+    files_.set_capacity(~uint64_t{0});
+    const auto written = store_->write(span);
+    EXPECT_TRUE(written.ok()) << written.error().message;
+    EXPECT_TRUE(written->durable);
+    EXPECT_EQ((*load(store_->path(), vfs_.name()))->digest(), state_.machine().digest());
+    return false;
+  }
+
+  uint64_t used() const { return files_.used(); }
+
+ private:
+  raft::FakeFileSystem files_{1};
+  FileSystemVfs vfs_{files_, 1};
+  std::unique_ptr<SnapshotStore> store_;
+  WrittenState state_{12};
+};
+
+constexpr uint64_t kMuch = 10'000'000;
+
+TEST(FullDisks, AreWaitedOutByTheFirstSpan) {
+  FullDisk roomy;
+  ASSERT_TRUE(roomy.write_with(kMuch, 300));
+  int refused = 0;
+  for (bool enough = false; !enough; ++refused) {
+    FullDisk disk;
+    enough = disk.write_with(static_cast<uint64_t>(refused) * 16'384, 300);
+    EXPECT_EQ(disk.used(), roomy.used());
+  }
+  EXPECT_GT(refused, 5);
+}
+
+TEST(FullDisks, AreWaitedOutByLaterSpansAndAttemptsTakeNoRoom) {
+  FullDisk roomy;
+  ASSERT_TRUE(roomy.write_with(kMuch, 10) && roomy.write_with(kMuch, 2'000));
+  int refused = 0;
+  for (bool enough = false; !enough; ++refused) {
+    FullDisk disk;
+    ASSERT_TRUE(disk.write_with(kMuch, 10));
+    enough = disk.write_with(static_cast<uint64_t>(refused) * 1'024, 2'000);
+    EXPECT_EQ(disk.used(), roomy.used()) << "attempts have taken room";
+    EXPECT_TRUE(disk.write_with(kMuch, 10));
+  }
+  EXPECT_GT(refused, 5);
+}
+
+/// Loads a database of which a bit has flipped, and goes on with it: true if it was found damaged.
+bool found_damaged(raft::FakeFileSystem& files, WrittenState& state, const Span& next,
+                   bool version) {
+  FileSystemVfs vfs(files, 1);
+  auto store = SnapshotStore::open(files, kDirectory, vfs.name());
+  EXPECT_TRUE(store.ok());
+  rsm::StateMachine machine;
+  const SnapshotHead before = state.head();
+  const auto head =
+      (*store)->load([&](RowTable table, uint64_t id,
+                         std::string_view row) { return machine.load(table, id, row); },
+                     [](uint64_t) {});
+  if (!head.ok()) {
+    EXPECT_EQ(head.error().code, version ? ErrorCode::kUnsupported : ErrorCode::kCorrupt)
+        << head.error().message;
+    return true;
+  }
+  EXPECT_TRUE(machine.finish_load().ok());
+  EXPECT_EQ(*head, before);
+  if (machine.digest() != before.digest) return true;
+  const auto written = (*store)->write(next);
+  EXPECT_TRUE(written.ok() || written.error().code == ErrorCode::kCorrupt)
+      << written.error().message;
+  return !written.ok();
+}
+
+TEST(SnapshotDamage, OfAnyByteIsFoundOrHarmless) {
+  Scene whole = empty_scene(1);
+  WrittenState state(4);
+  state.apply(300);
+  {
+    FileSystemVfs vfs(*whole.disk, 1);
+    auto store = SnapshotStore::open(*whole.disk, kDirectory, vfs.name());
+    ASSERT_TRUE((*store)->write(state.take_span()).ok());
+  }
+  WrittenState later(4);
+  later.apply(300);
+  later.take_span();
+  later.apply(50);
+  const Span next = later.take_span();
+  const std::string path = std::string(kDirectory) + "/state-1.db";
+  const uint64_t size = whole.disk->content(path).size();
+  uint64_t found = 0;
+  // Every bit of the file's head, then some of every few bytes.
+  for (uint64_t n = 0, at = 0; at < size; ++n, at = n < 800 ? n / 8 : at + 41) {
+    SCOPED_TRACE("byte " + std::to_string(at) + " bit " + std::to_string(n % 8));
+    const auto disk = whole.disk->clone(1);
+    disk->flip_bit(path, at, static_cast<int>(n % 8));
+    found += found_damaged(*disk, state, next, at >= 60 && at < 64) ? 1 : 0;
+  }
+  EXPECT_GT(found, size / 41 / 8);
+}
+
+TEST(SnapshotDamage, IsSetAsideOrStillThereWhateverCrashesMeanwhile) {
+  Scene whole = empty_scene(1);
+  ASSERT_TRUE(whole.client.run(*whole.disk, 2));
+  const auto set_aside = [](raft::FakeFileSystem& files) {
+    FileSystemVfs vfs(files, 1);
+    auto store = SnapshotStore::open(files, kDirectory, vfs.name());
+    EXPECT_TRUE(store.ok()) << store.error().message;
+    const bool done = store.ok() && ((*store)->empty() || (*store)->set_aside().ok());
+    files.halt();
+    return done;
+  };
+  bool done = false;
+  for (uint64_t at = 1; !done; ++at) {
+    for (uint64_t seed = 1; seed <= 16; ++seed) {
+      SCOPED_TRACE("operation " + std::to_string(at) + " seed " + std::to_string(seed));
+      Scene scene = copy_of(whole, seed);
+      scene.disk->process_crash();
+      scene.disk->crash_at(scene.disk->operations() + at);
+      done = set_aside(*scene.disk);
+      scene.disk->power_loss();
+      ASSERT_TRUE(set_aside(*scene.disk));
+      ASSERT_FALSE(testing::Test::HasFailure());
+    }
+  }
+}
+
+}  // namespace
+}  // namespace holdfast::snapshot
