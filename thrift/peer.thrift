@@ -118,3 +118,37 @@ struct LeaseReply {
   /** The leader's cluster time; 0 if this server does not lead, or not yet. */
   3: i64 clusterTimeMs,
 }
+
+/** A server that lacks entries which the others' logs no longer have asks for a piece of a
+ *  snapshot. One is under way at a time; one that is not answered is asked again. */
+struct SnapshotAsk {
+  /** The asker's number for it. */
+  1: i64 request,
+  /** The state must be that after this entry, or a later one. */
+  2: i64 minIndex,
+  /** Which copy the asker has the beginning of; 0 = none. */
+  3: i64 copy,
+  /** Where the piece begins: all before it has arrived. */
+  4: i64 offset,
+}
+
+/** A piece of a snapshot, from the server that was asked. It comes late if a copy must be made
+ *  first, and paced. */
+struct SnapshotPiece {
+  /** The asker's number. */
+  1: i64 request,
+  /** Which copy it is of: another one than was asked for if that is gone, from its beginning. */
+  2: i64 copy,
+  /** The state after this entry. */
+  3: i64 appliedIndex,
+  /** Its term. */
+  4: i64 appliedTerm,
+  /** Size of the whole copy. */
+  5: i64 bytes,
+  /** Sum of the whole copy, piece by piece. */
+  6: i64 sum,
+  /** Where the piece begins. */
+  7: i64 offset,
+  /** At most 256 KiB, less only at the end. */
+  8: binary data,
+}

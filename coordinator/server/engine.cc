@@ -14,7 +14,7 @@ Engine::Engine(const EngineOptions& options, raft::InitialState initial, EngineP
     : Engine(options, std::move(initial), ports,
              {std::make_unique<rsm::StateMachine>(
                   rsm::StateMachine::Options{ports.entropy.next_u64()}),
-              Term{}, 0}) {}
+              Term{}, 0, false}) {}
 
 Engine::Engine(const EngineOptions& options, raft::InitialState initial, EnginePorts ports,
                StoredState state)
@@ -31,12 +31,26 @@ Engine::Engine(const EngineOptions& options, raft::InitialState initial, EngineP
       key_waits_(host_),
       lease_queries_(host_, codec_,
                      [this](SessionId session) { return renewals_.lease_left_ms(session); }),
-      snapshots_(host_, ports_.snapshots, ports_.genesis, state.snapshot_bytes),
+      snapshots_(host_, ports_.snapshots.spans, ports_.genesis, state.snapshot_bytes),
+      source_(host_, codec_, snapshots_,
+              {ports_.snapshots.background, ports_.snapshots.files, ports_.snapshots.store,
+               [this] { return node_.core().log().first(); }, ports_.snapshots.log}),
       node_(options.raft, std::move(initial),
             {ports_.clock, ports_.reader, ports_.writer, ports_.transport}, *this),
       started_at_(ports_.clock.now()) {
   host_.node = &node_;
   host_.applied_term = state.applied_term;
+  if (ports_.snapshots.background != nullptr) {
+    const SnapshotPorts& disk = ports_.snapshots;
+    fetch_.emplace(SnapshotFetchPorts{ports_.clock,
+                                      ports_.entropy,
+                                      ports_.transport,
+                                      *disk.background,
+                                      *disk.files,
+                                      disk.store->incoming_path(),
+                                      disk.store->vfs(),
+                                      {options.cluster, options.self, disk.hash_seed, disk.log}});
+  }
 }
 
 Engine::~Engine() = default;
@@ -62,8 +76,39 @@ bool Engine::turn_end(Instant handled_until) {
   reads_.flush();
   lease_queries_.flush();
   more = node_.pump() || more;
-  if (const Status written = snapshots_.turn_end(); !written.ok()) ports_.fatal(written.error());
+  if (const Status written = snapshot_turn(); !written.ok()) ports_.fatal(written.error());
   return more || hub_.waking();
+}
+
+Status Engine::snapshot_turn() {
+  if (fetch_) ports_.snapshots.background->deliver();
+  if (Status written = snapshots_.turn_end(); !written.ok()) return written;
+  source_.turn_end();
+  if (fetch_) fetch_->turn_end();
+  cut_log();
+  return ok_status();
+}
+
+// The log goes by whole segments, and the core keeps what is there.
+void Engine::cut_log() {
+  LogIndex through = snapshots_.cut_through();
+  if (const auto pinned = source_.pinned()) through = std::min(through, *pinned);
+  if (through <= cut_asked_) return;
+  cut_asked_ = through;
+  const LogIndex first = ports_.snapshots.cut_log(through);
+  if (first > node_.core().log().first()) node_.compact(first.prev());
+}
+
+void Engine::on_snapshot_offer(const raft::SnapshotOffer& offer) {
+  if (fetch_) fetch_->begin(offer.from, offer.index);
+}
+
+// What was applied meanwhile may have overtaken it.
+std::optional<StoredState> Engine::take_received_state() {
+  if (!fetch_) return std::nullopt;
+  auto state = fetch_->take();
+  if (state && state->machine->applied() <= host_.applied) state.reset();
+  return state;
 }
 
 void Engine::flush_renewals() {
@@ -87,7 +132,8 @@ Instant Engine::next_wakeup() const {
   Instant next = std::min({node_.next_wakeup(), commands_.next_deadline(), renewals_.next_wakeup(),
                            reads_.next_deadline(), polls_.next_deadline(), waits_.next_deadline(),
                            key_waits_.next_deadline(), lease_queries_.next_deadline(),
-                           snapshots_.next_wakeup()});
+                           snapshots_.next_wakeup(), source_.next_wakeup()});
+  if (fetch_) next = std::min(next, fetch_->next_wakeup());
   if (!transfers_.empty()) next = std::min(next, host_.clock.now() + 20ms);
   if (host_.serving && tick_in_flight_ == 0) {
     const auto due = machine_.next_due_ms();
@@ -222,13 +268,6 @@ void Engine::on_read_failed(uint64_t context) {
   reads_.on_read_failed(context);
 }
 
-void Engine::on_snapshot_offer(const raft::SnapshotOffer& offer) {
-  if (offer.index == offered_) return;
-  offered_ = offer.index;
-  ports_.audit("node " + std::to_string(offer.from.value) + " has no log entries to index " +
-               std::to_string(offer.index.value) + " any more, which this server lacks");
-}
-
 void Engine::on_fatal(const Error& error) { ports_.fatal(error); }
 
 void Engine::on_own_applied(uint64_t request) {
@@ -261,6 +300,11 @@ void Engine::on_app(NodeId from, uint8_t kind, std::string_view payload) {
       return lease_queries_.receive_query(from, payload);
     case PeerKind::kLeaseReply:
       return lease_queries_.receive_reply(from, payload);
+    case PeerKind::kSnapshotAsk:
+      return source_.receive(from, payload);
+    case PeerKind::kSnapshotPiece:
+      if (fetch_) fetch_->receive(from, payload);
+      return;
   }
 }
 

@@ -26,12 +26,27 @@
 #include "coordinator/server/polls.h"
 #include "coordinator/server/reads.h"
 #include "coordinator/server/renewals.h"
+#include "coordinator/server/snapshot_fetch.h"
+#include "coordinator/server/snapshot_source.h"
 #include "coordinator/server/snapshots.h"
 #include "coordinator/server/stored_state.h"
 #include "coordinator/server/waits.h"
 #include "coordinator/server/watch_hub.h"
 
 namespace holdfast::server {
+
+/// The way to the state on disk. Without it there is no snapshot, and the log is never cut.
+struct SnapshotPorts {
+  snapshot::SpanWriter* spans = nullptr;
+  snapshot::Background* background = nullptr;
+  raft::FileSystem* files = nullptr;
+  const snapshot::SnapshotStore* store = nullptr;
+  /// The log need not hold entries to this one any more; answers the first that it keeps.
+  std::function<LogIndex(LogIndex)> cut_log;
+  /// A line for the operator; any thread.
+  std::function<void(const std::string&)> log;
+  uint64_t hash_seed = 0;  ///< of a state that is received
+};
 
 /// The engine's ways to the world; all outlive it.
 struct EnginePorts {
@@ -49,8 +64,7 @@ struct EnginePorts {
   std::function<std::vector<api::PeerConnection>()> connections;
   /// What an operator should know of them; may be empty.
   std::function<std::vector<api::Alarm>()> alarms;
-  /// Takes what changed for the snapshot on disk; null: there is none.
-  snapshot::SpanWriter* snapshots = nullptr;
+  SnapshotPorts snapshots;
   std::string genesis;  ///< entry 1, which a snapshot holds too
 };
 
@@ -143,6 +157,10 @@ class Engine final : public raft::Application, Commands::Owner, Renewals::Owner 
   std::optional<Instant> undecided() const {
     return host_.serving ? renewals_.undecided() : std::nullopt;
   }
+  /// Another server has sent its state, because the others' logs no longer have what this one
+  /// lacks. It is verified and durable, but not in force: whoever owns this engine puts it in force
+  /// and goes on with a new engine. Once.
+  std::optional<StoredState> take_received_state();
   /// When turn_end() is next needed though nothing arrives.
   Instant next_wakeup() const;
   /// The process did not run for this long: what was promised meanwhile is looked at again before
@@ -256,6 +274,8 @@ class Engine final : public raft::Application, Commands::Owner, Renewals::Owner 
   void run_tick();
   void flush_renewals();
   void sweep();
+  Status snapshot_turn();
+  void cut_log();
   void check_transfers(Instant now);
   NodeId best_successor() const;
   void receive_transfer_request(NodeId from, std::string_view bytes);
@@ -276,6 +296,8 @@ class Engine final : public raft::Application, Commands::Owner, Renewals::Owner 
   KeyWaits key_waits_;
   LeaseQueries lease_queries_;
   Snapshots snapshots_;
+  SnapshotSource source_;
+  std::optional<SnapshotFetch> fetch_;
   raft::Node node_;
   EngineStats stats_;
   StateStats state_stats_;
@@ -284,8 +306,8 @@ class Engine final : public raft::Application, Commands::Owner, Renewals::Owner 
   Instant elected_at_;
   Instant started_at_;
   uint64_t tick_in_flight_ = 0;
+  LogIndex cut_asked_;  ///< the log was asked to let go what is at or below
   bool draining_ = false;
-  LogIndex offered_;  ///< the last snapshot that the leader offered
   std::vector<Transfer> transfers_;
   int64_t transfer_number_ = 0;
   /// Secrets that were found right, so that SHA-256 is computed once a session.

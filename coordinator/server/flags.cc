@@ -60,6 +60,9 @@ DEFINE_uint64(
     "last time (or half the snapshot's size, if that is more), 64 KiB to 64 GiB");
 DEFINE_int64(snapshot_interval_s, kDefaults.snapshot_interval_s,
              "and after this time, if anything changed, 1 to 86400");
+DEFINE_int64(snapshot_send_mib_s, kDefaults.snapshot_send_mib_s,
+             "how fast the state is sent to servers that are too far behind for the log, in MiB a "
+             "second to all of them, 1 to 10000");
 DEFINE_int32(io_threads, kDefaults.io_threads,
              "threads for client connections, 0 to 64; 0: they share the one loop thread");
 DEFINE_uint32(max_client_connections, kDefaults.max_client_connections,
@@ -161,6 +164,7 @@ Status check_ranges() {
       in_range<uint64_t>("snapshot_log_bytes", FLAGS_snapshot_log_bytes, 64 << 10,
                          uint64_t{64} << 30),
       in_range<int64_t>("snapshot_interval_s", FLAGS_snapshot_interval_s, 1, 86'400),
+      in_range<int64_t>("snapshot_send_mib_s", FLAGS_snapshot_send_mib_s, 1, 10'000),
       in_range<int64_t>("io_threads", FLAGS_io_threads, 0, 64),
       in_range<uint64_t>("max_client_connections", FLAGS_max_client_connections, 1, 1'000'000),
       in_range<uint64_t>("max_frame_bytes", FLAGS_max_frame_bytes, 64 << 10, 16 << 20),
@@ -243,6 +247,7 @@ ServerOptions copy_flags(ServerOptions o) {
   o.segment_bytes = FLAGS_segment_bytes;
   o.snapshot_log_bytes = FLAGS_snapshot_log_bytes;
   o.snapshot_interval_s = FLAGS_snapshot_interval_s;
+  o.snapshot_send_mib_s = FLAGS_snapshot_send_mib_s;
   o.io_threads = FLAGS_io_threads;
   o.max_client_connections = FLAGS_max_client_connections;
   o.max_frame_bytes = FLAGS_max_frame_bytes;

@@ -29,8 +29,9 @@ struct EngineOptions {
   size_t max_watches_per_session = 10'000;
   uint64_t history_bytes = uint64_t{64} << 20;  ///< of events kept for watches
   uint64_t history_events = 100'000;
-  uint64_t snapshot_log_bytes = uint64_t{64} << 20;  ///< applied since the last snapshot
-  Duration snapshot_interval = 300s;                 ///< between two, if anything changed
+  uint64_t snapshot_log_bytes = uint64_t{64} << 20;     ///< applied since the last snapshot
+  Duration snapshot_interval = 300s;                    ///< between two, if anything changed
+  uint64_t snapshot_send_bytes_s = uint64_t{64} << 20;  ///< to all servers that need one
   /// What the watches may add to a poll's answer (docs: limits).
   size_t watch_reply_bytes = 1 << 20;
   size_t watch_reply_entries = 1'000;
@@ -46,6 +47,8 @@ enum class PeerKind : uint8_t {
   kTransferRefusal = 6,
   kLeaseQuery = 7,
   kLeaseReply = 8,
+  kSnapshotAsk = 9,
+  kSnapshotPiece = 10,
 };
 
 /// Who waits for the answer to a read_index; stands in the low bits of its context.

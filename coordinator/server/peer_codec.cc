@@ -47,6 +47,8 @@ HF_PEER_MESSAGE(peer::TransferRequest);
 HF_PEER_MESSAGE(peer::TransferRefusal);
 HF_PEER_MESSAGE(peer::LeaseQuery);
 HF_PEER_MESSAGE(peer::LeaseReply);
+HF_PEER_MESSAGE(peer::SnapshotAsk);
+HF_PEER_MESSAGE(peer::SnapshotPiece);
 #undef HF_PEER_MESSAGE
 
 }  // namespace holdfast::server

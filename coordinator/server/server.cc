@@ -22,22 +22,6 @@ constexpr Duration kMetricsEvery = 1s;
 constexpr Duration kClientDeadAfter = 60s;
 constexpr Duration kDrainStep = 10ms;
 
-Failure failure_of(const Error& error) {
-  switch (error.code) {
-    case ErrorCode::kCorrupt:
-      return {ExitCode::kCorrupt, error.message};
-    case ErrorCode::kNoSpace:
-      return {ExitCode::kDiskFull, error.message};
-    case ErrorCode::kBadArgument:
-    case ErrorCode::kUnsupported:
-      return {ExitCode::kWrongDirectory, error.message};
-    case ErrorCode::kDiskFailed:
-      return {ExitCode::kDiskFailed, error.message};
-    default:
-      return {ExitCode::kInternal, error.message};
-  }
-}
-
 std::string or_else(const std::string& text, const net::Address& listen, uint16_t port) {
   return text.empty() ? net::to_string({listen.host, port}) : text;
 }
@@ -78,37 +62,27 @@ Server::Server(const ServerOptions& options)
       started_unix_ms_(clock_.wall_unix_ms()) {}
 
 Server::~Server() {
-  // The engine refers to the transport and the writer: it goes first, in the reverse of the order
-  // in which they were made.
   turn_hook_ = {};
-  engine_.reset();
-  span_writer_.reset();
-  writer_.reset();
+  drop_engine();
 }
 
 std::optional<Failure> Server::start() {
   signals_ = std::make_unique<net::SignalWatcher>(loop_, std::vector<int>{SIGTERM, SIGINT},
                                                   [this](int signal) { on_signal(signal); });
-  for (auto step : {&Server::open_storage, &Server::open_ports, &Server::open_transport}) {
-    if (auto failed = (this->*step)()) return failed;
-  }
+  if (auto failed = open_storage()) return failed;
+  if (auto failed = open_ports(options_.client_listen, options_.admin_listen)) return failed;
+  if (auto failed = open_http()) return failed;
+  if (auto failed = open_transport()) return failed;
   gap_hook_ = loop_.on_gap([this](Duration gap) {
     LOG(WARNING) << "this process did not run for " << to_ms(gap) << " ms";
     if (engine_) engine_->on_pause(gap);
   });
   turn_hook_ = loop_.on_turn_end(0, [this] { turn_end(); });
 
-  const auto& recovered = log_->recovered();
-  if (!recovered.torn_tail.empty()) LOG(WARNING) << recovered.torn_tail;
-  if (recovered.genesis) {
-    const std::string bytes(recovered.genesis->data.view());
-    const auto genesis = raft::decode_genesis(bytes);
-    if (!genesis.ok()) return failure_of(genesis.error());
-    if (auto failed = check_belonging(*genesis)) return failed;
-    if (auto failed = begin_serving(*genesis, bytes)) return failed;
-  } else if (!snapshots_->empty()) {
-    return Failure{ExitCode::kCorrupt, snapshots_->path() + " is there, but the log beside it is " +
-                                           "empty: it was lost, and with it this server's votes"};
+  const auto genesis = find_genesis();
+  if (!genesis.ok()) return failure_of(genesis.error());
+  if (*genesis) {
+    if (auto failed = begin_serving(**genesis)) return failed;
   } else if (options_.bootstrap) {
     begin_bootstrap();
   } else {
@@ -117,51 +91,30 @@ std::optional<Failure> Server::start() {
   return failure_;
 }
 
-std::optional<Failure> Server::open_storage() {
-  auto directory = raft::DataDirectory::open(files_, entropy_, options_.data_dir, options_.node_id);
-  if (!directory.ok()) return failure_of(directory.error());
-  directory_ = std::move(*directory);
-  const auto log_directory = directory_->log_directory(kDefaultGroup);
-  if (!log_directory.ok()) return failure_of(log_directory.error());
-  raft::LogOptions log_options;
-  log_options.directory = *log_directory;
-  log_options.store = directory_->store();
-  log_options.segment_bytes = options_.segment_bytes;
-  auto log = raft::LogStore::open(files_, entropy_, log_options);
-  if (!log.ok()) return failure_of(log.error());
-  log_ = std::move(*log);
-  if (const Status terms = log_->recovered().check_terms(); !terms.ok()) {
-    return failure_of({terms.error().code, *log_directory + ": " + terms.error().message});
-  }
-  reader_ = std::make_unique<raft::StoredLogReader>(*log_);
-  const auto snapshot_directory = directory_->snapshot_directory(kDefaultGroup);
-  if (!snapshot_directory.ok()) return failure_of(snapshot_directory.error());
-  auto snapshots = snapshot::SnapshotStore::open(files_, *snapshot_directory);
-  if (!snapshots.ok()) return failure_of(snapshots.error());
-  snapshots_ = std::move(*snapshots);
-  return std::nullopt;
-}
-
-std::optional<Failure> Server::open_ports() {
+std::optional<Failure> Server::open_ports(const net::Address& client, const net::Address& admin) {
   RpcPortOptions clients;
   clients.tag = kClientTag;
-  clients.address = options_.client_listen;
+  clients.address = client;
   clients.max_connections = options_.max_client_connections;
   clients.max_calls_per_connection = options_.max_calls_per_connection;
   clients.frames.max_frame_bytes = options_.max_frame_bytes;
   clients.frames.frame_timeout = from_ms(options_.frame_timeout_ms);
   clients.frames.idle_timeout = from_ms(options_.idle_timeout_ms);
   clients.frames.dead_after = kClientDeadAfter;
-  RpcPortOptions admin = clients;
-  admin.tag = kAdminTag;
-  admin.address = options_.admin_listen;
+  RpcPortOptions admins = clients;
+  admins.tag = kAdminTag;
+  admins.address = admin;
   auto client_port = open_client_port(clients);
   if (!client_port.ok()) return Failure{ExitCode::kPortTaken, client_port.error().message};
   client_port_ = std::move(*client_port);
-  auto admin_port = RpcPort::open(loop_, admin, admin_methods());
+  auto admin_port = RpcPort::open(loop_, admins, admin_methods());
   if (!admin_port.ok()) return Failure{ExitCode::kPortTaken, admin_port.error().message};
   admin_port_ = std::move(*admin_port);
   admin_port_->serve(unformed_calls_);
+  return std::nullopt;
+}
+
+std::optional<Failure> Server::open_http() {
   auto http = net::HttpServer::open(loop_, options_.http_listen,
                                     [this](const std::string& path) { return this->http(path); });
   if (!http.ok()) return Failure{ExitCode::kPortTaken, http.error().message};
@@ -228,19 +181,8 @@ void Server::begin_bootstrap() {
         const std::string bytes = raft::encode_genesis(*genesis);
         const Status written = write_genesis(bytes);
         if (!written.ok()) return stop_with(failure_of(written.error()));
-        if (auto failed = begin_serving(*genesis, bytes)) stop_with(std::move(*failed));
+        if (auto failed = begin_serving(bytes)) stop_with(std::move(*failed));
       });
-}
-
-Status Server::write_genesis(const std::string& bytes) {
-  raft::Write write;
-  write.number = 1;
-  write.hard_state = raft::HardState{Term(1), NodeId{}};
-  write.entries.push_back({Term(1), LogIndex(1), raft::EntryType::kGenesis, Blob(bytes)});
-  const auto appended = log_->append(std::span(&write, 1));
-  if (!appended.ok()) return appended.error();
-  log_->publish(*appended);
-  return ok_status();
 }
 
 void Server::take_genesis(raft::Genesis genesis, std::string bytes,
@@ -255,7 +197,7 @@ void Server::take_genesis(raft::Genesis genesis, std::string bytes,
   const Status written = write_genesis(bytes);
   if (!written.ok()) {
     stop_with(failure_of(written.error()));
-  } else if (auto failed = begin_serving(genesis, bytes)) {
+  } else if (auto failed = begin_serving(bytes)) {
     stop_with(std::move(*failed));
   }
   done(written);
@@ -278,80 +220,8 @@ EngineOptions Server::engine_options(const raft::Genesis& genesis) const {
   options.history_events = options_.history_events;
   options.snapshot_log_bytes = options_.snapshot_log_bytes;
   options.snapshot_interval = from_ms(options_.snapshot_interval_s * 1'000);
+  options.snapshot_send_bytes_s = static_cast<uint64_t>(options_.snapshot_send_mib_s) << 20;
   return options;
-}
-
-raft::InitialState Server::initial_state(const raft::Genesis& genesis, LogIndex applied) const {
-  const raft::RecoveredLog& recovered = log_->recovered();
-  raft::InitialState initial;
-  initial.configuration = genesis.configuration;
-  initial.applied = applied;
-  if (recovered.genesis) {
-    initial.hard_state = recovered.hard_state;
-    initial.last_index = recovered.last_index;
-    initial.term_runs = recovered.term_runs;
-  } else {  // entry 1 was written just now
-    initial.hard_state = {Term(1), NodeId{}};
-    initial.last_index = LogIndex(1);
-    initial.term_runs = {{LogIndex(1), Term(1)}};
-  }
-  return initial;
-}
-
-std::optional<Failure> Server::check_belonging(const raft::Genesis& genesis) const {
-  const raft::Member* self = raft::find_member(genesis.configuration, options_.node_id);
-  if (self == nullptr || self->store != directory_->store()) {
-    return Failure{ExitCode::kWrongDirectory,
-                   "the cluster's first entry does not name node " +
-                       std::to_string(options_.node_id.value) + " with store id " +
-                       std::to_string(directory_->store().value) + " of " + options_.data_dir};
-  }
-  if (const auto other = contradiction(options_, genesis)) {
-    return Failure{ExitCode::kWrongDirectory,
-                   "--data_dir=" + options_.data_dir + " belongs to " + *other +
-                       ": this is the wrong directory or the wrong list, or the server must start "
-                       "with an empty directory"};
-  }
-  return std::nullopt;
-}
-
-Result<StoredState> Server::load_state(const raft::Genesis& genesis) {
-  const StoredStateQuestion question{.cluster = genesis.cluster,
-                                     .node = options_.node_id,
-                                     .hash_seed = entropy_.next_u64(),
-                                     .log = [](const std::string& line) { LOG(INFO) << line; }};
-  return load_stored_state(question, *snapshots_, *log_);
-}
-
-std::optional<Failure> Server::begin_serving(const raft::Genesis& genesis,
-                                             const std::string& bytes) {
-  auto state = load_state(genesis);
-  if (!state.ok()) return failure_of(state.error());
-  const LogIndex applied = state->machine->applied();
-  EngineOptions options = engine_options(genesis);
-  options.raft.seed = entropy_.next_u64();
-  writer_ = std::make_unique<raft::ThreadedLogWriter>(*log_, clock_, [this] { loop_.post([] {}); });
-  span_writer_ =
-      std::make_unique<snapshot::ThreadedSpanWriter>(*snapshots_, [this] { loop_.post([] {}); });
-  engine_ = std::make_unique<Engine>(
-      options, initial_state(genesis, applied),
-      EnginePorts{clock_, entropy_, *reader_, *writer_, *transport_, *this,
-                  [](const std::string& act) { LOG(INFO) << "audit: " << act; },
-                  [this](const Error& error) { stop_with(failure_of(error)); },
-                  [this] { return connections(); }, [this] { return alarms(); }, span_writer_.get(),
-                  bytes},
-      std::move(*state));
-  transport_->form(genesis.cluster, bytes);
-  transport_->set_peers(peers_of(options_, genesis));
-  client_port_->serve(*engine_);
-  admin_port_->serve(*engine_);
-  loop_.again();  // the end of a turn arms the engine's first timer: no turn may sleep before it
-  LOG(INFO) << "node " << options_.node_id << " of cluster " << genesis.cluster << ", "
-            << genesis.configuration.voters.size() << " voters; clients on port "
-            << client_port_->port() << ", peers on " << transport_->port() << ", administration on "
-            << admin_port_->port() << ", http on " << http_->port() << "; state of revision "
-            << applied << " from the snapshot, log to " << log_->last_index();
-  return std::nullopt;
 }
 
 // ----------------------------------------------------------------------------------- running
@@ -362,18 +232,20 @@ std::optional<Failure> Server::run() {
 }
 
 void Server::turn_end() {
-  if (!engine_ || failure_) return;
+  if (failure_) return;
+  if (seeker_) seek_turn();
+  if (!engine_) return;
   if (closing_ && client_port_->closing_done()) loop_.stop();
   const Instant handled = loop_.input_left() ? Instant::min() : client_port_->handled_until();
   if (engine_->turn_end(handled)) loop_.again();
   if (const auto moment = engine_->undecided()) client_port_->ask_handled_until(*moment);
   if (reader_->failure()) stop_with(failure_of(*reader_->failure()));
+  if (auto state = engine_->take_received_state()) return put_in_force(std::move(*state));
   log_role();
-  arm_wakeup();
+  arm_wakeup(engine_->next_wakeup());
 }
 
-void Server::arm_wakeup() {
-  const Instant next = engine_->next_wakeup();
+void Server::arm_wakeup(Instant next) {
   if (next == Instant::max()) return wakeup_.cancel();
   if (!wakeup_.armed() || wakeup_.deadline() != next) wakeup_.arm(next);
 }
@@ -415,7 +287,10 @@ void Server::on_message(raft::Message&& message) {
 }
 
 void Server::on_app(NodeId from, uint8_t kind, std::string_view payload) {
-  if (engine_) engine_->on_app(from, kind, payload);
+  if (engine_) return engine_->on_app(from, kind, payload);
+  if (seeker_ && kind == static_cast<uint8_t>(PeerKind::kSnapshotPiece)) {
+    seeker_->receive(from, payload);
+  }
 }
 
 // The transport has logged what is worth it, once: a refused peer dials again and again.
@@ -472,6 +347,10 @@ void Server::waits_because(const std::string& line) {
 }
 
 std::string Server::why_unformed() const {
+  if (seeker_) {
+    return "node " + std::to_string(options_.node_id.value) +
+           " has lost its state and gets it from another server: " + seeker_->progress();
+  }
   return "node " + std::to_string(options_.node_id.value) +
          " is not in a cluster yet: " + waits_for_;
 }

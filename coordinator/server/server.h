@@ -18,8 +18,10 @@
 #include "coordinator/server/options.h"
 #include "coordinator/server/port.h"
 #include "coordinator/server/rpc_port.h"
+#include "coordinator/server/snapshot_fetch.h"
 #include "coordinator/server/stored_state.h"
 #include "coordinator/server/unformed_calls.h"
+#include "coordinator/snapshot/background.h"
 #include "coordinator/snapshot/threaded_span_writer.h"
 #include "raft/storage/data_directory.h"
 #include "raft/storage/log_store.h"
@@ -35,6 +37,7 @@ struct Failure {
   ExitCode code = ExitCode::kInternal;
   std::string message;
 };
+Failure failure_of(const Error& error);
 
 class Server final : raft::TransportHandler, raft::GenesisTaker, ReplySink {
  public:
@@ -64,7 +67,8 @@ class Server final : raft::TransportHandler, raft::GenesisTaker, ReplySink {
   Port& port_of(CallId call) const;
 
   std::optional<Failure> open_storage();
-  std::optional<Failure> open_ports();
+  std::optional<Failure> open_ports(const net::Address& client, const net::Address& admin);
+  std::optional<Failure> open_http();
   Result<std::unique_ptr<Port>> open_client_port(const RpcPortOptions& options);
   std::optional<Failure> open_transport();
   raft::PeerIdentity identity() const;
@@ -73,12 +77,28 @@ class Server final : raft::TransportHandler, raft::GenesisTaker, ReplySink {
   Status write_genesis(const std::string& bytes);
   /// Why this server must not serve as a member of this cluster.
   std::optional<Failure> check_belonging(const raft::Genesis& genesis) const;
-  std::optional<Failure> begin_serving(const raft::Genesis& genesis, const std::string& bytes);
-  Result<StoredState> load_state(const raft::Genesis& genesis);
   EngineOptions engine_options(const raft::Genesis& genesis) const;
-  raft::InitialState initial_state(const raft::Genesis& genesis, LogIndex applied) const;
+
+  // The state on disk and the engine above it (server_storage.cc).
+  Result<ClusterId> known_cluster() const;
+  std::optional<Failure> open_log();
+  std::optional<Failure> open_snapshots();
+  /// Entry 1, if this directory belongs to a cluster.
+  Result<std::optional<std::string>> find_genesis();
+  std::optional<Failure> begin_serving(const std::string& genesis);
+  /// Peers are dialled, and may ask.
+  void join();
+  std::optional<Failure> serve(StoredState state);
+  StoredStateQuestion question();
+  raft::InitialState initial_state(LogIndex applied) const;
+  void drop_engine();
+  void put_in_force(StoredState state);
+  std::optional<Failure> replace_state(StoredState state);
+  std::optional<Failure> seek_state();
+  void seek_turn();
+
   void turn_end();
-  void arm_wakeup();
+  void arm_wakeup(Instant next);
   void on_signal(int signal);
   void drain_step();
   void stop_with(Failure failure);
@@ -112,6 +132,13 @@ class Server final : raft::TransportHandler, raft::GenesisTaker, ReplySink {
   std::unique_ptr<raft::ThreadedLogWriter> writer_;
   std::unique_ptr<snapshot::SnapshotStore> snapshots_;
   std::unique_ptr<snapshot::ThreadedSpanWriter> span_writer_;
+  std::unique_ptr<snapshot::BackgroundThread> background_;
+  raft::Genesis genesis_;  ///< once formed; and as it stands in entry 1
+  std::string genesis_bytes_;
+  bool joined_ = false;
+  /// While nothing is left of the state here.
+  std::unique_ptr<SnapshotFetch> seeker_;
+  size_t next_source_ = 0;  ///< whom the seeker asks next
   std::unique_ptr<Engine> engine_;
 
   net::Timer wakeup_;

@@ -4,17 +4,43 @@
 #include <utility>
 
 namespace holdfast::server {
+namespace {
+
+/// The log is cut at a multiple of this part of the tail that is kept.
+constexpr uint64_t kMarksPerTail = 16;
+
+}  // namespace
 
 Snapshots::Snapshots(Host& host, snapshot::SpanWriter* writer, std::string genesis, uint64_t bytes)
     : host_(host), writer_(writer), genesis_(std::move(genesis)), sealed_at_(host.clock.now()) {
   stats_.applied = host.applied;
   stats_.bytes = bytes;
+  marks_.push_back({host.applied, 0});
 }
 
 void Snapshots::on_entry(const raft::Entry& entry) {
   if (writer_ == nullptr) return;
   rows_.add(host_.machine.row_changes());
   log_bytes_ += entry.data.size() + raft::kEntryOverheadBytes;
+  total_bytes_ += entry.data.size() + raft::kEntryOverheadBytes;
+  mark();
+}
+
+void Snapshots::mark() {
+  const uint64_t step = host_.options.snapshot_log_bytes / kMarksPerTail;
+  if (total_bytes_ - marks_.back().total_bytes >= step) {
+    marks_.push_back({host_.applied, total_bytes_});
+  }
+}
+
+// To the last mark that a snapshot on disk covers and behind which a whole tail of the log stands.
+void Snapshots::advance_cut() {
+  const uint64_t tail = host_.options.snapshot_log_bytes;
+  while (marks_.size() > 1 && marks_.front().index <= stats_.applied &&
+         total_bytes_ - marks_.front().total_bytes >= tail) {
+    cut_through_ = marks_.front().index;
+    marks_.pop_front();
+  }
 }
 
 Status Snapshots::turn_end() {
@@ -41,6 +67,7 @@ Status Snapshots::collect() {
   stats_.rows += written.rows;
   stats_.bytes = written.database_bytes;
   if (written.durable) stats_.applied = written.applied;
+  advance_cut();
   return ok_status();
 }
 

@@ -4,6 +4,7 @@
 #pragma once
 
 #include <cstdint>
+#include <deque>
 #include <optional>
 #include <string>
 
@@ -36,6 +37,10 @@ class Snapshots {
   bool settled() const;
   Instant next_wakeup() const;
 
+  /// The log is not needed to this entry any more: a snapshot on disk covers it, and the last
+  /// snapshot_log_bytes of the log stay for servers that are a little behind. Zero: nothing can go.
+  LogIndex cut_through() const { return cut_through_; }
+
   const SnapshotStats& stats() const { return stats_; }
   /// Why the disk does not take the span that is under way, if so.
   std::optional<std::string> obstacle() const;
@@ -45,12 +50,22 @@ class Snapshots {
   uint64_t due_bytes() const;
   void seal();
   Status collect();
+  void mark();
+  void advance_cut();
 
   Host& host_;
   snapshot::SpanWriter* const writer_;
   const std::string genesis_;
   snapshot::RowSpan rows_;
-  uint64_t log_bytes_ = 0;  ///< applied since the last span was sealed
+  uint64_t log_bytes_ = 0;    ///< applied since the last span was sealed
+  uint64_t total_bytes_ = 0;  ///< applied since the start
+  /// Where the log had got to, some marks a tail, ascending: the log is cut at one of them.
+  struct Mark {
+    LogIndex index;
+    uint64_t total_bytes = 0;
+  };
+  std::deque<Mark> marks_;
+  LogIndex cut_through_;
   Instant sealed_at_;
   /// Waits until this node's own log is durable to its end: a snapshot never passes the log.
   std::optional<snapshot::Span> sealed_;

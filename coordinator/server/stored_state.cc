@@ -8,58 +8,104 @@ namespace {
 StoredState before_the_first_entry(const StoredStateQuestion& question) {
   return {std::make_unique<rsm::StateMachine>(
               rsm::StateMachine::Options{.hash_seed = question.hash_seed}),
-          Term{}, 0};
+          Term{}, 0, false};
 }
 
-Error corrupt(const snapshot::SnapshotStore& snapshots, const std::string& what) {
-  return {ErrorCode::kCorrupt, snapshots.path() + ": " + what};
+Error corrupt(const std::string& path, const std::string& what) {
+  return {ErrorCode::kCorrupt, path + ": " + what};
+}
+
+snapshot::RowSink sink_of(rsm::StateMachine& machine) {
+  return [&machine](RowTable table, uint64_t id, std::string_view row) {
+    return machine.load(table, id, row);
+  };
+}
+
+snapshot::LoadProgress progress_of(const StoredStateQuestion& question, const std::string& path) {
+  return [&question, path](uint64_t rows) {
+    question.log("loading " + path + ": " + std::to_string(rows) + " rows");
+  };
+}
+
+/// The rows are in: are they the state that the head names?
+Status check_whole(const std::string& path, const snapshot::SnapshotHead& head,
+                   rsm::StateMachine& machine) {
+  if (Status whole = machine.finish_load(); !whole.ok()) {
+    return corrupt(path, whole.error().message);
+  }
+  if (machine.digest() == head.digest && machine.applied() == head.applied) return ok_status();
+  return corrupt(path, "its rows are not the state that its head names: revision " +
+                           std::to_string(head.applied.value) + " with digest " +
+                           snapshot::to_text(head.digest) + " there, revision " +
+                           std::to_string(machine.applied().value) + " with digest " +
+                           snapshot::to_text(machine.digest()) + " by the rows");
 }
 
 Result<snapshot::SnapshotHead> load_rows(const StoredStateQuestion& question,
                                          snapshot::SnapshotStore& snapshots,
                                          rsm::StateMachine& machine) {
-  auto head = snapshots.load(
-      [&](RowTable table, uint64_t id, std::string_view row) {
-        return machine.load(table, id, row);
-      },
-      [&](uint64_t rows) {
-        question.log("loading " + snapshots.path() + ": " + std::to_string(rows) + " rows");
-      });
+  auto head = snapshots.load(sink_of(machine), progress_of(question, snapshots.path()));
   if (!head.ok()) return head;
-  if (Status whole = machine.finish_load(); !whole.ok()) {
-    return corrupt(snapshots, whole.error().message);
-  }
-  if (machine.digest() != head->digest || machine.applied() != head->applied) {
-    return corrupt(snapshots, "its rows are not the state that its head names: revision " +
-                                  std::to_string(head->applied.value) + " with digest " +
-                                  snapshot::to_text(head->digest) + " there, revision " +
-                                  std::to_string(machine.applied().value) + " with digest " +
-                                  snapshot::to_text(machine.digest()) + " by the rows");
+  if (Status whole = check_whole(snapshots.path(), *head, machine); !whole.ok()) {
+    return whole.error();
   }
   return head;
+}
+
+std::optional<Error> foreign(const StoredStateQuestion& question, const std::string& path,
+                             const snapshot::SnapshotHead& head) {
+  if (head.cluster == question.cluster) return std::nullopt;
+  return Error{ErrorCode::kBadArgument,
+               path + ": is of cluster " + std::to_string(head.cluster.value) +
+                   ", but this is node " + std::to_string(question.node.value) + " of cluster " +
+                   std::to_string(question.cluster.value)};
 }
 
 std::optional<Error> contradiction(const StoredStateQuestion& question,
                                    const snapshot::SnapshotStore& snapshots,
                                    const snapshot::SnapshotHead& head, const raft::LogStore& log) {
-  if (head.cluster != question.cluster || head.node != question.node) {
-    return Error{ErrorCode::kBadArgument,
-                 snapshots.path() + ": written by node " + std::to_string(head.node.value) +
-                     " of cluster " + std::to_string(head.cluster.value) + ", but this is node " +
-                     std::to_string(question.node.value) + " of cluster " +
-                     std::to_string(question.cluster.value)};
-  }
-  // A snapshot never passes the synced log: if it does, the log has lost what it had.
+  if (auto other = foreign(question, snapshots.path(), head)) return other;
   if (log.term(head.applied) != head.applied_term) {
-    return corrupt(snapshots, "it is the state after entry " + std::to_string(head.applied.value) +
-                                  " of term " + std::to_string(head.applied_term.value) +
-                                  ", which the log beside it does not hold: it ends with entry " +
-                                  std::to_string(log.last_index().value));
+    return corrupt(snapshots.path(),
+                   "it is the state after entry " + std::to_string(head.applied.value) +
+                       " of term " + std::to_string(head.applied_term.value) +
+                       ", which the log beside it does not hold: it ends with entry " +
+                       std::to_string(log.last_index().value));
   }
   return std::nullopt;
 }
 
 }  // namespace
+
+Result<StoredState> load_received_state(const StoredStateQuestion& question,
+                                        const std::string& path, const std::string& vfs) {
+  StoredState state = before_the_first_entry(question);
+  auto database = snapshot::Database::open(path, snapshot::Database::Mode::kModify, vfs);
+  if (!database.ok()) return database.error();
+  const auto head =
+      snapshot::load_database(*database, sink_of(*state.machine), progress_of(question, path));
+  if (!head.ok()) return head.error();
+  if (auto other = foreign(question, path, *head)) return std::move(*other);
+  if (Status whole = check_whole(path, *head, *state.machine); !whole.ok()) return whole.error();
+  state.applied_term = head->applied_term;
+  return state;
+}
+
+// One that another node wrote was received. What is wrong with a damaged one is said when it is
+// loaded.
+Status place_snapshot(const snapshot::SnapshotStore& snapshots, const StoredStateQuestion& question,
+                      raft::LogOptions& options) {
+  if (snapshots.empty()) return ok_status();
+  const auto head = snapshots.head();
+  options.snapshot_lost = !head.ok();
+  if (!head.ok()) return ok_status();
+  if (question.cluster) {
+    if (auto other = foreign(question, snapshots.path(), *head)) return std::move(*other);
+  }
+  options.snapshot = {.last = {head->applied, head->applied_term},
+                      .received = question.cluster && head->node != question.node};
+  return ok_status();
+}
 
 Result<StoredState> load_stored_state(const StoredStateQuestion& question,
                                       snapshot::SnapshotStore& snapshots,
@@ -74,9 +120,14 @@ Result<StoredState> load_stored_state(const StoredStateQuestion& question,
     return state;
   }
   if (head.error().code != ErrorCode::kCorrupt) return head.error();
-  question.log(head.error().message + "; it is set aside, the log is replayed from its beginning");
   if (Status aside = snapshots.set_aside(); !aside.ok()) return aside.error();
-  return before_the_first_entry(question);
+  state = before_the_first_entry(question);
+  state.lost = log.first_index() > LogIndex(1);
+  question.log(head.error().message + "; it is set aside, " +
+               (state.lost ? "another server is asked for the state, as the log begins at entry " +
+                                 std::to_string(log.first_index().value)
+                           : "the log is replayed from its beginning"));
+  return state;
 }
 
 }  // namespace holdfast::server

@@ -18,20 +18,32 @@ struct StoredState {
   std::unique_ptr<rsm::StateMachine> machine;
   Term applied_term;            ///< of the entry at applied(); zero before the first
   uint64_t snapshot_bytes = 0;  ///< size of the database
+  /// Nothing is left of it: the snapshot was damaged, and the log no longer begins with entry 1.
+  /// The machine stands before the first entry and must not be used; another server has the state.
+  bool lost = false;
 };
 
 struct StoredStateQuestion {
   ClusterId cluster;  ///< whose state is looked for, and which node's
   NodeId node;
   uint64_t hash_seed = 0;
-  std::function<void(const std::string&)> log;  ///< progress and warnings, a line each
+  std::function<void(const std::string&)> log;  ///< progress and warnings, a line each; any thread
 };
 
-/// Loads the snapshot, if there is one, and verifies it: quick_check, the check of every row, the
-/// digest of the whole. A damaged one is set aside, and the state begins before the first entry,
-/// which the log still has. CORRUPT: the log does not hold the entry at which the snapshot stands,
-/// which names both. BAD_ARGUMENT: it is of another cluster or node. UNSUPPORTED: of a newer
-/// format.
+/// Loads and verifies the database at `path`, which another server of the cluster may have written:
+/// quick_check, the check of every row, the digest of the whole. CORRUPT names what is wrong,
+/// BAD_ARGUMENT another cluster, UNSUPPORTED a newer format. `vfs` as in Database::open().
+Result<StoredState> load_received_state(const StoredStateQuestion& question,
+                                        const std::string& path, const std::string& vfs);
+
+/// Tells the log, before it is opened, where the snapshot beside it stands. `cluster` is zero if
+/// that is not known yet: then the log is never discarded. BAD_ARGUMENT: it is of another cluster.
+Status place_snapshot(const snapshot::SnapshotStore& snapshots, const StoredStateQuestion& question,
+                      raft::LogOptions& options);
+
+/// Loads the snapshot, if there is one, and verifies it likewise. A damaged one is set aside; then
+/// the state begins before the first entry if the log still has that, and is lost otherwise.
+/// CORRUPT: the log does not hold the entry at which the snapshot stands, which names both.
 Result<StoredState> load_stored_state(const StoredStateQuestion& question,
                                       snapshot::SnapshotStore& snapshots,
                                       const raft::LogStore& log);

@@ -119,14 +119,16 @@ Result<SnapshotHead> read_head(Database& database) {
   return head;
 }
 
-Status load_rows(Database& database, const RowSink& sink, const LoadProgress& progress) {
+Result<SnapshotHead> load_database(Database& database, const RowSink& sink,
+                                   const LoadProgress& progress) {
+  if (Status good = verify(database); !good.ok()) return good.error();
   uint64_t rows = 0;
   for (const TableSchema& schema : table_schemas()) {
     Status loaded = load_table(database, schema, sink, progress, rows);
-    if (!loaded.ok()) return loaded;
+    if (!loaded.ok()) return loaded.error();
   }
   progress(rows);
-  return ok_status();
+  return read_head(database);
 }
 
 }  // namespace holdfast::snapshot

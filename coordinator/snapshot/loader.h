@@ -25,7 +25,9 @@ using RowSink = std::function<Status(RowTable table, uint64_t id, std::string_vi
 /// Rows given so far; called now and then.
 using LoadProgress = std::function<void(uint64_t rows)>;
 
+/// Verifies the database, gives all its rows to `sink`, and tells which state they should be.
 /// Errors of rows name the file.
-Status load_rows(Database& database, const RowSink& sink, const LoadProgress& progress);
+Result<SnapshotHead> load_database(Database& database, const RowSink& sink,
+                                   const LoadProgress& progress);
 
 }  // namespace holdfast::snapshot

@@ -176,4 +176,16 @@ Result<std::string> Database::text(const std::string& sql) {
   return std::string(statement->bytes(0));
 }
 
+Status Database::copy_from(Database& source) {
+  sqlite3_backup* const backup =
+      sqlite3_backup_init(handle_.get(), "main", source.handle_.get(), "main");
+  if (backup == nullptr) return error_of(handle_.get(), path_);
+  const int result = sqlite3_backup_step(backup, -1);
+  sqlite3_backup_finish(backup);
+  if (result == SQLITE_DONE) return ok_status();
+  return Error{code_of(handle_.get(), result), path_ + ": cannot copy " + source.path_ + ": " +
+                                                   sqlite3_errstr(result) + " (SQLite code " +
+                                                   std::to_string(result) + ")"};
+}
+
 }  // namespace holdfast::snapshot

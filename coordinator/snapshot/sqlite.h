@@ -60,6 +60,8 @@ class Database {
   Result<std::string> text(const std::string& sql);
   /// False too if the file's header, once read, forbids it.
   bool writable();
+  /// Takes over the whole content of `source`, as one read transaction sees it.
+  Status copy_from(Database& source);
   const std::string& path() const { return path_; }
 
  private:

@@ -7,12 +7,15 @@
 #include <utility>
 #include <vector>
 
+#include "coordinator/snapshot/copy.h"
+
 namespace holdfast::snapshot {
 namespace {
 
 constexpr const char* kCurrent = "CURRENT";
 constexpr std::string_view kPrefix = "state-";
 constexpr std::string_view kSuffix = ".db";
+constexpr const char* kCopy = "copy.db";
 constexpr std::string_view kDamaged = ".damaged";
 constexpr uint64_t kCurrentBytesMax = 256;
 /// Far more than there will be; the next number is one as well.
@@ -85,6 +88,7 @@ Result<std::unique_ptr<SnapshotStore>> SnapshotStore::open(raft::FileSystem& fil
   std::unique_ptr<SnapshotStore> store(new SnapshotStore(files, directory, vfs));
   if (Status read = store->read_current(); !read.ok()) return read.error();
   if (Status removed = store->remove_leftovers(); !removed.ok()) return removed.error();
+  store->incoming_ = name_of(store->next_number_ + 1);
   return store;
 }
 
@@ -109,18 +113,28 @@ Status SnapshotStore::read_current() {
   return ok_status();
 }
 
-// A database that was begun when the process ended, or one that another had replaced.
+// A database that was begun when the process ended, one that another had replaced, a copy.
 Status SnapshotStore::remove_leftovers() {
   auto names = files_.list(directory_);
   if (!names) return to_error(names.error());
   for (const std::string& name : *names) {
-    const uint64_t number = number_in(name);
-    next_number_ = std::max(next_number_, number + 1);
-    const bool ours = number != 0 && belongs_to(name, name_of(number));
-    if (!ours || belongs_to(name, current_)) continue;
-    if (auto gone = files_.unlink(directory_ + "/" + name); !gone) return to_error(gone.error());
+    next_number_ = std::max(next_number_, number_in(name) + 1);
+    if (Status removed = remove_unless_kept(name); !removed.ok()) return removed;
   }
   return ok_status();
+}
+
+Status SnapshotStore::remove_unless_kept(const std::string& name) {
+  const uint64_t number = number_in(name);
+  const bool ours = (number != 0 && belongs_to(name, name_of(number))) || belongs_to(name, kCopy);
+  if (!ours || belongs_to(name, current_)) return ok_status();
+  return to_status(files_.unlink(directory_ + "/" + name));
+}
+
+Result<SnapshotHead> SnapshotStore::head() const {
+  auto database = Database::open(path(), Database::Mode::kRead, vfs_);
+  if (!database.ok()) return database.error();
+  return read_head(*database);
 }
 
 Result<SnapshotHead> SnapshotStore::load(const RowSink& sink, const LoadProgress& progress) {
@@ -132,10 +146,8 @@ Result<SnapshotHead> SnapshotStore::load(const RowSink& sink, const LoadProgress
   if (Status safe = to_status(files_.sync_directory(directory_)); !safe.ok()) return safe.error();
   auto database = Database::open(path(), Database::Mode::kModify, vfs_);
   if (!database.ok()) return database.error();
-  if (Status good = verify(*database); !good.ok()) return good.error();
-  if (Status loaded = load_rows(*database, sink, progress); !loaded.ok()) return loaded.error();
-  auto head = read_head(*database);
-  if (!head.ok()) return head.error();
+  auto head = load_database(*database, sink, progress);
+  if (!head.ok()) return head;
   auto writer = SnapshotWriter::open(path(), vfs_);
   if (!writer.ok()) return writer.error();
   // All of it is on the disk by now, if not in the database alone: room for that may come later.
@@ -166,6 +178,14 @@ Status SnapshotStore::set_aside() {
   return to_status(files_.sync_directory(directory_));
 }
 
+Status SnapshotStore::adopt_incoming() {
+  const std::string before = path();
+  const bool replaces = !empty();
+  writer_.reset();
+  if (Status switched = switch_to(incoming_); !switched.ok()) return switched;
+  return replaces ? remove_database(files_, before) : ok_status();
+}
+
 Result<WrittenSpan> SnapshotStore::write(const Span& span) {
   if (empty()) return write_first(span);
   if (!writer_) {
@@ -177,13 +197,15 @@ Result<WrittenSpan> SnapshotStore::write(const Span& span) {
 }
 
 Result<WrittenSpan> SnapshotStore::write_first(const Span& span) {
-  const std::string name = name_of(next_number_++);
+  const std::string name = name_of(std::exchange(next_number_, next_number_ + 2));
   auto written = write_new(name, span);
   // What is left of an attempt takes room that the next one wants. After a failed sync it may be
   // the one that CURRENT names.
   const bool again = !written.ok() && written.error().code != ErrorCode::kDiskFailed;
   if (again) {
-    if (Status removed = remove(name); !removed.ok()) return removed.error();
+    if (Status removed = remove_database(files_, directory_ + "/" + name); !removed.ok()) {
+      return removed.error();
+    }
   }
   return written;
 }
@@ -200,16 +222,6 @@ Result<WrittenSpan> SnapshotStore::write_new(const std::string& name, const Span
   if (Status switched = switch_to(name); !switched.ok()) return switched.error();
   writer_ = std::move(*writer);
   return written;
-}
-
-Status SnapshotStore::remove(const std::string& database) {
-  auto names = files_.list(directory_);
-  if (!names) return to_error(names.error());
-  for (const std::string& name : *names) {
-    if (!belongs_to(name, database)) continue;
-    if (auto gone = files_.unlink(directory_ + "/" + name); !gone) return to_error(gone.error());
-  }
-  return ok_status();
 }
 
 // A span that was written, but not put into the database because that had no room or was locked,

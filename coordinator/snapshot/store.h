@@ -2,6 +2,7 @@
 //
 //   CURRENT          the name of the database in force
 //   state-N.db       a database that writer.h writes, with SQLite's -wal and -shm beside it
+//   copy.db          a copy for servers that are too far behind (copy.h); gone with the process
 //   *.damaged        databases that were found damaged and set aside, for a person to look at
 //
 // Nothing is ever renamed onto a database, because SQLite would replay a leftover -wal into it: a
@@ -47,6 +48,10 @@ class SnapshotStore {
                                                      const std::string& vfs = {});
 
   bool empty() const { return current_.empty(); }
+  /// Which state the database in force says it is, before anything else of it was looked at.
+  /// CORRUPT if it cannot even say that.
+  Result<SnapshotHead> head() const;
+  const std::string& vfs() const { return vfs_; }
   /// Of the database in force, or of the directory.
   std::string path() const { return directory_ + "/" + current_; }
 
@@ -57,6 +62,14 @@ class SnapshotStore {
   uint64_t database_bytes() const { return database_bytes_; }
   /// The database in force is damaged: it is kept as *.damaged, and the store is empty.
   Status set_aside();
+
+  /// Where a copy for others is made.
+  std::string copy_path() const { return directory_ + "/copy.db"; }
+  /// Where a copy that another server sends is received: a name that no database bore before.
+  std::string incoming_path() const { return directory_ + "/" + incoming_; }
+  /// The database at incoming_path(), durable and verified, is in force from now on, and the one
+  /// before it is gone. The store is then to be opened anew.
+  Status adopt_incoming();
 
   /// Brings the database to the span's state; makes one if there is none. After NO_SPACE and
   /// OVERLOADED the same span can be tried again. After any error the database holds the state
@@ -71,8 +84,8 @@ class SnapshotStore {
   Result<WrittenSpan> write_first(const Span& span);
   Result<WrittenSpan> write_new(const std::string& name, const Span& span);
   Result<WrittenSpan> write_with(SnapshotWriter& writer, const Span& span);
+  Status remove_unless_kept(const std::string& name);
   Status switch_to(const std::string& name);
-  Status remove(const std::string& database);
   /// Makes durable what was written; false: not yet.
   Result<bool> checkpoint(SnapshotWriter& writer);
 
@@ -80,7 +93,9 @@ class SnapshotStore {
   const std::string directory_;
   const std::string vfs_;
   std::string current_;  ///< empty: there is no snapshot
+  /// Of the next database made here; every second one, as the number behind it is incoming_'s.
   uint64_t next_number_ = 1;
+  std::string incoming_;
   uint64_t database_bytes_ = 0;
   std::optional<SnapshotWriter> writer_;
 };

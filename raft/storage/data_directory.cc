@@ -4,6 +4,7 @@
 #include <charconv>
 #include <cstdio>
 
+#include "base/bytes.h"
 #include "base/checksum.h"
 
 namespace holdfast::raft {
@@ -12,6 +13,8 @@ namespace {
 constexpr const char* kLockName = "LOCK";
 constexpr const char* kIdentityName = "identity";
 constexpr uint64_t kIdentityBytesMax = 4096;
+constexpr const char* kGenesisName = "genesis";
+constexpr uint64_t kGenesisBytesMax = 1 << 20;
 constexpr std::string_view kFirstLine = "holdfast-identity 1\n";
 
 std::string checksum_line(std::string_view text) {
@@ -157,6 +160,35 @@ Result<std::string> DataDirectory::log_directory(GroupId group) {
 
 Result<std::string> DataDirectory::snapshot_directory(GroupId group) {
   return directory_of_group(group, snapshot_directory_path(path_, group));
+}
+
+Status DataDirectory::keep_genesis(GroupId group, const std::string& genesis) {
+  const auto kept = kept_genesis(group);
+  if (!kept.ok()) return kept.error();
+  if (*kept) return ok_status();
+  std::string content = genesis;
+  append_le(content, checksum64(genesis));
+  const auto written =
+      replace_file(files_, group_directory_path(path_, group), kGenesisName, content);
+  if (!written) return written.error().to_error();
+  return ok_status();
+}
+
+Result<std::optional<std::string>> DataDirectory::kept_genesis(GroupId group) const {
+  const std::string path = group_directory_path(path_, group) + "/" + kGenesisName;
+  auto there = files_.exists(path);
+  if (!there) return there.error().to_error();
+  if (!*there) return std::optional<std::string>();
+  auto content = read_file(files_, path, kGenesisBytesMax);
+  if (!content) return content.error().to_error();
+  const size_t size = content->size();
+  if (size > sizeof(uint64_t)) {
+    const size_t end = size - sizeof(uint64_t);
+    const auto sum = load_le<uint64_t>(content->data() + end);
+    content->resize(end);
+    if (sum == checksum64(*content)) return std::optional<std::string>(std::move(*content));
+  }
+  return Error{ErrorCode::kCorrupt, path + ": its checksum does not match its content"};
 }
 
 Result<std::string> DataDirectory::directory_of_group(GroupId group, const std::string& path) {

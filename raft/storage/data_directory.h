@@ -2,11 +2,13 @@
 //
 //   LOCK             held while a process uses the directory; holds its process id
 //   identity         node id and store id, in text, checksummed
+//   group-1/genesis  entry 1 of its log, checksummed: the log itself is cut some day
 //   group-1/log/     the log of group 1 (log_store.h)
 //   group-1/snapshot/  its snapshot (coordinator/snapshot/store.h)
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "base/entropy.h"
@@ -45,6 +47,10 @@ class DataDirectory {
   Result<std::string> log_directory(GroupId group);
   /// Likewise that of its snapshot.
   Result<std::string> snapshot_directory(GroupId group);
+  /// Keeps entry 1 of the group's log, unless it is kept already.
+  Status keep_genesis(GroupId group, const std::string& genesis);
+  /// What was kept, or nothing. CORRUPT if it cannot be read back.
+  Result<std::optional<std::string>> kept_genesis(GroupId group) const;
 
  private:
   DataDirectory(FileSystem& files, std::string path, std::unique_ptr<FileLock> lock,

@@ -70,6 +70,7 @@ void LogRecovery::note_snapshot_entry(const ScannedBatch& batch) {
 // Nothing has been changed yet. A log whose begin was cut off belongs to a snapshot that holds what
 // is missing; and a snapshot belongs to a log that holds its last entry, or the one after it.
 std::optional<Error> LogRecovery::judge_snapshot() {
+  if (options_.snapshot_lost) return std::nullopt;
   const LogPoint snapshot = options_.snapshot ? options_.snapshot->last : LogPoint();
   const std::string stands = snapshot.index ? "the snapshot is the state after " + to_text(snapshot)
                                             : "there is no snapshot";

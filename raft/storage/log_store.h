@@ -42,6 +42,9 @@ struct LogOptions {
   uint64_t segment_bytes = 64 << 20;
   /// Without one the log must begin with entry 1.
   std::optional<SnapshotPosition> snapshot;
+  /// There is one, but it is too damaged to say where it stands: the log may begin anywhere, and
+  /// whoever opens it gets the state elsewhere.
+  bool snapshot_lost = false;
 
   static constexpr uint64_t kSegmentBytesMin = 4 << 10;
   static constexpr uint64_t kSegmentBytesMax = 1 << 30;

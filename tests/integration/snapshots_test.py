@@ -150,10 +150,28 @@ def test_a_snapshot_that_does_not_belong_to_the_log_is_refused(servers, dial):
     one, two, three = servers.nodes.values()
     for each in (one, two, three):
         each.kill()
-    shutil.rmtree(snapshot(one))
-    shutil.copytree(snapshot(two), snapshot(one))
-    assert "written by node 2 of cluster" in refused(servers, one, 4)
+    with Cluster(1, flags=OFTEN) as other:
+        wait_for_snapshots(other, 1)
+        shutil.rmtree(snapshot(one))
+        shutil.copytree(snapshot(other.nodes[1]), snapshot(one))
+    assert "is of cluster" in refused(servers, one, 4)
     (snapshot(two) / "CURRENT").write_text("state-77.db\n")
     assert "it names state-77.db, which is not there" in refused(servers, two, 5)
     shutil.rmtree(three.folder / "data" / "group-1" / "log")
-    assert "the log beside it is empty" in refused(servers, three, 5)
+    assert "it was lost, and with it this server's votes" in refused(servers, three, 5)
+
+
+def test_the_snapshot_of_another_server_of_the_cluster_will_do(servers, dial):
+    """It is the same state, as if it had been sent over."""
+    stock = dial(servers.leader())
+    last = stock.put(path="/config/limit", value=b"10", makeParents=True)
+    wait_for_snapshots(servers, last.revision)
+    one, two = servers.nodes[1], servers.nodes[2]
+    for each in (one, two):
+        each.kill()
+    shutil.rmtree(snapshot(one))
+    shutil.copytree(snapshot(two), snapshot(one))
+    for each in (one, two):
+        servers.start(each)
+    servers.wait_ready()
+    assert len(digests(servers)) == 1

@@ -262,6 +262,8 @@ bool Faults::all_others_whole(const SimNode& victim) const {
   if (leader == nullptr || !undo_.empty()) return false;
   const raft::Raft& core = leader->core();
   if (core.commit() != core.log().last()) return false;
+  // A vote of the victim in a term that the others have yet to enter would be given twice.
+  if (victim.up() && victim.core().term() > core.term()) return false;
   return std::all_of(nodes_.begin(), nodes_.end(), [&](const SimNode* each) {
     if (each == &victim) return true;
     const raft::Raft& other = each->core();

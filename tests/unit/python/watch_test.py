@@ -443,7 +443,7 @@ def test_a_server_is_acknowledged_what_it_told_itself_alone(cluster, client, ses
         client.put("/a", "1")
         read(watch, 1)
         first = polled(cluster)
-        eventually(lambda: acknowledged(cluster, first)[-1] > 0, what="the first reply acknowledged")
+        eventually(lambda: acknowledged(cluster, first)[-1] > 0, what="an acknowledged reply")
         first.stop()
         client.put("/a", "2")
         read(watch, 1)

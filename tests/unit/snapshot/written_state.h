@@ -80,18 +80,15 @@ inline Result<std::unique_ptr<rsm::StateMachine>> load(const std::string& path,
                                                        const std::string& vfs = {}) {
   auto database = Database::open(path, Database::Mode::kModify, vfs);
   if (!database.ok()) return database.error();
-  if (Status good = verify(*database); !good.ok()) return good.error();
   auto machine = std::make_unique<rsm::StateMachine>();
-  const Status loaded = load_rows(
+  const auto head = load_database(
       *database,
       [&](RowTable table, uint64_t id, std::string_view row) {
         return machine->load(table, id, row);
       },
       [](uint64_t) {});
-  if (!loaded.ok()) return loaded.error();
-  if (Status whole = machine->finish_load(); !whole.ok()) return whole.error();
-  const auto head = read_head(*database);
   if (!head.ok()) return head.error();
+  if (Status whole = machine->finish_load(); !whole.ok()) return whole.error();
   if (head->digest != machine->digest()) return Error{ErrorCode::kCorrupt, "another digest"};
   return machine;
 }

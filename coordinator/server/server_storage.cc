@@ -1,0 +1,287 @@
+// The server's state on disk, and the engine that stands on it: how a start finds both, and how a
+// state that another server sent comes in force. Both ways are one: the snapshot is switched, the
+// log is opened as a start opens it, and a new engine begins, so a crash between any two steps
+// leaves what a start knows how to go on from.
+#include <glog/logging.h>
+
+#include <utility>
+
+#include "coordinator/server/initial_cluster.h"
+#include "coordinator/server/server.h"
+
+namespace holdfast::server {
+namespace {
+
+void log_info(const std::string& line) { LOG(INFO) << line; }
+
+}  // namespace
+
+Failure failure_of(const Error& error) {
+  switch (error.code) {
+    case ErrorCode::kCorrupt:
+      return {ExitCode::kCorrupt, error.message};
+    case ErrorCode::kNoSpace:
+      return {ExitCode::kDiskFull, error.message};
+    case ErrorCode::kBadArgument:
+    case ErrorCode::kUnsupported:
+      return {ExitCode::kWrongDirectory, error.message};
+    case ErrorCode::kDiskFailed:
+      return {ExitCode::kDiskFailed, error.message};
+    default:
+      return {ExitCode::kInternal, error.message};
+  }
+}
+
+// ------------------------------------------------------------------------------------ opening
+
+std::optional<Failure> Server::open_storage() {
+  auto directory = raft::DataDirectory::open(files_, entropy_, options_.data_dir, options_.node_id);
+  if (!directory.ok()) return failure_of(directory.error());
+  directory_ = std::move(*directory);
+  if (auto failed = open_snapshots()) return failed;
+  return open_log();
+}
+
+std::optional<Failure> Server::open_snapshots() {
+  const auto directory = directory_->snapshot_directory(kDefaultGroup);
+  if (!directory.ok()) return failure_of(directory.error());
+  auto snapshots = snapshot::SnapshotStore::open(files_, *directory);
+  if (!snapshots.ok()) return failure_of(snapshots.error());
+  snapshots_ = std::move(*snapshots);
+  return std::nullopt;
+}
+
+/// Before the log is opened; zero: not known.
+Result<ClusterId> Server::known_cluster() const {
+  const auto kept = directory_->kept_genesis(kDefaultGroup);
+  if (!kept.ok()) return kept.error();
+  if (!*kept) return ClusterId();
+  const auto genesis = raft::decode_genesis(**kept);
+  if (!genesis.ok()) return genesis.error();
+  return genesis->cluster;
+}
+
+std::optional<Failure> Server::open_log() {
+  const auto directory = directory_->log_directory(kDefaultGroup);
+  if (!directory.ok()) return failure_of(directory.error());
+  raft::LogOptions log_options;
+  log_options.directory = *directory;
+  log_options.store = directory_->store();
+  log_options.segment_bytes = options_.segment_bytes;
+  auto cluster = known_cluster();
+  if (!cluster.ok()) return failure_of(cluster.error());
+  const StoredStateQuestion question{.cluster = *cluster, .node = options_.node_id};
+  if (const Status placed = place_snapshot(*snapshots_, question, log_options); !placed.ok()) {
+    return failure_of(placed.error());
+  }
+  auto log = raft::LogStore::open(files_, entropy_, log_options);
+  if (!log.ok()) return failure_of(log.error());
+  log_ = std::move(*log);
+  const raft::RecoveredLog& recovered = log_->recovered();
+  if (const Status terms = recovered.check_terms(); !terms.ok()) {
+    return failure_of({terms.error().code, *directory + ": " + terms.error().message});
+  }
+  if (!recovered.torn_tail.empty()) LOG(WARNING) << recovered.torn_tail;
+  if (!recovered.discarded.empty()) LOG(WARNING) << recovered.discarded;
+  reader_ = std::make_unique<raft::StoredLogReader>(*log_);
+  return std::nullopt;
+}
+
+// The log has it until it is cut for the first time, and what is kept beside it from then on.
+Result<std::optional<std::string>> Server::find_genesis() {
+  if (const auto& first = log_->recovered().genesis) {
+    return std::optional<std::string>(first->data.view());
+  }
+  auto kept = directory_->kept_genesis(kDefaultGroup);
+  if (!kept.ok()) return kept.error();
+  const bool empty = log_->last_index() == LogIndex();
+  if (empty && (*kept || !snapshots_->empty())) {
+    return Error{ErrorCode::kCorrupt,
+                 options_.data_dir + ": this server belonged to a cluster, but its log is empty: " +
+                     "it was lost, and with it this server's votes"};
+  }
+  if (!empty && !*kept) {
+    return Error{ErrorCode::kCorrupt, options_.data_dir + ": the log begins at entry " +
+                                          std::to_string(log_->first_index().value) +
+                                          ", and the copy of entry 1 beside it is gone"};
+  }
+  return kept;
+}
+
+Status Server::write_genesis(const std::string& bytes) {
+  raft::Write write;
+  write.number = 1;
+  write.hard_state = raft::HardState{Term(1), NodeId{}};
+  write.entries.push_back({Term(1), LogIndex(1), raft::EntryType::kGenesis, Blob(bytes)});
+  const auto appended = log_->append(std::span(&write, 1));
+  if (!appended.ok()) return appended.error();
+  log_->publish(*appended);
+  return ok_status();
+}
+
+// ------------------------------------------------------------------------------------ serving
+
+std::optional<Failure> Server::check_belonging(const raft::Genesis& genesis) const {
+  const raft::Member* self = raft::find_member(genesis.configuration, options_.node_id);
+  if (self == nullptr || self->store != directory_->store()) {
+    return Failure{ExitCode::kWrongDirectory,
+                   "the cluster's first entry does not name node " +
+                       std::to_string(options_.node_id.value) + " with store id " +
+                       std::to_string(directory_->store().value) + " of " + options_.data_dir};
+  }
+  if (const auto other = contradiction(options_, genesis)) {
+    return Failure{ExitCode::kWrongDirectory,
+                   "--data_dir=" + options_.data_dir + " belongs to " + *other +
+                       ": this is the wrong directory or the wrong list, or the server must start "
+                       "with an empty directory"};
+  }
+  return std::nullopt;
+}
+
+std::optional<Failure> Server::begin_serving(const std::string& bytes) {
+  auto genesis = raft::decode_genesis(bytes);
+  if (!genesis.ok()) return failure_of(genesis.error());
+  if (auto failed = check_belonging(*genesis)) return failed;
+  genesis_ = std::move(*genesis);
+  genesis_bytes_ = bytes;
+  if (const Status kept = directory_->keep_genesis(kDefaultGroup, bytes); !kept.ok()) {
+    return failure_of(kept.error());
+  }
+  auto state = load_stored_state(question(), *snapshots_, *log_);
+  if (!state.ok()) return failure_of(state.error());
+  if (!state->lost) return serve(std::move(*state));
+  return seek_state();
+}
+
+StoredStateQuestion Server::question() {
+  return {.cluster = genesis_.cluster,
+          .node = options_.node_id,
+          .hash_seed = entropy_.next_u64(),
+          .log = log_info};
+}
+
+void Server::join() {
+  if (std::exchange(joined_, true)) return;
+  transport_->form(genesis_.cluster, genesis_bytes_);
+  transport_->set_peers(peers_of(options_, genesis_));
+}
+
+raft::InitialState Server::initial_state(LogIndex applied) const {
+  const raft::RecoveredLog& recovered = log_->recovered();
+  raft::InitialState initial;
+  initial.configuration = genesis_.configuration;
+  initial.applied = applied;
+  if (recovered.last_index) {
+    initial.hard_state = recovered.hard_state;
+    initial.first_index = recovered.first_index;
+    initial.last_index = recovered.last_index;
+    initial.term_runs = recovered.term_runs;
+  } else {  // entry 1 was written just now
+    initial.hard_state = {Term(1), NodeId{}};
+    initial.last_index = LogIndex(1);
+    initial.term_runs = {{LogIndex(1), Term(1)}};
+  }
+  return initial;
+}
+
+std::optional<Failure> Server::serve(StoredState state) {
+  const LogIndex applied = state.machine->applied();
+  EngineOptions options = engine_options(genesis_);
+  options.raft.seed = entropy_.next_u64();
+  const auto wake = [this] { loop_.post([] {}); };
+  writer_ = std::make_unique<raft::ThreadedLogWriter>(*log_, clock_, wake);
+  span_writer_ = std::make_unique<snapshot::ThreadedSpanWriter>(*snapshots_, wake);
+  background_ = std::make_unique<snapshot::BackgroundThread>(wake);
+  const SnapshotPorts snapshots{span_writer_.get(),
+                                background_.get(),
+                                &files_,
+                                snapshots_.get(),
+                                [this](LogIndex through) { return log_->cut(through); },
+                                log_info,
+                                entropy_.next_u64()};
+  engine_ = std::make_unique<Engine>(
+      options, initial_state(applied),
+      EnginePorts{clock_, entropy_, *reader_, *writer_, *transport_, *this,
+                  [](const std::string& act) { LOG(INFO) << "audit: " << act; },
+                  [this](const Error& error) { stop_with(failure_of(error)); },
+                  [this] { return connections(); }, [this] { return alarms(); }, snapshots,
+                  genesis_bytes_},
+      std::move(state));
+  join();
+  client_port_->serve(*engine_);
+  admin_port_->serve(*engine_);
+  loop_.again();  // the end of a turn arms the engine's first timer: no turn may sleep before it
+  LOG(INFO) << "node " << options_.node_id << " of cluster " << genesis_.cluster << ", "
+            << genesis_.configuration.voters.size() << " voters; clients on port "
+            << client_port_->port() << ", peers on " << transport_->port() << ", administration on "
+            << admin_port_->port() << ", http on " << http_->port() << "; state of revision "
+            << applied << " from the snapshot, log from " << log_->first_index() << " to "
+            << log_->last_index();
+  return std::nullopt;
+}
+
+// What works in the background speaks to the engine, and that to the transport and the writers:
+// they go in the reverse of the order in which they were made.
+void Server::drop_engine() {
+  background_.reset();
+  seeker_.reset();
+  engine_.reset();
+  span_writer_.reset();
+  writer_.reset();
+}
+
+// ------------------------------------------------------------------- a state from another server
+
+void Server::put_in_force(StoredState state) {
+  if (auto failed = replace_state(std::move(state))) stop_with(std::move(*failed));
+}
+
+// Clients find their connections closed, as after a crash: what they had asked for is unknown here.
+std::optional<Failure> Server::replace_state(StoredState state) {
+  LOG(INFO) << "the state of revision " << state.machine->applied()
+            << " was received and is put in force";
+  drop_engine();
+  const net::Address client{options_.client_listen.host, client_port_->port()};
+  const net::Address admin{options_.admin_listen.host, admin_port_->port()};
+  client_port_.reset();
+  admin_port_.reset();
+  if (const Status adopted = snapshots_->adopt_incoming(); !adopted.ok()) {
+    return failure_of(adopted.error());
+  }
+  reader_.reset();
+  log_.reset();
+  if (auto failed = open_snapshots()) return failed;
+  if (auto failed = open_log()) return failed;
+  if (auto failed = open_ports(client, admin)) return failed;
+  return serve(std::move(state));
+}
+
+std::optional<Failure> Server::seek_state() {
+  if (genesis_.configuration.members.size() == 1) {
+    return Failure{ExitCode::kCorrupt, options_.data_dir +
+                                           ": the snapshot is damaged, the log begins at entry " +
+                                           std::to_string(log_->first_index().value) +
+                                           ", and no other server has the state"};
+  }
+  background_ = std::make_unique<snapshot::BackgroundThread>([this] { loop_.post([] {}); });
+  seeker_ = std::make_unique<SnapshotFetch>(
+      SnapshotFetchPorts{clock_, entropy_, *transport_, *background_, files_,
+                         snapshots_->incoming_path(), snapshots_->vfs(), question()});
+  join();
+  loop_.again();
+  return std::nullopt;
+}
+
+// Any server will do: what it has applied is committed. Nothing is known of who leads.
+void Server::seek_turn() {
+  background_->deliver();
+  seeker_->turn_end();
+  if (auto state = seeker_->take()) return put_in_force(std::move(*state));
+  const std::vector<raft::PeerLink> peers = transport_->peers();
+  if (!seeker_->under_way() && !peers.empty()) {
+    seeker_->begin(peers[next_source_++ % peers.size()].id, log_->first_index().prev());
+  }
+  arm_wakeup(seeker_->next_wakeup());
+}
+
+}  // namespace holdfast::server

@@ -1,0 +1,153 @@
+#include "coordinator/server/snapshot_fetch.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "coordinator/server/host.h"
+
+namespace holdfast::server {
+namespace {
+
+constexpr uint64_t kMiB = uint64_t{1} << 20;
+
+/// What a piece of work leaves for the loop thread.
+template <class T>
+using Outcome = std::shared_ptr<std::optional<T>>;
+
+template <class T>
+Outcome<T> no_outcome() {
+  return std::make_shared<std::optional<T>>();
+}
+
+}  // namespace
+
+SnapshotFetch::SnapshotFetch(SnapshotFetchPorts ports) : ports_(std::move(ports)) {}
+
+void SnapshotFetch::begin(NodeId from, LogIndex at_least) {
+  const Instant now = ports_.clock.now();
+  if (run_ || staged_ || now < not_before_) return;
+  run_ = Run{.from = from, .at_least = at_least, .number = ++last_run_, .heard_at = now};
+  ++stats_.started;
+  ports_.question.log("the log of node " + std::to_string(from.value) +
+                      " no longer has what this server lacks: asking for its state at revision " +
+                      std::to_string(at_least.value) + " or later");
+  ask();
+}
+
+void SnapshotFetch::ask() {
+  run_->request = ports_.entropy.next_id();
+  run_->asked_at = ports_.clock.now();
+  peer::SnapshotAsk message;
+  message.request = static_cast<int64_t>(run_->request);
+  message.minIndex = static_cast<int64_t>(run_->at_least.value);
+  message.copy = static_cast<int64_t>(run_->copy);
+  message.offset = static_cast<int64_t>(run_->offset);
+  ports_.transport.send_app(run_->from, raft::Lane::kControl,
+                            static_cast<uint8_t>(PeerKind::kSnapshotAsk), codec_.encode(message));
+}
+
+void SnapshotFetch::receive(NodeId from, std::string_view bytes) {
+  peer::SnapshotPiece piece;
+  if (!run_ || from != run_->from || !codec_.decode(bytes, piece) || run_->request == 0 ||
+      static_cast<uint64_t>(piece.request) != run_->request || !fits(piece)) {
+    return;
+  }
+  run_->request = 0;
+  run_->heard_at = ports_.clock.now();
+  if (static_cast<uint64_t>(piece.copy) != run_->copy) {
+    run_->copy = static_cast<uint64_t>(piece.copy);
+    run_->applied = LogIndex(static_cast<uint64_t>(piece.appliedIndex));
+    run_->bytes = static_cast<uint64_t>(piece.bytes);
+    run_->sum = static_cast<uint64_t>(piece.sum);
+    run_->offset = 0;
+    run_->file.reset();
+  }
+  ++stats_.pieces;
+  stats_.bytes += piece.data.size();
+  write(std::move(piece.data));
+}
+
+// Only the piece that was asked for, or the first one of another copy; whole pieces, because the
+// sum is over them.
+bool SnapshotFetch::fits(const peer::SnapshotPiece& piece) const {
+  const bool other = static_cast<uint64_t>(piece.copy) != run_->copy;
+  const uint64_t offset = other ? 0 : run_->offset;
+  const uint64_t bytes = other ? static_cast<uint64_t>(piece.bytes) : run_->bytes;
+  return piece.copy != 0 && piece.appliedIndex >= static_cast<int64_t>(run_->at_least.value) &&
+         static_cast<uint64_t>(piece.offset) == offset && bytes > offset &&
+         static_cast<uint64_t>(piece.bytes) == bytes &&
+         piece.data.size() == std::min(snapshot::PieceSum::kPieceBytes, bytes - offset);
+}
+
+void SnapshotFetch::write(std::string data) {
+  run_->offset += data.size();
+  if (run_->file == nullptr) {
+    run_->file = std::make_shared<snapshot::ReceivedFile>(ports_.files, ports_.path);
+  }
+  auto outcome = no_outcome<Status>();
+  ports_.background.run(
+      [file = run_->file, piece = std::move(data), outcome] { *outcome = file->append(piece); },
+      [this, number = run_->number, outcome] { written(number, **outcome); });
+}
+
+void SnapshotFetch::written(uint64_t run, const Status& done) {
+  if (!run_ || run_->number != run) return;
+  if (!done.ok()) return abandon(done.error().message);
+  if (run_->offset < run_->bytes) return ask();
+  finish();
+}
+
+void SnapshotFetch::finish() {
+  auto outcome = no_outcome<Result<StoredState>>();
+  ports_.background.run(
+      [file = run_->file, sum = run_->sum, question = ports_.question, path = ports_.path,
+       vfs = ports_.vfs, outcome] {
+        const Status whole = file->finish(sum);
+        *outcome = whole.ok() ? load_received_state(question, path, vfs)
+                              : Result<StoredState>(whole.error());
+      },
+      [this, number = run_->number, outcome] { loaded(number, std::move(**outcome)); });
+}
+
+void SnapshotFetch::loaded(uint64_t run, Result<StoredState> state) {
+  if (!run_ || run_->number != run) return;
+  if (!state.ok()) return abandon(state.error().message);
+  if (state->machine->applied() < run_->at_least) {
+    return abandon(ports_.path + ": is the state at revision " +
+                   std::to_string(state->machine->applied().value) + ", not " +
+                   std::to_string(run_->at_least.value) + " or later");
+  }
+  staged_ = std::move(*state);
+  run_.reset();
+}
+
+void SnapshotFetch::abandon(const std::string& why) {
+  ports_.question.log("gave up receiving the state of node " + std::to_string(run_->from.value) +
+                      ": " + why);
+  ++stats_.abandoned;
+  not_before_ = ports_.clock.now() + kPause;
+  run_.reset();
+}
+
+void SnapshotFetch::turn_end() {
+  if (!run_ || run_->request == 0) return;
+  const Instant now = ports_.clock.now();
+  if (now >= run_->heard_at + kGiveUp) return abandon("it does not answer");
+  if (now >= run_->asked_at + kAskAgain) ask();
+}
+
+Instant SnapshotFetch::next_wakeup() const {
+  if (!run_) return not_before_ > ports_.clock.now() ? not_before_ : Instant::max();
+  if (run_->request == 0) return Instant::max();
+  return std::min(run_->heard_at + kGiveUp, run_->asked_at + kAskAgain);
+}
+
+std::optional<StoredState> SnapshotFetch::take() { return std::exchange(staged_, std::nullopt); }
+
+std::string SnapshotFetch::progress() const {
+  if (!run_) return {};
+  return "receiving the state of node " + std::to_string(run_->from.value) + ": " +
+         std::to_string(run_->offset / kMiB) + " of " + std::to_string(run_->bytes / kMiB) + " MiB";
+}
+
+}  // namespace holdfast::server

@@ -1,0 +1,103 @@
+// Gets the state from another server, when the others' logs no longer have the entries that this
+// one lacks: asks for a snapshot piece by piece, writes it beside the one in force, verifies it as
+// a start would and loads it. Whoever owns the server then puts it in force. The one who lacks
+// something asks, so a lost message, a source that dies or a copy that is gone cost a question and
+// nothing else. One thread.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "base/clock.h"
+#include "base/entropy.h"
+#include "coordinator/server/peer_codec.h"
+#include "coordinator/server/stored_state.h"
+#include "coordinator/snapshot/background.h"
+#include "coordinator/snapshot/copy.h"
+#include "raft/transport/transport.h"
+
+namespace holdfast::server {
+
+/// All outlive the fetch, and no piece of `background` is delivered after it.
+struct SnapshotFetchPorts {
+  Clock& clock;
+  Entropy& entropy;
+  raft::Transport& transport;
+  snapshot::Background& background;
+  raft::FileSystem& files;
+  std::string path;              ///< SnapshotStore::incoming_path()
+  std::string vfs;               ///< SnapshotStore::vfs()
+  StoredStateQuestion question;  ///< of which cluster, for which node
+};
+
+struct SnapshotFetchStats {
+  uint64_t pieces = 0;
+  uint64_t bytes = 0;
+  uint64_t started = 0;
+  uint64_t abandoned = 0;  ///< no answer, a full disk, or what came did not verify
+};
+
+class SnapshotFetch {
+ public:
+  /// A question is repeated after this, if nothing came.
+  static constexpr Duration kAskAgain = 1s;
+  /// A source that sends nothing for so long is given up.
+  static constexpr Duration kGiveUp = 10s;
+  /// After what came was not good, or found no room.
+  static constexpr Duration kPause = 2s;
+
+  explicit SnapshotFetch(SnapshotFetchPorts ports);
+
+  /// `from` has the state after `at_least`, or a later one. Nothing new if something is under way.
+  void begin(NodeId from, LogIndex at_least);
+  bool under_way() const { return run_.has_value(); }
+  /// PeerKind::kSnapshotPiece.
+  void receive(NodeId from, std::string_view bytes);
+  /// Closes a turn.
+  void turn_end();
+  Instant next_wakeup() const;
+
+  /// The state that came, once: verified, loaded and durable at the path, but not in force.
+  std::optional<StoredState> take();
+  const SnapshotFetchStats& stats() const { return stats_; }
+  /// "receiving ...: 12 of 117 MiB", or empty.
+  std::string progress() const;
+
+ private:
+  struct Run {
+    NodeId from;
+    LogIndex at_least;
+    uint64_t number = 0;   ///< of this run
+    uint64_t request = 0;  ///< the question that is open; zero: none is
+    Instant asked_at;
+    Instant heard_at;
+    uint64_t copy = 0;  ///< which one it is that arrives; zero: none yet
+    LogIndex applied;
+    uint64_t bytes = 0;
+    uint64_t sum = 0;
+    uint64_t offset = 0;  ///< all before it is written
+    std::shared_ptr<snapshot::ReceivedFile> file;
+  };
+
+  void ask();
+  bool fits(const peer::SnapshotPiece& piece) const;
+  void write(std::string data);
+  void written(uint64_t run, const Status& done);
+  void finish();
+  void loaded(uint64_t run, Result<StoredState> state);
+  void abandon(const std::string& why);
+
+  SnapshotFetchPorts ports_;
+  PeerCodec codec_;
+  std::optional<Run> run_;
+  std::optional<StoredState> staged_;
+  Instant not_before_;
+  uint64_t last_run_ = 0;
+  SnapshotFetchStats stats_;
+};
+
+}  // namespace holdfast::server

@@ -1,0 +1,121 @@
+#include "coordinator/snapshot/copy.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "base/checksum.h"
+#include "coordinator/snapshot/loader.h"
+
+namespace holdfast::snapshot {
+namespace {
+
+/// Nothing is lost with a copy: no journal, no sync.
+constexpr const char* kCopySettings = "PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF;";
+
+Result<SnapshotHead> copy_database(const std::string& from, const std::string& to,
+                                   const std::string& vfs) {
+  auto source = Database::open(from, Database::Mode::kRead, vfs);
+  if (!source.ok()) return source.error();
+  auto target = Database::open(to, Database::Mode::kModify, vfs);
+  if (!target.ok()) return target.error();
+  if (Status set = target->run(kCopySettings); !set.ok()) return set.error();
+  if (Status copied = target->copy_from(*source); !copied.ok()) return copied.error();
+  return read_head(*target);
+}
+
+Status sum_up(raft::FileSystem& files, SnapshotCopy& copy) {
+  auto file = files.open(copy.path, raft::OpenMode::kRead);
+  if (!file) return file.error().to_error();
+  PieceSum sum;
+  std::string piece(PieceSum::kPieceBytes, '\0');
+  for (;;) {
+    auto read = (*file)->read(copy.bytes, piece.data(), piece.size());
+    if (!read) return read.error().to_error();
+    const size_t size = read.value();
+    if (size == 0) break;
+    sum.add(std::string_view(piece).substr(0, size));
+    copy.bytes += size;
+  }
+  copy.sum = sum.value();
+  return ok_status();
+}
+
+Result<SnapshotCopy> make(raft::FileSystem& files, const std::string& from, const std::string& to,
+                          const std::string& vfs) {
+  if (Status gone = remove_database(files, to); !gone.ok()) return gone.error();
+  // SQLite would make the file for everybody to read.
+  if (auto made = files.open(to, raft::OpenMode::kCreate); !made) return made.error().to_error();
+  auto head = copy_database(from, to, vfs);
+  if (!head.ok()) return head.error();
+  SnapshotCopy copy{.path = to, .head = std::move(*head)};
+  if (Status summed = sum_up(files, copy); !summed.ok()) return summed.error();
+  return copy;
+}
+
+}  // namespace
+
+void PieceSum::add(std::string_view piece) { value_ = checksum64(piece, value_); }
+
+Result<SnapshotCopy> make_copy(raft::FileSystem& files, const std::string& from,
+                               const std::string& to, const std::string& vfs) {
+  auto copy = make(files, from, to, vfs);
+  if (!copy.ok()) {
+    // The first error is what matters; what cannot be removed now goes with the next start.
+    [[maybe_unused]] const Status removed = remove_database(files, to);
+  }
+  return copy;
+}
+
+Result<std::string> read_piece(raft::FileSystem& files, const SnapshotCopy& copy, uint64_t offset) {
+  auto file = files.open(copy.path, raft::OpenMode::kRead);
+  if (!file) return file.error().to_error();
+  std::string piece(std::min(PieceSum::kPieceBytes, copy.bytes - offset), '\0');
+  auto read = (*file)->read(offset, piece.data(), piece.size());
+  if (!read) return read.error().to_error();
+  if (read.value() != piece.size()) {
+    return Error{ErrorCode::kCorrupt, copy.path + ": ends at " +
+                                          std::to_string(offset + read.value()) + ", not at " +
+                                          std::to_string(copy.bytes)};
+  }
+  return piece;
+}
+
+Status ReceivedFile::create() {
+  if (Status gone = remove_database(files_, path_); !gone.ok()) return gone;
+  auto file = files_.open(path_, raft::OpenMode::kCreate);
+  if (!file) return file.error().to_error();
+  file_ = std::move(*file);
+  return ok_status();
+}
+
+Status ReceivedFile::append(std::string_view piece) {
+  if (file_ == nullptr) {
+    if (Status made = create(); !made.ok()) return made;
+  }
+  if (auto written = file_->write(bytes_, piece); !written) return written.error().to_error();
+  bytes_ += piece.size();
+  sum_.add(piece);
+  return ok_status();
+}
+
+Status ReceivedFile::finish(uint64_t sum) {
+  if (sum_.value() != sum) {
+    return Error{ErrorCode::kCorrupt,
+                 path_ + ": what was received is not what was sent: its sum is " +
+                     std::to_string(sum_.value()) + ", the sender's is " + std::to_string(sum)};
+  }
+  if (auto synced = file_->sync(); !synced) return synced.error().to_error();
+  return ok_status();
+}
+
+Status remove_database(raft::FileSystem& files, const std::string& path) {
+  for (const char* companion : {"", "-wal", "-shm", "-journal"}) {
+    auto there = files.exists(path + companion);
+    if (!there) return there.error().to_error();
+    if (!*there) continue;
+    if (auto gone = files.unlink(path + companion); !gone) return gone.error().to_error();
+  }
+  return ok_status();
+}
+
+}  // namespace holdfast::snapshot

@@ -1,0 +1,179 @@
+// Copies of a snapshot: made while others write, received piece by piece, put in force.
+#include "coordinator/snapshot/copy.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <sys/stat.h>
+
+#include <filesystem>
+#include <fstream>
+
+#include "base/bytes.h"
+#include "base/entropy.h"
+#include "coordinator/snapshot/store.h"
+#include "raft/storage/posix_file_system.h"
+#include "tests/unit/snapshot/written_state.h"
+
+namespace holdfast::snapshot {
+namespace {
+
+using testing::HasSubstr;
+
+class Copies : public testing::Test {
+ protected:
+  std::unique_ptr<SnapshotStore> open(const std::string& directory) {
+    auto store = SnapshotStore::open(files_, directory);
+    EXPECT_TRUE(store.ok()) << store.error().message;
+    return std::move(*store);
+  }
+  void write(SnapshotStore& store, int entries) {
+    state_.apply(entries);
+    Span span = state_.take_span();
+    span.head = head();
+    const auto written = store.write(span);
+    ASSERT_TRUE(written.ok()) << written.error().message;
+  }
+  /// With an entry 1 so large that a copy has several pieces.
+  SnapshotHead head() const {
+    SnapshotHead head = state_.head();
+    SplitMix random(1);
+    for (int i = 0; i < 100'000; ++i) append_le(head.genesis, random.next());
+    return head;
+  }
+  SnapshotCopy copy(const SnapshotStore& store) {
+    auto made = make_copy(files_, store.path(), store.copy_path());
+    EXPECT_TRUE(made.ok()) << made.error().message;
+    return std::move(*made);
+  }
+  /// Sends the copy's pieces to `path`; `change` may alter one.
+  Status send(
+      const SnapshotCopy& copy, const std::string& path,
+      const std::function<void(std::string&)>& change = [](std::string&) {}) {
+    ReceivedFile file(files_, path);
+    for (uint64_t at = 0; at < copy.bytes;) {
+      auto piece = read_piece(files_, copy, at);
+      EXPECT_TRUE(piece.ok()) << piece.error().message;
+      at += piece->size();
+      change(*piece);
+      if (Status done = file.append(*piece); !done.ok()) return done;
+    }
+    return file.finish(copy.sum);
+  }
+  Digest digest_at(const std::string& path) {
+    auto machine = load(path);
+    EXPECT_TRUE(machine.ok()) << machine.error().message;
+    return machine.ok() ? (*machine)->digest() : Digest{};
+  }
+
+  TemporaryDirectory here_, there_;
+  raft::PosixFileSystem files_;
+  WrittenState state_{11};
+};
+
+TEST_F(Copies, ACopyIsTheStateOfItsHeadWhateverIsWrittenAfterwards) {
+  auto store = open(here_.path());
+  write(*store, 600);
+  const SnapshotHead then = head();
+  const SnapshotCopy made = copy(*store);
+  write(*store, 600);
+  EXPECT_EQ(made.head, then);
+  EXPECT_GT(made.bytes, 0u);
+  EXPECT_EQ(std::filesystem::file_size(made.path), made.bytes);
+  EXPECT_EQ(digest_at(made.path), then.digest);
+  EXPECT_EQ(digest_at(store->path()), state_.head().digest);
+}
+
+TEST_F(Copies, ACopyHoldsWhatNoCheckpointHasFoldedInYet) {
+  auto store = open(here_.path());
+  write(*store, 300);
+  // A reader holds the checkpoint up: the state of the second span is in the -wal alone.
+  auto reader = Database::open(store->path(), Database::Mode::kRead);
+  ASSERT_TRUE(reader.ok() && reader->run("BEGIN; SELECT count(*) FROM snapshot").ok());
+  write(*store, 300);
+  EXPECT_EQ(copy(*store).head, head());
+  EXPECT_EQ(digest_at(store->copy_path()), state_.head().digest);
+}
+
+TEST_F(Copies, IsForThisUserAlone) {
+  auto store = open(here_.path());
+  write(*store, 10);
+  struct stat status {};
+  ASSERT_EQ(::stat(copy(*store).path.c_str(), &status), 0);
+  EXPECT_EQ(status.st_mode & 0777, 0600u);
+}
+
+TEST_F(Copies, ComesOverInPiecesAndIsPutInForce) {
+  auto store = open(here_.path());
+  write(*store, 300);
+  const SnapshotCopy made = copy(*store);
+  ASSERT_GT(made.bytes, PieceSum::kPieceBytes) << "more than one piece";
+  WrittenState own(5);
+  {
+    auto target = open(there_.path());
+    own.apply(50);
+    ASSERT_TRUE(target->write(own.take_span()).ok());
+    const std::string before = target->path();
+    ASSERT_TRUE(send(made, target->incoming_path()).ok());
+    EXPECT_EQ(target->head()->digest, own.head().digest) << "not in force yet";
+    ASSERT_TRUE(target->adopt_incoming().ok());
+    EXPECT_FALSE(std::filesystem::exists(before));
+    EXPECT_FALSE(std::filesystem::exists(before + "-wal"));
+  }
+  auto target = open(there_.path());
+  EXPECT_EQ(*target->head(), made.head);
+  EXPECT_EQ(digest_at(target->path()), made.head.digest);
+  EXPECT_NE(target->incoming_path(), target->path());
+}
+
+TEST_F(Copies, AnAlteredPieceIsFound) {
+  auto store = open(here_.path());
+  write(*store, 300);
+  const SnapshotCopy made = copy(*store);
+  int pieces = 0;
+  const Status altered = send(made, there_.file("state-9.db"), [&](std::string& piece) {
+    if (++pieces == 2) piece[7] ^= 1;
+  });
+  ASSERT_FALSE(altered.ok());
+  EXPECT_EQ(altered.error().code, ErrorCode::kCorrupt);
+  EXPECT_THAT(altered.error().message, HasSubstr("what was received is not what was sent"));
+}
+
+TEST_F(Copies, WhatAProcessLeftOfCopiesGoesWithTheNextStart) {
+  {
+    auto store = open(here_.path());
+    write(*store, 300);
+    copy(*store);
+    ASSERT_TRUE(send(copy(*store), store->incoming_path()).ok());
+    std::ofstream(store->incoming_path() + "-wal") << "left over";
+  }
+  auto store = open(here_.path());
+  int databases = 0;
+  for (const auto& entry : std::filesystem::directory_iterator(here_.path())) {
+    const std::string name = entry.path().filename();
+    EXPECT_FALSE(name.starts_with("copy")) << name;
+    databases += name.starts_with("state-") && name.ends_with(".db") ? 1 : 0;
+  }
+  EXPECT_EQ(databases, 1);
+  EXPECT_EQ(digest_at(store->path()), state_.head().digest);
+}
+
+TEST_F(Copies, NothingStaysOfACopyThatCouldNotBeMade) {
+  const auto made = make_copy(files_, here_.file("absent.db"), here_.file("copy.db"));
+  ASSERT_FALSE(made.ok());
+  EXPECT_THAT(made.error().message, HasSubstr("absent.db"));
+  EXPECT_FALSE(std::filesystem::exists(here_.file("copy.db")));
+}
+
+TEST_F(Copies, ACopyThatWasCutShortIsNotRead) {
+  auto store = open(here_.path());
+  write(*store, 300);
+  const SnapshotCopy made = copy(*store);
+  std::filesystem::resize_file(made.path, made.bytes - 10);
+  const uint64_t last = (made.bytes - 1) / PieceSum::kPieceBytes * PieceSum::kPieceBytes;
+  const auto piece = read_piece(files_, made, last);
+  ASSERT_FALSE(piece.ok());
+  EXPECT_EQ(piece.error().code, ErrorCode::kCorrupt);
+}
+
+}  // namespace
+}  // namespace holdfast::snapshot
