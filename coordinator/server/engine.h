@@ -189,6 +189,12 @@ class Engine final : public raft::Application, Commands::Owner, Renewals::Owner 
   const RenewalStats& renewal_stats() const { return renewals_.stats(); }
   const StateStats& state_stats() const { return state_stats_; }
   const SnapshotStats& snapshot_stats() const { return snapshots_.stats(); }
+  const SnapshotSourceStats& snapshot_source_stats() const { return source_.stats(); }
+  SnapshotFetchStats snapshot_fetch_stats() const {
+    return fetch_ ? fetch_->stats() : SnapshotFetchStats{};
+  }
+  /// What comes of another server's state, as a sentence; empty if nothing does.
+  std::string snapshot_progress() const { return fetch_ ? fetch_->progress() : std::string(); }
   /// Why no snapshot can be written now, if so.
   std::optional<std::string> snapshot_obstacle() const { return snapshots_.obstacle(); }
   size_t parked_calls() const { return host_.parked; }

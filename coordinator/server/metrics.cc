@@ -216,7 +216,7 @@ void add_keys(MetricPage& page, const Engine& engine) {
              watches.history().floor().value);
 }
 
-void add_snapshots(MetricPage& page, const Engine& engine) {
+void add_snapshots(MetricPage& page, const Engine& engine, const MetricSources& from) {
   const SnapshotStats& snapshots = engine.snapshot_stats();
   page.gauge("holdfast_snapshot_index", "The state after this entry is in the snapshot on disk",
              snapshots.applied.value);
@@ -226,6 +226,15 @@ void add_snapshots(MetricPage& page, const Engine& engine) {
   page.counter("holdfast_snapshot_rows_total", "Rows written in them", snapshots.rows);
   page.gauge("holdfast_snapshot_write_seconds", "How long the last of these took",
              std::chrono::duration<double>(snapshots.last_taken).count());
+  const SnapshotSourceStats& sent = engine.snapshot_source_stats();
+  page.counter("holdfast_snapshot_copies_total",
+               "Copies made for servers that are too far behind for the log", sent.copies);
+  page.counter("holdfast_snapshot_sent_bytes_total", "Bytes of these that were sent", sent.bytes);
+  page.counter("holdfast_snapshot_fetched_bytes_total",
+               "Bytes received of another server's state since one was last put in force",
+               engine.snapshot_fetch_stats().bytes);
+  page.counter("holdfast_snapshot_received_total",
+               "States of other servers that were put in force here", from.states_received);
 }
 
 // -------------------------------------------------------------------- what surrounds the engine
@@ -321,6 +330,7 @@ void add_log(MetricPage& page, const MetricSources& from) {
   page.add(from.log.durations);
   page.counter("holdfast_log_written_bytes_total", "Payload bytes written to the log",
                from.log.bytes);
+  page.gauge("holdfast_log_bytes", "Size of the files that hold the log", from.log_bytes);
   page.gauge("holdfast_log_waiting_bytes", "Payload bytes that wait for the disk",
              from.log_waiting_bytes);
 }
@@ -354,7 +364,7 @@ std::string metrics_text(const MetricSources& sources) {
     add_sessions(page, *sources.engine);
     add_locks(page, *sources.engine);
     add_keys(page, *sources.engine);
-    add_snapshots(page, *sources.engine);
+    add_snapshots(page, *sources.engine, sources);
   }
   add_calls(page, sources);
   add_connections(page, sources);

@@ -358,7 +358,11 @@ std::string Server::why_unformed() const {
 net::HttpResponse Server::readiness() const {
   if (!engine_) return {503, "text/plain; charset=utf-8", why_unformed() + "\n"};
   if (draining_) return {503, "text/plain; charset=utf-8", "stopping\n"};
-  if (!engine_->ready()) return {503, "text/plain; charset=utf-8", "no leader, or catching up\n"};
+  if (!engine_->ready()) {
+    const std::string progress = engine_->snapshot_progress();
+    return {503, "text/plain; charset=utf-8",
+            "no leader, or catching up" + (progress.empty() ? "" : ": " + progress) + "\n"};
+  }
   return {200, "text/plain; charset=utf-8", "ready\n"};
 }
 
@@ -374,7 +378,9 @@ const std::string& Server::metrics() {
   if (writer_ != nullptr) {
     sources.log = writer_->stats();
     sources.log_waiting_bytes = writer_->waiting_bytes();
+    sources.log_bytes = log_->space().bytes;
   }
+  sources.states_received = states_received_;
   sources.started_unix_ms = started_unix_ms_;
   metrics_ = metrics_text(sources);
   metrics_taken_ = loop_.now();

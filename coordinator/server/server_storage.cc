@@ -253,6 +253,7 @@ std::optional<Failure> Server::replace_state(StoredState state) {
   if (auto failed = open_snapshots()) return failed;
   if (auto failed = open_log()) return failed;
   if (auto failed = open_ports(client, admin)) return failed;
+  ++states_received_;
   return serve(std::move(state));
 }
 

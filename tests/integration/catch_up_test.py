@@ -85,6 +85,10 @@ def test_a_server_from_before_the_logs_beginning_gets_the_state(servers, dial):
     all_alike(servers)
     assert RECEIVED in away.log()
     assert metric(away, "holdfast_raft_first_index") > before
+    assert metric(away, "holdfast_snapshot_received_total") == 1
+    assert metric(away, "holdfast_log_bytes") > 0
+    copies = "holdfast_snapshot_copies_total"  # a reading is up to a second old
+    eventually(lambda: sum(metric(n, copies) for n in servers.nodes.values()) == 1, what="a copy")
     with Stock(away.address) as own:
         lock = own.describeLock(path="/jobs/nightly").lock
         assert lock.holders[0].sessionId == session.id
