@@ -13,15 +13,16 @@ Faults::Faults(World& world, Net& net, std::vector<SimNode*>& nodes,
 
 Faults::Doer Faults::doer_of(FaultKind kind) {
   static constexpr std::array<Doer, static_cast<size_t>(FaultKind::kCount)> kDoers = {
-      &Faults::kill,          &Faults::kill,        &Faults::power_all,    &Faults::kill_power,
-      &Faults::crash_at_disk, &Faults::io_error,    &Faults::io_error,     &Faults::disk_full,
-      &Faults::slow_disk,     &Faults::flip_bit,    &Faults::lying_write,  &Faults::lying_write,
-      &Faults::wipe,          &Faults::old_image,   &Faults::pause,        &Faults::wall_jump,
-      &Faults::step_down,     &Faults::transfer,    &Faults::unequal,      &Faults::hold_apply,
-      &Faults::cut,           &Faults::cut,         &Faults::cut,          &Faults::cut,
-      &Faults::cut,           &Faults::flap,        &Faults::clog,         &Faults::swizzle,
-      &Faults::reset,         &Faults::lie,         &Faults::old_messages, &Faults::client_cut,
-      &Faults::client_pause,  &Faults::client_deaf, &Faults::client_dies};
+      &Faults::kill,          &Faults::kill,          &Faults::power_all,    &Faults::kill_power,
+      &Faults::crash_at_disk, &Faults::io_error,      &Faults::io_error,     &Faults::disk_full,
+      &Faults::slow_disk,     &Faults::flip_bit,      &Faults::lying_write,  &Faults::lying_write,
+      &Faults::wipe,          &Faults::old_image,     &Faults::pause,        &Faults::wall_jump,
+      &Faults::step_down,     &Faults::transfer,      &Faults::unequal,      &Faults::hold_apply,
+      &Faults::flip_snapshot, &Faults::hold_snapshot, &Faults::cut,          &Faults::cut,
+      &Faults::cut,           &Faults::cut,           &Faults::cut,          &Faults::flap,
+      &Faults::clog,          &Faults::swizzle,       &Faults::reset,        &Faults::lie,
+      &Faults::old_messages,  &Faults::client_cut,    &Faults::client_pause, &Faults::client_deaf,
+      &Faults::client_dies};
   return kDoers[static_cast<size_t>(kind)];
 }
 
@@ -118,7 +119,8 @@ void Faults::kill_power(const Fault& fault) {
 void Faults::crash_at_disk(const Fault& fault) {
   SimNode& victim = node(fault);
   if (!victim.up()) return;
-  const bool in_recovery = fault.amount <= 4;
+  // A start with a snapshot has more to do.
+  const bool in_recovery = fault.amount <= (world_.weather().snapshot_ms != 0 ? 12 : 4);
   if (in_recovery) {
     victim.die(Death::kProcess);
     victim.start_after(1ms);
@@ -182,6 +184,25 @@ void Faults::hold_apply(const Fault& fault) {
 }
 
 // -------------------------------------------------------------------------------------- disks
+
+/// The node keeps its word: its log has everything.
+void Faults::flip_snapshot(const Fault& fault) {
+  SimNode& victim = node(fault);
+  victim.damage_snapshot(static_cast<uint64_t>(fault.seed));
+  // The process meets it while it runs, or at its next start.
+  if (fault.seed % 2 == 0 || !victim.up()) return;
+  victim.die(Death::kProcess);
+  victim.start_after(from_ms(fault.for_ms));
+}
+
+void Faults::hold_snapshot(const Fault& fault) {
+  SimNode& victim = node(fault);
+  if (!victim.up()) return;
+  victim.read_snapshot(true);
+  until(fault, [&victim, life = victim.life()] {
+    if (victim.life() == life) victim.read_snapshot(false);
+  });
+}
 
 bool Faults::may_spoil(const SimNode& node) {
   if (spoiled_.contains(node.number())) return false;

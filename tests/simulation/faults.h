@@ -62,6 +62,8 @@ class Faults {
   void transfer(const Fault& fault);
   void unequal(const Fault& fault);
   void hold_apply(const Fault& fault);
+  void flip_snapshot(const Fault& fault);
+  void hold_snapshot(const Fault& fault);
   void cut(const Fault& fault);
   void flap(const Fault& fault);
   void clog(const Fault& fault);

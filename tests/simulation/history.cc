@@ -342,6 +342,13 @@ void History::check_state(int node, LogIndex applied, const Digest& digest) cons
                               " has another state than the log says");
 }
 
+void History::check_snapshot(int node, LogIndex applied, const Digest& digest) const {
+  if (applied.value == 0) return;
+  if (applied <= last() && digests_[applied.value - 1] == digest) return;
+  throw Broken(Rule::kI9, "node " + std::to_string(node) + " starts at " + num(applied) +
+                              " with another state than the log says");
+}
+
 void History::forbid(SessionId session, Sequence sequence) {
   // Of an acquire that was cancelled before it came nothing was applied.
   const Fate* known = fate(session, sequence);

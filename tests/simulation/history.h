@@ -52,6 +52,8 @@ class History {
 
   /// A node has applied everything to `applied` and has this state. Throws Broken (I5).
   void check_state(int node, LogIndex applied, const Digest& digest) const;
+  /// The same of the state that a node has from its snapshot. Throws Broken (I9).
+  void check_snapshot(int node, LogIndex applied, const Digest& digest) const;
 
   /// All copies of this command were answered NOT APPLIED and no other is under way. Throws Broken
   /// (I18), now or when it is applied after all.

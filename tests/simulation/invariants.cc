@@ -12,6 +12,9 @@ constexpr std::array<RuleText, kRules> kTexts = {{
     {"I5", "state machine safety: one command and one state after each index, on every node"},
     {"I6", "terms, commit and applied never go back; applied <= commit <= durable on a quorum"},
     {"I7", "a vote or acknowledgement leaves after what it promises is durable; one vote a term"},
+    {"I9",
+     "a snapshot holds the state after its entry, all of one, never passes the synced log, and "
+     "never goes back behind what was durable"},
     {"I10", "what was acknowledged as durable is on disk, whole and in order"},
     {"I11",
      "one exclusive holder, never beside shared ones, permits within the limit; tokens of "

@@ -42,6 +42,8 @@ constexpr Field<Weather> kWeather[] = {
     {"history_bytes", &Weather::history_bytes, 1'000, 1 << 28},
     {"reply_entries", &Weather::reply_entries, 1, 1'000},
     {"watches_max", &Weather::watches_max, 1, 10'000},
+    {"snapshot_ms", &Weather::snapshot_ms, 0, 86'400'000},
+    {"snapshot_bytes", &Weather::snapshot_bytes, 1, 1 << 30},
     {"loss", &Weather::loss_permille, 0, 1'000},
     {"duplicate", &Weather::duplicate_permille, 0, 1'000},
     {"reorder", &Weather::reorder_permille, 0, 1'000},
@@ -97,12 +99,13 @@ constexpr Field<Op> kOp[] = {
 };
 
 constexpr std::array<std::string_view, static_cast<size_t>(FaultKind::kCount)> kFaultNames = {
-    "kill",         "power",      "power_all",    "kill_power",  "crash_at_disk", "io_error",
-    "read_error",   "disk_full",  "slow_disk",    "flip_bit",    "lost_write",    "stray_write",
-    "wipe",         "old_image",  "pause",        "wall_jump",   "step_down",     "transfer",
-    "unequal",      "hold_apply", "split",        "one_way",     "ring",          "bridge",
-    "chain",        "flap",       "clog",         "swizzle",     "reset",         "lie",
-    "old_messages", "client_cut", "client_pause", "client_deaf", "client_dies",
+    "kill",        "power",      "power_all",     "kill_power",    "crash_at_disk", "io_error",
+    "read_error",  "disk_full",  "slow_disk",     "flip_bit",      "lost_write",    "stray_write",
+    "wipe",        "old_image",  "pause",         "wall_jump",     "step_down",     "transfer",
+    "unequal",     "hold_apply", "flip_snapshot", "hold_snapshot", "split",         "one_way",
+    "ring",        "bridge",     "chain",         "flap",          "clog",          "swizzle",
+    "reset",       "lie",        "old_messages",  "client_cut",    "client_pause",  "client_deaf",
+    "client_dies",
 };
 
 constexpr std::array<std::string_view, static_cast<size_t>(OpKind::kCount)> kOpNames = {

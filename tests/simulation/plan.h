@@ -49,6 +49,8 @@ struct Weather {
   int64_t history_bytes = 64 << 20;
   int64_t reply_entries = 1'000;  ///< that watches add to a poll's answer at most
   int64_t watches_max = 10'000;   ///< of one session on one server
+  int64_t snapshot_ms = 0;        ///< between two snapshots; 0: there are none
+  int64_t snapshot_bytes = 64 << 20;
 
   int64_t loss_permille = 0;
   int64_t duplicate_permille = 0;
@@ -65,41 +67,43 @@ struct Weather {
 };
 
 enum class FaultKind : uint8_t {
-  kKill,         ///< the process dies; what it wrote stays in the page cache
-  kPower,        ///< the machine dies; of what was not synced an arbitrary part survives
-  kPowerAll,     ///< all machines at once
-  kKillPower,    ///< killed, started again after amount ms, and then the power goes
-  kCrashAtDisk,  ///< dies around its disk operation number amount from now; other = 1: power
-  kIoError,      ///< that disk operation fails
-  kReadError,    ///< that read fails
-  kDiskFull,     ///< amount bytes are left for a while
-  kSlowDisk,     ///< every disk step takes amount us for a while
-  kFlipBit,      ///< a bit of a log file is another (seed says which)
-  kLostWrite,    ///< a write is said to be done and is not
-  kStrayWrite,   ///< a write lands elsewhere in its file
-  kWipe,         ///< the node comes back with an empty disk: refused
-  kOldImage,     ///< the node comes back with the disk of amount ms ago
-  kPause,        ///< the process stands still
-  kWallJump,     ///< the wall clock is set by amount ms
-  kStepDown,     ///< the node is told that it did not run for an election timeout
-  kTransfer,     ///< an operator hands leadership to `other`
-  kUnequal,      ///< the node comes back with another flag that all must share: peers refuse it
-  kHoldApply,    ///< the node applies nothing of what commits
-  kSplit,        ///< the nodes of mask and all others do not hear each other
-  kOneWay,       ///< the nodes of mask are not heard by the others
-  kRing,         ///< every node hears its two neighbours only
-  kBridge,       ///< halves that only one node joins
-  kChain,        ///< every node hears the next in line
-  kFlap,         ///< a node's links come and go every amount ms
-  kClog,         ///< what goes to or from the nodes of mask waits
-  kSwizzle,      ///< nodes are clogged one after the other and freed in another order
-  kReset,        ///< the connections between two nodes break; what is on its way is lost
-  kLie,          ///< the others are told that this node's host refuses connections
-  kOldMessages,  ///< what a node sends now comes again after amount ms
-  kClientCut,    ///< the client reaches no node of mask (0: none at all)
-  kClientPause,  ///< the client's process stands still
-  kClientDeaf,   ///< the client reads no answers for a while
-  kClientDies,   ///< the client never runs again
+  kKill,          ///< the process dies; what it wrote stays in the page cache
+  kPower,         ///< the machine dies; of what was not synced an arbitrary part survives
+  kPowerAll,      ///< all machines at once
+  kKillPower,     ///< killed, started again after amount ms, and then the power goes
+  kCrashAtDisk,   ///< dies around its disk operation number amount from now; other = 1: power
+  kIoError,       ///< that disk operation fails
+  kReadError,     ///< that read fails
+  kDiskFull,      ///< amount bytes are left for a while
+  kSlowDisk,      ///< every disk step takes amount us for a while
+  kFlipBit,       ///< a bit of a log file is another (seed says which)
+  kLostWrite,     ///< a write is said to be done and is not
+  kStrayWrite,    ///< a write lands elsewhere in its file
+  kWipe,          ///< the node comes back with an empty disk: refused
+  kOldImage,      ///< the node comes back with the disk of amount ms ago
+  kPause,         ///< the process stands still
+  kWallJump,      ///< the wall clock is set by amount ms
+  kStepDown,      ///< the node is told that it did not run for an election timeout
+  kTransfer,      ///< an operator hands leadership to `other`
+  kUnequal,       ///< the node comes back with another flag that all must share: peers refuse it
+  kHoldApply,     ///< the node applies nothing of what commits
+  kFlipSnapshot,  ///< bits of its snapshot are others (seed says which)
+  kHoldSnapshot,  ///< a person keeps a transaction open in its snapshot
+  kSplit,         ///< the nodes of mask and all others do not hear each other
+  kOneWay,        ///< the nodes of mask are not heard by the others
+  kRing,          ///< every node hears its two neighbours only
+  kBridge,        ///< halves that only one node joins
+  kChain,         ///< every node hears the next in line
+  kFlap,          ///< a node's links come and go every amount ms
+  kClog,          ///< what goes to or from the nodes of mask waits
+  kSwizzle,       ///< nodes are clogged one after the other and freed in another order
+  kReset,         ///< the connections between two nodes break; what is on its way is lost
+  kLie,           ///< the others are told that this node's host refuses connections
+  kOldMessages,   ///< what a node sends now comes again after amount ms
+  kClientCut,     ///< the client reaches no node of mask (0: none at all)
+  kClientPause,   ///< the client's process stands still
+  kClientDeaf,    ///< the client reads no answers for a while
+  kClientDies,    ///< the client never runs again
   kCount,
 };
 

@@ -21,13 +21,15 @@ SimNode::SimNode(World& world, Net& net, NodeId id, std::vector<SimNode*>& nodes
       nodes_(nodes),
       watcher_(watcher),
       disk_draws_(world.stream("disk/" + std::to_string(id.value))),
+      snapshot_draws_(world.stream("snapshot/" + std::to_string(id.value))),
       draws_(world.stream("node/" + std::to_string(id.value))),
       clock_(draw_clock(world, std::to_string(id.value), world.weather().clock_ppm)),
       entropy_(static_cast<uint64_t>(world.weather().entropy) * 64 + id.value),
       disk_(std::make_unique<raft::FakeFileSystem>(entropy_.next_u64())) {}
 
 SimNode::~SimNode() {
-  // The engine refers to the writer and this object's ports.
+  // The engine refers to the writer and this object's ports; and nothing is closed in good order.
+  disk_->halt();
   engine_.reset();
 }
 
@@ -46,7 +48,7 @@ void SimNode::form(const raft::Genesis& genesis) {
   model_.adopt({Term(1), NodeId{}}, *log_);
   formed_ = true;
   ++life_;
-  run_engine();
+  run_engine(std::nullopt);
 }
 
 std::optional<Error> SimNode::open_storage() {
@@ -65,7 +67,7 @@ std::optional<Error> SimNode::open_storage() {
   log_ = std::move(*log);
   reader_ = std::make_unique<raft::StoredLogReader>(*log_);
   writer_ = std::make_unique<WatchedWriter>(*log_, model_);
-  return std::nullopt;
+  return open_snapshots();
 }
 
 void SimNode::write_genesis() {
@@ -95,9 +97,17 @@ void SimNode::start() {
   disk_->observe(true);
   judge_recovery();
   disk_->observe(false);
+  if (retired_) return;
+  std::optional<server::StoredState> state;
+  if (snapshots_ != nullptr) {
+    auto loaded = load_state();
+    if (died_at_disk(Mark::kCrashInLoad)) return start_after(kRestart);
+    if (!loaded.ok()) return start_failed(loaded.error());
+    state = std::move(*loaded);
+  }
   if (was_full_) world_.mark(Mark::kRoomAgain);
   was_full_ = false;
-  run_engine();
+  run_engine(std::move(state));
 }
 
 void SimNode::check_log() {
@@ -148,6 +158,8 @@ server::EngineOptions SimNode::engine_options() {
   engine.max_pending_commands = static_cast<size_t>(w.pending_commands);
   engine.history_events = static_cast<uint64_t>(w.history_events);
   engine.history_bytes = static_cast<uint64_t>(w.history_bytes);
+  engine.snapshot_log_bytes = static_cast<uint64_t>(w.snapshot_bytes);
+  engine.snapshot_interval = from_ms(w.snapshot_ms);
   engine.watch_reply_entries = static_cast<size_t>(w.reply_entries);
   engine.max_watches_per_session = static_cast<size_t>(w.watches_max);
   raft::Config& raft = engine.raft;
@@ -169,10 +181,11 @@ server::EngineOptions SimNode::engine_options() {
   return engine;
 }
 
-raft::InitialState SimNode::initial_state() const {
+raft::InitialState SimNode::initial_state(LogIndex applied) const {
   const raft::RecoveredLog& recovered = log_->recovered();
   raft::InitialState initial;
   initial.configuration = genesis_.configuration;
+  initial.applied = applied;
   initial.hard_state =
       recovered.genesis ? recovered.hard_state : raft::HardState{Term(1), NodeId{}};
   initial.last_index = recovered.genesis ? recovered.last_index : LogIndex(1);
@@ -181,20 +194,24 @@ raft::InitialState SimNode::initial_state() const {
   return initial;
 }
 
-void SimNode::run_engine() {
-  if (retired_) return;
+void SimNode::run_engine(std::optional<server::StoredState> state) {
   rpc_ = std::make_unique<RpcServer>();
-  engine_ = std::make_unique<server::Engine>(
-      engine_options(), initial_state(),
-      server::EnginePorts{clock_,
-                          entropy_,
-                          *reader_,
-                          *writer_,
-                          *this,
-                          *this,
-                          [](const std::string&) {},
-                          [this](const Error& error) { fatal_ = error; },
-                          {}});
+  server::EnginePorts ports{clock_,
+                            entropy_,
+                            *reader_,
+                            *writer_,
+                            *this,
+                            *this,
+                            [](const std::string&) {},
+                            [this](const Error& error) { fatal_ = error; },
+                            {}};
+  ports.snapshots = span_writer_.get();
+  ports.genesis = raft::encode_genesis(genesis_);
+  const LogIndex applied = state ? state->machine->applied() : LogIndex();
+  engine_ = state ? std::make_unique<server::Engine>(engine_options(), initial_state(applied),
+                                                     std::move(ports), std::move(*state))
+                  : std::make_unique<server::Engine>(engine_options(), initial_state(applied),
+                                                     std::move(ports));
   log_line("starts with entries to " + std::to_string(model_.last().value));
   watcher_.started(*this);
   tell_peers_of_start();
@@ -217,10 +234,16 @@ void SimNode::tell_peers_of_start() {
 
 // ------------------------------------------------------------------------------------- the end
 
+// SQLite would put a database in order when it is closed; nobody does that here.
 void SimNode::drop_process() {
   ++life_;
+  disk_->halt();
   engine_.reset();
   rpc_.reset();
+  person_.reset();
+  span_writer_.reset();
+  snapshots_.reset();
+  vfs_.reset();
   writer_.reset();
   reader_.reset();
   log_.reset();
@@ -228,7 +251,7 @@ void SimNode::drop_process() {
   calls_.clear();
   inputs_.clear();
   fatal_.reset();
-  paused_ = turn_coming_ = disk_busy_ = io_errors_ = false;
+  paused_ = turn_coming_ = disk_busy_ = snapshot_busy_ = io_errors_ = false;
   wakeup_at_ = 0ns;
 }
 
@@ -279,6 +302,7 @@ void SimNode::start_failed(const Error& error) {
 void SimNode::stopped(const Error& error) {
   const bool no_space = error.code == ErrorCode::kNoSpace && disk_full_;
   const bool io = error.code == ErrorCode::kDiskFailed && io_errors_;
+  const bool snapshot = error.message.find("/snapshot/") != std::string::npos;
   const bool damage = damaged_ && (error.code == ErrorCode::kCorrupt || io);
   if (old_image_ && error.code == ErrorCode::kInternal) {
     world_.mark(Mark::kOldImageStopped);
@@ -288,7 +312,9 @@ void SimNode::stopped(const Error& error) {
     world_.mark(Mark::kDamageRead);
     return retire("its log is damaged: " + error.message);
   }
-  if (!no_space && !io) throw Broken(Rule::kStops, name_ + " stopped: " + error.message);
+  if (snapshot) world_.mark(Mark::kSnapshotFailed);
+  if (!no_space && !io && !(snapshot && snapshot_damaged_))
+    throw Broken(Rule::kStops, name_ + " stopped: " + error.message);
   world_.mark(no_space                                          ? Mark::kDiskFull
               : error.message.find("read") != std::string::npos ? Mark::kReadFailed
                                                                 : Mark::kWriteFailed);
@@ -327,6 +353,7 @@ void SimNode::replace_disk(std::unique_ptr<raft::FakeFileSystem> disk, bool wipe
   disk_ = std::move(disk);
   disk_->process_crash();
   if (!wiped) old_image_ = true;
+  snapshot_durable_ = snapshot_given_ = LogIndex();
 }
 
 void SimNode::caught_up() {
@@ -353,7 +380,7 @@ void SimNode::resume() {
   }
   // Shorter interruptions are not reported by the loop (LoopOptions::gap_threshold).
   if (gap > 50ms) engine_->on_pause(gap);
-  disk_busy_ = false;
+  disk_busy_ = snapshot_busy_ = false;
   // One turn at least: time went by.
   act([] {});
 }

@@ -1,7 +1,7 @@
 // A server in the simulated world: the real engine, node, core, state machine and log store, on a
 // fake disk, a drifting clock and the world's network. It can die at any point, lose what was not
-// synced, be paused, and start again. Split over sim_node.cc (life) and sim_node_ports.cc (what
-// goes in and out while it runs).
+// synced, be paused, and start again. Split over sim_node.cc (life), sim_node_ports.cc (what goes
+// in and out while it runs) and sim_node_snapshots.cc.
 #pragma once
 
 #include <functional>
@@ -18,8 +18,10 @@
 #include "tests/simulation/disk_model.h"
 #include "tests/simulation/net.h"
 #include "tests/simulation/rpc.h"
+#include "tests/simulation/step_span_writer.h"
 #include "tests/simulation/world.h"
 #include "tests/support/fake_file_system.h"
+#include "tests/support/file_system_vfs.h"
 
 namespace holdfast::sim {
 
@@ -104,6 +106,10 @@ class SimNode final : raft::Transport, server::ReplySink {
   /// Something on its disk is not what was written.
   void damage();
   bool damaged() const { return damaged_; }
+  /// Bits of its snapshot are others, if it has one.
+  void damage_snapshot(uint64_t seed);
+  /// A person begins to read its snapshot, if it has one, or is done with it.
+  void read_snapshot(bool reads);
   std::unique_ptr<raft::FakeFileSystem> image(uint64_t seed) const { return disk_->clone(seed); }
   /// Only while it is down.
   void replace_disk(std::unique_ptr<raft::FakeFileSystem> disk, bool wiped);
@@ -132,9 +138,12 @@ class SimNode final : raft::Transport, server::ReplySink {
   std::optional<Error> open_storage();
   void write_genesis();
   void judge_recovery();
-  void run_engine();
+  void run_engine(std::optional<server::StoredState> state);
   server::EngineOptions engine_options();
-  raft::InitialState initial_state() const;
+  raft::InitialState initial_state(LogIndex applied) const;
+  std::optional<Error> open_snapshots();
+  Result<server::StoredState> load_state();
+  void judge_snapshot(LogIndex loaded, bool set_aside);
   void tell_peers_of_start();
   void start_failed(const Error& error);
   void stopped(const Error& error);
@@ -151,7 +160,9 @@ class SimNode final : raft::Transport, server::ReplySink {
   void schedule_wakeup();
   void schedule_disk();
   void disk_step();
-  Duration disk_delay();
+  Duration disk_delay(Stream& draws) const;
+  void schedule_snapshot();
+  void snapshot_step();
   void answered(uint32_t slot, Answer answer);
   void log_line(const std::string& what) {
     if (world_.listens()) world_.tell(name_, what);
@@ -164,6 +175,7 @@ class SimNode final : raft::Transport, server::ReplySink {
   std::vector<SimNode*>& nodes_;
   NodeWatcher& watcher_;
   Stream& disk_draws_;
+  Stream& snapshot_draws_;
   Stream& draws_;
   SimClock clock_;
   SimEntropy entropy_;
@@ -171,11 +183,14 @@ class SimNode final : raft::Transport, server::ReplySink {
   raft::Genesis genesis_;
   StoreId member_store_;
   DiskModel model_;
+  LogIndex snapshot_durable_;  ///< what its snapshot must hold
+  LogIndex snapshot_given_;    ///< what was last to be written to it
 
   uint64_t life_ = 0;
   bool retired_ = false;
   bool unequal_ = false;
   bool damaged_ = false;
+  bool snapshot_damaged_ = false;
   bool old_image_ = false;
   bool formed_ = false;
   bool wiped_ = false;
@@ -190,6 +205,7 @@ class SimNode final : raft::Transport, server::ReplySink {
   std::vector<std::function<void()>> inputs_;  ///< not handled yet
   bool turn_coming_ = false;
   bool disk_busy_ = false;
+  bool snapshot_busy_ = false;
   Duration wakeup_at_{0};  ///< true time; zero: none
   uint64_t wakeup_ = 0;
   std::optional<Error> fatal_;
@@ -200,6 +216,10 @@ class SimNode final : raft::Transport, server::ReplySink {
   std::unique_ptr<raft::LogStore> log_;
   std::unique_ptr<raft::StoredLogReader> reader_;
   std::unique_ptr<WatchedWriter> writer_;
+  std::unique_ptr<snapshot::FileSystemVfs> vfs_;
+  std::unique_ptr<snapshot::SnapshotStore> snapshots_;
+  std::unique_ptr<StepSpanWriter> span_writer_;
+  std::optional<snapshot::Database> person_;
   std::unique_ptr<RpcServer> rpc_;
   std::unique_ptr<server::Engine> engine_;
 };

@@ -35,6 +35,7 @@ void SimNode::handle_inputs() {
   }
   if (life == life_) {
     schedule_disk();
+    schedule_snapshot();
     schedule_wakeup();
   }
 }
@@ -71,18 +72,18 @@ void SimNode::schedule_wakeup() {
 
 // -------------------------------------------------------------------------------------- disk
 
-Duration SimNode::disk_delay() {
+Duration SimNode::disk_delay(Stream& draws) const {
   const Weather& w = world_.weather();
   if (slow_us_ > 0) return std::chrono::microseconds(slow_us_);
-  const bool tail = disk_draws_.chance(w.disk_tail_permille);
+  const bool tail = draws.chance(w.disk_tail_permille);
   const int64_t most = std::max<int64_t>(tail ? w.disk_tail_us : w.disk_us, 50);
-  return std::chrono::microseconds(disk_draws_.between(50, most));
+  return std::chrono::microseconds(draws.between(50, most));
 }
 
 void SimNode::schedule_disk() {
   if (disk_busy_ || !model_.owes()) return;
   disk_busy_ = true;
-  world_.after(disk_delay(), [this, life = life_] {
+  world_.after(disk_delay(disk_draws_), [this, life = life_] {
     // The sync thread of a paused process stands still too; resume() starts it anew.
     if (life == life_ && !paused_) disk_step();
   });

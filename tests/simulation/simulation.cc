@@ -96,7 +96,11 @@ void Simulation::run_until(Duration end) {
 
 // ------------------------------------------------------------------------------ after each step
 
-void Simulation::started(SimNode& node) { cores_[node.id()] = raft::NodeInvariants{}; }
+void Simulation::started(SimNode& node) {
+  cores_[node.id()] = raft::NodeInvariants{};
+  history_.check_snapshot(node.number(), node.engine().host().applied,
+                          node.engine().machine().digest());
+}
 
 // A turn in which the process stops itself has sent what it had to send and answered what it had
 // applied: what became durable and committed in it counts, though turned() has not been told.

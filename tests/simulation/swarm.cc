@@ -11,6 +11,7 @@ namespace {
 constexpr int64_t kUs = 1'000;  ///< in a millisecond
 constexpr int64_t kJudgedPermille = 250;
 constexpr int64_t kElectionsPermille = 80;
+constexpr int64_t kSnapshotsPermille = 333;
 
 void draw_timing(Stream& draw, Weather& w) {
   static constexpr std::array<int64_t, 5> kElections = {500, 50, 150, 250, 1'000};
@@ -94,6 +95,13 @@ Weather draw_weather(Stream& draw, const SwarmOptions& options) {
   draw_net_and_disk(draw, w);
   draw_core(draw, w);
   return w;
+}
+
+/// A third of the runs: SQLite takes time.
+void draw_snapshots(Stream& draw, Weather& w) {
+  if (!draw.chance(kSnapshotsPermille)) return;
+  w.snapshot_ms = draw.between(20, draw.chance(500) ? 1'000 : 10'000);
+  w.snapshot_bytes = draw.chance(500) ? draw.between(1, 1 << 20) : 64 << 20;
 }
 
 // ------------------------------------------------------------------------------------- faults
@@ -184,16 +192,26 @@ void sort_by_time(std::vector<Fault>& faults) {
                    [](const Fault& a, const Fault& b) { return a.at_ms < b.at_ms; });
 }
 
+/// Then they have a stream of their own, so that seeds keep the faults they had.
+bool came_later(FaultKind kind) {
+  return kind == FaultKind::kHoldApply || kind == FaultKind::kFlipSnapshot ||
+         kind == FaultKind::kHoldSnapshot;
+}
+
 std::vector<Fault> draw_faults(Draws& draws, const Weather& w) {
   std::vector<Fault> faults;
   Stream& draw = draws.stream("faults");
   const int64_t share = draw.between(50, 500);
   for (size_t i = 0; i < static_cast<size_t>(FaultKind::kCount); ++i) {
     const auto kind = static_cast<FaultKind>(i);
-    // It came later, and has a stream of its own so that seeds keep the faults they had.
-    if (kind != FaultKind::kHoldApply) draw_faults_of(kind, draw, w, share, faults);
+    if (!came_later(kind)) draw_faults_of(kind, draw, w, share, faults);
   }
   draw_faults_of(FaultKind::kHoldApply, draws.stream("faults/hold_apply"), w, share, faults);
+  if (w.snapshot_ms != 0) {
+    Stream& snapshots = draws.stream("faults/snapshots");
+    draw_faults_of(FaultKind::kFlipSnapshot, snapshots, w, share, faults);
+    draw_faults_of(FaultKind::kHoldSnapshot, snapshots, w, share, faults);
+  }
   sort_by_time(faults);
   return faults;
 }
@@ -328,6 +346,7 @@ void keep_to_what_is_judged(Plan& plan) {
 Plan draw_plan(Draws& draws, const SwarmOptions& options) {
   Plan plan;
   plan.weather = draw_weather(draws.stream("weather"), options);
+  draw_snapshots(draws.stream("snapshots"), plan.weather);
   Stream& faults = draws.stream("faults");
   const bool operators = faults.chance(400);
   if (!faults.chance(50)) plan.faults = draw_faults(draws, plan.weather);

@@ -72,6 +72,15 @@ TEST_F(HistoryTest, AnotherStateAtAnIndexBreaksI5) {
   EXPECT_EQ(broken_by([&] { history_.check_state(1, LogIndex(2), right); }), "I5");
 }
 
+TEST_F(HistoryTest, ASnapshotOfAnotherStateOrOfTheFutureBreaksI9) {
+  open();
+  const Digest right = history_.machine().digest();
+  acquire(1);
+  EXPECT_EQ(broken_by([&] { history_.check_snapshot(1, LogIndex(1), right); }), "");
+  EXPECT_EQ(broken_by([&] { history_.check_snapshot(1, LogIndex(2), right); }), "I9");
+  EXPECT_EQ(broken_by([&] { history_.check_snapshot(1, LogIndex(3), right); }), "I9");
+}
+
 TEST_F(HistoryTest, AnAppliedIndexThatNobodyCommittedBreaksI6) {
   open();
   EXPECT_EQ(broken_by([&] { history_.check_state(1, LogIndex(2), Digest{}); }), "I6");

@@ -1,0 +1,53 @@
+// The simulator's way to a snapshot: nothing is written before run_one().
+#pragma once
+
+#include <optional>
+#include <string>
+#include <utility>
+
+#include "base/check.h"
+#include "coordinator/snapshot/span_writer.h"
+
+namespace holdfast::sim {
+
+class StepSpanWriter final : public snapshot::SpanWriter {
+ public:
+  /// `store` outlives it and is used by nobody else.
+  explicit StepSpanWriter(snapshot::SnapshotStore& store) : store_(store) {}
+
+  void submit(snapshot::Span span) override {
+    HF_CHECK(!span_ && !outcome_, "a span is under way");
+    span_ = std::move(span);
+  }
+  std::optional<Result<snapshot::WrittenSpan>> collect() override {
+    return std::exchange(outcome_, std::nullopt);
+  }
+  std::optional<std::string> obstacle() const override { return obstacle_; }
+
+  /// Which state the span leads to that is to be written; none if nothing is.
+  std::optional<LogIndex> owes() const {
+    return span_ ? std::optional(span_->head.applied) : std::nullopt;
+  }
+  /// Tries to write it. What comes of it, unless there is an obstacle.
+  const std::optional<Result<snapshot::WrittenSpan>>& run_one() {
+    Result<snapshot::WrittenSpan> written = store_.write(*span_);
+    obstacle_.reset();
+    const bool passes = !written.ok() && (written.error().code == ErrorCode::kNoSpace ||
+                                          written.error().code == ErrorCode::kOverloaded);
+    if (passes) {
+      obstacle_ = written.error().message;
+    } else {
+      outcome_ = std::move(written);
+      span_.reset();
+    }
+    return outcome_;
+  }
+
+ private:
+  snapshot::SnapshotStore& store_;
+  std::optional<snapshot::Span> span_;
+  std::optional<Result<snapshot::WrittenSpan>> outcome_;
+  std::optional<std::string> obstacle_;
+};
+
+}  // namespace holdfast::sim
