@@ -72,7 +72,8 @@ void SimNode::schedule_snapshot() {
   snapshot_busy_ = true;
   const Duration wait = span_writer_->obstacle() ? kRetryEvery : disk_delay(snapshot_draws_);
   world_.after(wait, [this, life = life_] {
-    if (life == life_ && !paused_) snapshot_step();
+    // resume() may have asked for the same step anew.
+    if (life == life_ && !paused_ && span_writer_->owes()) snapshot_step();
   });
 }
 

@@ -1,0 +1,124 @@
+// What a server starts with: its snapshot as far as its log agrees, or the log alone.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "coordinator/server/stored_state.h"
+#include "tests/support/fake_file_system.h"
+#include "tests/support/file_system_vfs.h"
+#include "tests/support/seeded_entropy.h"
+#include "tests/unit/snapshot/written_state.h"
+
+namespace holdfast::server {
+namespace {
+
+using testing::HasSubstr;
+
+class StoredStates : public testing::Test {
+ protected:
+  StoredStates() {
+    EXPECT_TRUE(files_.create_directory("/log"));
+    EXPECT_TRUE(files_.create_directory("/snapshot"));
+    state_.apply(250);
+    head_ = state_.head();
+  }
+  /// Writes the snapshot with this head, and the log to `last` with its entry `head` in `term`.
+  void write(const snapshot::SnapshotHead& head, uint64_t last, Term term) {
+    auto store = snapshot::SnapshotStore::open(files_, "/snapshot", vfs_.name());
+    snapshot::Span span = state_.take_span();
+    span.head = head;
+    ASSERT_TRUE((*store)->write(span).ok());
+    raft::LogOptions options;
+    options.directory = "/log";
+    options.store = StoreId(77);
+    auto log = raft::LogStore::open(files_, entropy_, options);
+    ASSERT_TRUE(log.ok());
+    log_ = std::move(*log);
+    raft::Write write;
+    write.number = 1;
+    write.hard_state = raft::HardState{Term(9), NodeId(1)};
+    for (uint64_t index = 1; index <= last; ++index) {
+      const Term of_entry = LogIndex(index) < head.applied ? Term(1) : term;
+      write.entries.push_back(
+          {of_entry, LogIndex(index), raft::EntryType::kCommand, Blob(std::string("x"))});
+    }
+    const auto appended = log_->append(std::span(&write, 1));
+    ASSERT_TRUE(appended.ok());
+    log_->publish(*appended);
+  }
+  Result<StoredState> load() {
+    auto store = snapshot::SnapshotStore::open(files_, "/snapshot", vfs_.name());
+    EXPECT_TRUE(store.ok());
+    const StoredStateQuestion question{
+        .cluster = ClusterId(77),
+        .node = NodeId(3),
+        .hash_seed = 1,
+        .log = [&](const std::string& line) { said_ += line + "\n"; }};
+    return load_stored_state(question, **store, *log_);
+  }
+  std::string refusal(ErrorCode code) {
+    const auto state = load();
+    EXPECT_FALSE(state.ok());
+    if (state.ok()) return "loaded";
+    EXPECT_EQ(state.error().code, code);
+    EXPECT_EQ(files_.content("/snapshot/CURRENT"), "state-1.db\n") << "it must stay as it is";
+    return state.error().message;
+  }
+
+  raft::FakeFileSystem files_{3};
+  snapshot::FileSystemVfs vfs_{files_, 4};
+  SeededEntropy entropy_{5};
+  snapshot::WrittenState state_{6};
+  snapshot::SnapshotHead head_;
+  std::unique_ptr<raft::LogStore> log_;
+  std::string said_;
+};
+
+TEST_F(StoredStates, AreWhatTheSnapshotHoldsIfTheLogHasItsEntry) {
+  write(head_, 260, head_.applied_term);
+  const auto state = load();
+  ASSERT_TRUE(state.ok()) << state.error().message;
+  EXPECT_EQ(state->machine->applied(), head_.applied);
+  EXPECT_EQ(state->machine->digest(), head_.digest);
+  EXPECT_EQ(state->applied_term, head_.applied_term);
+}
+
+TEST_F(StoredStates, BeginAnewIfTheRowsAreNotTheStateOfTheHead) {
+  snapshot::SnapshotHead other = head_;
+  other.digest.add(Digest{1, 0});
+  write(other, 260, head_.applied_term);
+  const auto state = load();
+  ASSERT_TRUE(state.ok()) << state.error().message;
+  EXPECT_EQ(state->machine->applied(), LogIndex());
+  EXPECT_THAT(said_, HasSubstr("its rows are not the state that its head names"));
+  EXPECT_THAT(said_, HasSubstr("it is set aside"));
+  EXPECT_THAT(files_.paths(), testing::Contains("/snapshot/state-1.db.damaged"));
+}
+
+TEST_F(StoredStates, BeginAnewIfTheHeadNamesAnotherRevision) {
+  snapshot::SnapshotHead other = head_;
+  other.applied = head_.applied.next();
+  write(other, 260, head_.applied_term);
+  const auto state = load();
+  ASSERT_TRUE(state.ok()) << state.error().message;
+  EXPECT_EQ(state->machine->applied(), LogIndex());
+}
+
+TEST_F(StoredStates, RefuseALogThatEndsBeforeTheSnapshot) {
+  write(head_, head_.applied.value - 1, Term(1));
+  EXPECT_THAT(refusal(ErrorCode::kCorrupt), HasSubstr("which the log beside it does not hold"));
+}
+
+TEST_F(StoredStates, RefuseALogThatHasAnotherEntryThere) {
+  write(head_, 260, Term(head_.applied_term.value + 1));
+  EXPECT_THAT(refusal(ErrorCode::kCorrupt), HasSubstr("which the log beside it does not hold"));
+}
+
+TEST_F(StoredStates, RefuseASnapshotOfAnotherNodeOrCluster) {
+  snapshot::SnapshotHead other = head_;
+  other.node = NodeId(2);
+  write(other, 260, head_.applied_term);
+  EXPECT_THAT(refusal(ErrorCode::kBadArgument), HasSubstr("written by node 2 of cluster 77"));
+}
+
+}  // namespace
+}  // namespace holdfast::server
