@@ -98,6 +98,9 @@ TEST_F(SnapshotStores, ADatabaseThatCurrentDoesNotNameIsRemoved) {
   state_.apply(50);
   write(*store);
   EXPECT_THAT(names(), ElementsAre("CURRENT", "notes.txt", "state-5.db"));
+  put("state-6.db", "begun to take its place");
+  EXPECT_EQ(open()->path(), directory_.file("state-5.db"));
+  EXPECT_THAT(names(), ElementsAre("CURRENT", "notes.txt", "state-5.db"));
 }
 
 TEST_F(SnapshotStores, ADamagedDatabaseIsKeptAside) {
