@@ -83,21 +83,26 @@ Error error_of(sqlite3_stmt* statement) {
 
 void Statement::Finalize::operator()(sqlite3_stmt* handle) const { sqlite3_finalize(handle); }
 
-void Statement::bind(int at, int64_t value) { sqlite3_bind_int64(handle_.get(), at, value); }
+void Statement::note(int result) {
+  if (bound_ == SQLITE_OK) bound_ = result;
+}
+
+void Statement::bind(int at, int64_t value) { note(sqlite3_bind_int64(handle_.get(), at, value)); }
 
 void Statement::bind_text(int at, std::string_view value) {
-  sqlite3_bind_text64(handle_.get(), at, value.data() == nullptr ? "" : value.data(), value.size(),
-                      SQLITE_STATIC, SQLITE_UTF8);
+  note(sqlite3_bind_text64(handle_.get(), at, value.data() == nullptr ? "" : value.data(),
+                           value.size(), SQLITE_STATIC, SQLITE_UTF8));
 }
 
 void Statement::bind_blob(int at, std::string_view value) {
-  sqlite3_bind_blob64(handle_.get(), at, value.data() == nullptr ? "" : value.data(), value.size(),
-                      SQLITE_STATIC);
+  note(sqlite3_bind_blob64(handle_.get(), at, value.data() == nullptr ? "" : value.data(),
+                           value.size(), SQLITE_STATIC));
 }
 
-void Statement::bind_null(int at) { sqlite3_bind_null(handle_.get(), at); }
+void Statement::bind_null(int at) { note(sqlite3_bind_null(handle_.get(), at)); }
 
 Result<bool> Statement::step() {
+  if (std::exchange(bound_, SQLITE_OK) != SQLITE_OK) return error_of(handle_.get());
   const int result = sqlite3_step(handle_.get());
   if (result == SQLITE_ROW) return true;
   if (result == SQLITE_DONE) {

@@ -20,7 +20,7 @@ class Statement {
   explicit Statement(sqlite3_stmt* handle) : handle_(handle) {}
 
   // Parameters and columns are counted from 1 and from 0, as SQLite does. Bound bytes must live
-  // until the statement is stepped.
+  // until the statement is stepped. What cannot be bound is the error of the next step().
   void bind(int at, int64_t value);
   void bind_text(int at, std::string_view value);
   void bind_blob(int at, std::string_view value);
@@ -40,7 +40,10 @@ class Statement {
   struct Finalize {
     void operator()(sqlite3_stmt* handle) const;
   };
+  void note(int result);
+
   std::unique_ptr<sqlite3_stmt, Finalize> handle_;
+  int bound_ = 0;  ///< SQLite's first error since the last step
 };
 
 class Database {

@@ -191,6 +191,22 @@ TEST(Snapshots, EveryRowOfEveryTableWasWrittenByTheWorkload) {
   for (const auto& [table, rows] : most) EXPECT_GT(rows, 0) << table;
 }
 
+TEST(Statements, TellOfWhatCannotBeBound) {
+  const TemporaryDirectory directory;
+  std::ofstream(directory.file("empty.db"));
+  auto database = Database::open(directory.file("empty.db"), Database::Mode::kModify);
+  ASSERT_TRUE(database->run("CREATE TABLE t (x)").ok());
+  auto insert = database->prepare("INSERT INTO t VALUES (?)");
+  const std::string_view longer_than_any("x", size_t{1} << 32);
+  insert->bind_blob(1, longer_than_any);
+  const Status inserted = insert->run();
+  ASSERT_FALSE(inserted.ok());
+  EXPECT_THAT(inserted.error().message, HasSubstr("too big"));
+  EXPECT_EQ(*database->integer("SELECT count(*) FROM t"), 0);
+  insert->bind_blob(1, "x");
+  EXPECT_TRUE(insert->run().ok());
+}
+
 TEST(Views, SpeakOfPathsAndNames) {
   const TemporaryDirectory directory;
   const std::string path = directory.file("state.db");
