@@ -252,6 +252,9 @@ std::optional<Failure> Server::replace_state(StoredState state) {
   log_.reset();
   if (auto failed = open_snapshots()) return failed;
   if (auto failed = open_log()) return failed;
+  if (const Status fits = check_log_goes_on(state, *log_); !fits.ok()) {
+    return failure_of(fits.error());
+  }
   if (auto failed = open_ports(client, admin)) return failed;
   ++states_received_;
   return serve(std::move(state));

@@ -97,14 +97,28 @@ Status place_snapshot(const snapshot::SnapshotStore& snapshots, const StoredStat
                       raft::LogOptions& options) {
   if (snapshots.empty()) return ok_status();
   const auto head = snapshots.head();
-  options.snapshot_lost = !head.ok();
-  if (!head.ok()) return ok_status();
+  if (!head.ok()) {
+    const ErrorCode code = head.error().code;
+    if (code != ErrorCode::kCorrupt && code != ErrorCode::kInternal) return head.error();
+    options.snapshot_lost = true;
+    return ok_status();
+  }
   if (question.cluster) {
     if (auto other = foreign(question, snapshots.path(), *head)) return std::move(*other);
   }
   options.snapshot = {.last = {head->applied, head->applied_term},
                       .received = question.cluster && head->node != question.node};
   return ok_status();
+}
+
+Status check_log_goes_on(const StoredState& state, const raft::LogStore& log) {
+  const LogIndex applied = state.machine->applied();
+  if (log.term(applied) == state.applied_term) return ok_status();
+  return Error{ErrorCode::kCorrupt, "the log holds entries " +
+                                        std::to_string(log.first_index().value) + " to " +
+                                        std::to_string(log.last_index().value) +
+                                        " and does not go on behind the received state of " +
+                                        "revision " + std::to_string(applied.value)};
 }
 
 Result<StoredState> load_stored_state(const StoredStateQuestion& question,

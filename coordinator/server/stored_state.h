@@ -38,8 +38,13 @@ Result<StoredState> load_received_state(const StoredStateQuestion& question,
 
 /// Tells the log, before it is opened, where the snapshot beside it stands. `cluster` is zero if
 /// that is not known yet: then the log is never discarded. BAD_ARGUMENT: it is of another cluster.
+/// What cannot be read for now is an error and no damage: on that ground nothing is given up.
 Status place_snapshot(const snapshot::SnapshotStore& snapshots, const StoredStateQuestion& question,
                       raft::LogOptions& options);
+
+/// CORRUPT if the log does not go on where the state stands: the snapshot was damaged between its
+/// loading and the opening of the log.
+Status check_log_goes_on(const StoredState& state, const raft::LogStore& log);
 
 /// Loads the snapshot, if there is one, and verifies it likewise. A damaged one is set aside; then
 /// the state begins before the first entry if the log still has that, and is lost otherwise.

@@ -86,12 +86,38 @@ std::vector<DiskModel::Print> DiskModel::read_all(raft::LogStore& log) {
   return prints;
 }
 
+// A cut may be undone by a crash: its files go later, one by one.
+bool DiskModel::ends_with(const std::vector<Print>& log, LogIndex first,
+                          const std::vector<Print>& disk) const {
+  const size_t before = first.value - 1;
+  return first <= first_ && log.size() == before + disk.size() &&
+         std::equal(disk.begin(), disk.end(), log.begin() + static_cast<ptrdiff_t>(before));
+}
+
+void DiskModel::discarded(LogIndex last, Term term, const raft::HardState& hard_state) {
+  bool known = hard_state == hard_state_ ||
+               (hard_state.term == term && term > hard_state_.term && !hard_state.vote);
+  for (const PendingWrite& write : pending_) known = known || write.hard_state == hard_state;
+  if (!known) {
+    throw Broken(Rule::kI10, "a log that was discarded leaves term " + num(hard_state.term) +
+                                 " and vote " + std::to_string(hard_state.vote.value) +
+                                 "; acknowledged were term " + num(hard_state_.term) +
+                                 " and vote " + std::to_string(hard_state_.vote.value));
+  }
+  hard_state_ = hard_state;
+  log_.resize(last.value);
+  pending_.clear();
+  first_ = last.next();
+}
+
 DiskModel::Recovered DiskModel::restarted(const raft::HardState& hard_state, raft::LogStore& log) {
   std::vector<Print> disk = read_all(log);
   Recovered outcome;
   raft::HardState state = hard_state_;
   std::vector<Print> expected = log_;
-  bool found = state == hard_state && expected == disk;
+  const LogIndex first = log.first_index();
+  const auto is_there = [&] { return state == hard_state && ends_with(expected, first, disk); };
+  bool found = is_there();
   // Of what was under way any first part of its records may have survived.
   for (const PendingWrite& write : pending_) {
     if (found) {
@@ -100,47 +126,54 @@ DiskModel::Recovered DiskModel::restarted(const raft::HardState& hard_state, raf
     }
     outcome.unsynced_kept = true;
     if (write.hard_state) state = *write.hard_state;
-    found = state == hard_state && expected == disk;
+    found = is_there();
     LogIndex index = write.first;
     for (size_t i = 0; i < write.entries.size() && !found; ++i, ++index) {
       put(expected, index, write.entries[i]);
-      found = state == hard_state && expected == disk;
+      found = is_there();
     }
   }
   if (!found) {
     throw Broken(Rule::kI10, "after a restart the disk holds term " + num(hard_state.term) +
                                  ", vote " + std::to_string(hard_state.vote.value) +
-                                 " and entries to " + std::to_string(disk.size()) +
+                                 " and entries " + num(first) + " to " + num(log.last_index()) +
                                  "; it had acknowledged term " + num(hard_state_.term) + ", vote " +
                                  std::to_string(hard_state_.vote.value) + " and entries to " +
                                  num(last()));
   }
   hard_state_ = hard_state;
-  log_ = std::move(disk);
+  log_ = std::move(expected);
   pending_.clear();
   return outcome;
 }
 
 void DiskModel::check_whole(raft::LogStore& log) const {
-  if (read_all(log) != log_) {
+  if (!ends_with(log_, log.first_index(), read_all(log))) {
     throw Broken(Rule::kI10, "the log does not read back as what was acknowledged");
   }
 }
 
 bool DiskModel::adopt(const raft::HardState& hard_state, raft::LogStore& log) {
-  std::vector<Print> disk = read_all(log);
+  const LogIndex first = log.first_index();
+  const std::vector<Print> disk = read_all(log);
   std::vector<Print> given = log_;
   for (const PendingWrite& write : pending_) {
     LogIndex index = write.first;
     for (const Print& print : write.entries) {
-      if (disk.size() >= index.value && disk[index.value - 1] == print) put(given, index, print);
+      const uint64_t at = index.value - first.value;
+      if (index >= first && at < disk.size() && disk[at] == print) put(given, index, print);
       ++index;
     }
   }
-  const bool known =
-      disk.size() <= given.size() && std::equal(disk.begin(), disk.end(), given.begin());
+  const size_t end = first.value - 1 + disk.size();
+  const bool known = end <= given.size() && std::equal(disk.begin(), disk.end(),
+                                                       given.begin() + static_cast<ptrdiff_t>(
+                                                                           first.value - 1));
   hard_state_ = hard_state;
-  log_ = std::move(disk);
+  first_ = first;
+  given.resize(first.value - 1);
+  given.insert(given.end(), disk.begin(), disk.end());
+  log_ = std::move(given);
   pending_.clear();
   return known;
 }

@@ -2,6 +2,7 @@
 // said was durable. Judges what leaves the node (I7) and what comes back after a restart (I10).
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <deque>
 #include <optional>
@@ -31,11 +32,17 @@ class DiskModel {
     bool unsynced_lost = false;
   };
   Recovered restarted(const raft::HardState& hard_state, raft::LogStore& log);
+  /// The log was told that it may begin with `first` from now on.
+  void cut(LogIndex first) { first_ = std::max(first_, first); }
+  /// The log was discarded for a snapshot at `last`, and goes on behind it. Throws Broken (I10) if
+  /// term and vote are not what they were.
+  void discarded(LogIndex last, Term term, const raft::HardState& hard_state);
   /// The log reads back as what was acknowledged. Throws Broken (I10).
   void check_whole(raft::LogStore& log) const;
   /// Takes what is on the disk for what must be there: of a disk that was damaged or replaced.
   /// False if it is not a prefix of what was there: made up, not merely lost.
   bool adopt(const raft::HardState& hard_state, raft::LogStore& log);
+  Term term() const { return hard_state_.term; }
   LogIndex last() const { return LogIndex(log_.size()); }
 
  private:
@@ -51,11 +58,17 @@ class DiskModel {
     std::vector<Print> entries;
   };
   static Print print_of(const raft::Entry& entry);
+  /// From the log's first entry on.
   static std::vector<Print> read_all(raft::LogStore& log);
+  /// Is `disk`, which begins with entry `first`, the end of `log`?
+  bool ends_with(const std::vector<Print>& log, LogIndex first,
+                 const std::vector<Print>& disk) const;
   static void put(std::vector<Print>& log, LogIndex index, const Print& print);
 
   raft::HardState hard_state_;
-  std::vector<Print> log_;  ///< entry 1 first
+  /// Entry 1 first; what was cut off is remembered, what a received snapshot covers is made up.
+  std::vector<Print> log_;
+  LogIndex first_{1};  ///< the log may begin no later
   std::deque<PendingWrite> pending_;
 };
 

@@ -185,9 +185,14 @@ void Faults::hold_apply(const Fault& fault) {
 
 // -------------------------------------------------------------------------------------- disks
 
-/// The node keeps its word: its log has everything.
+/// The node keeps its word: its log has what the snapshot of another lacks. But the state must be
+/// left somewhere, so it is a minority to which this happens.
 void Faults::flip_snapshot(const Fault& fault) {
   SimNode& victim = node(fault);
+  if (!flipped_.contains(victim.number())) {
+    if (flipped_.size() >= (nodes_.size() - 1) / 2) return;
+    flipped_.insert(victim.number());
+  }
   victim.damage_snapshot(static_cast<uint64_t>(fault.seed));
   // The process meets it while it runs, or at its next start.
   if (fault.seed % 2 == 0 || !victim.up()) return;
@@ -284,7 +289,7 @@ bool Faults::all_others_whole(const SimNode& victim) const {
   const raft::Raft& core = leader->core();
   if (core.commit() != core.log().last()) return false;
   // A vote of the victim in a term that the others have yet to enter would be given twice.
-  if (victim.up() && victim.core().term() > core.term()) return false;
+  if (victim.durable_term() > core.term()) return false;
   return std::all_of(nodes_.begin(), nodes_.end(), [&](const SimNode* each) {
     if (each == &victim) return true;
     const raft::Raft& other = each->core();

@@ -30,7 +30,7 @@ SimNode::SimNode(World& world, Net& net, NodeId id, std::vector<SimNode*>& nodes
 SimNode::~SimNode() {
   // The engine refers to the writer and this object's ports; and nothing is closed in good order.
   disk_->halt();
-  engine_.reset();
+  drop_engine();
 }
 
 raft::Member SimNode::introduce() {
@@ -55,6 +55,11 @@ std::optional<Error> SimNode::open_storage() {
   auto directory = raft::DataDirectory::open(*disk_, entropy_, kDirectory, id_);
   if (!directory.ok()) return directory.error();
   directory_ = std::move(*directory);
+  if (auto failed = open_snapshots()) return failed;
+  return open_log();
+}
+
+std::optional<Error> SimNode::open_log() {
   const auto log_directory = directory_->log_directory(kDefaultGroup);
   if (!log_directory.ok()) return log_directory.error();
   raft::LogOptions options;
@@ -62,12 +67,18 @@ std::optional<Error> SimNode::open_storage() {
   options.store = directory_->store();
   options.segment_bytes = static_cast<uint64_t>(world_.weather().segment_bytes);
   if (world_.weather().unequal != 0) options.segment_bytes = uint64_t{4096} << id_.value;
+  if (snapshots_ != nullptr) {
+    const server::StoredStateQuestion question{.cluster = genesis_.cluster, .node = id_};
+    if (Status placed = server::place_snapshot(*snapshots_, question, options); !placed.ok()) {
+      return placed.error();
+    }
+  }
   auto log = raft::LogStore::open(*disk_, entropy_, options);
   if (!log.ok()) return log.error();
   log_ = std::move(*log);
   reader_ = std::make_unique<raft::StoredLogReader>(*log_);
   writer_ = std::make_unique<WatchedWriter>(*log_, model_);
-  return open_snapshots();
+  return std::nullopt;
 }
 
 void SimNode::write_genesis() {
@@ -82,7 +93,7 @@ void SimNode::write_genesis() {
 }
 
 void SimNode::start() {
-  if (up() || retired_ || !formed_) return;
+  if (up() || seeks() || retired_ || !formed_) return;
   ++life_;
   if (const auto failed = open_storage()) return start_failed(*failed);
   if (disk_->crashed()) {
@@ -103,6 +114,7 @@ void SimNode::start() {
     auto loaded = load_state();
     if (died_at_disk(Mark::kCrashInLoad)) return start_after(kRestart);
     if (!loaded.ok()) return start_failed(loaded.error());
+    if (loaded->lost) return seek_state();
     state = std::move(*loaded);
   }
   if (was_full_) world_.mark(Mark::kRoomAgain);
@@ -139,6 +151,11 @@ void SimNode::judge_recovery() {
     }
     world_.mark(Mark::kOldImageStarted);
     return;
+  }
+  if (!recovered.discarded.empty()) {
+    world_.mark(Mark::kLogDiscarded);
+    const LogIndex last = recovered.last_index;
+    return model_.discarded(last, *log_->term(last), recovered.hard_state);
   }
   const auto outcome = model_.restarted(recovered.hard_state, *log_);
   if (outcome.unsynced_kept) world_.mark(Mark::kUnsyncedKept);
@@ -186,11 +203,16 @@ raft::InitialState SimNode::initial_state(LogIndex applied) const {
   raft::InitialState initial;
   initial.configuration = genesis_.configuration;
   initial.applied = applied;
-  initial.hard_state =
-      recovered.genesis ? recovered.hard_state : raft::HardState{Term(1), NodeId{}};
-  initial.last_index = recovered.genesis ? recovered.last_index : LogIndex(1);
-  initial.term_runs = recovered.term_runs;
-  if (!recovered.genesis) initial.term_runs = {{LogIndex(1), Term(1)}};
+  if (recovered.last_index) {
+    initial.hard_state = recovered.hard_state;
+    initial.first_index = recovered.first_index;
+    initial.last_index = recovered.last_index;
+    initial.term_runs = recovered.term_runs;
+  } else {  // entry 1 was written just now
+    initial.hard_state = {Term(1), NodeId{}};
+    initial.last_index = LogIndex(1);
+    initial.term_runs = {{LogIndex(1), Term(1)}};
+  }
   return initial;
 }
 
@@ -205,7 +227,7 @@ void SimNode::run_engine(std::optional<server::StoredState> state) {
                             [](const std::string&) {},
                             [this](const Error& error) { fatal_ = error; },
                             {}};
-  ports.snapshots = span_writer_.get();
+  if (snapshots_ != nullptr) ports.snapshots = snapshot_ports();
   ports.genesis = raft::encode_genesis(genesis_);
   const LogIndex applied = state ? state->machine->applied() : LogIndex();
   engine_ = state ? std::make_unique<server::Engine>(engine_options(), initial_state(applied),
@@ -236,22 +258,29 @@ void SimNode::tell_peers_of_start() {
 
 // SQLite would put a database in order when it is closed; nobody does that here.
 void SimNode::drop_process() {
-  ++life_;
   disk_->halt();
+  drop_engine();
+  snapshots_.reset();
+  vfs_.reset();
+  log_.reset();
+  directory_.reset();
+  paused_ = io_errors_ = false;
+}
+
+void SimNode::drop_engine() {
+  ++life_;
+  background_.reset();
+  seeker_.reset();
   engine_.reset();
   rpc_.reset();
   person_.reset();
   span_writer_.reset();
-  snapshots_.reset();
-  vfs_.reset();
   writer_.reset();
   reader_.reset();
-  log_.reset();
-  directory_.reset();
   calls_.clear();
   inputs_.clear();
   fatal_.reset();
-  paused_ = turn_coming_ = disk_busy_ = snapshot_busy_ = io_errors_ = false;
+  turn_coming_ = disk_busy_ = snapshot_busy_ = background_busy_ = false;
   wakeup_at_ = 0ns;
 }
 
@@ -303,7 +332,7 @@ void SimNode::stopped(const Error& error) {
   const bool no_space = error.code == ErrorCode::kNoSpace && disk_full_;
   const bool io = error.code == ErrorCode::kDiskFailed && io_errors_;
   const bool snapshot = error.message.find("/snapshot/") != std::string::npos;
-  const bool damage = damaged_ && (error.code == ErrorCode::kCorrupt || io);
+  const bool damage = damaged_ && (error.code == ErrorCode::kCorrupt || io || snapshot);
   if (old_image_ && error.code == ErrorCode::kInternal) {
     world_.mark(Mark::kOldImageStopped);
     return retire("a peer remembers more than its disk: " + error.message);
@@ -380,16 +409,17 @@ void SimNode::resume() {
   }
   // Shorter interruptions are not reported by the loop (LoopOptions::gap_threshold).
   if (gap > 50ms) engine_->on_pause(gap);
-  disk_busy_ = snapshot_busy_ = false;
+  disk_busy_ = snapshot_busy_ = background_busy_ = false;
   // One turn at least: time went by.
   act([] {});
 }
 
 void SimNode::hiccup(Duration gap) {
-  act([this, gap] { engine_->on_pause(gap); });
+  if (up()) act([this, gap] { engine_->on_pause(gap); });
 }
 
 void SimNode::hold_apply(bool held) {
+  if (!up()) return;
   act([this, held] {
     const bool behind = core().handed_out() < core().commit();
     const bool leads = core().is_leader() && core().own_term_committed();

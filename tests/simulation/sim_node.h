@@ -18,6 +18,7 @@
 #include "tests/simulation/disk_model.h"
 #include "tests/simulation/net.h"
 #include "tests/simulation/rpc.h"
+#include "tests/simulation/step_background.h"
 #include "tests/simulation/step_span_writer.h"
 #include "tests/simulation/world.h"
 #include "tests/support/fake_file_system.h"
@@ -69,6 +70,8 @@ class SimNode final : raft::Transport, server::ReplySink {
   void resume();
 
   bool up() const { return engine_ != nullptr; }
+  /// It runs, but takes no part: nothing is left of its state, and it asks the others for theirs.
+  bool seeks() const { return seeker_ != nullptr; }
   bool paused() const { return paused_; }
   bool retired() const { return retired_; }
   /// Its disk has less than it promised: it counts as down until it has caught up.
@@ -87,6 +90,8 @@ class SimNode final : raft::Transport, server::ReplySink {
   /// Entry `index` as it is on the disk.
   raft::Entry read_back(LogIndex index);
   LogIndex durable_to() const { return model_.last(); }
+  /// Also of one that is down.
+  Term durable_term() const { return model_.term(); }
   NodeId id() const { return id_; }
   int number() const { return static_cast<int>(id_.value); }
   uint64_t life() const { return life_; }
@@ -136,6 +141,7 @@ class SimNode final : raft::Transport, server::ReplySink {
   void fail(server::CallId call, const api::HoldfastError& error) override;
 
   std::optional<Error> open_storage();
+  std::optional<Error> open_log();
   void write_genesis();
   void judge_recovery();
   void run_engine(std::optional<server::StoredState> state);
@@ -144,6 +150,13 @@ class SimNode final : raft::Transport, server::ReplySink {
   std::optional<Error> open_snapshots();
   Result<server::StoredState> load_state();
   void judge_snapshot(LogIndex loaded, bool set_aside);
+  server::SnapshotPorts snapshot_ports();
+  LogIndex cut_log(LogIndex through);
+  void put_in_force(server::StoredState state);
+  void seek_state();
+  void seek_turn();
+  /// Closes what the engine stands on; the disk is left as it is then.
+  void drop_engine();
   void tell_peers_of_start();
   void start_failed(const Error& error);
   void stopped(const Error& error);
@@ -163,6 +176,9 @@ class SimNode final : raft::Transport, server::ReplySink {
   Duration disk_delay(Stream& draws) const;
   void schedule_snapshot();
   void snapshot_step();
+  void schedule_background();
+  void background_step();
+  Instant next_wakeup() const;
   void answered(uint32_t slot, Answer answer);
   void log_line(const std::string& what) {
     if (world_.listens()) world_.tell(name_, what);
@@ -206,6 +222,7 @@ class SimNode final : raft::Transport, server::ReplySink {
   bool turn_coming_ = false;
   bool disk_busy_ = false;
   bool snapshot_busy_ = false;
+  bool background_busy_ = false;
   Duration wakeup_at_{0};  ///< true time; zero: none
   uint64_t wakeup_ = 0;
   std::optional<Error> fatal_;
@@ -219,7 +236,10 @@ class SimNode final : raft::Transport, server::ReplySink {
   std::unique_ptr<snapshot::FileSystemVfs> vfs_;
   std::unique_ptr<snapshot::SnapshotStore> snapshots_;
   std::unique_ptr<StepSpanWriter> span_writer_;
+  std::unique_ptr<StepBackground> background_;
   std::optional<snapshot::Database> person_;
+  std::unique_ptr<server::SnapshotFetch> seeker_;
+  size_t next_source_ = 0;  ///< whom the seeker asks next
   std::unique_ptr<RpcServer> rpc_;
   std::unique_ptr<server::Engine> engine_;
 };

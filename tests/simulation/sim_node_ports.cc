@@ -11,7 +11,7 @@ namespace holdfast::sim {
 // ------------------------------------------------------------------------------------- turns
 
 void SimNode::act(std::function<void()> input) {
-  if (!up()) return;
+  if (!up() && !seeks()) return;
   inputs_.push_back(std::move(input));
   if (paused_ || turn_coming_) return;
   const int64_t gather = world_.weather().turn_us;
@@ -36,11 +36,13 @@ void SimNode::handle_inputs() {
   if (life == life_) {
     schedule_disk();
     schedule_snapshot();
+    schedule_background();
     schedule_wakeup();
   }
 }
 
 void SimNode::turn() {
+  if (seeks()) return seek_turn();
   while (engine_->turn_end(/*all_input_handled=*/true)) {
   }
   if (!fatal_ && reader_->failure()) fatal_ = *reader_->failure();
@@ -48,14 +50,19 @@ void SimNode::turn() {
     const Error error = *fatal_;
     return stopped(error);
   }
+  if (auto state = engine_->take_received_state()) return put_in_force(std::move(*state));
   watcher_.turned(*this);
   static_cast<void>(writer_->prepare_one());
   if (died_at_disk(Mark::kCrashInPreparation)) start_after(kRestart);
 }
 
 // One timer at a time: a later one is set when this one comes.
+Instant SimNode::next_wakeup() const {
+  return seeks() ? seeker_->next_wakeup() : engine_->next_wakeup();
+}
+
 void SimNode::schedule_wakeup() {
-  const Instant next = engine_->next_wakeup();
+  const Instant next = next_wakeup();
   if (next == Instant::max()) return;
   const Duration wait = std::max<Duration>(clock_.true_time(next - clock_.now()), 1us);
   const Duration at = world_.now() + wait;
@@ -64,7 +71,7 @@ void SimNode::schedule_wakeup() {
   world_.after(wait, [this, number = ++wakeup_, life = life_] {
     if (life != life_ || number != wakeup_ || paused_) return world_.uncount();
     wakeup_at_ = 0ns;
-    if (engine_->next_wakeup() <= clock_.now()) return act([] {});
+    if (next_wakeup() <= clock_.now()) return act([] {});
     world_.uncount();
     schedule_wakeup();
   });
@@ -100,7 +107,7 @@ void SimNode::disk_step() {
 
 void SimNode::deliver(NodeId to, int lane, bool core, Input arrival) {
   SimNode* target = nodes_[static_cast<size_t>(to.value - 1)];
-  if (!target->up() || target->unequal_ != unequal_) return;
+  if ((!target->up() && !target->seeks()) || target->unequal_ != unequal_) return;
   // A connection ends with the process at its other end.
   net_.send(number(), target->number(), {lane, core, true},
             [target, life = target->life_, arrival = std::move(arrival)] {
@@ -116,7 +123,7 @@ bool SimNode::send(const raft::Message& message) {
     deliver(message.to, lane, true,
             [copy = std::make_shared<raft::Message>(message)](SimNode& node) {
               raft::Message own = *copy;
-              node.engine_->on_message(std::move(own));
+              if (node.up()) node.engine_->on_message(std::move(own));
             });
     return true;
   }
@@ -125,6 +132,7 @@ bool SimNode::send(const raft::Message& message) {
   deliver(message.to, lane, true, [bytes](SimNode& node) {
     auto frame = raft::decode_frame(*bytes);
     if (!frame.ok()) throw Broken(Rule::kStops, "a peer's bytes: " + frame.error().message);
+    if (!node.up()) return;
     node.engine_->on_message(std::move(std::get<raft::MessageFrame>(*frame).message));
   });
   return true;
@@ -133,20 +141,26 @@ bool SimNode::send(const raft::Message& message) {
 bool SimNode::send_app(NodeId to, raft::Lane lane, uint8_t kind, std::string_view payload) {
   deliver(to, static_cast<int>(lane), false,
           [from = id_, kind, bytes = std::make_shared<std::string>(payload)](SimNode& node) {
-            node.engine_->on_app(from, kind, *bytes);
+            if (node.up()) {
+              node.engine_->on_app(from, kind, *bytes);
+            } else if (kind == static_cast<uint8_t>(server::PeerKind::kSnapshotPiece)) {
+              node.seeker_->receive(from, *bytes);
+            }
           });
   return true;
 }
 
 void SimNode::peer_event(NodeId peer, raft::PeerEvent event) {
   world_.after(200us, [this, peer, event, life = life_] {
-    if (life == life_) act([this, peer, event] { engine_->on_peer_event(peer, event); });
+    if (life != life_ || !up()) return;
+    act([this, peer, event] { engine_->on_peer_event(peer, event); });
   });
 }
 
 // ----------------------------------------------------------------------------------- clients
 
 void SimNode::call(const Call& call, const AnswerTaker& taker) {
+  if (!up()) return;
   act([this, call, taker] {
     const uint32_t slot = next_call_++;
     calls_.emplace(slot, taker);

@@ -26,8 +26,31 @@ std::optional<Error> SimNode::open_snapshots() {
   auto store = snapshot::SnapshotStore::open(*disk_, *directory, vfs_->name());
   if (!store.ok()) return store.error();
   snapshots_ = std::move(*store);
-  span_writer_ = std::make_unique<StepSpanWriter>(*snapshots_);
   return std::nullopt;
+}
+
+server::SnapshotPorts SimNode::snapshot_ports() {
+  span_writer_ = std::make_unique<StepSpanWriter>(*snapshots_);
+  background_ = std::make_unique<StepBackground>();
+  return {span_writer_.get(),
+          background_.get(),
+          disk_.get(),
+          snapshots_.get(),
+          [this](LogIndex through) { return cut_log(through); },
+          [this](const std::string& line) { log_line(line); },
+          entropy_.next_u64()};
+}
+
+LogIndex SimNode::cut_log(LogIndex through) {
+  if (through > snapshot_durable_) {
+    throw Broken(Rule::kI9, name_ + " cuts its log to " + num(through) + ", and its snapshot of " +
+                                num(snapshot_durable_) + " is durable");
+  }
+  const LogIndex before = log_->first_index();
+  const LogIndex first = log_->cut(through);
+  model_.cut(first);
+  if (first > before) world_.mark(Mark::kLogCut);
+  return first;
 }
 
 Result<server::StoredState> SimNode::load_state() {
@@ -96,6 +119,88 @@ void SimNode::snapshot_step() {
   }
   act([] {});
 }
+
+// ------------------------------------------------------------------------------------- catch-up
+
+void SimNode::schedule_background() {
+  if (background_ == nullptr || background_busy_ || !background_->owes()) return;
+  background_busy_ = true;
+  world_.after(disk_delay(snapshot_draws_), [this, life = life_] {
+    if (life == life_ && !paused_) background_step();
+  });
+}
+
+void SimNode::background_step() {
+  background_busy_ = false;
+  background_->run_one();
+  world_.trace(disk_->trace());
+  if (died_at_disk(Mark::kCrashInCatchUp)) return start_after(kRestart);
+  act([] {});
+}
+
+// As the server does it: the snapshot is switched, the log opened anew, a new engine begun.
+void SimNode::put_in_force(server::StoredState state) {
+  const LogIndex last = state.machine->applied();
+  log_line("puts the state of revision " + num(last) + " in force");
+  world_.mark(seeks() ? Mark::kStateSought : Mark::kStateReceived);
+  if (up()) watcher_.died(*this);
+  drop_engine();
+  const auto failed = [this](const Error& error) {
+    if (died_at_disk(Mark::kCrashInAdoption)) return start_after(kRestart);
+    stopped(error);
+  };
+  if (const Status adopted = snapshots_->adopt_incoming(); !adopted.ok()) {
+    return failed(adopted.error());
+  }
+  log_.reset();
+  snapshots_.reset();
+  if (const auto error = open_snapshots()) return failed(*error);
+  if (const auto error = open_log()) return failed(*error);
+  if (died_at_disk(Mark::kCrashInAdoption)) return start_after(kRestart);
+  if (const Status fits = server::check_log_goes_on(state, *log_); !fits.ok()) {
+    // It was damaged after it had been loaded.
+    if (!snapshot_damaged_) throw Broken(Rule::kI9, name_ + ": " + fits.error().message);
+    log_line("stops: " + fits.error().message);
+    die(Death::kProcess);
+    return start_after(kRestart);
+  }
+  disk_->observe(true);
+  judge_recovery();
+  disk_->observe(false);
+  if (retired_) return;
+  snapshot_damaged_ = false;
+  snapshot_durable_ = snapshot_given_ = last;
+  run_engine(std::move(state));
+}
+
+void SimNode::seek_state() {
+  log_line("asks the others for the state");
+  background_ = std::make_unique<StepBackground>();
+  seeker_ = std::make_unique<server::SnapshotFetch>(server::SnapshotFetchPorts{
+      clock_,
+      entropy_,
+      *this,
+      *background_,
+      *disk_,
+      snapshots_->incoming_path(),
+      snapshots_->vfs(),
+      {.cluster = genesis_.cluster,
+       .node = id_,
+       .hash_seed = entropy_.next_u64(),
+       .log = [this](const std::string& line) { log_line(line); }}});
+  act([] {});
+}
+
+void SimNode::seek_turn() {
+  background_->deliver();
+  seeker_->turn_end();
+  if (auto state = seeker_->take()) return put_in_force(std::move(*state));
+  if (seeker_->under_way()) return;
+  const SimNode* source = nodes_[next_source_++ % nodes_.size()];
+  if (source != this) seeker_->begin(source->id(), log_->first_index().prev());
+}
+
+// --------------------------------------------------------------------------------------- faults
 
 void SimNode::damage_snapshot(uint64_t seed) {
   std::vector<std::string> paths = disk_->paths();

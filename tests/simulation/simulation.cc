@@ -132,16 +132,20 @@ void Simulation::turned(SimNode& node) {
 }
 
 /// The committed entry, as `node` has it: from its memory, or from the disk of any node that has
-/// the same one. A damaged disk is left alone: its own node is to find out. None if no other has it
+/// it too. A damaged disk is left alone: its own node is to find out. None if no other has it
 /// now.
 std::optional<raft::Entry> Simulation::committed_entry(SimNode& node, LogIndex index) {
   const raft::EntryWindow& window = node.core().log().window();
   if (window.contains(index)) return window.at(index);
-  if (!node.damaged()) return node.read_back(index);
-  const Term term = node.core().log().term(index);
+  const bool cut = index < node.core().log().first();
+  if (!cut && !node.damaged()) return node.read_back(index);
   for (SimNode* other : nodes_) {
     if (!other->up() || other->damaged() || other->durable_to() < index) continue;
-    if (other->core().log().term(index) == term) return other->read_back(index);
+    const raft::LogView& log = other->core().log();
+    if (index < log.first()) continue;
+    const bool same = cut ? index <= other->core().commit()
+                          : log.term(index) == node.core().log().term(index);
+    if (same) return other->read_back(index);
   }
   return std::nullopt;
 }

@@ -102,6 +102,11 @@ void draw_snapshots(Stream& draw, Weather& w) {
   if (!draw.chance(kSnapshotsPermille)) return;
   w.snapshot_ms = draw.between(20, draw.chance(500) ? 1'000 : 10'000);
   w.snapshot_bytes = draw.chance(500) ? draw.between(1, 1 << 20) : 64 << 20;
+  if (!draw.chance(500)) return;
+  // A log so short that whoever is away for a moment is sent the state.
+  w.snapshot_ms = draw.between(20, 500);
+  w.snapshot_bytes = draw.between(1, 4'000);
+  w.segment_bytes = 4096;
 }
 
 // ------------------------------------------------------------------------------------- faults
