@@ -205,7 +205,9 @@ void SimNode::run_engine(std::optional<server::StoredState> state) {
                             [](const std::string&) {},
                             [this](const Error& error) { fatal_ = error; },
                             {}};
-  ports.snapshots = span_writer_.get();
+  ports.snapshots.spans = span_writer_.get();
+  // The log is not cut here: the history of a run is judged from entry 1 on.
+  ports.snapshots.cut_log = [this](LogIndex) { return log_->first_index(); };
   ports.genesis = raft::encode_genesis(genesis_);
   const LogIndex applied = state ? state->machine->applied() : LogIndex();
   engine_ = state ? std::make_unique<server::Engine>(engine_options(), initial_state(applied),
