@@ -95,6 +95,8 @@ Result<StoredState> load_received_state(const StoredStateQuestion& question,
 // loaded.
 Status place_snapshot(const snapshot::SnapshotStore& snapshots, const StoredStateQuestion& question,
                       raft::LogOptions& options) {
+  // One that was set aside before another server had sent the state.
+  options.snapshot_lost = snapshots.empty() && snapshots.anything_set_aside();
   if (snapshots.empty()) return ok_status();
   const auto head = snapshots.head();
   if (!head.ok()) {
@@ -125,7 +127,10 @@ Result<StoredState> load_stored_state(const StoredStateQuestion& question,
                                       snapshot::SnapshotStore& snapshots,
                                       const raft::LogStore& log) {
   StoredState state = before_the_first_entry(question);
-  if (snapshots.empty()) return state;
+  if (snapshots.empty()) {
+    state.lost = log.first_index() > LogIndex(1);
+    return state;
+  }
   const auto head = load_rows(question, snapshots, *state.machine);
   if (head.ok()) {
     if (auto wrong = contradiction(question, snapshots, *head, log)) return std::move(*wrong);

@@ -107,6 +107,9 @@ Status SnapshotStore::read_current() {
   auto database = files_.exists(directory_ + "/" + name);
   if (!database) return to_error(database.error());
   if (!*database) {
+    auto aside = files_.exists(directory_ + "/" + name + std::string(kDamaged));
+    if (!aside) return to_error(aside.error());
+    if (*aside) return forget_current();
     return Error{ErrorCode::kCorrupt, path + ": it names " + name + ", which is not there"};
   }
   current_ = name;
@@ -119,6 +122,7 @@ Status SnapshotStore::remove_leftovers() {
   if (!names) return to_error(names.error());
   for (const std::string& name : *names) {
     next_number_ = std::max(next_number_, number_in(name) + 1);
+    anything_set_aside_ = anything_set_aside_ || name.ends_with(kDamaged);
     if (Status removed = remove_unless_kept(name); !removed.ok()) return removed;
   }
   return ok_status();
@@ -157,24 +161,28 @@ Result<SnapshotHead> SnapshotStore::load(const RowSink& sink, const LoadProgress
   return head;
 }
 
+// CURRENT goes last: what it names is either there, or there as *.damaged, which the next start
+// knows (read_current). A crash leaves nothing that would be taken for a server's first start.
 Status SnapshotStore::set_aside() {
   writer_.reset();
   const std::string from = path();
-  // CURRENT must never name what is not there.
-  if (Status gone = to_status(files_.unlink(directory_ + "/" + kCurrent)); !gone.ok()) return gone;
-  if (Status synced = to_status(files_.sync_directory(directory_)); !synced.ok()) return synced;
+  const std::string to = from + std::string(kDamaged);
+  if (auto moved = files_.rename(from, to); !moved) return to_error(moved.error());
   for (const char* companion : kCompanions) {
     auto there = files_.exists(from + companion);
     if (!there || !*there) continue;
-    if (auto moved = files_.rename(from + companion, from + std::string(kDamaged) + companion);
-        !moved) {
+    if (auto moved = files_.rename(from + companion, to + companion); !moved) {
       return to_error(moved.error());
     }
   }
-  if (auto moved = files_.rename(from, from + std::string(kDamaged)); !moved) {
-    return to_error(moved.error());
-  }
+  return forget_current();
+}
+
+Status SnapshotStore::forget_current() {
+  if (Status synced = to_status(files_.sync_directory(directory_)); !synced.ok()) return synced;
+  if (Status gone = to_status(files_.unlink(directory_ + "/" + kCurrent)); !gone.ok()) return gone;
   current_.clear();
+  anything_set_aside_ = true;
   return to_status(files_.sync_directory(directory_));
 }
 

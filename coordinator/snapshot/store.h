@@ -62,6 +62,8 @@ class SnapshotStore {
   uint64_t database_bytes() const { return database_bytes_; }
   /// The database in force is damaged: it is kept as *.damaged, and the store is empty.
   Status set_aside();
+  /// A damaged one was set aside, now or by an earlier process, and is still there to be looked at.
+  bool anything_set_aside() const { return anything_set_aside_; }
 
   /// Where a copy for others is made.
   std::string copy_path() const { return directory_ + "/copy.db"; }
@@ -80,6 +82,7 @@ class SnapshotStore {
   SnapshotStore(raft::FileSystem& files, std::string directory, std::string vfs)
       : files_(files), directory_(std::move(directory)), vfs_(std::move(vfs)) {}
   Status read_current();
+  Status forget_current();
   Status remove_leftovers();
   Result<WrittenSpan> write_first(const Span& span);
   Result<WrittenSpan> write_new(const std::string& name, const Span& span);
@@ -93,6 +96,7 @@ class SnapshotStore {
   const std::string directory_;
   const std::string vfs_;
   std::string current_;  ///< empty: there is no snapshot
+  bool anything_set_aside_ = false;
   /// Of the next database made here; every second one, as the number behind it is incoming_'s.
   uint64_t next_number_ = 1;
   std::string incoming_;

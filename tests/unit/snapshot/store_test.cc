@@ -126,6 +126,17 @@ TEST_F(SnapshotStores, ADamagedDatabaseIsKeptAside) {
   EXPECT_THAT(names(), ElementsAre("state-1.db.damaged"));
 }
 
+TEST_F(SnapshotStores, ADamagedDatabaseWhoseSettingAsideWasInterruptedIsSetAside) {
+  put("CURRENT", "state-3.db\n");
+  put("state-3.db.damaged", "what it was");
+  put("state-3.db-wal", "not moved yet");
+  const auto store = open();
+  EXPECT_TRUE(store->empty());
+  EXPECT_TRUE(store->anything_set_aside()) << "this is no server's first start";
+  EXPECT_FALSE(std::filesystem::exists(directory_.file("CURRENT")));
+  EXPECT_TRUE(std::filesystem::exists(directory_.file("state-3.db.damaged")));
+}
+
 TEST_F(SnapshotStores, CurrentIsJudged) {
   put("CURRENT", "../../etc/passwd\n");
   auto store = SnapshotStore::open(files_, directory_.path());
