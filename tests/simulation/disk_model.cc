@@ -94,8 +94,9 @@ bool DiskModel::ends_with(const std::vector<Print>& log, LogIndex first,
          std::equal(disk.begin(), disk.end(), log.begin() + static_cast<ptrdiff_t>(before));
 }
 
-void DiskModel::discarded(LogIndex last, Term term, const raft::HardState& hard_state) {
-  bool known = hard_state == hard_state_ ||
+void DiskModel::discarded(LogIndex last, Term term, const raft::HardState& hard_state,
+                          bool spoiled) {
+  bool known = spoiled || hard_state == hard_state_ ||
                (hard_state.term == term && term > hard_state_.term && !hard_state.vote);
   for (const PendingWrite& write : pending_) known = known || write.hard_state == hard_state;
   if (!known) {
@@ -166,9 +167,9 @@ bool DiskModel::adopt(const raft::HardState& hard_state, raft::LogStore& log) {
     }
   }
   const size_t end = first.value - 1 + disk.size();
-  const bool known = end <= given.size() && std::equal(disk.begin(), disk.end(),
-                                                       given.begin() + static_cast<ptrdiff_t>(
-                                                                           first.value - 1));
+  const bool known =
+      end <= given.size() &&
+      std::equal(disk.begin(), disk.end(), given.begin() + static_cast<ptrdiff_t>(first.value - 1));
   hard_state_ = hard_state;
   first_ = first;
   given.resize(first.value - 1);

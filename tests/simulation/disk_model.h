@@ -35,8 +35,8 @@ class DiskModel {
   /// The log was told that it may begin with `first` from now on.
   void cut(LogIndex first) { first_ = std::max(first_, first); }
   /// The log was discarded for a snapshot at `last`, and goes on behind it. Throws Broken (I10) if
-  /// term and vote are not what they were.
-  void discarded(LogIndex last, Term term, const raft::HardState& hard_state);
+  /// term and vote are not what they were, unless the disk was damaged or replaced.
+  void discarded(LogIndex last, Term term, const raft::HardState& hard_state, bool spoiled);
   /// The log reads back as what was acknowledged. Throws Broken (I10).
   void check_whole(raft::LogStore& log) const;
   /// Takes what is on the disk for what must be there: of a disk that was damaged or replaced.

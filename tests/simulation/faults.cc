@@ -185,14 +185,12 @@ void Faults::hold_apply(const Fault& fault) {
 
 // -------------------------------------------------------------------------------------- disks
 
-/// The node keeps its word: its log has what the snapshot of another lacks. But the state must be
-/// left somewhere, so it is a minority to which this happens.
+/// The node keeps its word, but if its log was cut it takes no part until another has sent it the
+/// state: it counts as down.
 void Faults::flip_snapshot(const Fault& fault) {
   SimNode& victim = node(fault);
-  if (!flipped_.contains(victim.number())) {
-    if (flipped_.size() >= (nodes_.size() - 1) / 2) return;
-    flipped_.insert(victim.number());
-  }
+  if (!victim.snapshot_damaged() && !may_spoil(victim)) return;
+  spoiled_.insert(victim.number());
   victim.damage_snapshot(static_cast<uint64_t>(fault.seed));
   // The process meets it while it runs, or at its next start.
   if (fault.seed % 2 == 0 || !victim.up()) return;

@@ -84,7 +84,6 @@ class Faults {
   uint64_t next_undo_ = 0;
   std::map<uint64_t, std::function<void()>> undo_;
   std::set<int> spoiled_;
-  std::set<int> flipped_;  ///< nodes whose snapshots are damaged now and then
   std::map<int, LogIndex> must_reach_;  ///< nodes on an old image
 };
 

@@ -28,7 +28,8 @@ void Simulation::choose_core() {
     for (const SimNode* node : nodes_) {
       const int64_t bit = int64_t{1} << (node->number() - 1);
       const bool take = filling ? size < quorum : (wanted & bit) != 0;
-      const bool whole = !node->retired() && !node->behind_its_word() && !node->damaged();
+      const bool whole = !node->retired() && !node->behind_its_word() && !node->damaged() &&
+                         !node->snapshot_damaged();
       if (!take || (core_mask_ & bit) != 0 || !whole) continue;
       core_mask_ |= bit;
       ++size;

@@ -137,10 +137,17 @@ raft::Entry SimNode::read_back(LogIndex index) {
   return entries.front();
 }
 
+void SimNode::judge_discarded(const raft::RecoveredLog& recovered) {
+  world_.mark(Mark::kLogDiscarded);
+  const LogIndex last = recovered.last_index;
+  model_.discarded(last, *log_->term(last), recovered.hard_state, damaged_ || old_image_);
+}
+
 // What the disk holds is what the node had acknowledged, unless something was done to it.
 void SimNode::judge_recovery() {
   const raft::RecoveredLog& recovered = log_->recovered();
   if (!recovered.torn_tail.empty()) world_.mark(Mark::kTornTail);
+  if (!recovered.discarded.empty()) return judge_discarded(recovered);
   if (damaged_ || old_image_) {
     const bool given = model_.adopt(recovered.hard_state, *log_);
     if (damaged_) {
@@ -151,11 +158,6 @@ void SimNode::judge_recovery() {
     }
     world_.mark(Mark::kOldImageStarted);
     return;
-  }
-  if (!recovered.discarded.empty()) {
-    world_.mark(Mark::kLogDiscarded);
-    const LogIndex last = recovered.last_index;
-    return model_.discarded(last, *log_->term(last), recovered.hard_state);
   }
   const auto outcome = model_.restarted(recovered.hard_state, *log_);
   if (outcome.unsynced_kept) world_.mark(Mark::kUnsyncedKept);

@@ -111,6 +111,7 @@ class SimNode final : raft::Transport, server::ReplySink {
   /// Something on its disk is not what was written.
   void damage();
   bool damaged() const { return damaged_; }
+  bool snapshot_damaged() const { return snapshot_damaged_; }
   /// Bits of its snapshot are others, if it has one.
   void damage_snapshot(uint64_t seed);
   /// A person begins to read its snapshot, if it has one, or is done with it.
@@ -144,6 +145,7 @@ class SimNode final : raft::Transport, server::ReplySink {
   std::optional<Error> open_log();
   void write_genesis();
   void judge_recovery();
+  void judge_discarded(const raft::RecoveredLog& recovered);
   void run_engine(std::optional<server::StoredState> state);
   server::EngineOptions engine_options();
   raft::InitialState initial_state(LogIndex applied) const;

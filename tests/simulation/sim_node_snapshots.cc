@@ -176,18 +176,18 @@ void SimNode::put_in_force(server::StoredState state) {
 void SimNode::seek_state() {
   log_line("asks the others for the state");
   background_ = std::make_unique<StepBackground>();
-  seeker_ = std::make_unique<server::SnapshotFetch>(server::SnapshotFetchPorts{
-      clock_,
-      entropy_,
-      *this,
-      *background_,
-      *disk_,
-      snapshots_->incoming_path(),
-      snapshots_->vfs(),
-      {.cluster = genesis_.cluster,
-       .node = id_,
-       .hash_seed = entropy_.next_u64(),
-       .log = [this](const std::string& line) { log_line(line); }}});
+  seeker_ = std::make_unique<server::SnapshotFetch>(
+      server::SnapshotFetchPorts{clock_,
+                                 entropy_,
+                                 *this,
+                                 *background_,
+                                 *disk_,
+                                 snapshots_->incoming_path(),
+                                 snapshots_->vfs(),
+                                 {.cluster = genesis_.cluster,
+                                  .node = id_,
+                                  .hash_seed = entropy_.next_u64(),
+                                  .log = [this](const std::string& line) { log_line(line); }}});
   act([] {});
 }
 

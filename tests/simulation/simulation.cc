@@ -143,8 +143,8 @@ std::optional<raft::Entry> Simulation::committed_entry(SimNode& node, LogIndex i
     if (!other->up() || other->damaged() || other->durable_to() < index) continue;
     const raft::LogView& log = other->core().log();
     if (index < log.first()) continue;
-    const bool same = cut ? index <= other->core().commit()
-                          : log.term(index) == node.core().log().term(index);
+    const bool same =
+        cut ? index <= other->core().commit() : log.term(index) == node.core().log().term(index);
     if (same) return other->read_back(index);
   }
   return std::nullopt;
