@@ -96,11 +96,15 @@ class Planner {
     if (fits(member)) *at = member;
   }
 
-  /// Outgoing voters keep theirs until the joint configuration is left.
+  /// Outgoing voters keep theirs until the joint configuration is left. Who votes waits for
+  /// nothing.
   void keep_members_of_lists() {
     std::erase_if(target_.members, [&](const Member& m) { return !is_member(target_, m.id); });
     std::sort(target_.members.begin(), target_.members.end(),
               [](const Member& a, const Member& b) { return a.id < b.id; });
+    for (Member& member : target_.members) {
+      if (contains(target_.voters, member.id)) member.promote = false;
+    }
   }
 
   const Configuration& current_;

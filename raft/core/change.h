@@ -14,10 +14,11 @@ namespace holdfast::raft {
 /// Any number of additions, removals and moves, done in one step (dissertation 4.3). Each id is
 /// named once. Ids of removed members are not used again: that is the caller's to see to.
 struct ConfigurationChange {
-  std::vector<Member> voters;    ///< new members that vote
-  std::vector<Member> learners;  ///< new members that only receive entries
-  std::vector<NodeId> promote;   ///< learners that become voters
-  std::vector<NodeId> demote;    ///< voters that become learners
+  std::vector<Member> voters;  ///< new members that vote
+  /// New members that only receive entries; with Member::promote only until they are caught up.
+  std::vector<Member> learners;
+  std::vector<NodeId> promote;  ///< learners that become voters
+  std::vector<NodeId> demote;   ///< voters that become learners
   std::vector<NodeId> remove;
   std::vector<Member> update;  ///< new addresses or feature levels of members; the store stays
   /// Begins although the new voters may have no quorum that is up to date and lives. Nothing is

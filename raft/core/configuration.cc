@@ -11,16 +11,19 @@ namespace holdfast::raft {
 namespace {
 
 constexpr uint8_t kFormatVersion = 1;
+/// Each member has a byte more, its `promote`. Written only if one of them has that.
+constexpr uint8_t kFormatWithPromotion = 2;
 
-void append_member(std::string& out, const Member& member) {
+void append_member(std::string& out, const Member& member, uint8_t format) {
   append_le(out, member.id.value);
   append_le(out, member.store.value);
   append_le(out, member.feature_level);
   append_text(out, member.peer_address);
   append_text(out, member.client_address);
+  if (format == kFormatWithPromotion) append_le(out, static_cast<uint8_t>(member.promote));
 }
 
-Result<Member> read_member(ByteReader& reader) {
+Result<Member> read_member(ByteReader& reader, uint8_t format) {
   Member member;
   member.id = NodeId(reader.read<uint64_t>());
   member.store = StoreId(reader.read<uint64_t>());
@@ -31,7 +34,18 @@ Result<Member> read_member(ByteReader& reader) {
   if (longest > kMaxAddressBytes) {
     return above_limit("the length of a member's address", longest, kMaxAddressBytes);
   }
+  if (format == kFormatWithPromotion) {
+    const auto promote = reader.read<uint8_t>();
+    if (promote > 1) return above_limit("the promotion of a member", promote, 1);
+    member.promote = promote == 1;
+  }
   return member;
+}
+
+uint8_t format_of(const Configuration& configuration) {
+  const bool promotes = std::any_of(configuration.members.begin(), configuration.members.end(),
+                                    [](const Member& member) { return member.promote; });
+  return promotes ? kFormatWithPromotion : kFormatVersion;
 }
 
 /// Exactly the ids that stand in a list have a member, each once.
@@ -65,19 +79,20 @@ Status check_voters(const Configuration& configuration) {
 }  // namespace
 
 void append_configuration(std::string& out, const Configuration& configuration) {
-  append_le(out, kFormatVersion);
+  const uint8_t format = format_of(configuration);
+  append_le(out, format);
   append_ids(out, configuration.voters);
   append_ids(out, configuration.outgoing);
   append_ids(out, configuration.learners);
   append_le(out, static_cast<uint8_t>(configuration.members.size()));
-  for (const Member& member : configuration.members) append_member(out, member);
+  for (const Member& member : configuration.members) append_member(out, member, format);
 }
 
 Result<Configuration> read_configuration(ByteReader& reader) {
-  const auto version = reader.read<uint8_t>();
-  if (version != kFormatVersion) {
-    return corrupt("configuration format " + std::to_string(version) + ", this server knows " +
-                   std::to_string(kFormatVersion));
+  const auto format = reader.read<uint8_t>();
+  if (format != kFormatVersion && format != kFormatWithPromotion) {
+    return corrupt("configuration format " + std::to_string(format) +
+                   ", this server knows 1 and 2");
   }
   Configuration configuration;
   const std::pair<const char*, std::vector<NodeId>*> lists[] = {
@@ -92,7 +107,7 @@ Result<Configuration> read_configuration(ByteReader& reader) {
   const auto count = reader.read<uint8_t>();
   if (count > kMaxMembers) return above_limit("the number of members", count, kMaxMembers);
   for (int i = 0; i < count && reader.ok(); ++i) {
-    Result<Member> member = read_member(reader);
+    Result<Member> member = read_member(reader, format);
     if (!member) return member.error();
     configuration.members.push_back(std::move(*member));
   }
@@ -102,6 +117,9 @@ Result<Configuration> read_configuration(ByteReader& reader) {
   }
   const Status members = check_members(configuration);
   if (!members) return members.error();
+  if (format != format_of(configuration)) {
+    return corrupt("configuration format 2 in which no member waits for promotion");
+  }
   const Status voters = check_voters(configuration);
   if (!voters) return voters.error();
   return configuration;

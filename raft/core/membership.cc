@@ -106,10 +106,26 @@ Peer Raft::new_peer(NodeId member) const {
   return peer;
 }
 
+/// The learners that wait for it and are caught up, if they may be promoted now.
+ChangePlan Raft::due_promotion() const {
+  ConfigurationChange change;
+  for (const NodeId learner : configuration().learners) {
+    const Member* member = find_member(configuration(), learner);
+    const bool waits = member != nullptr && member->promote;
+    if (waits && caught_up(learner)) change.promote.push_back(learner);
+  }
+  if (change.promote.empty()) return {.outcome = ChangeOutcome::kNothing};
+  ChangePlan plan = plan_change(configuration(), change);
+  judge_voters(change, plan);
+  return plan;
+}
+
 bool Raft::owes_membership() const {
   if (configurations_.latest_index() > commit_ || !own_term_committed()) return false;
-  return is_joint(configuration()) ||
-         (!is_voter(configuration(), id()) && !as<LeaderRole>().retiring);
+  if (is_joint(configuration())) return true;
+  if (!is_voter(configuration(), id())) return !as<LeaderRole>().retiring;
+  if (configuration().learners.empty() || as<LeaderRole>().transfer) return false;
+  return due_promotion().outcome == ChangeOutcome::kAccepted;
 }
 
 /// Dissertation 4.3: "once C_old,new has been committed, it is safe for the leader to create a log
@@ -118,8 +134,10 @@ void Raft::settle_membership() {
   if (!owes_membership()) return;
   if (is_joint(configuration())) {
     append_configuration(without_outgoing(configuration()));
-  } else {
+  } else if (!is_voter(configuration(), id())) {
     retire();
+  } else {
+    append_configuration(due_promotion().next);
   }
 }
 

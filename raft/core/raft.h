@@ -80,7 +80,8 @@ class Raft {
   void step(Message&& message, Instant now);
   /// Appends all proposals, or none. `exempt` ones pass the cap on uncommitted bytes.
   ProposeResult propose(std::span<const Proposal> proposals, bool exempt, Instant now);
-  /// Begins a change of the configuration; at most one is under way. It is in force when this
+  /// Begins a change of the configuration; at most one is under way. Leaders begin the promotion of
+  /// learners with Member::promote themselves. The change is in force when this
   /// returns, and takes two entries if the voters change: the joint configuration, whose index is
   /// returned, and the new one, which this or any later leader appends when that is committed. The
   /// change is done when the configuration is not joint and its index is committed.
@@ -268,6 +269,7 @@ class Raft {
   void on_configuration_changed();
   void match_peers();
   Peer new_peer(NodeId member) const;
+  ChangePlan due_promotion() const;
   bool owes_membership() const;
   void settle_membership();
   void retire();

@@ -318,7 +318,8 @@ void Lab::transfer(Command& c) {
   }
 }
 
-/// add and learner take a new node, or move one that is there.
+/// add and learner take a new node, or move one that is there; join takes a new one as a learner
+/// that is promoted when it is caught up.
 void Lab::parse_change(Command& c, const Configuration& now, raft::ConfigurationChange& change) {
   const std::string_view step = c.word("change");
   const NodeId id(c.number("node", 1, kNodeIdMax));
@@ -330,6 +331,9 @@ void Lab::parse_change(Command& c, const Configuration& now, raft::Configuration
   } else if (step == "learner") {
     if (is_member(now, id)) return change.demote.push_back(id);
     change.learners.push_back(CoreCluster::member(id));
+  } else if (step == "join") {
+    change.learners.push_back(CoreCluster::member(id));
+    change.learners.back().promote = true;
   } else {
     c.fail("no change is called '" + printable(step) + "'");
   }

@@ -38,6 +38,23 @@ TEST(ConfigurationCodec, ComesBackAsItWas) {
   EXPECT_EQ(describe(*decoded), "voters 1,2,4 outgoing 1,2,3 learners 3,9");
 }
 
+TEST(ConfigurationCodec, APromotionThatIsWaitedForTakesTheSecondFormat) {
+  Configuration c = joint();
+  EXPECT_EQ(encode_configuration(c)[0], 1);
+  c.members[4].promote = true;
+  std::string bytes = encode_configuration(c);
+  EXPECT_EQ(bytes[0], 2);
+  const auto decoded = decode_configuration(bytes);
+  ASSERT_TRUE(decoded.ok()) << decoded.error().message;
+  EXPECT_EQ(*decoded, c);
+  bytes.back() = 2;
+  EXPECT_EQ(decode_configuration(bytes).error().message,
+            "the promotion of a member is 2, the limit is 1");
+  bytes.back() = 0;
+  EXPECT_EQ(decode_configuration(bytes).error().message,
+            "configuration format 2 in which no member waits for promotion");
+}
+
 TEST(ConfigurationCodec, RefusesListsThatNoClusterCanHave) {
   Configuration c = joint();
   c.voters.clear();
@@ -76,17 +93,19 @@ TEST(ConfigurationCodec, RefusesOtherFormatsAndLengths) {
   }
   EXPECT_FALSE(decode_configuration(good + "x").ok());
   std::string newer = good;
-  newer[0] = 2;
+  newer[0] = 3;
   EXPECT_EQ(decode_configuration(newer).error().message,
-            "configuration format 2, this server knows 1");
+            "configuration format 3, this server knows 1 and 2");
   EXPECT_EQ(decode_configuration(newer).error().code, ErrorCode::kCorrupt);
 }
 
 TEST(ConfigurationCodec, SurvivesAnyBytes) {
   SplitMix random(7);
-  const std::string good = encode_configuration(joint());
-  for (int i = 0; i < 20'000; ++i) {
-    std::string bytes = good;
+  Configuration promoting = joint();
+  promoting.members[4].promote = true;
+  const std::string good[] = {encode_configuration(joint()), encode_configuration(promoting)};
+  for (int i = 0; i < 40'000; ++i) {
+    std::string bytes = good[i % 2];
     for (uint64_t n = 1 + random.below(4); n > 0; --n) {
       bytes[random.below(bytes.size())] = static_cast<char>(random.next());
     }

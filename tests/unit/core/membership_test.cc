@@ -274,6 +274,73 @@ TEST(Membership, ALearnerThatAnswersButStoresNothingIsNotCaughtUp) {
   EXPECT_TRUE(c.core(1).caught_up(NodeId(4)));
 }
 
+/// A learner 4 that is to be promoted, and is not there yet.
+CoreCluster with_joining(Config config = plain()) {
+  CoreCluster c = led(3, config);
+  Member joins = member(4);
+  joins.promote = true;
+  EXPECT_TRUE(c.change(1, {.learners = {joins}}).accepted());
+  return c;
+}
+
+TEST(Membership, ALearnerThatIsToBePromotedIsWhenItIsCaughtUp) {
+  CoreCluster c = with_joining();
+  c.advance(2s);
+  EXPECT_EQ(members(c, 1), "voters 1,2,3 learners 4");
+  c.start(4);
+  c.advance(500ms);
+  for (int id : {1, 2, 3, 4}) EXPECT_EQ(members(c, id), "voters 1,2,3,4") << id;
+  EXPECT_FALSE(find_member(c.core(4).configuration(), NodeId(4))->promote);
+  EXPECT_EQ(c.core(1).counters().configurations_appended, 3U);
+}
+
+TEST(Membership, ALearnerThatIsNotMarkedStaysOne) {
+  CoreCluster c = with_learner();
+  c.advance(5s);
+  EXPECT_EQ(members(c, 1), "voters 1,2,3 learners 4");
+}
+
+TEST(Membership, ALaterLeaderPromotesToo) {
+  CoreCluster c = with_joining();
+  c.settle();
+  c.crash(1);
+  c.elect(2);
+  ASSERT_TRUE(c.core(2).is_leader());
+  c.start(1);
+  c.start(4);
+  c.advance(500ms);
+  EXPECT_EQ(members(c, 2), "voters 1,2,3,4");
+}
+
+TEST(Membership, NobodyIsPromotedWhileThatWouldLoseTheQuorum) {
+  CoreCluster c = with_joining();
+  c.settle();
+  for (int id : {2, 3}) c.crash(id);
+  c.advance(1100ms);
+  c.start(4);
+  c.advance(1s);
+  ASSERT_TRUE(c.core(1).caught_up(NodeId(4)));
+  EXPECT_EQ(members(c, 1), "voters 1,2,3 learners 4");
+  EXPECT_FALSE(c.core(1).has_ready());
+  c.start(3);
+  c.advance(300ms);
+  EXPECT_EQ(members(c, 1), "voters 1,2,3,4") << "three of four answer";
+}
+
+TEST(Membership, APromotionWaitsForTheEndOfATransfer) {
+  CoreCluster c = with_joining();
+  c.settle();
+  c.isolate(2);
+  ASSERT_EQ(c.transfer(1, 2), TransferResult::kStarted);
+  c.start(4);
+  for (int i = 0; i < 30; ++i) c.settle();
+  EXPECT_TRUE(c.core(1).status().transferring);
+  EXPECT_EQ(members(c, 1), "voters 1,2,3 learners 4");
+  c.heal();
+  c.advance(3s);
+  EXPECT_EQ(members(c, c.leader()), "voters 1,2,3,4");
+}
+
 TEST(Membership, NobodyIsCaughtUpForAFollower) {
   CoreCluster c = with_learner();
   EXPECT_FALSE(c.core(2).caught_up(NodeId(4)));
