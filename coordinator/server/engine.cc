@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "raft/core/configuration.h"
 #include "session/session_table.h"
 
 namespace holdfast::server {
@@ -256,6 +257,10 @@ void Engine::on_soft_state(const raft::SoftState& state) {
     renewals_.on_leader_changed();
     commands_.on_leader_changed();
   }
+}
+
+void Engine::on_configuration(const raft::Configuration& configuration) {
+  ports_.audit("the members are now " + raft::describe(configuration));
 }
 
 void Engine::on_read(uint64_t context, LogIndex index) {

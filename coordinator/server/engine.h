@@ -217,6 +217,7 @@ class Engine final : public raft::Application, Commands::Owner, Renewals::Owner 
   // raft::Application
   Status apply(const raft::Entry& entry) override;
   void on_soft_state(const raft::SoftState& state) override;
+  void on_configuration(const raft::Configuration& configuration) override;
   void on_read(uint64_t context, LogIndex index) override;
   void on_read_failed(uint64_t context) override;
   void on_snapshot_offer(const raft::SnapshotOffer& offer) override;

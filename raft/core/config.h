@@ -8,6 +8,7 @@
 
 #include "base/error.h"
 #include "base/time.h"
+#include "raft/core/configuration_log.h"
 #include "raft/core/types.h"
 
 namespace holdfast::raft {
@@ -64,9 +65,14 @@ struct TermRun {
 /// What the storage recovered. Everything in it is durable already.
 struct InitialState {
   HardState hard_state;
-  Configuration configuration;  ///< in force at `last_index`
-  LogIndex first_index{1};      ///< one above what was compacted, or what a snapshot covers
-  LogIndex last_index;          ///< first_index - 1 if the log is empty
+  /// In force at `applied`: the one that came with the snapshot, else the cluster's first.
+  Configuration configuration;
+  LogIndex configuration_index;  ///< of its entry; 0 for the cluster's first
+  /// Configurations of the log's entries above `configuration_index`, ascending; the latest is in
+  /// force. Those above `applied` may yet be truncated.
+  std::vector<PlacedConfiguration> changes;
+  LogIndex first_index{1};  ///< one above what was compacted, or what a snapshot covers
+  LogIndex last_index;      ///< first_index - 1 if the log is empty
   /// Ascending in index and term, covering first_index - 1 (if above 0) to last_index.
   std::vector<TermRun> term_runs;
   /// The state machine's, at least first_index - 1; everything to here is committed.

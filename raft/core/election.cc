@@ -12,6 +12,15 @@ Duration Raft::random_between(Duration low, Duration high) {
   return low + Duration(random_.below(static_cast<uint64_t>((high - low).count())));
 }
 
+/// Who may stand: a voter; and dissertation 4.2.2, "a server that is not part of its own latest
+/// configuration should still start new elections, as it might still be needed until the Cnew entry
+/// is committed": nobody with a shorter log can be elected by it. Its own vote does not count then.
+bool Raft::promotable() const {
+  if (is_voter(configuration(), id())) return true;
+  if (configurations_.latest_index() <= commit_) return false;
+  return is_voter(configurations_.at(configurations_.latest_index().prev()), id());
+}
+
 /// Paper 5.2: a timeout drawn anew each time keeps votes from splitting again and again.
 void Raft::reset_election_timer() {
   election_deadline_ =
@@ -20,8 +29,9 @@ void Raft::reset_election_timer() {
 
 /// A lone voter has nobody to wait for.
 Instant Raft::election_due() const {
-  const bool alone = configuration_.outgoing.empty() && configuration_.voters.size() == 1;
-  return alone && is<FollowerRole>() && promotable() ? now_ : election_deadline_;
+  const bool alone = !is_joint(configuration()) && configuration().voters.size() == 1 &&
+                     configuration().voters.front() == id();
+  return alone && is<FollowerRole>() ? now_ : election_deadline_;
 }
 
 void Raft::tick_election() {
@@ -79,7 +89,7 @@ void Raft::become_candidate(bool transfer) {
 }
 
 void Raft::ask_for_votes(MessageType type, Term for_term, bool transfer) {
-  for (NodeId voter : voter_ids(configuration_)) {
+  for (NodeId voter : voter_ids(configuration())) {
     if (voter == id()) continue;
     Message m = make(type, voter);
     m.term = for_term;
@@ -103,7 +113,7 @@ void Raft::count_own_vote() {
 void Raft::settle_election() {
   const Votes& votes =
       is<CandidateRole>() ? as<CandidateRole>().votes : as<PreCandidateRole>().votes;
-  switch (tally(configuration_, votes)) {
+  switch (tally(configuration(), votes)) {
     case ElectionOutcome::kPending:
       return;
     case ElectionOutcome::kLost:
@@ -131,14 +141,8 @@ void Raft::become_leader() {
   HF_CHECK(!term_leader_, "the term has a leader already");
   leave_role();
   LeaderRole lead;
-  for (NodeId member : member_ids(configuration_)) {
-    if (member == id()) continue;
-    // Figure 2: nextIndex starts at the leader's last log index + 1, matchIndex at 0.
-    Peer peer;
-    peer.id = member;
-    peer.next = log_.last().next();
-    peer.heard = now_;
-    lead.peers.push_back(std::move(peer));
+  for (NodeId member : member_ids(configuration())) {
+    if (member != id()) lead.peers.push_back(new_peer(member));
   }
   lead.next_heartbeat = now_ + config_.heartbeat_interval;
   role_ = std::move(lead);
@@ -166,7 +170,7 @@ void Raft::lose_leader(NodeId dead) {
   become_follower(term(), NodeId());
   fast_ = FastFailover{dead, now_ + config_.election_timeout_max};
   int64_t rank = 0;
-  for (NodeId voter : voter_ids(configuration_)) {
+  for (NodeId voter : voter_ids(configuration())) {
     if (voter != dead && voter < id()) ++rank;
   }
   election_deadline_ = std::min(election_deadline_, now_ + rank * config_.fast_rank_stagger);

@@ -2,6 +2,7 @@
 #include <algorithm>
 
 #include "base/check.h"
+#include "raft/core/configuration.h"
 #include "raft/core/raft.h"
 
 namespace holdfast::raft {
@@ -81,12 +82,25 @@ bool Raft::store_entries(Message& m) {
       return false;
     }
     if (entry.index <= log_.last()) {
-      log_.truncate_from(entry.index);
-      ++counters_.truncations;
+      truncate_from(entry.index);
+    }
+    if (entry.type == EntryType::kConfiguration) {
+      configurations_.append(entry.index, *decode_configuration(entry.data.view()));
+      on_configuration_changed();
     }
     log_.append(std::move(entry));
   }
   return true;
+}
+
+/// Dissertation 4.1: "a server must be prepared to fall back to the previous configuration in its
+/// log".
+void Raft::truncate_from(LogIndex index) {
+  log_.truncate_from(index);
+  ++counters_.truncations;
+  if (!configurations_.truncate_from(index)) return;
+  ++counters_.configurations_truncated;
+  on_configuration_changed();
 }
 
 void Raft::follow_commit(LogIndex index) {

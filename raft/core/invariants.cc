@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "base/checksum.h"
+#include "raft/core/configuration.h"
 #include "raft/core/quorum.h"
 
 namespace holdfast::raft {
@@ -51,13 +52,34 @@ Breach check_compaction(const Raft& raft) {
 Breach check_role(const Raft& raft) {
   const bool stands = raft.role() == Role::kCandidate || raft.is_leader();
   if (stands && raft.vote() != raft.id()) return breach(raft, "stands without its own vote");
-  if (raft.role() != Role::kFollower && !is_voter(raft.configuration(), raft.id())) {
+  // Dissertation 4.2.2: until a configuration without it is committed, a server may be needed.
+  const std::vector<PlacedConfiguration>& known = raft.configurations().all();
+  const bool was_voter = known.size() > 1 && known.back().index > raft.commit() &&
+                         is_voter(known[known.size() - 2].configuration, raft.id());
+  const bool campaigns = raft.role() == Role::kCandidate || raft.role() == Role::kPreCandidate;
+  if (campaigns && !was_voter && !is_voter(raft.configuration(), raft.id())) {
     return breach(raft, "campaigns without being a voter");
   }
   if (raft.is_leader() != (raft.leader() == raft.id())) return breach(raft, "leader is not itself");
   if (raft.is_leader() && raft.log().last_term() != raft.term()) {
     return breach(raft, "leads without an entry of its term");
   }
+  return std::nullopt;
+}
+
+/// Dissertation 4.1: the latest configuration of the log is in force.
+Breach check_configurations(const Raft& raft) {
+  const ConfigurationLog& configurations = raft.configurations();
+  if (configurations.latest_index() > raft.log().last()) {
+    return breach(raft, "has a configuration beyond its log");
+  }
+  if (raft.peers() == nullptr) return std::nullopt;
+  std::vector<NodeId> wanted = member_ids(raft.configuration());
+  std::erase(wanted, raft.id());
+  const std::vector<Peer>& peers = *raft.peers();
+  const bool same = std::equal(wanted.begin(), wanted.end(), peers.begin(), peers.end(),
+                               [](NodeId member, const Peer& peer) { return peer.id == member; });
+  if (!same) return breach(raft, "replicates to others than the members");
   return std::nullopt;
 }
 
@@ -94,6 +116,7 @@ Breach NodeInvariants::check_state(const Raft& raft) {
   if (Breach b = check_positions(raft)) return b;
   if (Breach b = check_compaction(raft)) return b;
   if (Breach b = check_role(raft)) return b;
+  if (Breach b = check_configurations(raft)) return b;
   if (raft.peers() == nullptr) return std::nullopt;
   for (const Peer& peer : *raft.peers()) {
     if (Breach b = check_peer(raft, peer)) return b;
@@ -119,8 +142,9 @@ Breach NodeInvariants::check_step(const Raft& raft) const {
   if (!raft.is_leader() || before.role != Role::kLeader || !same_term) return std::nullopt;
   // Figure 3.2, leader append-only.
   if (raft.log().last() < before.last) return breach(raft, "a leader deleted entries");
-  for (size_t i = 0; i < before.matches.size(); ++i) {
-    if ((*raft.peers())[i].match < before.matches[i].second) {
+  for (const Peer& peer : *raft.peers()) {
+    const auto known = before.matches.find(peer.id);
+    if (known != before.matches.end() && peer.match < known->second) {
       return breach(raft, "match index went back");
     }
   }
@@ -132,7 +156,7 @@ void NodeInvariants::remember(const Raft& raft) {
                raft.commit(),      raft.handed_out(), raft.applied_index(),
                raft.log().first(), raft.log().last(), {}};
   if (raft.peers() == nullptr) return;
-  for (const Peer& peer : *raft.peers()) seen_->matches.emplace_back(peer.id, peer.match);
+  for (const Peer& peer : *raft.peers()) seen_->matches.emplace(peer.id, peer.match);
 }
 
 Breach NodeInvariants::check(const Raft& raft) {
@@ -148,6 +172,7 @@ Breach ClusterInvariants::observe(const Raft& raft) {
   if (Breach b = votes(raft)) return b;
   if (Breach b = log_matching(raft, node)) return b;
   if (Breach b = compaction(raft, node)) return b;
+  if (Breach b = configurations(raft)) return b;
   if (Breach b = leader_completeness(raft, node)) return b;
   if (Breach b = state_machine_safety(raft, node)) return b;
   return std::nullopt;
@@ -185,12 +210,48 @@ Breach ClusterInvariants::log_matching(const Raft& raft, Node& node) {
     const Fingerprint print{checksum64(entry.data.view(), static_cast<uint64_t>(entry.type)),
                             log.term(i.prev())};
     if (entry.index != i || entry.term != log.term(i)) return breach(raft, "mislabelled entry");
+    if (Breach b = in_force(raft, entry)) return b;
     const auto [at, fresh] = entries_.try_emplace({i, entry.term}, print);
     if (at->second != print) return breach(raft, "two entries ", num(i), " of one term");
   }
   node.checked = log.last();
   node.truncations = raft.counters().truncations;
   node.durable = log.durable();
+  return std::nullopt;
+}
+
+/// Dissertation 4.1: "each server adopts Cnew as soon as the entry is added to its log".
+Breach ClusterInvariants::in_force(const Raft& raft, const Entry& entry) {
+  const std::vector<PlacedConfiguration>& known = raft.configurations().all();
+  const auto at = std::find_if(known.begin(), known.end(), [&](const PlacedConfiguration& placed) {
+    return placed.index == entry.index;
+  });
+  if (entry.type != EntryType::kConfiguration) {
+    const bool replaced = at != known.end() && entry.index > raft.commit();
+    return replaced ? breach(raft, "keeps a truncated configuration") : std::nullopt;
+  }
+  if (entry.index <= known.front().index) return std::nullopt;
+  const Result<Configuration> held = decode_configuration(entry.data.view());
+  if (!held.ok()) return breach(raft, "holds a configuration that cannot be read");
+  if (at == known.end() || at->configuration != *held) {
+    return breach(raft, "does not use the configuration at ", num(entry.index));
+  }
+  return std::nullopt;
+}
+
+/// Dissertation 4.3: from one configuration to the next any two quorums have a server in common,
+/// and no log holds a second one that is not committed.
+Breach ClusterInvariants::configurations(const Raft& raft) const {
+  const std::vector<PlacedConfiguration>& known = raft.configurations().all();
+  for (size_t i = 1; i < known.size(); ++i) {
+    if (!may_follow(known[i - 1].configuration, known[i].configuration)) {
+      return breach(raft, "goes to a configuration without common quorums at ",
+                    num(known[i].index));
+    }
+    if (known[i - 1].index > committed()) {
+      return breach(raft, "holds a second uncommitted configuration at ", num(known[i].index));
+    }
+  }
   return std::nullopt;
 }
 

@@ -33,7 +33,7 @@ class NodeInvariants {
     LogIndex applied;
     LogIndex first;
     LogIndex last;
-    std::vector<std::pair<NodeId, LogIndex>> matches;
+    std::map<NodeId, LogIndex> matches;
   };
   static Breach check_state(const Raft& raft);
   Breach check_step(const Raft& raft) const;
@@ -69,6 +69,8 @@ class ClusterInvariants {
   Breach election_safety(const Raft& raft);
   Breach log_matching(const Raft& raft, Node& node);
   Breach compaction(const Raft& raft, Node& node) const;
+  Breach configurations(const Raft& raft) const;
+  static Breach in_force(const Raft& raft, const Entry& entry);
   Breach state_machine_safety(const Raft& raft, Node& node);
   Breach leader_completeness(const Raft& raft, Node& node) const;
   Breach votes(const Raft& raft);

@@ -22,7 +22,10 @@ void Raft::tick_leader() {
     become_follower(term(), NodeId());
     return;
   }
-  if (lead.transfer && now_ >= lead.transfer->deadline) abort_transfer();
+  if (lead.transfer && now_ >= lead.transfer->deadline) {
+    if (lead.retiring) return become_follower(term(), NodeId());
+    abort_transfer();
+  }
   if (now_ >= lead.next_heartbeat) broadcast_heartbeat();
 }
 
@@ -30,7 +33,7 @@ void Raft::tick_leader() {
 /// of heartbeats to a majority of its cluster".
 bool Raft::lost_quorum() const {
   const LeaderRole& lead = as<LeaderRole>();
-  const Instant heard = quorum_value(configuration_, [&](NodeId voter) {
+  const Instant heard = quorum_value(configuration(), [&](NodeId voter) {
     if (voter == id()) return now_;
     const Peer* peer = lead.find(voter);
     HF_CHECK(peer != nullptr, "every voter has its progress");
@@ -81,7 +84,7 @@ void Raft::append_own(EntryType type, Blob data) {
 /// This node counts with what is durable here, in parallel with the peers.
 void Raft::maybe_commit() {
   const LeaderRole& lead = as<LeaderRole>();
-  const LogIndex reached = quorum_value(configuration_, [&](NodeId voter) {
+  const LogIndex reached = quorum_value(configuration(), [&](NodeId voter) {
     return voter == id() ? log_.durable() : lead.find(voter)->match;
   });
   if (reached > commit_ && log_.term(reached) == term()) commit_ = reached;
@@ -143,7 +146,7 @@ bool Raft::leader_has_output() const {
   for (const Peer& peer : as<LeaderRole>().peers) {
     if (may_append(peer) || owes_commit(peer)) return true;
   }
-  return may_start_read_round();
+  return may_start_read_round() || owes_membership();
 }
 
 void Raft::replicate_to(Peer& peer) {
@@ -175,6 +178,7 @@ void Raft::send_append(Peer& peer) {
     return;
   }
   const LogIndex through = m.index + m.entries.size();
+  if (!m.entries.empty()) peer.rounds.sent(log_.last(), now_);
   peer.sent_commit = std::max(peer.sent_commit, std::min(commit_, through));
   peer.verify = false;
   if (peer.state == ProgressState::kProbe) {
@@ -214,7 +218,7 @@ bool Raft::load_entries(Peer& peer, size_t max_bytes, std::vector<Entry>& out) {
 
 void Raft::on_append_response(Message& m) {
   Peer& peer = *as<LeaderRole>().find(m.from);
-  peer.heard = now_;
+  peer.hear(now_);
   if (m.index > log_.last() || (m.reject && m.hint > m.index)) {
     ++counters_.ignored_malformed;
     return;
@@ -224,6 +228,7 @@ void Raft::on_append_response(Message& m) {
     return;
   }
   const bool news = peer.acknowledge(m.index);
+  peer.rounds.acknowledged(peer.match, log_.last(), now_);
   if (news || m.index.next() == peer.next) resume(peer);
   if (!news) return;
   maybe_commit();
@@ -260,7 +265,7 @@ void Raft::probe(Peer& peer, LogIndex next) {
 void Raft::on_heartbeat_response(Message& m) {
   LeaderRole& lead = as<LeaderRole>();
   Peer& peer = *lead.find(m.from);
-  peer.heard = now_;
+  peer.hear(now_);
   if (m.round > lead.round) {
     ++counters_.ignored_malformed;
     return;
@@ -276,7 +281,7 @@ void Raft::on_heartbeat_response(Message& m) {
 TransferResult Raft::transfer_leadership(NodeId target, Instant now) {
   advance_clock(now);
   if (inert() || !is<LeaderRole>()) return TransferResult::kNotLeader;
-  if (target == id() || !is_voter(configuration_, target)) return TransferResult::kNotVoter;
+  if (target == id() || !is_voter(configuration(), target)) return TransferResult::kNotVoter;
   if (as<LeaderRole>().transfer) return TransferResult::kAlreadyRunning;
   as<LeaderRole>().transfer = Transfer{target, now_ + config_.election_timeout_max};
   ++counters_.transfers;
@@ -291,6 +296,7 @@ void Raft::continue_transfer() {
   if (lead.find(lead.transfer->target)->match != log_.last()) return;
   lead.transfer->asked = true;
   send(make(MessageType::kTimeoutNow, lead.transfer->target));
+  if (lead.retiring) become_follower(term(), NodeId());
 }
 
 /// Dissertation 3.10: "if leadership transfer does not complete after about an election timeout,

@@ -1,5 +1,7 @@
 #include "raft/core/message_form.h"
 
+#include "raft/core/configuration.h"
+
 namespace holdfast::raft {
 namespace {
 
@@ -20,13 +22,16 @@ bool vote_request(const Message& m) {
 }
 
 /// Entries follow `index` without a gap; their terms ascend from the previous entry's to the
-/// leader's.
+/// leader's; configurations can be read.
 bool append(const Message& m) {
   if (!m.term || !names_position(m)) return false;
   LogIndex index = m.index;
   Term term = m.log_term;
   for (const Entry& entry : m.entries) {
     if (entry.index != index.next() || entry.term < term || !entry.term) return false;
+    if (entry.type == EntryType::kConfiguration && !decode_configuration(entry.data.view()).ok()) {
+      return false;
+    }
     index = entry.index;
     term = entry.term;
   }

@@ -50,6 +50,7 @@ std::string Violation::text() const {
 void Ready::clear() {
   violation.reset();
   soft_state.reset();
+  configuration.reset();
   write.number = 0;
   write.hard_state.reset();
   write.entries.clear();

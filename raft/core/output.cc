@@ -81,7 +81,7 @@ bool Raft::has_ready() const {
   if (violation_) return !violation_reported_;
   if (hard_state_dirty_ || log_.has_unwritten() || may_hand_out()) return true;
   if (!messages_.empty() || !reads_.empty() || !failed_reads_.empty()) return true;
-  if (soft_state() != reported_ || snapshot_offer_) return true;
+  if (soft_state() != reported_ || snapshot_offer_ || configuration_news_) return true;
   if (is<LeaderRole>()) return leader_has_output();
   if (!is<FollowerRole>()) return false;
   const ForwardedReads& forwarded = as<FollowerRole>().reads;
@@ -95,6 +95,7 @@ void Raft::take_ready(Ready& out) {
     violation_reported_ = true;
     return;
   }
+  if (is<LeaderRole>()) settle_membership();
   if (is<LeaderRole>()) {
     if (may_start_read_round()) start_read_round();
     for (Peer& peer : as<LeaderRole>().peers) replicate_to(peer);
@@ -105,6 +106,8 @@ void Raft::take_ready(Ready& out) {
     reported_ = soft_state();
     out.soft_state = reported_;
   }
+  if (configuration_news_) out.configuration = configuration();
+  configuration_news_ = false;
   take_write(out.write);
   hand_out(out.committed);
   std::swap(out.messages, messages_);

@@ -21,6 +21,29 @@ void Inflights::clear() {
   bytes_ = 0;
 }
 
+void CatchUp::sent(LogIndex last, Instant now) {
+  if (goal_) return;
+  goal_ = last;
+  began_ = now;
+}
+
+void CatchUp::acknowledged(LogIndex match, LogIndex last, Instant now) {
+  if (!goal_ || match < goal_) return;
+  last_round_ = now - began_;
+  goal_ = match < last ? last : LogIndex();
+  began_ = now;
+}
+
+bool CatchUp::caught_up(Instant now, Duration limit) const {
+  const bool last_was_short = last_round_.has_value() && *last_round_ < limit;
+  return last_was_short && (!goal_ || now < began_ + limit);
+}
+
+void Peer::hear(Instant now) {
+  heard = now;
+  answered = true;
+}
+
 void Peer::probe_from(LogIndex index) {
   state = ProgressState::kProbe;
   next = std::max(index, match.next());

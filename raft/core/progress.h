@@ -4,6 +4,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <deque>
+#include <optional>
 
 #include "base/time.h"
 #include "raft/core/status.h"
@@ -31,6 +32,24 @@ class Inflights {
   size_t bytes_ = 0;
 };
 
+/// Replication in rounds (dissertation 4.2.1): a round begins with the first entries sent when the
+/// peer lacked none, goes to what was then the log's end, and the next one follows at once if there
+/// is more. Who needs less than an election timeout for a round is close enough to vote.
+class CatchUp {
+ public:
+  /// Entries are sent; the log ends at `last`.
+  void sent(LogIndex last, Instant now);
+  /// Everything to `match` is acknowledged; the log ends at `last`.
+  void acknowledged(LogIndex match, LogIndex last, Instant now);
+  /// The last complete round took less than `limit`, and so has the running one so far.
+  bool caught_up(Instant now, Duration limit) const;
+
+ private:
+  LogIndex goal_;  ///< of the running round; 0 if the peer lacks nothing
+  Instant began_;
+  std::optional<Duration> last_round_;
+};
+
 /// Invariant: match < next, and in kReplicate everything in [match + 1, next) is in flight or
 /// waits for its acknowledgement. In kSnapshot match + 1 is below the first index of the log, else
 /// next is not.
@@ -46,8 +65,11 @@ struct Peer {
   bool reader_unavailable = false;  ///< LogReader had nothing; ask again later
   LogIndex sent_commit;             ///< highest commit index that an append or heartbeat told it
   uint64_t acked_round = 0;         ///< last heartbeat round that it answered
-  Instant heard;                    ///< last message from it in this term
+  Instant heard;                    ///< last message from it in this term, or when it became a peer
+  bool answered = false;            ///< there was one
+  CatchUp rounds;
 
+  void hear(Instant now);
   void probe_from(LogIndex index);
   void replicate();
   void need_snapshot();

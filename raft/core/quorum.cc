@@ -39,8 +39,10 @@ std::vector<NodeId> voter_ids(const Configuration& configuration) {
 }
 
 bool well_formed(const Configuration& configuration) {
+  const auto votes = [&](NodeId id) { return contains(configuration.voters, id); };
   return !configuration.voters.empty() && ascending(configuration.voters) &&
-         ascending(configuration.outgoing) && ascending(configuration.learners);
+         ascending(configuration.outgoing) && ascending(configuration.learners) &&
+         std::none_of(configuration.learners.begin(), configuration.learners.end(), votes);
 }
 
 void Votes::record(NodeId voter, bool granted) {

@@ -24,7 +24,8 @@ bool is_member(const Configuration& configuration, NodeId id);
 std::vector<NodeId> member_ids(const Configuration& configuration);
 /// Voters of both lists, ascending, once each.
 std::vector<NodeId> voter_ids(const Configuration& configuration);
-/// Lists ascend without repetition, are not too long, and there is a voter.
+/// Lists ascend without repetition, are not too long, there is a voter, and no voter is a learner.
+/// An outgoing voter may be one: it is about to be.
 bool well_formed(const Configuration& configuration);
 
 /// The largest value that a majority of `ids` has reached; `value_of(NodeId)` never shrinks it.

@@ -7,6 +7,27 @@
 #include "raft/core/quorum.h"
 
 namespace holdfast::raft {
+namespace {
+
+/// Dissertation 4.1: "servers process incoming RPC requests without consulting their current
+/// configurations": a leader or candidate may be in one that this server has not received yet. Who
+/// may speak at all is the transport's to know. Answers, and questions to a leader, count from
+/// members only.
+bool asks(MessageType type) {
+  switch (type) {
+    case MessageType::kPreVoteRequest:
+    case MessageType::kVoteRequest:
+    case MessageType::kAppendRequest:
+    case MessageType::kHeartbeatRequest:
+    case MessageType::kSnapshotRequest:
+    case MessageType::kTimeoutNow:
+      return true;
+    default:
+      return false;
+  }
+}
+
+}  // namespace
 
 // What each role does with each type of message of its own term. Every cell is filled: what cannot
 // matter is dropped and counted, what a correct cluster cannot send is a rival's claim.
@@ -50,7 +71,8 @@ const Raft::Handler Raft::kHandlers[kRoles][kMessageTypes] = {
 Raft::Raft(const Config& config, InitialState initial, LogReader& reader, Instant now)
     : config_(config),
       reader_(reader),
-      configuration_(std::move(initial.configuration)),
+      configurations_({initial.configuration_index, std::move(initial.configuration)},
+                      std::move(initial.changes)),
       random_(config.seed),
       now_(now),
       hard_state_(initial.hard_state),
@@ -59,7 +81,9 @@ Raft::Raft(const Config& config, InitialState initial, LogReader& reader, Instan
       handed_out_(initial.applied),
       applied_(initial.applied) {
   HF_CHECK(validate(config).ok(), "settings are validated before a core is built");
-  HF_CHECK(well_formed(configuration_), "a configuration has voters, in order");
+  HF_CHECK(configurations_.all().front().index <= initial.applied,
+           "the first configuration is in force at the applied index");
+  HF_CHECK(configurations_.latest_index() <= log_.last(), "a configuration beyond the log");
   HF_CHECK(initial.applied <= log_.last(), "applied index beyond the log");
   HF_CHECK(initial.applied.next() >= log_.first(), "applied index before the log");
   HF_CHECK(log_.last_term() <= hard_state_.term,
@@ -94,7 +118,7 @@ bool Raft::admissible(const Message& m) {
     ++counters_.ignored_misaddressed;
     return false;
   }
-  if (!is_member(configuration_, m.from)) {
+  if (!asks(m.type) && !is_member(configuration(), m.from)) {
     ++counters_.ignored_unknown_sender;
     return false;
   }
@@ -250,7 +274,8 @@ RaftStatus Raft::status() const {
   s.last = log_.last();
   s.last_term = log_.last_term();
   s.durable = log_.durable();
-  s.configuration = configuration_;
+  s.configuration = configuration();
+  s.configuration_index = configurations_.latest_index();
   s.pending_reads = pending_reads();
   s.uncommitted_bytes = log_.window().bytes(commit_.next(), log_.last().next());
   if (is<LeaderRole>()) {
@@ -258,7 +283,8 @@ RaftStatus Raft::status() const {
     s.transferring = lead.transfer.has_value();
     for (const Peer& peer : lead.peers) {
       s.peers.push_back({peer.id, peer.match, peer.next, peer.state,
-                         static_cast<uint32_t>(peer.inflights.count()), peer.inflights.bytes()});
+                         static_cast<uint32_t>(peer.inflights.count()), peer.inflights.bytes(),
+                         caught_up(peer.id)});
     }
   }
   return s;

@@ -2,10 +2,11 @@
 // the same inputs give the same outputs. Inputs change the state, take_ready() hands out what
 // follows from them (raft/core/ready.h holds the contract). Not thread-safe: one thread at a time.
 //
-// Implemented in raft.cc (life cycle, dispatch), election.cc, follower.cc, leader.cc, snapshot.cc,
-// reads.cc and output.cc. Sources: "the paper" is Ongaro and Ousterhout 2014 (extended version),
-// "the dissertation" Ongaro 2014. Figure 2 is the paper's summary of the protocol (figure 3.1 of
-// the dissertation), figure 3.2 the dissertation's safety properties (figure 3 of the paper).
+// Implemented in raft.cc (life cycle, dispatch), election.cc, follower.cc, leader.cc,
+// membership.cc, snapshot.cc, reads.cc and output.cc. Sources: "the paper" is Ongaro and Ousterhout
+// 2014 (extended version), "the dissertation" Ongaro 2014. Figure 2 is the paper's summary of the
+// protocol (figure 3.1 of the dissertation), figure 3.2 the dissertation's safety properties
+// (figure 3 of the paper).
 #pragma once
 
 #include <cstddef>
@@ -18,7 +19,9 @@
 
 #include "base/entropy.h"
 #include "base/time.h"
+#include "raft/core/change.h"
 #include "raft/core/config.h"
+#include "raft/core/configuration_log.h"
 #include "raft/core/log_view.h"
 #include "raft/core/ready.h"
 #include "raft/core/roles.h"
@@ -77,6 +80,12 @@ class Raft {
   void step(Message&& message, Instant now);
   /// Appends all proposals, or none. `exempt` ones pass the cap on uncommitted bytes.
   ProposeResult propose(std::span<const Proposal> proposals, bool exempt, Instant now);
+  /// Begins a change of the configuration; at most one is under way. Leaders begin the promotion of
+  /// learners with Member::promote themselves. The change is in force when this
+  /// returns, and takes two entries if the voters change: the joint configuration, whose index is
+  /// returned, and the new one, which this or any later leader appends when that is committed. The
+  /// change is done when the configuration is not joint and its index is committed.
+  ChangeResult propose_change(const ConfigurationChange& change, Instant now);
   /// Asks for a linearizable read index (dissertation 6.4); `context` comes back in Ready::reads or
   /// Ready::failed_reads, exactly once. The caller chooses it, anew for every retry. Works on the
   /// leader and on followers that know one. On the leader it equally confirms leadership: the
@@ -118,7 +127,14 @@ class Raft {
   RaftStatus status() const;
   const Counters& counters() const { return counters_; }
   const Config& config() const { return config_; }
-  const Configuration& configuration() const { return configuration_; }
+  /// The latest of the log, committed or not.
+  const Configuration& configuration() const { return configurations_.latest(); }
+  const ConfigurationLog& configurations() const { return configurations_; }
+  /// The one that a snapshot at `index` has to hold; log().first() - 1 <= index <= log().last().
+  const Configuration& configuration_at(LogIndex index) const { return configurations_.at(index); }
+  /// Whether a peer of this leader follows closely enough to vote (dissertation 4.2.1): it answers,
+  /// and needs less than election_timeout_min for a round of what the log held at its start.
+  bool caught_up(NodeId peer) const;
   const LogView& log() const { return log_; }
   NodeId id() const { return config_.id; }
   Role role() const { return static_cast<Role>(role_.index()); }
@@ -181,7 +197,7 @@ class Raft {
   void leave_role();
   void become_follower(Term term, NodeId leader);
   void raise(Violation::Kind kind, const Message& m, LogIndex index);
-  bool promotable() const { return is_voter(configuration_, id()); }
+  bool promotable() const;
 
   // election.cc
   void tick_election();
@@ -213,6 +229,7 @@ class Raft {
   void concede_heartbeat(Message& m);
   void reject_append(const Message& m);
   bool store_entries(Message& m);
+  void truncate_from(LogIndex index);
   void follow_commit(LogIndex index);
 
   // leader.cc
@@ -243,6 +260,19 @@ class Raft {
   void on_snapshot_offer(Message& m);
   void concede_snapshot_offer(Message& m);
   void on_snapshot_response(Message& m);
+
+  // membership.cc
+  ChangeOutcome may_change() const;
+  void judge_voters(const ConfigurationChange& change, ChangePlan& plan) const;
+  bool lives(NodeId voter) const;
+  void append_configuration(Configuration configuration);
+  void on_configuration_changed();
+  void match_peers();
+  Peer new_peer(NodeId member) const;
+  ChangePlan due_promotion() const;
+  bool owes_membership() const;
+  void settle_membership();
+  void retire();
 
   // reads.cc
   bool may_start_read_round() const;
@@ -277,7 +307,7 @@ class Raft {
 
   const Config config_;
   LogReader& reader_;
-  const Configuration configuration_;
+  ConfigurationLog configurations_;
   SplitMix random_;
   Instant now_;
 
@@ -306,6 +336,7 @@ class Raft {
   std::vector<uint64_t> failed_reads_;
   std::optional<SnapshotOffer> snapshot_offer_;
   SoftState reported_;
+  bool configuration_news_ = false;  ///< the latest differs from what was handed out last
   std::optional<Violation> violation_;
   bool violation_reported_ = false;
   Counters counters_;

@@ -69,7 +69,7 @@ void Raft::adopt_waiting_reads() {
 
 void Raft::confirm_reads() {
   LeaderRole& lead = as<LeaderRole>();
-  const uint64_t confirmed = quorum_value(configuration_, [&](NodeId voter) {
+  const uint64_t confirmed = quorum_value(configuration(), [&](NodeId voter) {
     return voter == id() ? lead.round : lead.find(voter)->acked_round;
   });
   auto done = lead.read_rounds.begin();
@@ -99,7 +99,7 @@ void Raft::fail_leader_reads() {
 }
 
 void Raft::on_read_request(Message& m) {
-  as<LeaderRole>().find(m.from)->heard = now_;
+  as<LeaderRole>().find(m.from)->hear(now_);
   const WaitingRead read{m.context, m.from};
   if (pending_reads() >= config_.max_pending_reads) {
     fail_read(read);

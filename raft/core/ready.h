@@ -6,24 +6,26 @@
 //  1. `violation`: stop the process with its text. The core is inert from then on: it accepts no
 //     input and emits nothing more.
 //  2. `soft_state`: the role or the leader as the core now knows it.
-//  3. `write`: hand it to storage. Writes become durable in the order of their numbers. Entries
+//  3. `configuration`: who counts from now on, committed or not; members to connect to are in it.
+//     It stands for all that changed since the last Ready, and may be an earlier one again.
+//  4. `write`: hand it to storage. Writes become durable in the order of their numbers. Entries
 //     replace whatever storage holds from entries.front().index on. Every write must be synced
 //     (fdatasync) before persisted(number) is called; one call may confirm many writes, which is
 //     how they are grouped. Several writes may be outstanding.
-//  4. `messages`: may leave at once, before or in parallel with any write. What promises
+//  5. `messages`: may leave at once, before or in parallel with any write. What promises
 //     durability (a vote, an acknowledgement of entries, a vote request, which claims a log and
 //     a vote for oneself) is held inside the core and comes out of a later Ready, after
 //     persisted(). Messages may be lost, duplicated, delayed and reordered.
-//  5. `committed`: apply in order, once. Entries may be applied before this node has them on its
+//  6. `committed`: apply in order, once. Entries may be applied before this node has them on its
 //     own disk; a quorum has. applied(index) is called when the state machine has them.
-//  6. `reads`: answer read `context` when the state machine has applied `index`.
-//  7. `failed_reads`: the read could not be confirmed: no leader, or deposed. Nothing was read.
-//  8. `snapshot_offer`: this node lacks entries that the leader's log no longer has. The driver
+//  7. `reads`: answer read `context` when the state machine has applied `index`.
+//  8. `failed_reads`: the read could not be confirmed: no leader, or deposed. Nothing was read.
+//  9. `snapshot_offer`: this node lacks entries that the leader's log no longer has. The driver
 //     fetches a snapshot at `index` or later from `from`, by its own means; the offer is repeated
-//     until then. To install one: let all writes handed out become durable (the term on disk must
-//     not be below the snapshot's), drop the core, switch the stored state, begin the log after
-//     the snapshot unless it has the snapshot's last entry, and build a new core from what is on
-//     disk then. A snapshot at or below commit() is of no use and is not installed.
+//     until then. To install one: let all writes handed out become durable, and with them a term
+//     not below the snapshot's (raised without a vote if it is), drop the core, switch the stored
+//     state, begin the log after the snapshot unless it has the snapshot's last entry, and build a
+//     new core from what is on disk then. A snapshot at or below commit() is not installed.
 //
 // persisted() and applied() with numbers never handed out, or going back, are our own bugs and
 // end the process (HF_CHECK).
@@ -93,6 +95,7 @@ struct SnapshotOffer {
 struct Ready {
   std::optional<Violation> violation;
   std::optional<SoftState> soft_state;
+  std::optional<Configuration> configuration;
   Write write;
   std::vector<Message> messages;
   std::vector<Entry> committed;

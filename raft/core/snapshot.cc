@@ -12,6 +12,7 @@ void Raft::compact(LogIndex through) {
   HF_CHECK(through <= applied_, "compacts what the state machine does not have");
   if (inert() || through < log_.first()) return;
   log_.compact(through);
+  configurations_.compact(through);
   ++counters_.compactions;
   if (!is<LeaderRole>()) return;
   for (Peer& peer : as<LeaderRole>().peers) {
@@ -50,7 +51,7 @@ void Raft::resume(Peer& peer) {
 /// commit index is never truncated: it matches to there, exactly as if it had acknowledged appends.
 void Raft::on_snapshot_response(Message& m) {
   Peer& peer = *as<LeaderRole>().find(m.from);
-  peer.heard = now_;
+  peer.hear(now_);
   if (m.index > log_.last()) {
     ++counters_.ignored_malformed;
     return;
@@ -60,6 +61,7 @@ void Raft::on_snapshot_response(Message& m) {
     return;
   }
   if (!peer.acknowledge(m.index)) return;
+  peer.rounds.acknowledged(peer.match, log_.last(), now_);
   resume(peer);
   maybe_commit();
   continue_transfer();

@@ -26,6 +26,7 @@ struct PeerStatus {
   ProgressState state = ProgressState::kProbe;
   uint32_t inflight = 0;  ///< appends with entries that are not acknowledged
   size_t inflight_bytes = 0;
+  bool caught_up = false;  ///< close enough to the log's end to vote, and alive
   friend bool operator==(const PeerStatus&, const PeerStatus&) = default;
 };
 
@@ -42,6 +43,7 @@ struct RaftStatus {
   Term last_term;
   LogIndex durable;  ///< last index that is on this node's disk
   Configuration configuration;
+  LogIndex configuration_index;   ///< of its entry; committed if not above `commit`
   std::vector<PeerStatus> peers;  ///< leader only; without this node; ascending by id
   size_t pending_reads = 0;       ///< neither answered nor failed
   bool transferring = false;
@@ -73,7 +75,11 @@ struct Counters {
   uint64_t reads_failed = 0;
   uint64_t transfers = 0;
   uint64_t transfers_aborted = 0;
-  uint64_t log_reads = 0;  ///< calls of LogReader
+  uint64_t configurations_appended = 0;   ///< by this node as a leader
+  uint64_t configurations_truncated = 0;  ///< times the configuration went back to an earlier one
+  uint64_t changes_refused = 0;
+  uint64_t retirements = 0;  ///< times this leader was no voter of the committed configuration
+  uint64_t log_reads = 0;    ///< calls of LogReader
 };
 
 }  // namespace holdfast::raft

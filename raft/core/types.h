@@ -40,6 +40,7 @@ struct Member {
   std::string peer_address;    ///< host:port that other servers dial
   std::string client_address;  ///< host:port that clients dial
   uint32_t feature_level = 1;  ///< highest command feature level this member understands
+  bool promote = false;        ///< a learner that leaders make a voter as soon as it is caught up
   friend bool operator==(const Member&, const Member&) = default;
 };
 

@@ -42,6 +42,11 @@ ProposeResult Node::propose(std::span<const Proposal> proposals, bool exempt) {
   return core_.propose(proposals, exempt, ports_.clock.now());
 }
 
+ChangeResult Node::propose_change(const ConfigurationChange& change) {
+  if (stopped_) return {};
+  return core_.propose_change(change, ports_.clock.now());
+}
+
 void Node::read_index(uint64_t context) {
   if (!stopped_) core_.read_index(context, ports_.clock.now());
 }
@@ -82,6 +87,7 @@ void Node::hand_out() {
     return fail({ErrorCode::kInternal, ready_.violation->text()});
   }
   if (ready_.soft_state) application_.on_soft_state(*ready_.soft_state);
+  if (ready_.configuration) application_.on_configuration(*ready_.configuration);
   if (ready_.write) ports_.writer.submit(std::move(ready_.write));
   for (const Message& message : ready_.messages) ports_.transport.send(message);
   apply_committed();

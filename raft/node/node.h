@@ -19,6 +19,9 @@ namespace holdfast::raft {
 /// What stands above the log. Called from Node::pump() only, never reentrantly.
 class Application {
  public:
+  /// Who counts from now on, committed or not: connect to its members before messages to them are
+  /// handed out. It may be an earlier one again.
+  virtual void on_configuration(const Configuration& configuration) = 0;
   /// A committed entry, of any type, each index once and in order. An error stops the node: the
   /// entry cannot be applied here (written at a feature level that this build does not know).
   virtual Status apply(const Entry& entry) = 0;
@@ -62,6 +65,7 @@ class Node {
   void on_pause(Duration gap);
 
   ProposeResult propose(std::span<const Proposal> proposals, bool exempt);
+  ChangeResult propose_change(const ConfigurationChange& change);
   void read_index(uint64_t context);
   TransferResult transfer_leadership(NodeId target);
   /// A snapshot on disk covers the log to `through`, at most what is applied and durable here. Call

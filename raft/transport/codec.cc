@@ -3,8 +3,8 @@
 #include <algorithm>
 
 #include "base/checksum.h"
-#include "raft/transport/genesis.h"
-#include "raft/transport/wire.h"
+#include "raft/core/configuration.h"
+#include "raft/core/wire.h"
 
 namespace holdfast::raft {
 

@@ -1,9 +1,9 @@
 #include "raft/transport/genesis.h"
 
-#include <algorithm>
 #include <set>
 
-#include "raft/transport/wire.h"
+#include "raft/core/configuration.h"
+#include "raft/core/wire.h"
 
 namespace holdfast::raft {
 
@@ -11,90 +11,8 @@ namespace {
 
 constexpr uint8_t kFormatVersion = 1;
 
-void append_member(std::string& out, const Member& member) {
-  append_le(out, member.id.value);
-  append_le(out, member.store.value);
-  append_le(out, member.feature_level);
-  append_text(out, member.peer_address);
-  append_text(out, member.client_address);
-}
-
-Result<Member> read_member(ByteReader& reader) {
-  Member member;
-  member.id = NodeId(reader.read<uint64_t>());
-  member.store = StoreId(reader.read<uint64_t>());
-  member.feature_level = reader.read<uint32_t>();
-  member.peer_address = read_text(reader);
-  member.client_address = read_text(reader);
-  const size_t longest = std::max(member.peer_address.size(), member.client_address.size());
-  if (longest > kMaxAddressBytes) {
-    return above_limit("the length of a member's address", longest, kMaxAddressBytes);
-  }
-  return member;
-}
-
-/// Exactly the ids that stand in a list have a member, each once.
-Status check_members(const Configuration& configuration) {
-  std::set<NodeId> listed(configuration.voters.begin(), configuration.voters.end());
-  listed.insert(configuration.outgoing.begin(), configuration.outgoing.end());
-  listed.insert(configuration.learners.begin(), configuration.learners.end());
-  for (const Member& member : configuration.members) {
-    if (listed.erase(member.id) == 0) {
-      return corrupt("member " + std::to_string(member.id.value) +
-                     " stands twice or in no list of the configuration");
-    }
-  }
-  if (!listed.empty()) {
-    return corrupt("id " + std::to_string(listed.begin()->value) + " of the configuration has no " +
-                   "member");
-  }
-  return ok_status();
-}
-
-void append_configuration(std::string& out, const Configuration& configuration) {
-  append_le(out, kFormatVersion);
-  append_ids(out, configuration.voters);
-  append_ids(out, configuration.outgoing);
-  append_ids(out, configuration.learners);
-  append_le(out, static_cast<uint8_t>(configuration.members.size()));
-  for (const Member& member : configuration.members) append_member(out, member);
-}
-
-Result<Configuration> read_configuration(ByteReader& reader) {
-  const auto version = reader.read<uint8_t>();
-  if (version != kFormatVersion) {
-    return corrupt("configuration format " + std::to_string(version) + ", this server knows " +
-                   std::to_string(kFormatVersion));
-  }
-  Configuration configuration;
-  const std::pair<const char*, std::vector<NodeId>*> lists[] = {
-      {"voters", &configuration.voters},
-      {"outgoing voters", &configuration.outgoing},
-      {"learners", &configuration.learners}};
-  for (const auto& [name, list] : lists) {
-    Result<std::vector<NodeId>> ids = read_ids(reader, name);
-    if (!ids) return ids.error();
-    *list = std::move(*ids);
-  }
-  const auto count = reader.read<uint8_t>();
-  if (count > kMaxMembers) return above_limit("the number of members", count, kMaxMembers);
-  for (int i = 0; i < count && reader.ok(); ++i) {
-    Result<Member> member = read_member(reader);
-    if (!member) return member.error();
-    configuration.members.push_back(std::move(*member));
-  }
-  if (!reader.ok()) return corrupt("the configuration ends too early");
-  if (reader.remaining() > 0) {
-    return corrupt(std::to_string(reader.remaining()) + " bytes follow the configuration");
-  }
-  const Status members = check_members(configuration);
-  if (!members) return members.error();
-  return configuration;
-}
-
 /// What only the first configuration of a cluster must fulfil.
 Status check_first(const Configuration& configuration) {
-  if (configuration.voters.empty()) return corrupt("the genesis names no voter");
   if (!configuration.outgoing.empty() || !configuration.learners.empty()) {
     return corrupt("the genesis holds a joint configuration or learners");
   }
@@ -109,17 +27,6 @@ Status check_first(const Configuration& configuration) {
 }
 
 }  // namespace
-
-std::string encode_configuration(const Configuration& configuration) {
-  std::string out;
-  append_configuration(out, configuration);
-  return out;
-}
-
-Result<Configuration> decode_configuration(std::string_view bytes) {
-  ByteReader reader(bytes);
-  return read_configuration(reader);
-}
 
 std::string encode_genesis(const Genesis& genesis) {
   std::string out;
@@ -145,12 +52,6 @@ Result<Genesis> decode_genesis(std::string_view bytes) {
   if (!first) return first.error();
   genesis.configuration = std::move(*configuration);
   return genesis;
-}
-
-const Member* find_member(const Configuration& configuration, NodeId id) {
-  const auto found = std::find_if(configuration.members.begin(), configuration.members.end(),
-                                  [id](const Member& member) { return member.id == id; });
-  return found == configuration.members.end() ? nullptr : &*found;
 }
 
 }  // namespace holdfast::raft

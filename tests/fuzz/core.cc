@@ -3,6 +3,7 @@
 // does not outlive a lying peer, so the cluster's invariants are not looked at; but no core
 // crashes, each core's own state stays in order, and one that finds a contradiction stops for good.
 #include "base/check.h"
+#include "raft/core/quorum.h"
 #include "tests/fuzz/input.h"
 #include "tests/support/core_cluster.h"
 #include "tests/support/core_messages.h"
@@ -87,6 +88,8 @@ class Liars {
       case 11:
         return cluster_.apply(id, input_.byte());
       case 12:
+        return shorten_or_change(id);
+      case 13:
         return input_.flag() ? cluster_.step_down(id) : cluster_.crash(id);
       default:
         return cluster_.step(id, lie_to(id));
@@ -112,6 +115,34 @@ class Liars {
     cluster_.unreachable(id, input_.byte() % 8, kind);
   }
 
+  void shorten_or_change(int id) {
+    if (input_.flag()) return cluster_.shorten(id);
+    ConfigurationChange change;
+    change.force = input_.flag();
+    std::vector<NodeId>* moves[] = {&change.promote, &change.demote, &change.remove};
+    moves[input_.byte() % 3]->push_back(NodeId(input_.byte() % 8));
+    if (input_.flag()) change.learners.push_back(CoreCluster::member(NodeId(input_.byte() % 8)));
+    cluster_.change(id, change);
+  }
+
+  /// One that can be read, and follows from nothing.
+  std::string lied_configuration() {
+    Configuration configuration;
+    const uint8_t voters = input_.byte();
+    const uint8_t others = input_.byte();
+    for (uint64_t id = 1; id <= 8; ++id) {
+      const bool votes = (voters >> (id - 1) & 1) != 0;
+      const bool other = (others >> (id - 1) & 1) != 0;
+      if (votes) configuration.voters.push_back(NodeId(id));
+      if (other && input_.flag()) configuration.outgoing.push_back(NodeId(id));
+      if (other && !votes) configuration.learners.push_back(NodeId(id));
+    }
+    for (const NodeId id : member_ids(configuration)) {
+      configuration.members.push_back(CoreCluster::member(id));
+    }
+    return encode_configuration(configuration);
+  }
+
   /// A number that means something to its receiver, or any.
   uint64_t near(uint64_t value) {
     const uint8_t distance = input_.byte();
@@ -132,10 +163,15 @@ class Liars {
     const uint8_t flags = input_.byte();
     m.reject = (flags & 1) != 0;
     m.transfer = (flags & 2) != 0;
-    if ((flags & 4) != 0) m.log_term = core.log().term(std::min(m.index, core.log().last()));
+    const LogView& log = core.log();
+    if ((flags & 4) != 0)
+      m.log_term = log.term(std::clamp(m.index, log.first().prev(), log.last()));
     for (uint64_t i = 1; i <= flags / 64U; ++i) {
       Entry more = entry(m.index.value + i, near(m.term.value), "lie");
       more.type = static_cast<EntryType>(input_.byte() % 4);
+      if (more.type == EntryType::kConfiguration && input_.flag()) {
+        more.data = Blob(lied_configuration());
+      }
       m.entries.push_back(std::move(more));
     }
     return m;

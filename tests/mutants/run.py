@@ -42,6 +42,8 @@ def program_of(test: str) -> Optional[str]:
     """The build target of a ctest name; nothing for tests in Python."""
     if test.startswith("simulation/"):
         return "simulate"
+    if test == "scenario":
+        return "raftlab"
     if test.startswith(("unit/python", "integration")):
         return None
     return test.replace("/", "_") + "_test"

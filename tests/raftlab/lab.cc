@@ -9,6 +9,7 @@
 
 namespace holdfast::raftlab {
 
+using raft::ChangeOutcome;
 using raft::Config;
 using raft::Configuration;
 using raft::Entry;
@@ -33,6 +34,42 @@ std::vector<NodeId> node_ids(Command& c) {
   return ids;
 }
 
+std::string refusal(int id, const raft::ChangeResult& result) {
+  const std::string member = named(result.member);
+  switch (result.outcome) {
+    case ChangeOutcome::kAccepted:
+      break;
+    case ChangeOutcome::kNotLeader:
+      return "node " + std::to_string(id) + " does not lead, it follows " +
+             (result.leader ? named(result.leader) : "nobody");
+    case ChangeOutcome::kTransferring:
+      return "leadership is being transferred";
+    case ChangeOutcome::kUnderWay:
+      return "another change is under way";
+    case ChangeOutcome::kOwnTermPending:
+      return "no entry of this leader's term is committed yet";
+    case ChangeOutcome::kNothing:
+      return "nothing would change";
+    case ChangeOutcome::kUnknownMember:
+      return member + " is not a member in that role";
+    case ChangeOutcome::kDuplicateMember:
+      return member + " is a member already, or named twice";
+    case ChangeOutcome::kStoreInUse:
+      return member + " has the store of another member";
+    case ChangeOutcome::kMalformedMember:
+      return member + " is described in a way that no configuration can hold";
+    case ChangeOutcome::kNoVoter:
+      return "there would be no voter";
+    case ChangeOutcome::kTooManyMembers:
+      return "there would be more than " + std::to_string(raft::kMaxMembers) + " members";
+    case ChangeOutcome::kNotCaughtUp:
+      return member + " is not caught up; 'force' promotes it all the same";
+    case ChangeOutcome::kWouldLoseQuorum:
+      return "no quorum of the new voters has been heard of lately; 'force' does it all the same";
+  }
+  return "accepted";
+}
+
 /// A running digest: equal for the same commands in the same order.
 uint64_t add_to_digest(uint64_t digest, const Entry& command) {
   return checksum64(command.data.view(), digest);
@@ -45,7 +82,7 @@ const std::map<std::string_view, Lab::Verb>& Lab::verbs() {
       {"nodes", {&Lab::nodes, false, false}},     {"tick", {&Lab::tick, true, true}},
       {"campaign", {&Lab::campaign, true, true}}, {"propose", {&Lab::propose, true, true}},
       {"read", {&Lab::read, true, true}},         {"transfer", {&Lab::transfer, true, true}},
-      {"conf", {nullptr, false, false}},          {"deliver", {&Lab::deliver, true, false}},
+      {"conf", {&Lab::conf, true, true}},         {"deliver", {&Lab::deliver, true, false}},
       {"drop", {&Lab::drop, true, false}},        {"dup", {&Lab::dup, true, false}},
       {"hold", {&Lab::hold, true, false}},        {"persist", {&Lab::persist, true, true}},
       {"apply", {&Lab::apply, true, false}},      {"snapshot", {&Lab::snapshot, true, false}},
@@ -79,9 +116,7 @@ void Lab::dispatch(Command& c) {
     return;
   }
   const Verb& verb = at->second;
-  if (verb.handler == nullptr) {
-    out_ += "error unsupported " + printable(c.verb()) + "\n";
-  } else if (verb.needs_nodes && !cluster_) {
+  if (verb.needs_nodes && !cluster_) {
     c.fail("there are no nodes yet");
   } else if (!verb.sends || !crowded(c)) {
     (this->*verb.handler)(c);
@@ -113,7 +148,7 @@ void Lab::report_violation() {
 int Lab::node(Command& c) {
   const int id = static_cast<int>(c.number("node", 1, kNodeIdMax));
   const std::vector<int> known = cluster_->ids();
-  if (std::find(known.begin(), known.end(), id) == known.end()) {
+  if (std::find(known.begin(), known.end(), id) == known.end() && added_.count(id) == 0) {
     c.fail("there is no node " + std::to_string(id));
   }
   return id;
@@ -283,6 +318,51 @@ void Lab::transfer(Command& c) {
   }
 }
 
+/// add and learner take a new node, or move one that is there; join takes a new one as a learner
+/// that is promoted when it is caught up.
+void Lab::parse_change(Command& c, const Configuration& now, raft::ConfigurationChange& change) {
+  const std::string_view step = c.word("change");
+  const NodeId id(c.number("node", 1, kNodeIdMax));
+  if (step == "remove") {
+    change.remove.push_back(id);
+  } else if (step == "add") {
+    if (is_member(now, id)) return change.promote.push_back(id);
+    change.voters.push_back(CoreCluster::member(id));
+  } else if (step == "learner") {
+    if (is_member(now, id)) return change.demote.push_back(id);
+    change.learners.push_back(CoreCluster::member(id));
+  } else if (step == "join") {
+    change.learners.push_back(CoreCluster::member(id));
+    change.learners.back().promote = true;
+  } else {
+    c.fail("no change is called '" + printable(step) + "'");
+  }
+}
+
+void Lab::conf(Command& c) {
+  const int id = live_node(c);
+  raft::ConfigurationChange change;
+  if (c.more() && c.peek() == "leave") {
+    c.fail("a leader leaves a joint configuration by itself, as soon as it is committed");
+    return;
+  }
+  if (!c.fault().empty()) return;
+  const Configuration& now = cluster_->core(id).configuration();
+  const bool joint = c.take("joint");
+  do {
+    parse_change(c, now, change);
+  } while (joint && c.more() && c.peek() != "force");
+  change.force = c.take("force");
+  if (!c.complete()) return;
+  const raft::ChangeResult result = cluster_->change(id, change);
+  if (!result.accepted()) {
+    c.fail(refusal(id, result));
+    return;
+  }
+  for (const raft::Member& m : change.voters) added_.insert(static_cast<int>(m.id.value));
+  for (const raft::Member& m : change.learners) added_.insert(static_cast<int>(m.id.value));
+}
+
 void Lab::deliver(Command& c) {
   const Selection s = selection(c, true);
   if (!c.complete()) return;
@@ -303,6 +383,7 @@ void Lab::deliver(Command& c) {
 void Lab::fetch_snapshot(const Message& offer) {
   const int id = static_cast<int>(offer.to.value);
   const int from = static_cast<int>(offer.from.value);
+  if (!cluster_->is_up(id)) return;
   CoreNode& n = cluster_->node(id);
   const bool wanted = !std::exchange(n.offers, {}).empty();
   if (!wanted || !cluster_->is_up(from) || !cluster_->install(id, from)) return;

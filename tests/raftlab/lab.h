@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <map>
 #include <optional>
+#include <set>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -38,7 +39,7 @@ class Lab {
  private:
   using Handler = void (Lab::*)(Command&);
   struct Verb {
-    Handler handler = nullptr;  ///< null: the core lacks the feature
+    Handler handler;
     bool needs_nodes = true;
     bool sends = false;
   };
@@ -66,6 +67,7 @@ class Lab {
   void propose(Command& c);
   void read(Command& c);
   void transfer(Command& c);
+  void conf(Command& c);
   void deliver(Command& c);
   void drop(Command& c);
   void dup(Command& c);
@@ -78,6 +80,7 @@ class Lab {
   void restart(Command& c);
   void status(Command& c);
 
+  void parse_change(Command& c, const raft::Configuration& now, raft::ConfigurationChange& change);
   void parse_options(Command& c, raft::Configuration& group, raft::Config& config);
   bool parse_option(Command& c, raft::Config& config);
   void found(const raft::Configuration& group, const raft::Config& config);
@@ -86,6 +89,7 @@ class Lab {
   void forget_state(int id);
 
   std::optional<raft::testing::CoreCluster> cluster_;
+  std::set<int> added_;                  ///< named as new members; not all of them live
   std::map<int, uint64_t> digests_;      ///< of the commands that a node applied
   std::vector<std::string> read_names_;  ///< by the context that the core is given
   std::string out_;

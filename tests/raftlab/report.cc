@@ -5,6 +5,8 @@
 #include <charconv>
 #include <nlohmann/json.hpp>
 
+#include "raft/core/configuration.h"
+
 namespace holdfast::raftlab {
 namespace {
 
@@ -50,13 +52,20 @@ Json ids(const std::vector<NodeId>& list) {
   return all;
 }
 
+/// A configuration's bytes are told in words.
+std::string entry_data(const Entry& entry) {
+  if (entry.type != EntryType::kConfiguration) return std::string(entry.data.view());
+  const Result<Configuration> configuration = raft::decode_configuration(entry.data.view());
+  return configuration.ok() ? describe(*configuration) : configuration.error().message;
+}
+
 Json entries_json(const std::vector<Entry>& entries) {
   Json all = Json::array();
   for (const Entry& entry : entries) {
     all.push_back({{"index", entry.index.value},
                    {"term", entry.term.value},
                    {"type", entry_type_name(entry.type)},
-                   {"data", std::string(entry.data.view())}});
+                   {"data", entry_data(entry)}});
   }
   return all;
 }
@@ -123,7 +132,7 @@ RaftStatus status_when_down(const raft::testing::CoreNode& node, const Configura
   s.first = disk.first_index;
   s.last = disk.last_index;
   if (!disk.term_runs.empty()) s.last_term = disk.term_runs.back().term;
-  s.configuration = disk.configuration;
+  s.configuration = disk.changes.empty() ? disk.configuration : disk.changes.back().configuration;
   return s;
 }
 

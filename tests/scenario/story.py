@@ -9,7 +9,7 @@ from outcome import Status
 Json = Dict[str, Any]
 NOWHERE: Json = {"role": "", "leader": 0, "term": 0, "vote": 0, "first": 1, "last": 0,
                  "last_term": 0, "commit": 0, "applied": 0, "pending_reads": 0, "reads": [],
-                 "failed_reads": [], "progress": {}, "messages": []}
+                 "failed_reads": [], "progress": {}, "config": None, "messages": []}
 # Of more messages of a type in a row than this, the first and the last two are shown.
 RUN_MAX = 6
 
@@ -82,6 +82,14 @@ def _reads(before: Json, after: Json) -> List[str]:
     return news + [f"read {ctx} failed" for ctx in lost]
 
 
+def _config(before: Json, after: Json) -> List[str]:
+    """A node that was not there before tells its configuration when that changes."""
+    if before["config"] in (None, after["config"]):
+        return []
+    return [" ".join(f"{name} {','.join(map(str, ids))}" for name, ids in after["config"].items()
+                     if ids)]
+
+
 def _node_news(before: Json, after: Json) -> List[str]:
     news = [_role(after)] if _role(after) != _role(before) else []
     news += [f"{name} {after[name]}" for name in ("term", "vote") if after[name] != before[name]]
@@ -91,7 +99,7 @@ def _node_news(before: Json, after: Json) -> List[str]:
         news.append(f"first {after['first']}")
     news += [f"{name} {after[name]}" for name in ("commit", "applied")
              if after[name] != before[name]]
-    return news + _progress(before, after) + _reads(before, after)
+    return news + _config(before, after) + _progress(before, after) + _reads(before, after)
 
 
 def _shortened(lines: List[str]) -> List[str]:

@@ -17,6 +17,7 @@
 #include <vector>
 
 #include "base/time.h"
+#include "raft/core/configuration.h"
 #include "raft/core/invariants.h"
 #include "raft/core/raft.h"
 
@@ -24,7 +25,8 @@ namespace holdfast::raft::testing {
 
 /// A state machine's state: what it has applied, in order.
 struct MemorySnapshot {
-  Term term;  ///< of the last entry; 0 if there is none
+  Term term;                    ///< of the last entry; 0 if there is none
+  Configuration configuration;  ///< in force at the last entry
   std::vector<Entry> applied;
   LogIndex index() const { return LogIndex(applied.size()); }
 };
@@ -69,6 +71,7 @@ class MemoryLog final : public LogReader {
   /// it: it begins anew behind it.
   void install(const MemorySnapshot& from) {
     snapshot = from;
+    if (hard_state.term < snapshot.term) hard_state = {snapshot.term, NodeId()};
     const LogIndex index = snapshot.index();
     if (index.next() >= first && index <= last() && term(index) == snapshot.term) return;
     log.clear();
@@ -76,10 +79,16 @@ class MemoryLog final : public LogReader {
     term_before = snapshot.term;
   }
 
+  /// `configuration` is the group's first.
   InitialState recover(const Configuration& configuration) const {
     InitialState state;
     state.hard_state = hard_state;
-    state.configuration = configuration;
+    state.configuration = snapshot.index() ? snapshot.configuration : configuration;
+    state.configuration_index = snapshot.index();
+    for (const Entry& entry : log) {
+      if (entry.type != EntryType::kConfiguration || entry.index <= snapshot.index()) continue;
+      state.changes.push_back({entry.index, *decode_configuration(entry.data.view())});
+    }
     state.first_index = first;
     state.last_index = last();
     state.applied = snapshot.index();
@@ -132,7 +141,16 @@ class CoreCluster {
   bool check_cluster = true;
 
   explicit CoreCluster(Configuration configuration, Config config = {}, uint64_t seed = 1)
-      : configuration_(std::move(configuration)), template_(config), seed_(seed) {}
+      : configuration_(std::move(configuration)), template_(config), seed_(seed) {
+    if (!configuration_.members.empty()) return;
+    for (NodeId id : member_ids(configuration_)) configuration_.members.push_back(member(id));
+  }
+
+  /// A member with a store of its own.
+  static Member member(NodeId id) {
+    const std::string name = "node" + std::to_string(id.value);
+    return {id, StoreId(1000 + id.value), name + ":1", name + ":2", 1};
+  }
 
   /// A cluster of voters 1 to n, all up.
   static CoreCluster of(int n, Config config = {}, uint64_t seed = 1) {
@@ -192,6 +210,7 @@ class CoreCluster {
     CoreNode& n = node(id);
     const auto end = n.applied.begin() + static_cast<ptrdiff_t>(index.value);
     n.disk.snapshot = {end == n.applied.begin() ? Term() : std::prev(end)->term,
+                       core(id).configuration_at(index),
                        std::vector<Entry>(n.applied.begin(), end)};
   }
   /// Removes the log to `index`, which the snapshot covers and which is durable.
@@ -240,6 +259,11 @@ class CoreCluster {
   }
   ProposeResult propose_all(int id, const std::vector<Proposal>& proposals, bool exempt = false) {
     const ProposeResult result = core(id).propose(proposals, exempt, node(id).clock);
+    pump(id);
+    return result;
+  }
+  ChangeResult change(int id, const ConfigurationChange& change) {
+    const ChangeResult result = core(id).propose_change(change, node(id).clock);
     pump(id);
     return result;
   }

@@ -24,8 +24,9 @@ CoreCluster led() {
 
 TEST(Hostile, UnknownSendersOtherReceiversAndOtherGroupsAreIgnored) {
   CoreCluster c = led();
-  c.step(2, heartbeat(9, 2, 50, 1));
-  EXPECT_EQ(c.core(2).counters().ignored_unknown_sender, 1U);
+  c.step(2, append_ack(9, 2, 50, 1));
+  c.step(2, message(MT::kReadIndexRequest, 9, 2, 50));
+  EXPECT_EQ(c.core(2).counters().ignored_unknown_sender, 2U);
   c.step(2, heartbeat(3, 1, 50, 1));
   c.step(2, heartbeat(2, 2, 50, 1));
   Message other_group = heartbeat(3, 2, 50, 1);

@@ -193,6 +193,50 @@ TEST(Invariants, ALeaderThatDeletedEntriesIsCaught) {
   EXPECT_EQ(invariants.check(*shorter.core), "node 2 term 1: a leader deleted entries");
 }
 
+Configuration named(std::initializer_list<uint64_t> voters,
+                    std::initializer_list<uint64_t> outgoing = {}) {
+  Configuration c;
+  for (const uint64_t id : voters) c.voters.emplace_back(id);
+  for (const uint64_t id : outgoing) c.outgoing.emplace_back(id);
+  for (const NodeId id : voter_ids(c)) c.members.push_back(CoreCluster::member(id));
+  return c;
+}
+
+Entry configuration_entry(uint64_t index, uint64_t term, const Configuration& configuration) {
+  return {Term(term), LogIndex(index), EntryType::kConfiguration,
+          Blob(encode_configuration(configuration))};
+}
+
+TEST(Invariants, AConfigurationWithoutCommonQuorumsIsCaught) {
+  ClusterInvariants invariants;
+  Loose two(2);
+  two.step(append(1, 2, 1, 0, 0, 0, {configuration_entry(1, 1, named({4, 5, 6}))}));
+  EXPECT_EQ(observe(invariants, two),
+            "node 2 term 1: goes to a configuration without common quorums at 1");
+}
+
+TEST(Invariants, ASecondUncommittedConfigurationIsCaught) {
+  ClusterInvariants invariants;
+  Loose two(2);
+  two.step(append(1, 2, 1, 0, 0, 0,
+                  {configuration_entry(1, 1, named({1, 2}, {1, 2, 3})),
+                   configuration_entry(2, 1, named({1, 2}))}));
+  EXPECT_EQ(observe(invariants, two),
+            "node 2 term 1: holds a second uncommitted configuration at 2");
+}
+
+TEST(Invariants, AConfigurationThatIsNotInForceIsCaught) {
+  ClusterInvariants invariants;
+  InitialState state;
+  state.hard_state = {Term(1), NodeId()};
+  state.last_index = LogIndex(1);
+  state.term_runs = {{LogIndex(1), Term(1)}};
+  state.changes = {{LogIndex(1), named({1, 2}, {1, 2, 3})}};
+  Loose two(state, 2);
+  two.step(append(1, 2, 1, 1, 1, 0, {configuration_entry(2, 1, named({1, 2}))}));
+  EXPECT_NE(observe(invariants, two), "") << "the joint one is not committed";
+}
+
 /// A core alone that was built behind a snapshot of `index` in `term`.
 InitialState behind(uint64_t index, uint64_t term) {
   InitialState state;

@@ -224,6 +224,76 @@ TEST(OldBugs, Etcd11456AnEntryIsNoLongerOursWhenAnotherTermCommitsAtItsIndex) {
   EXPECT_NE(c.node(1).applied.at(lost.first.value - 1).term, lost.term);
 }
 
+TEST(OldBugs, Ongaro2015NoChangeBeforeAnEntryOfTheOwnTerm) {
+  // Scenario conf_single_server_bug tells the whole story.
+  CoreCluster c = CoreCluster::of(4, plain());
+  c.elect(1);
+  c.campaign(2);
+  for (int id : {3, 4}) c.deliver(2, id);
+  for (int id : {3, 4}) c.deliver(id, 2);
+  ASSERT_TRUE(c.core(2).is_leader());
+  EXPECT_EQ(c.change(2, {.remove = {NodeId(1)}}).outcome, ChangeOutcome::kOwnTermPending);
+}
+
+TEST(OldBugs, Openraft1808ASnapshotReplacesAnUncommittedConfiguration) {
+  CoreCluster c = CoreCluster::of(3, plain());
+  c.elect(1);
+  c.isolate(1);
+  c.change(1, {.voters = {CoreCluster::member(NodeId(4))}});
+  c.elect(2);
+  for (const char* data : {"a", "b", "c"}) c.propose(2, data);
+  c.settle();
+  c.shorten(2);
+  c.heal();
+  c.advance(300ms);
+  ASSERT_TRUE(c.install(1, 2));
+  EXPECT_EQ(describe(c.core(1).configuration()), "voters 1,2,3");
+}
+
+TEST(OldBugs, Etcd12359ANewConfigurationIsInForceThoughNobodyLearntThatItIsCommitted) {
+  CoreCluster c = CoreCluster::of(3, plain());
+  c.elect(1);
+  c.change(1, {.remove = {NodeId(3)}});
+  for (int round = 0; round < 2; ++round) {
+    c.deliver(1, 2);
+    c.deliver(2, 1);
+  }
+  ASSERT_EQ(c.core(1).commit(), LogIndex(3));
+  ASSERT_LT(c.core(2).commit(), LogIndex(3));
+  c.crash(1);
+  c.start(1);
+  c.elect(2);
+  ASSERT_TRUE(c.core(2).is_leader());
+  EXPECT_EQ(describe(c.core(2).configuration()), "voters 1,2");
+}
+
+TEST(OldBugs, Etcd12582AJointConfigurationIsLeftOnce) {
+  CoreCluster c = CoreCluster::of(3, plain());
+  c.elect(1);
+  c.change(1, {.remove = {NodeId(3)}});
+  c.settle();
+  c.step_down(1);
+  c.elect(1);
+  c.advance(1s);
+  EXPECT_EQ(c.core(1).counters().configurations_appended, 2U);
+  EXPECT_EQ(describe(c.core(1).configuration()), "voters 1,2");
+}
+
+TEST(OldBugs, Dragonboat94ALearnerIsALearnerAfterASnapshot) {
+  CoreCluster c = CoreCluster::of(3, plain());
+  c.elect(1);
+  c.change(1, {.learners = {CoreCluster::member(NodeId(4))}});
+  c.settle();
+  c.shorten(1);
+  c.start(4);
+  c.advance(300ms);
+  ASSERT_TRUE(c.install(4, 1));
+  EXPECT_EQ(describe(c.core(4).configuration()), "voters 1,2,3 learners 4");
+  EXPECT_FALSE(c.campaign(4));
+  c.tick_alone(4, 10s);
+  EXPECT_EQ(c.core(4).role(), Role::kFollower);
+}
+
 /// Node 3 has missed all but the first entry, and node 1 has compacted what it missed.
 CoreCluster overtaken() {
   CoreCluster c = CoreCluster::of(3, plain());

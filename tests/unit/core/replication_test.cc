@@ -374,7 +374,8 @@ TEST(Status, TellsPositionsRolesAndProgress) {
   EXPECT_EQ(s.applied, LogIndex(1));
   EXPECT_EQ(s.uncommitted_bytes, 3 + kEntryOverheadBytes);
   const PeerStatus expected{
-      NodeId(2), LogIndex(1), LogIndex(3), ProgressState::kReplicate, 1, 3 + kEntryOverheadBytes};
+      NodeId(2), LogIndex(1), LogIndex(3), ProgressState::kReplicate, 1, 3 + kEntryOverheadBytes,
+      true};
   ASSERT_EQ(s.peers.size(), 2U);
   EXPECT_EQ(s.peers[0], expected);
 }

@@ -1,12 +1,14 @@
 // Random schedules over real cores: loss, duplication, reordering, partitions, crashes that lose
-// what was not persisted, slow disks, false evidence, transfers, reads, compaction and snapshots.
-// After every input all invariants hold; at the end, healed, the cluster agrees.
+// what was not persisted, slow disks, false evidence, transfers, reads, compaction and snapshots,
+// changes of the configuration. After every input all invariants hold; at the end, healed, the
+// members agree.
 #include <gtest/gtest.h>
 
 #include <map>
 #include <string>
 
 #include "base/entropy.h"
+#include "raft/core/quorum.h"
 #include "tests/support/core_cluster.h"
 
 namespace holdfast::raft::testing {
@@ -14,8 +16,13 @@ namespace {
 
 class Schedule {
  public:
-  Schedule(int nodes, uint64_t seed)
-      : random_(seed), nodes_(nodes), cluster_(CoreCluster::of(nodes, draw_config(), seed)) {
+  /// `newcomers`: so many servers may join, one after the other; 0: the configuration stays.
+  Schedule(int nodes, uint64_t seed, int newcomers = 0)
+      : random_(seed),
+        changes_(newcomers > 0),
+        newcomers_(newcomers),
+        last_id_(nodes),
+        cluster_(CoreCluster::of(nodes, draw_config(), seed)) {
     cluster_.auto_persist = false;
     cluster_.auto_apply = false;
     cluster_.on_breach = [this, nodes, seed](const std::string& text) {
@@ -34,6 +41,7 @@ class Schedule {
   uint64_t committed() { return cluster_.cluster_invariants().committed().value; }
   const Counters& totals() const { return totals_; }
   uint64_t installed() const { return installed_; }
+  const std::map<ChangeOutcome, uint64_t>& outcomes() const { return outcomes_; }
 
  private:
   Config draw_config() {
@@ -48,7 +56,7 @@ class Schedule {
     return config;
   }
 
-  int any() { return 1 + static_cast<int>(random_.below(static_cast<uint64_t>(nodes_))); }
+  int any() { return 1 + static_cast<int>(random_.below(static_cast<uint64_t>(last_id_))); }
   bool chance(uint64_t in) { return random_.below(in) == 0; }
 
   void act() {
@@ -64,7 +72,7 @@ class Schedule {
     if (dice < 785) return cluster_.apply(id, 1 + random_.below(20));
     if (dice < 800) return shorten(id);
     if (dice < 900) return propose(id);
-    if (dice < 940) return read(id);
+    if (dice < 940) return changes_ && chance(2) ? change(id) : read(id);
     if (dice < 955) return partition(id);
     if (dice < 963) return crash(id);
     rare(id, dice);
@@ -107,6 +115,29 @@ class Schedule {
     if (!cluster_.is_up(from)) return;
     add(cluster_.core(id).counters());
     installed_ += cluster_.install(id, from) ? 1 : 0;
+  }
+
+  /// One step or two at once, some of them nonsense; some are forced.
+  void change(int id) {
+    ConfigurationChange change;
+    change.force = chance(4);
+    const bool joins = newcomers_ > 0 && chance(3);
+    if (joins) {
+      Member member = CoreCluster::member(NodeId(static_cast<uint64_t>(last_id_) + 1));
+      member.promote = chance(2);
+      (chance(3) ? change.voters : change.learners).push_back(member);
+    }
+    for (uint64_t more = (joins ? 0 : 1) + random_.below(2); more > 0; --more) {
+      const NodeId member(static_cast<uint64_t>(any()));
+      const bool learns = contains(cluster_.core(id).configuration().learners, member);
+      std::vector<NodeId>& move = learns != chance(8) ? change.promote : change.demote;
+      (chance(2) ? move : change.remove).push_back(member);
+    }
+    const ChangeResult result = cluster_.change(id, change);
+    ++outcomes_[result.outcome];
+    if (!joins || !result.accepted()) return;
+    --newcomers_;
+    cluster_.start(++last_id_);
   }
 
   /// Any message, so order does not hold; some are lost, some arrive twice.
@@ -189,13 +220,16 @@ class Schedule {
     totals_.snapshots_needed += c.snapshots_needed;
     totals_.snapshots_reached += c.snapshots_reached;
     totals_.appends_compacted += c.appends_compacted;
+    totals_.configurations_appended += c.configurations_appended;
+    totals_.configurations_truncated += c.configurations_truncated;
+    totals_.retirements += c.retirements;
   }
 
   void calm_down() {
     cluster_.heal();
     cluster_.auto_persist = true;
     cluster_.auto_apply = true;
-    for (int id = 1; id <= nodes_; ++id) {
+    for (int id = 1; id <= last_id_; ++id) {
       cluster_.node(id).disk.available = true;
       if (!cluster_.is_up(id)) cluster_.start(id);
       cluster_.persist(id);
@@ -203,7 +237,10 @@ class Schedule {
     cluster_.settle();
     for (int round = 0; round < 10; ++round) {
       cluster_.advance(1s);
-      for (int id = 1; id <= nodes_; ++id) install(id);
+      for (int id = 1; id <= last_id_; ++id) {
+        if (cluster_.is_up(id)) install(id);
+      }
+      switch_off_removed();
     }
     cluster_.advance(2s);
     collect_reads();
@@ -211,17 +248,44 @@ class Schedule {
     ASSERT_NE(leader, 0) << "no leader after 20 election timeouts";
     ASSERT_TRUE(cluster_.propose(leader, "last").accepted());
     cluster_.settle();
-    for (int id = 1; id <= nodes_; ++id) {
+    const Configuration& members = cluster_.core(leader).configuration();
+    EXPECT_FALSE(is_joint(members));
+    for (int id = 1; id <= last_id_; ++id) {
       EXPECT_FALSE(cluster_.node(id).violation.has_value());
-      EXPECT_EQ(cluster_.node(id).applied, cluster_.node(leader).applied) << "node " << id;
-      EXPECT_EQ(cluster_.commands(id).back(), "last");
+      if (!cluster_.is_up(id)) continue;
       EXPECT_EQ(cluster_.core(id).status().pending_reads, 0U);
       add(cluster_.core(id).counters());
+      if (!is_member(members, NodeId(static_cast<uint64_t>(id)))) continue;
+      EXPECT_EQ(cluster_.core(id).configuration(), members) << "node " << id;
+      EXPECT_EQ(cluster_.node(id).applied, cluster_.node(leader).applied) << "node " << id;
+      EXPECT_EQ(cluster_.commands(id).back(), "last");
+    }
+  }
+
+  /// Without check-quorum nobody refuses a removed server that stands again and again (dissertation
+  /// 4.2.3): its operator ends it when the change is done.
+  void switch_off_removed() {
+    int furthest = 1;
+    for (const int id : cluster_.ids()) {
+      if (!cluster_.is_up(id)) continue;
+      const bool further = !cluster_.is_up(furthest) ||
+                           cluster_.core(id).commit() > cluster_.core(furthest).commit();
+      if (further) furthest = id;
+    }
+    const Raft& core = cluster_.core(furthest);
+    const bool done = core.configurations().latest_index() <= core.commit();
+    if (core.config().check_quorum || !done || is_joint(core.configuration())) return;
+    const Configuration members = core.configuration();
+    for (const int id : cluster_.ids()) {
+      const bool removed = !is_member(members, NodeId(static_cast<uint64_t>(id)));
+      if (removed && cluster_.is_up(id)) crash(id);
     }
   }
 
   SplitMix random_;
-  int nodes_;
+  bool changes_;
+  int newcomers_;
+  int last_id_;  ///< of a server that is or was a member
   CoreCluster cluster_;
   std::string breach_;
   std::map<uint64_t, LogIndex> floor_;
@@ -229,6 +293,7 @@ class Schedule {
   uint64_t reads_asked_ = 0;
   uint64_t reads_answered_ = 0;
   uint64_t installed_ = 0;
+  std::map<ChangeOutcome, uint64_t> outcomes_;
   Counters totals_;
 };
 
@@ -271,6 +336,31 @@ void run_seeds(int nodes, uint64_t seeds, int steps) {
 
 TEST(Schedules, ThreeNodesKeepEveryInvariant) { run_seeds(3, 40, 4000); }
 TEST(Schedules, FiveNodesKeepEveryInvariant) { run_seeds(5, 20, 5000); }
+TEST(Schedules, ChangesOfTheConfigurationKeepEveryInvariant) {
+  Counters sum;
+  std::map<ChangeOutcome, uint64_t> outcomes;
+  for (uint64_t seed = 1; seed <= 80 && !::testing::Test::HasFailure(); ++seed) {
+    Schedule schedule(1 + static_cast<int>(seed % 5), seed, 4);
+    schedule.run(6000);
+    for (const auto& [outcome, count] : schedule.outcomes()) outcomes[outcome] += count;
+    sum.configurations_appended += schedule.totals().configurations_appended;
+    sum.configurations_truncated += schedule.totals().configurations_truncated;
+    sum.retirements += schedule.totals().retirements;
+    sum.snapshots_reached += schedule.totals().snapshots_reached;
+  }
+  EXPECT_GT(sum.configurations_appended, 100U);
+  EXPECT_GT(sum.configurations_truncated, 0U);
+  EXPECT_GT(sum.retirements, 0U);
+  EXPECT_GT(sum.snapshots_reached, 0U);
+  for (const ChangeOutcome wanted :
+       {ChangeOutcome::kAccepted, ChangeOutcome::kNotLeader, ChangeOutcome::kTransferring,
+        ChangeOutcome::kUnderWay, ChangeOutcome::kOwnTermPending, ChangeOutcome::kUnknownMember,
+        ChangeOutcome::kDuplicateMember, ChangeOutcome::kNoVoter, ChangeOutcome::kNotCaughtUp,
+        ChangeOutcome::kWouldLoseQuorum}) {
+    EXPECT_GT(outcomes[wanted], 0U) << change_outcome_name(wanted);
+  }
+}
+
 TEST(Schedules, TwoNodesAndOneNodeToo) {
   run_seeds(2, 10, 3000);
   Schedule lone(1, 1);

@@ -11,6 +11,7 @@
 #include <utility>
 #include <vector>
 
+#include "raft/core/configuration.h"
 #include "raft/node/node.h"
 #include "tests/support/core_messages.h"
 #include "tests/support/memory_log_writer.h"
@@ -126,6 +127,9 @@ class DriverTest : public ::testing::Test, public Application, public Transport 
   void on_soft_state(const SoftState& state) override {
     journal.push_back(std::string("soft ") + role_name(state.role) + " leader " +
                       std::to_string(state.leader.value));
+  }
+  void on_configuration(const Configuration& configuration) override {
+    journal.push_back("members " + describe(configuration));
   }
   void on_read(uint64_t context, LogIndex index) override {
     journal.push_back("read " + std::to_string(context) + " at " + std::to_string(index.value));

@@ -66,7 +66,14 @@ INSTANTIATE_TEST_SUITE_P(
         Refused{"snapshot 3 1", "node 3 is down"}, Refused{"snapshot 1 x", "'x'"},
         Refused{"compact 1", "no index"}, Refused{"compact 1 1", "index 1"},
         Refused{"compact 3 1", "node 3 is down"}, Refused{"compact 1 1 1", "one word too many"},
-        Refused{"conf", "conf"}));
+        Refused{"conf", "conf"}, Refused{"conf 1", "no change"}, Refused{"conf 1 add", "no node"},
+        Refused{"conf 1 add x", "'x'"}, Refused{"conf 1 add 0", "'0'"},
+        Refused{"conf 1 frob 4", "'frob'"}, Refused{"conf 3 add 5", "node 3 is down"},
+        Refused{"conf 9 add 5", "node 9"}, Refused{"conf 1 add 5 add 6", "one word too many"},
+        Refused{"conf 1 joint", "no change"}, Refused{"conf 1 joint add 5 remove", "no node"},
+        Refused{"conf 1 leave", "leaves a joint configuration by itself"},
+        Refused{"conf 1 force", "no node"}, Refused{"conf 1 add 5", "does not lead"},
+        Refused{"conf 1 joint add 5 remove 2 force", "does not lead"}));
 
 class RefusedNodes : public ::testing::TestWithParam<Refused> {};
 
@@ -102,9 +109,10 @@ TEST(Hostile, MoreNodesThanAConfigurationHoldsAreRefused) {
 
 TEST(Hostile, EveryVerbWantsNodesFirst) {
   Script s;
-  for (const char* line : {"tick 1 1", "campaign 1", "propose 1 a", "read 1 c", "transfer 1 2",
-                           "deliver 1 2", "drop 1 2", "dup 1 2", "hold 1 2", "persist 1", "apply 1",
-                           "snapshot 1 1", "compact 1 1", "crash 1", "restart 1", "status"}) {
+  for (const char* line :
+       {"tick 1 1", "campaign 1", "propose 1 a", "read 1 c", "transfer 1 2", "conf 1 add 4",
+        "deliver 1 2", "drop 1 2", "dup 1 2", "hold 1 2", "persist 1", "apply 1", "snapshot 1 1",
+        "compact 1 1", "crash 1", "restart 1", "status"}) {
     EXPECT_THAT(s.run(line), MatchesRegex("error [a-z]+: there are no nodes yet\n")) << line;
   }
 }

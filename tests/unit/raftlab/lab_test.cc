@@ -253,10 +253,39 @@ TEST(Raftlab, AnOfferWhoseSenderIsDownBringsNothing) {
   EXPECT_THAT(s.sent(3), IsEmpty());
 }
 
-TEST(Raftlab, WhatTheCoreLacksIsUnsupported) {
+TEST(Raftlab, AnAddedNodeComesToLifeWithTheGroupsFirstConfiguration) {
   Script s;
-  EXPECT_EQ(s.run("conf 1 add 4"), "error unsupported conf\n");
-  s.run("nodes 1,2,3");
+  s.elect();
+  EXPECT_EQ(s.run("conf 1 add 4"), "");
+  EXPECT_EQ(s.run("deliver 1 4"), "") << "it is not there yet: lost";
+  EXPECT_EQ(s.run("tick 4 1"), "error tick: node 4 is down\n");
+  EXPECT_TRUE(s.status(4).is_null());
+  EXPECT_EQ(s.run("restart 4"), "");
+  EXPECT_EQ(s.status(4)["config"]["voters"], nlohmann::json({1, 2, 3}));
+  EXPECT_EQ(s.status(1)["config"]["voters"], nlohmann::json({1, 2, 3, 4}));
+  EXPECT_EQ(s.status(1)["config"]["outgoing"], nlohmann::json({1, 2, 3}));
+}
+
+TEST(Raftlab, RefusedChangesAreNamed) {
+  Script s;
+  s.elect("nodes 1,2,3 learner 4");
+  EXPECT_EQ(s.run("conf 2 add 5"), "error conf: node 2 does not lead, it follows node 1\n");
+  EXPECT_EQ(s.run("conf 1 add 2"), "error conf: node 2 is not a member in that role\n");
+  EXPECT_EQ(s.run("conf 1 remove 9"), "error conf: node 9 is not a member in that role\n");
+  EXPECT_EQ(s.run("conf 1 joint add 5 add 5"),
+            "error conf: node 5 is a member already, or named twice\n");
+  EXPECT_EQ(s.run("conf 1 joint remove 1 remove 2 remove 3"),
+            "error conf: there would be no voter\n");
+  EXPECT_EQ(s.run("conf 1 add 4"),
+            "error conf: node 4 is not caught up; 'force' promotes it all the same\n");
+  EXPECT_EQ(s.run("conf 1 joint add 5 add 6 add 7 add 8"),
+            "error conf: no quorum of the new voters has been heard of lately; 'force' does it all "
+            "the same\n");
+  EXPECT_EQ(s.run("conf 1 add 4 force"), "");
+  EXPECT_EQ(s.run("conf 1 add 5"), "error conf: another change is under way\n");
+  Script t;
+  t.run({"nodes 1,2,3", "campaign 1", "persist 1", "deliver 1 2", "persist 2", "deliver 2 1"});
+  EXPECT_EQ(t.run("conf 1 add 4"), "error conf: no entry of this leader's term is committed yet\n");
 }
 
 TEST(Raftlab, VotersWithoutCheckQuorumDoNotRefuseBecauseTheyHeardALeaderLately) {

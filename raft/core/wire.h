@@ -1,4 +1,4 @@
-// The small pieces that peer frames and configurations are made of. Used inside this folder.
+// The small pieces that configurations and peer frames are made of. Used in raft/ only.
 #pragma once
 
 #include <string>

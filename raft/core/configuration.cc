@@ -1,0 +1,158 @@
+#include "raft/core/configuration.h"
+
+#include <algorithm>
+#include <set>
+#include <utility>
+
+#include "raft/core/wire.h"
+
+namespace holdfast::raft {
+
+namespace {
+
+constexpr uint8_t kFormatVersion = 1;
+/// Each member has a byte more, its `promote`. Written only if one of them has that.
+constexpr uint8_t kFormatWithPromotion = 2;
+
+void append_member(std::string& out, const Member& member, uint8_t format) {
+  append_le(out, member.id.value);
+  append_le(out, member.store.value);
+  append_le(out, member.feature_level);
+  append_text(out, member.peer_address);
+  append_text(out, member.client_address);
+  if (format == kFormatWithPromotion) append_le(out, static_cast<uint8_t>(member.promote));
+}
+
+Result<Member> read_member(ByteReader& reader, uint8_t format) {
+  Member member;
+  member.id = NodeId(reader.read<uint64_t>());
+  member.store = StoreId(reader.read<uint64_t>());
+  member.feature_level = reader.read<uint32_t>();
+  member.peer_address = read_text(reader);
+  member.client_address = read_text(reader);
+  const size_t longest = std::max(member.peer_address.size(), member.client_address.size());
+  if (longest > kMaxAddressBytes) {
+    return above_limit("the length of a member's address", longest, kMaxAddressBytes);
+  }
+  if (format == kFormatWithPromotion) {
+    const auto promote = reader.read<uint8_t>();
+    if (promote > 1) return above_limit("the promotion of a member", promote, 1);
+    member.promote = promote == 1;
+  }
+  return member;
+}
+
+uint8_t format_of(const Configuration& configuration) {
+  const bool promotes = std::any_of(configuration.members.begin(), configuration.members.end(),
+                                    [](const Member& member) { return member.promote; });
+  return promotes ? kFormatWithPromotion : kFormatVersion;
+}
+
+/// Exactly the ids that stand in a list have a member, each once.
+Status check_members(const Configuration& configuration) {
+  std::set<NodeId> listed(configuration.voters.begin(), configuration.voters.end());
+  listed.insert(configuration.outgoing.begin(), configuration.outgoing.end());
+  listed.insert(configuration.learners.begin(), configuration.learners.end());
+  for (const Member& member : configuration.members) {
+    if (listed.erase(member.id) == 0) {
+      return corrupt("member " + std::to_string(member.id.value) +
+                     " stands twice or in no list of the configuration");
+    }
+  }
+  if (!listed.empty()) {
+    return corrupt("id " + std::to_string(listed.begin()->value) + " of the configuration has no " +
+                   "member");
+  }
+  return ok_status();
+}
+
+/// What no configuration of a cluster can be.
+Status check_voters(const Configuration& configuration) {
+  if (configuration.voters.empty()) return corrupt("the configuration names no voter");
+  for (const NodeId learner : configuration.learners) {
+    if (!contains(configuration.voters, learner)) continue;
+    return corrupt("id " + std::to_string(learner.value) + " is a voter and a learner");
+  }
+  return ok_status();
+}
+
+}  // namespace
+
+void append_configuration(std::string& out, const Configuration& configuration) {
+  const uint8_t format = format_of(configuration);
+  append_le(out, format);
+  append_ids(out, configuration.voters);
+  append_ids(out, configuration.outgoing);
+  append_ids(out, configuration.learners);
+  append_le(out, static_cast<uint8_t>(configuration.members.size()));
+  for (const Member& member : configuration.members) append_member(out, member, format);
+}
+
+Result<Configuration> read_configuration(ByteReader& reader) {
+  const auto format = reader.read<uint8_t>();
+  if (format != kFormatVersion && format != kFormatWithPromotion) {
+    return corrupt("configuration format " + std::to_string(format) +
+                   ", this server knows 1 and 2");
+  }
+  Configuration configuration;
+  const std::pair<const char*, std::vector<NodeId>*> lists[] = {
+      {"voters", &configuration.voters},
+      {"outgoing voters", &configuration.outgoing},
+      {"learners", &configuration.learners}};
+  for (const auto& [name, list] : lists) {
+    Result<std::vector<NodeId>> ids = read_ids(reader, name);
+    if (!ids) return ids.error();
+    *list = std::move(*ids);
+  }
+  const auto count = reader.read<uint8_t>();
+  if (count > kMaxMembers) return above_limit("the number of members", count, kMaxMembers);
+  for (int i = 0; i < count && reader.ok(); ++i) {
+    Result<Member> member = read_member(reader, format);
+    if (!member) return member.error();
+    configuration.members.push_back(std::move(*member));
+  }
+  if (!reader.ok()) return corrupt("the configuration ends too early");
+  if (reader.remaining() > 0) {
+    return corrupt(std::to_string(reader.remaining()) + " bytes follow the configuration");
+  }
+  const Status members = check_members(configuration);
+  if (!members) return members.error();
+  if (format != format_of(configuration)) {
+    return corrupt("configuration format 2 in which no member waits for promotion");
+  }
+  const Status voters = check_voters(configuration);
+  if (!voters) return voters.error();
+  return configuration;
+}
+
+std::string encode_configuration(const Configuration& configuration) {
+  std::string out;
+  append_configuration(out, configuration);
+  return out;
+}
+
+Result<Configuration> decode_configuration(std::string_view bytes) {
+  ByteReader reader(bytes);
+  return read_configuration(reader);
+}
+
+std::string describe(const Configuration& configuration) {
+  std::string out;
+  const auto add = [&out](const char* list, const std::vector<NodeId>& ids) {
+    if (ids.empty()) return;
+    out += (out.empty() ? "" : " ") + std::string(list);
+    for (const NodeId id : ids) out += (id == ids.front() ? " " : ",") + std::to_string(id.value);
+  };
+  add("voters", configuration.voters);
+  add("outgoing", configuration.outgoing);
+  add("learners", configuration.learners);
+  return out;
+}
+
+const Member* find_member(const Configuration& configuration, NodeId id) {
+  const auto found = std::find_if(configuration.members.begin(), configuration.members.end(),
+                                  [id](const Member& member) { return member.id == id; });
+  return found == configuration.members.end() ? nullptr : &*found;
+}
+
+}  // namespace holdfast::raft

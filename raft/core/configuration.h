@@ -1,0 +1,33 @@
+// The encoding of configurations: payload of kConfiguration entries, and part of entry 1.
+#pragma once
+
+#include <string>
+#include <string_view>
+
+#include "base/bytes.h"
+#include "base/error.h"
+#include "raft/core/quorum.h"
+#include "raft/core/types.h"
+
+namespace holdfast::raft {
+
+/// Limit of the encoding, as kMaxMembers is; more is refused when decoding.
+inline constexpr size_t kMaxAddressBytes = 512;
+
+/// Payload of a kConfiguration entry. Formats: docs/peer-protocol.md.
+std::string encode_configuration(const Configuration& configuration);
+/// Errors (CORRUPT) name what is wrong: bad version, length, order of ids, member without a list,
+/// no voter.
+Result<Configuration> decode_configuration(std::string_view bytes);
+
+/// The same as a part of something longer that ends with it.
+void append_configuration(std::string& out, const Configuration& configuration);
+Result<Configuration> read_configuration(ByteReader& reader);
+
+/// "voters 1,2,4 outgoing 1,2,3 learners 5", without the lists that are empty.
+std::string describe(const Configuration& configuration);
+
+/// The member with this id, or null.
+const Member* find_member(const Configuration& configuration, NodeId id);
+
+}  // namespace holdfast::raft
