@@ -147,7 +147,11 @@ void SimNode::judge_discarded(const raft::RecoveredLog& recovered) {
 void SimNode::judge_recovery() {
   const raft::RecoveredLog& recovered = log_->recovered();
   if (!recovered.torn_tail.empty()) world_.mark(Mark::kTornTail);
-  if (!recovered.discarded.empty()) return judge_discarded(recovered);
+  // It may have been discarded by the life before, which ended before it could say so.
+  const bool behind_state = adopting_ && recovered.last_index == adopting_ &&
+                            recovered.first_index == adopting_.next();
+  adopting_ = LogIndex();
+  if (behind_state || !recovered.discarded.empty()) return judge_discarded(recovered);
   if (damaged_ || old_image_) {
     const bool given = model_.adopt(recovered.hard_state, *log_);
     if (damaged_) {

@@ -203,6 +203,7 @@ class SimNode final : raft::Transport, server::ReplySink {
   DiskModel model_;
   LogIndex snapshot_durable_;  ///< what its snapshot must hold
   LogIndex snapshot_given_;    ///< what was last to be written to it
+  LogIndex adopting_;          ///< of another's state, if it is being put in force
 
   uint64_t life_ = 0;
   bool retired_ = false;

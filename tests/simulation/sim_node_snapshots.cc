@@ -145,6 +145,7 @@ void SimNode::put_in_force(server::StoredState state) {
   world_.mark(seeks() ? Mark::kStateSought : Mark::kStateReceived);
   if (up()) watcher_.died(*this);
   drop_engine();
+  adopting_ = last;
   const auto failed = [this](const Error& error) {
     if (died_at_disk(Mark::kCrashInAdoption)) return start_after(kRestart);
     stopped(error);
