@@ -1,4 +1,4 @@
-// What `holdfast --help` teaches about the commands that read files of servers, offline.
+// What `holdfast --help` teaches about the commands for files of servers.
 #include "clients/cli/commands.h"
 
 namespace holdfast::cli {
@@ -23,6 +23,21 @@ std::vector<Command> file_commands() {
        {},
        log_verify_command,
        true},
+      {"snapshot save",
+       "FILE [flags]",
+       "save a backup of the whole state, online",
+       "Asks the first server of --admin for its state at one revision, piece by piece, while it "
+       "goes\n"
+       "on serving; another one, from the beginning, if it is lost. The state is not older than "
+       "what\n"
+       "was committed when the command was called. FILE appears when all is there, verified and "
+       "on\n"
+       "the disk; until then it is FILE.part. It holds all values and belongs to its user alone.\n"
+       "Exit code 73 if FILE cannot be written.\n\n"
+       "  holdfast snapshot save /backup/holdfast-$(date +%F).db",
+       {{"force", nullptr, "replace FILE if it is there"},
+        {"local", nullptr, "what that server has applied will do: needs no leader, may lag"}},
+       snapshot_save_command},
       {"snapshot verify",
        "FILE",
        "check a saved snapshot, offline",

@@ -1,9 +1,10 @@
-// snapshot verify, snapshot show: a snapshot in a file, offline.
+// snapshot save; snapshot verify, snapshot show: a snapshot in a file, offline.
 #include <cstdio>
 #include <nlohmann/json.hpp>
 
 #include "clients/cli/commands.h"
 #include "clients/cli/exit_codes.h"
+#include "clients/cli/snapshot_saver.h"
 #include "clients/cli/snapshot_views.h"
 #include "clients/cli/table.h"
 
@@ -43,6 +44,14 @@ void print(const SnapshotFile& file) {
 }
 
 }  // namespace
+
+int snapshot_save_command(const Args& args, const Context& context) {
+  if (args.words.size() != 1 || args.words[0].empty() || args.words[0].ends_with('/')) {
+    return report(Error{ErrorCode::kBadArgument, "one FILE is needed, such as /backup/today.db"});
+  }
+  SnapshotSaver saver(context, {args.words[0], args.has("force"), args.has("local")});
+  return saver.run();
+}
 
 int snapshot_verify_command(const Args& args, const Context& context) {
   const auto file = look_at_one(args);
