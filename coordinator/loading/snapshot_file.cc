@@ -19,18 +19,28 @@ Result<uint64_t> size_of(raft::FileSystem& files, const std::string& path) {
   return *size;
 }
 
+Result<bool> has_content(raft::FileSystem& files, const std::string& path) {
+  auto there = files.exists(path);
+  if (!there) return there.error().to_error();
+  if (!*there) return false;
+  const auto size = size_of(files, path);
+  if (!size.ok()) return size.error();
+  return *size > 0;
+}
+
+Error in_two_files(const std::string& path, const std::string& companion) {
+  return {ErrorCode::kBadArgument,
+          path + ": a part of it is in " + companion +
+              ": this is the database of a server, not a file of holdfast snapshot save"};
+}
+
 /// An immutable database is read without what SQLite may keep beside it, so nothing may be there.
 Status stands_alone(raft::FileSystem& files, const std::string& path) {
-  for (const char* companion : {"-wal", "-journal"}) {
-    auto there = files.exists(path + companion);
-    if (!there) return there.error().to_error();
-    if (!*there) continue;
-    const auto size = size_of(files, path + companion);
-    if (!size.ok()) return size.error();
-    if (*size == 0) continue;
-    return Error{ErrorCode::kBadArgument,
-                 path + ": a part of it is in " + path + companion +
-                     ": this is the database of a server, not a file of holdfast snapshot save"};
+  for (const std::string& companion : {path + "-wal", path + "-journal"}) {
+    const auto content = has_content(files, companion);
+    if (!content.ok()) return content.error();
+    if (!*content) continue;
+    return in_two_files(path, companion);
   }
   return ok_status();
 }
