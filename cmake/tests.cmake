@@ -35,9 +35,9 @@ hf_suite(model LINK lockmgr)
 hf_suite(unit/tree LINK coordinator/tree tests/counting)
 hf_suite(unit/watch LINK coordinator/watch tests/counting)
 hf_suite(unit/rsm LINK coordinator/rsm tests/counting)
-hf_suite(unit/snapshot LINK coordinator/snapshot coordinator/rsm tests/support tests/counting)
-hf_suite(unit/server LINK coordinator/server coordinator/snapshot coordinator/rsm tests/support
-         tests/counting)
+hf_suite(unit/snapshot LINK coordinator/loading tests/support tests/counting)
+hf_suite(unit/server LINK coordinator/server coordinator/snapshot coordinator/loading
+         coordinator/rsm tests/support tests/counting)
 hf_suite(unit/client LINK clients/cpp)
 hf_suite(unit/raftlab LINK tests/raftlab)
 hf_suite(unit/wire LINK bench/wire)

@@ -253,6 +253,42 @@ struct SettingsResult {
   2: list<Setting> settings,
 }
 
+/** Asks for a piece of the snapshot of the server that is asked: the whole state at one revision.
+ *  The server makes a copy that nobody changes, gives it piece by piece to all who ask, no faster
+ *  than --snapshot_send_mib_s, and removes it when nobody has asked for half a minute. */
+struct SnapshotPieceRequest {
+  /** Which copy, as an answer named it; absent = begin. One that is gone is answered by the first
+   *  piece of another. */
+  1: i64 copy,
+  /** Where in it the piece begins: a multiple of 262,144, less than its size. */
+  2: i64 offset,
+  /** How old the state may be, when a copy begins. Absent = LINEARIZABLE: not older than what was
+   *  committed when the call came. LOCAL: what this server has applied; needs no leader. */
+  3: holdfast.Consistency consistency,
+  /** How long the server may hold the answer back until the piece is there, 0 to 60,000. */
+  4: i64 maxWaitMs,
+}
+
+/** A piece of a snapshot, which is a SQLite database (docs/snapshots.md). */
+struct SnapshotPieceResult {
+  /** As in every result. */
+  1: holdfast.ResponseHeader header,
+  /** Which copy the piece is of; 0: it is not there yet, ask again. */
+  2: i64 copy,
+  /** The copy is the state at this revision. */
+  3: i64 revision,
+  /** The term of the log's entry there. */
+  4: i64 term,
+  /** Size of the whole copy. */
+  5: i64 bytes,
+  /** Sum of the whole copy: XXH3 of its first piece, with that as seed of its second, and so on. */
+  6: i64 sum,
+  /** Where the piece begins: 0 if it is of another copy than was asked for. */
+  7: i64 offset,
+  /** 262,144 bytes, less only at the end. */
+  8: binary data,
+}
+
 /** For operators. */
 service HoldfastAdmin {
   /** This server's view of itself and the cluster; answered locally, also without a leader. */
@@ -275,5 +311,10 @@ service HoldfastAdmin {
       throws (1: holdfast.HoldfastError error),
   /** Reads or changes the replicated limits. */
   SettingsResult settings(1: holdfast.RequestContext context, 2: SettingsRequest request)
+      throws (1: holdfast.HoldfastError error),
+  /** Gives a piece of this server's snapshot: a backup, taken while it runs. Who has it has all
+   *  values, and the SHA-256 of each session's secret. */
+  SnapshotPieceResult snapshotPiece(1: holdfast.RequestContext context,
+    2: SnapshotPieceRequest request)
       throws (1: holdfast.HoldfastError error),
 }

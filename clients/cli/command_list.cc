@@ -133,24 +133,6 @@ std::vector<Command> cluster_commands() {
        "  holdfast settings waiters_per_lock_max=5000",
        {},
        settings_command},
-      {"log inspect",
-       "DIR",
-       "show what is in a server's log, offline",
-       "Reads the logs below a data directory; never writes.\n\n"
-       "  holdfast log inspect ./holdfast-data --records",
-       {{"batches", nullptr, "every batch (with --json)"},
-        {"records", nullptr, "every record (with --json)"}},
-       log_inspect_command,
-       true},
-      {"log verify",
-       "DIR",
-       "check a server's log, offline",
-       "Verifies every checksum. Exit code 1 if there is damage, naming file and offset; a torn "
-       "tail\n"
-       "is normal after a crash.\n\n  holdfast log verify ./holdfast-data",
-       {},
-       log_verify_command,
-       true},
   };
 }
 
@@ -161,6 +143,7 @@ const std::vector<Command>& commands() {
     std::vector<Command> list = lock_commands();
     for (Command& command : key_commands()) list.push_back(std::move(command));
     for (Command& command : cluster_commands()) list.push_back(std::move(command));
+    for (Command& command : file_commands()) list.push_back(std::move(command));
     return list;
   }();
   return all;

@@ -25,6 +25,8 @@ const std::vector<Command>& commands();
 
 /// Those about keys and watches.
 std::vector<Command> key_commands();
+/// Those about files of servers: a log, a snapshot.
+std::vector<Command> file_commands();
 
 /// Runs one invocation and returns its exit code.
 int run(const std::vector<std::string>& argv);
@@ -59,5 +61,9 @@ int watch_command(const Args& args, const Context& context);
 // log_command.cc
 int log_inspect_command(const Args& args, const Context& context);
 int log_verify_command(const Args& args, const Context& context);
+// snapshot_command.cc
+int snapshot_save_command(const Args& args, const Context& context);
+int snapshot_verify_command(const Args& args, const Context& context);
+int snapshot_show_command(const Args& args, const Context& context);
 
 }  // namespace holdfast::cli

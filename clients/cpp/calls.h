@@ -109,5 +109,8 @@ struct ExpireSession : CallOf<api::ExpireSessionRequest, api::ExpireSessionResul
 struct ChangeSettings : CallOf<api::SettingsRequest, api::SettingsResult> {
   static constexpr char kName[] = "settings";
 };
+struct SnapshotPiece : CallOf<api::SnapshotPieceRequest, api::SnapshotPieceResult> {
+  static constexpr char kName[] = "snapshotPiece";
+};
 
 }  // namespace holdfast::client

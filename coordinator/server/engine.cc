@@ -33,9 +33,11 @@ Engine::Engine(const EngineOptions& options, raft::InitialState initial, EngineP
       lease_queries_(host_, codec_,
                      [this](SessionId session) { return renewals_.lease_left_ms(session); }),
       snapshots_(host_, ports_.snapshots.spans, ports_.genesis, state.snapshot_bytes),
-      source_(host_, codec_, snapshots_,
-              {ports_.snapshots.background, ports_.snapshots.files, ports_.snapshots.store,
-               [this] { return node_.core().log().first(); }, ports_.snapshots.log}),
+      source_(
+          host_, codec_, snapshots_,
+          {ports_.snapshots.background, ports_.snapshots.files, ports_.snapshots.store,
+           [this] { return node_.core().log().first(); }, ports_.snapshots.log,
+           [this](const std::string& trace, const std::string& act) { audit_traced(trace, act); }}),
       node_(options.raft, std::move(initial),
             {ports_.clock, ports_.reader, ports_.writer, ports_.transport}, *this),
       started_at_(ports_.clock.now()) {
@@ -344,6 +346,7 @@ void Engine::finish_drain() {
   lease_queries_.shut_down();
   waits_.shut_down();
   key_waits_.shut_down();
+  source_.shut_down();
   renewals_.shut_down();
   polls_.shut_down();
   for (const Transfer& transfer : transfers_) {

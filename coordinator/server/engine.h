@@ -136,6 +136,8 @@ class Engine final : public raft::Application, Commands::Owner, Renewals::Owner 
                       const api::ExpireSessionRequest& request);
   void settings(CallId call, const api::RequestContext& context,
                 const api::SettingsRequest& request);
+  void snapshot_piece(CallId call, const api::RequestContext& context,
+                      const api::SnapshotPieceRequest& request);
 
   /// The port that took the call has no room for it.
   void refuse_overloaded(CallId call, const std::string& why);
@@ -232,7 +234,10 @@ class Engine final : public raft::Application, Commands::Owner, Renewals::Owner 
   /// Refuses a new call while this server stops; true: it is answered.
   bool refuse_stopping(CallId call, const api::RequestContext& context);
   /// One line for an administrative act, with the caller's own words for it.
-  void audit(const api::RequestContext& context, std::string act) const;
+  void audit(const api::RequestContext& context, const std::string& act) const {
+    audit_traced(context.trace, act);
+  }
+  void audit_traced(const std::string& trace, std::string act) const;
   /// Calls that need a live session: checks it and its secret. If the session is not known here yet
   /// the call waits and `Member` is called again. True: go on.
   template <auto Member, class Request>

@@ -104,8 +104,8 @@ void Engine::on_outcome(const PendingCommand& command, const rsm::CommandResult&
 }
 
 // Texts are the caller's: quoted, so that none of them ends the line or looks like another.
-void Engine::audit(const api::RequestContext& context, std::string act) const {
-  if (!context.trace.empty()) act += " trace=" + rsm::quote(context.trace);
+void Engine::audit_traced(const std::string& trace, std::string act) const {
+  if (!trace.empty()) act += " trace=" + rsm::quote(trace);
   ports_.audit(act);
 }
 
@@ -198,7 +198,7 @@ void Engine::settings(CallId call, const api::RequestContext& context,
     }
     line += " " + rsm::quote(name) + "=" + std::to_string(value);
   }
-  audit(context, std::move(line));
+  audit(context, line);
   command::ChangeSettings body;
   body.changes = request.changes;
   submit_sessionless(call, context, CommandKind::CHANGE_SETTINGS, body);

@@ -15,6 +15,13 @@ Duration spacing(uint64_t bytes_a_second) {
                   static_cast<int64_t>(bytes_a_second));
 }
 
+/// A disk that is full may have room again; any other error of it is not the caller's affair.
+Refusal refusal_of_disk(const Error& error) {
+  const bool full = error.code == ErrorCode::kNoSpace;
+  return {full ? ErrorCode::kNoSpace : ErrorCode::kInternal,
+          "this server has no copy of its snapshot to give: " + error.message, false, full, 1'000};
+}
+
 }  // namespace
 
 SnapshotSource::SnapshotSource(Host& host, PeerCodec& codec, Snapshots& snapshots,
@@ -28,63 +35,142 @@ SnapshotSource::SnapshotSource(Host& host, PeerCodec& codec, Snapshots& snapshot
 void SnapshotSource::receive(NodeId from, std::string_view bytes) {
   peer::SnapshotAsk message;
   if (ports_.background == nullptr || !codec_.decode(bytes, message)) return;
-  asks_[from] = {.request = static_cast<uint64_t>(message.request),
-                 .at_least = LogIndex(static_cast<uint64_t>(message.minIndex)),
-                 .copy = static_cast<uint64_t>(message.copy),
-                 .offset = static_cast<uint64_t>(message.offset),
-                 .at = host_.clock.now()};
+  SnapshotAsk ask{.peer = from,
+                  .request = static_cast<uint64_t>(message.request),
+                  .at_least = LogIndex(static_cast<uint64_t>(message.minIndex)),
+                  .copy = static_cast<uint64_t>(message.copy),
+                  .offset = static_cast<uint64_t>(message.offset),
+                  .until = host_.clock.now() + kForget};
+  const auto before = std::ranges::find(asks_, from, &SnapshotAsk::peer);
+  if (before != asks_.end()) {
+    *before = std::move(ask);
+  } else {
+    asks_.push_back(std::move(ask));
+  }
+}
+
+const snapshot::SnapshotCopy* SnapshotSource::copy(uint64_t id) const {
+  return copy_ && copy_->id == id ? copy_->file.get() : nullptr;
+}
+
+size_t SnapshotSource::calls() const {
+  const auto is_call = [](const SnapshotAsk& ask) { return !ask.peer; };
+  return static_cast<size_t>(
+      std::ranges::count_if(asks_, is_call) +
+      std::ranges::count_if(reading_, [&](const auto& each) { return is_call(each.second); }));
+}
+
+void SnapshotSource::ask(SnapshotAsk ask) {
+  if (ports_.background == nullptr) {
+    return host_.fail(ask.call,
+                      {ErrorCode::kUnsupported, "this server writes no snapshot", false, false, 0},
+                      ask.sequence);
+  }
+  if (calls() >= kCallsMax) {
+    return host_.fail(
+        ask.call,
+        {ErrorCode::kOverloaded,
+         "this server gives its snapshot to " + std::to_string(kCallsMax) + " callers already",
+         false, true, 1'000},
+        ask.sequence);
+  }
+  asks_.push_back(std::move(ask));
 }
 
 void SnapshotSource::turn_end() {
   if (ports_.background == nullptr) return;
   const Instant now = host_.clock.now();
   drop_late(now);
+  refuse_held_up();
   answer_asks(now);
+  answer_late(now);
 }
 
 void SnapshotSource::drop_late(Instant now) {
-  std::erase_if(asks_, [now](const auto& each) { return each.second.at + kForget <= now; });
+  std::erase_if(asks_, [now](const SnapshotAsk& ask) { return ask.peer && ask.until <= now; });
   if (copy_ && copy_->asked_at + kIdle <= now) drop_copy();
+}
+
+// A disk without room, or somebody who holds the database: whoever asked should know.
+void SnapshotSource::refuse_held_up() {
+  const auto obstacle = snapshots_.obstacle();
+  if (!obstacle || asks_.empty()) return;
+  refuse_waiting({ErrorCode::kOverloaded, "this server cannot write its snapshot now: " + *obstacle,
+                  false, true, 1'000});
+}
+
+void SnapshotSource::refuse_waiting(const Refusal& refusal) {
+  std::erase_if(asks_, [&](const SnapshotAsk& ask) {
+    if (ask.peer || serves(ask)) return false;
+    host_.fail(ask.call, refusal, ask.sequence);
+    return true;
+  });
 }
 
 void SnapshotSource::answer_asks(Instant now) {
   for (auto at = asks_.begin(); at != asks_.end();) {
-    if (!serves(at->second)) {
-      want_copy(at->second, now);
+    if (!serves(*at)) {
+      want_copy(*at, now);
       ++at;
       continue;
     }
     copy_->asked_at = now;
     if (!pace_.open(now)) return;
     pace_.begin(now);
-    answer(at->first, at->second);
+    answer(std::move(*at));
     at = asks_.erase(at);
   }
 }
 
-/// The copy is late enough for the asker, and this log still goes on where it ends.
-bool SnapshotSource::serves(const Ask& ask) const {
-  return copy_ && copy_->file->head.applied >= ask.at_least &&
-         copy_->file->head.applied.next() >= ports_.first_in_log();
+void SnapshotSource::answer_late(Instant now) {
+  std::erase_if(asks_, [&](const SnapshotAsk& ask) {
+    if (ask.peer || ask.until > now) return false;
+    api::SnapshotPieceResult later;
+    host_.fill(later.header, ask.sequence);
+    host_.complete(ask.call, &later);
+    return true;
+  });
 }
 
-void SnapshotSource::answer(NodeId to, const Ask& ask) {
+/// The copy is late enough for the asker, and for a server this log still goes on where it ends.
+bool SnapshotSource::serves(const SnapshotAsk& ask) const {
+  if (!copy_) return false;
+  const LogIndex applied = copy_->file->head.applied;
+  if (!ask.peer) return ask.copy == copy_->id || applied >= ask.at_least;
+  return applied >= ask.at_least && applied.next() >= ports_.first_in_log();
+}
+
+void SnapshotSource::answer(SnapshotAsk ask) {
   const uint64_t offset = ask.copy == copy_->id && ask.offset < copy_->file->bytes ? ask.offset : 0;
+  const uint64_t number = ++last_reading_;
+  reading_.emplace(number, std::move(ask));
   auto piece = std::make_shared<std::optional<Result<std::string>>>();
   ports_.background->run([files = ports_.files, file = copy_->file, offset,
                           piece] { *piece = snapshot::read_piece(*files, *file, offset); },
-                         [this, to, ask, copy = *copy_, offset, piece] {
-                           if ((*piece)->ok())
-                             return send(to, ask, copy, offset, std::move(***piece));
-                           ports_.log((*piece)->error().message);
-                           if (copy_ && copy_->id == copy.id) drop_copy();
+                         [this, number, copy = *copy_, offset, piece] {
+                           piece_read(number, copy, offset, std::move(**piece));
                          });
 }
 
-void SnapshotSource::send(NodeId to, const Ask& ask, const Copy& copy, uint64_t offset,
-                          std::string data) {
+void SnapshotSource::piece_read(uint64_t number, const Copy& copy, uint64_t offset,
+                                Result<std::string> piece) {
+  const auto read = reading_.extract(number);
+  if (read.empty()) return;
+  const SnapshotAsk& ask = read.mapped();
+  if (!piece.ok()) {
+    ports_.log(piece.error().message);
+    if (copy_ && copy_->id == copy.id) drop_copy();
+    if (!ask.peer) host_.fail(ask.call, refusal_of_disk(piece.error()), ask.sequence);
+    return;
+  }
   ++stats_.pieces;
-  stats_.bytes += data.size();
+  stats_.bytes += piece->size();
+  if (ask.peer) return send(ask, copy, offset, std::move(*piece));
+  complete(ask, copy, offset, std::move(*piece));
+}
+
+void SnapshotSource::send(const SnapshotAsk& ask, const Copy& copy, uint64_t offset,
+                          std::string data) {
   peer::SnapshotPiece piece;
   piece.request = static_cast<int64_t>(ask.request);
   piece.copy = static_cast<int64_t>(copy.id);
@@ -94,16 +180,37 @@ void SnapshotSource::send(NodeId to, const Ask& ask, const Copy& copy, uint64_t 
   piece.sum = static_cast<int64_t>(copy.file->sum);
   piece.offset = static_cast<int64_t>(offset);
   piece.data = std::move(data);
-  host_.transport.send_app(to, raft::Lane::kBulk, static_cast<uint8_t>(PeerKind::kSnapshotPiece),
-                           codec_.encode(piece));
+  host_.transport.send_app(ask.peer, raft::Lane::kBulk,
+                           static_cast<uint8_t>(PeerKind::kSnapshotPiece), codec_.encode(piece));
+}
+
+void SnapshotSource::complete(const SnapshotAsk& ask, const Copy& copy, uint64_t offset,
+                              std::string data) {
+  const snapshot::SnapshotHead& head = copy.file->head;
+  if (offset == 0) {
+    ports_.audit(ask.trace, "snapshotPiece copy=" + std::to_string(copy.id) +
+                                " revision=" + std::to_string(head.applied.value) +
+                                " bytes=" + std::to_string(copy.file->bytes));
+  }
+  api::SnapshotPieceResult piece;
+  host_.fill(piece.header, ask.sequence);
+  piece.copy = static_cast<int64_t>(copy.id);
+  piece.revision = static_cast<int64_t>(head.applied.value);
+  piece.term = static_cast<int64_t>(head.applied_term.value);
+  piece.bytes = static_cast<int64_t>(copy.file->bytes);
+  piece.sum = static_cast<int64_t>(copy.file->sum);
+  piece.offset = static_cast<int64_t>(offset);
+  piece.data = std::move(data);
+  host_.complete(ask.call, &piece);
 }
 
 // Two copies at once would be twice the state on disk: one that somebody still reads stays, and
 // whoever needs a later one waits until it is idle.
-void SnapshotSource::want_copy(const Ask& ask, Instant now) {
+void SnapshotSource::want_copy(const SnapshotAsk& ask, Instant now) {
   if (making_ || now < not_before_ || host_.applied < ask.at_least) return;
-  if (snapshots_.stats().applied < ask.at_least) return snapshots_.hurry();
-  if (copy_ && serves({.at_least = LogIndex()}) && copy_->asked_at + kForget > now) return;
+  if (snapshots_.stats().written < ask.at_least) return snapshots_.hurry();
+  const bool useful = copy_ && copy_->file->head.applied.next() >= ports_.first_in_log();
+  if (useful && copy_->asked_at + kForget > now) return;
   make_copy();
 }
 
@@ -121,9 +228,9 @@ void SnapshotSource::make_copy() {
 void SnapshotSource::copy_made(Result<snapshot::SnapshotCopy> made) {
   making_.reset();
   if (!made.ok()) {
-    ports_.log("no copy of the snapshot for another server: " + made.error().message);
+    ports_.log("no copy of the snapshot for others: " + made.error().message);
     not_before_ = host_.clock.now() + kPause;
-    return;
+    return refuse_waiting(refusal_of_disk(made.error()));
   }
   copy_ = {host_.entropy.next_id(), std::make_shared<snapshot::SnapshotCopy>(std::move(*made)),
            host_.clock.now()};
@@ -140,11 +247,15 @@ void SnapshotSource::drop_copy() {
 }
 
 Instant SnapshotSource::next_wakeup() const {
+  const Instant now = host_.clock.now();
   Instant next = copy_ ? copy_->asked_at + kIdle : Instant::max();
-  for (const auto& [from, ask] : asks_) {
-    next = std::min(next, ask.at + kForget);
+  for (const SnapshotAsk& ask : asks_) {
+    next = std::min(next, ask.until);
     if (serves(ask)) next = std::min(next, pace_.opens_at());
-    if (!making_ && host_.clock.now() < not_before_) next = std::min(next, not_before_);
+    if (!making_ && now < not_before_) next = std::min(next, not_before_);
+    if (copy_ && copy_->asked_at + kForget > now) {
+      next = std::min(next, copy_->asked_at + kForget);
+    }
   }
   return next;
 }
@@ -152,6 +263,17 @@ Instant SnapshotSource::next_wakeup() const {
 std::optional<LogIndex> SnapshotSource::pinned() const {
   if (copy_) return copy_->file->head.applied;
   return making_;
+}
+
+void SnapshotSource::shut_down() {
+  const auto end = [this](const SnapshotAsk& ask) {
+    if (ask.peer) return;
+    host_.fail(ask.call,
+               {ErrorCode::kShuttingDown, "this server is stopping; use another", false, true, 0},
+               ask.sequence);
+  };
+  for (const SnapshotAsk& ask : std::exchange(asks_, {})) end(ask);
+  for (const auto& [number, ask] : std::exchange(reading_, {})) end(ask);
 }
 
 }  // namespace holdfast::server

@@ -13,7 +13,7 @@ constexpr uint64_t kMarksPerTail = 16;
 
 Snapshots::Snapshots(Host& host, snapshot::SpanWriter* writer, std::string genesis, uint64_t bytes)
     : host_(host), writer_(writer), genesis_(std::move(genesis)), sealed_at_(host.clock.now()) {
-  stats_.applied = host.applied;
+  stats_.applied = stats_.written = host.applied;
   stats_.bytes = bytes;
   marks_.push_back({host.applied, 0});
 }
@@ -66,6 +66,7 @@ Status Snapshots::collect() {
   ++stats_.spans;
   stats_.rows += written.rows;
   stats_.bytes = written.database_bytes;
+  stats_.written = written.applied;
   if (written.durable) stats_.applied = written.applied;
   advance_cut();
   return ok_status();
@@ -104,7 +105,7 @@ bool Snapshots::settled() const {
 
 Instant Snapshots::next_wakeup() const {
   if (writer_ == nullptr || rows_.empty() || sealed_ || submitted_at_) return Instant::max();
-  return sealed_at_ + host_.options.snapshot_interval;
+  return hurried_ ? sealed_at_ : sealed_at_ + host_.options.snapshot_interval;
 }
 
 std::optional<std::string> Snapshots::obstacle() const {

@@ -16,6 +16,7 @@ namespace holdfast::server {
 
 struct SnapshotStats {
   LogIndex applied;    ///< of the newest snapshot on disk; zero: there is none
+  LogIndex written;    ///< what the database holds; may be on no disk yet
   uint64_t spans = 0;  ///< written since the start
   uint64_t rows = 0;   ///< in them
   uint64_t bytes = 0;  ///< of the database
@@ -31,7 +32,8 @@ class Snapshots {
   void on_entry(const raft::Entry& entry);
   /// Closes a turn; an error ends the process.
   Status turn_end();
-  /// The state is wanted on disk now, because this server stops: what a start need not replay.
+  /// The state is wanted on disk now: this server stops and a start need not replay it, or a copy
+  /// is asked for.
   void hurry() { hurried_ = true; }
   /// Nothing is left of what hurry() asked for, or the disk is full.
   bool settled() const;

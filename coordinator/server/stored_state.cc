@@ -2,6 +2,8 @@
 
 #include <utility>
 
+#include "coordinator/loading/loaded_state.h"
+
 namespace holdfast::server {
 namespace {
 
@@ -15,38 +17,18 @@ Error corrupt(const std::string& path, const std::string& what) {
   return {ErrorCode::kCorrupt, path + ": " + what};
 }
 
-snapshot::RowSink sink_of(rsm::StateMachine& machine) {
-  return [&machine](RowTable table, uint64_t id, std::string_view row) {
-    return machine.load(table, id, row);
-  };
-}
-
 snapshot::LoadProgress progress_of(const StoredStateQuestion& question, const std::string& path) {
   return [&question, path](uint64_t rows) {
     question.log("loading " + path + ": " + std::to_string(rows) + " rows");
   };
 }
 
-/// The rows are in: are they the state that the head names?
-Status check_whole(const std::string& path, const snapshot::SnapshotHead& head,
-                   rsm::StateMachine& machine) {
-  if (Status whole = machine.finish_load(); !whole.ok()) {
-    return corrupt(path, whole.error().message);
-  }
-  if (machine.digest() == head.digest && machine.applied() == head.applied) return ok_status();
-  return corrupt(path, "its rows are not the state that its head names: revision " +
-                           std::to_string(head.applied.value) + " with digest " +
-                           snapshot::to_text(head.digest) + " there, revision " +
-                           std::to_string(machine.applied().value) + " with digest " +
-                           snapshot::to_text(machine.digest()) + " by the rows");
-}
-
 Result<snapshot::SnapshotHead> load_rows(const StoredStateQuestion& question,
                                          snapshot::SnapshotStore& snapshots,
                                          rsm::StateMachine& machine) {
-  auto head = snapshots.load(sink_of(machine), progress_of(question, snapshots.path()));
+  auto head = snapshots.load(loading::sink_of(machine), progress_of(question, snapshots.path()));
   if (!head.ok()) return head;
-  if (Status whole = check_whole(snapshots.path(), *head, machine); !whole.ok()) {
+  if (Status whole = loading::check_whole(snapshots.path(), *head, machine); !whole.ok()) {
     return whole.error();
   }
   return head;
@@ -79,16 +61,12 @@ std::optional<Error> contradiction(const StoredStateQuestion& question,
 
 Result<StoredState> load_received_state(const StoredStateQuestion& question,
                                         const std::string& path, const std::string& vfs) {
-  StoredState state = before_the_first_entry(question);
   auto database = snapshot::Database::open(path, snapshot::Database::Mode::kModify, vfs);
   if (!database.ok()) return database.error();
-  const auto head =
-      snapshot::load_database(*database, sink_of(*state.machine), progress_of(question, path));
-  if (!head.ok()) return head.error();
-  if (auto other = foreign(question, path, *head)) return std::move(*other);
-  if (Status whole = check_whole(path, *head, *state.machine); !whole.ok()) return whole.error();
-  state.applied_term = head->applied_term;
-  return state;
+  auto loaded = loading::load_state(*database, question.hash_seed, progress_of(question, path));
+  if (!loaded.ok()) return loaded.error();
+  if (auto other = foreign(question, path, loaded->head)) return std::move(*other);
+  return StoredState{std::move(loaded->machine), loaded->head.applied_term, 0, false};
 }
 
 // One that another node wrote was received. What is wrong with a damaged one is said when it is

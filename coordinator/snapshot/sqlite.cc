@@ -3,6 +3,7 @@
 #include <sqlite3.h>
 
 #include <cerrno>
+#include <cstdio>
 #include <cstdlib>
 #include <system_error>
 #include <utility>
@@ -40,6 +41,31 @@ std::string with_real_directory(const std::string& path) {
   std::string resolved = std::string(real) + "/" + path.substr(slash + 1);
   std::free(real);
   return resolved;
+}
+
+/// `path` as an address that says that nobody changes the file.
+std::string immutable_address(const std::string& path) {
+  std::string address = "file:";
+  for (const char c : path) {
+    const bool special = c == '%' || c == '?' || c == '#';
+    char escaped[4] = {c, '\0'};
+    if (special) std::snprintf(escaped, sizeof escaped, "%%%02X", static_cast<unsigned char>(c));
+    address += escaped;
+  }
+  return address + "?immutable=1";
+}
+
+/// File format write version, a byte of the header: above it a database may only be read.
+constexpr sqlite3_int64 kWriteVersionAt = 18;
+constexpr unsigned char kWriteVersionMax = 2;
+
+bool header_allows_writing(sqlite3* handle) {
+  sqlite3_file* file = nullptr;
+  sqlite3_file_control(handle, "main", SQLITE_FCNTL_FILE_POINTER, static_cast<void*>(&file));
+  unsigned char version = 0;
+  return file != nullptr &&
+         file->pMethods->xRead(file, &version, sizeof version, kWriteVersionAt) == SQLITE_OK &&
+         version <= kWriteVersionMax;
 }
 
 ErrorCode code_of(sqlite3* handle, int result) {
@@ -135,19 +161,26 @@ bool Statement::is_null(int column) const {
 void Database::Close::operator()(sqlite3* handle) const { sqlite3_close_v2(handle); }
 
 Result<Database> Database::open(const std::string& path, Mode mode, const std::string& vfs) {
-  const std::string resolved = vfs.empty() ? with_real_directory(path) : path;
+  std::string resolved = vfs.empty() ? with_real_directory(path) : path;
   sqlite3* handle = nullptr;
-  const int access = mode == Mode::kModify ? SQLITE_OPEN_READWRITE : SQLITE_OPEN_READONLY;
+  int access = mode == Mode::kModify ? SQLITE_OPEN_READWRITE : SQLITE_OPEN_READONLY;
+  if (mode == Mode::kImmutable) {
+    resolved = immutable_address(resolved);
+    access |= SQLITE_OPEN_URI;
+  }
   const int flags = access | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_NOFOLLOW;
   const int result =
       sqlite3_open_v2(resolved.c_str(), &handle, flags, vfs.empty() ? nullptr : vfs.c_str());
-  Database database(handle, path);
+  Database database(handle, path, mode);
   if (result != SQLITE_OK) return error_of(handle, path);
   sqlite3_extended_result_codes(handle, 1);
   return database;
 }
 
-bool Database::writable() { return sqlite3_db_readonly(handle_.get(), "main") == 0; }
+bool Database::writable() {
+  if (mode_ == Mode::kImmutable) return header_allows_writing(handle_.get());
+  return sqlite3_db_readonly(handle_.get(), "main") == 0;
+}
 
 Status Database::run(const std::string& sql) {
   const int result = sqlite3_exec(handle_.get(), sql.c_str(), nullptr, nullptr, nullptr);

@@ -48,8 +48,9 @@ class Statement {
 
 class Database {
  public:
-  /// The file must exist; an empty one is an empty database.
-  enum class Mode { kModify, kRead };
+  /// The file must exist; an empty one is an empty database. kImmutable: nobody changes the file.
+  /// It is read without locks, nothing beside it is read, and nothing is made beside it.
+  enum class Mode { kModify, kRead, kImmutable };
   /// `vfs` names the way to the disk that SQLite takes; empty: its own. CORRUPT, NO_SPACE,
   /// DISK_FAILED, OVERLOADED (somebody else has it locked) or INTERNAL; each names the file and
   /// what SQLite said.
@@ -61,7 +62,7 @@ class Database {
   /// The first column of the first row.
   Result<int64_t> integer(const std::string& sql);
   Result<std::string> text(const std::string& sql);
-  /// False too if the file's header, once read, forbids it.
+  /// May it be written, once its header is read? Of an immutable one: does the header allow it?
   bool writable();
   /// Takes over the whole content of `source`, as one read transaction sees it.
   Status copy_from(Database& source);
@@ -71,10 +72,12 @@ class Database {
   struct Close {
     void operator()(sqlite3* handle) const;
   };
-  Database(sqlite3* handle, std::string path) : handle_(handle), path_(std::move(path)) {}
+  Database(sqlite3* handle, std::string path, Mode mode)
+      : handle_(handle), path_(std::move(path)), mode_(mode) {}
 
   std::unique_ptr<sqlite3, Close> handle_;
   std::string path_;
+  Mode mode_;
 };
 
 }  // namespace holdfast::snapshot

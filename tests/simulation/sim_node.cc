@@ -148,8 +148,8 @@ void SimNode::judge_recovery() {
   const raft::RecoveredLog& recovered = log_->recovered();
   if (!recovered.torn_tail.empty()) world_.mark(Mark::kTornTail);
   // It may have been discarded by the life before, which ended before it could say so.
-  const bool behind_state = adopting_ && recovered.last_index == adopting_ &&
-                            recovered.first_index == adopting_.next();
+  const bool behind_state =
+      adopting_ && recovered.last_index == adopting_ && recovered.first_index == adopting_.next();
   adopting_ = LogIndex();
   if (behind_state || !recovered.discarded.empty()) return judge_discarded(recovered);
   if (damaged_ || old_image_) {

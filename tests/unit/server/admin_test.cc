@@ -299,6 +299,30 @@ TEST_F(AdminTest, AnAuditLineIsOneLineWhateverTheCallerWrites) {
   cluster.settle();
 }
 
+TEST_F(AdminTest, APieceOfTheSnapshotIsAskedForWithinTheLimits) {
+  const auto ask = [&](int64_t copy, int64_t offset, int64_t wait_ms) {
+    api::SnapshotPieceRequest request;
+    request.copy = copy;
+    request.offset = offset;
+    request.maxWaitMs = wait_ms;
+    const Call call = follower.ask(&Engine::snapshot_piece, api::RequestContext{}, request);
+    cluster.settle();
+    return call.error();
+  };
+  for (const int64_t offset : {int64_t{-262'144}, int64_t{1}, INT64_MAX, INT64_MIN + 1}) {
+    EXPECT_THAT(ask(0, offset, 0),
+                Refuses(ErrorCode::BAD_ARGUMENT, "offset is " + std::to_string(offset) +
+                                                     ": it must be a multiple of 262144"));
+  }
+  for (const int64_t wait_ms : {int64_t{-1}, int64_t{60'001}, INT64_MAX}) {
+    EXPECT_THAT(ask(7, 0, wait_ms),
+                Refuses(ErrorCode::BAD_ARGUMENT, "maxWaitMs is " + std::to_string(wait_ms) +
+                                                     ": it must be from 0 to 60000"));
+  }
+  EXPECT_THAT(ask(INT64_MIN, 262'144, 60'000),
+              Refuses(ErrorCode::UNSUPPORTED, "this server writes no snapshot"));
+}
+
 TEST_F(AdminTest, AnAuditLineShowsTheCallersTrace) {
   api::RequestContext context;
   context.trace = "ticket 4711";

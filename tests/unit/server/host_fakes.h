@@ -2,12 +2,16 @@
 #pragma once
 
 #include <cstring>
+#include <deque>
+#include <functional>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "coordinator/server/host.h"
 #include "coordinator/server/peer_codec.h"
+#include "coordinator/snapshot/background.h"
 
 namespace holdfast::server {
 
@@ -23,11 +27,17 @@ struct TestEntropy final : Entropy {
 
 /// Keeps who was answered.
 struct TestSink final : ReplySink {
-  void complete(CallId call, const ReplyView&) override { completed.push_back(call); }
+  void complete(CallId call, const ReplyView& reply) override {
+    completed.push_back(call);
+    if (const auto* piece = std::get_if<const api::SnapshotPieceResult*>(&reply)) {
+      pieces.push_back(**piece);
+    }
+  }
   void fail(CallId call, const api::HoldfastError& error) override {
     failed.emplace_back(call, error);
   }
   std::vector<CallId> completed;
+  std::vector<api::SnapshotPieceResult> pieces;
   std::vector<std::pair<CallId, api::HoldfastError>> failed;
 };
 
@@ -46,6 +56,22 @@ struct TestTransport final : raft::Transport {
   }
   bool broken = false;
   std::vector<Sent> sent;
+};
+
+/// Works when the test says so.
+struct TestBackground final : snapshot::Background {
+  void run(std::function<void()> work, std::function<void()> done) override {
+    waiting.emplace_back(std::move(work), std::move(done));
+  }
+  void deliver() override {
+    while (!waiting.empty()) {
+      const auto [work, done] = std::move(waiting.front());
+      waiting.pop_front();
+      work();
+      done();
+    }
+  }
+  std::deque<std::pair<std::function<void()>, std::function<void()>>> waiting;
 };
 
 /// A host that a test builds with emplace().

@@ -3,7 +3,6 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include <deque>
 #include <filesystem>
 #include <functional>
 #include <optional>
@@ -27,22 +26,6 @@ using ::testing::IsEmpty;
 
 constexpr NodeId kSource{1}, kTarget{2};
 
-/// Works when the test says so.
-struct TestBackground final : snapshot::Background {
-  void run(std::function<void()> work, std::function<void()> done) override {
-    waiting.emplace_back(std::move(work), std::move(done));
-  }
-  void deliver() override {
-    while (!waiting.empty()) {
-      const auto [work, done] = std::move(waiting.front());
-      waiting.pop_front();
-      work();
-      done();
-    }
-  }
-  std::deque<std::pair<std::function<void()>, std::function<void()>>> waiting;
-};
-
 /// The two ends, each with a store, and what is between them.
 class SnapshotTransfer : public ::testing::Test {
  protected:
@@ -56,7 +39,8 @@ class SnapshotTransfer : public ::testing::Test {
     give_.emplace(
         *source_.host, source_.codec, *snapshots_,
         SnapshotSourcePorts{&source_work_, &files_, store_.get(), [this] { return first_in_log_; },
-                            [this](const std::string& line) { said_.push_back(line); }});
+                            [this](const std::string& line) { said_.push_back(line); },
+                            [](const std::string&, const std::string&) {}});
     begin_anew();
   }
   static EngineOptions options_of(NodeId self) {

@@ -1,0 +1,97 @@
+#include "coordinator/loading/snapshot_file.h"
+
+#include <utility>
+
+#include "coordinator/loading/loaded_state.h"
+#include "coordinator/tree/key_tree.h"
+#include "lockmgr/lock_table.h"
+#include "raft/transport/genesis.h"
+#include "session/session_table.h"
+
+namespace holdfast::loading {
+namespace {
+
+Result<uint64_t> size_of(raft::FileSystem& files, const std::string& path) {
+  auto file = files.open(path, raft::OpenMode::kRead);
+  if (!file) return file.error().to_error();
+  auto size = (*file)->size();
+  if (!size) return size.error().to_error();
+  return *size;
+}
+
+Result<bool> has_content(raft::FileSystem& files, const std::string& path) {
+  auto there = files.exists(path);
+  if (!there) return there.error().to_error();
+  if (!*there) return false;
+  const auto size = size_of(files, path);
+  if (!size.ok()) return size.error();
+  return *size > 0;
+}
+
+Error in_two_files(const std::string& path, const std::string& companion) {
+  return {ErrorCode::kBadArgument,
+          path + ": a part of it is in " + companion +
+              ": this is the database of a server, not a file of holdfast snapshot save"};
+}
+
+/// An immutable database is read without what SQLite may keep beside it, so nothing may be there.
+Status stands_alone(raft::FileSystem& files, const std::string& path) {
+  for (const std::string& companion : {path + "-wal", path + "-journal"}) {
+    const auto content = has_content(files, companion);
+    if (!content.ok()) return content.error();
+    if (!*content) continue;
+    return in_two_files(path, companion);
+  }
+  return ok_status();
+}
+
+/// SQLite reads what is missing of the last page as zeros, and looks at nothing behind it.
+Status has_size(snapshot::Database& database, uint64_t bytes) {
+  const auto pages = database.integer("PRAGMA page_count");
+  if (!pages.ok()) return pages.error();
+  const auto page_bytes = database.integer("PRAGMA page_size");
+  if (!page_bytes.ok()) return page_bytes.error();
+  const uint64_t wanted = static_cast<uint64_t>(*pages) * static_cast<uint64_t>(*page_bytes);
+  if (bytes == wanted) return ok_status();
+  return Error{ErrorCode::kCorrupt, database.path() + ": it has " + std::to_string(bytes) +
+                                        " bytes, but must have " + std::to_string(wanted)};
+}
+
+Result<std::vector<raft::Member>> members_of(const std::string& path,
+                                             const snapshot::SnapshotHead& head) {
+  auto genesis = raft::decode_genesis(head.genesis);
+  if (!genesis.ok()) {
+    return Error{ErrorCode::kCorrupt, path + ": entry 1 of the log: " + genesis.error().message};
+  }
+  if (genesis->cluster == head.cluster) return std::move(genesis->configuration.members);
+  return Error{ErrorCode::kCorrupt, path + ": its head is of cluster " +
+                                        std::to_string(head.cluster.value) +
+                                        ", entry 1 of the log in it of cluster " +
+                                        std::to_string(genesis->cluster.value)};
+}
+
+}  // namespace
+
+Result<SnapshotFile> examine(raft::FileSystem& files, const std::string& path, uint64_t hash_seed) {
+  const auto bytes = size_of(files, path);
+  if (!bytes.ok()) return Error{ErrorCode::kBadArgument, bytes.error().message};
+  if (Status alone = stands_alone(files, path); !alone.ok()) return alone.error();
+  auto database = snapshot::Database::open(path, snapshot::Database::Mode::kImmutable);
+  if (!database.ok()) return database.error();
+  auto loaded = load_state(*database, hash_seed, [](uint64_t) {});
+  if (!loaded.ok()) return loaded.error();
+  if (Status whole = has_size(*database, *bytes); !whole.ok()) return whole.error();
+  auto members = members_of(path, loaded->head);
+  if (!members.ok()) return members.error();
+  const rsm::StateMachine& machine = *loaded->machine;
+  return SnapshotFile{.path = path,
+                      .bytes = *bytes,
+                      .head = std::move(loaded->head),
+                      .members = std::move(*members),
+                      .sessions = machine.sessions().size(),
+                      .locks = machine.locks().lock_count(),
+                      .waiters = machine.locks().waiter_count(),
+                      .keys = machine.keys().key_count()};
+}
+
+}  // namespace holdfast::loading
