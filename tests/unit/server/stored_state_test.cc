@@ -113,11 +113,11 @@ TEST_F(StoredStates, RefuseALogThatHasAnotherEntryThere) {
   EXPECT_THAT(refusal(ErrorCode::kCorrupt), HasSubstr("which the log beside it does not hold"));
 }
 
-TEST_F(StoredStates, RefuseASnapshotOfAnotherNodeOrCluster) {
+TEST_F(StoredStates, RefuseASnapshotOfAnotherCluster) {
   snapshot::SnapshotHead other = head_;
-  other.node = NodeId(2);
+  other.cluster = ClusterId(78);
   write(other, 260, head_.applied_term);
-  EXPECT_THAT(refusal(ErrorCode::kBadArgument), HasSubstr("written by node 2 of cluster 77"));
+  EXPECT_THAT(refusal(ErrorCode::kBadArgument), HasSubstr("is of cluster 78"));
 }
 
 }  // namespace
