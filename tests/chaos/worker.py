@@ -35,7 +35,14 @@ class Worker:
         self.store = StoreClient(store_port)
         self.servers = servers.split(",")
         self.over = threading.Event()
-        signal.signal(signal.SIGTERM, lambda *unused: self.over.set())
+        # No handler: it would run on the main thread, between any two steps of it, and wait for ever
+        # if these are inside the event.
+        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
+        threading.Thread(target=self._await_the_end, name="end", daemon=True).start()
+
+    def _await_the_end(self) -> None:
+        signal.sigwait({signal.SIGTERM})
+        self.over.set()
 
     def pause(self, longest: float) -> None:
         """Do nothing for a random while."""
