@@ -149,7 +149,7 @@ std::vector<RpcMethod> sorted(std::vector<RpcMethod> methods) {
 
 std::span<const RpcMethod> client_methods() {
   using namespace api;  // NOLINT: the argument types of one table
-  static const std::vector<RpcMethod> kMethods = sorted({
+  static const std::vector<RpcMethod> methods = sorted({
       method<Holdfast_openSession_args, &Engine::open_session>("openSession"),
       method<Holdfast_poll_args, &Engine::poll>("poll"),
       method<Holdfast_keepAlive_args, &Engine::keep_alive>("keepAlive"),
@@ -175,12 +175,12 @@ std::span<const RpcMethod> client_methods() {
       method<HoldfastKeys_watch_args, &Engine::watch>("watch"),
       method<HoldfastKeys_unwatch_args, &Engine::unwatch>("unwatch"),
   });
-  return kMethods;
+  return methods;
 }
 
 std::span<const RpcMethod> admin_methods() {
   using namespace api;  // NOLINT: the argument types of one table
-  static const std::vector<RpcMethod> kMethods = sorted({
+  static const std::vector<RpcMethod> methods = sorted({
       method<HoldfastAdmin_status_args, &Engine::status>("status"),
       method<HoldfastAdmin_members_args, &Engine::members>("members"),
       method<HoldfastAdmin_transferLeadership_args, &Engine::transfer_leadership>(
@@ -190,7 +190,7 @@ std::span<const RpcMethod> admin_methods() {
       method<HoldfastAdmin_settings_args, &Engine::settings>("settings"),
       method<HoldfastAdmin_snapshotPiece_args, &Engine::snapshot_piece>("snapshotPiece"),
   });
-  return kMethods;
+  return methods;
 }
 
 const RpcMethod* find_method(std::span<const RpcMethod> methods, std::string_view name) {

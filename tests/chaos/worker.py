@@ -35,7 +35,7 @@ class Worker:
         self.store = StoreClient(store_port)
         self.servers = servers.split(",")
         self.over = threading.Event()
-        # No handler: it would run on the main thread, between any two steps of it, and wait for ever
+        # No handler: it would run on the main thread, between any two steps, and wait for ever
         # if these are inside the event.
         signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
         threading.Thread(target=self._await_the_end, name="end", daemon=True).start()
