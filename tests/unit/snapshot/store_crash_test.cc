@@ -359,6 +359,7 @@ TEST(SnapshotDamage, IsSetAsideOrStillThereWhateverCrashesMeanwhile) {
     auto store = SnapshotStore::open(files, kDirectory, vfs.name());
     EXPECT_TRUE(store.ok()) << store.error().message;
     const bool done = store.ok() && ((*store)->empty() || (*store)->set_aside().ok());
+    EXPECT_TRUE(!done || (*store)->anything_set_aside()) << "the evidence is gone";
     files.halt();
     return done;
   };
