@@ -11,17 +11,19 @@
 
 DECLARE_bool(help);  // gflags' own
 DEFINE_string(profile, "",
-              "commands, pairs, handoff, renewals, failover, freeze, puts, gets, watch or keys");
+              "commands, pairs, handoff, renewals, failover, freeze, puts, gets, watch, keys, "
+              "restart or upkeep");
 DEFINE_string(servers, "127.0.0.1:7411", "client addresses, host:port,...");
 DEFINE_bool(start_cluster, false, "measure three servers of the bench's own instead");
 DEFINE_string(holdfastd, "", "server program; empty: beside this program");
 DEFINE_int32(
     outstanding, 0,
-    "commands, puts, gets, keys, watch: in flight at once, 1 to 1024; 0: 256, for watch 8");
+    "commands, puts, gets, keys, watch, upkeep: in flight at once, 1 to 1024; 0: 256, for watch 8, "
+    "for upkeep 16");
 DEFINE_int32(connections, 0, "0: 6, for renewals 64");
 DEFINE_int32(keys, 0,
-             "puts, gets: keys that are written or read, in no order; keys: how many are loaded "
-             "before; 0: 10000, for keys 1000000");
+             "puts, gets: keys that are written or read, in no order; keys, restart, upkeep: how "
+             "many are loaded before; 0: 10000, for keys 1000000, for restart and upkeep 500000");
 DEFINE_int32(watchers, 1'000,
              "watch: sessions over --connections that each watch one of the keys written");
 DEFINE_int32(watched_keys, 1, "watch: keys written in turn; --watchers must be a multiple of it");
@@ -60,6 +62,8 @@ const std::map<std::string, Profile>& profiles() {
       {"gets", run_gets},
       {"watch", run_watch},
       {"keys", run_keys},
+      {"restart", run_restart},
+      {"upkeep", run_upkeep},
       {"failover", [](Bench& bench) { return run_failover(bench, false); }},
       {"freeze", [](Bench& bench) { return run_failover(bench, true); }},
   };
@@ -75,9 +79,17 @@ Parameters::Currency read_consistency() {
 }
 
 void read_key_parameters(Parameters& p) {
-  const bool watch = p.profile == "watch";
-  if (FLAGS_outstanding == 0) p.outstanding = watch ? 8 : 256;
-  p.keys = FLAGS_keys != 0 ? FLAGS_keys : p.profile == "keys" ? 1'000'000 : 10'000;
+  constexpr int kOutstanding = 256;
+  constexpr int kKeys = 10'000;
+  static const std::map<std::string, int> outstanding = {{"watch", 8}, {"upkeep", 16}};
+  static const std::map<std::string, int> keys = {
+      {"keys", 1'000'000}, {"restart", 500'000}, {"upkeep", 500'000}};
+  const auto of_profile = [&](const std::map<std::string, int>& all, int others) {
+    const auto found = all.find(p.profile);
+    return found == all.end() ? others : found->second;
+  };
+  if (FLAGS_outstanding == 0) p.outstanding = of_profile(outstanding, kOutstanding);
+  p.keys = FLAGS_keys != 0 ? FLAGS_keys : of_profile(keys, kKeys);
   p.watchers = FLAGS_watchers;
   p.watched_keys = FLAGS_watched_keys;
   p.rest_ms = FLAGS_rest_ms;
@@ -175,10 +187,9 @@ int print_help() {
 int run() {
   const auto profile = profiles().find(FLAGS_profile);
   if (profile == profiles().end()) {
-    fail(
-        "--profile is \"" + FLAGS_profile +
-        "\" but must be commands, pairs, handoff, renewals, failover, freeze, puts, gets, watch or "
-        "keys");
+    fail("--profile is \"" + FLAGS_profile +
+         "\" but must be commands, pairs, handoff, renewals, failover, freeze, puts, gets, watch, "
+         "keys, restart or upkeep");
   }
   Parameters parameters = read_parameters();
   raise_descriptor_limit(parameters);

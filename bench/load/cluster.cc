@@ -10,6 +10,7 @@
 
 #include <cstdlib>
 #include <filesystem>
+#include <fstream>
 
 #include "bench/load/measure.h"
 
@@ -115,12 +116,14 @@ int64_t Cluster::total_memory_bytes() const {
   return sum;
 }
 
-Cluster::Node& Cluster::find(const std::string& address) {
-  for (Node& node : nodes_) {
+const Cluster::Node& Cluster::get(const std::string& address) const {
+  for (const Node& node : nodes_) {
     if (node.client == address) return node;
   }
   fail("no server of the bench's own has the address " + address);
 }
+
+Cluster::Node& Cluster::find(const std::string& address) { return const_cast<Node&>(get(address)); }
 
 void Cluster::signal(const std::string& address, int number) const {
   for (const Node& node : nodes_) {
@@ -133,6 +136,46 @@ void Cluster::kill(const std::string& address) {
   ::kill(node.pid, SIGKILL);
   ::waitpid(node.pid, nullptr, 0);
   node.pid = 0;
+}
+
+void Cluster::stop(const std::string& address) {
+  Node& node = find(address);
+  ::kill(node.pid, SIGTERM);
+  ::waitpid(node.pid, nullptr, 0);
+  node.pid = 0;
+}
+
+bool Cluster::ready(const std::string& address) const {
+  constexpr int kReady = 200;
+  return http_status(get(address).http, "/ready") == kReady;
+}
+
+bool Cluster::works_behind(const std::string& address) const {
+  return low_priority_runs(get(address).pid);
+}
+
+int64_t Cluster::resident_bytes(const std::string& address) const {
+  return bench::resident_bytes(get(address).pid);
+}
+
+int64_t Cluster::disk_bytes(const std::string& address) const {
+  int64_t sum = 0;
+  for (const auto& file : std::filesystem::recursive_directory_iterator(get(address).data)) {
+    std::error_code gone;
+    const auto size = file.file_size(gone);
+    if (!gone && file.is_regular_file(gone)) sum += static_cast<int64_t>(size);
+  }
+  return sum;
+}
+
+void Cluster::destroy_snapshot(const std::string& address) const {
+  const std::filesystem::path folder = get(address).data + "/group-1/snapshot";
+  std::string name;
+  std::getline(std::ifstream(folder / "CURRENT") >> std::ws, name);
+  if (name.empty()) fail("server " + address + " has no snapshot to be destroyed");
+  std::filesystem::remove(folder / (name + "-wal"));
+  std::filesystem::remove(folder / (name + "-shm"));
+  std::ofstream(folder / name, std::ios::trunc) << std::string(4096, 'x');
 }
 
 void Cluster::restart(const std::string& address) { start(find(address), false); }

@@ -26,6 +26,19 @@ class Cluster {
   /// Kills with SIGKILL and waits for the end.
   void kill(const std::string& address);
   void restart(const std::string& address);
+  /// Asks with SIGTERM and waits for the end.
+  void stop(const std::string& address);
+  /// It is part of the cluster and has caught up: its /ready says so.
+  bool ready(const std::string& address) const;
+  /// A thread of low priority runs, or waits for the disk: a snapshot is written, or a copy made.
+  bool works_behind(const std::string& address) const;
+  int64_t resident_bytes(const std::string& address) const;
+  /// Of all its files.
+  int64_t disk_bytes(const std::string& address) const;
+  /// Overwrites the snapshot of a server that is stopped.
+  void destroy_snapshot(const std::string& address) const;
+  const std::string& admin(const std::string& address) const { return get(address).admin; }
+  const std::string& directory() const { return directory_; }
 
  private:
   struct Node {
@@ -35,6 +48,7 @@ class Cluster {
   };
   void start(Node& node, bool bootstrap);
   Node& find(const std::string& address);
+  const Node& get(const std::string& address) const;
 
   std::string program_;
   std::string directory_;

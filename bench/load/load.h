@@ -120,6 +120,10 @@ nlohmann::json run_puts(Bench& bench);
 nlohmann::json run_gets(Bench& bench);
 nlohmann::json run_keys(Bench& bench);
 nlohmann::json run_watch(Bench& bench);
+/// A server with many keys is stopped and started again, each way; needs a cluster of its own.
+nlohmann::json run_restart(Bench& bench);
+/// Writes while snapshots are written, one is saved, and a server fetches one; likewise.
+nlohmann::json run_upkeep(Bench& bench);
 /// `freeze`: SIGSTOP instead of SIGKILL.
 nlohmann::json run_failover(Bench& bench, bool freeze);
 

@@ -1,6 +1,9 @@
 #include "bench/load/measure.h"
 
+#include <arpa/inet.h>
 #include <errno.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <cstdio>
@@ -8,6 +11,8 @@
 #include <filesystem>
 #include <fstream>
 #include <sstream>
+
+#include "base/net/address.h"
 
 namespace holdfast::bench {
 
@@ -39,6 +44,68 @@ int64_t memory_bytes(pid_t pid) {
     if (line.starts_with("Pss:")) return std::stoll(line.substr(4)) * 1024;
   }
   return 0;
+}
+
+int64_t resident_bytes(pid_t pid) {
+  std::ifstream in("/proc/" + std::to_string(pid) + "/statm");
+  int64_t size = 0;
+  int64_t resident = 0;
+  if (!(in >> size >> resident)) return 0;
+  return resident * ::sysconf(_SC_PAGESIZE);
+}
+
+namespace {
+
+struct ThreadState {
+  char state = 0;
+  int nice = 0;
+};
+
+/// Of /proc/PID/task/TID/stat (proc(5)): after the name in brackets the state is the first field,
+/// the niceness the seventeenth.
+ThreadState read_thread(const std::filesystem::path& folder) {
+  constexpr int kFieldsBetween = 15;
+  std::ifstream in(folder / "stat");
+  in.ignore(1024, ')');
+  ThreadState thread;
+  std::string skipped;
+  in >> thread.state;
+  for (int i = 0; i < kFieldsBetween; ++i) in >> skipped;
+  in >> thread.nice;
+  return in ? thread : ThreadState{};
+}
+
+}  // namespace
+
+bool low_priority_runs(pid_t pid) {
+  std::error_code gone;
+  const std::filesystem::path tasks = "/proc/" + std::to_string(pid) + "/task";
+  const int usual = read_thread(tasks / std::to_string(pid)).nice;
+  for (const auto& task : std::filesystem::directory_iterator(tasks, gone)) {
+    const ThreadState thread = read_thread(task.path());
+    if (thread.nice > usual && (thread.state == 'R' || thread.state == 'D')) return true;
+  }
+  return false;
+}
+
+int http_status(const std::string& address, const std::string& path) {
+  const auto to = net::parse_address(address);
+  const int fd = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  if (!to || fd < 0) fail("no socket for " + address);
+  sockaddr_in peer{};
+  peer.sin_family = AF_INET;
+  peer.sin_port = htons(to->port);
+  peer.sin_addr.s_addr = ::inet_addr(to->host.c_str());
+  const std::string request = "GET " + path + " HTTP/1.0\r\n\r\n";
+  int status = 0;
+  char answer[64] = {};
+  if (::connect(fd, reinterpret_cast<sockaddr*>(&peer), sizeof peer) == 0 &&
+      ::send(fd, request.data(), request.size(), MSG_NOSIGNAL) > 0 &&
+      ::recv(fd, answer, sizeof answer - 1, 0) > 0) {
+    std::sscanf(answer, "HTTP/%*s %d", &status);
+  }
+  ::close(fd);
+  return status;
 }
 
 void add_rates(nlohmann::json& result, size_t operations, double seconds,

@@ -32,6 +32,13 @@ double cpu_seconds(pid_t pid);
 /// in it.
 int64_t memory_bytes(pid_t pid);
 
+/// Resident memory; 0 if it is gone.
+int64_t resident_bytes(pid_t pid);
+/// A thread with a lower priority than the first runs now, or waits for a disk.
+bool low_priority_runs(pid_t pid);
+/// Status of the answer to GET `path` at "host:port"; 0: there is none.
+int http_status(const std::string& address, const std::string& path);
+
 /// Adds throughput and CPU shares of a measured span to a result. `cpu_spent`: seconds of {servers,
 /// generator}; those of the servers are left out unless they are known.
 void add_rates(nlohmann::json& result, size_t operations, double seconds,

@@ -1,0 +1,68 @@
+// restart: how long a server with many keys takes from the start of its process until it is ready,
+// after each way to end.
+#include "bench/load/key_load.h"
+
+namespace holdfast::bench {
+namespace {
+
+constexpr Duration kGiveUp = 60s;
+
+/// What stands before a restart, and after.
+nlohmann::json sizes(const Cluster& cluster, const std::string& server) {
+  return {{"resident_mib", static_cast<double>(cluster.resident_bytes(server)) / (1 << 20)},
+          {"disk_mib", static_cast<double>(cluster.disk_bytes(server)) / (1 << 20)}};
+}
+
+nlohmann::json start_and_wait(Bench& bench, const std::string& server) {
+  Cluster& cluster = *bench.cluster();
+  const Instant began = bench.loop().clock().now();
+  cluster.restart(server);
+  while (!cluster.ready(server)) {
+    if (bench.loop().clock().now() - began > kGiveUp) fail(server + " is not ready after a minute");
+    bench.turn_for(5ms);
+  }
+  const Duration took = bench.loop().clock().now() - began;
+  nlohmann::json result = sizes(cluster, server);
+  result["ready_after_s"] = std::chrono::duration<double>(took).count();
+  return result;
+}
+
+/// A snapshot that is under way when the keys are there would be measured with the first restart.
+void settle(Bench& bench) {
+  constexpr int kQuietLooks = 100;
+  for (int quiet = 0; quiet < kQuietLooks; ++quiet) {
+    for (const std::string& server : bench.parameters().servers) {
+      if (bench.cluster()->works_behind(server)) quiet = 0;
+    }
+    bench.turn_for(10ms);
+  }
+}
+
+}  // namespace
+
+nlohmann::json run_restart(Bench& bench) {
+  if (bench.cluster() == nullptr) fail("this profile stops servers: it needs --start_cluster");
+  Cluster& cluster = *bench.cluster();
+  {
+    KeyBench keys(bench);
+    keys.fill();
+  }
+  settle(bench);
+  const std::string leader = bench.find_leader();
+  std::string server;
+  for (const std::string& other : bench.parameters().servers) {
+    if (other != leader) server = other;
+  }
+  nlohmann::json result;
+  result["before"] = sizes(cluster, server);
+  cluster.stop(server);
+  result["after_sigterm"] = start_and_wait(bench, server);
+  cluster.kill(server);
+  result["after_kill"] = start_and_wait(bench, server);
+  cluster.kill(server);
+  cluster.destroy_snapshot(server);
+  result["snapshot_lost"] = start_and_wait(bench, server);
+  return result;
+}
+
+}  // namespace holdfast::bench

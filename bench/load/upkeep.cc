@@ -1,0 +1,179 @@
+// upkeep: what writes cost while the servers write their snapshots, while one is saved to a file,
+// and while a server that lost its own fetches that of another.
+#include <signal.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <atomic>
+#include <filesystem>
+#include <thread>
+
+#include "bench/load/key_load.h"
+
+namespace holdfast::bench {
+namespace {
+
+struct Span {
+  Instant from, to;
+};
+
+/// Puts whose latencies are kept with the time at which they were sent.
+class TimedPuts final : public PutLoad {
+ public:
+  using PutLoad::PutLoad;
+  /// Of the puts that were under way at any time in one of `spans`, and of all others.
+  std::pair<nlohmann::json, nlohmann::json> split_by(const std::vector<Span>& spans) const {
+    Latencies within;
+    Latencies without;
+    for (const Sample& sample : samples_) {
+      const bool touched = std::any_of(spans.begin(), spans.end(), [&](const Span& span) {
+        return sample.sent <= span.to && sample.sent + sample.latency >= span.from;
+      });
+      (touched ? within : without).add(sample.latency);
+    }
+    return {summary(within, spans), without.summary()};
+  }
+  nlohmann::json within(const Span& span) const { return split_by({span}).first; }
+  void forget() { samples_.clear(); }
+
+ private:
+  struct Sample {
+    Instant sent;
+    Duration latency;
+  };
+  static nlohmann::json summary(Latencies& latencies, const std::vector<Span>& spans) {
+    nlohmann::json result = latencies.summary();
+    Duration sum{};
+    for (const Span& span : spans) sum += span.to - span.from;
+    result["seconds"] = std::chrono::duration<double>(sum).count();
+    result["per_second"] = static_cast<double>(latencies.count()) /
+                           std::max(1e-9, std::chrono::duration<double>(sum).count());
+    return result;
+  }
+  void answered(const Lane&, const api::PutResult&, Instant sent) override {
+    samples_.push_back({sent, bench().loop().now() - sent});
+  }
+  std::vector<Sample> samples_;
+};
+
+/// When any server wrote a snapshot: a thread of its own looks every few milliseconds, as long as
+/// this lives.
+class SlowWork {
+ public:
+  SlowWork(const Cluster& cluster, Clock& clock)
+      : cluster_(cluster), clock_(clock), thread_([this] { run(); }) {}
+  ~SlowWork() { end(); }
+  const std::vector<Span>& end() {
+    ended_ = true;
+    if (thread_.joinable()) thread_.join();
+    return spans_;
+  }
+
+ private:
+  static constexpr auto kEvery = std::chrono::milliseconds(5);
+  /// Pauses between two looks that found work are part of it.
+  static constexpr Duration kJoined = 100ms;
+
+  void run() {
+    while (!ended_) {
+      for (const std::string& server : cluster_.addresses()) {
+        if (cluster_.works_behind(server)) note(clock_.now());
+      }
+      std::this_thread::sleep_for(kEvery);
+    }
+  }
+  void note(Instant now) {
+    if (!spans_.empty() && now - spans_.back().to < kJoined) {
+      spans_.back().to = now;
+    } else {
+      spans_.push_back({now, now});
+    }
+  }
+
+  const Cluster& cluster_;
+  Clock& clock_;
+  std::vector<Span> spans_;
+  std::atomic<bool> ended_ = false;
+  std::thread thread_;
+};
+
+class UpkeepBench {
+ public:
+  explicit UpkeepBench(Bench& bench) : bench_(bench), keys_(bench), leader_(bench.find_leader()) {
+    keys_.fill();
+    load_ = std::make_unique<TimedPuts>(bench, keys_.put_lanes(false),
+                                        bench.parameters().outstanding, keys_.paths());
+  }
+
+  nlohmann::json run() {
+    load_->start();
+    bench_.turn_for(seconds_of(bench_.parameters().warmup_seconds));
+    nlohmann::json result = snapshots();
+    result["backup"] = load_->within(timed([this] { save(); }));
+    result["fetch"] = load_->within(timed([this] { fetch(); }));
+    load_->stop();
+    return result;
+  }
+
+ private:
+  template <class Act>
+  Span timed(const Act& act) {
+    load_->forget();
+    const Instant from = bench_.loop().clock().now();
+    act();
+    return {from, bench_.loop().clock().now()};
+  }
+
+  nlohmann::json snapshots() {
+    progress("writes beside snapshots");
+    load_->forget();
+    SlowWork work(*bench_.cluster(), bench_.loop().clock());
+    bench_.turn_for(seconds_of(bench_.parameters().seconds));
+    auto [beside, quiet] = load_->split_by(work.end());
+    return {{"quiet", quiet}, {"snapshot", beside}};
+  }
+
+  void save() {
+    progress("writes beside `holdfast snapshot save`");
+    const auto program = std::filesystem::read_symlink("/proc/self/exe").parent_path() / "holdfast";
+    const std::string admin = "--admin=" + bench_.cluster()->admin(leader_);
+    const std::string file = bench_.cluster()->directory() + "/saved.db";
+    const pid_t pid = ::fork();
+    if (pid == 0) {
+      ::dup2(STDERR_FILENO, STDOUT_FILENO);  // the figures alone go there
+      ::execl(program.c_str(), "holdfast", "snapshot", "save", file.c_str(), admin.c_str(),
+              static_cast<char*>(nullptr));
+      ::_exit(127);
+    }
+    int status = 0;
+    while (::waitpid(pid, &status, WNOHANG) == 0) bench_.turn_for(5ms);
+    if (status != 0) fail("holdfast snapshot save ended with " + std::to_string(status));
+  }
+
+  void fetch() {
+    progress("writes beside a server that fetches a state");
+    Cluster& cluster = *bench_.cluster();
+    std::string server;
+    for (const std::string& other : cluster.addresses()) {
+      if (other != leader_) server = other;
+    }
+    cluster.kill(server);
+    cluster.destroy_snapshot(server);
+    cluster.restart(server);
+    while (!cluster.ready(server)) bench_.turn_for(5ms);
+  }
+
+  Bench& bench_;
+  KeyBench keys_;
+  const std::string leader_;
+  std::unique_ptr<TimedPuts> load_;
+};
+
+}  // namespace
+
+nlohmann::json run_upkeep(Bench& bench) {
+  if (bench.cluster() == nullptr) fail("this profile stops servers: it needs --start_cluster");
+  return UpkeepBench(bench).run();
+}
+
+}  // namespace holdfast::bench
