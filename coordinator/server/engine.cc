@@ -328,7 +328,7 @@ void Engine::on_peer_event(NodeId peer, raft::PeerEvent event) {
 void Engine::begin_drain() {
   if (draining_) return;
   draining_ = true;
-  snapshots_.hurry();
+  snapshots_.stop();
   if (host_.soft.role != Role::kLeader) return;
   const NodeId successor = best_successor();
   if (successor) node_.transfer_leadership(successor);

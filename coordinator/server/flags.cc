@@ -60,6 +60,11 @@ DEFINE_uint64(
     "last time (or half the snapshot's size, if that is more), 64 KiB to 64 GiB");
 DEFINE_int64(snapshot_interval_s, kDefaults.snapshot_interval_s,
              "and after this time, if anything changed, 1 to 86400");
+DEFINE_int64(
+    snapshot_write_mib_s, kDefaults.snapshot_write_mib_s,
+    "how fast the snapshot is written, in MiB a second, 1 to 10000, so that the log does not "
+    "wait for the disk behind it; when it falls behind, or this server stops, as fast as "
+    "can be");
 DEFINE_int64(snapshot_send_mib_s, kDefaults.snapshot_send_mib_s,
              "how fast the state is sent to servers that are too far behind for the log, in MiB a "
              "second to all of them, 1 to 10000");
@@ -164,6 +169,7 @@ Status check_ranges() {
       in_range<uint64_t>("snapshot_log_bytes", FLAGS_snapshot_log_bytes, 64 << 10,
                          uint64_t{64} << 30),
       in_range<int64_t>("snapshot_interval_s", FLAGS_snapshot_interval_s, 1, 86'400),
+      in_range<int64_t>("snapshot_write_mib_s", FLAGS_snapshot_write_mib_s, 1, 10'000),
       in_range<int64_t>("snapshot_send_mib_s", FLAGS_snapshot_send_mib_s, 1, 10'000),
       in_range<int64_t>("io_threads", FLAGS_io_threads, 0, 64),
       in_range<uint64_t>("max_client_connections", FLAGS_max_client_connections, 1, 1'000'000),
@@ -247,6 +253,7 @@ ServerOptions copy_flags(ServerOptions o) {
   o.segment_bytes = FLAGS_segment_bytes;
   o.snapshot_log_bytes = FLAGS_snapshot_log_bytes;
   o.snapshot_interval_s = FLAGS_snapshot_interval_s;
+  o.snapshot_write_mib_s = FLAGS_snapshot_write_mib_s;
   o.snapshot_send_mib_s = FLAGS_snapshot_send_mib_s;
   o.io_threads = FLAGS_io_threads;
   o.max_client_connections = FLAGS_max_client_connections;

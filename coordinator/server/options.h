@@ -47,6 +47,7 @@ struct ServerOptions {
   uint64_t snapshot_log_bytes = uint64_t{64} << 20;
   int64_t snapshot_interval_s = 300;
   int64_t snapshot_send_mib_s = 64;
+  int64_t snapshot_write_mib_s = 64;
 
   // Threads.
   int32_t io_threads = 0;  ///< for client connections; 0: on the one loop thread

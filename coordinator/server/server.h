@@ -22,6 +22,7 @@
 #include "coordinator/server/stored_state.h"
 #include "coordinator/server/unformed_calls.h"
 #include "coordinator/snapshot/background.h"
+#include "coordinator/snapshot/paced_vfs.h"
 #include "coordinator/snapshot/threaded_span_writer.h"
 #include "raft/storage/data_directory.h"
 #include "raft/storage/log_store.h"
@@ -130,6 +131,8 @@ class Server final : raft::TransportHandler, raft::GenesisTaker, ReplySink {
   std::unique_ptr<net::HttpServer> http_;
   std::unique_ptr<raft::Bootstrapper> bootstrapper_;
   std::unique_ptr<raft::ThreadedLogWriter> writer_;
+  snapshot::Pace pace_{static_cast<uint64_t>(options_.snapshot_write_mib_s) << 20};
+  const snapshot::PacedVfs paced_vfs_{pace_};
   std::unique_ptr<snapshot::SnapshotStore> snapshots_;
   std::unique_ptr<snapshot::ThreadedSpanWriter> span_writer_;
   std::unique_ptr<snapshot::BackgroundThread> background_;

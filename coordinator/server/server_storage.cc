@@ -45,7 +45,7 @@ std::optional<Failure> Server::open_storage() {
 std::optional<Failure> Server::open_snapshots() {
   const auto directory = directory_->snapshot_directory(kDefaultGroup);
   if (!directory.ok()) return failure_of(directory.error());
-  auto snapshots = snapshot::SnapshotStore::open(files_, *directory);
+  auto snapshots = snapshot::SnapshotStore::open(files_, *directory, {}, paced_vfs_.name());
   if (!snapshots.ok()) return failure_of(snapshots.error());
   snapshots_ = std::move(*snapshots);
   return std::nullopt;
@@ -190,7 +190,7 @@ std::optional<Failure> Server::serve(StoredState state) {
   options.raft.seed = entropy_.next_u64();
   const auto wake = [this] { loop_.post([] {}); };
   writer_ = std::make_unique<raft::ThreadedLogWriter>(*log_, clock_, wake);
-  span_writer_ = std::make_unique<snapshot::ThreadedSpanWriter>(*snapshots_, wake);
+  span_writer_ = std::make_unique<snapshot::ThreadedSpanWriter>(*snapshots_, wake, &pace_);
   background_ = std::make_unique<snapshot::BackgroundThread>(wake);
   const SnapshotPorts snapshots{span_writer_.get(),
                                 background_.get(),

@@ -9,6 +9,9 @@ namespace {
 /// The log is cut at a multiple of this part of the tail that is kept.
 constexpr uint64_t kMarksPerTail = 16;
 
+/// So many spans' worth of the log waits behind the one that is written: it is written too slowly.
+constexpr uint64_t kHurriedSpans = 2;
+
 }  // namespace
 
 Snapshots::Snapshots(Host& host, snapshot::SpanWriter* writer, std::string genesis, uint64_t bytes)
@@ -46,6 +49,7 @@ void Snapshots::advance_cut() {
 Status Snapshots::turn_end() {
   if (writer_ == nullptr) return ok_status();
   if (Status collected = collect(); !collected.ok()) return collected;
+  writer_->hurry(stopping_ || log_bytes_ >= kHurriedSpans * due_bytes());
   if (!sealed_ && !submitted_at_ && due()) seal();
   if (!sealed_ || submitted_at_) return ok_status();
   if (host_.node->core().log().durable() < sealed_->head.applied) return ok_status();

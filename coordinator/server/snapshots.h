@@ -32,10 +32,11 @@ class Snapshots {
   void on_entry(const raft::Entry& entry);
   /// Closes a turn; an error ends the process.
   Status turn_end();
-  /// The state is wanted on disk now: this server stops and a start need not replay it, or a copy
-  /// is asked for.
+  /// The state is wanted on disk now: a copy is asked for.
   void hurry() { hurried_ = true; }
-  /// Nothing is left of what hurry() asked for, or the disk is full.
+  /// This server stops: a start need not replay what is written now, without regard for others.
+  void stop() { hurried_ = stopping_ = true; }
+  /// Nothing is left of what hurry() or stop() asked for, or the disk is full.
   bool settled() const;
   Instant next_wakeup() const;
 
@@ -73,6 +74,7 @@ class Snapshots {
   std::optional<snapshot::Span> sealed_;
   std::optional<Instant> submitted_at_;
   bool hurried_ = false;
+  bool stopping_ = false;
   SnapshotStats stats_;
 };
 

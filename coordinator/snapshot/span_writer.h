@@ -22,6 +22,8 @@ class SpanWriter {
   /// Why the span under way cannot be written now: the disk is full, or another process holds the
   /// database. It is tried again.
   virtual std::optional<std::string> obstacle() const = 0;
+  /// The disk is given pauses while a span is written, unless it is urgent.
+  virtual void hurry(bool urgent) = 0;
 };
 
 }  // namespace holdfast::snapshot

@@ -8,6 +8,8 @@
 #include <system_error>
 #include <utility>
 
+#include "coordinator/snapshot/paced_vfs.h"
+
 namespace holdfast::snapshot {
 namespace {
 
@@ -161,7 +163,8 @@ bool Statement::is_null(int column) const {
 void Database::Close::operator()(sqlite3* handle) const { sqlite3_close_v2(handle); }
 
 Result<Database> Database::open(const std::string& path, Mode mode, const std::string& vfs) {
-  std::string resolved = vfs.empty() ? with_real_directory(path) : path;
+  const bool on_disk = vfs.empty() || PacedVfs::is(vfs);
+  std::string resolved = on_disk ? with_real_directory(path) : path;
   sqlite3* handle = nullptr;
   int access = mode == Mode::kModify ? SQLITE_OPEN_READWRITE : SQLITE_OPEN_READONLY;
   if (mode == Mode::kImmutable) {

@@ -84,8 +84,10 @@ Status write_again(raft::FileSystem& files, const std::string& path) {
 
 Result<std::unique_ptr<SnapshotStore>> SnapshotStore::open(raft::FileSystem& files,
                                                            const std::string& directory,
-                                                           const std::string& vfs) {
-  std::unique_ptr<SnapshotStore> store(new SnapshotStore(files, directory, vfs));
+                                                           const std::string& vfs,
+                                                           const std::string& writers_vfs) {
+  std::unique_ptr<SnapshotStore> store(
+      new SnapshotStore(files, directory, vfs, writers_vfs.empty() ? vfs : writers_vfs));
   if (Status read = store->read_current(); !read.ok()) return read.error();
   if (Status removed = store->remove_leftovers(); !removed.ok()) return removed.error();
   store->incoming_ = name_of(store->next_number_ + 1);
@@ -152,7 +154,7 @@ Result<SnapshotHead> SnapshotStore::load(const RowSink& sink, const LoadProgress
   if (!database.ok()) return database.error();
   auto head = load_database(*database, sink, progress);
   if (!head.ok()) return head;
-  auto writer = SnapshotWriter::open(path(), vfs_);
+  auto writer = SnapshotWriter::open(path(), writers_vfs_);
   if (!writer.ok()) return writer.error();
   // All of it is on the disk by now, if not in the database alone: room for that may come later.
   const auto durable = checkpoint(*writer);
@@ -197,7 +199,7 @@ Status SnapshotStore::adopt_incoming() {
 Result<WrittenSpan> SnapshotStore::write(const Span& span) {
   if (empty()) return write_first(span);
   if (!writer_) {
-    auto writer = SnapshotWriter::open(path(), vfs_);
+    auto writer = SnapshotWriter::open(path(), writers_vfs_);
     if (!writer.ok()) return writer.error();
     writer_ = std::move(*writer);
   }
@@ -220,7 +222,7 @@ Result<WrittenSpan> SnapshotStore::write_first(const Span& span) {
 
 // The state is whole and durable in the new database before CURRENT names it.
 Result<WrittenSpan> SnapshotStore::write_new(const std::string& name, const Span& span) {
-  auto writer = SnapshotWriter::create(files_, directory_ + "/" + name, vfs_);
+  auto writer = SnapshotWriter::create(files_, directory_ + "/" + name, writers_vfs_);
   if (!writer.ok()) return writer.error();
   auto written = write_with(*writer, span);
   if (!written.ok()) return written;

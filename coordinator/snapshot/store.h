@@ -42,10 +42,12 @@ struct WrittenSpan {
 class SnapshotStore {
  public:
   /// `directory` must exist, `files` must outlive the store. `vfs` as in Database::open(): it leads
-  /// to the same files as `files`. CORRUPT if CURRENT is not one of ours.
+  /// to the same files as `files`, and so does `writers_vfs`, by which spans are written; empty: as
+  /// `vfs`. CORRUPT if CURRENT is not one of ours.
   static Result<std::unique_ptr<SnapshotStore>> open(raft::FileSystem& files,
                                                      const std::string& directory,
-                                                     const std::string& vfs = {});
+                                                     const std::string& vfs = {},
+                                                     const std::string& writers_vfs = {});
 
   bool empty() const { return current_.empty(); }
   /// Which state the database in force says it is, before anything else of it was looked at.
@@ -79,8 +81,12 @@ class SnapshotStore {
   Result<WrittenSpan> write(const Span& span);
 
  private:
-  SnapshotStore(raft::FileSystem& files, std::string directory, std::string vfs)
-      : files_(files), directory_(std::move(directory)), vfs_(std::move(vfs)) {}
+  SnapshotStore(raft::FileSystem& files, std::string directory, std::string vfs,
+                std::string writers_vfs)
+      : files_(files),
+        directory_(std::move(directory)),
+        vfs_(std::move(vfs)),
+        writers_vfs_(std::move(writers_vfs)) {}
   Status read_current();
   Status forget_current();
   Status remove_leftovers();
@@ -95,6 +101,7 @@ class SnapshotStore {
   raft::FileSystem& files_;
   const std::string directory_;
   const std::string vfs_;
+  const std::string writers_vfs_;
   std::string current_;  ///< empty: there is no snapshot
   bool anything_set_aside_ = false;
   /// Of the next database made here; every second one, as the number behind it is incoming_'s.

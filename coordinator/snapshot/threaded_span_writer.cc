@@ -21,8 +21,8 @@ bool passes(const Error& error) {
 
 }  // namespace
 
-ThreadedSpanWriter::ThreadedSpanWriter(SnapshotStore& store, Notify notify)
-    : store_(store), notify_(std::move(notify)), thread_([this] { run(); }) {}
+ThreadedSpanWriter::ThreadedSpanWriter(SnapshotStore& store, Notify notify, Pace* pace)
+    : store_(store), notify_(std::move(notify)), pace_(pace), thread_([this] { run(); }) {}
 
 ThreadedSpanWriter::~ThreadedSpanWriter() {
   {
@@ -51,6 +51,10 @@ std::optional<Result<WrittenSpan>> ThreadedSpanWriter::collect() {
 std::optional<std::string> ThreadedSpanWriter::obstacle() const {
   const std::lock_guard lock(mutex_);
   return obstacle_;
+}
+
+void ThreadedSpanWriter::hurry(bool urgent) {
+  if (pace_ != nullptr) pace_->hurry(urgent);
 }
 
 void ThreadedSpanWriter::run() {

@@ -8,6 +8,7 @@
 #include <string>
 #include <thread>
 
+#include "coordinator/snapshot/paced_vfs.h"
 #include "coordinator/snapshot/span_writer.h"
 
 namespace holdfast::snapshot {
@@ -17,14 +18,16 @@ class ThreadedSpanWriter final : public SpanWriter {
  public:
   using Notify = std::function<void()>;
   /// `notify` runs on that thread when collect() has something: it posts a wake-up to the loop.
-  /// `store` outlives the writer and is used by nobody else.
-  ThreadedSpanWriter(SnapshotStore& store, Notify notify);
+  /// `store` outlives the writer and is used by nobody else; `pace` is that of its VFS, null if it
+  /// has none.
+  ThreadedSpanWriter(SnapshotStore& store, Notify notify, Pace* pace = nullptr);
   /// Ends after the span under way, if the disk has room for it.
   ~ThreadedSpanWriter() override;
 
   void submit(Span span) override;
   std::optional<Result<WrittenSpan>> collect() override;
   std::optional<std::string> obstacle() const override;
+  void hurry(bool urgent) override;
 
  private:
   void run();
@@ -32,6 +35,7 @@ class ThreadedSpanWriter final : public SpanWriter {
 
   SnapshotStore& store_;
   const Notify notify_;
+  Pace* const pace_;
   mutable std::mutex mutex_;
   std::condition_variable changed_;
   std::optional<Span> waiting_;

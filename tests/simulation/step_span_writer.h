@@ -23,6 +23,7 @@ class StepSpanWriter final : public snapshot::SpanWriter {
     return std::exchange(outcome_, std::nullopt);
   }
   std::optional<std::string> obstacle() const override { return obstacle_; }
+  void hurry(bool) override {}
 
   /// Which state the span leads to that is to be written; none if nothing is.
   std::optional<LogIndex> owes() const {

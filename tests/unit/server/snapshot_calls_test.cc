@@ -31,6 +31,7 @@ struct TestSpanWriter final : snapshot::SpanWriter {
     return std::exchange(outcome, std::nullopt);
   }
   std::optional<std::string> obstacle() const override { return why_not; }
+  void hurry(bool) override {}
   std::vector<LogIndex> submitted;
   std::optional<Result<snapshot::WrittenSpan>> outcome;
   std::optional<std::string> why_not;
