@@ -65,6 +65,7 @@ struct Hello {
 
 struct HelloReply {
   bool accepted = false;
+  bool removed = false;  ///< refused because the dialler was a member and is removed
   std::string reason;  ///< of a refusal, one sentence naming both values
   PeerIdentity self;
   std::vector<AgreedFlag> flags;
