@@ -30,6 +30,7 @@ struct ServerOptions {
   std::string peer_advertise;
   std::vector<InitialMember> initial_cluster;  ///< empty: this node alone
   bool bootstrap = false;
+  std::vector<net::Address> join;  ///< peer addresses of a cluster that this server is added to
   bool insecure = false;  ///< allow addresses beyond loopback although there is no TLS yet
 
   // Timing. Equal on all nodes; the handshake compares them.

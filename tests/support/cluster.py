@@ -66,6 +66,7 @@ class Node:
         self.folder = folder
         self.client_port, self.peer_port, self.admin_port, self.http_port = ports
         self.process: Optional[subprocess.Popen[bytes]] = None
+        self.joins = False  # it was no member when the cluster began
 
     @property
     def address(self) -> str:
@@ -144,7 +145,8 @@ class Cluster:
             self.nodes[node_id] = Node(node_id, folder, ports[4 * (node_id - 1):4 * node_id])
         members = ",".join(f"{n.node_id}=127.0.0.1:{n.peer_port}" for n in self.nodes.values())
         everywhere = os.environ.get("HOLDFAST_TEST_FLAGS", "").split()
-        self._flags = [*TIMING, f"--initial_cluster={members}", *everywhere, *flags]
+        self._list = f"--initial_cluster={members}"
+        self._flags = [*TIMING, *everywhere, *flags]
 
     def __enter__(self) -> "Cluster":
         try:
@@ -165,7 +167,17 @@ class Cluster:
 
     def start_with(self, node: Node, *flags: str) -> None:
         """Start a server with more flags than the others."""
-        node.start([*self._flags, *flags])
+        where = self._list if not node.joins else "--join=" + ",".join(
+            f"127.0.0.1:{n.peer_port}" for n in self.nodes.values() if n is not node)
+        node.start([*self._flags, where, *flags])
+
+    def newcomer(self, node_id: int, folder: Optional[str] = None) -> Node:
+        """A server with an empty directory that is no member; start it and have it added."""
+        place = self.folder / (folder or f"node{node_id}")
+        place.mkdir()
+        node = Node(node_id, place, free_ports(4))
+        node.joins = True
+        return node
 
     def stop(self) -> None:
         """Leave no process and no file."""
