@@ -164,8 +164,8 @@ struct MemberChange {
   3: string trace,
 }
 
-/** The leader's answer: the change has begun, or why not. Who asked sees from its own log when it is
- *  done. */
+/** The leader's answer: the change has begun, or why not. Who asked sees from its own log when it
+ *  is done. */
 struct MemberChangeReply {
   /** The asker's number. */
   1: i64 request,

@@ -19,12 +19,15 @@ constexpr char kAddText[] =
     "    --peer_address=10.0.0.4:7412 --client_address=10.0.0.4:7411 ...\n"
     "  holdfast member add 4 10.0.0.4:7412\n\n"
     "The leader asks it who it is, adds it as a learner, and makes it a voter as soon as it has\n"
-    "caught up; with --learner it stays a learner, which serves reads and watches and never votes.\n"
+    "caught up; with --learner it stays a learner, which serves reads and watches and never "
+    "votes.\n"
     "What is so already is no error: the command may be repeated.";
 
 constexpr char kPromoteText[] =
-    "Makes a learner a voter, if it has caught up. With --force also one that lags, and also if no\n"
-    "quorum of the new voters has answered lately: nothing is lost, but commits wait until there is\n"
+    "Makes a learner a voter, if it has caught up. With --force also one that lags, and also if "
+    "no\n"
+    "quorum of the new voters has answered lately: nothing is lost, but commits wait until there "
+    "is\n"
     "such a quorum, and so does everything else, the way back included.\n\n"
     "  holdfast member promote 4";
 
@@ -53,9 +56,17 @@ std::vector<Command> member_commands() {
        kAddText,
        {{"learner", nullptr, "it never votes, unless promoted"}},
        member_add_command},
-      {"member promote", "NODE [flags]", "make a learner a voter", kPromoteText, {force},
+      {"member promote",
+       "NODE [flags]",
+       "make a learner a voter",
+       kPromoteText,
+       {force},
        member_promote_command},
-      {"member remove", "NODE [flags]", "remove a server for good", kRemoveText, {force},
+      {"member remove",
+       "NODE [flags]",
+       "remove a server for good",
+       kRemoveText,
+       {force},
        member_remove_command},
       {"member replace",
        "OLD NEW ADDRESS [flags]",

@@ -77,9 +77,9 @@ Result<int32_t> node_of(const char* what, const std::string& word) {
 }
 
 Error wrong_words(const std::string& wanted, const Args& args) {
-  return {ErrorCode::kBadArgument, wanted + " " + (wanted.find(' ') == std::string::npos ? "is" : "are") +
-                                       " expected, not " + std::to_string(args.words.size()) +
-                                       " words"};
+  return {ErrorCode::kBadArgument,
+          wanted + " " + (wanted.find(' ') == std::string::npos ? "is" : "are") +
+              " expected, not " + std::to_string(args.words.size()) + " words"};
 }
 
 /// What a change did, in words for people.

@@ -15,7 +15,10 @@ Engine::Engine(const EngineOptions& options, raft::InitialState initial, EngineP
     : Engine(options, std::move(initial), ports,
              {std::make_unique<rsm::StateMachine>(
                   rsm::StateMachine::Options{ports.entropy.next_u64()}),
-              Term{}, 0, false, {}}) {}
+              Term{},
+              0,
+              false,
+              {}}) {}
 
 Engine::Engine(const EngineOptions& options, raft::InitialState initial, EnginePorts ports,
                StoredState state)
@@ -134,11 +137,11 @@ void Engine::sweep() {
 }
 
 Instant Engine::next_wakeup() const {
-  Instant next = std::min({node_.next_wakeup(), commands_.next_deadline(), renewals_.next_wakeup(),
-                           reads_.next_deadline(), polls_.next_deadline(), waits_.next_deadline(),
-                           key_waits_.next_deadline(), lease_queries_.next_deadline(),
-                           snapshots_.next_wakeup(), source_.next_wakeup(),
-                           member_changes_.next_deadline()});
+  Instant next =
+      std::min({node_.next_wakeup(), commands_.next_deadline(), renewals_.next_wakeup(),
+                reads_.next_deadline(), polls_.next_deadline(), waits_.next_deadline(),
+                key_waits_.next_deadline(), lease_queries_.next_deadline(),
+                snapshots_.next_wakeup(), source_.next_wakeup(), member_changes_.next_deadline()});
   if (fetch_) next = std::min(next, fetch_->next_wakeup());
   if (!transfers_.empty()) next = std::min(next, host_.clock.now() + 20ms);
   if (host_.serving && tick_in_flight_ == 0) {

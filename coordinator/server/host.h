@@ -79,9 +79,9 @@ class Host {
   raft::Node* node = nullptr;
 
   std::vector<raft::Member> members;  ///< for session replies and leader hints
-  raft::SoftState soft;  ///< role, leader and term, as last told by the core
-  LogIndex applied;      ///< last entry applied here
-  Term applied_term;     ///< and its term
+  raft::SoftState soft;               ///< role, leader and term, as last told by the core
+  LogIndex applied;                   ///< last entry applied here
+  Term applied_term;                  ///< and its term
   /// This server leads and has applied the no-op of its own term: it may propose and renew.
   bool serving = false;
   size_t parked = 0;  ///< calls held here: polls, waiting acquires, waits for a change

@@ -26,11 +26,11 @@ void Joiner::begin_round() {
   calls_.clear();
   answers_.clear();
   for (const net::Address& server : servers_) {
-    calls_.push_back(std::make_unique<raft::IdentityCall>(
-        loop_, raft::IdentityQuery{self_.node}, server, kRound,
-        [this, &server](Result<raft::IdentityReply> answer) {
-          answered(server, std::move(answer));
-        }));
+    calls_.push_back(
+        std::make_unique<raft::IdentityCall>(loop_, raft::IdentityQuery{self_.node}, server, kRound,
+                                             [this, &server](Result<raft::IdentityReply> answer) {
+                                               answered(server, std::move(answer));
+                                             }));
   }
 }
 
@@ -50,8 +50,7 @@ void Joiner::end_round() {
   next_round_.arm_after(kRound);
 }
 
-std::string Joiner::line_of(const std::string& server,
-                            const Result<raft::IdentityReply>& answer) {
+std::string Joiner::line_of(const std::string& server, const Result<raft::IdentityReply>& answer) {
   if (!answer.ok()) return server + ": " + answer.error().message;
   const ClusterId theirs = answer->self.cluster;
   const std::string who = server + ", " + raft::describe(answer->self) + ",";
@@ -59,9 +58,9 @@ std::string Joiner::line_of(const std::string& server,
   if (!cluster_) cluster_ = theirs;
   const std::string of = who + " of cluster " + std::to_string(theirs.value);
   if (theirs != cluster_) {
-    refusal_ = Error{ErrorCode::kBadArgument,
-                     "--join names servers of two clusters: " + of + ", another one of cluster " +
-                         std::to_string(cluster_.value)};
+    refusal_ = Error{ErrorCode::kBadArgument, "--join names servers of two clusters: " + of +
+                                                  ", another one of cluster " +
+                                                  std::to_string(cluster_.value)};
     return refusal_->message;
   }
   const std::string node = "node " + std::to_string(self_.node.value);
@@ -71,13 +70,13 @@ std::string Joiner::line_of(const std::string& server,
            "` (or member replace) against that cluster";
   }
   if (answer->asker_store == self_.store) return of + " has this server and will give it entry 1";
-  refusal_ = Error{ErrorCode::kBadArgument,
-                   of + " has " + node + " under store " +
-                       std::to_string(answer->asker_store.value) +
-                       ", this is the empty store " + std::to_string(self_.store.value) +
-                       ": the disk was wiped or swapped, or this is the wrong --data_dir. Start it "
-                       "under an id that was never used, and run `holdfast member replace " +
-                       std::to_string(self_.node.value) + " NEW_ID " + self_.peer_address + "`"};
+  refusal_ =
+      Error{ErrorCode::kBadArgument,
+            of + " has " + node + " under store " + std::to_string(answer->asker_store.value) +
+                ", this is the empty store " + std::to_string(self_.store.value) +
+                ": the disk was wiped or swapped, or this is the wrong --data_dir. Start it "
+                "under an id that was never used, and run `holdfast member replace " +
+                std::to_string(self_.node.value) + " NEW_ID " + self_.peer_address + "`"};
   return refusal_->message;
 }
 

@@ -115,12 +115,13 @@ bool MemberChanges::settle(Asked& asked) {
     asked.leader = {};
   }
   if (host_.clock.now() >= asked.deadline) {
-    return fail(asked, {asked.leader ? ErrorCode::kTimeout : ErrorCode::kNoLeader,
-                        std::string(asked.leader ? "the change was not done in time and may still "
-                                                   "be"
-                                                 : "there is no leader that could make the change") +
-                            "; the members are " + describe_members(core),
-                        static_cast<bool>(asked.leader), false, 0});
+    return fail(asked,
+                {asked.leader ? ErrorCode::kTimeout : ErrorCode::kNoLeader,
+                 std::string(asked.leader ? "the change was not done in time and may still "
+                                            "be"
+                                          : "there is no leader that could make the change") +
+                     "; the members are " + describe_members(core),
+                 static_cast<bool>(asked.leader), false, 0});
   }
   const bool other = !asked.begun && asked.leader != host_.soft.leader;
   if (host_.soft.leader && (!asked.leader || other)) {
@@ -212,8 +213,7 @@ void MemberChanges::begin(NodeId from, peer::MemberChange message) {
 /// Asks the servers that are to be added; what they say decides.
 void MemberChanges::identify(uint64_t number) {
   Work& work = works_.at(number);
-  const MembersLeft left =
-      left_to_do(host_.node->core().configuration(), work.message.change);
+  const MembersLeft left = left_to_do(host_.node->core().configuration(), work.message.change);
   work.unanswered = left.added.size();
   for (const api::NewMember& added : left.added) {
     auto done = [this, number, id = added.nodeId](Result<raft::IdentityReply> answer) {
@@ -254,13 +254,11 @@ std::optional<Refusal> MemberChanges::add_members(const Work& work, const Member
                          "; start it with --join first",
                      false, false, 0};
     }
-    if (auto wrong = obstacle(added, *answer, host_.options.cluster,
-                              rsm::kFeatureLevel)) {
+    if (auto wrong = obstacle(added, *answer, host_.options.cluster, rsm::kFeatureLevel)) {
       return wrong;
     }
     raft::Member member{NodeId(static_cast<uint64_t>(added.nodeId)), answer->self.store,
-                        added.peerAddress, answer->self.client_address,
-                        answer->self.feature_level};
+                        added.peerAddress, answer->self.client_address, answer->self.feature_level};
     const bool votes = added.role == api::MemberRole::VOTER;
     member.promote = !votes && added.role != api::MemberRole::LEARNER;
     (votes ? change.voters : change.learners).push_back(std::move(member));

@@ -24,8 +24,8 @@ namespace holdfast::server {
 /// Whom the transport talks to: all members of the committed configuration and of those after it,
 /// so that a server that is being removed can still learn of that; and whom it refuses for good.
 struct Reach {
-  std::vector<raft::Member> members;           ///< ids ascending, once each
-  std::vector<raft::RemovedMember> removed;    ///< as committed
+  std::vector<raft::Member> members;         ///< ids ascending, once each
+  std::vector<raft::RemovedMember> removed;  ///< as committed
   friend bool operator==(const Reach&, const Reach&) = default;
 };
 
@@ -65,9 +65,9 @@ class MemberChanges {
     api::ChangeMembersRequest request;
     std::string trace;
     Instant deadline;
-    NodeId leader;          ///< to whom it was sent last; zero: it has to be
-    LogIndex begun;         ///< the leader has begun it with this entry; zero: not known
-    bool changed = false;   ///< and there was something to do
+    NodeId leader;         ///< to whom it was sent last; zero: it has to be
+    LogIndex begun;        ///< the leader has begun it with this entry; zero: not known
+    bool changed = false;  ///< and there was something to do
     std::optional<Refusal> refusal;
   };
   /// The leader's: servers are asked who they are.
@@ -102,9 +102,9 @@ class MemberChanges {
   int64_t last_number_;
   uint64_t last_work_ = 0;
   Reach told_;
-  LogIndex told_index_;         ///< of the latest configuration when told_ was made
+  LogIndex told_index_;  ///< of the latest configuration when told_ was made
   bool told_committed_ = false;
-  bool stale_ = true;           ///< told_ may be wrong
+  bool stale_ = true;  ///< told_ may be wrong
 };
 
 }  // namespace holdfast::server

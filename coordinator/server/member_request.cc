@@ -169,9 +169,8 @@ std::optional<Refusal> obstacle(const api::NewMember& wanted, const raft::Identi
     return refused(at + ", not node " + std::to_string(wanted.nodeId));
   }
   if (self.formed() && self.cluster != cluster) {
-    return refused(at + " of cluster " + std::to_string(self.cluster.value) +
-                   ", this is cluster " + std::to_string(cluster.value) +
-                   ": it must start with an empty directory");
+    return refused(at + " of cluster " + std::to_string(self.cluster.value) + ", this is cluster " +
+                   std::to_string(cluster.value) + ": it must start with an empty directory");
   }
   if (!self.formed() && !answer.listed.empty()) {
     return refused(at + ", which was started to form a cluster: start it with --join");
@@ -197,9 +196,8 @@ Refusal refusal_of(const raft::ChangeResult& result, const raft::ConfigurationCh
       return later(ErrorCode::kOverloaded,
                    "another change of the members is under way: " + describe_members(core));
     case ChangeOutcome::kOwnTermPending:
-      return later(ErrorCode::kNoLeader,
-                   "the leader has committed no entry of term " +
-                       std::to_string(core.term().value) + " yet");
+      return later(ErrorCode::kNoLeader, "the leader has committed no entry of term " +
+                                             std::to_string(core.term().value) + " yet");
     case ChangeOutcome::kNothing:
       return refused("the change names nobody");
     case ChangeOutcome::kUnknownMember:

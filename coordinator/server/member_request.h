@@ -33,8 +33,8 @@ MembersLeft left_to_do(const raft::Configuration& configuration,
 /// Why nobody can be added under the id of `wanted`, if so: it is or was that of another server.
 std::optional<Refusal> never_a_member(const api::NewMember& wanted,
                                       const raft::Configuration& configuration);
-/// Why a request that adds and removes cannot be done any more, if so: those it removes were removed
-/// by another one, which did not add those that it adds.
+/// Why a request that adds and removes cannot be done any more, if so: those it removes were
+/// removed by another one, which did not add those that it adds.
 std::optional<Refusal> overtaken(const raft::Configuration& configuration,
                                  const api::ChangeMembersRequest& request);
 /// Why the server that answered at the address of `wanted` cannot be added, if so.

@@ -31,7 +31,7 @@ struct ServerOptions {
   std::vector<InitialMember> initial_cluster;  ///< empty: this node alone
   bool bootstrap = false;
   std::vector<net::Address> join;  ///< peer addresses of a cluster that this server is added to
-  bool insecure = false;  ///< allow addresses beyond loopback although there is no TLS yet
+  bool insecure = false;           ///< allow addresses beyond loopback although there is no TLS yet
 
   // Timing. Equal on all nodes; the handshake compares them.
   int64_t heartbeat_ms = 100;

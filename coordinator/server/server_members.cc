@@ -1,5 +1,5 @@
-// How a server comes into a cluster that runs, follows the changes of its members, and finds that it
-// is none any more.
+// How a server comes into a cluster that runs, follows the changes of its members, and finds that
+// it is none any more.
 #include <glog/logging.h>
 
 #include <utility>

@@ -181,9 +181,8 @@ std::optional<Failure> Server::serve(StoredState state) {
   auto initial = initial_state_of(state, genesis_.configuration, log_->recovered());
   if (!initial.ok()) return failure_of(initial.error());
   const LogIndex applied = initial->applied;
-  const raft::Configuration latest = initial->changes.empty()
-                                         ? initial->configuration
-                                         : initial->changes.back().configuration;
+  const raft::Configuration latest =
+      initial->changes.empty() ? initial->configuration : initial->changes.back().configuration;
   if (auto failed = check_belonging(latest)) return failed;
   EngineOptions options = engine_options(latest);
   options.raft.seed = entropy_.next_u64();
@@ -204,10 +203,10 @@ std::optional<Failure> Server::serve(StoredState state) {
   admin_port_->serve(*engine_);
   loop_.again();  // the end of a turn arms the engine's first timer: no turn may sleep before it
   LOG(INFO) << "node " << options_.node_id << " of cluster " << genesis_.cluster << ", "
-            << latest.voters.size() << " voters; clients on port "
-            << client_port_->port() << ", peers on " << transport_->port() << ", administration on "
-            << admin_port_->port() << ", http on " << http_->port() << "; state of revision "
-            << applied << " from the snapshot, log from " << log_->first_index() << " to "
+            << latest.voters.size() << " voters; clients on port " << client_port_->port()
+            << ", peers on " << transport_->port() << ", administration on " << admin_port_->port()
+            << ", http on " << http_->port() << "; state of revision " << applied
+            << " from the snapshot, log from " << log_->first_index() << " to "
             << log_->last_index();
   return std::nullopt;
 }

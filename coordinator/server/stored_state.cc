@@ -11,7 +11,10 @@ namespace {
 StoredState before_the_first_entry(const StoredStateQuestion& question) {
   return {std::make_unique<rsm::StateMachine>(
               rsm::StateMachine::Options{.hash_seed = question.hash_seed}),
-          Term{}, 0, false, {}};
+          Term{},
+          0,
+          false,
+          {}};
 }
 
 Error corrupt(const std::string& path, const std::string& what) {

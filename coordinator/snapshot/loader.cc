@@ -128,11 +128,11 @@ Result<SnapshotHead> read_head(Database& database) {
   if (!read_digest(statement->bytes(4), head.digest)) {
     return corrupt(database, "the digest in the head is none");
   }
-  head.written_unix_ms = statement->integer(5);
-  head.genesis = statement->bytes(6);
   auto membership = read_membership(database);
   if (!membership.ok()) return membership.error();
   head.membership = std::move(*membership);
+  head.written_unix_ms = statement->integer(5);
+  head.genesis = statement->bytes(6);
   if (statement->integer(7) != head_check(head)) {
     return corrupt(database, "the head's check sum is that of another content");
   }

@@ -21,9 +21,9 @@ bool erase(std::vector<NodeId>& ids, NodeId id) { return std::erase(ids, id) != 
 void remember_removed(const Configuration& before, Configuration& after) {
   for (const Member& member : before.members) {
     if (is_member(after, member.id)) continue;
-    const auto place = std::lower_bound(
-        after.removed.begin(), after.removed.end(), member.id,
-        [](const RemovedMember& removed, NodeId id) { return removed.id < id; });
+    const auto place =
+        std::lower_bound(after.removed.begin(), after.removed.end(), member.id,
+                         [](const RemovedMember& removed, NodeId id) { return removed.id < id; });
     after.removed.insert(place, {member.id, member.store, LogIndex()});
   }
 }
@@ -147,8 +147,8 @@ Configuration without_outgoing(const Configuration& joint) {
 }
 
 bool may_follow(const Configuration& before, const Configuration& after) {
-  const bool forgets = std::any_of(
-      before.removed.begin(), before.removed.end(), [&](const RemovedMember& removed) {
+  const bool forgets =
+      std::any_of(before.removed.begin(), before.removed.end(), [&](const RemovedMember& removed) {
         const RemovedMember* const known = find_removed(after, removed.id);
         return known == nullptr || *known != removed;
       });
@@ -159,10 +159,10 @@ bool may_follow(const Configuration& before, const Configuration& after) {
 
 const char* change_outcome_name(ChangeOutcome outcome) {
   static constexpr std::array<const char*, kChangeOutcomes> kNames = {
-      "accepted", "not leader",       "transferring",     "under way",        "own term pending",
-      "nothing",  "unknown member",   "duplicate member", "store in use",     "malformed member",
-      "no voter", "too many members", "not caught up",    "would lose quorum", "removed member",
-      "too many removed"};
+      "accepted",         "not leader",        "transferring",   "under way",
+      "own term pending", "nothing",           "unknown member", "duplicate member",
+      "store in use",     "malformed member",  "no voter",       "too many members",
+      "not caught up",    "would lose quorum", "removed member", "too many removed"};
   return kNames.at(static_cast<size_t>(outcome));
 }
 

@@ -136,8 +136,7 @@ void append_configuration(std::string& out, const Configuration& configuration) 
 Result<Configuration> read_configuration(ByteReader& reader) {
   const auto format = reader.read<uint8_t>();
   if (format < kFormatVersion || format > kFormatWithRemoved) {
-    return corrupt("configuration format " + std::to_string(format) +
-                   ", this server knows 1 to 3");
+    return corrupt("configuration format " + std::to_string(format) + ", this server knows 1 to 3");
   }
   Configuration configuration;
   const std::pair<const char*, std::vector<NodeId>*> lists[] = {

@@ -76,8 +76,8 @@ void LogRecovery::note_configurations(const ScannedBatch& batch) {
       configurations_.pop_back();
     }
     if (entry_type_of(record.type) != EntryType::kConfiguration) continue;
-    configurations_.push_back({Term(record.term), LogIndex(record.index),
-                               EntryType::kConfiguration, Blob(record.payload)});
+    configurations_.push_back({Term(record.term), LogIndex(record.index), EntryType::kConfiguration,
+                               Blob(record.payload)});
   }
 }
 

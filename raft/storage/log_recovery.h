@@ -61,7 +61,7 @@ class LogRecovery {
   std::optional<Error> failure_;
   std::optional<Term> term_at_snapshot_;  ///< of the entry at which the snapshot stands
   std::vector<Entry> configurations_;
-  std::string discarded_;                 ///< why the log is discarded, if it is
+  std::string discarded_;  ///< why the log is discarded, if it is
 
   SegmentHead head_;  ///< of the fresh segment
   LogTail tail_;      ///< in force behind it

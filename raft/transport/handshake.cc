@@ -63,8 +63,9 @@ HelloRefusal refuse_removed(const RemovedMember& removed, const PeerIdentity& di
                           text(removed.store.value) + ") was removed from the cluster at entry " +
                           text(removed.index.value);
   if (removed.id == dialler.node && removed.store == dialler.store) {
-    return {was + ": it takes no part any more; with an empty directory and a new id the server can "
-                  "join again",
+    return {was +
+                ": it takes no part any more; with an empty directory and a new id the server can "
+                "join again",
             true};
   }
   return {was + ", and neither its id nor its store is used again: this is node " +

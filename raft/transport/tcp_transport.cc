@@ -137,8 +137,8 @@ void TcpTransport::Impl::accept(net::Socket socket, const net::Address& from) {
 
 std::optional<HelloRefusal> TcpTransport::Impl::judge_hello(const Hello& hello) {
   Peer* const peer = find(hello.self.node);
-  auto refusal = refuse_hello(context_.self, context_.options.must_agree,
-                              acquaintance(hello.self), hello);
+  auto refusal =
+      refuse_hello(context_.self, context_.options.must_agree, acquaintance(hello.self), hello);
   if (peer != nullptr) peer->refusal = refusal ? refusal->reason : "";
   if (const auto problem = wiped(context_.self, hello)) {
     log(*problem);
@@ -170,7 +170,8 @@ std::optional<HelloRefusal> TcpTransport::Impl::admit_guest(const PeerIdentity& 
   const auto guests =
       std::count_if(peers_.begin(), peers_.end(), [](const auto& at) { return at.second.guest; });
   if (static_cast<size_t>(guests) >= context_.options.max_guests) {
-    return HelloRefusal{std::to_string(guests) + " servers that are not known as members are here "
+    return HelloRefusal{std::to_string(guests) +
+                        " servers that are not known as members are here "
                         "already, and the limit is " +
                         std::to_string(context_.options.max_guests)};
   }
@@ -188,9 +189,8 @@ void TcpTransport::Impl::prune_guests() {
   context_.loop.post([alive = std::weak_ptr<Impl*>(alive_)] {
     const auto impl = alive.lock();
     if (!impl) return;
-    std::erase_if((*impl)->peers_, [](const auto& at) {
-      return at.second.guest && !at.second.inbound_up();
-    });
+    std::erase_if((*impl)->peers_,
+                  [](const auto& at) { return at.second.guest && !at.second.inbound_up(); });
   });
 }
 
@@ -244,12 +244,10 @@ void TcpTransport::Impl::on_genesis_offer(InboundConnection& inbound, std::strin
   std::exchange(genesis_giver_, nullptr)->answer_genesis(begun);
 }
 
-Status TcpTransport::Impl::take_genesis(const std::optional<Hello>& claim,
-                                        std::string_view bytes) {
+Status TcpTransport::Impl::take_genesis(const std::optional<Hello>& claim, std::string_view bytes) {
   Result<Genesis> genesis = decode_genesis(bytes);
   if (!genesis) return genesis.error();
-  if (const auto refusal =
-          refuse_genesis(context_.self, *genesis, context_.options.joins, claim)) {
+  if (const auto refusal = refuse_genesis(context_.self, *genesis, context_.options.joins, claim)) {
     return Error{ErrorCode::kBadArgument, *refusal};
   }
   taking_genesis_ = true;

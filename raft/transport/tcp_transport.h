@@ -81,10 +81,10 @@ struct PeerLink {
 /// How an empty server takes entry 1.
 class GenesisTaker {
  public:
-  /// `genesis` decodes, and it or the server that gives it names this node and store id. Sync it, adopt it, then call
-  /// `done` on the loop's thread; with an error if it could not be taken. Called at most once
-  /// successfully, and never again while one is pending. Until `done` the transport answers nothing
-  /// else. Before calling `done(ok)` call form().
+  /// `genesis` decodes, and it or the server that gives it names this node and store id. Sync it,
+  /// adopt it, then call `done` on the loop's thread; with an error if it could not be taken.
+  /// Called at most once successfully, and never again while one is pending. Until `done` the
+  /// transport answers nothing else. Before calling `done(ok)` call form().
   virtual void take_genesis(Genesis genesis, std::string bytes,
                             std::function<void(Status)> done) = 0;
 
@@ -108,9 +108,9 @@ class TcpTransport final : public Transport {
   /// those who were in the last set and are not in this one end. Does nothing on the wire before
   /// form(). `removed` are members no more, for good: they are refused and told so.
   ///
-  /// A server of the same cluster that is in neither list is a guest: it is heard, and dialled under
-  /// the address that it gives, for as long as its connections stand. It may have become a member
-  /// while this server was away, and lead (docs/raft.md: requests are heard from anybody).
+  /// A server of the same cluster that is in neither list is a guest: it is heard, and dialled
+  /// under the address that it gives, for as long as its connections stand. It may have become a
+  /// member while this server was away, and lead (docs/raft.md: requests are heard from anybody).
   void set_peers(std::vector<PeerSpec> peers, std::vector<RemovedMember> removed = {});
 
   bool send(const Message& message) override;

@@ -112,10 +112,18 @@ def voters(*ids):
     return {i: "voter" for i in ids}
 
 
-def add(cluster, node_id, *flags):
-    """A newcomer, started, added and known to the cluster."""
+def newcomer(cluster, node_id):
+    """A server that runs, and waits to be added."""
     node = cluster.newcomer(node_id)
     cluster.start(node)
+    eventually(lambda: f"has no node {node_id} yet: run `holdfast member add" in node.log(),
+               within=20, what="what is missing")
+    return node
+
+
+def add(cluster, node_id, *flags):
+    """A newcomer, added and known to the cluster."""
+    node = newcomer(cluster, node_id)
     member(cluster, "add", str(node_id), f"127.0.0.1:{node.peer_port}", *flags)
     cluster.nodes[node_id] = node
     return node
@@ -176,8 +184,7 @@ def test_a_dead_server_is_replaced_in_one_step(three):
     with Workload(three) as work:
         dead = three.followers()[0]
         dead.kill()
-        node = three.newcomer(4)
-        three.start(node)
+        node = newcomer(three, 4)
         member(three, "replace", str(dead.node_id), "4", f"127.0.0.1:{node.peer_port}")
         three.nodes[4] = node
         del three.nodes[dead.node_id]
@@ -249,8 +256,7 @@ def test_a_wiped_member_is_refused_and_replaced(three):
     assert "the disk was wiped or swapped" in wiped.log()
     assert f"holdfast member replace {wiped.node_id} NEW_ID" in wiped.log()
     del three.nodes[wiped.node_id]
-    node = three.newcomer(4)
-    three.start(node)
+    node = newcomer(three, 4)
     member(three, "replace", str(wiped.node_id), "4", f"127.0.0.1:{node.peer_port}")
     three.nodes[4] = node
     settled(three, voters(*three.nodes))
@@ -260,8 +266,10 @@ def test_a_change_that_would_lose_the_quorum_needs_force(three):
     first, second = three.followers()
     first.kill()
     second.kill()
-    leaderless = refused(three, "remove", str(first.node_id))
-    assert "no leader" in leaderless or "members are" in leaderless, leaderless
+    (alone,) = [n for n in three.nodes.values() if n.running]
+    eventually(lambda: alone.status().leaderId == 0, within=20, what="a leader that steps down")
+    assert "there is no leader that could make the change" in refused(three, "remove",
+                                                                      str(first.node_id))
     three.start(first)
     three.wait_ready([first])
     eventually(lambda: "no quorum" in refused(three, "remove", str(first.node_id)), within=30,
@@ -272,10 +280,8 @@ def test_a_change_that_would_lose_the_quorum_needs_force(three):
 
 
 def test_contradictory_changes_at_once_leave_one_of_them(three):
-    node = three.newcomer(4)
-    three.start(node)
-    other = three.newcomer(5)
-    three.start(other)
+    node = newcomer(three, 4)
+    other = newcomer(three, 5)
     results = []
 
     def change(*words):

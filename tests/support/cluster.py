@@ -143,6 +143,7 @@ class Cluster:
             folder = self.folder / f"node{node_id}"
             folder.mkdir()
             self.nodes[node_id] = Node(node_id, folder, ports[4 * (node_id - 1):4 * node_id])
+        self._all = list(self.nodes.values())  # also those that are no members any more
         members = ",".join(f"{n.node_id}=127.0.0.1:{n.peer_port}" for n in self.nodes.values())
         everywhere = os.environ.get("HOLDFAST_TEST_FLAGS", "").split()
         self._list = f"--initial_cluster={members}"
@@ -163,7 +164,8 @@ class Cluster:
 
     def start(self, node: Node) -> None:
         """Start a server, on the data it has."""
-        self.start_with(node, *(["--bootstrap"] if node.node_id == 1 else []))
+        first = node.node_id == 1 and not node.joins
+        self.start_with(node, *(["--bootstrap"] if first else []))
 
     def start_with(self, node: Node, *flags: str) -> None:
         """Start a server with more flags than the others."""
@@ -175,13 +177,17 @@ class Cluster:
         """A server with an empty directory that is no member; start it and have it added."""
         place = self.folder / (folder or f"node{node_id}")
         place.mkdir()
-        node = Node(node_id, place, free_ports(4))
+        known = {port for n in self._all for port in (n.client_port, n.peer_port, n.admin_port,
+                                                      n.http_port)}
+        ports = [port for port in free_ports(4 + len(known)) if port not in known]
+        node = Node(node_id, place, ports[:4])
+        self._all.append(node)
         node.joins = True
         return node
 
     def stop(self) -> None:
         """Leave no process and no file."""
-        for node in self.nodes.values():
+        for node in self._all:
             node.kill()
         shutil.rmtree(self.folder, ignore_errors=True)
 

@@ -64,7 +64,8 @@ TEST(InitialCluster, AServerWithoutAListStandsForItself) {
 }
 
 TEST(InitialCluster, AllMembersAreDialledUnderTheServersOwnAddressesWhereItHasThem) {
-  const auto peers = peers_of(node_3_that_lists({2, 3}), cluster_of({1, 2, 3}).configuration.members);
+  const auto peers =
+      peers_of(node_3_that_lists({2, 3}), cluster_of({1, 2, 3}).configuration.members);
   ASSERT_EQ(peers.size(), 3u);
   EXPECT_EQ(net::to_string(peers[0].address), "stored:1");
   EXPECT_EQ(net::to_string(peers[1].address), "listed:2");
