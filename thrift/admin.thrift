@@ -119,10 +119,39 @@ struct StatusResult {
   25: i64 uptimeMs,
   /** The command feature level in force. */
   26: i32 featureLevel,
+  /** Voters that the change under way replaces: together with `voters` a joint configuration. */
+  27: list<i32> outgoing,
+  /** The log's entry that brought this configuration; 0: the first one. */
+  28: i64 configurationIndex,
 }
 
 /** Asks nothing. */
 struct MembersRequest {
+}
+
+/** What a member is to the cluster. */
+enum MemberRole {
+  /** Never sent. */
+  UNSPECIFIED = 0,
+  /** Votes. */
+  VOTER = 1,
+  /** Receives the log and serves, but does not vote, and stays so. */
+  LEARNER = 2,
+  /** Becomes a voter: a learner, as soon as it has caught up; or a voter of a change that is under
+   *  way. */
+  JOINING = 3,
+  /** A voter that the change under way removes. */
+  LEAVING = 4,
+}
+
+/** How far a member is, as the leader sees it. */
+enum MemberProgress {
+  /** Not known here: only the leader knows. */
+  UNSPECIFIED = 0,
+  /** It answers and follows the log closely. */
+  CAUGHT_UP = 1,
+  /** It lags, or does not answer. */
+  BEHIND = 2,
 }
 
 /** A member of the cluster. */
@@ -139,6 +168,22 @@ struct Member {
   5: bool voter,
   /** Highest command feature level it understands. */
   6: i32 featureLevel,
+  /** What it is to the cluster. */
+  7: MemberRole role,
+  /** Whether it follows the log; known on the leader. */
+  8: MemberProgress progress,
+  /** The leader makes it a voter by itself, as soon as it has caught up. */
+  9: bool promote,
+}
+
+/** A server that was a member. Neither its id nor its store is used again. */
+struct RemovedMember {
+  /** Its node id. */
+  1: i32 nodeId,
+  /** Its data directory. */
+  2: i64 storeId,
+  /** The log's entry from which on it is no member. */
+  3: i64 index,
 }
 
 /** The members. */
@@ -147,6 +192,48 @@ struct MembersResult {
   1: holdfast.ResponseHeader header,
   /** Sorted by node id. */
   2: list<Member> members,
+  /** All that ever were members and are none; sorted by node id. */
+  3: list<RemovedMember> removed,
+  /** The log's entry that brought this configuration; 0: the first one. */
+  4: i64 index,
+  /** It is committed and no step of a change. */
+  5: bool settled,
+}
+
+/** A server to be added. It runs with --join and an empty data directory. */
+struct NewMember {
+  /** The node id that it was started with, 1 to 1,000; never a member's before. */
+  1: i32 nodeId,
+  /** Where servers reach it, host:port. The leader asks it there who it is. */
+  2: string peerAddress,
+  /** JOINING, or absent: it becomes a voter as soon as it has caught up. LEARNER: it stays one.
+   *  VOTER: it votes at once; commits may have to wait for it. */
+  3: MemberRole role,
+}
+
+/** A change of the members, done in one step. Each node id is named once. What is so already is no
+ *  error, so a repeated request succeeds. */
+struct ChangeMembersRequest {
+  /** To be added. */
+  1: list<NewMember> added,
+  /** Learners that become voters. */
+  2: list<i32> promoted,
+  /** Members that are removed, for good. */
+  3: list<i32> removed,
+  /** Begin although a promoted learner lags, or no quorum of the new voters has answered lately.
+   *  Nothing is lost by it, but until there is such a quorum nothing is committed any more. */
+  4: bool force,
+}
+
+/** The answer, given when the change is committed and its joint configuration is left. TIMEOUT with
+ *  applied UNKNOWN: not yet; it goes on, and the request may be repeated. */
+struct ChangeMembersResult {
+  /** As in every result. */
+  1: holdfast.ResponseHeader header,
+  /** False: all of it was so already. */
+  2: bool changed,
+  /** The members after the change; sorted by node id. */
+  3: list<Member> members,
 }
 
 /** Asks the leader to hand leadership over. */
@@ -296,6 +383,10 @@ service HoldfastAdmin {
       throws (1: holdfast.HoldfastError error),
   /** The members of the cluster, as this server knows them. */
   MembersResult members(1: holdfast.RequestContext context, 2: MembersRequest request)
+      throws (1: holdfast.HoldfastError error),
+  /** Adds, promotes and removes members. Any server takes it; the leader does it. */
+  ChangeMembersResult changeMembers(1: holdfast.RequestContext context,
+    2: ChangeMembersRequest request)
       throws (1: holdfast.HoldfastError error),
   /** Hands leadership to another member. */
   TransferLeadershipResult transferLeadership(1: holdfast.RequestContext context,

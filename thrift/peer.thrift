@@ -5,6 +5,7 @@
  */
 include "holdfast.thrift"
 include "command.thrift"
+include "admin.thrift"
 
 namespace cpp holdfast.peer
 namespace py holdfast_replicated.peer
@@ -151,4 +152,31 @@ struct SnapshotPiece {
   7: i64 offset,
   /** At most 256 KiB, less only at the end. */
   8: binary data,
+}
+
+/** A server asks the leader to change the members. Doing it twice is doing it once. */
+struct MemberChange {
+  /** The asker's number for it. */
+  1: i64 request,
+  /** What an operator asked for. */
+  2: admin.ChangeMembersRequest change,
+  /** The operator's own words for it. */
+  3: string trace,
+}
+
+/** The leader's answer: the change has begun, or why not. Who asked sees from its own log when it
+ *  is done. */
+struct MemberChangeReply {
+  /** The asker's number. */
+  1: i64 request,
+  /** UNSPECIFIED: it has begun, or there was nothing to do. */
+  2: holdfast.ErrorCode code,
+  /** The sentence. */
+  3: string message,
+  /** As in HoldfastError. */
+  4: bool retryable,
+  /** It is in the configuration of this entry. */
+  5: i64 index,
+  /** False: all of it was so already. */
+  6: bool changed,
 }

@@ -1,4 +1,4 @@
-// status, members, transfer-leader, settings.
+// status, transfer-leader, settings.
 #include <algorithm>
 #include <cstdio>
 #include <nlohmann/json.hpp>
@@ -75,7 +75,9 @@ json to_json(const std::string& admin, const api::StatusResult& s) {
           {"durable_index", s.durableIndex},
           {"state_digest", s.stateDigest},
           {"voters", s.voters},
+          {"outgoing", s.outgoing},
           {"learners", s.learners},
+          {"configuration_index", s.configurationIndex},
           {"progress", progress_json(s)},
           {"connections", connections_json(s)},
           {"alarms", alarms_json(s)},
@@ -142,32 +144,6 @@ int status_command(const Args& args, const Context& context) {
     std::fprintf(stderr, "%s", notes.c_str());
   }
   return exit_code;
-}
-
-int members_command(const Args& args, const Context& context) {
-  if (!args.words.empty()) return report(Error{ErrorCode::kBadArgument, "no word is expected"});
-  auto remote = Remote::connect(context.admins, context.timeout, false);
-  if (!remote) return report(remote.error());
-  const auto answer = (*remote)->read<client::ListMembers>({});
-  if (!answer) return report(answer.error());
-  Table table({"NODE", "VOTES", "CLIENTS", "PEERS", "STORE", "FEATURES"});
-  json all = json::array();
-  for (const auto& m : answer->members) {
-    table.add({std::to_string(m.nodeId), m.voter ? "yes" : "no", m.clientAddress, m.peerAddress,
-               std::to_string(m.storeId), std::to_string(m.featureLevel)});
-    all.push_back({{"node_id", m.nodeId},
-                   {"voter", m.voter},
-                   {"client_address", m.clientAddress},
-                   {"peer_address", m.peerAddress},
-                   {"store_id", m.storeId},
-                   {"feature_level", m.featureLevel}});
-  }
-  if (context.json) {
-    print_json(all);
-  } else {
-    std::printf("%s", table.text().c_str());
-  }
-  return kExitOk;
 }
 
 int transfer_command(const Args& args, const Context& context) {

@@ -113,13 +113,6 @@ std::vector<Command> cluster_commands() {
        "  holdfast status --admin 127.0.0.1:7413,127.0.0.1:7423,127.0.0.1:7433",
        {},
        status_command},
-      {"members",
-       "",
-       "the cluster's members",
-       "Every member with its addresses, whether it votes, and which disk it has.\n\n"
-       "  holdfast members",
-       {},
-       members_command},
       {"transfer-leader",
        "[NODE]",
        "hand leadership to another server",
@@ -143,6 +136,7 @@ const std::vector<Command>& commands() {
     std::vector<Command> list = lock_commands();
     for (Command& command : key_commands()) list.push_back(std::move(command));
     for (Command& command : cluster_commands()) list.push_back(std::move(command));
+    for (Command& command : member_commands()) list.push_back(std::move(command));
     for (Command& command : file_commands()) list.push_back(std::move(command));
     return list;
   }();

@@ -25,6 +25,8 @@ const std::vector<Command>& commands();
 
 /// Those about keys and watches.
 std::vector<Command> key_commands();
+/// Those about the members of the cluster.
+std::vector<Command> member_commands();
 /// Those about files of servers: a log, a snapshot.
 std::vector<Command> file_commands();
 
@@ -40,9 +42,14 @@ int describe_command(const Args& args, const Context& context);
 int revoke_command(const Args& args, const Context& context);
 // cluster_views.cc
 int status_command(const Args& args, const Context& context);
-int members_command(const Args& args, const Context& context);
 int transfer_command(const Args& args, const Context& context);
 int settings_command(const Args& args, const Context& context);
+// member_commands.cc
+int members_command(const Args& args, const Context& context);
+int member_add_command(const Args& args, const Context& context);
+int member_promote_command(const Args& args, const Context& context);
+int member_remove_command(const Args& args, const Context& context);
+int member_replace_command(const Args& args, const Context& context);
 // session_views.cc
 int sessions_command(const Args& args, const Context& context);
 int expire_command(const Args& args, const Context& context);

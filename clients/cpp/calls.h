@@ -97,6 +97,9 @@ struct ServerStatus : CallOf<api::StatusRequest, api::StatusResult> {
 struct ListMembers : CallOf<api::MembersRequest, api::MembersResult> {
   static constexpr char kName[] = "members";
 };
+struct ChangeMembers : CallOf<api::ChangeMembersRequest, api::ChangeMembersResult> {
+  static constexpr char kName[] = "changeMembers";
+};
 struct TransferLeadership : CallOf<api::TransferLeadershipRequest, api::TransferLeadershipResult> {
   static constexpr char kName[] = "transferLeadership";
 };

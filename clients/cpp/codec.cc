@@ -145,6 +145,7 @@ HF_CALL(StartWatch);
 HF_CALL(StopWatch);
 HF_CALL(ServerStatus);
 HF_CALL(ListMembers);
+HF_CALL(ChangeMembers);
 HF_CALL(TransferLeadership);
 HF_CALL(ListSessions);
 HF_CALL(ExpireSession);

@@ -5,6 +5,7 @@
 #include "coordinator/loading/loaded_state.h"
 #include "coordinator/tree/key_tree.h"
 #include "lockmgr/lock_table.h"
+#include "raft/core/configuration.h"
 #include "raft/transport/genesis.h"
 #include "session/session_table.h"
 
@@ -63,7 +64,12 @@ Result<std::vector<raft::Member>> members_of(const std::string& path,
   if (!genesis.ok()) {
     return Error{ErrorCode::kCorrupt, path + ": entry 1 of the log: " + genesis.error().message};
   }
-  if (genesis->cluster == head.cluster) return std::move(genesis->configuration.members);
+  if (genesis->cluster == head.cluster) {
+    if (!head.membership.index) return std::move(genesis->configuration.members);
+    auto latest = raft::decode_configuration(head.membership.configuration);
+    if (latest.ok()) return std::move(latest->members);
+    return Error{ErrorCode::kCorrupt, path + ": its members: " + latest.error().message};
+  }
   return Error{ErrorCode::kCorrupt, path + ": its head is of cluster " +
                                         std::to_string(head.cluster.value) +
                                         ", entry 1 of the log in it of cluster " +

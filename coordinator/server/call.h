@@ -32,8 +32,9 @@ using ReplyView = std::variant<
     const api::WaitForChangeResult*, const api::PutResult*, const api::CreateResult*,
     const api::RemoveResult*, const api::TransactResult*, const api::WatchResult*,
     const api::UnwatchResult*, const api::StatusResult*, const api::MembersResult*,
-    const api::TransferLeadershipResult*, const api::ListSessionsResult*,
-    const api::ExpireSessionResult*, const api::SettingsResult*, const api::SnapshotPieceResult*>;
+    const api::ChangeMembersResult*, const api::TransferLeadershipResult*,
+    const api::ListSessionsResult*, const api::ExpireSessionResult*, const api::SettingsResult*,
+    const api::SnapshotPieceResult*>;
 
 /// Takes answers. Each call is answered exactly once, by complete() or fail(). Loop thread.
 class ReplySink {

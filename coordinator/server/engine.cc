@@ -15,7 +15,10 @@ Engine::Engine(const EngineOptions& options, raft::InitialState initial, EngineP
     : Engine(options, std::move(initial), ports,
              {std::make_unique<rsm::StateMachine>(
                   rsm::StateMachine::Options{ports.entropy.next_u64()}),
-              Term{}, 0, false}) {}
+              Term{},
+              0,
+              false,
+              {}}) {}
 
 Engine::Engine(const EngineOptions& options, raft::InitialState initial, EnginePorts ports,
                StoredState state)
@@ -32,6 +35,7 @@ Engine::Engine(const EngineOptions& options, raft::InitialState initial, EngineP
       key_waits_(host_),
       lease_queries_(host_, codec_,
                      [this](SessionId session) { return renewals_.lease_left_ms(session); }),
+      member_changes_(host_, codec_, ports_.members),
       snapshots_(host_, ports_.snapshots.spans, ports_.genesis, state.snapshot_bytes),
       source_(
           host_, codec_, snapshots_,
@@ -71,6 +75,7 @@ bool Engine::turn_end(Instant handled_until) {
     renewals_.decide(handled_until);
     run_tick();
   }
+  member_changes_.turn_end();
   sweep();
   polls_.wake_watchers();
   // What apply and decisions brought forth leaves in this turn too.
@@ -132,10 +137,11 @@ void Engine::sweep() {
 }
 
 Instant Engine::next_wakeup() const {
-  Instant next = std::min({node_.next_wakeup(), commands_.next_deadline(), renewals_.next_wakeup(),
-                           reads_.next_deadline(), polls_.next_deadline(), waits_.next_deadline(),
-                           key_waits_.next_deadline(), lease_queries_.next_deadline(),
-                           snapshots_.next_wakeup(), source_.next_wakeup()});
+  Instant next =
+      std::min({node_.next_wakeup(), commands_.next_deadline(), renewals_.next_wakeup(),
+                reads_.next_deadline(), polls_.next_deadline(), waits_.next_deadline(),
+                key_waits_.next_deadline(), lease_queries_.next_deadline(),
+                snapshots_.next_wakeup(), source_.next_wakeup(), member_changes_.next_deadline()});
   if (fetch_) next = std::min(next, fetch_->next_wakeup());
   if (!transfers_.empty()) next = std::min(next, host_.clock.now() + 20ms);
   if (host_.serving && tick_in_flight_ == 0) {
@@ -261,10 +267,6 @@ void Engine::on_soft_state(const raft::SoftState& state) {
   }
 }
 
-void Engine::on_configuration(const raft::Configuration& configuration) {
-  ports_.audit("the members are now " + raft::describe(configuration));
-}
-
 void Engine::on_read(uint64_t context, LogIndex index) {
   if (Host::purpose_of(context) == ReadPurpose::kLeases) return renewals_.on_read(context, index);
   reads_.on_read(context, index);
@@ -309,6 +311,10 @@ void Engine::on_app(NodeId from, uint8_t kind, std::string_view payload) {
       return lease_queries_.receive_reply(from, payload);
     case PeerKind::kSnapshotAsk:
       return source_.receive(from, payload);
+    case PeerKind::kMemberChange:
+      return member_changes_.receive_request(from, payload);
+    case PeerKind::kMemberChangeReply:
+      return member_changes_.receive_reply(payload);
     case PeerKind::kSnapshotPiece:
       if (fetch_) fetch_->receive(from, payload);
       return;
@@ -344,14 +350,14 @@ void Engine::finish_drain() {
   commands_.shut_down();
   reads_.shut_down();
   lease_queries_.shut_down();
+  member_changes_.shut_down();
   waits_.shut_down();
   key_waits_.shut_down();
   source_.shut_down();
   renewals_.shut_down();
   polls_.shut_down();
   for (const Transfer& transfer : transfers_) {
-    host_.fail(transfer.call, {ErrorCode::kShuttingDown, "this server is stopping", true, true, 0},
-               0);
+    host_.fail(transfer.call, {ErrorCode::kShuttingDown, stopping_, true, true, 0}, 0);
   }
   transfers_.clear();
 }

@@ -22,6 +22,7 @@
 #include "coordinator/server/host.h"
 #include "coordinator/server/key_waits.h"
 #include "coordinator/server/lease_queries.h"
+#include "coordinator/server/member_changes.h"
 #include "coordinator/server/peer_codec.h"
 #include "coordinator/server/polls.h"
 #include "coordinator/server/reads.h"
@@ -65,6 +66,7 @@ struct EnginePorts {
   /// What an operator should know of them; may be empty.
   std::function<std::vector<api::Alarm>()> alarms;
   SnapshotPorts snapshots;
+  MemberPorts members;
   std::string genesis;  ///< entry 1, which a snapshot holds too
 };
 
@@ -128,6 +130,8 @@ class Engine final : public raft::Application, Commands::Owner, Renewals::Owner 
   // Calls of service HoldfastAdmin.
   void status(CallId call, const api::RequestContext& context, const api::StatusRequest& request);
   void members(CallId call, const api::RequestContext& context, const api::MembersRequest& request);
+  void change_members(CallId call, const api::RequestContext& context,
+                      const api::ChangeMembersRequest& request);
   void transfer_leadership(CallId call, const api::RequestContext& context,
                            const api::TransferLeadershipRequest& request);
   void list_sessions(CallId call, const api::RequestContext& context,
@@ -146,6 +150,9 @@ class Engine final : public raft::Application, Commands::Owner, Renewals::Owner 
   void on_message(raft::Message&& message) { node_.receive(std::move(message)); }
   void on_app(NodeId from, uint8_t kind, std::string_view payload);
   void on_peer_event(NodeId peer, raft::PeerEvent event);
+  /// This server is no member any more and learned it otherwise than by its log: it answers what is
+  /// open and refuses what comes, with `why`.
+  void retire(const std::string& why);
 
   /// Closes a turn. Whatever had arrived by `handled_until` has been handled; later input may be
   /// unread, so nothing is decided that depends on its not having come. True: there is more to do
@@ -307,6 +314,7 @@ class Engine final : public raft::Application, Commands::Owner, Renewals::Owner 
   Waits waits_;
   KeyWaits key_waits_;
   LeaseQueries lease_queries_;
+  MemberChanges member_changes_;
   Snapshots snapshots_;
   SnapshotSource source_;
   std::optional<SnapshotFetch> fetch_;
@@ -320,6 +328,7 @@ class Engine final : public raft::Application, Commands::Owner, Renewals::Owner 
   uint64_t tick_in_flight_ = 0;
   LogIndex cut_asked_;  ///< the log was asked to let go what is at or below
   bool draining_ = false;
+  std::string stopping_ = "this server is stopping";  ///< said to whoever calls then
   std::vector<Transfer> transfers_;
   int64_t transfer_number_ = 0;
   /// Secrets that were found right, so that SHA-256 is computed once a session.

@@ -114,7 +114,8 @@ void Engine::status(CallId call, const api::RequestContext& context, const api::
   api::StatusResult reply;
   host_.fill(reply.header, context.sequence);
   reply.nodeId = static_cast<int32_t>(host_.options.self.value);
-  reply.role = api_role(raft.role);
+  const bool learns = raft::contains(raft.configuration.learners, raft.id);
+  reply.role = learns ? api::RaftRole::LEARNER : api_role(raft.role);
   reply.term = number(raft.term);
   reply.votedFor = static_cast<int32_t>(raft.vote.value);
   reply.leaderId = static_cast<int32_t>(raft.leader.value);
@@ -142,6 +143,10 @@ void Engine::status(CallId call, const api::RequestContext& context, const api::
   for (const NodeId id : raft.configuration.learners) {
     reply.learners.push_back(static_cast<int32_t>(id.value));
   }
+  for (const NodeId id : raft.configuration.outgoing) {
+    reply.outgoing.push_back(static_cast<int32_t>(id.value));
+  }
+  reply.configurationIndex = number(raft.configuration_index);
   reply.sessions = static_cast<int64_t>(machine_.sessions().size());
   reply.locks = static_cast<int64_t>(machine_.locks().lock_count());
   reply.waiters = static_cast<int64_t>(machine_.locks().waiter_count());
@@ -150,24 +155,6 @@ void Engine::status(CallId call, const api::RequestContext& context, const api::
   reply.clusterTimeMs = machine_.cluster_time_ms();
   reply.uptimeMs = to_ms(host_.clock.now() - started_at_);
   reply.featureLevel = rsm::kFeatureLevel;
-  host_.complete(call, &reply);
-}
-
-void Engine::members(CallId call, const api::RequestContext& context, const api::MembersRequest&) {
-  api::MembersResult reply;
-  host_.fill(reply.header, context.sequence);
-  const raft::Configuration& configuration = node_.core().configuration();
-  for (const raft::Member& m : configuration.members) {
-    api::Member member;
-    member.nodeId = static_cast<int32_t>(m.id.value);
-    member.peerAddress = m.peer_address;
-    member.clientAddress = m.client_address;
-    member.storeId = number(m.store);
-    member.voter =
-        std::binary_search(configuration.voters.begin(), configuration.voters.end(), m.id);
-    member.featureLevel = static_cast<int32_t>(m.feature_level);
-    reply.members.push_back(std::move(member));
-  }
   host_.complete(call, &reply);
 }
 

@@ -74,8 +74,7 @@ void Engine::bad_argument(CallId call, const api::RequestContext& context,
 
 bool Engine::refuse_stopping(CallId call, const api::RequestContext& context) {
   if (!draining_) return false;
-  host_.fail(call,
-             {ErrorCode::kShuttingDown, "this server is stopping; use another", false, true, 0},
+  host_.fail(call, {ErrorCode::kShuttingDown, stopping_ + "; use another", false, true, 0},
              context.sequence);
   return true;
 }
@@ -142,7 +141,7 @@ void Engine::answer_open(CallId call, SessionId id, int64_t lease_ms) {
   reply.sessionId = static_cast<int64_t>(id.value);
   reply.ttlMs = s->ttl_ms;
   reply.leaseMs = lease_ms;
-  for (const raft::Member& member : host_.options.members) {
+  for (const raft::Member& member : host_.members) {
     api::ServerAddress server;
     server.nodeId = static_cast<int32_t>(member.id.value);
     server.address = member.client_address;

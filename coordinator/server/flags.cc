@@ -35,6 +35,10 @@ DEFINE_bool(
     "form the cluster of --initial_cluster; one server needs it (of several that have it the "
     "one with the lowest id acts), ignored once the data directory belongs to a cluster; "
     "implied where --initial_cluster lists no other");
+DEFINE_string(join, "",
+              "peer addresses of servers of a running cluster, host:port,...: with an empty data "
+              "directory this server waits until it is made a member of that cluster (holdfast "
+              "member add); ignored once the data directory belongs to a cluster");
 DEFINE_bool(insecure, false,
             "allow addresses beyond loopback although connections are neither encrypted nor "
             "authenticated yet");
@@ -153,6 +157,22 @@ Status parse_cluster(const std::string& text, std::vector<InitialMember>& out) {
   return ok_status();
 }
 
+Status parse_join(const std::string& flag, std::vector<net::Address>& out) {
+  std::stringstream list(flag);
+  for (std::string text; std::getline(list, text, ',');) {
+    const auto address = net::parse_address(text);
+    if (!address.ok()) return bad("join", text, address.error().message);
+    if (address->port == 0) return bad("join", text, "names no port that could be dialled");
+    if (std::find(out.begin(), out.end(), *address) != out.end()) {
+      return bad("join", text, "stands there twice");
+    }
+    out.push_back(*address);
+  }
+  if (out.size() <= raft::kMaxMembers) return ok_status();
+  return bad("join", std::to_string(out.size()) + " servers",
+             "the limit is " + std::to_string(raft::kMaxMembers));
+}
+
 constexpr int64_t kElectionTimeoutMsMax = 60'000;
 
 Status check_ranges() {
@@ -211,6 +231,8 @@ Status parse_addresses(ServerOptions& o) {
     const Status parsed = parse_into(flag, *text, unused);
     if (!parsed.ok()) return parsed;
   }
+  const Status joins = parse_join(FLAGS_join, o.join);
+  if (!joins.ok()) return joins;
   return parse_cluster(FLAGS_initial_cluster, o.initial_cluster);
 }
 
@@ -238,8 +260,9 @@ ServerOptions copy_flags(ServerOptions o) {
   o.data_dir = FLAGS_data_dir;
   o.client_advertise = FLAGS_client_advertise;
   o.peer_advertise = FLAGS_peer_advertise;
-  const bool alone = o.initial_cluster.empty() ||
-                     (o.initial_cluster.size() == 1 && o.initial_cluster[0].id == o.node_id);
+  const bool lists_no_other = o.initial_cluster.empty() || (o.initial_cluster.size() == 1 &&
+                                                            o.initial_cluster[0].id == o.node_id);
+  const bool alone = lists_no_other && o.join.empty();
   o.bootstrap = FLAGS_bootstrap || alone;
   o.insecure = FLAGS_insecure;
   o.heartbeat_ms = FLAGS_heartbeat_ms;
@@ -332,6 +355,15 @@ Status validate(const ServerOptions& o) {
   for (const Status& told : {check_told("client", o.client_listen, o.client_advertise),
                              check_told("peer", o.peer_listen, o.peer_advertise)}) {
     if (!told.ok()) return told;
+  }
+  if (!o.join.empty() && o.bootstrap) {
+    return bad("join", net::to_string(o.join.front()),
+               "and --bootstrap exclude each other: a server joins a cluster or forms one");
+  }
+  if (!o.join.empty() && !o.initial_cluster.empty()) {
+    return bad("join", net::to_string(o.join.front()),
+               "and --initial_cluster exclude each other: one names a cluster that runs, the other "
+               "one that is to be formed");
   }
   if (o.data_dir.empty()) return bad("data_dir", "", "must name a directory");
   if (o.initial_cluster.empty()) return ok_status();

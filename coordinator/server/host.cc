@@ -9,6 +9,7 @@ Host::Host(const EngineOptions& engine_options, Clock& clock_port, Entropy& entr
       entropy(entropy_port),
       transport(transport_port),
       machine(state_machine),
+      members(engine_options.members),
       applied(state_machine.applied()),
       sink_(reply_sink),
       next_read_(entropy_port.next_id()) {}
@@ -27,7 +28,7 @@ int64_t Host::cluster_now_ms() const { return stamp_base_ms_ + to_ms(clock.now()
 NodeId Host::other_leader() const { return soft.leader == options.self ? NodeId{} : soft.leader; }
 
 const raft::Member* Host::member(NodeId id) const {
-  for (const raft::Member& m : options.members) {
+  for (const raft::Member& m : members) {
     if (m.id == id) return &m;
   }
   return nullptr;

@@ -19,7 +19,7 @@ struct EngineOptions {
   NodeId self;
   ClusterId cluster;
   StoreId store;
-  std::vector<raft::Member> members;  ///< for session replies and leader hints
+  std::vector<raft::Member> members;  ///< at the start
   raft::Config raft;
   uint32_t drift_ppm = 10'000;
   int64_t session_ttl_min_ms = 4'000;
@@ -49,6 +49,8 @@ enum class PeerKind : uint8_t {
   kLeaseReply = 8,
   kSnapshotAsk = 9,
   kSnapshotPiece = 10,
+  kMemberChange = 11,
+  kMemberChangeReply = 12,
 };
 
 /// Who waits for the answer to a read_index; stands in the low bits of its context.
@@ -76,9 +78,10 @@ class Host {
   rsm::StateMachine& machine;
   raft::Node* node = nullptr;
 
-  raft::SoftState soft;  ///< role, leader and term, as last told by the core
-  LogIndex applied;      ///< last entry applied here
-  Term applied_term;     ///< and its term
+  std::vector<raft::Member> members;  ///< for session replies and leader hints
+  raft::SoftState soft;               ///< role, leader and term, as last told by the core
+  LogIndex applied;                   ///< last entry applied here
+  Term applied_term;                  ///< and its term
   /// This server leads and has applied the no-op of its own term: it may propose and renew.
   bool serving = false;
   size_t parked = 0;  ///< calls held here: polls, waiting acquires, waits for a change

@@ -17,28 +17,32 @@ std::string list_of(const std::vector<NodeId>& ids) {
 }  // namespace
 
 std::vector<NodeId> listed_ids(const ServerOptions& options) {
+  if (!options.join.empty()) return {};
   if (options.initial_cluster.empty()) return {options.node_id};
   std::vector<NodeId> ids;
   for (const InitialMember& member : options.initial_cluster) ids.push_back(member.id);
   return ids;
 }
 
-std::optional<std::string> contradiction(const ServerOptions& options,
-                                         const raft::Genesis& genesis) {
-  const std::vector<NodeId> listed = listed_ids(options);
-  const std::vector<NodeId> members = raft::member_ids(genesis.configuration);
-  const bool all_are_members = std::all_of(listed.begin(), listed.end(), [&](NodeId id) {
-    return raft::find_member(genesis.configuration, id) != nullptr;
+std::optional<std::string> contradiction(const ServerOptions& options, const raft::Genesis& genesis,
+                                         const raft::Configuration& latest) {
+  std::vector<NodeId> listed = listed_ids(options);
+  if (options.initial_cluster.empty()) listed.clear();
+  const std::vector<NodeId> members = raft::member_ids(latest);
+  const bool all_are_known = std::all_of(listed.begin(), listed.end(), [&](NodeId id) {
+    return raft::find_member(genesis.configuration, id) != nullptr ||
+           raft::find_member(latest, id) != nullptr || raft::find_removed(latest, id) != nullptr;
   });
-  if (all_are_members) return {};
+  if (all_are_known) return {};
   return "cluster " + std::to_string(genesis.cluster.value) +
          (members.size() == 1 ? ", whose only member is node " : ", whose members are nodes ") +
          list_of(members) + "; --initial_cluster lists " + list_of(listed);
 }
 
-std::vector<raft::PeerSpec> peers_of(const ServerOptions& options, const raft::Genesis& genesis) {
+std::vector<raft::PeerSpec> peers_of(const ServerOptions& options,
+                                     const std::vector<raft::Member>& members) {
   std::vector<raft::PeerSpec> peers;
-  for (const raft::Member& member : genesis.configuration.members) {
+  for (const raft::Member& member : members) {
     auto address = net::parse_address(member.peer_address);
     for (const InitialMember& named : options.initial_cluster) {
       if (named.id == member.id) address = named.peer;

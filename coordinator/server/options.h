@@ -30,7 +30,8 @@ struct ServerOptions {
   std::string peer_advertise;
   std::vector<InitialMember> initial_cluster;  ///< empty: this node alone
   bool bootstrap = false;
-  bool insecure = false;  ///< allow addresses beyond loopback although there is no TLS yet
+  std::vector<net::Address> join;  ///< peer addresses of a cluster that this server is added to
+  bool insecure = false;           ///< allow addresses beyond loopback although there is no TLS yet
 
   // Timing. Equal on all nodes; the handshake compares them.
   int64_t heartbeat_ms = 100;

@@ -1,5 +1,6 @@
 #include "coordinator/server/peer_codec.h"
 
+#include "gen/cpp/admin_types.tcc"
 #include "gen/cpp/command_types.tcc"
 #include "gen/cpp/holdfast_types.tcc"
 #include "gen/cpp/peer_types.tcc"
@@ -49,6 +50,8 @@ HF_PEER_MESSAGE(peer::LeaseQuery);
 HF_PEER_MESSAGE(peer::LeaseReply);
 HF_PEER_MESSAGE(peer::SnapshotAsk);
 HF_PEER_MESSAGE(peer::SnapshotPiece);
+HF_PEER_MESSAGE(peer::MemberChange);
+HF_PEER_MESSAGE(peer::MemberChangeReply);
 #undef HF_PEER_MESSAGE
 
 }  // namespace holdfast::server

@@ -29,9 +29,9 @@ struct RpcArguments::Objects {
       api::HoldfastKeys_put_args, api::HoldfastKeys_create_args, api::HoldfastKeys_remove_args,
       api::HoldfastKeys_transact_args, api::HoldfastKeys_watch_args, api::HoldfastKeys_unwatch_args,
       api::HoldfastAdmin_status_args, api::HoldfastAdmin_members_args,
-      api::HoldfastAdmin_transferLeadership_args, api::HoldfastAdmin_listSessions_args,
-      api::HoldfastAdmin_expireSession_args, api::HoldfastAdmin_settings_args,
-      api::HoldfastAdmin_snapshotPiece_args>
+      api::HoldfastAdmin_changeMembers_args, api::HoldfastAdmin_transferLeadership_args,
+      api::HoldfastAdmin_listSessions_args, api::HoldfastAdmin_expireSession_args,
+      api::HoldfastAdmin_settings_args, api::HoldfastAdmin_snapshotPiece_args>
       one;
 };
 
@@ -183,6 +183,7 @@ std::span<const RpcMethod> admin_methods() {
   static const std::vector<RpcMethod> methods = sorted({
       method<HoldfastAdmin_status_args, &Engine::status>("status"),
       method<HoldfastAdmin_members_args, &Engine::members>("members"),
+      method<HoldfastAdmin_changeMembers_args, &Engine::change_members>("changeMembers"),
       method<HoldfastAdmin_transferLeadership_args, &Engine::transfer_leadership>(
           "transferLeadership"),
       method<HoldfastAdmin_listSessions_args, &Engine::list_sessions>("listSessions"),

@@ -85,6 +85,8 @@ std::optional<Failure> Server::start() {
     if (auto failed = begin_serving(**genesis)) return failed;
   } else if (options_.bootstrap) {
     begin_bootstrap();
+  } else if (!options_.join.empty()) {
+    begin_join();
   } else {
     LOG(INFO) << "the data directory is empty: " << waits_for_;
   }
@@ -152,6 +154,7 @@ std::optional<Failure> Server::open_transport() {
   options.must_agree = agreed_flags(options_);
   options.listed = listed_ids(options_);
   options.bootstraps = options_.bootstrap;
+  options.joins = !options_.join.empty();
   options.log = [](const std::string& line) { LOG(WARNING) << line; };
   auto transport = raft::TcpTransport::open(loop_, entropy_, options, identity(), *this, *this);
   if (!transport.ok()) return Failure{ExitCode::kPortTaken, transport.error().message};
@@ -188,12 +191,13 @@ void Server::begin_bootstrap() {
 void Server::take_genesis(raft::Genesis genesis, std::string bytes,
                           std::function<void(Status)> done) {
   // Before it is written: a directory belongs to its cluster for good.
-  if (const auto other = contradiction(options_, genesis)) {
-    LOG(WARNING) << "not taken: entry 1 of " << *other;
-    waits_because("not taken: entry 1 of " + *other);
-    return done(Error{ErrorCode::kBadArgument, "not taken: entry 1 of " + *other});
+  if (const auto why = why_not_taken(genesis)) {
+    LOG(WARNING) << *why;
+    waits_because(*why);
+    return done(Error{ErrorCode::kBadArgument, *why});
   }
   bootstrapper_.reset();  // another server that has --bootstrap too was first
+  joiner_.reset();
   const Status written = write_genesis(bytes);
   if (!written.ok()) {
     stop_with(failure_of(written.error()));
@@ -203,12 +207,23 @@ void Server::take_genesis(raft::Genesis genesis, std::string bytes,
   done(written);
 }
 
-EngineOptions Server::engine_options(const raft::Genesis& genesis) const {
+std::optional<std::string> Server::why_not_taken(const raft::Genesis& genesis) const {
+  const std::string begins = "not taken: entry 1 of ";
+  if (const auto other = contradiction(options_, genesis, genesis.configuration)) {
+    return begins + *other;
+  }
+  if (!joiner_) return {};
+  const auto other = joiner_->contradiction(genesis.cluster);
+  if (!other) return {};
+  return begins + "cluster " + std::to_string(genesis.cluster.value) + ": " + *other;
+}
+
+EngineOptions Server::engine_options(const raft::Configuration& latest) const {
   EngineOptions options;
   options.self = options_.node_id;
-  options.cluster = genesis.cluster;
+  options.cluster = genesis_.cluster;
   options.store = directory_->store();
-  options.members = genesis.configuration.members;
+  options.members = latest.members;
   options.raft = raft_config(options_);
   options.drift_ppm = static_cast<uint32_t>(options_.clock_drift_permille * 1'000);
   options.session_ttl_min_ms = options_.session_ttl_min_ms;
@@ -240,7 +255,10 @@ void Server::turn_end() {
   if (engine_->turn_end(handled)) loop_.again();
   if (const auto moment = engine_->undecided()) client_port_->ask_handled_until(*moment);
   if (reader_->failure()) stop_with(failure_of(*reader_->failure()));
+  if (retired_) return arm_wakeup(engine_->next_wakeup());
   if (auto state = engine_->take_received_state()) return put_in_force(std::move(*state));
+  // One that removed itself leads until it has handed over.
+  if (!removed_.empty() && engine_->host().soft.role != raft::Role::kLeader) retire();
   log_role();
   arm_wakeup(engine_->next_wakeup());
 }
@@ -266,7 +284,7 @@ void Server::stop_with(Failure failure) {
 
 void Server::on_signal(int signal) {
   LOG(INFO) << "signal " << signal << ": stopping";
-  if (draining_ || !engine_) return loop_.stop();  // a second signal does not wait
+  if (draining_ || retired_ || !engine_) return loop_.stop();  // a second signal does not wait
   draining_ = true;
   drain_until_ = clock_.now() + from_ms(options_.drain_ms);
   client_port_->stop_accepting();
@@ -295,6 +313,7 @@ void Server::on_app(NodeId from, uint8_t kind, std::string_view payload) {
 
 // The transport has logged what is worth it, once: a refused peer dials again and again.
 void Server::on_peer_event(NodeId peer, raft::PeerEvent event, const std::string& detail) {
+  if (event == raft::PeerEvent::kRemoved) note_removed(detail);
   if (engine_) return engine_->on_peer_event(peer, event);
   waits_because(detail);
 }
@@ -324,6 +343,12 @@ std::vector<api::PeerConnection> Server::connections() const {
 
 std::vector<api::Alarm> Server::alarms() const {
   std::vector<api::Alarm> out;
+  if (retired_) {
+    api::Alarm alarm;
+    alarm.name = "REMOVED";
+    alarm.message = removed_;
+    out.push_back(std::move(alarm));
+  }
   for (const raft::PeerLink& peer : transport_->peers()) {
     if (peer.refusal.empty()) continue;
     api::Alarm alarm;
@@ -357,6 +382,7 @@ std::string Server::why_unformed() const {
 
 net::HttpResponse Server::readiness() const {
   if (!engine_) return {503, "text/plain; charset=utf-8", why_unformed() + "\n"};
+  if (retired_) return {503, "text/plain; charset=utf-8", removed_ + "\n"};
   if (draining_) return {503, "text/plain; charset=utf-8", "stopping\n"};
   if (!engine_->ready()) {
     const std::string progress = engine_->snapshot_progress();

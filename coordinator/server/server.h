@@ -3,6 +3,7 @@
 // elsewhere.
 #pragma once
 
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -14,6 +15,7 @@
 #include "base/net/signal_watcher.h"
 #include "base/net/timer.h"
 #include "coordinator/server/engine.h"
+#include "coordinator/server/joiner.h"
 #include "coordinator/server/metrics.h"
 #include "coordinator/server/options.h"
 #include "coordinator/server/port.h"
@@ -74,11 +76,21 @@ class Server final : raft::TransportHandler, raft::GenesisTaker, ReplySink {
   std::optional<Failure> open_transport();
   raft::PeerIdentity identity() const;
   void begin_bootstrap();
+  void begin_join();
+  std::optional<std::string> why_not_taken(const raft::Genesis& genesis) const;
   /// Makes entry 1 durable, with the term it stands in.
   Status write_genesis(const std::string& bytes);
-  /// Why this server must not serve as a member of this cluster.
-  std::optional<Failure> check_belonging(const raft::Genesis& genesis) const;
-  EngineOptions engine_options(const raft::Genesis& genesis) const;
+  /// Why this server must not serve as a member of this cluster, whose configuration is `latest` as
+  /// far as its log goes.
+  std::optional<Failure> check_belonging(const raft::Configuration& latest) const;
+  EngineOptions engine_options(const raft::Configuration& latest) const;
+
+  // The members, as they change (server_members.cc).
+  MemberPorts member_ports();
+  void identify(const std::string& address, MemberPorts::Identified done);
+  void reach(const Reach& reach);
+  void note_removed(const std::string& how);
+  void retire();
 
   // The state on disk and the engine above it (server_storage.cc).
   Result<ClusterId> known_cluster() const;
@@ -91,7 +103,8 @@ class Server final : raft::TransportHandler, raft::GenesisTaker, ReplySink {
   void join();
   std::optional<Failure> serve(StoredState state);
   StoredStateQuestion question();
-  raft::InitialState initial_state(LogIndex applied) const;
+  SnapshotPorts snapshot_ports();
+  raft::Configuration newest_configuration() const;
   void drop_engine();
   void put_in_force(StoredState state);
   std::optional<Failure> replace_state(StoredState state);
@@ -130,6 +143,7 @@ class Server final : raft::TransportHandler, raft::GenesisTaker, ReplySink {
   std::unique_ptr<RpcPort> admin_port_;
   std::unique_ptr<net::HttpServer> http_;
   std::unique_ptr<raft::Bootstrapper> bootstrapper_;
+  std::unique_ptr<Joiner> joiner_;
   std::unique_ptr<raft::ThreadedLogWriter> writer_;
   snapshot::Pace pace_{static_cast<uint64_t>(options_.snapshot_write_mib_s) << 20};
   const snapshot::PacedVfs paced_vfs_{pace_};
@@ -144,6 +158,10 @@ class Server final : raft::TransportHandler, raft::GenesisTaker, ReplySink {
   size_t next_source_ = 0;        ///< whom the seeker asks next
   uint64_t states_received_ = 0;  ///< and put in force
   std::unique_ptr<Engine> engine_;
+  std::map<uint64_t, std::unique_ptr<raft::IdentityCall>> identity_calls_;  ///< for the engine
+  uint64_t last_identity_call_ = 0;
+  std::string removed_;   ///< how this server is no member any more; empty: it may be one
+  bool retired_ = false;  ///< and it has stopped to serve
 
   net::Timer wakeup_;
   net::Timer drain_timer_;

@@ -121,15 +121,19 @@ Status Server::write_genesis(const std::string& bytes) {
 
 // ------------------------------------------------------------------------------------ serving
 
-std::optional<Failure> Server::check_belonging(const raft::Genesis& genesis) const {
-  const raft::Member* self = raft::find_member(genesis.configuration, options_.node_id);
-  if (self == nullptr || self->store != directory_->store()) {
+// One that joined later is not named by entry 1, nor by its log before it has come that far: that
+// its directory has entry 1 at all says that the cluster gave it (handshake.h, refuse_genesis()).
+std::optional<Failure> Server::check_belonging(const raft::Configuration& latest) const {
+  for (const raft::Configuration* known : {&genesis_.configuration, &latest}) {
+    const raft::Member* self = raft::find_member(*known, options_.node_id);
+    if (self == nullptr || self->store == directory_->store()) continue;
     return Failure{ExitCode::kWrongDirectory,
-                   "the cluster's first entry does not name node " +
-                       std::to_string(options_.node_id.value) + " with store id " +
+                   "cluster " + std::to_string(genesis_.cluster.value) + " has node " +
+                       std::to_string(options_.node_id.value) + " under store id " +
+                       std::to_string(self->store.value) + ", not under " +
                        std::to_string(directory_->store().value) + " of " + options_.data_dir};
   }
-  if (const auto other = contradiction(options_, genesis)) {
+  if (const auto other = contradiction(options_, genesis_, latest)) {
     return Failure{ExitCode::kWrongDirectory,
                    "--data_dir=" + options_.data_dir + " belongs to " + *other +
                        ": this is the wrong directory or the wrong list, or the server must start "
@@ -141,7 +145,6 @@ std::optional<Failure> Server::check_belonging(const raft::Genesis& genesis) con
 std::optional<Failure> Server::begin_serving(const std::string& bytes) {
   auto genesis = raft::decode_genesis(bytes);
   if (!genesis.ok()) return failure_of(genesis.error());
-  if (auto failed = check_belonging(*genesis)) return failed;
   genesis_ = std::move(*genesis);
   genesis_bytes_ = bytes;
   if (const Status kept = directory_->keep_genesis(kDefaultGroup, bytes); !kept.ok()) {
@@ -161,61 +164,49 @@ StoredStateQuestion Server::question() {
 }
 
 void Server::join() {
-  if (std::exchange(joined_, true)) return;
-  transport_->form(genesis_.cluster, genesis_bytes_);
-  transport_->set_peers(peers_of(options_, genesis_));
+  if (!std::exchange(joined_, true)) transport_->form(genesis_.cluster, genesis_bytes_);
 }
 
-raft::InitialState Server::initial_state(LogIndex applied) const {
-  const raft::RecoveredLog& recovered = log_->recovered();
-  raft::InitialState initial;
-  initial.configuration = genesis_.configuration;
-  initial.applied = applied;
-  if (recovered.last_index) {
-    initial.hard_state = recovered.hard_state;
-    initial.first_index = recovered.first_index;
-    initial.last_index = recovered.last_index;
-    initial.term_runs = recovered.term_runs;
-  } else {  // entry 1 was written just now
-    initial.hard_state = {Term(1), NodeId{}};
-    initial.last_index = LogIndex(1);
-    initial.term_runs = {{LogIndex(1), Term(1)}};
-  }
-  return initial;
+SnapshotPorts Server::snapshot_ports() {
+  return {span_writer_.get(),
+          background_.get(),
+          &files_,
+          snapshots_.get(),
+          [this](LogIndex through) { return log_->cut(through); },
+          log_info,
+          entropy_.next_u64()};
 }
 
 std::optional<Failure> Server::serve(StoredState state) {
-  const LogIndex applied = state.machine->applied();
-  EngineOptions options = engine_options(genesis_);
+  auto initial = initial_state_of(state, genesis_.configuration, log_->recovered());
+  if (!initial.ok()) return failure_of(initial.error());
+  const LogIndex applied = initial->applied;
+  const raft::Configuration latest =
+      initial->changes.empty() ? initial->configuration : initial->changes.back().configuration;
+  if (auto failed = check_belonging(latest)) return failed;
+  EngineOptions options = engine_options(latest);
   options.raft.seed = entropy_.next_u64();
   const auto wake = [this] { loop_.post([] {}); };
   writer_ = std::make_unique<raft::ThreadedLogWriter>(*log_, clock_, wake);
   span_writer_ = std::make_unique<snapshot::ThreadedSpanWriter>(*snapshots_, wake, &pace_);
   background_ = std::make_unique<snapshot::BackgroundThread>(wake);
-  const SnapshotPorts snapshots{span_writer_.get(),
-                                background_.get(),
-                                &files_,
-                                snapshots_.get(),
-                                [this](LogIndex through) { return log_->cut(through); },
-                                log_info,
-                                entropy_.next_u64()};
   engine_ = std::make_unique<Engine>(
-      options, initial_state(applied),
+      options, std::move(*initial),
       EnginePorts{clock_, entropy_, *reader_, *writer_, *transport_, *this,
                   [](const std::string& act) { LOG(INFO) << "audit: " << act; },
                   [this](const Error& error) { stop_with(failure_of(error)); },
-                  [this] { return connections(); }, [this] { return alarms(); }, snapshots,
-                  genesis_bytes_},
+                  [this] { return connections(); }, [this] { return alarms(); }, snapshot_ports(),
+                  member_ports(), genesis_bytes_},
       std::move(state));
   join();
   client_port_->serve(*engine_);
   admin_port_->serve(*engine_);
   loop_.again();  // the end of a turn arms the engine's first timer: no turn may sleep before it
   LOG(INFO) << "node " << options_.node_id << " of cluster " << genesis_.cluster << ", "
-            << genesis_.configuration.voters.size() << " voters; clients on port "
-            << client_port_->port() << ", peers on " << transport_->port() << ", administration on "
-            << admin_port_->port() << ", http on " << http_->port() << "; state of revision "
-            << applied << " from the snapshot, log from " << log_->first_index() << " to "
+            << latest.voters.size() << " voters; clients on port " << client_port_->port()
+            << ", peers on " << transport_->port() << ", administration on " << admin_port_->port()
+            << ", http on " << http_->port() << "; state of revision " << applied
+            << " from the snapshot, log from " << log_->first_index() << " to "
             << log_->last_index();
   return std::nullopt;
 }
@@ -225,6 +216,7 @@ std::optional<Failure> Server::serve(StoredState state) {
 void Server::drop_engine() {
   background_.reset();
   seeker_.reset();
+  identity_calls_.clear();
   engine_.reset();
   span_writer_.reset();
   writer_.reset();
@@ -260,8 +252,18 @@ std::optional<Failure> Server::replace_state(StoredState state) {
   return serve(std::move(state));
 }
 
+/// Without the state, as far as the log tells.
+raft::Configuration Server::newest_configuration() const {
+  const auto& configurations = log_->recovered().configurations;
+  if (configurations.empty()) return genesis_.configuration;
+  const auto newest = raft::decode_configuration(configurations.back().data.view());
+  return newest.ok() ? *newest : genesis_.configuration;
+}
+
 std::optional<Failure> Server::seek_state() {
-  if (genesis_.configuration.members.size() == 1) {
+  const raft::Configuration latest = newest_configuration();
+  if (auto failed = check_belonging(latest)) return failed;
+  if (latest.members.size() == 1) {
     return Failure{ExitCode::kCorrupt, options_.data_dir +
                                            ": the snapshot is damaged, the log begins at entry " +
                                            std::to_string(log_->first_index().value) +
@@ -272,6 +274,7 @@ std::optional<Failure> Server::seek_state() {
       SnapshotFetchPorts{clock_, entropy_, *transport_, *background_, files_,
                          snapshots_->incoming_path(), snapshots_->vfs(), question()});
   join();
+  transport_->set_peers(peers_of(options_, latest.members), latest.removed);
   loop_.again();
   return std::nullopt;
 }

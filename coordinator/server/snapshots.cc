@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <utility>
 
+#include "raft/core/configuration.h"
+
 namespace holdfast::server {
 namespace {
 
@@ -99,6 +101,10 @@ void Snapshots::seal() {
                               .digest = host_.machine.digest(),
                               .written_unix_ms = host_.clock.wall_unix_ms(),
                               .genesis = genesis_};
+  const auto& placed = host_.node->core().configurations().placed_at(host_.applied);
+  if (placed.index) {
+    head.membership = {placed.index, raft::encode_configuration(placed.configuration)};
+  }
   sealed_ = snapshot::Span{std::exchange(rows_, {}), std::move(head)};
 }
 

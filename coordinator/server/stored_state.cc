@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "coordinator/loading/loaded_state.h"
+#include "raft/core/configuration.h"
 
 namespace holdfast::server {
 namespace {
@@ -10,7 +11,10 @@ namespace {
 StoredState before_the_first_entry(const StoredStateQuestion& question) {
   return {std::make_unique<rsm::StateMachine>(
               rsm::StateMachine::Options{.hash_seed = question.hash_seed}),
-          Term{}, 0, false};
+          Term{},
+          0,
+          false,
+          {}};
 }
 
 Error corrupt(const std::string& path, const std::string& what) {
@@ -57,6 +61,22 @@ std::optional<Error> contradiction(const StoredStateQuestion& question,
   return std::nullopt;
 }
 
+Status read_membership(const std::string& path, const snapshot::SnapshotHead& head,
+                       StoredState& state) {
+  if (!head.membership.index) return ok_status();
+  auto configuration = raft::decode_configuration(head.membership.configuration);
+  if (!configuration.ok()) {
+    return corrupt(path, "its members: " + configuration.error().message);
+  }
+  if (head.membership.index > head.applied) {
+    return corrupt(path, "its members are those of entry " +
+                             std::to_string(head.membership.index.value) +
+                             ", it is the state after entry " + std::to_string(head.applied.value));
+  }
+  state.membership = {head.membership.index, std::move(*configuration)};
+  return ok_status();
+}
+
 }  // namespace
 
 Result<StoredState> load_received_state(const StoredStateQuestion& question,
@@ -66,7 +86,9 @@ Result<StoredState> load_received_state(const StoredStateQuestion& question,
   auto loaded = loading::load_state(*database, question.hash_seed, progress_of(question, path));
   if (!loaded.ok()) return loaded.error();
   if (auto other = foreign(question, path, loaded->head)) return std::move(*other);
-  return StoredState{std::move(loaded->machine), loaded->head.applied_term, 0, false};
+  StoredState state{std::move(loaded->machine), loaded->head.applied_term, 0, false, {}};
+  if (Status read = read_membership(path, loaded->head, state); !read.ok()) return read.error();
+  return state;
 }
 
 // One that another node wrote was received. What is wrong with a damaged one is said when it is
@@ -101,6 +123,35 @@ Status check_log_goes_on(const StoredState& state, const raft::LogStore& log) {
                                         "revision " + std::to_string(applied.value)};
 }
 
+Result<raft::InitialState> initial_state_of(const StoredState& state,
+                                            const raft::Configuration& genesis,
+                                            const raft::RecoveredLog& log) {
+  raft::InitialState initial;
+  initial.applied = state.machine->applied();
+  initial.configuration_index = state.membership.index;
+  initial.configuration = state.membership.index ? state.membership.configuration : genesis;
+  if (!log.last_index) {  // entry 1 was written just now
+    initial.hard_state = {Term(1), NodeId{}};
+    initial.last_index = LogIndex(1);
+    initial.term_runs = {{LogIndex(1), Term(1)}};
+    return initial;
+  }
+  initial.hard_state = log.hard_state;
+  initial.first_index = log.first_index;
+  initial.last_index = log.last_index;
+  initial.term_runs = log.term_runs;
+  for (const raft::Entry& entry : log.configurations) {
+    if (entry.index <= initial.configuration_index) continue;
+    auto configuration = raft::decode_configuration(entry.data.view());
+    if (!configuration.ok()) {
+      return corrupt("entry " + std::to_string(entry.index.value) + " of the log",
+                     configuration.error().message);
+    }
+    initial.changes.push_back({entry.index, std::move(*configuration)});
+  }
+  return initial;
+}
+
 Result<StoredState> load_stored_state(const StoredStateQuestion& question,
                                       snapshot::SnapshotStore& snapshots,
                                       const raft::LogStore& log) {
@@ -109,7 +160,12 @@ Result<StoredState> load_stored_state(const StoredStateQuestion& question,
     state.lost = log.first_index() > LogIndex(1);
     return state;
   }
-  const auto head = load_rows(question, snapshots, *state.machine);
+  auto head = load_rows(question, snapshots, *state.machine);
+  if (head.ok()) {
+    if (Status read = read_membership(snapshots.path(), *head, state); !read.ok()) {
+      head = read.error();
+    }
+  }
   if (head.ok()) {
     if (auto wrong = contradiction(question, snapshots, *head, log)) return std::move(*wrong);
     state.applied_term = head->applied_term;

@@ -9,6 +9,7 @@
 #include "base/ids.h"
 #include "coordinator/rsm/state_machine.h"
 #include "coordinator/snapshot/store.h"
+#include "raft/core/config.h"
 #include "raft/storage/log_store.h"
 
 namespace holdfast::server {
@@ -21,6 +22,8 @@ struct StoredState {
   /// Nothing is left of it: the snapshot was damaged, and the log no longer begins with entry 1.
   /// The machine stands before the first entry and must not be used; another server has the state.
   bool lost = false;
+  /// In force at applied(); its index is zero as long as entry 1's is.
+  raft::PlacedConfiguration membership = {};
 };
 
 struct StoredStateQuestion {
@@ -45,6 +48,12 @@ Status place_snapshot(const snapshot::SnapshotStore& snapshots, const StoredStat
 /// CORRUPT if the log does not go on where the state stands: the snapshot was damaged between its
 /// loading and the opening of the log.
 Status check_log_goes_on(const StoredState& state, const raft::LogStore& log);
+
+/// What the core starts with: this state, and the log that goes on behind it. `genesis` is entry
+/// 1's configuration. CORRUPT: a configuration of the log cannot be read.
+Result<raft::InitialState> initial_state_of(const StoredState& state,
+                                            const raft::Configuration& genesis,
+                                            const raft::RecoveredLog& log);
 
 /// Loads the snapshot, if there is one, and verifies it likewise. A damaged one is set aside; then
 /// the state begins before the first entry if the log still has that, and is lost otherwise.

@@ -49,6 +49,7 @@ Status load_table(Database& database, const TableSchema& schema, const RowSink& 
 /// constraint would be work that whoever made the file has thought of.
 Status verify_schema(Database& database) {
   const std::vector<std::string> tables = table_statements();
+  const std::string membership = membership_schema();
   std::set<std::string_view> missing(tables.begin(), tables.end());
   auto statement = database.prepare("SELECT sql, name FROM sqlite_schema WHERE type <> 'view'");
   if (!statement.ok()) return statement.error();
@@ -56,7 +57,8 @@ Status verify_schema(Database& database) {
     const auto more = statement->step();
     if (!more.ok()) return more.error();
     if (!*more) break;
-    if (missing.erase(statement->bytes(0)) == 0) {
+    const std::string_view sql = statement->bytes(0);
+    if (missing.erase(sql) == 0 && sql != membership) {
       return corrupt(database,
                      "no snapshot has '" + std::string(statement->bytes(1)) + "' as it has");
     }
@@ -82,6 +84,21 @@ Status look_over(Database& database) {
   if (!check.ok()) return check.error();
   if (*check != "ok") return corrupt(database, *check);
   return ok_status();
+}
+
+/// Absent as long as the members never changed.
+Result<SnapshotMembership> read_membership(Database& database) {
+  const auto tables = database.integer(
+      "SELECT count(*) FROM sqlite_schema WHERE type = 'table' AND name = 'membership'");
+  if (!tables.ok()) return tables.error();
+  if (*tables == 0) return SnapshotMembership();
+  auto statement = database.prepare("SELECT entry_index, configuration FROM membership");
+  if (!statement.ok()) return statement.error();
+  const auto row = statement->step();
+  if (!row.ok()) return row.error();
+  if (!*row) return corrupt(database, "the snapshot has a table of its members, without a row");
+  return SnapshotMembership{LogIndex(static_cast<uint64_t>(statement->integer(0))),
+                            std::string(statement->bytes(1))};
 }
 
 }  // namespace
@@ -111,6 +128,9 @@ Result<SnapshotHead> read_head(Database& database) {
   if (!read_digest(statement->bytes(4), head.digest)) {
     return corrupt(database, "the digest in the head is none");
   }
+  auto membership = read_membership(database);
+  if (!membership.ok()) return membership.error();
+  head.membership = std::move(*membership);
   head.written_unix_ms = statement->integer(5);
   head.genesis = statement->bytes(6);
   if (statement->integer(7) != head_check(head)) {

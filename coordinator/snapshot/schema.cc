@@ -94,6 +94,10 @@ constexpr const char* kHead = R"(CREATE TABLE snapshot (
   digest TEXT NOT NULL, written_unix_ms INTEGER NOT NULL, genesis BLOB NOT NULL,
   head_check INTEGER NOT NULL) STRICT)";
 
+constexpr const char* kMembership = R"(membership (
+  only_row INTEGER PRIMARY KEY CHECK (only_row = 1),
+  entry_index INTEGER NOT NULL, configuration BLOB NOT NULL) STRICT)";
+
 // Revisions stand in the numbers of rows: of a key shifted by 12 bits, of a place by 6.
 constexpr const char* kViews = R"(
 CREATE VIEW keys AS
@@ -172,6 +176,12 @@ std::vector<std::string> table_statements() {
   for (const TableSchema& schema : kTables) statements.push_back(create_table(schema));
   return statements;
 }
+
+std::string membership_statement() {
+  return std::string("CREATE TABLE IF NOT EXISTS ") + kMembership;
+}
+
+std::string membership_schema() { return std::string("CREATE TABLE ") + kMembership; }
 
 std::string create_statements() {
   std::string sql = "PRAGMA application_id = " + std::to_string(kApplicationId) +

@@ -45,8 +45,13 @@ std::span<const TableSchema> table_schemas();
 /// Null if no table has that number.
 const TableSchema* find_schema(RowTable table);
 
-/// The statements that make the tables and the head, as SQLite keeps their text.
+/// The statements that make the tables and the head that every database has, as SQLite keeps their
+/// text.
 std::vector<std::string> table_statements();
+/// The table that a database has in addition once the members of its cluster have changed.
+std::string membership_statement();
+/// And as SQLite keeps its text.
+std::string membership_schema();
 /// The statements that make an empty database of this format: tables, head, views.
 std::string create_statements();
 

@@ -32,7 +32,12 @@ uint32_t head_check(const SnapshotHead& head) {
         head.digest.high, head.digest.low, static_cast<uint64_t>(head.written_unix_ms)}) {
     append_le(fields, number);
   }
-  return static_cast<uint32_t>(checksum64(fields + head.genesis));
+  fields += head.genesis;
+  if (head.membership.index) {
+    append_le(fields, head.membership.index.value);
+    fields += head.membership.configuration;
+  }
+  return static_cast<uint32_t>(checksum64(fields));
 }
 
 Result<SnapshotWriter> SnapshotWriter::create(raft::FileSystem& files, const std::string& path,
@@ -122,7 +127,19 @@ Status SnapshotWriter::write_head(const SnapshotHead& head) {
   head_.bind(at++, head.written_unix_ms);
   head_.bind_blob(at++, head.genesis);
   head_.bind(at, head_check(head));
-  return head_.run();
+  if (Status written = head_.run(); !written.ok()) return written;
+  return head.membership.index ? write_membership(head.membership) : ok_status();
+}
+
+// The table comes with the first change of the members: until then a file is as it always was.
+Status SnapshotWriter::write_membership(const SnapshotMembership& membership) {
+  if (Status made = database_.run(membership_statement()); !made.ok()) return made;
+  auto row = database_.prepare(
+      "INSERT OR REPLACE INTO membership (only_row, entry_index, configuration) VALUES (1, ?, ?)");
+  if (!row.ok()) return row.error();
+  row->bind(1, static_cast<int64_t>(membership.index.value));
+  row->bind_blob(2, membership.configuration);
+  return row->run();
 }
 
 Result<bool> SnapshotWriter::checkpoint() {

@@ -18,6 +18,13 @@
 
 namespace holdfast::snapshot {
 
+/// The configuration in force at the snapshot's entry, if it is not that of entry 1.
+struct SnapshotMembership {
+  LogIndex index;             ///< of its entry; zero: entry 1's is in force
+  std::string configuration;  ///< encoded (raft/core/configuration.h)
+  friend bool operator==(const SnapshotMembership&, const SnapshotMembership&) = default;
+};
+
 /// Which state the rows are.
 struct SnapshotHead {
   ClusterId cluster;
@@ -26,7 +33,8 @@ struct SnapshotHead {
   Term applied_term;  ///< its term
   Digest digest;      ///< of that state
   int64_t written_unix_ms = 0;
-  std::string genesis;  ///< entry 1: the members
+  std::string genesis;  ///< entry 1: the first members
+  SnapshotMembership membership = {};
   friend bool operator==(const SnapshotHead&, const SnapshotHead&) = default;
 };
 
@@ -67,6 +75,7 @@ class SnapshotWriter {
   Status write_rows(std::span<const RowLog::Change> changes, const SnapshotHead& head);
   Status write_row(const RowLog::Change& change);
   Status write_head(const SnapshotHead& head);
+  Status write_membership(const SnapshotMembership& membership);
   TableStatements* statements_of(RowTable table);
 
   Database database_;

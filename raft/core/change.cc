@@ -17,6 +17,17 @@ void insert(std::vector<NodeId>& ids, NodeId id) {
 /// Whether it was there.
 bool erase(std::vector<NodeId>& ids, NodeId id) { return std::erase(ids, id) != 0; }
 
+/// Who is in no list any more has been removed for good.
+void remember_removed(const Configuration& before, Configuration& after) {
+  for (const Member& member : before.members) {
+    if (is_member(after, member.id)) continue;
+    const auto place =
+        std::lower_bound(after.removed.begin(), after.removed.end(), member.id,
+                         [](const RemovedMember& removed, NodeId id) { return removed.id < id; });
+    after.removed.insert(place, {member.id, member.store, LogIndex()});
+  }
+}
+
 /// Works off a change, one member after the other; stops at the first that does not fit.
 class Planner {
  public:
@@ -33,7 +44,9 @@ class Planner {
     if (target_.voters.empty()) refuse(ChangeOutcome::kNoVoter, NodeId());
     if (target_.voters != current_.voters) target_.outgoing = current_.voters;
     keep_members_of_lists();
+    remember_removed(current_, target_);
     if (target_.members.size() > kMaxMembers) refuse(ChangeOutcome::kTooManyMembers, NodeId());
+    if (removed_in_the_end() > kMaxRemoved) refuse(ChangeOutcome::kTooManyRemoved, NodeId());
     plan_.next = std::move(target_);
     return std::move(plan_);
   }
@@ -62,7 +75,10 @@ class Planner {
         std::any_of(target_.members.begin(), target_.members.end(),
                     [&](const Member& m) { return m.store == member.store && m.id != member.id; });
     if (taken) refuse(ChangeOutcome::kStoreInUse, member.id);
-    return !taken;
+    const bool removed = find_removed(target_, member.id) != nullptr ||
+                         find_removed_store(target_, member.store) != nullptr;
+    if (removed) refuse(ChangeOutcome::kRemovedMember, member.id);
+    return !taken && !removed;
   }
 
   void add(const Member& member, std::vector<NodeId>& list) {
@@ -107,6 +123,9 @@ class Planner {
     }
   }
 
+  /// When the joint configuration, if any, is left.
+  size_t removed_in_the_end() const { return without_outgoing(target_).removed.size(); }
+
   const Configuration& current_;
   Configuration target_;
   std::vector<NodeId> named_;
@@ -123,19 +142,27 @@ Configuration without_outgoing(const Configuration& joint) {
   Configuration next = joint;
   next.outgoing.clear();
   std::erase_if(next.members, [&](const Member& m) { return !is_member(next, m.id); });
+  remember_removed(joint, next);
   return next;
 }
 
 bool may_follow(const Configuration& before, const Configuration& after) {
+  const bool forgets =
+      std::any_of(before.removed.begin(), before.removed.end(), [&](const RemovedMember& removed) {
+        const RemovedMember* const known = find_removed(after, removed.id);
+        return known == nullptr || *known != removed;
+      });
+  if (forgets) return false;
   if (!is_joint(after)) return after.voters == before.voters;
   return !is_joint(before) && after.outgoing == before.voters;
 }
 
 const char* change_outcome_name(ChangeOutcome outcome) {
   static constexpr std::array<const char*, kChangeOutcomes> kNames = {
-      "accepted", "not leader",       "transferring",     "under way",        "own term pending",
-      "nothing",  "unknown member",   "duplicate member", "store in use",     "malformed member",
-      "no voter", "too many members", "not caught up",    "would lose quorum"};
+      "accepted",         "not leader",        "transferring",   "under way",
+      "own term pending", "nothing",           "unknown member", "duplicate member",
+      "store in use",     "malformed member",  "no voter",       "too many members",
+      "not caught up",    "would lose quorum", "removed member", "too many removed"};
   return kNames.at(static_cast<size_t>(outcome));
 }
 

@@ -12,7 +12,7 @@
 namespace holdfast::raft {
 
 /// Any number of additions, removals and moves, done in one step (dissertation 4.3). Each id is
-/// named once. Ids of removed members are not used again: that is the caller's to see to.
+/// named once. Ids and stores of removed members are refused.
 struct ConfigurationChange {
   std::vector<Member> voters;  ///< new members that vote
   /// New members that only receive entries; with Member::promote only until they are caught up.
@@ -41,8 +41,10 @@ enum class ChangeOutcome : uint8_t {
   kTooManyMembers,   ///< the joint configuration would name more than kMaxMembers
   kNotCaughtUp,      ///< learner `member` lags; with `force` it is promoted all the same
   kWouldLoseQuorum,  ///< no quorum of the new voters has been heard of lately; or `force`
+  kRemovedMember,    ///< the id of `member`, or its store, was another member's that is removed
+  kTooManyRemoved,   ///< more than kMaxRemoved would have been removed since the cluster began
 };
-inline constexpr int kChangeOutcomes = 14;
+inline constexpr int kChangeOutcomes = 16;
 /// "accepted", "not leader" and so on.
 const char* change_outcome_name(ChangeOutcome outcome);
 
@@ -64,14 +66,16 @@ struct ChangePlan {
 };
 ChangePlan plan_change(const Configuration& current, const ConfigurationChange& change);
 
-/// C_new of a joint configuration: what follows when that is committed.
+/// C_new of a joint configuration: what follows when that is committed. Whom it leaves out is among
+/// its removed ones; those that are so from this step on have index 0, which its place in the log
+/// fills in.
 Configuration without_outgoing(const Configuration& joint);
 
 inline bool is_joint(const Configuration& configuration) { return !configuration.outgoing.empty(); }
 
 /// Whether a log may go from one to the other: by the same voters, into a joint configuration of
-/// both, or out of it (dissertation 4.3). Any two quorums of such neighbours have a voter in
-/// common.
+/// both, or out of it (dissertation 4.3), and nobody who was removed is forgotten. Any two quorums
+/// of such neighbours have a voter in common.
 bool may_follow(const Configuration& before, const Configuration& after);
 
 }  // namespace holdfast::raft

@@ -13,6 +13,8 @@ namespace {
 constexpr uint8_t kFormatVersion = 1;
 /// Each member has a byte more, its `promote`. Written only if one of them has that.
 constexpr uint8_t kFormatWithPromotion = 2;
+/// As 2, and the removed members follow. Written only if there are any.
+constexpr uint8_t kFormatWithRemoved = 3;
 
 void append_member(std::string& out, const Member& member, uint8_t format) {
   append_le(out, member.id.value);
@@ -20,7 +22,7 @@ void append_member(std::string& out, const Member& member, uint8_t format) {
   append_le(out, member.feature_level);
   append_text(out, member.peer_address);
   append_text(out, member.client_address);
-  if (format == kFormatWithPromotion) append_le(out, static_cast<uint8_t>(member.promote));
+  if (format >= kFormatWithPromotion) append_le(out, static_cast<uint8_t>(member.promote));
 }
 
 Result<Member> read_member(ByteReader& reader, uint8_t format) {
@@ -34,7 +36,7 @@ Result<Member> read_member(ByteReader& reader, uint8_t format) {
   if (longest > kMaxAddressBytes) {
     return above_limit("the length of a member's address", longest, kMaxAddressBytes);
   }
-  if (format == kFormatWithPromotion) {
+  if (format >= kFormatWithPromotion) {
     const auto promote = reader.read<uint8_t>();
     if (promote > 1) return above_limit("the promotion of a member", promote, 1);
     member.promote = promote == 1;
@@ -42,7 +44,36 @@ Result<Member> read_member(ByteReader& reader, uint8_t format) {
   return member;
 }
 
+void append_removed(std::string& out, const std::vector<RemovedMember>& removed) {
+  append_le(out, static_cast<uint16_t>(removed.size()));
+  for (const RemovedMember& one : removed) {
+    append_le(out, one.id.value);
+    append_le(out, one.store.value);
+    append_le(out, one.index.value);
+  }
+}
+
+Result<std::vector<RemovedMember>> read_removed(ByteReader& reader) {
+  const auto count = reader.read<uint16_t>();
+  if (count > kMaxRemoved) return above_limit("the number of removed members", count, kMaxRemoved);
+  std::vector<RemovedMember> all;
+  for (int i = 0; i < count && reader.ok(); ++i) {
+    RemovedMember one;
+    one.id = NodeId(reader.read<uint64_t>());
+    one.store = StoreId(reader.read<uint64_t>());
+    one.index = LogIndex(reader.read<uint64_t>());
+    const bool ascends = all.empty() ? static_cast<bool>(one.id) : one.id > all.back().id;
+    if (reader.ok() && !ascends) {
+      return corrupt("removed member " + std::to_string(one.id.value) +
+                     " does not ascend from the one before");
+    }
+    all.push_back(one);
+  }
+  return all;
+}
+
 uint8_t format_of(const Configuration& configuration) {
+  if (!configuration.removed.empty()) return kFormatWithRemoved;
   const bool promotes = std::any_of(configuration.members.begin(), configuration.members.end(),
                                     [](const Member& member) { return member.promote; });
   return promotes ? kFormatWithPromotion : kFormatVersion;
@@ -62,6 +93,19 @@ Status check_members(const Configuration& configuration) {
   if (!listed.empty()) {
     return corrupt("id " + std::to_string(listed.begin()->value) + " of the configuration has no " +
                    "member");
+  }
+  return ok_status();
+}
+
+/// Who was removed is not a member again, under its id or with its store.
+Status check_removed(const Configuration& configuration) {
+  for (const Member& member : configuration.members) {
+    if (find_removed(configuration, member.id) == nullptr &&
+        find_removed_store(configuration, member.store) == nullptr) {
+      continue;
+    }
+    return corrupt("id or store of member " + std::to_string(member.id.value) +
+                   " is that of a removed member");
   }
   return ok_status();
 }
@@ -86,13 +130,13 @@ void append_configuration(std::string& out, const Configuration& configuration) 
   append_ids(out, configuration.learners);
   append_le(out, static_cast<uint8_t>(configuration.members.size()));
   for (const Member& member : configuration.members) append_member(out, member, format);
+  if (format == kFormatWithRemoved) append_removed(out, configuration.removed);
 }
 
 Result<Configuration> read_configuration(ByteReader& reader) {
   const auto format = reader.read<uint8_t>();
-  if (format != kFormatVersion && format != kFormatWithPromotion) {
-    return corrupt("configuration format " + std::to_string(format) +
-                   ", this server knows 1 and 2");
+  if (format < kFormatVersion || format > kFormatWithRemoved) {
+    return corrupt("configuration format " + std::to_string(format) + ", this server knows 1 to 3");
   }
   Configuration configuration;
   const std::pair<const char*, std::vector<NodeId>*> lists[] = {
@@ -111,6 +155,11 @@ Result<Configuration> read_configuration(ByteReader& reader) {
     if (!member) return member.error();
     configuration.members.push_back(std::move(*member));
   }
+  if (format == kFormatWithRemoved && reader.ok()) {
+    Result<std::vector<RemovedMember>> removed = read_removed(reader);
+    if (!removed) return removed.error();
+    configuration.removed = std::move(*removed);
+  }
   if (!reader.ok()) return corrupt("the configuration ends too early");
   if (reader.remaining() > 0) {
     return corrupt(std::to_string(reader.remaining()) + " bytes follow the configuration");
@@ -118,10 +167,12 @@ Result<Configuration> read_configuration(ByteReader& reader) {
   const Status members = check_members(configuration);
   if (!members) return members.error();
   if (format != format_of(configuration)) {
-    return corrupt("configuration format 2 in which no member waits for promotion");
+    return corrupt("configuration format " + std::to_string(format) + " in which no member " +
+                   (format == kFormatWithRemoved ? "was removed" : "waits for promotion"));
   }
-  const Status voters = check_voters(configuration);
-  if (!voters) return voters.error();
+  for (const Status& status : {check_voters(configuration), check_removed(configuration)}) {
+    if (!status) return status.error();
+  }
   return configuration;
 }
 
@@ -153,6 +204,21 @@ const Member* find_member(const Configuration& configuration, NodeId id) {
   const auto found = std::find_if(configuration.members.begin(), configuration.members.end(),
                                   [id](const Member& member) { return member.id == id; });
   return found == configuration.members.end() ? nullptr : &*found;
+}
+
+const RemovedMember* find_removed(const Configuration& configuration, NodeId id) {
+  const auto& all = configuration.removed;
+  const auto at =
+      std::lower_bound(all.begin(), all.end(), id,
+                       [](const RemovedMember& removed, NodeId i) { return removed.id < i; });
+  return at == all.end() || at->id != id ? nullptr : &*at;
+}
+
+const RemovedMember* find_removed_store(const Configuration& configuration, StoreId store) {
+  const auto at = std::find_if(
+      configuration.removed.begin(), configuration.removed.end(),
+      [store](const RemovedMember& removed) { return store && removed.store == store; });
+  return at == configuration.removed.end() ? nullptr : &*at;
 }
 
 }  // namespace holdfast::raft

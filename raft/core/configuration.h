@@ -11,8 +11,10 @@
 
 namespace holdfast::raft {
 
-/// Limit of the encoding, as kMaxMembers is; more is refused when decoding.
+/// Limits of the encoding, as kMaxMembers is; more is refused when decoding.
 inline constexpr size_t kMaxAddressBytes = 512;
+/// Members that were removed since the cluster began: 24 bytes each in every later configuration.
+inline constexpr size_t kMaxRemoved = 1'024;
 
 /// Payload of a kConfiguration entry. Formats: docs/peer-protocol.md.
 std::string encode_configuration(const Configuration& configuration);
@@ -29,5 +31,8 @@ std::string describe(const Configuration& configuration);
 
 /// The member with this id, or null.
 const Member* find_member(const Configuration& configuration, NodeId id);
+/// The removed member with this id or store, or null.
+const RemovedMember* find_removed(const Configuration& configuration, NodeId id);
+const RemovedMember* find_removed_store(const Configuration& configuration, StoreId store);
 
 }  // namespace holdfast::raft

@@ -19,11 +19,15 @@ ConfigurationLog::ConfigurationLog(PlacedConfiguration base,
 }
 
 const Configuration& ConfigurationLog::at(LogIndex index) const {
+  return placed_at(index).configuration;
+}
+
+const PlacedConfiguration& ConfigurationLog::placed_at(LogIndex index) const {
   const auto past = std::upper_bound(
       all_.begin(), all_.end(), index,
       [](LogIndex i, const PlacedConfiguration& placed) { return i < placed.index; });
   HF_CHECK(past != all_.begin(), "configuration of an index before the log");
-  return std::prev(past)->configuration;
+  return *std::prev(past);
 }
 
 void ConfigurationLog::append(LogIndex index, Configuration configuration) {

@@ -25,6 +25,7 @@ class ConfigurationLog {
   LogIndex latest_index() const { return all_.back().index; }
   /// In force at `index`; never asked for one before the oldest kept.
   const Configuration& at(LogIndex index) const;
+  const PlacedConfiguration& placed_at(LogIndex index) const;
   /// Oldest first; never empty.
   const std::vector<PlacedConfiguration>& all() const { return all_; }
 

@@ -73,6 +73,9 @@ bool Raft::caught_up(NodeId peer) const {
 
 /// Dissertation 4.1: a server uses the latest configuration in its log as soon as it is there.
 void Raft::append_configuration(Configuration configuration) {
+  for (RemovedMember& removed : configuration.removed) {
+    if (!removed.index) removed.index = log_.last().next();
+  }
   append_own(EntryType::kConfiguration, Blob(encode_configuration(configuration)));
   configurations_.append(log_.last(), std::move(configuration));
   ++counters_.configurations_appended;

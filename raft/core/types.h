@@ -44,13 +44,23 @@ struct Member {
   friend bool operator==(const Member&, const Member&) = default;
 };
 
+/// A server that was one. Neither its id nor its store is ever a member's again: its log may hold
+/// acknowledgements and votes of another configuration (ARCHITECTURE, "Identity").
+struct RemovedMember {
+  NodeId id;
+  StoreId store;
+  LogIndex index;  ///< of the configuration that is without it
+  friend bool operator==(const RemovedMember&, const RemovedMember&) = default;
+};
+
 /// Who counts. In a joint configuration `outgoing` is not empty and every quorum means a majority
 /// of `voters` and a majority of `outgoing` (dissertation 4.3). Ids ascend in each list.
 struct Configuration {
   std::vector<NodeId> voters;
   std::vector<NodeId> outgoing;
   std::vector<NodeId> learners;
-  std::vector<Member> members;  ///< one for each id named above
+  std::vector<Member> members;         ///< one for each id named above
+  std::vector<RemovedMember> removed;  ///< all that ever were; ids ascend, none is a member's
   friend bool operator==(const Configuration&, const Configuration&) = default;
 };
 

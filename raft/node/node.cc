@@ -28,6 +28,7 @@ void Node::on_peer_event(NodeId peer, PeerEvent event) {
       core_.peer_unreachable(peer, Evidence::kNewIncarnation, now);
       break;
     case PeerEvent::kConnected:
+    case PeerEvent::kRemoved:
     case PeerEvent::kMismatch:
       break;
   }

@@ -51,6 +51,7 @@ std::optional<Error> LogRecovery::scan() {
     if (last_) settle(*last_);
     last_ = batch;
     note_snapshot_entry(batch);
+    note_configurations(batch);
   });
   if (fault) return fault->to_error();
   return failure_;
@@ -64,6 +65,19 @@ void LogRecovery::note_snapshot_entry(const ScannedBatch& batch) {
     // An entry before it replaces it too.
     term_at_snapshot_.reset();
     if (LogIndex(record.index) == index) term_at_snapshot_ = Term(record.term);
+  }
+}
+
+/// An entry replaces the one at its index and all behind that.
+void LogRecovery::note_configurations(const ScannedBatch& batch) {
+  for (const Record& record : batch.records) {
+    if (!is_entry(record.type)) continue;
+    while (!configurations_.empty() && configurations_.back().index.value >= record.index) {
+      configurations_.pop_back();
+    }
+    if (entry_type_of(record.type) != EntryType::kConfiguration) continue;
+    configurations_.push_back({Term(record.term), LogIndex(record.index), EntryType::kConfiguration,
+                               Blob(record.payload)});
   }
 }
 
@@ -155,6 +169,7 @@ void LogRecovery::discard() {
   tail_.last_index = snapshot.index;
   tail_.last_term = snapshot.term;
   last_.reset();
+  configurations_.clear();
   positions_ = LogPositions(snapshot);
   chain_ = SegmentChain();
 }
@@ -284,6 +299,7 @@ RecoveredLog LogRecovery::summary() const {
   log.first_index = positions_.first_index();
   log.last_index = positions_.last_index();
   log.term_runs = positions_.term_runs();
+  log.configurations = configurations_;
   log.created = scan_.empty();
   log.discarded = discarded_;
   if (scan_.end().torn) log.torn_tail = scan_.end().describe();

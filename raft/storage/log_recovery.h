@@ -31,6 +31,7 @@ class LogRecovery {
   void settle(const ScannedBatch& batch);
   void publish(AppendedBatch batch);
   void note_snapshot_entry(const ScannedBatch& batch);
+  void note_configurations(const ScannedBatch& batch);
   std::optional<Error> judge_snapshot();
   void discard();
   SegmentRef open_segment(const LogFile& file);
@@ -59,7 +60,8 @@ class LogRecovery {
   std::map<uint64_t, SegmentRef> segments_;
   std::optional<Error> failure_;
   std::optional<Term> term_at_snapshot_;  ///< of the entry at which the snapshot stands
-  std::string discarded_;                 ///< why the log is discarded, if it is
+  std::vector<Entry> configurations_;
+  std::string discarded_;  ///< why the log is discarded, if it is
 
   SegmentHead head_;  ///< of the fresh segment
   LogTail tail_;      ///< in force behind it

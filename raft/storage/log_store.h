@@ -57,8 +57,9 @@ struct RecoveredLog {
   LogIndex last_index;  ///< first_index - 1 if the log is empty
   /// Covering first_index - 1, if that is above 0, to last_index.
   std::vector<TermRun> term_runs;
-  std::optional<Entry> genesis;  ///< entry 1, if the log still has it
-  bool created = false;          ///< there was no log before
+  std::optional<Entry> genesis;       ///< entry 1, if the log still has it
+  std::vector<Entry> configurations;  ///< all configuration entries that the log has, ascending
+  bool created = false;               ///< there was no log before
   /// A sentence about an unfinished write that was cut off at the end; empty if there was none.
   std::string torn_tail;
   /// A sentence if the log was discarded for a received snapshot; else empty. The log then begins

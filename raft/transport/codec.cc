@@ -10,6 +10,10 @@ namespace holdfast::raft {
 
 namespace {
 
+// What stands first in a HelloReply; 0 is a refusal.
+constexpr uint8_t kVerdictAccepted = 1;
+constexpr uint8_t kVerdictRemoved = 2;
+
 constexpr size_t kPreambleBytes = 12;  // magic, version, type, checksum
 constexpr size_t kChecksumAt = 4;
 constexpr size_t kMessageFixedBytes = 94;  // after the preamble, entries left out
@@ -122,7 +126,10 @@ Result<PeerFrame> decode_hello(ByteReader& reader) {
 
 Result<PeerFrame> decode_hello_reply(ByteReader& reader) {
   HelloReply reply;
-  reply.accepted = reader.read<uint8_t>() != 0;
+  const auto verdict = reader.read<uint8_t>();
+  if (verdict > kVerdictRemoved) return above_limit("the verdict", verdict, kVerdictRemoved);
+  reply.accepted = verdict == kVerdictAccepted;
+  reply.removed = verdict == kVerdictRemoved;
   reply.reason = read_text(reader);
   reply.self = read_identity(reader);
   Result<std::vector<AgreedFlag>> flags = read_flags(reader);
@@ -252,7 +259,8 @@ void encode(const Hello& hello, std::string& out) {
 
 void encode(const HelloReply& reply, std::string& out) {
   append_frame(out, FrameType::kHelloReply, [&] {
-    append_le(out, static_cast<uint8_t>(reply.accepted));
+    append_le(out, reply.removed ? kVerdictRemoved
+                                 : static_cast<uint8_t>(reply.accepted ? kVerdictAccepted : 0));
     append_reason(out, reply.reason);
     append_identity(out, reply.self);
     append_flags(out, reply.flags);

@@ -65,7 +65,8 @@ struct Hello {
 
 struct HelloReply {
   bool accepted = false;
-  std::string reason;  ///< of a refusal, one sentence naming both values
+  bool removed = false;  ///< refused because the dialler was a member and is removed
+  std::string reason;    ///< of a refusal, one sentence naming both values
   PeerIdentity self;
   std::vector<AgreedFlag> flags;
   friend bool operator==(const HelloReply&, const HelloReply&) = default;

@@ -13,8 +13,9 @@ constexpr uint8_t kFormatVersion = 1;
 
 /// What only the first configuration of a cluster must fulfil.
 Status check_first(const Configuration& configuration) {
-  if (!configuration.outgoing.empty() || !configuration.learners.empty()) {
-    return corrupt("the genesis holds a joint configuration or learners");
+  if (!configuration.outgoing.empty() || !configuration.learners.empty() ||
+      !configuration.removed.empty()) {
+    return corrupt("the genesis holds a joint configuration, learners or removed members");
   }
   std::set<StoreId> stores;
   for (const Member& member : configuration.members) {

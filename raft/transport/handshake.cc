@@ -41,10 +41,8 @@ Reason compare_flags(const PeerIdentity& self, const std::vector<AgreedFlag>& ou
   return {};
 }
 
-}  // namespace
-
-Reason refuse_hello(const PeerIdentity& self, const std::vector<AgreedFlag>& flags,
-                    const PeerSpec* peer, const Hello& hello) {
+/// What the dialler believes of this server.
+Reason refuse_claims(const PeerIdentity& self, const Hello& hello) {
   if (!self.formed()) {
     const std::string empty = "node " + text(self.node.value) + " is empty: store " +
                               text(self.store.value) + " belongs to no cluster yet";
@@ -57,14 +55,43 @@ Reason refuse_hello(const PeerIdentity& self, const std::vector<AgreedFlag>& fla
     return "this is node " + text(self.node.value) + ", node " + text(hello.self.node.value) +
            " meant to reach node " + text(hello.expected_node.value);
   }
-  const PeerSpec expected{hello.expected_node, {}, hello.expected_store};
-  if (Reason store = compare_store(expected, self)) return store;
-  if (peer == nullptr) {
-    return "node " + text(hello.self.node.value) + " is not a member as node " +
-           text(self.node.value) + " knows it";
+  return compare_store({hello.expected_node, {}, hello.expected_store}, self);
+}
+
+HelloRefusal refuse_removed(const RemovedMember& removed, const PeerIdentity& dialler) {
+  const std::string was = "node " + text(removed.id.value) + " (store " +
+                          text(removed.store.value) + ") was removed from the cluster at entry " +
+                          text(removed.index.value);
+  if (removed.id == dialler.node && removed.store == dialler.store) {
+    return {was +
+                ": it takes no part any more; with an empty directory and a new id the server can "
+                "join again",
+            true};
   }
-  if (Reason store = compare_store(*peer, hello.self)) return store;
-  return compare_flags(self, flags, hello.self, hello.flags);
+  return {was + ", and neither its id nor its store is used again: this is node " +
+          text(dialler.node.value) + " with store " + text(dialler.store.value)};
+}
+
+/// Who the dialler says it is.
+Reason refuse_dialler(const Acquaintance& known, const Hello& hello) {
+  if (known.peer != nullptr) return compare_store(*known.peer, hello.self);
+  if (known.owner == nullptr) return {};
+  return "store " + text(hello.self.store.value) + " is that of node " +
+         text(known.owner->id.value) + ", node " + text(hello.self.node.value) + " claims it";
+}
+
+}  // namespace
+
+std::optional<HelloRefusal> refuse_hello(const PeerIdentity& self,
+                                         const std::vector<AgreedFlag>& flags,
+                                         const Acquaintance& known, const Hello& hello) {
+  if (Reason wrong = refuse_claims(self, hello)) return HelloRefusal{*wrong};
+  if (known.removed != nullptr) return refuse_removed(*known.removed, hello.self);
+  if (Reason wrong = refuse_dialler(known, hello)) return HelloRefusal{*wrong};
+  if (Reason wrong = compare_flags(self, flags, hello.self, hello.flags)) {
+    return HelloRefusal{*wrong};
+  }
+  return {};
 }
 
 Reason refuse_reply(const PeerIdentity& self, const std::vector<AgreedFlag>& flags,
@@ -79,22 +106,27 @@ Reason refuse_reply(const PeerIdentity& self, const std::vector<AgreedFlag>& fla
   return compare_flags(self, flags, reply.self, reply.flags);
 }
 
-Reason refuse_genesis(const PeerIdentity& self, const Genesis& genesis) {
+Reason refuse_genesis(const PeerIdentity& self, const Genesis& genesis, bool joins,
+                      const std::optional<Hello>& claim) {
+  const std::string cluster = "the genesis of cluster " + text(genesis.cluster.value);
   if (self.formed()) {
     return "node " + text(self.node.value) + " belongs to cluster " + text(self.cluster.value) +
            " already, cluster " + text(genesis.cluster.value) + " was offered";
   }
   const Member* const member = find_member(genesis.configuration, self.node);
-  if (member == nullptr) {
-    return "the genesis of cluster " + text(genesis.cluster.value) + " names no node " +
-           text(self.node.value);
+  if (member != nullptr && member->store == self.store) return {};
+  if (member != nullptr) {
+    return cluster + " binds node " + text(self.node.value) + " to store " +
+           text(member->store.value) + ", this is store " + text(self.store.value);
   }
-  if (member->store != self.store) {
-    return "the genesis of cluster " + text(genesis.cluster.value) + " binds node " +
-           text(self.node.value) + " to store " + text(member->store.value) + ", this is store " +
-           text(self.store.value);
+  if (!joins) {
+    return cluster + " names no node " + text(self.node.value) + ", and this server has no --join";
   }
-  return {};
+  const bool named = claim && claim->self.cluster == genesis.cluster &&
+                     claim->expected_node == self.node && claim->expected_store == self.store;
+  if (named) return {};
+  return cluster + " names no node " + text(self.node.value) +
+         ", nor does the server that offers it with store " + text(self.store.value);
 }
 
 Reason wiped(const PeerIdentity& self, const Hello& hello) {

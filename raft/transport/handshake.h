@@ -11,20 +11,35 @@
 
 namespace holdfast::raft {
 
-/// Why the dialler of `hello` is refused, or nothing. `peer` is what this server knows of the node
-/// that the dialler says it is; null: not a member.
-std::optional<std::string> refuse_hello(const PeerIdentity& self,
-                                        const std::vector<AgreedFlag>& flags, const PeerSpec* peer,
-                                        const Hello& hello);
+/// What this server knows of a dialler, by the node id and the store that it claims.
+struct Acquaintance {
+  const PeerSpec* peer = nullptr;          ///< has that node id
+  const PeerSpec* owner = nullptr;         ///< has that store
+  const RemovedMember* removed = nullptr;  ///< had one of them, and was removed
+};
+
+struct HelloRefusal {
+  std::string reason;
+  bool removed = false;  ///< the dialler was a member, with this store, and is none any more
+};
+
+/// Why the dialler of `hello` is refused, or nothing. One that is not known is not refused: it may
+/// have become a member, and even lead, while this server was away.
+std::optional<HelloRefusal> refuse_hello(const PeerIdentity& self,
+                                         const std::vector<AgreedFlag>& flags,
+                                         const Acquaintance& known, const Hello& hello);
 
 /// Why the answer of a server that was dialled as `peer` is not good enough, or nothing.
 std::optional<std::string> refuse_reply(const PeerIdentity& self,
                                         const std::vector<AgreedFlag>& flags, const PeerSpec& peer,
                                         const HelloReply& reply);
 
-/// Why this empty server does not take the genesis, or nothing (ARCHITECTURE, Identity: only one
-/// that names its own store id).
-std::optional<std::string> refuse_genesis(const PeerIdentity& self, const Genesis& genesis);
+/// Why this empty server does not take the genesis, or nothing. One that `joins` takes a genesis
+/// that does not name it, from a server of that cluster whose configuration does: by `claim`, its
+/// hello, with this node id and this very store. Any other takes only one that names its own store
+/// id (ARCHITECTURE, Identity).
+std::optional<std::string> refuse_genesis(const PeerIdentity& self, const Genesis& genesis,
+                                          bool joins, const std::optional<Hello>& claim);
 
 /// What is wrong with this empty server, if the dialler's cluster knows its node under another
 /// store: its disk was wiped or swapped, and no genesis will come.

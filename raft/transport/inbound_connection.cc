@@ -1,7 +1,5 @@
 #include "raft/transport/inbound_connection.h"
 
-#include "raft/transport/handshake.h"
-
 namespace holdfast::raft {
 
 namespace {
@@ -48,10 +46,12 @@ void InboundConnection::end(const std::string& complaint) {
 }
 
 void InboundConnection::handle(const Hello& hello) {
-  if (agreed()) return end("a second hello on one connection");
-  const std::optional<std::string> refusal = owner_.judge_hello(hello);
+  if (hello_) return end("a second hello on one connection");
+  hello_ = hello;
+  const std::optional<HelloRefusal> refusal = owner_.judge_hello(hello);
   reply(HelloReply{.accepted = !refusal,
-                   .reason = refusal.value_or(""),
+                   .removed = refusal && refusal->removed,
+                   .reason = refusal ? refusal->reason : "",
                    .self = context_.self,
                    .flags = context_.options.must_agree});
   if (refusal) {

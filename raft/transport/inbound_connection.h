@@ -8,6 +8,7 @@
 
 #include "base/net/frame_connection.h"
 #include "raft/transport/codec.h"
+#include "raft/transport/handshake.h"
 #include "raft/transport/outbound_lane.h"
 
 namespace holdfast::raft {
@@ -18,7 +19,7 @@ class InboundConnection final : net::FrameConnection::Handler {
   class Owner {
    public:
     /// Why the hello is refused, or nothing.
-    virtual std::optional<std::string> judge_hello(const Hello& hello) = 0;
+    virtual std::optional<HelloRefusal> judge_hello(const Hello& hello) = 0;
     /// The store that the configuration binds this node to; zero if none, or if this server is
     /// empty.
     virtual StoreId store_of(NodeId node) const = 0;
@@ -41,6 +42,8 @@ class InboundConnection final : net::FrameConnection::Handler {
   NodeId peer() const { return peer_; }
   Lane lane() const { return lane_; }
   const net::Address& address() const { return connection_.peer(); }
+  /// What came on it first, accepted or not.
+  const std::optional<Hello>& hello() const { return hello_; }
   void answer_genesis(const Status& taken);
 
  private:
@@ -63,6 +66,7 @@ class InboundConnection final : net::FrameConnection::Handler {
 
   TransportContext& context_;
   Owner& owner_;
+  std::optional<Hello> hello_;
   NodeId peer_;  ///< zero: a stranger
   Lane lane_ = Lane::kControl;
   net::FrameConnection connection_;

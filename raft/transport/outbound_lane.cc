@@ -97,13 +97,22 @@ void OutboundLane::handle_reply(const HelloReply& reply) {
     return;
   }
   const auto reason = refuse_reply(context_.self, context_.options.must_agree, peer_, reply);
-  if (reason) return give_up_on(*reason);
+  if (reason) {
+    give_up_on(*reason);
+    if (says_removed(reply)) listener_.on_removed(*this, reply.reason);
+    return;
+  }
   state_ = State::kUp;
   failures_ = 0;
   problem_.clear();
   up_since_ = context_.loop.now();
   connection_->set_idle_timeout(0s);  // nothing more comes this way
   listener_.on_lane_up(*this, reply.self);
+}
+
+bool OutboundLane::says_removed(const HelloReply& reply) const {
+  return reply.removed && reply.self.cluster == context_.self.cluster &&
+         reply.self.node == peer_.id && reply.self.store == peer_.store;
 }
 
 bool OutboundLane::can_offer_genesis(const HelloReply& reply) const {

@@ -30,6 +30,8 @@ class OutboundLane final : net::FrameConnection::Handler {
     virtual void on_lane_lost(OutboundLane& lane, const std::string& detail) = 0;
     virtual void on_lane_refused(OutboundLane& lane, const std::string& detail) = 0;
     virtual void on_lane_mismatch(OutboundLane& lane, const std::string& detail) = 0;
+    /// The peer, which is who it should be, says that this server is no member any more.
+    virtual void on_removed(OutboundLane& lane, const std::string& detail) = 0;
 
    protected:
     ~Listener() = default;
@@ -70,6 +72,7 @@ class OutboundLane final : net::FrameConnection::Handler {
   void handle_reply(const HelloReply& reply);
   void handle_genesis_reply(const GenesisReply& reply);
   bool can_offer_genesis(const HelloReply& reply) const;
+  bool says_removed(const HelloReply& reply) const;
   void give_up_on(const std::string& detail);
 
   TransportContext& context_;

@@ -25,6 +25,7 @@ struct Peer {
   std::array<std::unique_ptr<OutboundLane>, kLanes> lanes;
   std::array<InboundConnection*, kLanes> inbound{};
   uint64_t incarnation = 0;
+  bool guest = false;
   bool refused_reported = false;  ///< since it was up last
   std::string refusal;            ///< why we refused its hello last
   std::string refused_by_it;      ///< why we and it do not agree on the lane we dialled
@@ -33,6 +34,9 @@ struct Peer {
   uint64_t dropped = 0;
   uint64_t connects = 0;
 
+  bool inbound_up() const {
+    return std::any_of(inbound.begin(), inbound.end(), [](auto* one) { return one != nullptr; });
+  }
   bool lane_up(Lane lane) const {
     const auto& outbound = lanes[index_of(lane)];
     return outbound != nullptr && outbound->up();
@@ -53,7 +57,7 @@ class TcpTransport::Impl final : public OutboundLane::Listener, public InboundCo
 
   Status listen();
   void form(ClusterId cluster, std::string genesis);
-  void set_peers(std::vector<PeerSpec> peers);
+  void set_peers(std::vector<PeerSpec> peers, std::vector<RemovedMember> removed);
   void close();
   std::vector<PeerLink> peers() const;
   template <class Fill>
@@ -68,9 +72,10 @@ class TcpTransport::Impl final : public OutboundLane::Listener, public InboundCo
   void on_lane_lost(OutboundLane& lane, const std::string& detail) override;
   void on_lane_refused(OutboundLane& lane, const std::string& detail) override;
   void on_lane_mismatch(OutboundLane& lane, const std::string& detail) override;
+  void on_removed(OutboundLane& lane, const std::string& detail) override;
 
   // InboundConnection::Owner
-  std::optional<std::string> judge_hello(const Hello& hello) override;
+  std::optional<HelloRefusal> judge_hello(const Hello& hello) override;
   StoreId store_of(NodeId node) const override;
   void on_inbound_agreed(InboundConnection& inbound, const Hello& hello) override;
   void on_genesis_offer(InboundConnection& inbound, std::string_view genesis) override;
@@ -81,9 +86,12 @@ class TcpTransport::Impl final : public OutboundLane::Listener, public InboundCo
 
   void accept(net::Socket socket, const net::Address& from);
   Peer* find(NodeId id);
+  Acquaintance acquaintance(const PeerIdentity& other) const;
+  std::optional<HelloRefusal> admit_guest(const PeerIdentity& guest);
+  void prune_guests();
   void start_lanes(Peer& peer);
   void drop_inbound(InboundConnection* inbound);
-  Status take_genesis(std::string_view bytes);
+  Status take_genesis(const std::optional<Hello>& claim, std::string_view bytes);
   void genesis_taken(const Status& status);
   void emit(NodeId peer, PeerEvent event, const std::string& detail);
   void log(const std::string& line);
@@ -93,6 +101,7 @@ class TcpTransport::Impl final : public OutboundLane::Listener, public InboundCo
   GenesisTaker& taker_;
   std::unique_ptr<net::Listener> listener_;
   std::map<NodeId, Peer> peers_;
+  std::vector<RemovedMember> removed_;
   std::map<InboundConnection*, std::unique_ptr<InboundConnection>> inbound_;
   size_t strangers_ = 0;
   bool taking_genesis_ = false;
@@ -126,20 +135,63 @@ void TcpTransport::Impl::accept(net::Socket socket, const net::Address& from) {
   ++strangers_;
 }
 
-std::optional<std::string> TcpTransport::Impl::judge_hello(const Hello& hello) {
+std::optional<HelloRefusal> TcpTransport::Impl::judge_hello(const Hello& hello) {
   Peer* const peer = find(hello.self.node);
-  auto refusal = refuse_hello(context_.self, context_.options.must_agree,
-                              peer == nullptr ? nullptr : &peer->spec, hello);
-  if (peer != nullptr) peer->refusal = refusal.value_or("");
+  auto refusal =
+      refuse_hello(context_.self, context_.options.must_agree, acquaintance(hello.self), hello);
+  if (peer != nullptr) peer->refusal = refusal ? refusal->reason : "";
   if (const auto problem = wiped(context_.self, hello)) {
     log(*problem);
     emit(hello.self.node, PeerEvent::kMismatch, *problem);
   }
+  if (!refusal && peer == nullptr) refusal = admit_guest(hello.self);
   if (refusal && context_.self.formed()) {
-    log("refused " + describe(hello.self) + ": " + *refusal);
-    if (peer != nullptr) emit(peer->spec.id, PeerEvent::kMismatch, *refusal);
+    log("refused " + describe(hello.self) + ": " + refusal->reason);
+    if (peer != nullptr) emit(peer->spec.id, PeerEvent::kMismatch, refusal->reason);
   }
   return refusal;
+}
+
+Acquaintance TcpTransport::Impl::acquaintance(const PeerIdentity& other) const {
+  Acquaintance known;
+  for (const auto& [id, peer] : peers_) {
+    if (id == other.node) known.peer = &peer.spec;
+    if (peer.spec.store == other.store) known.owner = &peer.spec;
+  }
+  for (const RemovedMember& removed : removed_) {
+    if (removed.id == other.node || removed.store == other.store) known.removed = &removed;
+  }
+  return known;
+}
+
+std::optional<HelloRefusal> TcpTransport::Impl::admit_guest(const PeerIdentity& guest) {
+  const auto address = net::parse_address(guest.peer_address);
+  if (!address.ok()) return HelloRefusal{describe(guest) + " cannot be dialled at that address"};
+  const auto guests =
+      std::count_if(peers_.begin(), peers_.end(), [](const auto& at) { return at.second.guest; });
+  if (static_cast<size_t>(guests) >= context_.options.max_guests) {
+    return HelloRefusal{std::to_string(guests) +
+                        " servers that are not known as members are here "
+                        "already, and the limit is " +
+                        std::to_string(context_.options.max_guests)};
+  }
+  Peer& peer = peers_[guest.node];
+  peer.spec = {guest.node, *address, guest.store};
+  peer.guest = true;
+  log(describe(guest) + " is not a member as far as node " +
+      std::to_string(context_.self.node.value) + " knows, and is heard");
+  start_lanes(peer);
+  return {};
+}
+
+// Later in the same turn: whoever lost its last connection may be in the middle of being called.
+void TcpTransport::Impl::prune_guests() {
+  context_.loop.post([alive = std::weak_ptr<Impl*>(alive_)] {
+    const auto impl = alive.lock();
+    if (!impl) return;
+    std::erase_if((*impl)->peers_,
+                  [](const auto& at) { return at.second.guest && !at.second.inbound_up(); });
+  });
 }
 
 StoreId TcpTransport::Impl::store_of(NodeId node) const {
@@ -178,23 +230,24 @@ void TcpTransport::Impl::drop_inbound(InboundConnection* inbound) {
     }
   }
   inbound_.erase(found);
+  prune_guests();
 }
 
 // ---- entry 1
 
 void TcpTransport::Impl::on_genesis_offer(InboundConnection& inbound, std::string_view bytes) {
   genesis_giver_ = &inbound;
-  const Status begun = take_genesis(bytes);
+  const Status begun = take_genesis(inbound.hello(), bytes);
   if (begun || genesis_giver_ == nullptr) return;
   log("entry 1 offered by " + net::to_string(inbound.address()) +
       " refused: " + begun.error().message);
   std::exchange(genesis_giver_, nullptr)->answer_genesis(begun);
 }
 
-Status TcpTransport::Impl::take_genesis(std::string_view bytes) {
+Status TcpTransport::Impl::take_genesis(const std::optional<Hello>& claim, std::string_view bytes) {
   Result<Genesis> genesis = decode_genesis(bytes);
   if (!genesis) return genesis.error();
-  if (const auto refusal = refuse_genesis(context_.self, *genesis)) {
+  if (const auto refusal = refuse_genesis(context_.self, *genesis, context_.options.joins, claim)) {
     return Error{ErrorCode::kBadArgument, *refusal};
   }
   taking_genesis_ = true;
@@ -222,9 +275,17 @@ void TcpTransport::Impl::form(ClusterId cluster, std::string genesis) {
 
 // ---- whom we dial
 
-void TcpTransport::Impl::set_peers(std::vector<PeerSpec> specs) {
-  const auto keeps = [&specs](const Peer& peer) {
-    return std::find(specs.begin(), specs.end(), peer.spec) != specs.end();
+void TcpTransport::Impl::set_peers(std::vector<PeerSpec> specs,
+                                   std::vector<RemovedMember> removed) {
+  removed_ = std::move(removed);
+  const auto keeps = [&specs, this](Peer& peer) {
+    const bool named = std::find(specs.begin(), specs.end(), peer.spec) != specs.end();
+    const bool contradicted =
+        std::any_of(specs.begin(), specs.end(),
+                    [&](const PeerSpec& spec) { return spec.id == peer.spec.id; }) ||
+        acquaintance({.node = peer.spec.id, .store = peer.spec.store}).removed != nullptr;
+    peer.guest = peer.guest && !named;
+    return named || (peer.guest && !contradicted);
   };
   for (auto it = peers_.begin(); it != peers_.end();) {
     if (keeps(it->second)) {
@@ -283,6 +344,10 @@ void TcpTransport::Impl::on_lane_mismatch(OutboundLane& lane, const std::string&
   if (lane.lane() != Lane::kControl) return;
   find(lane.peer())->refused_by_it = detail;
   emit(lane.peer(), PeerEvent::kMismatch, detail);
+}
+
+void TcpTransport::Impl::on_removed(OutboundLane& lane, const std::string& detail) {
+  if (lane.lane() == Lane::kControl) emit(lane.peer(), PeerEvent::kRemoved, detail);
 }
 
 // ---- messages
@@ -348,6 +413,7 @@ std::vector<PeerLink> TcpTransport::Impl::peers() const {
     status.messages_received = peer.received;
     status.messages_dropped = peer.dropped;
     status.connects = peer.connects;
+    status.guest = peer.guest;
     all.push_back(std::move(status));
   }
   return all;
@@ -386,7 +452,9 @@ void TcpTransport::form(ClusterId cluster, std::string genesis) {
   impl_->form(cluster, std::move(genesis));
 }
 
-void TcpTransport::set_peers(std::vector<PeerSpec> peers) { impl_->set_peers(std::move(peers)); }
+void TcpTransport::set_peers(std::vector<PeerSpec> peers, std::vector<RemovedMember> removed) {
+  impl_->set_peers(std::move(peers), std::move(removed));
+}
 
 bool TcpTransport::send(const Message& message) {
   return impl_->send(

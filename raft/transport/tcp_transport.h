@@ -31,6 +31,8 @@ struct TransportOptions {
   /// with (ascending), and whether it would form it itself.
   std::vector<NodeId> listed;
   bool bootstraps = false;
+  /// An empty server takes entry 1 also from a cluster that has made it a member since.
+  bool joins = false;
   uint32_t max_frame_bytes = kMaxPeerFrameBytes;
   /// Queued bytes beyond which the newest message is dropped and counted.
   size_t control_queue_bytes = 1 << 20;
@@ -43,6 +45,7 @@ struct TransportOptions {
   Duration backoff_max = 1s;
   Duration dead_after = 3s;   ///< half-open connections; also a peer that reads nothing
   size_t max_strangers = 64;  ///< inbound connections that have not shaken hands yet
+  size_t max_guests = 64;     ///< servers that no configuration known here names
   /// Lines for the operator (refusals, mismatches), each text at most once in 10 s.
   std::function<void(const std::string& line)> log;
 };
@@ -72,15 +75,16 @@ struct PeerLink {
   uint64_t messages_dropped = 0;
   uint64_t connects = 0;  ///< dialled connections that came up, of both lanes
   size_t queued_bytes = 0;
+  bool guest = false;  ///< not in set_peers(): it came by itself
 };
 
 /// How an empty server takes entry 1.
 class GenesisTaker {
  public:
-  /// `genesis` decodes and names this server's node and store id. Sync it, adopt it, then call
-  /// `done` on the loop's thread; with an error if it could not be taken. Called at most once
-  /// successfully, and never again while one is pending. Until `done` the transport answers nothing
-  /// else. Before calling `done(ok)` call form().
+  /// `genesis` decodes, and it or the server that gives it names this node and store id. Sync it,
+  /// adopt it, then call `done` on the loop's thread; with an error if it could not be taken.
+  /// Called at most once successfully, and never again while one is pending. Until `done` the
+  /// transport answers nothing else. Before calling `done(ok)` call form().
   virtual void take_genesis(Genesis genesis, std::string bytes,
                             std::function<void(Status)> done) = 0;
 
@@ -101,8 +105,13 @@ class TcpTransport final : public Transport {
   /// peers; may be empty when the log no longer holds it.
   void form(ClusterId cluster, std::string genesis);
   /// Whom to dial and believe from now on, this server itself left out. Connections to and from
-  /// others end. Does nothing on the wire before form().
-  void set_peers(std::vector<PeerSpec> peers);
+  /// those who were in the last set and are not in this one end. Does nothing on the wire before
+  /// form(). `removed` are members no more, for good: they are refused and told so.
+  ///
+  /// A server of the same cluster that is in neither list is a guest: it is heard, and dialled
+  /// under the address that it gives, for as long as its connections stand. It may have become a
+  /// member while this server was away, and lead (docs/raft.md: requests are heard from anybody).
+  void set_peers(std::vector<PeerSpec> peers, std::vector<RemovedMember> removed = {});
 
   bool send(const Message& message) override;
   bool send_app(NodeId to, Lane lane, uint8_t kind, std::string_view payload) override;

@@ -40,6 +40,7 @@ enum class PeerEvent : uint8_t {
   kLost,            ///< a connection that stood ended (reported once until kConnected)
   kRefused,         ///< its host answers that nothing listens on the port
   kNewIncarnation,  ///< it answered with another process than before; precedes kConnected
+  kRemoved,         ///< it says that this server was removed from the cluster: it will talk no more
   kMismatch,        ///< one side refused the handshake: the detail says why, both values named
 };
 

@@ -66,6 +66,7 @@ class Node:
         self.folder = folder
         self.client_port, self.peer_port, self.admin_port, self.http_port = ports
         self.process: Optional[subprocess.Popen[bytes]] = None
+        self.joins = False  # it was no member when the cluster began
 
     @property
     def address(self) -> str:
@@ -142,9 +143,11 @@ class Cluster:
             folder = self.folder / f"node{node_id}"
             folder.mkdir()
             self.nodes[node_id] = Node(node_id, folder, ports[4 * (node_id - 1):4 * node_id])
+        self._all = list(self.nodes.values())  # also those that are no members any more
         members = ",".join(f"{n.node_id}=127.0.0.1:{n.peer_port}" for n in self.nodes.values())
         everywhere = os.environ.get("HOLDFAST_TEST_FLAGS", "").split()
-        self._flags = [*TIMING, f"--initial_cluster={members}", *everywhere, *flags]
+        self._list = f"--initial_cluster={members}"
+        self._flags = [*TIMING, *everywhere, *flags]
 
     def __enter__(self) -> "Cluster":
         try:
@@ -161,15 +164,30 @@ class Cluster:
 
     def start(self, node: Node) -> None:
         """Start a server, on the data it has."""
-        self.start_with(node, *(["--bootstrap"] if node.node_id == 1 else []))
+        first = node.node_id == 1 and not node.joins
+        self.start_with(node, *(["--bootstrap"] if first else []))
 
     def start_with(self, node: Node, *flags: str) -> None:
         """Start a server with more flags than the others."""
-        node.start([*self._flags, *flags])
+        where = self._list if not node.joins else "--join=" + ",".join(
+            f"127.0.0.1:{n.peer_port}" for n in self.nodes.values() if n is not node)
+        node.start([*self._flags, where, *flags])
+
+    def newcomer(self, node_id: int, folder: Optional[str] = None) -> Node:
+        """A server with an empty directory that is no member; start it and have it added."""
+        place = self.folder / (folder or f"node{node_id}")
+        place.mkdir()
+        known = {port for n in self._all for port in (n.client_port, n.peer_port, n.admin_port,
+                                                      n.http_port)}
+        ports = [port for port in free_ports(4 + len(known)) if port not in known]
+        node = Node(node_id, place, ports[:4])
+        self._all.append(node)
+        node.joins = True
+        return node
 
     def stop(self) -> None:
         """Leave no process and no file."""
-        for node in self.nodes.values():
+        for node in self._all:
             node.kill()
         shutil.rmtree(self.folder, ignore_errors=True)
 

@@ -55,6 +55,43 @@ TEST(Change, OfLearnersAloneTakesOneStep) {
   EXPECT_EQ(planned(four, {.remove = ids({4})}), "voters 1,2,3");
 }
 
+TEST(Change, RemembersWhomItRemovesWhenTheyAreOut) {
+  const ChangePlan plan = plan_change(of({1, 2, 3}, {4}), {.remove = ids({2, 4})});
+  ASSERT_EQ(plan.outcome, Outcome::kAccepted);
+  EXPECT_EQ(plan.next.removed, (std::vector<RemovedMember>{{NodeId(4), StoreId(104), LogIndex()}}))
+      << "2 still votes among the outgoing";
+  const Configuration left = without_outgoing(plan.next);
+  EXPECT_EQ(left.removed, (std::vector<RemovedMember>{{NodeId(2), StoreId(102), LogIndex()},
+                                                      {NodeId(4), StoreId(104), LogIndex()}}));
+  EXPECT_TRUE(may_follow(plan.next, left));
+  Configuration forgetful = left;
+  forgetful.removed.pop_back();
+  EXPECT_FALSE(may_follow(left, forgetful));
+  EXPECT_TRUE(may_follow(forgetful, left));
+}
+
+TEST(Change, NeitherIdNorStoreOfARemovedMemberIsUsedAgain) {
+  Configuration two = of({1, 3});
+  two.removed = {{NodeId(2), StoreId(102), LogIndex(9)}};
+  EXPECT_EQ(planned(two, {.voters = {member(2)}}), "removed member 2");
+  Member same_id = member(2);
+  same_id.store = StoreId(200);
+  EXPECT_EQ(planned(two, {.learners = {same_id}}), "removed member 2");
+  Member same_store = member(4);
+  same_store.store = StoreId(102);
+  EXPECT_EQ(planned(two, {.learners = {same_store}}), "removed member 4");
+  EXPECT_EQ(planned(two, {.learners = {member(4)}}), "voters 1,3 learners 4");
+}
+
+TEST(Change, MoreThanCanBeRememberedAreNotRemoved) {
+  Configuration many = of({1, 2, 3});
+  for (uint64_t id = 10; id < 10 + kMaxRemoved - 1; ++id) {
+    many.removed.push_back({NodeId(id), StoreId(10'000 + id), LogIndex(9)});
+  }
+  EXPECT_EQ(planned(many, {.remove = ids({3})}), "voters 1,2 outgoing 1,2,3");
+  EXPECT_EQ(planned(many, {.remove = ids({2, 3})}), "too many removed");
+}
+
 TEST(Change, MovesBetweenVotersAndLearners) {
   const Configuration four = of({1, 2, 3}, {4});
   EXPECT_EQ(planned(four, {.promote = ids({4})}), "voters 1,2,3,4 outgoing 1,2,3");

@@ -55,6 +55,28 @@ TEST(ConfigurationCodec, APromotionThatIsWaitedForTakesTheSecondFormat) {
             "configuration format 2 in which no member waits for promotion");
 }
 
+TEST(ConfigurationCodec, RemovedMembersTakeTheThirdFormat) {
+  Configuration c = joint();
+  c.removed = {{NodeId(5), StoreId(105), LogIndex(70)}, {NodeId(6), StoreId(106), LogIndex(71)}};
+  std::string bytes = encode_configuration(c);
+  EXPECT_EQ(bytes[0], 3);
+  const auto decoded = decode_configuration(bytes);
+  ASSERT_TRUE(decoded.ok()) << decoded.error().message;
+  EXPECT_EQ(*decoded, c);
+  EXPECT_FALSE(decode_configuration(bytes.substr(0, bytes.size() - 1)).ok());
+  EXPECT_EQ(decode_configuration(bytes + "x").error().message, "1 bytes follow the configuration");
+  std::swap(c.removed[0], c.removed[1]);
+  EXPECT_EQ(error_of(c), "removed member 5 does not ascend from the one before");
+}
+
+TEST(ConfigurationCodec, ARemovedMemberIsNone) {
+  Configuration c = joint();
+  c.removed = {{NodeId(9), StoreId(500), LogIndex(70)}};
+  EXPECT_EQ(error_of(c), "id or store of member 9 is that of a removed member");
+  c.removed = {{NodeId(10), StoreId(109), LogIndex(70)}};
+  EXPECT_EQ(error_of(c), "id or store of member 9 is that of a removed member");
+}
+
 TEST(ConfigurationCodec, RefusesListsThatNoClusterCanHave) {
   Configuration c = joint();
   c.voters.clear();
@@ -93,9 +115,9 @@ TEST(ConfigurationCodec, RefusesOtherFormatsAndLengths) {
   }
   EXPECT_FALSE(decode_configuration(good + "x").ok());
   std::string newer = good;
-  newer[0] = 3;
+  newer[0] = 4;
   EXPECT_EQ(decode_configuration(newer).error().message,
-            "configuration format 3, this server knows 1 and 2");
+            "configuration format 4, this server knows 1 to 3");
   EXPECT_EQ(decode_configuration(newer).error().code, ErrorCode::kCorrupt);
 }
 

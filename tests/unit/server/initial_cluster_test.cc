@@ -26,17 +26,36 @@ ServerOptions node_3_that_lists(const std::vector<uint64_t>& ids) {
   return options;
 }
 
+std::optional<std::string> contradicts(const std::vector<uint64_t>& listed,
+                                       const raft::Genesis& genesis) {
+  return contradiction(node_3_that_lists(listed), genesis, genesis.configuration);
+}
+
 TEST(InitialCluster, AListedServerThatIsNoMemberIsAContradiction) {
-  EXPECT_EQ(contradiction(node_3_that_lists({1, 2, 3}), cluster_of({3})),
+  EXPECT_EQ(contradicts({1, 2, 3}, cluster_of({3})),
             "cluster 77, whose only member is node 3; --initial_cluster lists 1,2,3");
-  EXPECT_EQ(contradiction(node_3_that_lists({1, 3, 4}), cluster_of({1, 2, 3})),
+  EXPECT_EQ(contradicts({1, 3, 4}, cluster_of({1, 2, 3})),
             "cluster 77, whose members are nodes 1,2,3; --initial_cluster lists 1,3,4");
 }
 
 TEST(InitialCluster, AMemberThatIsNotListedIsNone) {
-  EXPECT_FALSE(contradiction(node_3_that_lists({1, 2, 3}), cluster_of({1, 2, 3})).has_value());
-  EXPECT_FALSE(contradiction(node_3_that_lists({3}), cluster_of({1, 2, 3})).has_value());
-  EXPECT_FALSE(contradiction(node_3_that_lists({}), cluster_of({1, 2, 3})).has_value());
+  EXPECT_FALSE(contradicts({1, 2, 3}, cluster_of({1, 2, 3})).has_value());
+  EXPECT_FALSE(contradicts({3}, cluster_of({1, 2, 3})).has_value());
+  EXPECT_FALSE(contradicts({}, cluster_of({1, 2, 3})).has_value());
+}
+
+TEST(InitialCluster, AListedServerThatJoinedOrWasRemovedSinceIsNone) {
+  raft::Configuration latest = cluster_of({3, 4}).configuration;
+  latest.removed = {{NodeId(5), StoreId(105), LogIndex(9)}};
+  EXPECT_FALSE(contradiction(node_3_that_lists({1, 3, 4, 5}), cluster_of({1, 2, 3}), latest));
+  EXPECT_TRUE(contradiction(node_3_that_lists({1, 3, 6}), cluster_of({1, 2, 3}), latest));
+}
+
+TEST(InitialCluster, AServerThatJoinsListsNobody) {
+  ServerOptions options = node_3_that_lists({});
+  options.join = {{"there", 1}};
+  EXPECT_TRUE(listed_ids(options).empty());
+  EXPECT_FALSE(contradiction(options, cluster_of({1, 2}), cluster_of({1, 2}).configuration));
 }
 
 TEST(InitialCluster, AServerWithoutAListStandsForItself) {
@@ -45,7 +64,8 @@ TEST(InitialCluster, AServerWithoutAListStandsForItself) {
 }
 
 TEST(InitialCluster, AllMembersAreDialledUnderTheServersOwnAddressesWhereItHasThem) {
-  const auto peers = peers_of(node_3_that_lists({2, 3}), cluster_of({1, 2, 3}));
+  const auto peers =
+      peers_of(node_3_that_lists({2, 3}), cluster_of({1, 2, 3}).configuration.members);
   ASSERT_EQ(peers.size(), 3u);
   EXPECT_EQ(net::to_string(peers[0].address), "stored:1");
   EXPECT_EQ(net::to_string(peers[1].address), "listed:2");

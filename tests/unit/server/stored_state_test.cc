@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include "coordinator/server/stored_state.h"
+#include "raft/core/configuration.h"
 #include "tests/support/fake_file_system.h"
 #include "tests/support/file_system_vfs.h"
 #include "tests/support/seeded_entropy.h"
@@ -118,6 +119,64 @@ TEST_F(StoredStates, RefuseASnapshotOfAnotherCluster) {
   other.cluster = ClusterId(78);
   write(other, 260, head_.applied_term);
   EXPECT_THAT(refusal(ErrorCode::kBadArgument), HasSubstr("is of cluster 78"));
+}
+
+// ------------------------------------------------------------------------------------ members
+
+raft::Configuration members_of(std::initializer_list<uint64_t> ids) {
+  raft::Configuration c;
+  for (const uint64_t id : ids) {
+    c.voters.push_back(NodeId(id));
+    c.members.push_back({NodeId(id), StoreId(100 + id), "p:1", "c:1", 1});
+  }
+  return c;
+}
+
+raft::Entry entry_of(uint64_t index, const raft::Configuration& configuration) {
+  return {Term(1), LogIndex(index), raft::EntryType::kConfiguration,
+          Blob(raft::encode_configuration(configuration))};
+}
+
+TEST_F(StoredStates, BringTheMembersOfTheSnapshotAndOfTheLogBehindIt) {
+  head_.membership = {LogIndex(200), raft::encode_configuration(members_of({1, 2}))};
+  write(head_, 260, head_.applied_term);
+  const auto state = load();
+  ASSERT_TRUE(state.ok()) << state.error().message;
+  raft::RecoveredLog log = log_->recovered();
+  log.last_index = log_->last_index();
+  log.configurations = {entry_of(100, members_of({1})), entry_of(200, members_of({1, 2})),
+                        entry_of(255, members_of({1, 2, 3}))};
+  const auto initial = initial_state_of(*state, members_of({1}), log);
+  ASSERT_TRUE(initial.ok()) << initial.error().message;
+  EXPECT_EQ(initial->applied, head_.applied);
+  EXPECT_EQ(initial->configuration, members_of({1, 2}));
+  EXPECT_EQ(initial->configuration_index, LogIndex(200));
+  ASSERT_EQ(initial->changes.size(), 1U);
+  EXPECT_EQ(initial->changes[0].index, LogIndex(255));
+  EXPECT_EQ(initial->changes[0].configuration, members_of({1, 2, 3}));
+}
+
+TEST_F(StoredStates, WithoutMembersHaveThoseOfEntry1) {
+  write(head_, 260, head_.applied_term);
+  const auto state = load();
+  ASSERT_TRUE(state.ok()) << state.error().message;
+  raft::RecoveredLog log = log_->recovered();
+  log.last_index = log_->last_index();
+  log.configurations = {entry_of(255, members_of({1, 2}))};
+  const auto initial = initial_state_of(*state, members_of({1}), log);
+  ASSERT_TRUE(initial.ok()) << initial.error().message;
+  EXPECT_EQ(initial->configuration, members_of({1}));
+  EXPECT_EQ(initial->configuration_index, LogIndex());
+  EXPECT_EQ(initial->changes.size(), 1U);
+}
+
+TEST_F(StoredStates, WithMembersThatCannotBeAreDamaged) {
+  head_.membership = {LogIndex(200), "no configuration"};
+  write(head_, 260, head_.applied_term);
+  const auto state = load();
+  ASSERT_TRUE(state.ok()) << state.error().message;
+  EXPECT_EQ(state->machine->applied(), LogIndex());
+  EXPECT_THAT(said_, HasSubstr("its members: "));
 }
 
 }  // namespace

@@ -70,6 +70,44 @@ TEST(Snapshots, TheHeadSaysWhichStateItIs) {
   EXPECT_EQ(*read, head);
 }
 
+TEST(Snapshots, TheMembersStandBesideTheHeadOnceTheyHaveChanged) {
+  const TemporaryDirectory directory;
+  WrittenState state(2);
+  auto writer = SnapshotWriter::create(disk, directory.file("state.db"));
+  state.apply(50);
+  ASSERT_TRUE(state.write(*writer).ok());
+  for (const uint64_t index : {7, 9}) {
+    state.apply(5);
+    Span span = state.take_span();
+    span.head.membership = {LogIndex(index), "members of " + std::to_string(index)};
+    ASSERT_TRUE(writer->write(span.rows.latest(), span.head).ok());
+    auto database = Database::open(directory.file("state.db"), Database::Mode::kRead);
+    const auto read = read_head(*database);
+    ASSERT_TRUE(read.ok()) << read.error().message;
+    EXPECT_EQ(*read, span.head);
+    EXPECT_TRUE(load(directory.file("state.db")).ok());
+  }
+}
+
+TEST(Snapshots, MembersThatAreGoneOrOthersAreDamage) {
+  for (const char* sql :
+       {"DROP TABLE membership", "DELETE FROM membership",
+        "UPDATE membership SET configuration = x'31'", "UPDATE membership SET entry_index = 8"}) {
+    const TemporaryDirectory directory;
+    const std::string path = directory.file("state.db");
+    WrittenState state(4);
+    auto writer = SnapshotWriter::create(disk, path);
+    state.apply(80);
+    Span span = state.take_span();
+    span.head.membership = {LogIndex(7), "members"};
+    ASSERT_TRUE(writer->write(span.rows.latest(), span.head).ok());
+    ASSERT_TRUE(Database::open(path, Database::Mode::kModify)->run(sql).ok());
+    const auto loaded = load(path);
+    ASSERT_FALSE(loaded.ok()) << sql;
+    EXPECT_EQ(loaded.error().code, ErrorCode::kCorrupt) << sql;
+  }
+}
+
 TEST(Snapshots, ASpanHoldsTheLastChangeOfARowOnly) {
   RowLog log;
   RowSpan span;

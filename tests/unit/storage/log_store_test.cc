@@ -90,6 +90,25 @@ TEST(LogStore, ALaterRecordAtALowerIndexReplacesTheTail) {
   EXPECT_EQ((*log)->recovered().term_runs, runs);
 }
 
+TEST(LogStore, AStartFindsTheConfigurationsThatTheLogStillHas) {
+  auto disk = fake_disk();
+  const Entry first = make_entry(1, 2, 30, EntryType::kConfiguration);
+  const Entry replaced = make_entry(1, 4, 30, EntryType::kConfiguration);
+  const Entry last = make_entry(2, 5, 30, EntryType::kConfiguration);
+  {
+    auto log = open_log(*disk);
+    const HardState two{Term(2), NodeId(3)};
+    ASSERT_TRUE(append(**log, {make_write(1, kTermOne,
+                                          {make_entry(1, 1, 40, EntryType::kGenesis), first,
+                                           make_entry(1, 3), replaced, make_entry(1, 5)})})
+                    .ok());
+    ASSERT_TRUE(append(**log, {make_write(2, two, {make_entry(2, 4), last})}).ok());
+  }
+  auto log = open_log(*disk);
+  ASSERT_TRUE(log.ok()) << log.error().message;
+  EXPECT_EQ((*log)->recovered().configurations, (std::vector<Entry>{first, last}));
+}
+
 TEST(LogStore, OneAppendIsOneWriteAndOneSync) {
   auto disk = fake_disk();
   auto log = open_log(*disk, 1 << 20);

@@ -17,7 +17,10 @@ struct HandshakeTest : testing::Test {
     reply.flags = flags;
   }
   std::string hello_refusal() {
-    return refuse_hello(self, flags, known ? &dialler : nullptr, hello).value_or("");
+    const Acquaintance acquaintance{known ? &dialler : nullptr, owner, removed};
+    const auto refusal = refuse_hello(self, flags, acquaintance, hello);
+    told_removed = refusal && refusal->removed;
+    return refusal ? refusal->reason : "";
   }
   std::string reply_refusal() {
     return refuse_reply(hello.self, flags, dialled, reply).value_or("");
@@ -33,6 +36,9 @@ struct HandshakeTest : testing::Test {
   PeerSpec dialler{NodeId(1), {"a", 1}, StoreId(11)};
   PeerSpec dialled{NodeId(2), {"b", 2}, StoreId(12)};
   bool known = true;
+  const PeerSpec* owner = nullptr;
+  const RemovedMember* removed = nullptr;
+  bool told_removed = false;
   Hello hello;
   HelloReply reply;
 };
@@ -75,9 +81,38 @@ TEST_F(HandshakeTest, BelievesAnyStoreWhileTheMembershipIsUnknown) {
   EXPECT_EQ(reply_refusal(), "");
 }
 
-TEST_F(HandshakeTest, RefusesWhoIsNoMember) {
+TEST_F(HandshakeTest, HearsAServerThatItDoesNotKnowYet) {
   known = false;
-  expect_all(hello_refusal(), {"node 1 is not a member"});
+  EXPECT_EQ(hello_refusal(), "");
+  hello.self.cluster = ClusterId(8);
+  expect_all(hello_refusal(), {"cluster ids differ"});
+}
+
+TEST_F(HandshakeTest, RefusesAStrangerWithTheStoreOfAMember) {
+  known = false;
+  const PeerSpec other{NodeId(3), {"c", 3}, StoreId(11)};
+  owner = &other;
+  expect_all(hello_refusal(), {"store 11 is that of node 3", "node 1 claims it"});
+}
+
+TEST_F(HandshakeTest, TellsARemovedMemberSo) {
+  known = false;
+  RemovedMember gone{NodeId(1), StoreId(11), LogIndex(77)};
+  removed = &gone;
+  expect_all(hello_refusal(), {"node 1 (store 11) was removed", "at entry 77"});
+  EXPECT_TRUE(told_removed);
+}
+
+TEST_F(HandshakeTest, NeitherIdNorStoreOfARemovedMemberIsUsedAgain) {
+  known = false;
+  RemovedMember same_id{NodeId(1), StoreId(50), LogIndex(77)};
+  removed = &same_id;
+  expect_all(hello_refusal(), {"node 1 (store 50)", "neither its id nor its store"});
+  EXPECT_FALSE(told_removed) << "this store never was a member";
+  RemovedMember same_store{NodeId(4), StoreId(11), LogIndex(77)};
+  removed = &same_store;
+  expect_all(hello_refusal(), {"node 4 (store 11)", "this is node 1 with store 11"});
+  EXPECT_FALSE(told_removed);
 }
 
 TEST_F(HandshakeTest, NamesTheFlagAndBothItsValues) {
@@ -105,18 +140,56 @@ TEST_F(HandshakeTest, PassesTheOtherSidesRefusalOn) {
   EXPECT_EQ(reply_refusal(), "because of the weather");
 }
 
-TEST_F(HandshakeTest, AnEmptyServerTakesOnlyAGenesisThatNamesItsStore) {
+struct OfferedGenesis : HandshakeTest {
+  OfferedGenesis() {
+    self.cluster = ClusterId();
+    genesis.cluster = ClusterId(7);
+    genesis.configuration.voters = {NodeId(2)};
+    genesis.configuration.members = {{NodeId(2), StoreId(12), "", "", 1}};
+  }
+  std::string refusal() { return refuse_genesis(self, genesis, joins, claim).value_or(""); }
+
   Genesis genesis;
-  genesis.cluster = ClusterId(7);
-  genesis.configuration.voters = {NodeId(2)};
-  genesis.configuration.members = {{NodeId(2), StoreId(12), "", "", 1}};
-  expect_all(refuse_genesis(self, genesis).value_or(""), {"belongs to cluster 7 already"});
+  bool joins = false;
+  std::optional<Hello> claim;
+};
+
+TEST_F(OfferedGenesis, IsTakenIfItNamesTheStore) {
+  EXPECT_EQ(refusal(), "");
+  self.cluster = ClusterId(7);
+  expect_all(refusal(), {"belongs to cluster 7 already"});
   self.cluster = ClusterId();
-  EXPECT_FALSE(refuse_genesis(self, genesis).has_value());
   genesis.configuration.members[0].store = StoreId(13);
-  expect_all(refuse_genesis(self, genesis).value_or(""), {"store 13", "this is store 12"});
+  expect_all(refusal(), {"store 13", "this is store 12"});
   genesis.configuration.members[0].id = NodeId(3);
-  expect_all(refuse_genesis(self, genesis).value_or(""), {"names no node 2"});
+  expect_all(refusal(), {"names no node 2", "no --join"});
+}
+
+TEST_F(OfferedGenesis, OfAClusterThatIsJoinedIsTakenFromAServerThatNamesTheStore) {
+  genesis.configuration.members[0].id = NodeId(3);
+  claim = hello;
+  expect_all(refusal(), {"no --join"});
+  joins = true;
+  EXPECT_EQ(refusal(), "");
+  claim->expected_store = StoreId(13);
+  expect_all(refusal(), {"names no node 2", "nor does the server"});
+  claim->expected_store = StoreId();
+  expect_all(refusal(), {"nor does the server"});
+  claim = hello;
+  claim->expected_node = NodeId(4);
+  expect_all(refusal(), {"nor does the server"});
+  claim = hello;
+  claim->self.cluster = ClusterId(8);
+  expect_all(refusal(), {"nor does the server"});
+  claim.reset();
+  expect_all(refusal(), {"nor does the server"});
+}
+
+TEST_F(OfferedGenesis, ThatBindsTheJoiningNodeToAnotherStoreIsRefused) {
+  genesis.configuration.members[0].store = StoreId(13);
+  joins = true;
+  claim = hello;
+  expect_all(refusal(), {"store 13", "this is store 12"});
 }
 
 }  // namespace

@@ -1,0 +1,193 @@
+// member list, add, promote, remove, replace.
+#include <cstdio>
+#include <nlohmann/json.hpp>
+
+#include "clients/cli/commands.h"
+#include "clients/cli/exit_codes.h"
+#include "clients/cli/table.h"
+
+namespace holdfast::cli {
+namespace {
+
+using nlohmann::json;
+
+const char* name_of(api::MemberRole::type role) {
+  switch (role) {
+    case api::MemberRole::VOTER:
+      return "voter";
+    case api::MemberRole::LEARNER:
+      return "learner";
+    case api::MemberRole::JOINING:
+      return "joining";
+    case api::MemberRole::LEAVING:
+      return "leaving";
+    default:
+      return "unknown";
+  }
+}
+
+const char* name_of(api::MemberProgress::type progress) {
+  switch (progress) {
+    case api::MemberProgress::CAUGHT_UP:
+      return "yes";
+    case api::MemberProgress::BEHIND:
+      return "no";
+    default:
+      return "?";
+  }
+}
+
+json to_json(const api::Member& m) {
+  json out{{"node_id", m.nodeId},
+           {"role", name_of(m.role)},
+           {"voter", m.voter},
+           {"promoted_when_caught_up", m.promote},
+           {"client_address", m.clientAddress},
+           {"peer_address", m.peerAddress},
+           {"store_id", m.storeId},
+           {"feature_level", m.featureLevel}};
+  if (m.progress != api::MemberProgress::UNSPECIFIED) {
+    out["caught_up"] = m.progress == api::MemberProgress::CAUGHT_UP;
+  }
+  return out;
+}
+
+json to_json(const std::vector<api::Member>& members) {
+  json all = json::array();
+  for (const api::Member& m : members) all.push_back(to_json(m));
+  return all;
+}
+
+void print_members(const std::vector<api::Member>& members, int32_t leader) {
+  Table table({"NODE", "ROLE", "CAUGHT UP", "CLIENTS", "PEERS", "STORE", "FEATURES"});
+  for (const api::Member& m : members) {
+    std::string role = name_of(m.role);
+    if (m.nodeId == leader) role += ", leads";
+    table.add({std::to_string(m.nodeId), role, name_of(m.progress), m.clientAddress, m.peerAddress,
+               std::to_string(m.storeId), std::to_string(m.featureLevel)});
+  }
+  std::printf("%s", table.text().c_str());
+}
+
+/// The word as a node id, or what is wrong with it.
+Result<int32_t> node_of(const char* what, const std::string& word) {
+  const auto node = parse_number(what, word, 1, 1'000);
+  if (!node) return node.error();
+  return static_cast<int32_t>(*node);
+}
+
+Error wrong_words(const std::string& wanted, const Args& args) {
+  return {ErrorCode::kBadArgument,
+          wanted + " " + (wanted.find(' ') == std::string::npos ? "is" : "are") +
+              " expected, not " + std::to_string(args.words.size()) + " words"};
+}
+
+/// What a change did, in words for people.
+struct Told {
+  std::string done;     ///< after a change
+  std::string already;  ///< if there was nothing to do
+};
+
+int change(const api::ChangeMembersRequest& request, const Context& context, const Told& told) {
+  auto remote = Remote::connect(context.admins, context.timeout, false);
+  if (!remote) return report(remote.error());
+  const auto answer = (*remote)->write<client::ChangeMembers>(request);
+  if (!answer) return report(answer.error());
+  if (context.json) {
+    print_json({{"changed", answer->changed},
+                {"leader_id", answer->header.leaderId},
+                {"members", to_json(answer->members)}});
+    return kExitOk;
+  }
+  std::printf("%s\n", answer->changed ? told.done.c_str() : told.already.c_str());
+  print_members(answer->members, answer->header.leaderId);
+  return kExitOk;
+}
+
+}  // namespace
+
+int members_command(const Args& args, const Context& context) {
+  if (!args.words.empty()) return report(Error{ErrorCode::kBadArgument, "no word is expected"});
+  auto remote = Remote::connect(context.admins, context.timeout, false);
+  if (!remote) return report(remote.error());
+  const auto answer = (*remote)->read<client::ListMembers>({});
+  if (!answer) return report(answer.error());
+  if (context.json) {
+    print_json(to_json(answer->members));
+    return kExitOk;
+  }
+  print_members(answer->members, answer->header.leaderId);
+  if (!answer->settled) std::printf("a change of the members is under way\n");
+  for (const api::RemovedMember& gone : answer->removed) {
+    std::printf("node %d (store %lld) was removed at entry %lld\n", gone.nodeId,
+                static_cast<long long>(gone.storeId), static_cast<long long>(gone.index));
+  }
+  return kExitOk;
+}
+
+int member_add_command(const Args& args, const Context& context) {
+  if (args.words.size() != 2) return report(wrong_words("NODE and ADDRESS", args));
+  const auto node = node_of("NODE", args.words[0]);
+  if (!node) return report(node.error());
+  const bool learns = args.has("learner");
+  api::ChangeMembersRequest request;
+  api::NewMember& added = request.added.emplace_back();
+  added.nodeId = *node;
+  added.peerAddress = args.words[1];
+  added.role = learns ? api::MemberRole::LEARNER : api::MemberRole::JOINING;
+  const std::string who = "node " + args.words[0];
+  return change(request, context,
+                {who + (learns ? " is a learner" : " was added and votes once it has caught up"),
+                 who + " is a member already"});
+}
+
+int member_promote_command(const Args& args, const Context& context) {
+  if (args.words.size() != 1) return report(wrong_words("NODE", args));
+  const auto node = node_of("NODE", args.words[0]);
+  if (!node) return report(node.error());
+  api::ChangeMembersRequest request;
+  request.promoted = {*node};
+  request.force = args.has("force");
+  const std::string who = "node " + args.words[0];
+  return change(request, context, {who + " votes", who + " votes already"});
+}
+
+int member_remove_command(const Args& args, const Context& context) {
+  if (args.words.size() != 1) return report(wrong_words("NODE", args));
+  const auto node = node_of("NODE", args.words[0]);
+  if (!node) return report(node.error());
+  api::ChangeMembersRequest request;
+  request.removed = {*node};
+  request.force = args.has("force");
+  const std::string who = "node " + args.words[0];
+  return change(request, context, {who + " was removed", who + " was removed already"});
+}
+
+// The role of OLD is looked up first; OLD and NEW cannot change it in between by any other command
+// than one that this one then contradicts.
+int member_replace_command(const Args& args, const Context& context) {
+  if (args.words.size() != 3) return report(wrong_words("OLD, NEW and ADDRESS", args));
+  const auto old_node = node_of("OLD", args.words[0]);
+  if (!old_node) return report(old_node.error());
+  const auto new_node = node_of("NEW", args.words[1]);
+  if (!new_node) return report(new_node.error());
+  auto remote = Remote::connect(context.admins, context.timeout, false);
+  if (!remote) return report(remote.error());
+  const auto members = (*remote)->read<client::ListMembers>({});
+  if (!members) return report(members.error());
+  api::ChangeMembersRequest request;
+  api::NewMember& added = request.added.emplace_back();
+  added.nodeId = *new_node;
+  added.peerAddress = args.words[2];
+  added.role = api::MemberRole::VOTER;
+  for (const api::Member& m : members->members) {
+    const bool votes = m.role == api::MemberRole::VOTER;
+    if (m.nodeId == *old_node && !votes) added.role = m.role;
+  }
+  request.removed = {*old_node};
+  request.force = args.has("force");
+  const std::string what = "node " + args.words[1] + " in place of node " + args.words[0];
+  return change(request, context, {what, what + " already"});
+}
+
+}  // namespace holdfast::cli

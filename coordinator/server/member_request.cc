@@ -1,0 +1,288 @@
+#include "coordinator/server/member_request.h"
+
+#include <algorithm>
+#include <set>
+
+#include "base/net/address.h"
+#include "raft/core/configuration.h"
+
+namespace holdfast::server {
+namespace {
+
+using raft::ChangeOutcome;
+
+NodeId id_of(int32_t node) { return NodeId(static_cast<uint64_t>(node)); }
+
+std::string node(NodeId id) { return "node " + std::to_string(id.value); }
+
+Refusal refused(const std::string& why) { return {ErrorCode::kBadArgument, why, false, false, 0}; }
+
+Refusal later(ErrorCode code, const std::string& why) { return {code, why, false, true, 100}; }
+
+std::optional<std::string> fault_of_address(const api::NewMember& added) {
+  const auto address = net::parse_address(added.peerAddress);
+  const std::string who = "node " + std::to_string(added.nodeId) + ": ";
+  if (!address.ok()) return who + address.error().message;
+  if (address->port == 0) return who + added.peerAddress + " names no port that could be dialled";
+  if (added.peerAddress.size() <= raft::kMaxAddressBytes) return {};
+  return who + "the length of its address is " + std::to_string(added.peerAddress.size()) +
+         ", the limit is " + std::to_string(raft::kMaxAddressBytes);
+}
+
+/// The member that `change` adds or updates under this id, or null.
+const raft::Member* named(const raft::ConfigurationChange& change, NodeId id) {
+  for (const auto* list : {&change.voters, &change.learners, &change.update}) {
+    for (const raft::Member& member : *list) {
+      if (member.id == id) return &member;
+    }
+  }
+  return nullptr;
+}
+
+std::string why_unknown(NodeId id, const raft::Configuration& configuration) {
+  if (raft::find_member(configuration, id) == nullptr) return node(id) + " is not a member";
+  return node(id) + " is not a learner that could be promoted";
+}
+
+std::string why_duplicate(NodeId id, const raft::Configuration& configuration) {
+  const raft::Member* const member = raft::find_member(configuration, id);
+  if (member == nullptr) return node(id) + " is named twice";
+  return node(id) + " is a member already, with store " + std::to_string(member->store.value) +
+         " at " + member->peer_address + ": a new server needs an id that was never used";
+}
+
+std::string why_store(NodeId id, const raft::ConfigurationChange& change,
+                      const raft::Configuration& configuration) {
+  const raft::Member* const wanted = named(change, id);
+  const StoreId store = wanted == nullptr ? StoreId() : wanted->store;
+  for (const raft::Member& member : configuration.members) {
+    if (member.store != store) continue;
+    return "store " + std::to_string(store.value) + " of " + node(id) + " is that of " +
+           node(member.id);
+  }
+  return "the store of " + node(id) + " is another member's";
+}
+
+std::string why_removed(NodeId id, const raft::ConfigurationChange& change,
+                        const raft::Configuration& configuration) {
+  const raft::Member* const wanted = named(change, id);
+  const raft::RemovedMember* removed = raft::find_removed(configuration, id);
+  if (removed == nullptr && wanted != nullptr) {
+    removed = raft::find_removed_store(configuration, wanted->store);
+  }
+  if (removed == nullptr) return node(id) + " was removed";
+  return node(removed->id) + " (store " + std::to_string(removed->store.value) +
+         ") was removed at entry " + std::to_string(removed->index.value) +
+         ", and neither its id nor its store is used again: start the server with an empty "
+         "directory and an id that was never used";
+}
+
+std::string why_no_quorum(const raft::ConfigurationChange& change, const raft::Raft& core) {
+  const raft::ChangePlan plan = raft::plan_change(core.configuration(), change);
+  return "with " + raft::describe(plan.next) + " there would be no quorum of servers that have " +
+         "answered within the last " + std::to_string(to_ms(core.config().election_timeout_max)) +
+         " ms: nothing might be committed any more";
+}
+
+}  // namespace
+
+std::optional<std::string> fault_of(const api::ChangeMembersRequest& request) {
+  std::vector<int32_t> all = request.promoted;
+  all.insert(all.end(), request.removed.begin(), request.removed.end());
+  for (const api::NewMember& added : request.added) all.push_back(added.nodeId);
+  if (all.empty()) return "the change names nobody";
+  if (all.size() > raft::kMaxMembers) {
+    return "the change names " + std::to_string(all.size()) + " servers, the limit is " +
+           std::to_string(raft::kMaxMembers);
+  }
+  std::set<int32_t> once;
+  for (const int32_t id : all) {
+    if (id < 1 || id > kNodeIdMax) {
+      return "nodeId is " + std::to_string(id) + ": it must be from 1 to " +
+             std::to_string(kNodeIdMax);
+    }
+    if (!once.insert(id).second) return "node " + std::to_string(id) + " is named twice";
+  }
+  for (const api::NewMember& added : request.added) {
+    if (auto fault = fault_of_address(added)) return fault;
+    if (added.role < api::MemberRole::UNSPECIFIED || added.role > api::MemberRole::JOINING) {
+      return "role " + std::to_string(static_cast<int>(added.role)) +
+             " is none that a server can be added in";
+    }
+  }
+  return {};
+}
+
+MembersLeft left_to_do(const raft::Configuration& configuration,
+                       const api::ChangeMembersRequest& request) {
+  MembersLeft left;
+  for (const api::NewMember& added : request.added) {
+    const raft::Member* const member = raft::find_member(configuration, id_of(added.nodeId));
+    if (member != nullptr && member->peer_address == added.peerAddress) continue;
+    left.added.push_back(added);
+  }
+  for (const int32_t promoted : request.promoted) {
+    if (!raft::contains(configuration.voters, id_of(promoted))) {
+      left.promoted.push_back(id_of(promoted));
+    }
+  }
+  for (const int32_t removed : request.removed) {
+    if (raft::find_removed(configuration, id_of(removed)) == nullptr) {
+      left.removed.push_back(id_of(removed));
+    }
+  }
+  return left;
+}
+
+std::optional<Refusal> never_a_member(const api::NewMember& wanted,
+                                      const raft::Configuration& configuration) {
+  const NodeId id = id_of(wanted.nodeId);
+  const raft::Member* const member = raft::find_member(configuration, id);
+  if (member != nullptr && member->peer_address != wanted.peerAddress) {
+    return refused(why_duplicate(id, configuration));
+  }
+  if (raft::find_removed(configuration, id) == nullptr) return {};
+  return refused(why_removed(id, {}, configuration));
+}
+
+std::optional<Refusal> overtaken(const raft::Configuration& configuration,
+                                 const api::ChangeMembersRequest& request) {
+  const MembersLeft left = left_to_do(configuration, request);
+  if (left.added.empty() || left.removed.size() == request.removed.size()) return {};
+  for (const int32_t id : request.removed) {
+    const raft::RemovedMember* const removed = raft::find_removed(configuration, id_of(id));
+    if (removed == nullptr) continue;
+    return refused(node(removed->id) + " was removed already, at entry " +
+                   std::to_string(removed->index.value) + ", and nobody was added for it: node " +
+                   std::to_string(left.added.front().nodeId) + " can still be added by itself");
+  }
+  return {};
+}
+
+// A server that took entry 1 of this very cluster for an addition that was undone, or that lost its
+// answer, is not empty and can still be added: its log and its votes are this cluster's.
+std::optional<Refusal> obstacle(const api::NewMember& wanted, const raft::IdentityReply& answer,
+                                ClusterId cluster, uint32_t feature_level) {
+  const raft::PeerIdentity& self = answer.self;
+  const std::string at = wanted.peerAddress + " is node " + std::to_string(self.node.value);
+  if (self.node != id_of(wanted.nodeId)) {
+    return refused(at + ", not node " + std::to_string(wanted.nodeId));
+  }
+  if (self.formed() && self.cluster != cluster) {
+    return refused(at + " of cluster " + std::to_string(self.cluster.value) + ", this is cluster " +
+                   std::to_string(cluster.value) + ": it must start with an empty directory");
+  }
+  if (!self.formed() && !answer.listed.empty()) {
+    return refused(at + ", which was started to form a cluster: start it with --join");
+  }
+  if (self.feature_level < feature_level) {
+    return refused(at + ", which knows feature level " + std::to_string(self.feature_level) +
+                   ", the cluster is at " + std::to_string(feature_level) + ": upgrade it first");
+  }
+  return {};
+}
+
+Refusal refusal_of(const raft::ChangeResult& result, const raft::ConfigurationChange& change,
+                   const raft::Raft& core) {
+  const raft::Configuration& configuration = core.configuration();
+  const NodeId id = result.member;
+  switch (result.outcome) {
+    case ChangeOutcome::kNotLeader:
+    case ChangeOutcome::kAccepted:
+      return later(ErrorCode::kNoLeader, "this server does not lead any more");
+    case ChangeOutcome::kTransferring:
+      return later(ErrorCode::kOverloaded, "leadership is being handed over");
+    case ChangeOutcome::kUnderWay:
+      return later(ErrorCode::kOverloaded,
+                   "another change of the members is under way: " + describe_members(core));
+    case ChangeOutcome::kOwnTermPending:
+      return later(ErrorCode::kNoLeader, "the leader has committed no entry of term " +
+                                             std::to_string(core.term().value) + " yet");
+    case ChangeOutcome::kNothing:
+      return refused("the change names nobody");
+    case ChangeOutcome::kUnknownMember:
+      return refused(why_unknown(id, configuration));
+    case ChangeOutcome::kDuplicateMember:
+      return refused(why_duplicate(id, configuration));
+    case ChangeOutcome::kStoreInUse:
+      return refused(why_store(id, change, configuration));
+    case ChangeOutcome::kMalformedMember:
+      return refused(node(id) + " has no id, no store, or an address that is too long");
+    case ChangeOutcome::kNoVoter:
+      return refused("nobody would vote any more: the voters are those of " +
+                     raft::describe(configuration));
+    case ChangeOutcome::kTooManyMembers:
+      return {ErrorCode::kLimitExceeded,
+              "there would be more than " + std::to_string(raft::kMaxMembers) +
+                  " members, which is the limit",
+              false, false, 0};
+    case ChangeOutcome::kNotCaughtUp:
+      return refused(node(id) + " has not caught up with the log: as a voter it would hold up " +
+                     "what is to be committed");
+    case ChangeOutcome::kWouldLoseQuorum:
+      return refused(why_no_quorum(change, core));
+    case ChangeOutcome::kRemovedMember:
+      return refused(why_removed(id, change, configuration));
+    case ChangeOutcome::kTooManyRemoved:
+      return {ErrorCode::kLimitExceeded,
+              "more than " + std::to_string(raft::kMaxRemoved) +
+                  " members would have been removed since the cluster began, which is the limit",
+              false, false, 0};
+  }
+  return refused(raft::change_outcome_name(result.outcome));
+}
+
+bool is_settled(const raft::Raft& core) {
+  return core.configurations().latest_index() <= core.commit() &&
+         !raft::is_joint(core.configuration());
+}
+
+namespace {
+
+api::MemberRole::type role_of(const raft::Configuration& configuration,
+                              const raft::Member& member) {
+  const bool leaves = raft::contains(configuration.outgoing, member.id);
+  if (raft::contains(configuration.voters, member.id)) {
+    const bool joins = raft::is_joint(configuration) && !leaves;
+    return joins ? api::MemberRole::JOINING : api::MemberRole::VOTER;
+  }
+  if (!raft::contains(configuration.learners, member.id)) return api::MemberRole::LEAVING;
+  return member.promote ? api::MemberRole::JOINING : api::MemberRole::LEARNER;
+}
+
+api::MemberProgress::type progress_of(const raft::Raft& core, NodeId id) {
+  if (!core.is_leader()) return api::MemberProgress::UNSPECIFIED;
+  const bool follows = id == core.id() || core.caught_up(id);
+  return follows ? api::MemberProgress::CAUGHT_UP : api::MemberProgress::BEHIND;
+}
+
+}  // namespace
+
+std::vector<api::Member> members_of(const raft::Raft& core) {
+  std::vector<api::Member> all;
+  const raft::Configuration& configuration = core.configuration();
+  for (const raft::Member& m : configuration.members) {
+    api::Member member;
+    member.nodeId = static_cast<int32_t>(m.id.value);
+    member.peerAddress = m.peer_address;
+    member.clientAddress = m.client_address;
+    member.storeId = static_cast<int64_t>(m.store.value);
+    member.voter = raft::contains(configuration.voters, m.id);
+    member.featureLevel = static_cast<int32_t>(m.feature_level);
+    member.role = role_of(configuration, m);
+    member.progress = progress_of(core, m.id);
+    member.promote = m.promote;
+    all.push_back(std::move(member));
+  }
+  return all;
+}
+
+std::string describe_members(const raft::Raft& core) {
+  const LogIndex index = core.configurations().latest_index();
+  std::string text = raft::describe(core.configuration());
+  if (index) text += " since entry " + std::to_string(index.value);
+  if (index > core.commit()) text += ", not committed yet";
+  return text;
+}
+
+}  // namespace holdfast::server

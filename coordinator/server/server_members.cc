@@ -1,0 +1,76 @@
+// How a server comes into a cluster that runs, follows the changes of its members, and finds that
+// it is none any more.
+#include <glog/logging.h>
+
+#include <utility>
+
+#include "coordinator/server/initial_cluster.h"
+#include "coordinator/server/server.h"
+
+namespace holdfast::server {
+namespace {
+
+/// A server that is to be added answers at once or does not run.
+constexpr Duration kIdentityTimeout = 2s;
+
+}  // namespace
+
+void Server::begin_join() {
+  const auto waits = [this](const std::string& line) {
+    LOG(INFO) << "waiting to be added: " << line;
+    waits_because(line);
+  };
+  waits_because("asking the servers of --join which cluster they are of");
+  joiner_ = std::make_unique<Joiner>(
+      loop_, transport_->self(), options_.join,
+      Joiner::Events{waits, [this](const Error& error) { stop_with(failure_of(error)); }});
+}
+
+MemberPorts Server::member_ports() {
+  return {[this](const std::string& address, MemberPorts::Identified done) {
+            identify(address, std::move(done));
+          },
+          [this](const Reach& members) { reach(members); }};
+}
+
+void Server::identify(const std::string& address, MemberPorts::Identified done) {
+  const auto parsed = net::parse_address(address);
+  if (!parsed.ok()) return done(parsed.error());
+  const uint64_t number = ++last_identity_call_;
+  auto call = std::make_unique<raft::IdentityCall>(
+      loop_, raft::IdentityQuery{options_.node_id}, *parsed, kIdentityTimeout,
+      [this, number, done = std::move(done)](Result<raft::IdentityReply> answer) {
+        const auto kept = identity_calls_.extract(number);
+        done(std::move(answer));
+      });
+  identity_calls_.emplace(number, std::move(call));
+}
+
+void Server::reach(const Reach& reach) {
+  if (retired_) return;
+  transport_->set_peers(peers_of(options_, reach.members), reach.removed);
+  for (const raft::RemovedMember& removed : reach.removed) {
+    if (removed.id != options_.node_id || removed.store != directory_->store()) continue;
+    note_removed("node " + std::to_string(removed.id.value) +
+                 " was removed from the cluster at entry " + std::to_string(removed.index.value));
+  }
+}
+
+void Server::note_removed(const std::string& how) {
+  if (!removed_.empty()) return;
+  removed_ = how;
+  loop_.again();
+}
+
+// The process goes on, so that whoever looks for it is told; clients find their connections closed
+// and go to the others.
+void Server::retire() {
+  retired_ = true;
+  LOG(ERROR) << "REMOVED: " << removed_ << "; this server serves nobody any more";
+  engine_->retire(removed_);
+  client_port_->stop_accepting();
+  client_port_->close_all_after_flush();
+  transport_->set_peers({});
+}
+
+}  // namespace holdfast::server
