@@ -38,6 +38,7 @@ Engine::Engine(const EngineOptions& options, raft::InitialState initial, EngineP
           {ports_.snapshots.background, ports_.snapshots.files, ports_.snapshots.store,
            [this] { return node_.core().log().first(); }, ports_.snapshots.log,
            [this](const std::string& trace, const std::string& act) { audit_traced(trace, act); }}),
+      digests_(host_, codec_),
       node_(options.raft, std::move(initial),
             {ports_.clock, ports_.reader, ports_.writer, ports_.transport}, *this),
       started_at_(ports_.clock.now()) {
@@ -54,6 +55,7 @@ Engine::Engine(const EngineOptions& options, raft::InitialState initial, EngineP
                                       disk.store->vfs(),
                                       {options.cluster, options.self, disk.hash_seed, disk.log}});
   }
+  if (ports_.quarantine.standing) begin_quarantine(*ports_.quarantine.standing, NodeId());
 }
 
 Engine::~Engine() = default;
@@ -71,6 +73,7 @@ bool Engine::turn_end(Instant handled_until) {
     renewals_.decide(handled_until);
     run_tick();
   }
+  digests_.turn_end();
   sweep();
   polls_.wake_watchers();
   // What apply and decisions brought forth leaves in this turn too.
@@ -87,8 +90,9 @@ Status Engine::snapshot_turn() {
   if (fetch_) ports_.snapshots.background->deliver();
   if (Status written = snapshots_.turn_end(); !written.ok()) return written;
   source_.turn_end();
+  rebuild_turn();
   if (fetch_) fetch_->turn_end();
-  cut_log();
+  if (!host_.quarantined()) cut_log();
   return ok_status();
 }
 
@@ -106,11 +110,13 @@ void Engine::on_snapshot_offer(const raft::SnapshotOffer& offer) {
   if (fetch_) fetch_->begin(offer.from, offer.index);
 }
 
-// What was applied meanwhile may have overtaken it.
+// What was applied meanwhile may have overtaken it, unless that is not to be believed: then the log
+// goes on from any state.
 std::optional<StoredState> Engine::take_received_state() {
   if (!fetch_) return std::nullopt;
   auto state = fetch_->take();
-  if (state && state->machine->applied() <= host_.applied) state.reset();
+  const bool any = host_.quarantined();
+  if (state && !any && state->machine->applied() <= host_.applied) state.reset();
   return state;
 }
 
@@ -132,10 +138,11 @@ void Engine::sweep() {
 }
 
 Instant Engine::next_wakeup() const {
-  Instant next = std::min({node_.next_wakeup(), commands_.next_deadline(), renewals_.next_wakeup(),
-                           reads_.next_deadline(), polls_.next_deadline(), waits_.next_deadline(),
-                           key_waits_.next_deadline(), lease_queries_.next_deadline(),
-                           snapshots_.next_wakeup(), source_.next_wakeup()});
+  Instant next =
+      std::min({node_.next_wakeup(), commands_.next_deadline(), renewals_.next_wakeup(),
+                reads_.next_deadline(), polls_.next_deadline(), waits_.next_deadline(),
+                key_waits_.next_deadline(), lease_queries_.next_deadline(),
+                snapshots_.next_wakeup(), source_.next_wakeup(), digests_.next_wakeup()});
   if (fetch_) next = std::min(next, fetch_->next_wakeup());
   if (!transfers_.empty()) next = std::min(next, host_.clock.now() + 20ms);
   if (host_.serving && tick_in_flight_ == 0) {
@@ -186,11 +193,13 @@ Status Engine::apply(const raft::Entry& entry) {
   if (entry.term != host_.applied_term) {
     host_.applied_term = entry.term;
     commands_.on_term_applied(entry.term);
-    if (host_.soft.role == Role::kLeader && entry.term == host_.soft.term) begin_serving();
+    const bool leads = host_.soft.role == Role::kLeader && entry.term == host_.soft.term;
+    if (leads && !host_.quarantined()) begin_serving();
   }
   for (const rsm::Effect& effect : effects_) handle(effect);
   key_waits_.on_events(machine_.key_events());
   snapshots_.on_entry(entry);
+  digests_.on_applied();
   renewals_.on_applied();
   reads_.on_applied();
   return ok_status();
@@ -254,7 +263,10 @@ void Engine::on_soft_state(const raft::SoftState& state) {
     renewals_.end_leadership();
     if (state.role == Role::kLeader) elected_at_ = host_.clock.now();
   }
-  if (other_leader) lease_queries_.on_leader_changed();
+  if (other_leader) {
+    lease_queries_.on_leader_changed();
+    digests_.on_leader_changed();
+  }
   if (other_leader && state.leader && state.leader != host_.options.self) {
     renewals_.on_leader_changed();
     commands_.on_leader_changed();
@@ -308,10 +320,17 @@ void Engine::on_app(NodeId from, uint8_t kind, std::string_view payload) {
     case PeerKind::kLeaseReply:
       return lease_queries_.receive_reply(from, payload);
     case PeerKind::kSnapshotAsk:
-      return source_.receive(from, payload);
+      if (!host_.quarantined()) source_.receive(from, payload);
+      return;
     case PeerKind::kSnapshotPiece:
       if (fetch_) fetch_->receive(from, payload);
       return;
+    case PeerKind::kDigestReport:
+      digests_.receive_report(from, payload);
+      return judge_digests();
+    case PeerKind::kDigestNews:
+      digests_.receive_news(from, payload);
+      return judge_digests();
   }
 }
 
@@ -340,7 +359,9 @@ bool Engine::drained() const {
          lease_queries_.size() == 0 && snapshots_.settled();
 }
 
-void Engine::finish_drain() {
+void Engine::finish_drain() { answer_all(); }
+
+void Engine::answer_all() {
   commands_.shut_down();
   reads_.shut_down();
   lease_queries_.shut_down();
@@ -357,7 +378,8 @@ void Engine::finish_drain() {
 }
 
 bool Engine::ready() const {
-  return !draining_ && host_.soft.leader && host_.applied_term == host_.soft.term;
+  return !draining_ && !host_.quarantined() && host_.soft.leader &&
+         host_.applied_term == host_.soft.term;
 }
 
 }  // namespace holdfast::server

@@ -358,6 +358,9 @@ std::string Server::why_unformed() const {
 net::HttpResponse Server::readiness() const {
   if (!engine_) return {503, "text/plain; charset=utf-8", why_unformed() + "\n"};
   if (draining_) return {503, "text/plain; charset=utf-8", "stopping\n"};
+  if (!engine_->quarantine().empty()) {
+    return {503, "text/plain; charset=utf-8", "quarantined: " + engine_->quarantine() + "\n"};
+  }
   if (!engine_->ready()) {
     const std::string progress = engine_->snapshot_progress();
     return {503, "text/plain; charset=utf-8",

@@ -19,7 +19,7 @@ Snapshots::Snapshots(Host& host, snapshot::SpanWriter* writer, std::string genes
 }
 
 void Snapshots::on_entry(const raft::Entry& entry) {
-  if (writer_ == nullptr) return;
+  if (writer_ == nullptr || stopped_) return;
   rows_.add(host_.machine.row_changes());
   log_bytes_ += entry.data.size() + raft::kEntryOverheadBytes;
   total_bytes_ += entry.data.size() + raft::kEntryOverheadBytes;
@@ -46,6 +46,7 @@ void Snapshots::advance_cut() {
 Status Snapshots::turn_end() {
   if (writer_ == nullptr) return ok_status();
   if (Status collected = collect(); !collected.ok()) return collected;
+  if (stopped_) return ok_status();
   if (!sealed_ && !submitted_at_ && due()) seal();
   if (!sealed_ || submitted_at_) return ok_status();
   if (host_.node->core().log().durable() < sealed_->head.applied) return ok_status();
@@ -53,6 +54,13 @@ Status Snapshots::turn_end() {
   writer_->submit(std::move(*sealed_));
   sealed_.reset();
   return ok_status();
+}
+
+void Snapshots::stop() {
+  stopped_ = true;
+  hurried_ = false;
+  sealed_.reset();
+  rows_ = {};
 }
 
 Status Snapshots::collect() {
@@ -99,7 +107,7 @@ void Snapshots::seal() {
 }
 
 bool Snapshots::settled() const {
-  const bool wanted = hurried_ && !rows_.empty();
+  const bool wanted = hurried_ && !stopped_ && !rows_.empty();
   return writer_ == nullptr || (!wanted && !sealed_ && !submitted_at_) || obstacle();
 }
 

@@ -35,6 +35,8 @@ class Snapshots {
   /// The state is wanted on disk now: this server stops and a start need not replay it, or a copy
   /// is asked for.
   void hurry() { hurried_ = true; }
+  /// The state is not to be believed: no more of it is written. A span that is under way may end.
+  void stop();
   /// Nothing is left of what hurry() asked for, or the disk is full.
   bool settled() const;
   Instant next_wakeup() const;
@@ -73,6 +75,7 @@ class Snapshots {
   std::optional<snapshot::Span> sealed_;
   std::optional<Instant> submitted_at_;
   bool hurried_ = false;
+  bool stopped_ = false;
   SnapshotStats stats_;
 };
 
