@@ -43,6 +43,8 @@ int status_command(const Args& args, const Context& context);
 int members_command(const Args& args, const Context& context);
 int transfer_command(const Args& args, const Context& context);
 int settings_command(const Args& args, const Context& context);
+// rebuild_command.cc
+int rebuild_command(const Args& args, const Context& context);
 // session_views.cc
 int sessions_command(const Args& args, const Context& context);
 int expire_command(const Args& args, const Context& context);

@@ -320,7 +320,8 @@ void Engine::on_app(NodeId from, uint8_t kind, std::string_view payload) {
     case PeerKind::kLeaseReply:
       return lease_queries_.receive_reply(from, payload);
     case PeerKind::kSnapshotAsk:
-      if (!host_.quarantined()) source_.receive(from, payload);
+      // While it is open which state is right, none is spread: copies are no witnesses.
+      if (!host_.quarantined() && !digests_.mismatch()) source_.receive(from, payload);
       return;
     case PeerKind::kSnapshotPiece:
       if (fetch_) fetch_->receive(from, payload);
