@@ -40,6 +40,15 @@ class DigestWatchTest : public testing::Test {
     }
     server(id).start();
   }
+  /// Server 1 leads, and nobody has told it anything yet: what it was told before would count.
+  void lead_anew() {
+    server(1).crash();
+    server(1).start();
+    cluster->lead(1);
+  }
+  void hold_reports() {
+    cluster->hold([](const Parcel& parcel) { return parcel.is(PeerKind::kDigestReport); });
+  }
   bool quarantined(int id) { return !server(id).engine().quarantine().empty(); }
   bool mismatch(int id) { return server(id).engine().digests().mismatch(); }
 
@@ -75,29 +84,26 @@ TEST_F(DigestWatchTest, TheOddFollowerIsFoundAndRemembersIt) {
 TEST_F(DigestWatchTest, TheOddLeaderHandsOverToOneOfTheMajority) {
   form(3);
   diverge(3, "odd-session");
-  server(3).engine();
-  // It leads before anybody has compared: reports are kept back until then.
-  cluster->hold([](const Parcel& parcel) { return parcel.is(PeerKind::kDigestReport); });
+  hold_reports();  // it leads before anybody has compared
+  cluster->advance(1s);
   cluster->lead(3);
   EXPECT_FALSE(quarantined(3));
-  const Call call = server(3).keep_alive({});
   cluster->drop_held();
   ASSERT_TRUE(cluster->until([&] { return quarantined(3); }, 5s));
   ASSERT_TRUE(cluster->until([&] { return cluster->leader() != nullptr; }, 1s));
   EXPECT_NE(cluster->leader(), &server(3));
   EXPECT_FALSE(quarantined(1) || quarantined(2));
   cluster->advance(5s);
-  EXPECT_EQ(cluster->client(1, "after").id.value != 0, true);
+  EXPECT_NE(cluster->client(1, "after").id.value, 0U);
 }
 
 TEST_F(DigestWatchTest, ASecondThatDiffersFromAllIsNotAMajority) {
   form(3);
-  cluster->hold([](const Parcel& parcel) { return parcel.is(PeerKind::kDigestReport); });
+  hold_reports();
   diverge(2, "two");
   diverge(3, "odd-session");
-  cluster->settle();
+  lead_anew();
   cluster->drop_held();
-  ASSERT_TRUE(cluster->until([&] { return cluster->leader() != nullptr; }));
   cluster->advance(5s);
   for (int id : {1, 2, 3}) EXPECT_FALSE(quarantined(id)) << id;
   for (int id : {1, 2, 3}) EXPECT_THAT(alarms_of(server(id)), testing::Contains("DIGEST_MISMATCH"));
@@ -114,11 +120,10 @@ TEST_F(DigestWatchTest, OfTwoNobodyIsQuarantined) {
 
 TEST_F(DigestWatchTest, HalfOfFourIsNoMajority) {
   form(4);
-  cluster->hold([](const Parcel& parcel) { return parcel.is(PeerKind::kDigestReport); });
+  hold_reports();
   diverge(3, "odd-session");
-  cluster->settle();
   diverge(4, "odd-session");
-  cluster->settle();
+  lead_anew();
   cluster->drop_held();
   cluster->advance(5s);
   for (int id : {1, 2, 3, 4}) EXPECT_FALSE(quarantined(id)) << id;
@@ -129,6 +134,7 @@ TEST_F(DigestWatchTest, WithoutTheThirdItIsAnAlarmAndWithItADecision) {
   form(3);
   server(2).crash();
   diverge(3, "odd-session");
+  lead_anew();
   cluster->advance(5s);
   EXPECT_FALSE(quarantined(1) || quarantined(3));
   EXPECT_THAT(alarms_of(server(1)), testing::Contains("DIGEST_MISMATCH"));
@@ -141,10 +147,16 @@ class QuarantineTest : public DigestWatchTest {
  protected:
   void SetUp() override {
     form(3);
+    hold_reports();
     diverge(3, "odd-session");
+    cluster->advance(1s);
     client = cluster->client(3, "client");
-    key_wait = server(3).poll(client->context(), poll_of(2'000));
+    first = server(3).poll(client->context(), poll_of(2'000));
     cluster->settle();
+    parked = server(3).poll(client->context(), poll_of(2'000, 1));
+    cluster->settle();
+    ASSERT_FALSE(parked->answered());
+    cluster->drop_held();
     ASSERT_TRUE(cluster->until([&] { return quarantined(3); }, 5s));
   }
   void expect_refused(const Call& call) {
@@ -152,12 +164,13 @@ class QuarantineTest : public DigestWatchTest {
     EXPECT_TRUE(call.error().retryable);
   }
   std::optional<Client> client;
-  std::optional<Call> key_wait;
+  std::optional<Call> first;
+  std::optional<Call> parked;
 };
 
 TEST_F(QuarantineTest, NothingIsServedAndWhatWasParkedIsRefused) {
   TestServer& odd = server(3);
-  EXPECT_NE(key_wait->outcome(), "");
+  expect_refused(*parked);
   EXPECT_EQ(odd.outstanding(), 0U);
   expect_refused(odd.acquire(client->next(), acquire_of("/a")));
   expect_refused(odd.poll(client->context(), poll_of(0)));
@@ -179,8 +192,9 @@ TEST_F(QuarantineTest, ItsAcknowledgementsAndVotesCount) {
   server(2).crash();
   cluster->advance(1s);
   EXPECT_NE(cluster->client(1, "by two").id.value, 0U);
-  server(1).crash();
   server(2).start();
+  cluster->advance(1s);
+  server(1).crash();
   ASSERT_TRUE(cluster->until([&] { return cluster->leader() == &server(2); }));
   EXPECT_NE(cluster->client(2, "again").id.value, 0U);
 }
