@@ -30,8 +30,8 @@ void Raft::reset_election_timer() {
 
 /// A lone voter has nobody to wait for.
 Instant Raft::election_due() const {
-  const bool alone = !barred_ && !is_joint(configuration()) &&
-                     configuration().voters.size() == 1 && configuration().voters.front() == id();
+  const bool alone = !barred_ && !is_joint(configuration()) && configuration().voters.size() == 1 &&
+                     configuration().voters.front() == id();
   return alone && is<FollowerRole>() ? now_ : election_deadline_;
 }
 
