@@ -231,7 +231,7 @@ NodeId Engine::best_of(const std::vector<NodeId>& voters) const {
   LogIndex furthest;
   for (const raft::PeerStatus& peer : raft.peers) {
     if (!std::binary_search(voters.begin(), voters.end(), peer.id)) continue;
-    if (digests_.quarantined(peer.id)) continue;
+    if (!raft::is_voter(raft.configuration, peer.id) || digests_.quarantined(peer.id)) continue;
     if (!best || peer.match > furthest) {
       best = peer.id;
       furthest = peer.match;
