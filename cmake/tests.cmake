@@ -18,6 +18,11 @@ endfunction()
 hf_room(tests/support LINK base raft/core raft/storage PkgConfig::sqlite)
 hf_room(tests/counting LINK base)
 
+# A stored state that is whole and not the others': for the tests on real processes and the
+# simulator.
+hf_room(tests/altering LINK base coordinator/snapshot)
+hf_program(alter-snapshot tests/altering/program/*.cc LINK base raft/storage tests/altering)
+
 # Judges histories of calls: for the tests on real processes, and for the simulation.
 hf_room(tests/history LINK nlohmann_json::nlohmann_json)
 hf_program(history-check tests/history/program/history_check.cc LINK tests/history)
@@ -49,7 +54,7 @@ hf_suite(stress LINK coordinator/server)
 hf_room(tests/simulation
         LINK base raft/core raft/storage raft/transport raft/node session lockmgr coordinator/tree
              coordinator/rsm coordinator/snapshot coordinator/server thrift tests/support
-             tests/history)
+             tests/altering tests/history)
 hf_suite(unit/simulation LINK tests/simulation)
 file(GLOB simulate CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/tests/simulation/program/*.cc)
 add_executable(simulate ${simulate})

@@ -376,6 +376,25 @@ struct SnapshotPieceResult {
   8: binary data,
 }
 
+/** Asks a quarantined server to get the state of another one in place of its own. */
+struct RebuildStateRequest {
+  /** Whose state; 0 = that of any server that is not quarantined, the leader's first. */
+  1: i32 fromNode,
+  /** Also of a server that is not quarantined: it is from now on. For states that differ while no
+   *  majority says which is wrong: the caller does. */
+  2: bool force,
+}
+
+/** The answer, given at once. The server gets the state, puts it in force as a start would, and
+ *  closes all connections while it does; status tells how far it is, and no longer has the alarm
+ *  QUARANTINED in the end. */
+struct RebuildStateResult {
+  /** As in every result. */
+  1: holdfast.ResponseHeader header,
+  /** Where the database that is replaced is kept on that server; empty: there is none. */
+  2: string keptAs,
+}
+
 /** For operators. */
 service HoldfastAdmin {
   /** This server's view of itself and the cluster; answered locally, also without a leader. */
@@ -407,5 +426,10 @@ service HoldfastAdmin {
    *  values, and the SHA-256 of each session's secret. */
   SnapshotPieceResult snapshotPiece(1: holdfast.RequestContext context,
     2: SnapshotPieceRequest request)
+      throws (1: holdfast.HoldfastError error),
+  /** Replaces the state of the server that is asked by another server's, and ends its quarantine
+   *  by that. What it had is kept for a person to look at. */
+  RebuildStateResult rebuildState(1: holdfast.RequestContext context,
+    2: RebuildStateRequest request)
       throws (1: holdfast.HoldfastError error),
 }

@@ -36,7 +36,7 @@ enum ErrorCode {
   OVERLOADED = 9,
   /** A quorum has no disk space; only what frees or keeps alive is admitted. */
   NO_SPACE = 10,
-  /** This server is stopping; use another. */ SHUTTING_DOWN = 11,
+  /** This server is stopping, or quarantined; use another. */ SHUTTING_DOWN = 11,
   /** A newer poll of the same session took this poll's place. */
   SUPERSEDED = 12,
   /** The fate of a command without a session was lost; it may or may not have been applied. */

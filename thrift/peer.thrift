@@ -180,3 +180,53 @@ struct MemberChangeReply {
   /** False: all of it was so already. */
   6: bool changed,
 }
+
+/** The state of the sender after an entry. */
+struct DigestPoint {
+  /** The entry. */
+  1: i64 index,
+  /** The upper half of the state digest there. */
+  2: i64 high,
+  /** The lower half. */
+  3: i64 low,
+}
+
+/** Any other server to the leader, every second: what its state was, at indexes that all servers
+ *  choose alike. */
+struct DigestReport {
+  /** The leader's term that the sender believes in; dropped in any other. */
+  1: i64 term,
+  /** Names the state that the sender has: drawn anew when a process starts or another server's
+   *  state is put in force. A later word about a former state counts for nothing. */
+  2: i64 state,
+  /** Rises with each report of the sender's state. */
+  3: i64 number,
+  /** The sender's state is quarantined: it has no points. */
+  4: bool quarantined,
+  /** At most 64. */
+  5: list<DigestPoint> points,
+}
+
+/** What a server had said its state was. */
+struct DigestVote {
+  /** Who. */
+  1: i32 nodeId,
+  /** DigestReport.state. */
+  2: i64 state,
+  /** The upper half of its digest. */
+  3: i64 high,
+  /** The lower half. */
+  4: i64 low,
+}
+
+/** The leader to who has reported, while the states differ. The receiver counts the majority by
+ *  its own configuration; one that differs from it, in the very state that it has now, quarantines
+ *  itself. */
+struct DigestNews {
+  /** The leader's term. */
+  1: i64 term,
+  /** The entry after which they differ. */
+  2: i64 index,
+  /** One for each server whose digest there is known; at most 64. */
+  3: list<DigestVote> votes,
+}

@@ -119,6 +119,17 @@ std::vector<Command> cluster_commands() {
        "To NODE, or to the voter whose log is furthest ahead.\n\n  holdfast transfer-leader 2",
        {},
        transfer_command},
+      {"rebuild",
+       "[flags]",
+       "replace a quarantined server's state by another's",
+       "The server at --admin, of which exactly one is needed, gets the state of another server,\n"
+       "verifies it, puts it in force and serves again. The database that it had is kept, and the\n"
+       "command says where. Waits until that is done, and goes on at the server if interrupted.\n\n"
+       "  holdfast rebuild --admin 127.0.0.1:7433\n"
+       "  holdfast rebuild --admin 127.0.0.1:7433 --from 1 --force",
+       {{"from", "NODE", "whose state; default: any server's that is not quarantined"},
+        {"force", nullptr, "also if no majority says that this server's state is the wrong one"}},
+       rebuild_command},
       {"settings",
        "[NAME=VALUE...]",
        "show or change the replicated limits",

@@ -112,6 +112,9 @@ struct ExpireSession : CallOf<api::ExpireSessionRequest, api::ExpireSessionResul
 struct ChangeSettings : CallOf<api::SettingsRequest, api::SettingsResult> {
   static constexpr char kName[] = "settings";
 };
+struct RebuildState : CallOf<api::RebuildStateRequest, api::RebuildStateResult> {
+  static constexpr char kName[] = "rebuildState";
+};
 struct SnapshotPiece : CallOf<api::SnapshotPieceRequest, api::SnapshotPieceResult> {
   static constexpr char kName[] = "snapshotPiece";
 };

@@ -150,6 +150,7 @@ HF_CALL(TransferLeadership);
 HF_CALL(ListSessions);
 HF_CALL(ExpireSession);
 HF_CALL(ChangeSettings);
+HF_CALL(RebuildState);
 HF_CALL(SnapshotPiece);
 #undef HF_CALL
 

@@ -42,6 +42,7 @@ Engine::Engine(const EngineOptions& options, raft::InitialState initial, EngineP
           {ports_.snapshots.background, ports_.snapshots.files, ports_.snapshots.store,
            [this] { return node_.core().log().first(); }, ports_.snapshots.log,
            [this](const std::string& trace, const std::string& act) { audit_traced(trace, act); }}),
+      digests_(host_, codec_),
       node_(options.raft, std::move(initial),
             {ports_.clock, ports_.reader, ports_.writer, ports_.transport}, *this),
       started_at_(ports_.clock.now()) {
@@ -58,6 +59,7 @@ Engine::Engine(const EngineOptions& options, raft::InitialState initial, EngineP
                                       disk.store->vfs(),
                                       {options.cluster, options.self, disk.hash_seed, disk.log}});
   }
+  if (ports_.quarantine.standing) begin_quarantine(*ports_.quarantine.standing, NodeId());
 }
 
 Engine::~Engine() = default;
@@ -76,6 +78,7 @@ bool Engine::turn_end(Instant handled_until) {
     run_tick();
   }
   member_changes_.turn_end();
+  digests_.turn_end();
   sweep();
   polls_.wake_watchers();
   // What apply and decisions brought forth leaves in this turn too.
@@ -92,8 +95,9 @@ Status Engine::snapshot_turn() {
   if (fetch_) ports_.snapshots.background->deliver();
   if (Status written = snapshots_.turn_end(); !written.ok()) return written;
   source_.turn_end();
+  rebuild_turn();
   if (fetch_) fetch_->turn_end();
-  cut_log();
+  if (!host_.quarantined()) cut_log();
   return ok_status();
 }
 
@@ -111,11 +115,13 @@ void Engine::on_snapshot_offer(const raft::SnapshotOffer& offer) {
   if (fetch_) fetch_->begin(offer.from, offer.index);
 }
 
-// What was applied meanwhile may have overtaken it.
+// What was applied meanwhile may have overtaken it, unless that is not to be believed: then the log
+// goes on from any state.
 std::optional<StoredState> Engine::take_received_state() {
   if (!fetch_) return std::nullopt;
   auto state = fetch_->take();
-  if (state && state->machine->applied() <= host_.applied) state.reset();
+  const bool any = host_.quarantined();
+  if (state && !any && state->machine->applied() <= host_.applied) state.reset();
   return state;
 }
 
@@ -137,11 +143,11 @@ void Engine::sweep() {
 }
 
 Instant Engine::next_wakeup() const {
-  Instant next =
-      std::min({node_.next_wakeup(), commands_.next_deadline(), renewals_.next_wakeup(),
-                reads_.next_deadline(), polls_.next_deadline(), waits_.next_deadline(),
-                key_waits_.next_deadline(), lease_queries_.next_deadline(),
-                snapshots_.next_wakeup(), source_.next_wakeup(), member_changes_.next_deadline()});
+  Instant next = std::min({node_.next_wakeup(), commands_.next_deadline(), renewals_.next_wakeup(),
+                           reads_.next_deadline(), polls_.next_deadline(), waits_.next_deadline(),
+                           key_waits_.next_deadline(), lease_queries_.next_deadline(),
+                           snapshots_.next_wakeup(), source_.next_wakeup(),
+                           member_changes_.next_deadline(), digests_.next_wakeup()});
   if (fetch_) next = std::min(next, fetch_->next_wakeup());
   if (!transfers_.empty()) next = std::min(next, host_.clock.now() + 20ms);
   if (host_.serving && tick_in_flight_ == 0) {
@@ -192,11 +198,13 @@ Status Engine::apply(const raft::Entry& entry) {
   if (entry.term != host_.applied_term) {
     host_.applied_term = entry.term;
     commands_.on_term_applied(entry.term);
-    if (host_.soft.role == Role::kLeader && entry.term == host_.soft.term) begin_serving();
+    const bool leads = host_.soft.role == Role::kLeader && entry.term == host_.soft.term;
+    if (leads && !host_.quarantined()) begin_serving();
   }
   for (const rsm::Effect& effect : effects_) handle(effect);
   key_waits_.on_events(machine_.key_events());
   snapshots_.on_entry(entry);
+  digests_.on_applied();
   renewals_.on_applied();
   reads_.on_applied();
   return ok_status();
@@ -260,7 +268,10 @@ void Engine::on_soft_state(const raft::SoftState& state) {
     renewals_.end_leadership();
     if (state.role == Role::kLeader) elected_at_ = host_.clock.now();
   }
-  if (other_leader) lease_queries_.on_leader_changed();
+  if (other_leader) {
+    lease_queries_.on_leader_changed();
+    digests_.on_leader_changed();
+  }
   if (other_leader && state.leader && state.leader != host_.options.self) {
     renewals_.on_leader_changed();
     commands_.on_leader_changed();
@@ -310,7 +321,9 @@ void Engine::on_app(NodeId from, uint8_t kind, std::string_view payload) {
     case PeerKind::kLeaseReply:
       return lease_queries_.receive_reply(from, payload);
     case PeerKind::kSnapshotAsk:
-      return source_.receive(from, payload);
+      // While it is open which state is right, none is spread: copies are no witnesses.
+      if (!host_.quarantined() && !digests_.mismatch()) source_.receive(from, payload);
+      return;
     case PeerKind::kMemberChange:
       return member_changes_.receive_request(from, payload);
     case PeerKind::kMemberChangeReply:
@@ -318,6 +331,12 @@ void Engine::on_app(NodeId from, uint8_t kind, std::string_view payload) {
     case PeerKind::kSnapshotPiece:
       if (fetch_) fetch_->receive(from, payload);
       return;
+    case PeerKind::kDigestReport:
+      digests_.receive_report(from, payload);
+      return judge_digests();
+    case PeerKind::kDigestNews:
+      digests_.receive_news(from, payload);
+      return judge_digests();
   }
 }
 
@@ -334,7 +353,7 @@ void Engine::on_peer_event(NodeId peer, raft::PeerEvent event) {
 void Engine::begin_drain() {
   if (draining_) return;
   draining_ = true;
-  snapshots_.stop();
+  snapshots_.finish();
   if (host_.soft.role != Role::kLeader) return;
   const NodeId successor = best_successor();
   if (successor) node_.transfer_leadership(successor);
@@ -346,7 +365,9 @@ bool Engine::drained() const {
          lease_queries_.size() == 0 && snapshots_.settled();
 }
 
-void Engine::finish_drain() {
+void Engine::finish_drain() { answer_all(); }
+
+void Engine::answer_all() {
   commands_.shut_down();
   reads_.shut_down();
   lease_queries_.shut_down();
@@ -363,7 +384,8 @@ void Engine::finish_drain() {
 }
 
 bool Engine::ready() const {
-  return !draining_ && host_.soft.leader && host_.applied_term == host_.soft.term;
+  return !draining_ && !host_.quarantined() && host_.soft.leader &&
+         host_.applied_term == host_.soft.term;
 }
 
 }  // namespace holdfast::server

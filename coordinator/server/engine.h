@@ -18,6 +18,7 @@
 #include <vector>
 
 #include "coordinator/server/commands.h"
+#include "coordinator/server/digest_watch.h"
 #include "coordinator/server/engine_stats.h"
 #include "coordinator/server/host.h"
 #include "coordinator/server/key_waits.h"
@@ -49,6 +50,16 @@ struct SnapshotPorts {
   uint64_t hash_seed = 0;  ///< of a state that is received
 };
 
+/// How a server remembers that its state is quarantined.
+struct QuarantinePorts {
+  /// Why it is, since an earlier life of this server.
+  std::optional<std::string> standing;
+  /// Remembers why, durably.
+  std::function<Status(const std::string&)> keep;
+  /// The one line for it.
+  std::function<void(const std::string&)> log;
+};
+
 /// The engine's ways to the world; all outlive it.
 struct EnginePorts {
   Clock& clock;
@@ -68,6 +79,7 @@ struct EnginePorts {
   SnapshotPorts snapshots;
   MemberPorts members;
   std::string genesis;  ///< entry 1, which a snapshot holds too
+  QuarantinePorts quarantine;
 };
 
 /// Length of a session's secret.
@@ -142,6 +154,8 @@ class Engine final : public raft::Application, Commands::Owner, Renewals::Owner 
                 const api::SettingsRequest& request);
   void snapshot_piece(CallId call, const api::RequestContext& context,
                       const api::SnapshotPieceRequest& request);
+  void rebuild_state(CallId call, const api::RequestContext& context,
+                     const api::RebuildStateRequest& request);
 
   /// The port that took the call has no room for it.
   void refuse_overloaded(CallId call, const std::string& why);
@@ -190,6 +204,9 @@ class Engine final : public raft::Application, Commands::Owner, Renewals::Owner 
 
   /// This server knows a leader and has caught up with what it had committed.
   bool ready() const;
+  /// Why this server's state is quarantined; empty: it is not (engine_quarantine.cc).
+  const std::string& quarantine() const { return quarantine_; }
+  const DigestWatch& digests() const { return digests_; }
   const Host& host() const { return host_; }
   const raft::Node& node() const { return node_; }
   const rsm::StateMachine& machine() const { return machine_; }
@@ -296,7 +313,15 @@ class Engine final : public raft::Application, Commands::Owner, Renewals::Owner 
   Status snapshot_turn();
   void cut_log();
   void check_transfers(Instant now);
-  NodeId best_successor() const;
+  NodeId best_successor() const { return best_of(node_.core().configuration().voters); }
+  NodeId best_of(const std::vector<NodeId>& voters) const;
+  void judge_digests();
+  api::Alarm quarantine_alarm() const;
+  void enter_quarantine(const std::string& why, NodeId successor);
+  void begin_quarantine(const std::string& why, NodeId successor);
+  void answer_all();
+  void rebuild_turn();
+  NodeId rebuild_source();
   void receive_transfer_request(NodeId from, std::string_view bytes);
   void receive_transfer_refusal(std::string_view bytes);
   void answer_settings(CallId call, int64_t sequence);
@@ -318,6 +343,7 @@ class Engine final : public raft::Application, Commands::Owner, Renewals::Owner 
   Snapshots snapshots_;
   SnapshotSource source_;
   std::optional<SnapshotFetch> fetch_;
+  DigestWatch digests_;
   raft::Node node_;
   EngineStats stats_;
   StateStats state_stats_;
@@ -329,6 +355,9 @@ class Engine final : public raft::Application, Commands::Owner, Renewals::Owner 
   LogIndex cut_asked_;  ///< the log was asked to let go what is at or below
   bool draining_ = false;
   std::string stopping_ = "this server is stopping";  ///< said to whoever calls then
+  std::string quarantine_;
+  /// Another server's state is wanted in place of this one: of that node, or zero for any.
+  std::optional<NodeId> rebuild_;
   std::vector<Transfer> transfers_;
   int64_t transfer_number_ = 0;
   /// Secrets that were found right, so that SHA-256 is computed once a session.

@@ -137,6 +137,8 @@ void Engine::status(CallId call, const api::RequestContext& context, const api::
   }
   if (ports_.connections) reply.connections = ports_.connections();
   if (ports_.alarms) reply.alarms = ports_.alarms();
+  digests_.add_alarms(reply.alarms);
+  if (host_.quarantined()) reply.alarms.push_back(quarantine_alarm());
   for (const NodeId id : raft.configuration.voters) {
     reply.voters.push_back(static_cast<int32_t>(id.value));
   }
@@ -155,7 +157,7 @@ void Engine::status(CallId call, const api::RequestContext& context, const api::
   reply.clusterTimeMs = machine_.cluster_time_ms();
   reply.uptimeMs = to_ms(host_.clock.now() - started_at_);
   reply.featureLevel = rsm::kFeatureLevel;
-  host_.complete(call, &reply);
+  host_.show(call, &reply);
 }
 
 void Engine::expire_session(CallId call, const api::RequestContext& context,
@@ -209,13 +211,14 @@ void Engine::answer_settings(CallId call, int64_t sequence) {
 
 // ------------------------------------------------------------------- handing leadership over
 
-NodeId Engine::best_successor() const {
+// Who is quarantined would not stand.
+NodeId Engine::best_of(const std::vector<NodeId>& voters) const {
   const raft::RaftStatus raft = node_.core().status();
   NodeId best;
   LogIndex furthest;
   for (const raft::PeerStatus& peer : raft.peers) {
-    const auto& voters = raft.configuration.voters;
     if (!std::binary_search(voters.begin(), voters.end(), peer.id)) continue;
+    if (!raft::is_voter(raft.configuration, peer.id) || digests_.quarantined(peer.id)) continue;
     if (!best || peer.match > furthest) {
       best = peer.id;
       furthest = peer.match;
@@ -248,7 +251,9 @@ void Engine::receive_transfer_request(NodeId from, std::string_view bytes) {
   const NodeId target = message.nodeId == 0
                             ? best_successor()
                             : NodeId(static_cast<uint64_t>(std::max(0, message.nodeId)));
-  const raft::TransferResult result = node_.transfer_leadership(target);
+  const bool quarantined = digests_.quarantined(target);
+  const raft::TransferResult result =
+      quarantined ? raft::TransferResult::kNotVoter : node_.transfer_leadership(target);
   if (result == raft::TransferResult::kStarted) return;
   peer::TransferRefusal refusal;
   refusal.request = message.request;
@@ -256,6 +261,10 @@ void Engine::receive_transfer_request(NodeId from, std::string_view bytes) {
   const std::string node = "node " + std::to_string(target.value);
   switch (result) {
     case raft::TransferResult::kNotVoter:
+      if (quarantined) {
+        refusal.message = node + " is quarantined and does not lead";
+        break;
+      }
       refusal.message = node + " is not another voter of this cluster";
       break;
     case raft::TransferResult::kAlreadyRunning:

@@ -49,7 +49,7 @@ void Engine::members(CallId call, const api::RequestContext& context, const api:
   }
   reply.index = static_cast<int64_t>(core.configurations().latest_index().value);
   reply.settled = is_settled(core);
-  host_.complete(call, &reply);
+  host_.show(call, &reply);
 }
 
 void Engine::change_members(CallId call, const api::RequestContext& context,

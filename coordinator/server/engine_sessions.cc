@@ -73,7 +73,7 @@ void Engine::bad_argument(CallId call, const api::RequestContext& context,
 }
 
 bool Engine::refuse_stopping(CallId call, const api::RequestContext& context) {
-  if (!draining_) return false;
+  if (!draining_ && !host_.quarantined()) return false;
   host_.fail(call, {ErrorCode::kShuttingDown, stopping_ + "; use another", false, true, 0},
              context.sequence);
   return true;

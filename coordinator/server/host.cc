@@ -49,7 +49,28 @@ void Host::fill(api::ResponseHeader& header, int64_t sequence) const {
   header.serverId = static_cast<int32_t>(options.self.value);
 }
 
+namespace {
+
+/// The code by which every client turns to another server. What a call that was under way came to
+/// is for the others to say.
+Refusal quarantine_refusal(bool maybe_applied) {
+  return {ErrorCode::kShuttingDown, "this server is quarantined; use another", maybe_applied, true,
+          0};
+}
+
+}  // namespace
+
+void Host::complete(CallId call, const ReplyView& reply) {
+  if (!quarantined_) return sink_.complete(call, reply);
+  refuse(call, quarantine_refusal(/*maybe_applied=*/true), 0);
+}
+
 void Host::fail(CallId call, const Refusal& refusal, int64_t sequence) {
+  if (!quarantined_) return refuse(call, refusal, sequence);
+  refuse(call, quarantine_refusal(refusal.maybe_applied), sequence);
+}
+
+void Host::refuse(CallId call, const Refusal& refusal, int64_t sequence) {
   error_.code = static_cast<api::ErrorCode::type>(refusal.code);
   error_.codeName = error_code_name(refusal.code);
   error_.message = refusal.message;

@@ -51,6 +51,8 @@ enum class PeerKind : uint8_t {
   kSnapshotPiece = 10,
   kMemberChange = 11,
   kMemberChangeReply = 12,
+  kDigestReport = 13,
+  kDigestNews = 14,
 };
 
 /// Who waits for the answer to a read_index; stands in the low bits of its context.
@@ -96,8 +98,16 @@ class Host {
   const raft::Member* member(NodeId id) const;
   void fill(api::ResponseHeader& header, int64_t sequence) const;
 
-  void complete(CallId call, const ReplyView& reply) { sink_.complete(call, reply); }
+  /// The state here is not to be believed: from now on no answer and no refusal that comes of it
+  /// leaves, but one that sends the caller to another server.
+  void quarantine() { quarantined_ = true; }
+  bool quarantined() const { return quarantined_; }
+
+  void complete(CallId call, const ReplyView& reply);
   void fail(CallId call, const Refusal& refusal, int64_t sequence);
+  /// What a server says of itself and not of the replicated state, in quarantine too.
+  void show(CallId call, const ReplyView& reply) { sink_.complete(call, reply); }
+  void refuse(CallId call, const Refusal& refusal, int64_t sequence);
   /// A refusal for want of a leader: nothing was sent anywhere.
   static Refusal no_leader(const std::string& what);
 
@@ -108,6 +118,7 @@ class Host {
 
  private:
   ReplySink& sink_;
+  bool quarantined_ = false;
   uint64_t next_read_;
   int64_t stamp_base_ms_ = 0;
   Instant stamp_from_;

@@ -136,7 +136,7 @@ bool MemberChanges::complete(const Asked& asked) {
   host_.fill(reply.header, 0);
   reply.changed = asked.changed;
   reply.members = members_of(host_.node->core());
-  host_.complete(asked.call, &reply);
+  host_.show(asked.call, &reply);
   return true;
 }
 

@@ -216,6 +216,20 @@ void add_keys(MetricPage& page, const Engine& engine) {
              watches.history().floor().value);
 }
 
+void add_digests(MetricPage& page, const Engine& engine) {
+  const DigestStats& digests = engine.digests().stats();
+  page.gauge("holdfast_quarantined", "1 if this server's state is quarantined",
+             engine.quarantine().empty() ? 0 : 1);
+  page.gauge("holdfast_digest_mismatch",
+             "1 if the servers' states are known here to differ, and that is not over yet",
+             engine.digests().mismatch() ? 1 : 0);
+  page.counter("holdfast_digest_reports_total", "Reports of state digests sent to a leader",
+               digests.reports);
+  page.counter("holdfast_digest_compared_total",
+               "Indexes at which this leader compared the digests of servers", digests.compared);
+  page.counter("holdfast_digest_mismatches_total", "Times that they differed", digests.mismatches);
+}
+
 void add_snapshots(MetricPage& page, const Engine& engine, const MetricSources& from) {
   const SnapshotStats& snapshots = engine.snapshot_stats();
   page.gauge("holdfast_snapshot_index", "The state after this entry is in the snapshot on disk",
@@ -365,6 +379,7 @@ std::string metrics_text(const MetricSources& sources) {
     add_locks(page, *sources.engine);
     add_keys(page, *sources.engine);
     add_snapshots(page, *sources.engine, sources);
+    add_digests(page, *sources.engine);
   }
   add_calls(page, sources);
   add_connections(page, sources);

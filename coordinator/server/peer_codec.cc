@@ -52,6 +52,8 @@ HF_PEER_MESSAGE(peer::SnapshotAsk);
 HF_PEER_MESSAGE(peer::SnapshotPiece);
 HF_PEER_MESSAGE(peer::MemberChange);
 HF_PEER_MESSAGE(peer::MemberChangeReply);
+HF_PEER_MESSAGE(peer::DigestReport);
+HF_PEER_MESSAGE(peer::DigestNews);
 #undef HF_PEER_MESSAGE
 
 }  // namespace holdfast::server

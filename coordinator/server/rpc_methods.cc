@@ -31,7 +31,8 @@ struct RpcArguments::Objects {
       api::HoldfastAdmin_status_args, api::HoldfastAdmin_members_args,
       api::HoldfastAdmin_changeMembers_args, api::HoldfastAdmin_transferLeadership_args,
       api::HoldfastAdmin_listSessions_args, api::HoldfastAdmin_expireSession_args,
-      api::HoldfastAdmin_settings_args, api::HoldfastAdmin_snapshotPiece_args>
+      api::HoldfastAdmin_settings_args, api::HoldfastAdmin_snapshotPiece_args,
+      api::HoldfastAdmin_rebuildState_args>
       one;
 };
 
@@ -190,6 +191,7 @@ std::span<const RpcMethod> admin_methods() {
       method<HoldfastAdmin_expireSession_args, &Engine::expire_session>("expireSession"),
       method<HoldfastAdmin_settings_args, &Engine::settings>("settings"),
       method<HoldfastAdmin_snapshotPiece_args, &Engine::snapshot_piece>("snapshotPiece"),
+      method<HoldfastAdmin_rebuildState_args, &Engine::rebuild_state>("rebuildState"),
   });
   return methods;
 }

@@ -384,6 +384,9 @@ net::HttpResponse Server::readiness() const {
   if (!engine_) return {503, "text/plain; charset=utf-8", why_unformed() + "\n"};
   if (retired_) return {503, "text/plain; charset=utf-8", removed_ + "\n"};
   if (draining_) return {503, "text/plain; charset=utf-8", "stopping\n"};
+  if (!engine_->quarantine().empty()) {
+    return {503, "text/plain; charset=utf-8", "quarantined: " + engine_->quarantine() + "\n"};
+  }
   if (!engine_->ready()) {
     const std::string progress = engine_->snapshot_progress();
     return {503, "text/plain; charset=utf-8",

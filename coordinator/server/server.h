@@ -19,6 +19,7 @@
 #include "coordinator/server/metrics.h"
 #include "coordinator/server/options.h"
 #include "coordinator/server/port.h"
+#include "coordinator/server/quarantine_file.h"
 #include "coordinator/server/rpc_port.h"
 #include "coordinator/server/snapshot_fetch.h"
 #include "coordinator/server/stored_state.h"
@@ -108,6 +109,11 @@ class Server final : raft::TransportHandler, raft::GenesisTaker, ReplySink {
   void drop_engine();
   void put_in_force(StoredState state);
   std::optional<Failure> replace_state(StoredState state);
+  // Its quarantine (server_quarantine.cc).
+  QuarantineFile quarantine_file();
+  QuarantinePorts quarantine_ports();
+  /// Another state takes the place of the quarantined one, which is set aside.
+  Status end_quarantine();
   std::optional<Failure> seek_state();
   void seek_turn();
 
@@ -155,8 +161,9 @@ class Server final : raft::TransportHandler, raft::GenesisTaker, ReplySink {
   bool joined_ = false;
   /// While nothing is left of the state here.
   std::unique_ptr<SnapshotFetch> seeker_;
-  size_t next_source_ = 0;        ///< whom the seeker asks next
-  uint64_t states_received_ = 0;  ///< and put in force
+  size_t next_source_ = 0;                  ///< whom the seeker asks next
+  uint64_t states_received_ = 0;            ///< and put in force
+  std::optional<std::string> quarantined_;  ///< why, if the state here is
   std::unique_ptr<Engine> engine_;
   std::map<uint64_t, std::unique_ptr<raft::IdentityCall>> identity_calls_;  ///< for the engine
   uint64_t last_identity_call_ = 0;

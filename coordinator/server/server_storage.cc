@@ -150,6 +150,9 @@ std::optional<Failure> Server::begin_serving(const std::string& bytes) {
   if (const Status kept = directory_->keep_genesis(kDefaultGroup, bytes); !kept.ok()) {
     return failure_of(kept.error());
   }
+  auto quarantined = quarantine_file().read();
+  if (!quarantined.ok()) return failure_of(quarantined.error());
+  quarantined_ = std::move(*quarantined);
   auto state = load_stored_state(question(), *snapshots_, *log_);
   if (!state.ok()) return failure_of(state.error());
   if (!state->lost) return serve(std::move(*state));
@@ -196,7 +199,7 @@ std::optional<Failure> Server::serve(StoredState state) {
                   [](const std::string& act) { LOG(INFO) << "audit: " << act; },
                   [this](const Error& error) { stop_with(failure_of(error)); },
                   [this] { return connections(); }, [this] { return alarms(); }, snapshot_ports(),
-                  member_ports(), genesis_bytes_},
+                  member_ports(), genesis_bytes_, quarantine_ports()},
       std::move(state));
   join();
   client_port_->serve(*engine_);
@@ -237,6 +240,7 @@ std::optional<Failure> Server::replace_state(StoredState state) {
   const net::Address admin{options_.admin_listen.host, admin_port_->port()};
   client_port_.reset();
   admin_port_.reset();
+  if (const Status ended = end_quarantine(); !ended.ok()) return failure_of(ended.error());
   if (const Status adopted = snapshots_->adopt_incoming(); !adopted.ok()) {
     return failure_of(adopted.error());
   }

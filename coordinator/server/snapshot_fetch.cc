@@ -28,8 +28,7 @@ void SnapshotFetch::begin(NodeId from, LogIndex at_least) {
   if (run_ || staged_ || now < not_before_) return;
   run_ = Run{.from = from, .at_least = at_least, .number = ++last_run_, .heard_at = now};
   ++stats_.started;
-  ports_.question.log("the log of node " + std::to_string(from.value) +
-                      " no longer has what this server lacks: asking for its state at revision " +
+  ports_.question.log("asking node " + std::to_string(from.value) + " for its state at revision " +
                       std::to_string(at_least.value) + " or later");
   ask();
 }

@@ -24,7 +24,7 @@ Snapshots::Snapshots(Host& host, snapshot::SpanWriter* writer, std::string genes
 }
 
 void Snapshots::on_entry(const raft::Entry& entry) {
-  if (writer_ == nullptr) return;
+  if (writer_ == nullptr || stopped_) return;
   rows_.add(host_.machine.row_changes());
   log_bytes_ += entry.data.size() + raft::kEntryOverheadBytes;
   total_bytes_ += entry.data.size() + raft::kEntryOverheadBytes;
@@ -51,7 +51,8 @@ void Snapshots::advance_cut() {
 Status Snapshots::turn_end() {
   if (writer_ == nullptr) return ok_status();
   if (Status collected = collect(); !collected.ok()) return collected;
-  writer_->hurry(stopping_ || log_bytes_ >= kHurriedSpans * due_bytes());
+  writer_->hurry(finishing_ || log_bytes_ >= kHurriedSpans * due_bytes());
+  if (stopped_) return ok_status();
   if (!sealed_ && !submitted_at_ && due()) seal();
   if (!sealed_ || submitted_at_) return ok_status();
   if (host_.node->core().log().durable() < sealed_->head.applied) return ok_status();
@@ -59,6 +60,13 @@ Status Snapshots::turn_end() {
   writer_->submit(std::move(*sealed_));
   sealed_.reset();
   return ok_status();
+}
+
+void Snapshots::stop() {
+  stopped_ = true;
+  hurried_ = false;
+  sealed_.reset();
+  rows_ = {};
 }
 
 Status Snapshots::collect() {
@@ -109,7 +117,7 @@ void Snapshots::seal() {
 }
 
 bool Snapshots::settled() const {
-  const bool wanted = hurried_ && !rows_.empty();
+  const bool wanted = hurried_ && !stopped_ && !rows_.empty();
   return writer_ == nullptr || (!wanted && !sealed_ && !submitted_at_) || obstacle();
 }
 

@@ -35,8 +35,10 @@ class Snapshots {
   /// The state is wanted on disk now: a copy is asked for.
   void hurry() { hurried_ = true; }
   /// This server stops: a start need not replay what is written now, without regard for others.
-  void stop() { hurried_ = stopping_ = true; }
-  /// Nothing is left of what hurry() or stop() asked for, or the disk is full.
+  void finish() { hurried_ = finishing_ = true; }
+  /// The state is not to be believed: no more of it is written. A span that is under way may end.
+  void stop();
+  /// Nothing is left of what hurry() or finish() asked for, or the disk is full.
   bool settled() const;
   Instant next_wakeup() const;
 
@@ -74,7 +76,8 @@ class Snapshots {
   std::optional<snapshot::Span> sealed_;
   std::optional<Instant> submitted_at_;
   bool hurried_ = false;
-  bool stopping_ = false;
+  bool finishing_ = false;
+  bool stopped_ = false;
   SnapshotStats stats_;
 };
 

@@ -168,7 +168,7 @@ Result<SnapshotHead> SnapshotStore::load(const RowSink& sink, const LoadProgress
 Status SnapshotStore::set_aside() {
   writer_.reset();
   const std::string from = path();
-  const std::string to = from + std::string(kDamaged);
+  const std::string to = aside_path();
   if (auto moved = files_.rename(from, to); !moved) return to_error(moved.error());
   for (const char* companion : kCompanions) {
     auto there = files_.exists(from + companion);

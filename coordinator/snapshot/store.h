@@ -62,8 +62,10 @@ class SnapshotStore {
   Result<SnapshotHead> load(const RowSink& sink, const LoadProgress& progress);
   /// Size of the database, as last loaded or written; zero before.
   uint64_t database_bytes() const { return database_bytes_; }
-  /// The database in force is damaged: it is kept as *.damaged, and the store is empty.
+  /// The database in force is not to be believed: it is kept as *.damaged, and the store is empty.
   Status set_aside();
+  /// Where set_aside() keeps it.
+  std::string aside_path() const { return path() + ".damaged"; }
   /// A damaged one was set aside, now or by an earlier process, and is still there to be looked at.
   bool anything_set_aside() const { return anything_set_aside_; }
 

@@ -16,6 +16,7 @@ Duration Raft::random_between(Duration low, Duration high) {
 /// configuration should still start new elections, as it might still be needed until the Cnew entry
 /// is committed": nobody with a shorter log can be elected by it. Its own vote does not count then.
 bool Raft::promotable() const {
+  if (barred_) return false;
   if (is_voter(configuration(), id())) return true;
   if (configurations_.latest_index() <= commit_) return false;
   return is_voter(configurations_.at(configurations_.latest_index().prev()), id());
@@ -29,7 +30,7 @@ void Raft::reset_election_timer() {
 
 /// A lone voter has nobody to wait for.
 Instant Raft::election_due() const {
-  const bool alone = !is_joint(configuration()) && configuration().voters.size() == 1 &&
+  const bool alone = !barred_ && !is_joint(configuration()) && configuration().voters.size() == 1 &&
                      configuration().voters.front() == id();
   return alone && is<FollowerRole>() ? now_ : election_deadline_;
 }
@@ -41,7 +42,8 @@ void Raft::tick_election() {
     start_campaign();
     return;
   }
-  // Learners and removed servers never campaign; they only stop believing in a silent leader.
+  // Learners, removed and barred servers never campaign; they only stop believing in a silent
+  // leader.
   if (leader()) become_follower(term(), NodeId());
   reset_election_timer();
 }

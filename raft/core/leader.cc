@@ -22,10 +22,12 @@ void Raft::tick_leader() {
     become_follower(term(), NodeId());
     return;
   }
-  if (lead.transfer && now_ >= lead.transfer->deadline) {
-    if (lead.retiring) return become_follower(term(), NodeId());
-    abort_transfer();
+  const bool over = lead.transfer && now_ >= lead.transfer->deadline;
+  if (lead.retiring && (over || !lead.transfer)) {  // its successor may have been removed
+    become_follower(term(), NodeId());
+    return;
   }
+  if (over) abort_transfer();
   if (now_ >= lead.next_heartbeat) broadcast_heartbeat();
 }
 
@@ -297,6 +299,27 @@ void Raft::continue_transfer() {
   lead.transfer->asked = true;
   send(make(MessageType::kTimeoutNow, lead.transfer->target));
   if (lead.retiring) become_follower(term(), NodeId());
+}
+
+/// Of a leader that must not go on: it leaves as soon as it has told its successor to stand.
+void Raft::hand_over_and_go(NodeId successor) {
+  LeaderRole& lead = as<LeaderRole>();
+  abort_transfer();
+  lead.retiring = true;
+  lead.transfer = Transfer{successor, now_ + config_.election_timeout_max};
+  ++counters_.transfers;
+  continue_transfer();
+}
+
+void Raft::bar(NodeId successor, Instant now) {
+  advance_clock(now);
+  barred_ = true;
+  if (inert() || is<FollowerRole>()) return;
+  if (is<LeaderRole>() && successor != id() && is_voter(configuration(), successor)) {
+    hand_over_and_go(successor);
+  } else {
+    become_follower(term(), NodeId());
+  }
 }
 
 /// Dissertation 3.10: "if leadership transfer does not complete after about an election timeout,

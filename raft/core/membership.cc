@@ -154,11 +154,7 @@ void Raft::retire() {
     if (!best || lead.find(voter)->match > lead.find(best)->match) best = voter;
   }
   ++counters_.retirements;
-  abort_transfer();
-  lead.retiring = true;
-  lead.transfer = Transfer{best, now_ + config_.election_timeout_max};
-  ++counters_.transfers;
-  continue_transfer();
+  hand_over_and_go(best);
 }
 
 }  // namespace holdfast::raft

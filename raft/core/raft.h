@@ -113,6 +113,12 @@ class Raft {
   /// Drops leadership or candidacy: the node follows nobody until it hears of a leader. A follower
   /// only restarts its election timer. For a driver that found that it was paused.
   void step_down(Instant now);
+  /// This node does not stand from now on, neither by itself nor when it is asked to: its state is
+  /// not to be believed. It goes on storing, acknowledging and voting. A leader hands over to
+  /// `successor`, zero for nobody in particular, takes no more proposals, and is gone after the
+  /// longest election timeout in any case. For the life of this core.
+  void bar(NodeId successor, Instant now);
+  bool barred() const { return barred_; }
 
   // Outputs.
 
@@ -252,6 +258,7 @@ class Raft {
   void probe(Peer& peer, LogIndex next);
   void continue_transfer();
   void abort_transfer();
+  void hand_over_and_go(NodeId successor);
 
   // snapshot.cc
   void need_snapshot(Peer& peer);
@@ -325,6 +332,7 @@ class Raft {
   NodeId term_leader_;  ///< who was seen to lead the current term; outlives the role
   Instant election_deadline_;
   std::optional<FastFailover> fast_;
+  bool barred_ = false;  ///< never stands
 
   uint64_t next_write_ = 1;
   uint64_t persisted_write_ = 0;

@@ -61,7 +61,8 @@ struct LeaderRole {
   std::vector<WaitingRead> waiting_reads;
   std::vector<ReadRound> read_rounds;  ///< ascending by round
   std::optional<Transfer> transfer;
-  bool retiring = false;  ///< no longer a voter of the committed configuration; `transfer` ends it
+  bool retiring = false;  ///< no longer a voter of the committed configuration, or barred:
+                          ///< `transfer` ends it
 
   Peer* find(NodeId id);
   const Peer* find(NodeId id) const;

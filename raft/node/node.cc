@@ -57,6 +57,10 @@ TransferResult Node::transfer_leadership(NodeId target) {
   return core_.transfer_leadership(target, ports_.clock.now());
 }
 
+void Node::bar(NodeId successor) {
+  if (!stopped_) core_.bar(successor, ports_.clock.now());
+}
+
 void Node::compact(LogIndex through) {
   if (!stopped_) core_.compact(through);
 }

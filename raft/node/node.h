@@ -68,6 +68,8 @@ class Node {
   ChangeResult propose_change(const ConfigurationChange& change);
   void read_index(uint64_t context);
   TransferResult transfer_leadership(NodeId target);
+  /// This node does not lead from now on (Raft::bar).
+  void bar(NodeId successor);
   /// A snapshot on disk covers the log to `through`, at most what is applied and durable here. Call
   /// it before the log store removes the entries.
   void compact(LogIndex through);

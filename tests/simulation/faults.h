@@ -63,6 +63,7 @@ class Faults {
   void unequal(const Fault& fault);
   void hold_apply(const Fault& fault);
   void flip_snapshot(const Fault& fault);
+  void alter_state(const Fault& fault);
   void hold_snapshot(const Fault& fault);
   void cut(const Fault& fault);
   void flap(const Fault& fault);

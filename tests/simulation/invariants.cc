@@ -36,6 +36,9 @@ constexpr std::array<RuleText, kRules> kTexts = {{
     {"I22",
      "in true time nobody is granted a lock, and no lock is taken away, while its holder "
      "is still sure of it"},
+    {"I23",
+     "a server whose state is not the others' is quarantined, and no other is; a quarantined one "
+     "answers nobody, does not stand and writes no snapshot"},
     {"LINEAR",
      "one order of all calls explains every answer to a model that shares no code with the "
      "servers"},

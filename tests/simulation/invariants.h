@@ -34,6 +34,7 @@ enum class Rule : uint8_t {
   kI20,
   kI21,
   kI22,
+  kI23,
   kLinear,
   kDurable,
   kLive,

@@ -29,7 +29,7 @@ void Simulation::choose_core() {
       const int64_t bit = int64_t{1} << (node->number() - 1);
       const bool take = filling ? size < quorum : (wanted & bit) != 0;
       const bool whole = !node->retired() && !node->behind_its_word() && !node->damaged() &&
-                         !node->snapshot_damaged();
+                         !node->snapshot_damaged() && !node->odd();
       if (!take || (core_mask_ & bit) != 0 || !whole) continue;
       core_mask_ |= bit;
       ++size;

@@ -88,6 +88,7 @@ enum class FaultKind : uint8_t {
   kUnequal,       ///< the node comes back with another flag that all must share: peers refuse it
   kHoldApply,     ///< the node applies nothing of what commits
   kFlipSnapshot,  ///< bits of its snapshot are others (seed says which)
+  kAlterState,    ///< its snapshot becomes that of another state, whole in itself (seed: which)
   kHoldSnapshot,  ///< a person keeps a transaction open in its snapshot
   kSplit,         ///< the nodes of mask and all others do not hear each other
   kOneWay,        ///< the nodes of mask are not heard by the others

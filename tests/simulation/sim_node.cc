@@ -111,6 +111,9 @@ void SimNode::start() {
   if (retired_) return;
   std::optional<server::StoredState> state;
   if (snapshots_ != nullptr) {
+    const auto unaltered = alter_stored_state();
+    if (died_at_disk(Mark::kCrashInLoad)) return start_after(kRestart);
+    if (unaltered) return start_failed(*unaltered);
     auto loaded = load_state();
     if (died_at_disk(Mark::kCrashInLoad)) return start_after(kRestart);
     if (!loaded.ok()) return start_failed(loaded.error());
@@ -235,6 +238,7 @@ void SimNode::run_engine(std::optional<server::StoredState> state) {
                             {}};
   if (snapshots_ != nullptr) ports.snapshots = snapshot_ports();
   ports.genesis = raft::encode_genesis(genesis_);
+  ports.quarantine = quarantine_ports();
   const LogIndex applied = state ? state->machine->applied() : LogIndex();
   engine_ = state ? std::make_unique<server::Engine>(engine_options(), initial_state(applied),
                                                      std::move(ports), std::move(*state))
@@ -286,6 +290,7 @@ void SimNode::drop_engine() {
   calls_.clear();
   inputs_.clear();
   fatal_.reset();
+  rebuild_asked_ = false;
   turn_coming_ = disk_busy_ = snapshot_busy_ = background_busy_ = false;
   wakeup_at_ = 0ns;
 }

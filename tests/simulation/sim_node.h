@@ -1,7 +1,7 @@
 // A server in the simulated world: the real engine, node, core, state machine and log store, on a
 // fake disk, a drifting clock and the world's network. It can die at any point, lose what was not
 // synced, be paused, and start again. Split over sim_node.cc (life), sim_node_ports.cc (what goes
-// in and out while it runs) and sim_node_snapshots.cc.
+// in and out while it runs), sim_node_snapshots.cc and sim_node_quarantine.cc.
 #pragma once
 
 #include <functional>
@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "coordinator/server/engine.h"
+#include "coordinator/server/quarantine_file.h"
 #include "raft/storage/data_directory.h"
 #include "raft/storage/log_store.h"
 #include "raft/transport/genesis.h"
@@ -114,6 +115,12 @@ class SimNode final : raft::Transport, server::ReplySink {
   bool snapshot_damaged() const { return snapshot_damaged_; }
   /// Bits of its snapshot are others, if it has one.
   void damage_snapshot(uint64_t seed);
+  /// At its next start its snapshot, if it has one, is that of another state and whole in itself.
+  void alter_state(uint64_t seed) { alter_ = seed; }
+  /// Its state need not be the others'.
+  bool altered() const { return altered_; }
+  /// And it does not know it.
+  bool odd() const { return altered_ && !quarantined_; }
   /// A person begins to read its snapshot, if it has one, or is done with it.
   void read_snapshot(bool reads);
   std::unique_ptr<raft::FakeFileSystem> image(uint64_t seed) const { return disk_->clone(seed); }
@@ -154,6 +161,12 @@ class SimNode final : raft::Transport, server::ReplySink {
   void judge_snapshot(LogIndex loaded, bool set_aside);
   server::SnapshotPorts snapshot_ports();
   LogIndex cut_log(LogIndex through);
+  server::QuarantineFile quarantine_file();
+  server::QuarantinePorts quarantine_ports();
+  std::optional<Error> alter_stored_state();
+  std::optional<Error> end_quarantine();
+  /// Throws Broken (I23).
+  void judge_quarantine();
   void put_in_force(server::StoredState state);
   void seek_state();
   void seek_turn();
@@ -210,6 +223,11 @@ class SimNode final : raft::Transport, server::ReplySink {
   bool unequal_ = false;
   bool damaged_ = false;
   bool snapshot_damaged_ = false;
+  std::optional<uint64_t> alter_;
+  bool altered_ = false;
+  std::optional<std::string> quarantined_;
+  bool rebuild_asked_ = false;
+  std::optional<LogIndex> last_span_;  ///< under way when it was quarantined
   bool old_image_ = false;
   bool formed_ = false;
   bool wiped_ = false;

@@ -51,6 +51,7 @@ void SimNode::turn() {
     return stopped(error);
   }
   if (auto state = engine_->take_received_state()) return put_in_force(std::move(*state));
+  judge_quarantine();
   watcher_.turned(*this);
   static_cast<void>(writer_->prepare_one());
   if (died_at_disk(Mark::kCrashInPreparation)) start_after(kRestart);
@@ -139,6 +140,10 @@ bool SimNode::send(const raft::Message& message) {
 }
 
 bool SimNode::send_app(NodeId to, raft::Lane lane, uint8_t kind, std::string_view payload) {
+  if (altered_ && kind == static_cast<uint8_t>(server::PeerKind::kSnapshotPiece)) {
+    if (quarantined_) throw Broken(Rule::kI23, name_ + " gives its state, and is quarantined");
+    return false;  // copies of it could be a majority: who has it stays a minority
+  }
   deliver(to, static_cast<int>(lane), false,
           [from = id_, kind, bytes = std::make_shared<std::string>(payload)](SimNode& node) {
             if (node.up()) {
@@ -169,10 +174,15 @@ void SimNode::call(const Call& call, const AnswerTaker& taker) {
 }
 
 void SimNode::complete(server::CallId call, const server::ReplyView& reply) {
+  if (call == server::CallId{}) return;  // an operator's
+  if (!engine_->quarantine().empty()) {
+    throw Broken(Rule::kI23, name_ + " answers a client, and is quarantined");
+  }
   answered(call.slot, rpc_->answer(call, reply));
 }
 
 void SimNode::fail(server::CallId call, const api::HoldfastError& error) {
+  if (call == server::CallId{}) return;  // an operator's
   answered(call.slot, rpc_->answer(call, error));
 }
 

@@ -42,6 +42,7 @@ server::SnapshotPorts SimNode::snapshot_ports() {
 }
 
 LogIndex SimNode::cut_log(LogIndex through) {
+  if (quarantined_) throw Broken(Rule::kI23, name_ + " cuts its log, and is quarantined");
   if (through > snapshot_durable_) {
     throw Broken(Rule::kI9, name_ + " cuts its log to " + num(through) + ", and its snapshot of " +
                                 num(snapshot_durable_) + " is durable");
@@ -150,6 +151,8 @@ void SimNode::put_in_force(server::StoredState state) {
     if (died_at_disk(Mark::kCrashInAdoption)) return start_after(kRestart);
     stopped(error);
   };
+  const bool rebuilt = quarantined_.has_value();
+  if (const auto error = end_quarantine()) return failed(*error);
   if (const Status adopted = snapshots_->adopt_incoming(); !adopted.ok()) {
     return failed(adopted.error());
   }
@@ -169,7 +172,8 @@ void SimNode::put_in_force(server::StoredState state) {
   judge_recovery();
   disk_->observe(false);
   if (retired_) return;
-  snapshot_damaged_ = false;
+  if (rebuilt) world_.mark(Mark::kRebuilt);
+  snapshot_damaged_ = altered_ = false;
   snapshot_durable_ = snapshot_given_ = last;
   run_engine(std::move(state));
 }

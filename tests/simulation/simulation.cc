@@ -98,6 +98,7 @@ void Simulation::run_until(Duration end) {
 
 void Simulation::started(SimNode& node) {
   cores_[node.id()] = raft::NodeInvariants{};
+  if (node.altered()) return;
   history_.check_snapshot(node.number(), node.engine().host().applied,
                           node.engine().machine().digest());
 }
@@ -121,7 +122,7 @@ void Simulation::turned(SimNode& node) {
   };
   if (const auto breach = cores_[node.id()].check(core)) refuse(*breach);
   if (const auto breach = cluster_.observe(core)) refuse(*breach);
-  if (take_committed(node)) {
+  if (take_committed(node) && !node.altered()) {
     history_.check_state(node.number(), node.engine().host().applied,
                          node.engine().machine().digest());
   }

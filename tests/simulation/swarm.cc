@@ -176,8 +176,9 @@ Fault draw_client_fault(Stream& draw, const Weather& w, FaultKind kind) {
 
 /// Disks that lie break promises by their nature; few runs have any.
 bool is_damage(FaultKind kind) {
-  return kind == FaultKind::kFlipBit || kind == FaultKind::kLostWrite ||
-         kind == FaultKind::kStrayWrite || kind == FaultKind::kWipe || kind == FaultKind::kOldImage;
+  return kind == FaultKind::kAlterState || kind == FaultKind::kFlipBit ||
+         kind == FaultKind::kLostWrite || kind == FaultKind::kStrayWrite ||
+         kind == FaultKind::kWipe || kind == FaultKind::kOldImage;
 }
 
 void draw_faults_of(FaultKind kind, Stream& draw, const Weather& w, int64_t share,
@@ -200,7 +201,7 @@ void sort_by_time(std::vector<Fault>& faults) {
 /// Then they have a stream of their own, so that seeds keep the faults they had.
 bool came_later(FaultKind kind) {
   return kind == FaultKind::kHoldApply || kind == FaultKind::kFlipSnapshot ||
-         kind == FaultKind::kHoldSnapshot;
+         kind == FaultKind::kAlterState || kind == FaultKind::kHoldSnapshot;
 }
 
 std::vector<Fault> draw_faults(Draws& draws, const Weather& w) {
@@ -216,6 +217,7 @@ std::vector<Fault> draw_faults(Draws& draws, const Weather& w) {
     Stream& snapshots = draws.stream("faults/snapshots");
     draw_faults_of(FaultKind::kFlipSnapshot, snapshots, w, share, faults);
     draw_faults_of(FaultKind::kHoldSnapshot, snapshots, w, share, faults);
+    draw_faults_of(FaultKind::kAlterState, draws.stream("faults/alter_state"), w, share, faults);
   }
   sort_by_time(faults);
   return faults;

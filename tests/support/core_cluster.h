@@ -276,6 +276,11 @@ class CoreCluster {
     pump(id);
     return result;
   }
+  void bar(int id, int successor = 0) {
+    core(id).bar(NodeId(static_cast<uint64_t>(successor)), node(id).clock);
+    pump(id);
+  }
+
   void step_down(int id) {
     core(id).step_down(node(id).clock);
     pump(id);

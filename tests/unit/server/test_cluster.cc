@@ -89,7 +89,16 @@ void TestServer::start() {
                   *this,
                   [this](const std::string& act) { audits.push_back(act); },
                   [this](const Error& error) { fatal.push_back(error); },
-                  {}});
+                  {},
+                  {},
+                  {},
+                  {},
+                  {quarantine,
+                   [this](const std::string& why) {
+                     quarantine = why;
+                     return ok_status();
+                   },
+                   {}}});
 }
 
 void TestServer::crash() {

@@ -168,9 +168,12 @@ class TestServer final : raft::Transport, ReplySink {
 
   size_t outstanding() const { return outstanding_.size(); }
 
-  bool disk_works = true;       ///< settle() makes writes durable
-  bool transport_full = false;  ///< its own messages to others are dropped at once
-  ReplySink* ports = nullptr;   ///< takes the answers to calls of ports other than the test's own
+  /// What is on its disk; to be changed only while it is down.
+  raft::testing::MemoryLog& disk() { return disk_; }
+  std::optional<std::string> quarantine;  ///< what it remembers of its own
+  bool disk_works = true;                 ///< settle() makes writes durable
+  bool transport_full = false;            ///< its own messages to others are dropped at once
+  ReplySink* ports = nullptr;  ///< takes the answers to calls of ports other than the test's own
   std::vector<std::string> audits;
   std::vector<Error> fatal;
   uint64_t seed = 0;

@@ -1,0 +1,112 @@
+// A server whose state is not to be believed: it stores the log, acknowledges and votes, so that
+// the cluster keeps its quorum, and does nothing else until it has another server's state.
+#include <algorithm>
+
+#include "coordinator/server/engine_calls.h"
+
+namespace holdfast::server {
+
+namespace {
+
+std::string sentence(NodeId self, const DigestVerdict& verdict) {
+  const std::vector<DigestVote> own = {{self, 0, verdict.own}};
+  std::vector<DigestVote> agreed;
+  for (const NodeId node : verdict.agreeing) agreed.push_back({node, 0, verdict.agreed});
+  return "after entry " + std::to_string(verdict.index.value) + " " + describe_votes(own) +
+         " for its state digest, while " + describe_votes(agreed) + ", a majority";
+}
+
+}  // namespace
+
+void Engine::judge_digests() {
+  const auto verdict = digests_.take_verdict();
+  if (!verdict) return;
+  enter_quarantine(sentence(host_.options.self, *verdict), best_of(verdict->agreeing));
+}
+
+// Remembered before anything else is done, so that no crash brings the state back into service.
+void Engine::enter_quarantine(const std::string& why, NodeId successor) {
+  if (host_.quarantined()) return;
+  if (ports_.quarantine.keep) {
+    if (const Status kept = ports_.quarantine.keep(why); !kept.ok()) ports_.fatal(kept.error());
+  }
+  begin_quarantine(why, successor);
+}
+
+void Engine::begin_quarantine(const std::string& why, NodeId successor) {
+  quarantine_ = why;
+  if (ports_.quarantine.log) {
+    ports_.quarantine.log("QUARANTINED: " + why +
+                          "; this server serves nobody until `holdfast rebuild`");
+  }
+  host_.quarantine();
+  host_.serving = false;
+  tick_in_flight_ = 0;
+  renewals_.end_leadership();
+  answer_all();
+  snapshots_.stop();
+  node_.bar(successor);
+}
+
+api::Alarm Engine::quarantine_alarm() const {
+  api::Alarm alarm;
+  alarm.name = "QUARANTINED";
+  const std::string progress = snapshot_progress();
+  alarm.message = "node " + std::to_string(host_.options.self.value) +
+                  " serves nobody: " + quarantine_ +
+                  (rebuild_ ? "; it is being rebuilt" : "; run `holdfast rebuild`") +
+                  (progress.empty() ? "" : ": " + progress);
+  return alarm;
+}
+
+// ------------------------------------------------------------------------------- the way out
+
+// Answered at once: when the state is put in force all connections are closed.
+void Engine::rebuild_state(CallId call, const api::RequestContext& context,
+                           const api::RebuildStateRequest& request) {
+  const auto refuse = [&](ErrorCode code, const std::string& message) {
+    host_.refuse(call, {code, message, false, false, 0}, context.sequence);
+  };
+  const NodeId from(static_cast<uint64_t>(std::max(0, request.fromNode)));
+  const auto members = raft::member_ids(node_.core().configuration());
+  if (!fetch_) return refuse(ErrorCode::kUnsupported, "this server writes no snapshot");
+  if (request.fromNode < 0 ||
+      (from && (from == host_.options.self || !raft::contains(members, from)))) {
+    return refuse(ErrorCode::kBadArgument, "fromNode is " + std::to_string(request.fromNode) +
+                                               ": it must be another member, or 0");
+  }
+  if (members.size() < 2) {
+    return refuse(ErrorCode::kBadArgument, "the cluster has no other server to get the state from");
+  }
+  if (!host_.quarantined() && !request.force) {
+    return refuse(ErrorCode::kBadArgument,
+                  "this server is not quarantined; with force it is rebuilt all the same");
+  }
+  audit(context,
+        "rebuildState from=" + std::to_string(request.fromNode) + (request.force ? " force" : ""));
+  enter_quarantine("an operator asked for it to be rebuilt", best_successor());
+  rebuild_ = from;
+  api::RebuildStateResult reply;
+  host_.fill(reply.header, context.sequence);
+  if (snapshots_.stats().written) reply.keptAs = ports_.snapshots.store->aside_path();
+  host_.show(call, &reply);
+}
+
+// A state as late as the one that is here, so that nothing that was durable is missing in it; the
+// log goes on from there, and is not cut meanwhile.
+void Engine::rebuild_turn() {
+  if (!rebuild_ || fetch_->under_way()) return;
+  fetch_->begin(rebuild_source(), host_.applied);
+}
+
+// The leader first; a server that does not answer, or is quarantined too, is given up by the fetch.
+NodeId Engine::rebuild_source() {
+  if (*rebuild_) return *rebuild_;
+  std::vector<NodeId> others = raft::member_ids(node_.core().configuration());
+  std::erase(others, host_.options.self);
+  const auto leader = std::ranges::find(others, host_.soft.leader);
+  if (leader != others.end()) std::rotate(others.begin(), leader, others.end());
+  return others[fetch_->stats().abandoned % others.size()];
+}
+
+}  // namespace holdfast::server
