@@ -152,3 +152,11 @@ struct SnapshotPiece {
   /** At most 256 KiB, less only at the end. */
   8: binary data,
 }
+
+/** Every server to the leader, once a second and when it changes: whether its disk has room. */
+struct RoomReport {
+  /** It takes what is no more than ordinary. */
+  1: bool room,
+  /** Bytes free, for the leader's messages. */
+  2: i64 freeBytes,
+}

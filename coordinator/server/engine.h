@@ -26,6 +26,7 @@
 #include "coordinator/server/polls.h"
 #include "coordinator/server/reads.h"
 #include "coordinator/server/renewals.h"
+#include "coordinator/server/room.h"
 #include "coordinator/server/snapshot_fetch.h"
 #include "coordinator/server/snapshot_source.h"
 #include "coordinator/server/snapshots.h"
@@ -64,8 +65,11 @@ struct EnginePorts {
   std::function<std::vector<api::PeerConnection>()> connections;
   /// What an operator should know of them; may be empty.
   std::function<std::vector<api::Alarm>()> alarms;
+  /// And of this server's disk; may be empty.
+  std::function<api::DiskStatus()> disk;
   SnapshotPorts snapshots;
   std::string genesis;  ///< entry 1, which a snapshot holds too
+  RoomPorts room;
 };
 
 /// Length of a session's secret.
@@ -143,7 +147,9 @@ class Engine final : public raft::Application, Commands::Owner, Renewals::Owner 
   void refuse_overloaded(CallId call, const std::string& why);
 
   // The peers' side.
-  void on_message(raft::Message&& message) { node_.receive(std::move(message)); }
+  void on_message(raft::Message&& message) {
+    if (room_.takes(message)) node_.receive(std::move(message));
+  }
   void on_app(NodeId from, uint8_t kind, std::string_view payload);
   void on_peer_event(NodeId peer, raft::PeerEvent event);
 
@@ -199,6 +205,7 @@ class Engine final : public raft::Application, Commands::Owner, Renewals::Owner 
   std::string snapshot_progress() const { return fetch_ ? fetch_->progress() : std::string(); }
   /// Why no snapshot can be written now, if so.
   std::optional<std::string> snapshot_obstacle() const { return snapshots_.obstacle(); }
+  const Room& room() const { return room_; }
   size_t parked_calls() const { return host_.parked; }
   size_t parked_polls() const { return host_.parked - waits_.parked() - key_waits_.parked(); }
   size_t parked_acquires() const { return waits_.parked(); }
@@ -289,7 +296,10 @@ class Engine final : public raft::Application, Commands::Owner, Renewals::Owner 
   Status snapshot_turn();
   void cut_log();
   void check_transfers(Instant now);
+  /// Of the voters beside this one the furthest that fits; one that has room if any does.
   NodeId best_successor() const;
+  NodeId furthest_voter(const std::function<bool(NodeId)>& fits) const;
+  void hand_over_if_full();
   void receive_transfer_request(NodeId from, std::string_view bytes);
   void receive_transfer_refusal(std::string_view bytes);
   void answer_settings(CallId call, int64_t sequence);
@@ -308,6 +318,7 @@ class Engine final : public raft::Application, Commands::Owner, Renewals::Owner 
   KeyWaits key_waits_;
   LeaseQueries lease_queries_;
   Snapshots snapshots_;
+  Room room_;
   SnapshotSource source_;
   std::optional<SnapshotFetch> fetch_;
   raft::Node node_;

@@ -136,6 +136,7 @@ void Engine::status(CallId call, const api::RequestContext& context, const api::
   }
   if (ports_.connections) reply.connections = ports_.connections();
   if (ports_.alarms) reply.alarms = ports_.alarms();
+  if (ports_.disk) reply.disk = ports_.disk();
   for (const NodeId id : raft.configuration.voters) {
     reply.voters.push_back(static_cast<int32_t>(id.value));
   }
@@ -223,12 +224,28 @@ void Engine::answer_settings(CallId call, int64_t sequence) {
 // ------------------------------------------------------------------- handing leadership over
 
 NodeId Engine::best_successor() const {
+  const NodeId roomy = furthest_voter([this](NodeId id) { return room_.has_said_so(id); });
+  return roomy ? roomy : furthest_voter([](NodeId) { return true; });
+}
+
+// To one that has room, never from full to full: so leadership rests when nobody has any.
+void Engine::hand_over_if_full() {
+  if (!room_.wants_to_hand_over()) return;
+  const NodeId successor = furthest_voter([this](NodeId id) { return room_.has_said_so(id); });
+  if (!successor) return;
+  room_.began_to_hand_over();
+  ports_.audit("leadership goes to node " + std::to_string(successor.value) +
+               ", because this server's disk has no room");
+  node_.transfer_leadership(successor);
+}
+
+NodeId Engine::furthest_voter(const std::function<bool(NodeId)>& fits) const {
   const raft::RaftStatus raft = node_.core().status();
   NodeId best;
   LogIndex furthest;
   for (const raft::PeerStatus& peer : raft.peers) {
     const auto& voters = raft.configuration.voters;
-    if (!std::binary_search(voters.begin(), voters.end(), peer.id)) continue;
+    if (!std::binary_search(voters.begin(), voters.end(), peer.id) || !fits(peer.id)) continue;
     if (!best || peer.match > furthest) {
       best = peer.id;
       furthest = peer.match;

@@ -49,6 +49,7 @@ HF_PEER_MESSAGE(peer::LeaseQuery);
 HF_PEER_MESSAGE(peer::LeaseReply);
 HF_PEER_MESSAGE(peer::SnapshotAsk);
 HF_PEER_MESSAGE(peer::SnapshotPiece);
+HF_PEER_MESSAGE(peer::RoomReport);
 #undef HF_PEER_MESSAGE
 
 }  // namespace holdfast::server

@@ -27,6 +27,7 @@
 #include "raft/storage/log_store.h"
 #include "raft/storage/posix_file_system.h"
 #include "raft/storage/threaded_log_writer.h"
+#include "raft/storage/threaded_room_keeper.h"
 #include "raft/transport/bootstrap.h"
 #include "raft/transport/tcp_transport.h"
 
@@ -89,6 +90,8 @@ class Server final : raft::TransportHandler, raft::GenesisTaker, ReplySink {
   /// Peers are dialled, and may ask.
   void join();
   std::optional<Failure> serve(StoredState state);
+  RoomPorts room_ports();
+  uint64_t log_bytes_left() const;
   StoredStateQuestion question();
   raft::InitialState initial_state(LogIndex applied) const;
   void drop_engine();
@@ -130,6 +133,7 @@ class Server final : raft::TransportHandler, raft::GenesisTaker, ReplySink {
   std::unique_ptr<net::HttpServer> http_;
   std::unique_ptr<raft::Bootstrapper> bootstrapper_;
   std::unique_ptr<raft::ThreadedLogWriter> writer_;
+  std::unique_ptr<raft::ThreadedRoomKeeper> room_keeper_;
   std::unique_ptr<snapshot::SnapshotStore> snapshots_;
   std::unique_ptr<snapshot::ThreadedSpanWriter> span_writer_;
   std::unique_ptr<snapshot::BackgroundThread> background_;

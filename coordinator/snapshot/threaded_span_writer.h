@@ -5,7 +5,6 @@
 #include <functional>
 #include <mutex>
 #include <optional>
-#include <string>
 #include <thread>
 
 #include "coordinator/snapshot/span_writer.h"
@@ -24,7 +23,7 @@ class ThreadedSpanWriter final : public SpanWriter {
 
   void submit(Span span) override;
   std::optional<Result<WrittenSpan>> collect() override;
-  std::optional<std::string> obstacle() const override;
+  std::optional<Error> obstacle() const override;
 
  private:
   void run();
@@ -36,7 +35,7 @@ class ThreadedSpanWriter final : public SpanWriter {
   std::condition_variable changed_;
   std::optional<Span> waiting_;
   std::optional<Result<WrittenSpan>> outcome_;
-  std::optional<std::string> obstacle_;
+  std::optional<Error> obstacle_;
   bool closed_ = false;
   std::thread thread_;
 };
