@@ -89,7 +89,18 @@ void TestServer::start() {
                   *this,
                   [this](const std::string& act) { audits.push_back(act); },
                   [this](const Error& error) { fatal.push_back(error); },
-                  {}});
+                  {},
+                  {},
+                  {},
+                  {},
+                  {},
+                  room_ports()});
+}
+
+RoomPorts TestServer::room_ports() {
+  if (!disk_room) return {};
+  return {[this] { return *disk_room; }, [this](bool on) { lent = on; }, [](uint64_t) {},
+          [this] { return log_bytes_left; }, 1'000};
 }
 
 void TestServer::crash() {
