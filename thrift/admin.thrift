@@ -65,6 +65,26 @@ struct Alarm {
   2: string message,
 }
 
+/** The disk of a server, as last looked at. */
+struct DiskStatus {
+  /** "ok", "low" or "full". */
+  1: string state,
+  /** Below it all files are. */
+  2: string path,
+  /** What may still be taken of it. */
+  3: i64 freeBytes,
+  /** Below this it counts as full, or, once full, still does. */
+  4: i64 neededBytes,
+  /** Kept for the snapshot. */
+  5: i64 reserveBytes,
+  /** Half of the writes of the log in the last minute took no longer; 0 = there was none. */
+  6: i64 syncMedianUs,
+  /** All but a hundredth of them. */
+  7: i64 syncP99Us,
+  /** The longest, that under way among them. */
+  8: i64 syncMaxUs,
+}
+
 /** One server's view of itself and the cluster. */
 struct StatusResult {
   /** As in every result. */
@@ -123,6 +143,8 @@ struct StatusResult {
   27: list<i32> outgoing,
   /** The log's entry that brought this configuration; 0: the first one. */
   28: i64 configurationIndex,
+  /** Its disk. */
+  29: DiskStatus disk,
 }
 
 /** Asks nothing. */

@@ -230,3 +230,11 @@ struct DigestNews {
   /** One for each server whose digest there is known; at most 64. */
   3: list<DigestVote> votes,
 }
+
+/** Every server to the leader, once a second and when it changes: whether its disk has room. */
+struct RoomReport {
+  /** It takes what is no more than ordinary. */
+  1: bool room,
+  /** Bytes free, for the leader's messages. */
+  2: i64 freeBytes,
+}

@@ -58,6 +58,28 @@ json connections_json(const api::StatusResult& s) {
   return out;
 }
 
+json disk_json(const api::DiskStatus& d) {
+  return {{"state", d.state},
+          {"path", d.path},
+          {"free_bytes", d.freeBytes},
+          {"needed_bytes", d.neededBytes},
+          {"reserve_bytes", d.reserveBytes},
+          {"sync_median_us", d.syncMedianUs},
+          {"sync_p99_us", d.syncP99Us},
+          {"sync_max_us", d.syncMaxUs}};
+}
+
+/// "-" of a server that says nothing of its disk: it is older than this program.
+std::string disk_text(const api::DiskStatus& d) {
+  return d.state.empty() ? "-" : d.state + ", " + std::to_string(d.freeBytes >> 20) + " MiB free";
+}
+
+std::string sync_text(const api::DiskStatus& d) {
+  if (d.syncMaxUs == 0) return "-";
+  const int64_t tenths = (d.syncP99Us + 99) / 100;
+  return std::to_string(tenths / 10) + "." + std::to_string(tenths % 10) + " ms";
+}
+
 json to_json(const std::string& admin, const api::StatusResult& s) {
   return {{"admin", admin},
           {"node_id", s.nodeId},
@@ -88,7 +110,8 @@ json to_json(const std::string& admin, const api::StatusResult& s) {
           {"store_id", s.storeId},
           {"cluster_time_ms", s.clusterTimeMs},
           {"uptime_ms", s.uptimeMs},
-          {"feature_level", s.featureLevel}};
+          {"feature_level", s.featureLevel},
+          {"disk", disk_json(s.disk)}};
 }
 
 std::string connected(const api::StatusResult& s) {
@@ -108,7 +131,8 @@ void add_row(Table& table, const std::string& admin, const api::StatusResult& s)
              s.leaderId != 0 ? std::to_string(s.leaderId) : "-", std::to_string(s.commitIndex),
              std::to_string(s.appliedIndex), std::to_string(s.lastIndex), connected(s),
              std::to_string(s.sessions), std::to_string(s.locks), std::to_string(s.waiters),
-             format_ms(s.uptimeMs), std::to_string(s.alarms.size())});
+             disk_text(s.disk), sync_text(s.disk), format_ms(s.uptimeMs),
+             std::to_string(s.alarms.size())});
 }
 
 }  // namespace
@@ -116,7 +140,7 @@ void add_row(Table& table, const std::string& admin, const api::StatusResult& s)
 int status_command(const Args& args, const Context& context) {
   if (!args.words.empty()) return report(Error{ErrorCode::kBadArgument, "no word is expected"});
   Table table({"NODE", "ADMIN", "ROLE", "TERM", "LEADER", "COMMIT", "APPLIED", "LAST", "PEERS",
-               "SESSIONS", "LOCKS", "WAITERS", "UP", "ALARMS"});
+               "SESSIONS", "LOCKS", "WAITERS", "DISK", "SYNC P99", "UP", "ALARMS"});
   json all = json::array();
   std::string notes;
   int exit_code = kExitOk;

@@ -3,31 +3,13 @@
 #include <algorithm>
 #include <utility>
 
+#include "coordinator/server/room.h"
+
 namespace holdfast::server {
 
 using command::CommandKind;
 
 namespace {
-
-/// Commands that free or keep alive: admitted past the cap on uncommitted bytes (PROMISE 12).
-bool is_exempt(CommandKind::type kind) {
-  switch (kind) {
-    case CommandKind::CLOSE_SESSION:
-    case CommandKind::MARK_LATE:
-    case CommandKind::RENEW_LATE:
-    case CommandKind::EXPIRE_SESSIONS:
-    case CommandKind::REVOKE_SESSION:
-    case CommandKind::TICK:
-    case CommandKind::CANCEL_ACQUIRE:
-    case CommandKind::RELEASE:
-    case CommandKind::RELEASE_ALL:
-    case CommandKind::REVOKE_LOCK:
-    case CommandKind::ACKNOWLEDGE_NOTICES:
-      return true;
-    default:
-      return false;
-  }
-}
 
 constexpr size_t kForwardBytesMax = 1 << 20;
 
@@ -66,7 +48,8 @@ std::optional<Refusal> Commands::no_room_for(const PendingCommand& pending) cons
   }
   // As the core does: one alone passes however large it is, else it never could.
   const uint64_t bytes_max = host_.options.raft.max_uncommitted_bytes;
-  if (pending_bytes_ > 0 && pending_bytes_ + bytes > bytes_max && !is_exempt(pending.header.kind)) {
+  if (pending_bytes_ > 0 && pending_bytes_ + bytes > bytes_max &&
+      !frees_or_keeps_alive(pending.header.kind)) {
     return overloaded(std::to_string(bytes_max) + " bytes of commands under way");
   }
   return std::nullopt;
@@ -92,7 +75,7 @@ command::CommandHeader Commands::own_header(CommandKind::type kind, Term decided
 void Commands::add_to_batch(command::CommandHeader& header, std::string_view body, bool own) {
   header.clusterTimeMs = host_.cluster_now_ms();
   header.wallUnixMs = host_.clock.wall_unix_ms();
-  Batch& batch = is_exempt(header.kind) ? exempt_batch_ : batch_;
+  Batch& batch = frees_or_keeps_alive(header.kind) ? exempt_batch_ : batch_;
   batch.proposals.push_back({raft::EntryType::kCommand, encoder_.entry(header, body)});
   batch.origins.push_back({NodeId(static_cast<uint64_t>(header.originNode)),
                            static_cast<uint64_t>(header.originRequest), own});
@@ -120,7 +103,22 @@ void Commands::propose_waiting() {
   }
   waiting_.clear();
   propose(exempt_batch_, /*exempt=*/true);
+  if (host_.no_space) return refuse_for_want_of_room();
   propose(batch_, /*exempt=*/false);
+}
+
+// Before anything is proposed, so nothing of it is applied (ARCHITECTURE, State machine).
+void Commands::refuse_for_want_of_room() {
+  for (const Origin& origin : batch_.origins) {
+    if (origin.own) {
+      owner_.on_own_refused(origin.request);
+    } else if (origin.node != host_.options.self) {
+      refuse_remote(origin.node, origin.request, *host_.no_space);
+    } else {
+      fail(origin.request, *host_.no_space);
+    }
+  }
+  batch_.clear();
 }
 
 void Commands::propose(Batch& batch, bool exempt) {

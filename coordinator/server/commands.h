@@ -132,6 +132,7 @@ class Commands {
   void propose_waiting();
   void propose(Batch& batch, bool exempt);
   void propose_one_by_one(Batch& batch, bool exempt);
+  void refuse_for_want_of_room();
   void refused(const Origin& origin, const raft::ProposeResult& result);
   void refuse_remote(NodeId node, uint64_t request, const Refusal& refusal);
   void forward_waiting(NodeId leader);

@@ -37,11 +37,13 @@ Engine::Engine(const EngineOptions& options, raft::InitialState initial, EngineP
                      [this](SessionId session) { return renewals_.lease_left_ms(session); }),
       member_changes_(host_, codec_, ports_.members),
       snapshots_(host_, ports_.snapshots.spans, ports_.genesis, state.snapshot_bytes),
+      room_(host_, codec_, snapshots_, ports_.room),
       source_(
           host_, codec_, snapshots_,
           {ports_.snapshots.background, ports_.snapshots.files, ports_.snapshots.store,
            [this] { return node_.core().log().first(); }, ports_.snapshots.log,
-           [this](const std::string& trace, const std::string& act) { audit_traced(trace, act); }}),
+           [this](const std::string& trace, const std::string& act) { audit_traced(trace, act); },
+           [this](uint64_t bytes) { return room_.no_room_for_copy(bytes); }}),
       digests_(host_, codec_),
       node_(options.raft, std::move(initial),
             {ports_.clock, ports_.reader, ports_.writer, ports_.transport}, *this),
@@ -50,14 +52,16 @@ Engine::Engine(const EngineOptions& options, raft::InitialState initial, EngineP
   host_.applied_term = state.applied_term;
   if (ports_.snapshots.background != nullptr) {
     const SnapshotPorts& disk = ports_.snapshots;
-    fetch_.emplace(SnapshotFetchPorts{ports_.clock,
-                                      ports_.entropy,
-                                      ports_.transport,
-                                      *disk.background,
-                                      *disk.files,
-                                      disk.store->incoming_path(),
-                                      disk.store->vfs(),
-                                      {options.cluster, options.self, disk.hash_seed, disk.log}});
+    fetch_.emplace(
+        SnapshotFetchPorts{ports_.clock,
+                           ports_.entropy,
+                           ports_.transport,
+                           *disk.background,
+                           *disk.files,
+                           disk.store->incoming_path(),
+                           disk.store->vfs(),
+                           {options.cluster, options.self, disk.hash_seed, disk.log},
+                           [this](uint64_t bytes) { return room_.no_room_for_copy(bytes); }});
   }
   if (ports_.quarantine.standing) begin_quarantine(*ports_.quarantine.standing, NodeId());
 }
@@ -67,6 +71,8 @@ Engine::~Engine() = default;
 // ------------------------------------------------------------------------------- turns and time
 
 bool Engine::turn_end(Instant handled_until) {
+  room_.turn();
+  hand_over_if_full();
   flush_renewals();
   commands_.flush();
   reads_.flush();
@@ -146,7 +152,7 @@ Instant Engine::next_wakeup() const {
   Instant next = std::min({node_.next_wakeup(), commands_.next_deadline(), renewals_.next_wakeup(),
                            reads_.next_deadline(), polls_.next_deadline(), waits_.next_deadline(),
                            key_waits_.next_deadline(), lease_queries_.next_deadline(),
-                           snapshots_.next_wakeup(), source_.next_wakeup(),
+                           snapshots_.next_wakeup(), source_.next_wakeup(), room_.next_wakeup(),
                            member_changes_.next_deadline(), digests_.next_wakeup()});
   if (fetch_) next = std::min(next, fetch_->next_wakeup());
   if (!transfers_.empty()) next = std::min(next, host_.clock.now() + 20ms);
@@ -337,6 +343,8 @@ void Engine::on_app(NodeId from, uint8_t kind, std::string_view payload) {
     case PeerKind::kDigestNews:
       digests_.receive_news(from, payload);
       return judge_digests();
+    case PeerKind::kRoomReport:
+      return room_.receive(from, payload);
   }
 }
 

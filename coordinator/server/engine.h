@@ -28,6 +28,7 @@
 #include "coordinator/server/polls.h"
 #include "coordinator/server/reads.h"
 #include "coordinator/server/renewals.h"
+#include "coordinator/server/room.h"
 #include "coordinator/server/snapshot_fetch.h"
 #include "coordinator/server/snapshot_source.h"
 #include "coordinator/server/snapshots.h"
@@ -76,10 +77,13 @@ struct EnginePorts {
   std::function<std::vector<api::PeerConnection>()> connections;
   /// What an operator should know of them; may be empty.
   std::function<std::vector<api::Alarm>()> alarms;
+  /// And of this server's disk; may be empty.
+  std::function<api::DiskStatus()> disk;
   SnapshotPorts snapshots;
   MemberPorts members;
   std::string genesis;  ///< entry 1, which a snapshot holds too
   QuarantinePorts quarantine;
+  RoomPorts room;
 };
 
 /// Length of a session's secret.
@@ -161,7 +165,9 @@ class Engine final : public raft::Application, Commands::Owner, Renewals::Owner 
   void refuse_overloaded(CallId call, const std::string& why);
 
   // The peers' side.
-  void on_message(raft::Message&& message) { node_.receive(std::move(message)); }
+  void on_message(raft::Message&& message) {
+    if (room_.takes(message)) node_.receive(std::move(message));
+  }
   void on_app(NodeId from, uint8_t kind, std::string_view payload);
   void on_peer_event(NodeId peer, raft::PeerEvent event);
   /// This server is no member any more and learned it otherwise than by its log: it answers what is
@@ -223,6 +229,7 @@ class Engine final : public raft::Application, Commands::Owner, Renewals::Owner 
   std::string snapshot_progress() const { return fetch_ ? fetch_->progress() : std::string(); }
   /// Why no snapshot can be written now, if so.
   std::optional<std::string> snapshot_obstacle() const { return snapshots_.obstacle(); }
+  const Room& room() const { return room_; }
   size_t parked_calls() const { return host_.parked; }
   size_t parked_polls() const { return host_.parked - waits_.parked() - key_waits_.parked(); }
   size_t parked_acquires() const { return waits_.parked(); }
@@ -313,8 +320,12 @@ class Engine final : public raft::Application, Commands::Owner, Renewals::Owner 
   Status snapshot_turn();
   void cut_log();
   void check_transfers(Instant now);
+  /// Of the voters beside this one the furthest that may lead; one that has room if any does.
   NodeId best_successor() const { return best_of(node_.core().configuration().voters); }
   NodeId best_of(const std::vector<NodeId>& voters) const;
+  NodeId furthest_of(const std::vector<NodeId>& voters,
+                     const std::function<bool(NodeId)>& fits) const;
+  void hand_over_if_full();
   void judge_digests();
   api::Alarm quarantine_alarm() const;
   void enter_quarantine(const std::string& why, NodeId successor);
@@ -341,6 +352,7 @@ class Engine final : public raft::Application, Commands::Owner, Renewals::Owner 
   LeaseQueries lease_queries_;
   MemberChanges member_changes_;
   Snapshots snapshots_;
+  Room room_;
   SnapshotSource source_;
   std::optional<SnapshotFetch> fetch_;
   DigestWatch digests_;

@@ -139,6 +139,7 @@ void Engine::status(CallId call, const api::RequestContext& context, const api::
   if (ports_.alarms) reply.alarms = ports_.alarms();
   digests_.add_alarms(reply.alarms);
   if (host_.quarantined()) reply.alarms.push_back(quarantine_alarm());
+  if (ports_.disk) reply.disk = ports_.disk();
   for (const NodeId id : raft.configuration.voters) {
     reply.voters.push_back(static_cast<int32_t>(id.value));
   }
@@ -211,13 +212,31 @@ void Engine::answer_settings(CallId call, int64_t sequence) {
 
 // ------------------------------------------------------------------- handing leadership over
 
-// Who is quarantined would not stand.
 NodeId Engine::best_of(const std::vector<NodeId>& voters) const {
+  const NodeId roomy = furthest_of(voters, [this](NodeId id) { return room_.has_said_so(id); });
+  return roomy ? roomy : furthest_of(voters, [](NodeId) { return true; });
+}
+
+// To one that has room, never from full to full: so leadership rests when nobody has any.
+void Engine::hand_over_if_full() {
+  if (!room_.wants_to_hand_over()) return;
+  const NodeId successor = furthest_of(node_.core().configuration().voters,
+                                       [this](NodeId id) { return room_.has_said_so(id); });
+  if (!successor) return;
+  room_.began_to_hand_over();
+  ports_.audit("leadership goes to node " + std::to_string(successor.value) +
+               ", because this server's disk has no room");
+  node_.transfer_leadership(successor);
+}
+
+// Who is quarantined would not stand.
+NodeId Engine::furthest_of(const std::vector<NodeId>& voters,
+                           const std::function<bool(NodeId)>& fits) const {
   const raft::RaftStatus raft = node_.core().status();
   NodeId best;
   LogIndex furthest;
   for (const raft::PeerStatus& peer : raft.peers) {
-    if (!std::binary_search(voters.begin(), voters.end(), peer.id)) continue;
+    if (!std::binary_search(voters.begin(), voters.end(), peer.id) || !fits(peer.id)) continue;
     if (!raft::is_voter(raft.configuration, peer.id) || digests_.quarantined(peer.id)) continue;
     if (!best || peer.match > furthest) {
       best = peer.id;

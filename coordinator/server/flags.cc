@@ -58,6 +58,14 @@ DEFINE_int64(session_ttl_min_ms, kDefaults.session_ttl_min_ms,
              "the default timeouts) an election may expire live sessions; a value other than the "
              "default becomes the setting session_ttl_ms_min whenever a leader is elected");
 DEFINE_uint64(segment_bytes, kDefaults.segment_bytes, "size of a log segment, 64 KiB to 1 GiB");
+DEFINE_int64(reserve_segments, kDefaults.reserve_segments,
+             "log segments kept ready beside the next one, for when the disk is full, 1 to 64");
+DEFINE_int64(reserve_mib, kDefaults.reserve_mib,
+             "room kept for the snapshot for when the disk is full, in MiB beside the size of the "
+             "snapshot itself, 0 to 1048576; 0: none");
+DEFINE_int64(min_free_mib, kDefaults.min_free_mib,
+             "with less free on the disk only what frees or keeps alive is admitted, in MiB, 0 to "
+             "1048576; an alarm comes at twice as much");
 DEFINE_uint64(
     snapshot_log_bytes, kDefaults.snapshot_log_bytes,
     "the state is written to the snapshot when this much of the log was applied since the "
@@ -72,6 +80,8 @@ DEFINE_int64(
 DEFINE_int64(snapshot_send_mib_s, kDefaults.snapshot_send_mib_s,
              "how fast the state is sent to servers that are too far behind for the log, in MiB a "
              "second to all of them, 1 to 10000");
+DEFINE_int64(slow_sync_ms, kDefaults.slow_sync_ms,
+             "an alarm if the slowest hundredth of the log's writes takes longer, 1 to 60000");
 DEFINE_int32(io_threads, kDefaults.io_threads,
              "threads for client connections, 0 to 64; 0: they share the one loop thread");
 DEFINE_uint32(max_client_connections, kDefaults.max_client_connections,
@@ -186,6 +196,10 @@ Status check_ranges() {
       in_range<int64_t>("clock_drift_permille", FLAGS_clock_drift_permille, 1, 200),
       in_range<int64_t>("session_ttl_min_ms", FLAGS_session_ttl_min_ms, 100, 60'000),
       in_range<uint64_t>("segment_bytes", FLAGS_segment_bytes, 64 << 10, 1 << 30),
+      in_range<int64_t>("reserve_segments", FLAGS_reserve_segments, 1, 64),
+      in_range<int64_t>("reserve_mib", FLAGS_reserve_mib, 0, 1 << 20),
+      in_range<int64_t>("min_free_mib", FLAGS_min_free_mib, 0, 1 << 20),
+      in_range<int64_t>("slow_sync_ms", FLAGS_slow_sync_ms, 1, 60'000),
       in_range<uint64_t>("snapshot_log_bytes", FLAGS_snapshot_log_bytes, 64 << 10,
                          uint64_t{64} << 30),
       in_range<int64_t>("snapshot_interval_s", FLAGS_snapshot_interval_s, 1, 86'400),
@@ -274,6 +288,10 @@ ServerOptions copy_flags(ServerOptions o) {
   o.clock_drift_permille = FLAGS_clock_drift_permille;
   o.session_ttl_min_ms = FLAGS_session_ttl_min_ms;
   o.segment_bytes = FLAGS_segment_bytes;
+  o.reserve_segments = FLAGS_reserve_segments;
+  o.reserve_mib = FLAGS_reserve_mib;
+  o.min_free_mib = FLAGS_min_free_mib;
+  o.slow_sync_ms = FLAGS_slow_sync_ms;
   o.snapshot_log_bytes = FLAGS_snapshot_log_bytes;
   o.snapshot_interval_s = FLAGS_snapshot_interval_s;
   o.snapshot_write_mib_s = FLAGS_snapshot_write_mib_s;

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 
 #include "base/clock.h"
@@ -53,6 +54,7 @@ enum class PeerKind : uint8_t {
   kMemberChangeReply = 12,
   kDigestReport = 13,
   kDigestNews = 14,
+  kRoomReport = 17,
 };
 
 /// Who waits for the answer to a read_index; stands in the low bits of its context.
@@ -86,6 +88,8 @@ class Host {
   Term applied_term;                  ///< and its term
   /// This server leads and has applied the no-op of its own term: it may propose and renew.
   bool serving = false;
+  /// What a leader answers to commands that need room, while there is none (room.h).
+  std::optional<Refusal> no_space;
   size_t parked = 0;  ///< calls held here: polls, waiting acquires, waits for a change
   bool may_park() const { return parked < options.max_parked_calls; }
   /// Cluster time now, by this leader's stamp: serving only.

@@ -1,5 +1,6 @@
 #include "coordinator/server/metrics.h"
 
+#include <algorithm>
 #include <array>
 
 #include "coordinator/server/engine.h"
@@ -251,6 +252,26 @@ void add_snapshots(MetricPage& page, const Engine& engine, const MetricSources& 
                "States of other servers that were put in force here", from.states_received);
 }
 
+void add_disk(MetricPage& page, const Engine& engine, const MetricSources& from) {
+  const raft::DiskRoom& disk = engine.room().disk();
+  page.gauge("holdfast_disk_state", "Room on the disk: 0 ok, 1 low, 2 full",
+             static_cast<double>(disk.state));
+  page.gauge("holdfast_disk_free_bytes", "Bytes that this server may still take of its disk",
+             disk.free_bytes);
+  page.gauge("holdfast_disk_needed_bytes", "With fewer bytes free the disk counts as full",
+             disk.needed_bytes);
+  page.gauge("holdfast_disk_reserve_bytes", "Bytes kept for the snapshot", disk.reserve_bytes);
+  page.gauge("holdfast_log_segments_ready", "Segments of the log that are allocated ahead",
+             from.log_segments_ready);
+  const RoomStats& stats = engine.room().stats();
+  page.counter("holdfast_room_hand_overs_total",
+               "Times that this leader began to hand over because its disk was full",
+               stats.hand_overs);
+  page.counter("holdfast_room_appends_refused_total",
+               "Entries of a leader that this server did not take, because its disk was full",
+               stats.appends);
+}
+
 // -------------------------------------------------------------------- what surrounds the engine
 
 struct PortReading {
@@ -345,6 +366,10 @@ void add_log(MetricPage& page, const MetricSources& from) {
   page.counter("holdfast_log_written_bytes_total", "Payload bytes written to the log",
                from.log.bytes);
   page.gauge("holdfast_log_bytes", "Size of the files that hold the log", from.log_bytes);
+  page.gauge("holdfast_log_sync_recent_seconds", "The same of the last minute");
+  page.add(to_seconds(from.log.recent.median), {{"part", "median"}});
+  page.add(to_seconds(from.log.recent.p99), {{"part", "p99"}});
+  page.add(to_seconds(std::max(from.log.recent.max, from.log.under_way)), {{"part", "max"}});
   page.gauge("holdfast_log_waiting_bytes", "Payload bytes that wait for the disk",
              from.log_waiting_bytes);
 }
@@ -380,6 +405,7 @@ std::string metrics_text(const MetricSources& sources) {
     add_keys(page, *sources.engine);
     add_snapshots(page, *sources.engine, sources);
     add_digests(page, *sources.engine);
+    add_disk(page, *sources.engine, sources);
   }
   add_calls(page, sources);
   add_connections(page, sources);

@@ -26,7 +26,8 @@ struct MetricSources {
   std::vector<raft::PeerLink> peers;
   raft::LogWriteStats log;
   uint64_t log_waiting_bytes = 0;
-  uint64_t log_bytes = 0;        ///< of its files
+  uint64_t log_bytes = 0;  ///< of its files
+  size_t log_segments_ready = 0;
   uint64_t states_received = 0;  ///< from other servers, and put in force
   int64_t started_unix_ms = 0;
 };

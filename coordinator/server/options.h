@@ -45,10 +45,14 @@ struct ServerOptions {
 
   // Storage.
   uint64_t segment_bytes = uint64_t{64} << 20;
+  int64_t reserve_segments = 1;
+  int64_t reserve_mib = 64;
+  int64_t min_free_mib = 32;
   uint64_t snapshot_log_bytes = uint64_t{64} << 20;
   int64_t snapshot_interval_s = 300;
   int64_t snapshot_send_mib_s = 64;
   int64_t snapshot_write_mib_s = 64;
+  int64_t slow_sync_ms = 100;
 
   // Threads.
   int32_t io_threads = 0;  ///< for client connections; 0: on the one loop thread

@@ -54,6 +54,7 @@ HF_PEER_MESSAGE(peer::MemberChange);
 HF_PEER_MESSAGE(peer::MemberChangeReply);
 HF_PEER_MESSAGE(peer::DigestReport);
 HF_PEER_MESSAGE(peer::DigestNews);
+HF_PEER_MESSAGE(peer::RoomReport);
 #undef HF_PEER_MESSAGE
 
 }  // namespace holdfast::server

@@ -6,6 +6,7 @@
 #include <csignal>
 #include <utility>
 
+#include "coordinator/server/alarms.h"
 #include "coordinator/server/initial_cluster.h"
 #include "coordinator/server/io_port.h"
 #include "coordinator/server/rpc_port.h"
@@ -364,6 +365,8 @@ std::vector<api::Alarm> Server::alarms() const {
                     " cannot write its snapshot, and tries again: " + *obstacle;
     out.push_back(std::move(alarm));
   }
+  add_room_alarms(engine_->room(), out);
+  add_slow_disk_alarm(writer_->stats(), options_.node_id, options_.slow_sync_ms, out);
   return out;
 }
 
@@ -407,7 +410,9 @@ const std::string& Server::metrics() {
   if (writer_ != nullptr) {
     sources.log = writer_->stats();
     sources.log_waiting_bytes = writer_->waiting_bytes();
-    sources.log_bytes = log_->space().bytes;
+    const raft::LogSpace space = log_->space();
+    sources.log_bytes = space.bytes;
+    sources.log_segments_ready = space.segments_ready;
   }
   sources.states_received = states_received_;
   sources.started_unix_ms = started_unix_ms_;

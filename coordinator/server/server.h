@@ -31,6 +31,7 @@
 #include "raft/storage/log_store.h"
 #include "raft/storage/posix_file_system.h"
 #include "raft/storage/threaded_log_writer.h"
+#include "raft/storage/threaded_room_keeper.h"
 #include "raft/transport/bootstrap.h"
 #include "raft/transport/tcp_transport.h"
 
@@ -103,6 +104,8 @@ class Server final : raft::TransportHandler, raft::GenesisTaker, ReplySink {
   /// Peers are dialled, and may ask.
   void join();
   std::optional<Failure> serve(StoredState state);
+  RoomPorts room_ports();
+  uint64_t log_bytes_left() const;
   StoredStateQuestion question();
   SnapshotPorts snapshot_ports();
   raft::Configuration newest_configuration() const;
@@ -153,6 +156,7 @@ class Server final : raft::TransportHandler, raft::GenesisTaker, ReplySink {
   std::unique_ptr<raft::ThreadedLogWriter> writer_;
   snapshot::Pace pace_{static_cast<uint64_t>(options_.snapshot_write_mib_s) << 20};
   const snapshot::PacedVfs paced_vfs_{pace_};
+  std::unique_ptr<raft::ThreadedRoomKeeper> room_keeper_;
   std::unique_ptr<snapshot::SnapshotStore> snapshots_;
   std::unique_ptr<snapshot::ThreadedSpanWriter> span_writer_;
   std::unique_ptr<snapshot::BackgroundThread> background_;

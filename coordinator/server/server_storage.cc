@@ -4,8 +4,10 @@
 // leaves what a start knows how to go on from.
 #include <glog/logging.h>
 
+#include <algorithm>
 #include <utility>
 
+#include "coordinator/server/alarms.h"
 #include "coordinator/server/initial_cluster.h"
 #include "coordinator/server/server.h"
 
@@ -38,6 +40,8 @@ std::optional<Failure> Server::open_storage() {
   auto directory = raft::DataDirectory::open(files_, entropy_, options_.data_dir, options_.node_id);
   if (!directory.ok()) return failure_of(directory.error());
   directory_ = std::move(*directory);
+  const Status room = raft::RoomKeeper::make_room_to_start(files_, options_.data_dir);
+  if (!room.ok()) return failure_of(room.error());
   if (auto failed = open_snapshots()) return failed;
   return open_log();
 }
@@ -68,6 +72,7 @@ std::optional<Failure> Server::open_log() {
   log_options.directory = *directory;
   log_options.store = directory_->store();
   log_options.segment_bytes = options_.segment_bytes;
+  log_options.segments_ahead = 1 + static_cast<size_t>(options_.reserve_segments);
   auto cluster = known_cluster();
   if (!cluster.ok()) return failure_of(cluster.error());
   const StoredStateQuestion question{.cluster = *cluster, .node = options_.node_id};
@@ -180,6 +185,25 @@ SnapshotPorts Server::snapshot_ports() {
           entropy_.next_u64()};
 }
 
+// A batch that waits may leave a rest of a segment unused, and its records have heads.
+uint64_t Server::log_bytes_left() const {
+  const uint64_t ahead = log_->space().bytes_ahead;
+  return ahead - std::min(ahead, 3 * writer_->waiting_bytes());
+}
+
+RoomPorts Server::room_ports() {
+  room_keeper_ = std::make_unique<raft::ThreadedRoomKeeper>(
+      files_, *log_, clock_,
+      raft::RoomOptions{options_.data_dir, static_cast<uint64_t>(options_.reserve_mib) << 20,
+                        static_cast<uint64_t>(options_.min_free_mib) << 20},
+      raft::ThreadedRoomKeeper::Hooks{
+          [this] { loop_.post([] {}); },
+          [](const std::string& why) { LOG(ERROR) << "no reserve for a full disk: " << why; }});
+  return {[this] { return room_keeper_->room(); }, [this](bool lent) { room_keeper_->lend(lent); },
+          [this](uint64_t bytes) { room_keeper_->note_snapshot(bytes); },
+          [this] { return log_bytes_left(); }, options_.segment_bytes / 4};
+}
+
 std::optional<Failure> Server::serve(StoredState state) {
   auto initial = initial_state_of(state, genesis_.configuration, log_->recovered());
   if (!initial.ok()) return failure_of(initial.error());
@@ -198,8 +222,10 @@ std::optional<Failure> Server::serve(StoredState state) {
       EnginePorts{clock_, entropy_, *reader_, *writer_, *transport_, *this,
                   [](const std::string& act) { LOG(INFO) << "audit: " << act; },
                   [this](const Error& error) { stop_with(failure_of(error)); },
-                  [this] { return connections(); }, [this] { return alarms(); }, snapshot_ports(),
-                  member_ports(), genesis_bytes_, quarantine_ports()},
+                  [this] { return connections(); }, [this] { return alarms(); },
+                  [this] { return disk_status(engine_->room().disk(), writer_->stats()); },
+                  snapshot_ports(), member_ports(), genesis_bytes_, quarantine_ports(),
+                  room_ports()},
       std::move(state));
   join();
   client_port_->serve(*engine_);
@@ -221,6 +247,7 @@ void Server::drop_engine() {
   seeker_.reset();
   identity_calls_.clear();
   engine_.reset();
+  room_keeper_.reset();
   span_writer_.reset();
   writer_.reset();
 }

@@ -54,9 +54,13 @@ void SnapshotFetch::receive(NodeId from, std::string_view bytes) {
   run_->request = 0;
   run_->heard_at = ports_.clock.now();
   if (static_cast<uint64_t>(piece.copy) != run_->copy) {
+    const auto whole = static_cast<uint64_t>(piece.bytes);
+    if (const auto why = ports_.no_room ? ports_.no_room(whole) : std::nullopt) {
+      return abandon(*why);
+    }
     run_->copy = static_cast<uint64_t>(piece.copy);
     run_->applied = LogIndex(static_cast<uint64_t>(piece.appliedIndex));
-    run_->bytes = static_cast<uint64_t>(piece.bytes);
+    run_->bytes = whole;
     run_->sum = static_cast<uint64_t>(piece.sum);
     run_->offset = 0;
     run_->file.reset();

@@ -32,6 +32,8 @@ struct SnapshotFetchPorts {
   std::string path;              ///< SnapshotStore::incoming_path()
   std::string vfs;               ///< SnapshotStore::vfs()
   StoredStateQuestion question;  ///< of which cluster, for which node
+  /// Why the disk has no room for a state of so many bytes, if so; may be empty.
+  std::function<std::optional<std::string>(uint64_t bytes)> no_room;
 };
 
 struct SnapshotFetchStats {

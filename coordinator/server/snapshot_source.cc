@@ -83,6 +83,7 @@ void SnapshotSource::turn_end() {
   drop_late(now);
   refuse_held_up();
   answer_asks(now);
+  refuse_for_want_of_room();
   answer_late(now);
 }
 
@@ -97,6 +98,14 @@ void SnapshotSource::refuse_held_up() {
   if (!obstacle || asks_.empty()) return;
   refuse_waiting({ErrorCode::kOverloaded, "this server cannot write its snapshot now: " + *obstacle,
                   false, true, 1'000});
+}
+
+// A copy that took the last room would stop the log.
+void SnapshotSource::refuse_for_want_of_room() {
+  const auto why = std::exchange(no_room_, std::nullopt);
+  if (!why) return;
+  ports_.log("no copy of the snapshot for others: " + *why);
+  refuse_waiting(refusal_of_disk({ErrorCode::kNoSpace, *why}));
 }
 
 void SnapshotSource::refuse_waiting(const Refusal& refusal) {
@@ -211,7 +220,9 @@ void SnapshotSource::want_copy(const SnapshotAsk& ask, Instant now) {
   if (snapshots_.stats().written < ask.at_least) return snapshots_.hurry();
   const bool useful = copy_ && copy_->file->head.applied.next() >= ports_.first_in_log();
   if (useful && copy_->asked_at + kForget > now) return;
-  make_copy();
+  no_room_ = ports_.no_room ? ports_.no_room(snapshots_.stats().bytes) : std::nullopt;
+  if (!no_room_) return make_copy();
+  not_before_ = now + kPause;
 }
 
 void SnapshotSource::make_copy() {

@@ -37,6 +37,8 @@ struct SnapshotSourcePorts {
   std::function<void(const std::string&)> log;  ///< a line for the operator
   /// An administrative act, and its caller's trace.
   std::function<void(const std::string& trace, const std::string& act)> audit;
+  /// Why the disk has no room for a copy of so many bytes, if so.
+  std::function<std::optional<std::string>(uint64_t bytes)> no_room;
 };
 
 /// Who asks for a piece: a server, or an administrator's call.
@@ -104,6 +106,7 @@ class SnapshotSource {
   /// Of the calls whose copy is not there.
   void refuse_waiting(const Refusal& refusal);
   void refuse_held_up();
+  void refuse_for_want_of_room();
 
   Host& host_;
   PeerCodec& codec_;
@@ -117,6 +120,7 @@ class SnapshotSource {
   /// A copy is being made, of this state or a later one.
   std::optional<LogIndex> making_;
   Instant not_before_;
+  std::optional<std::string> no_room_;  ///< in this turn, for a copy that was wanted
   SnapshotSourceStats stats_;
 };
 

@@ -127,7 +127,13 @@ Instant Snapshots::next_wakeup() const {
 }
 
 std::optional<std::string> Snapshots::obstacle() const {
-  return writer_ == nullptr ? std::nullopt : writer_->obstacle();
+  const auto obstacle = writer_ == nullptr ? std::nullopt : writer_->obstacle();
+  return obstacle ? std::optional(obstacle->message) : std::nullopt;
+}
+
+bool Snapshots::wants_room() const {
+  const auto obstacle = writer_ == nullptr ? std::nullopt : writer_->obstacle();
+  return obstacle && obstacle->code == ErrorCode::kNoSpace;
 }
 
 }  // namespace holdfast::server

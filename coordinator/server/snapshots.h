@@ -49,6 +49,8 @@ class Snapshots {
   const SnapshotStats& stats() const { return stats_; }
   /// Why the disk does not take the span that is under way, if so.
   std::optional<std::string> obstacle() const;
+  /// It is that the disk is full.
+  bool wants_room() const;
 
  private:
   bool due() const;

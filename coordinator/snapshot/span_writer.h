@@ -3,7 +3,6 @@
 #pragma once
 
 #include <optional>
-#include <string>
 
 #include "base/error.h"
 #include "coordinator/snapshot/store.h"
@@ -19,9 +18,9 @@ class SpanWriter {
   /// The outcome of what was submitted, once: nothing while it is under way. After an error the
   /// process must end, because nobody knows what is on the disk.
   virtual std::optional<Result<WrittenSpan>> collect() = 0;
-  /// Why the span under way cannot be written now: the disk is full, or another process holds the
-  /// database. It is tried again.
-  virtual std::optional<std::string> obstacle() const = 0;
+  /// Why the span under way cannot be written now: NO_SPACE, or another process holds the database
+  /// (OVERLOADED). It is tried again.
+  virtual std::optional<Error> obstacle() const = 0;
   /// The disk is given pauses while a span is written, unless it is urgent.
   virtual void hurry(bool urgent) = 0;
 };

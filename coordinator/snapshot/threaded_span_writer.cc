@@ -48,7 +48,7 @@ std::optional<Result<WrittenSpan>> ThreadedSpanWriter::collect() {
   return std::exchange(outcome_, std::nullopt);
 }
 
-std::optional<std::string> ThreadedSpanWriter::obstacle() const {
+std::optional<Error> ThreadedSpanWriter::obstacle() const {
   const std::lock_guard lock(mutex_);
   return obstacle_;
 }
@@ -79,7 +79,7 @@ void ThreadedSpanWriter::write_until_done(const Span& span) {
       outcome_ = std::move(written);
       break;
     }
-    obstacle_ = written.error().message;
+    obstacle_ = written.error();
     if (changed_.wait_for(lock, kRetryEvery, [this] { return closed_; })) {
       outcome_ = std::move(written);
       break;

@@ -5,7 +5,6 @@
 #include <functional>
 #include <mutex>
 #include <optional>
-#include <string>
 #include <thread>
 
 #include "coordinator/snapshot/paced_vfs.h"
@@ -26,7 +25,7 @@ class ThreadedSpanWriter final : public SpanWriter {
 
   void submit(Span span) override;
   std::optional<Result<WrittenSpan>> collect() override;
-  std::optional<std::string> obstacle() const override;
+  std::optional<Error> obstacle() const override;
   void hurry(bool urgent) override;
 
  private:
@@ -40,7 +39,7 @@ class ThreadedSpanWriter final : public SpanWriter {
   std::condition_variable changed_;
   std::optional<Span> waiting_;
   std::optional<Result<WrittenSpan>> outcome_;
-  std::optional<std::string> obstacle_;
+  std::optional<Error> obstacle_;
   bool closed_ = false;
   std::thread thread_;
 };

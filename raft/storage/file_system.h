@@ -68,6 +68,8 @@ class File {
   virtual IoResult<size_t> read(uint64_t offset, char* out, size_t size) = 0;
   /// Writes all of `bytes` at `offset`, extending the file if needed.
   virtual IoStatus write(uint64_t offset, std::string_view bytes) = 0;
+  /// Takes the room, without writing where the file system knows how; the size becomes that.
+  virtual IoStatus allocate(uint64_t offset, uint64_t size) = 0;
   /// Writes zeros. Unlike a mere reservation this spares later syncs the file system's metadata.
   virtual IoStatus zero_fill(uint64_t offset, uint64_t size) = 0;
   /// fdatasync: all bytes written so far, and the size, are on disk when it returns ok.
@@ -103,6 +105,8 @@ class FileSystem {
   virtual IoStatus rename(const std::string& from, const std::string& to) = 0;
   virtual IoStatus unlink(const std::string& path) = 0;
   virtual IoStatus sync_directory(const std::string& path) = 0;
+  /// Bytes that this process may still take of the file system that holds `path`, which exists.
+  virtual IoResult<uint64_t> free_bytes(const std::string& path) = 0;
   /// Takes the lock file for this process alone, creating it if needed and writing the process id
   /// into it. If another process has it: EWOULDBLOCK, `detail` naming that process.
   virtual IoResult<std::unique_ptr<FileLock>> lock(const std::string& path) = 0;

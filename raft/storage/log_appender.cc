@@ -94,7 +94,7 @@ void LogAppender::advance(const Entry& entry) {
 }
 
 uint64_t LogAppender::bytes_ahead() const {
-  return bytes_left_.load(std::memory_order_relaxed) + (preparer_.ready() ? segment_bytes_ : 0);
+  return bytes_left_.load(std::memory_order_relaxed) + preparer_.ready() * segment_bytes_;
 }
 
 }  // namespace holdfast::raft

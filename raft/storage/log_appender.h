@@ -40,7 +40,7 @@ class LogAppender {
   /// Makes `writes` durable, in order, as ONE batch: one write, one sync. After an error every
   /// call returns that error and touches nothing.
   Result<AppendedBatch> append(std::span<const Write> writes);
-  /// Bytes that fit without another segment than the current and the prepared one. Any thread.
+  /// Bytes that fit without another segment than the current and the prepared ones. Any thread.
   uint64_t bytes_ahead() const;
 
  private:

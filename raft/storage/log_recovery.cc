@@ -276,7 +276,7 @@ std::optional<Error> LogRecovery::drop_leftovers() {
 }
 
 IoStatus LogRecovery::drop(const LogFile& file) {
-  if (file.bytes < options_.segment_bytes || spares_.size() >= SegmentPreparer::kSparesMax) {
+  if (file.bytes < options_.segment_bytes || spares_.size() >= options_.segments_ahead) {
     return files_.unlink(path_of(file.name));
   }
   spares_.push_back(temporary_file_name(file.number));
@@ -307,8 +307,9 @@ RecoveredLog LogRecovery::summary() const {
 }
 
 std::unique_ptr<LogStore> LogRecovery::hand_out() {
-  auto preparer = std::make_unique<SegmentPreparer>(
-      files_, options_.directory, options_.segment_bytes, head_.segment + 1, std::move(spares_));
+  auto preparer = std::make_unique<SegmentPreparer>(files_, options_.directory,
+                                                    options_.segment_bytes, options_.segments_ahead,
+                                                    head_.segment + 1, std::move(spares_));
   const LogIdentity identity{head_.store, head_.group, head_.salt};
   LogAppender::Position position{fresh_, fresh_end_, head_.first_batch + 1, tail_};
   RecoveredLog recovered = summary();

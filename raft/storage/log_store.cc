@@ -28,6 +28,11 @@ std::optional<Error> validate(const LogOptions& options) {
     return Error{ErrorCode::kBadArgument, "segment size " + std::to_string(options.segment_bytes) +
                                               " is no multiple of " + std::to_string(kSectorBytes)};
   }
+  if (options.segments_ahead < 1 || options.segments_ahead > LogOptions::kSegmentsAheadMax) {
+    return Error{ErrorCode::kBadArgument, std::to_string(options.segments_ahead) +
+                                              " segments ahead is not within 1 to " +
+                                              std::to_string(LogOptions::kSegmentsAheadMax)};
+  }
   return std::nullopt;
 }
 
@@ -140,10 +145,8 @@ LogIndex LogStore::cut(LogIndex through) {
   return first_index();
 }
 
-LogSpace LogStore::space() {
-  const LogSpace space{appender_.bytes_ahead(), preparer_->out_of_space(), chain_.bytes()};
-  if (space.out_of_space) preparer_->retry();
-  return space;
+LogSpace LogStore::space() const {
+  return {appender_.bytes_ahead(), preparer_->out_of_space(), chain_.bytes(), preparer_->ready()};
 }
 
 StoredLogReader::Outcome StoredLogReader::entries(LogIndex low, LogIndex high, size_t max_bytes,

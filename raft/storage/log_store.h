@@ -40,6 +40,9 @@ struct LogOptions {
   GroupId group = kDefaultGroup;
   /// Size of a segment, kSegmentBytesMin to kSegmentBytesMax. May change between starts.
   uint64_t segment_bytes = 64 << 20;
+  /// Segments kept ready behind the one that is written, 1 to kSegmentsAheadMax. All but one are
+  /// the reserve for when the disk is full.
+  size_t segments_ahead = 1;
   /// Without one the log must begin with entry 1.
   std::optional<SnapshotPosition> snapshot;
   /// There is one, but it is too damaged to say where it stands: the log may begin anywhere, and
@@ -48,6 +51,7 @@ struct LogOptions {
 
   static constexpr uint64_t kSegmentBytesMin = 4 << 10;
   static constexpr uint64_t kSegmentBytesMax = 1 << 30;
+  static constexpr size_t kSegmentsAheadMax = 1024;
 };
 
 /// What was found, all of it durable again when LogStore::open() returns.
@@ -76,6 +80,7 @@ struct LogSpace {
   uint64_t bytes_ahead = 0;   ///< that fit without allocating
   bool out_of_space = false;  ///< the disk is full: the next segment could not be allocated ahead
   uint64_t bytes = 0;         ///< size of the files that hold the log; those ahead come on top
+  size_t segments_ready = 0;  ///< ahead
 };
 
 class LogStore {
@@ -109,15 +114,16 @@ class LogStore {
   /// says that entries to `through` are in a durable snapshot, and asks for nothing below
   /// first_index() from now on.
   LogIndex cut(LogIndex through);
-  /// Also makes a preparation try again that had found the disk full.
-  LogSpace space();
+  LogSpace space() const;
+  /// Makes a preparation try again that had found the disk full.
+  void retry_preparation() { preparer_->retry(); }
 
   // Sync thread.
 
   /// See LogAppender::append().
   Result<AppendedBatch> append(std::span<const Write> writes) { return appender_.append(writes); }
 
-  // Preparing thread.
+  // Preparing thread, or any where the preparer says so.
 
   SegmentPreparer& preparer() { return *preparer_; }
 

@@ -1,5 +1,6 @@
 #include "raft/storage/log_writer.h"
 
+#include <algorithm>
 #include <utility>
 
 namespace holdfast::raft {
@@ -14,7 +15,9 @@ uint64_t payload_bytes(const Write& write) {
 }  // namespace
 
 WriteQueue::WriteQueue(LogStore& log, LogWriterNotify notify)
-    : log_(log), notify_(std::move(notify)) {}
+    : log_(log),
+      batch_bytes_max_(std::min(kMaxBatchBytes, log.preparer().segment_bytes() / 2)),
+      notify_(std::move(notify)) {}
 
 void WriteQueue::push(Write write) {
   const uint64_t bytes = payload_bytes(write);
@@ -45,7 +48,7 @@ uint64_t WriteQueue::take_batch() {
   if (failure_) return 0;
   while (!waiting_.empty()) {
     const uint64_t more = payload_bytes(waiting_.front());
-    if (!batch_.empty() && bytes + more > kMaxBatchBytes) break;
+    if (!batch_.empty() && bytes + more > batch_bytes_max_) break;
     bytes += more;
     batch_.push_back(std::move(waiting_.front()));
     waiting_.pop_front();

@@ -14,6 +14,7 @@
 
 #include "base/error.h"
 #include "base/histogram.h"
+#include "base/recent_durations.h"
 #include "raft/core/ready.h"
 #include "raft/storage/log_store.h"
 
@@ -24,6 +25,8 @@ struct LogWriteStats {
   uint64_t batches = 0;         ///< each one write and one sync
   uint64_t bytes = 0;           ///< payload
   DurationHistogram durations;  ///< of a batch: its write and its sync
+  DurationSummary recent;       ///< of the last minute
+  Duration under_way{};         ///< the batch that the disk has now; zero: none
 };
 
 /// Port of the node's driver. Unless said otherwise members are called on the loop thread.
@@ -56,8 +59,9 @@ class WriteQueue {
   std::optional<Result<uint64_t>> collect();
   uint64_t waiting_bytes() const;
 
-  /// Writes what waits, up to kMaxBatchBytes and at least one write, as one batch; nothing if
-  /// nothing waits or the log has failed, else its payload bytes. Blocks for the disk.
+  /// Writes what waits, up to kMaxBatchBytes or half a segment, and at least one write, as one
+  /// batch; nothing if nothing waits or the log has failed, else its payload bytes. Blocks for the
+  /// disk.
   std::optional<uint64_t> write_batch();
   /// Blocks until something waits (true) or close() was called and nothing waits (false).
   bool wait();
@@ -71,6 +75,9 @@ class WriteQueue {
   void finish(Result<AppendedBatch> outcome, uint64_t bytes);
 
   LogStore& log_;
+  /// A batch of several writes is at most half a segment: one that fits into none would extend its
+  /// file, and a full disk refuse that although segments are ready.
+  const uint64_t batch_bytes_max_;
   LogWriterNotify notify_;
   std::vector<Write> batch_;              ///< the writing thread's
   std::vector<AppendedBatch> collected_;  ///< the loop thread's

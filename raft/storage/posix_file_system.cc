@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <sys/file.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -71,13 +72,16 @@ class PosixFile final : public File {
     return io_ok();
   }
 
+  IoStatus allocate(uint64_t offset, uint64_t size) override {
+    if (reserve(offset, size)) return io_ok();
+    if (errno != EOPNOTSUPP && errno != ENOSYS) return last_error("allocate", path_);
+    return zero_fill(offset, size);
+  }
+
   IoStatus zero_fill(uint64_t offset, uint64_t size) override {
     // The reservation makes a full disk known at once and keeps the extents together; a file
     // system that has none of it is served by the zeros alone.
-    const int reserved = retried([&] {
-      return ::fallocate(fd_.get(), 0, static_cast<off_t>(offset), static_cast<off_t>(size));
-    });
-    if (reserved != 0 && errno != EOPNOTSUPP && errno != ENOSYS) {
+    if (!reserve(offset, size) && errno != EOPNOTSUPP && errno != ENOSYS) {
       return last_error("allocate", path_);
     }
     static constexpr std::array<char, 64 << 10> kZeros{};
@@ -108,6 +112,12 @@ class PosixFile final : public File {
   }
 
  private:
+  bool reserve(uint64_t offset, uint64_t size) {
+    return retried([&] {
+             return ::fallocate(fd_.get(), 0, static_cast<off_t>(offset), static_cast<off_t>(size));
+           }) == 0;
+  }
+
   Descriptor fd_;
   std::string path_;
 };
@@ -185,6 +195,15 @@ IoStatus PosixFileSystem::sync_directory(const std::string& path) {
   if (fd.get() < 0) return last_error("open", path);
   if (::fsync(fd.get()) != 0) return last_error("sync", path);
   return io_ok();
+}
+
+// What is set aside for the superuser is not counted, even for a server that runs as one.
+IoResult<uint64_t> PosixFileSystem::free_bytes(const std::string& path) {
+  struct statvfs info {};
+  if (retried([&] { return ::statvfs(path.c_str(), &info); }) != 0) {
+    return last_error("statvfs", path);
+  }
+  return static_cast<uint64_t>(info.f_bavail) * info.f_frsize;
 }
 
 IoResult<std::unique_ptr<FileLock>> PosixFileSystem::lock(const std::string& path) {

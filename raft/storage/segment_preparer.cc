@@ -8,10 +8,12 @@
 namespace holdfast::raft {
 
 SegmentPreparer::SegmentPreparer(FileSystem& files, std::string directory, uint64_t segment_bytes,
-                                 uint64_t next_number, std::vector<std::string> spares)
+                                 size_t ahead, uint64_t next_number,
+                                 std::vector<std::string> spares)
     : files_(files),
       directory_(std::move(directory)),
       segment_bytes_(segment_bytes),
+      ahead_(ahead),
       number_(next_number),
       spares_(std::move(spares)) {}
 
@@ -25,7 +27,7 @@ SegmentPreparer::Step SegmentPreparer::step() {
 
 SegmentPreparer::Step SegmentPreparer::step_locked() {
   if (failure_) return Step::kFailed;
-  if (ready_) return Step::kIdle;
+  if (ready_.size() >= ahead_) return Step::kIdle;
   const IoStatus done = advance();
   out_of_space_ = !done.ok() && done.error().out_of_space();
   pause(out_of_space_);
@@ -77,8 +79,9 @@ IoStatus SegmentPreparer::publish_name(const std::string& from) {
   if (!file) return file.error();
   auto bytes = (*file)->size();
   if (!bytes) return bytes.error();
-  ready_ = PreparedSegment{number_, path_of(name), std::move(*file), *bytes};
-  is_ready_ = true;
+  ready_.push_back({number_, path_of(name), std::move(*file), *bytes});
+  ready_count_ = ready_.size();
+  ++number_;
   return io_ok();
 }
 
@@ -141,7 +144,7 @@ void SegmentPreparer::pause(bool paused) {
 
 IoResult<PreparedSegment> SegmentPreparer::take() {
   const std::lock_guard lock(mutex_);
-  while (!ready_) {
+  while (ready_.empty()) {
     const Step outcome = step_locked();
     if (outcome == Step::kFailed) return *failure_;
     if (outcome == Step::kOutOfSpace) {
@@ -150,10 +153,9 @@ IoResult<PreparedSegment> SegmentPreparer::take() {
           "the log needs its next segment of " + std::to_string(segment_bytes_) + " bytes"};
     }
   }
-  PreparedSegment taken = std::move(*ready_);
-  ready_.reset();
-  is_ready_ = false;
-  ++number_;
+  PreparedSegment taken = std::move(ready_.front());
+  ready_.pop_front();
+  ready_count_ = ready_.size();
   retry();
   return taken;
 }
@@ -167,7 +169,7 @@ IoError SegmentPreparer::failure() const {
 bool SegmentPreparer::wait_for_work() {
   std::unique_lock lock(signal_mutex_);
   work_.wait(lock, [this] {
-    return closed_ || (!failed() && !paused_ && (!ready() || !retired_.empty()));
+    return closed_ || (!failed() && !paused_ && (ready() < ahead_ || !retired_.empty()));
   });
   return !closed_;
 }

@@ -1,5 +1,6 @@
-// Has the next segment's file ready before it is needed: a recycled file under its new name, or a
-// new one filled with zeros in bounded steps, so that no large sync stands in front of the log's.
+// Has the next segments' files ready before they are needed: recycled files under new names, or new
+// ones filled with zeros in bounded steps, so that no large sync stands in front of the log's. More
+// than one is the log's reserve for when the disk is full (PROMISE 12).
 // Removes the segments that were cut off the log: what they held is in a snapshot.
 #pragma once
 
@@ -32,13 +33,14 @@ class SegmentPreparer {
  public:
   enum class Step {
     kWorked,      ///< there may be more to do
-    kIdle,        ///< a segment is ready, and none is to be removed
+    kIdle,        ///< all segments are ready, and none is to be removed
     kOutOfSpace,  ///< the disk is full; what was begun is given back. Try again later
     kFailed,      ///< see failure()
   };
 
   /// `spares` are names of files in `directory` that may be reused: none holds a part of the log.
-  SegmentPreparer(FileSystem& files, std::string directory, uint64_t segment_bytes,
+  /// `ahead` segments are kept ready.
+  SegmentPreparer(FileSystem& files, std::string directory, uint64_t segment_bytes, size_t ahead,
                   uint64_t next_number, std::vector<std::string> spares);
 
   /// One bounded piece of work.
@@ -54,8 +56,10 @@ class SegmentPreparer {
   IoError failure() const;
   /// True if the last attempt found the disk full. Never waits for the disk.
   bool out_of_space() const { return out_of_space_.load(std::memory_order_relaxed); }
-  /// Whether take() would be served at once. Never waits for the disk.
-  bool ready() const { return is_ready_.load(std::memory_order_relaxed); }
+  /// How many calls of take() would be served at once. Never waits for the disk.
+  size_t ready() const { return ready_count_.load(std::memory_order_relaxed); }
+  size_t ahead() const { return ahead_; }
+  uint64_t segment_bytes() const { return segment_bytes_; }
 
   /// For the thread that calls step(): blocks until there is work (true) or close() (false). After
   /// kOutOfSpace there is work again when retry() or take() was called.
@@ -65,7 +69,7 @@ class SegmentPreparer {
 
   /// Zeros written and synced in one step.
   static constexpr uint64_t kStepBytes = 1 << 20;
-  /// Files kept for reuse besides the one that is ready.
+  /// Files kept for reuse besides those that are ready.
   static constexpr size_t kSparesMax = 1;
 
  private:
@@ -84,15 +88,16 @@ class SegmentPreparer {
   FileSystem& files_;
   const std::string directory_;
   const uint64_t segment_bytes_;
+  const size_t ahead_;
 
   mutable std::mutex mutex_;  ///< held while the disk works; before the other
-  uint64_t number_;           ///< of the segment in preparation or ready
+  uint64_t number_;           ///< of the segment in preparation, above those that are ready
   std::vector<std::string> spares_;
   std::unique_ptr<File> filling_;
   uint64_t filled_ = 0;
-  std::optional<PreparedSegment> ready_;
+  std::deque<PreparedSegment> ready_;  ///< oldest first, at most `ahead_`
   std::optional<IoError> failure_;
-  std::atomic<bool> is_ready_ = false;
+  std::atomic<size_t> ready_count_ = 0;
   std::atomic<bool> failed_ = false;
   std::atomic<bool> out_of_space_ = false;
 

@@ -19,10 +19,17 @@ ThreadedLogWriter::~ThreadedLogWriter() {
 void ThreadedLogWriter::run_writer() {
   while (queue_.wait()) {
     const Instant begun = clock_.now();
+    {
+      const std::lock_guard lock(stats_mutex_);
+      begun_ = begun;
+    }
     const auto bytes = queue_.write_batch();
-    if (!bytes) continue;
-    const Duration taken = clock_.now() - begun;
+    const Instant ended = clock_.now();
+    const Duration taken = ended - begun;
     const std::lock_guard lock(stats_mutex_);
+    begun_.reset();
+    if (!bytes) continue;
+    recent_.add(ended, taken);
     ++stats_.batches;
     stats_.bytes += *bytes;
     stats_.durations.add(taken);
@@ -30,8 +37,12 @@ void ThreadedLogWriter::run_writer() {
 }
 
 LogWriteStats ThreadedLogWriter::stats() const {
+  const Instant now = clock_.now();
   const std::lock_guard lock(stats_mutex_);
-  return stats_;
+  LogWriteStats stats = stats_;
+  stats.recent = recent_.summary(now);
+  if (begun_) stats.under_way = now - *begun_;
+  return stats;
 }
 
 void ThreadedLogWriter::run_preparer() {

@@ -35,6 +35,8 @@ class ThreadedLogWriter final : public LogWriter {
   WriteQueue queue_;
   mutable std::mutex stats_mutex_;
   LogWriteStats stats_;
+  RecentDurations recent_;
+  std::optional<Instant> begun_;  ///< the batch under way
   std::thread write_thread_;
   std::thread prepare_thread_;
 };

@@ -26,7 +26,8 @@ from support.waiting import eventually
 from chaos.shim_control import Shim
 
 #: A history of so few events that a watcher which was stopped is resynchronised.
-FLAGS = ("--clock_drift_permille=100", "--segment_bytes=65536", "--history_events=300")
+FLAGS = ("--clock_drift_permille=100", "--segment_bytes=65536", "--history_events=300",
+         "--reserve_mib=4", "--min_free_mib=2")
 READY_SECONDS = 60.0
 #: The tmpfs holds the whole log of a run, as long as there are no snapshots.
 SMALL_DISK_MIB, SMALL_DISK_MIB_PER_MINUTE = 32, 16
@@ -162,6 +163,20 @@ class Arena(Cluster):
         finally:
             shim.heal()
             filler.unlink(missing_ok=True)
+
+    @property
+    def mounted(self) -> bool:
+        """Is the small disk a file system of its own?"""
+        return self._mounted
+
+    def wait_full(self, full: bool, seconds: float) -> None:
+        """Until the small server says that its disk is full, or has room; it must run."""
+        def says() -> bool:
+            assert self.small.running, self.small.log()[-1000:]
+            status = self.small.status()
+            return status is not None and full == (
+                status.disk.state == "full")  # type: ignore[attr-defined]
+        eventually(says, within=seconds, what=f"a disk that is {'full' if full else 'not full'}")
 
     def digests(self) -> Optional[str]:
         """The one state digest, once all servers have come to one revision; else None."""

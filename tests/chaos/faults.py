@@ -230,9 +230,16 @@ def _failing_write(scene: Scene, fault: Fault) -> None:
 
 
 def _full_disk(scene: Scene, fault: Fault) -> None:
+    arena = scene.arena
     scene.hurt()
-    with scene.arena.full_disk():
-        scene.arena.wait_end(scene.arena.small, EXIT_DISK_FULL, DISK_SECONDS)
+    with arena.full_disk():
+        if arena.mounted:
+            arena.wait_full(True, DISK_SECONDS)
+            time.sleep(fault.seconds)
+        else:
+            arena.wait_end(arena.small, EXIT_DISK_FULL, DISK_SECONDS)
+    if arena.mounted:
+        arena.wait_full(False, DISK_SECONDS)
 
 
 def _clock_rates(scene: Scene, fault: Fault) -> None:

@@ -94,6 +94,10 @@ void Ledger::session_ended(const rsm::Effect& effect, bool) {
   const auto promise = promises_.find(effect.session);
   if (promise == promises_.end()) return;
   const bool expired = effect.end_reason == lockmgr::EndReason::kSessionExpired;
+  if (expired && who != nullptr && who->running() && world_.weather().only_full != 0) {
+    throw Broken(Rule::kI16, "session " + std::to_string(effect.session.value) +
+                                 " expires under a live client, and only disks were full");
+  }
   if (expired && who != nullptr && who->local_now() < promise->second) {
     throw Broken(Rule::kI16, "session " + std::to_string(effect.session.value) + " expired at " +
                                  std::to_string(effect.revision.value) + ", " +

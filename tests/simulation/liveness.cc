@@ -214,6 +214,8 @@ void Simulation::mark_counters(SimNode& node) {
       {c.fast_campaigns, Mark::kFastFailover},
       {c.transfers - c.transfers_aborted, Mark::kTransferred},
       {c.transfers_aborted, Mark::kTransferAborted},
+      {node.engine().room().stats().hand_overs, Mark::kFullHandedOver},
+      {node.engine().room().stats().appends, Mark::kEntriesNotTaken},
       {c.inflight_full, Mark::kInflightFull},
       {c.reads_failed, Mark::kReadsFailed},
   };

@@ -181,6 +181,7 @@ void SimClient::note(const api::ResponseHeader& header) {
 void SimClient::mark_error(const api::HoldfastError& error) {
   if (error.applied == api::Applied::NO && error.retryable) world().mark(Mark::kNotApplied);
   if (error.code == api::ErrorCode::OVERLOADED) world().mark(Mark::kOverloaded);
+  if (error.code == api::ErrorCode::NO_SPACE) world().mark(Mark::kNoSpace);
   if (error.code == api::ErrorCode::NO_LEADER) world().mark(Mark::kNoLeader);
 }
 

@@ -66,6 +66,7 @@ std::optional<Error> SimNode::open_log() {
   options.directory = *log_directory;
   options.store = directory_->store();
   options.segment_bytes = static_cast<uint64_t>(world_.weather().segment_bytes);
+  if (world_.weather().room_bytes != 0) options.segments_ahead = 2;
   if (world_.weather().unequal != 0) options.segment_bytes = uint64_t{4096} << id_.value;
   if (snapshots_ != nullptr) {
     const server::StoredStateQuestion question{.cluster = genesis_.cluster, .node = id_};
@@ -239,6 +240,7 @@ void SimNode::run_engine(std::optional<server::StoredState> state) {
   if (snapshots_ != nullptr) ports.snapshots = snapshot_ports();
   ports.genesis = raft::encode_genesis(genesis_);
   ports.quarantine = quarantine_ports();
+  ports.room = room_ports();
   const LogIndex applied = state ? state->machine->applied() : LogIndex();
   engine_ = state ? std::make_unique<server::Engine>(engine_options(), initial_state(applied),
                                                      std::move(ports), std::move(*state))
@@ -282,6 +284,7 @@ void SimNode::drop_engine() {
   background_.reset();
   seeker_.reset();
   engine_.reset();
+  room_.reset();
   rpc_.reset();
   person_.reset();
   span_writer_.reset();
@@ -384,7 +387,7 @@ void SimNode::fill_disk(uint64_t bytes_left) {
 void SimNode::empty_disk() {
   disk_full_ = false;
   disk_->set_capacity(~uint64_t{0});
-  if (log_ != nullptr) static_cast<void>(log_->space());
+  if (log_ != nullptr) log_->retry_preparation();
 }
 
 void SimNode::damage() { damaged_ = true; }

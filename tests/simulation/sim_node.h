@@ -1,7 +1,7 @@
 // A server in the simulated world: the real engine, node, core, state machine and log store, on a
 // fake disk, a drifting clock and the world's network. It can die at any point, lose what was not
 // synced, be paused, and start again. Split over sim_node.cc (life), sim_node_ports.cc (what goes
-// in and out while it runs), sim_node_snapshots.cc and sim_node_quarantine.cc.
+// in and out while it runs), sim_node_room.cc, sim_node_snapshots.cc and sim_node_quarantine.cc.
 #pragma once
 
 #include <functional>
@@ -15,6 +15,7 @@
 #include "coordinator/server/quarantine_file.h"
 #include "raft/storage/data_directory.h"
 #include "raft/storage/log_store.h"
+#include "raft/storage/room.h"
 #include "raft/transport/genesis.h"
 #include "tests/simulation/disk_model.h"
 #include "tests/simulation/net.h"
@@ -189,6 +190,9 @@ class SimNode final : raft::Transport, server::ReplySink {
   void schedule_disk();
   void disk_step();
   Duration disk_delay(Stream& draws) const;
+  server::RoomPorts room_ports();
+  void look_at_disk();
+  void mark_room();
   void schedule_snapshot();
   void snapshot_step();
   void schedule_background();
@@ -232,6 +236,9 @@ class SimNode final : raft::Transport, server::ReplySink {
   bool formed_ = false;
   bool wiped_ = false;
   bool disk_full_ = false;
+  Instant room_at_;             ///< the disk is looked at next
+  bool refused_room_ = false;   ///< as a leader, in this life
+  uint64_t proposed_full_ = 0;  ///< commands proposed when that began
   bool was_full_ = false;
   bool io_errors_ = false;
   Death armed_ = Death::kProcess;
@@ -254,6 +261,7 @@ class SimNode final : raft::Transport, server::ReplySink {
   std::unique_ptr<raft::LogStore> log_;
   std::unique_ptr<raft::StoredLogReader> reader_;
   std::unique_ptr<WatchedWriter> writer_;
+  std::unique_ptr<raft::RoomKeeper> room_;
   std::unique_ptr<snapshot::FileSystemVfs> vfs_;
   std::unique_ptr<snapshot::SnapshotStore> snapshots_;
   std::unique_ptr<StepSpanWriter> span_writer_;

@@ -53,7 +53,9 @@ void SimNode::turn() {
   if (auto state = engine_->take_received_state()) return put_in_force(std::move(*state));
   judge_quarantine();
   watcher_.turned(*this);
+  mark_room();
   static_cast<void>(writer_->prepare_one());
+  look_at_disk();
   if (died_at_disk(Mark::kCrashInPreparation)) start_after(kRestart);
 }
 

@@ -2,7 +2,6 @@
 #pragma once
 
 #include <optional>
-#include <string>
 #include <utility>
 
 #include "base/check.h"
@@ -22,7 +21,7 @@ class StepSpanWriter final : public snapshot::SpanWriter {
   std::optional<Result<snapshot::WrittenSpan>> collect() override {
     return std::exchange(outcome_, std::nullopt);
   }
-  std::optional<std::string> obstacle() const override { return obstacle_; }
+  std::optional<Error> obstacle() const override { return obstacle_; }
   void hurry(bool) override {}
 
   /// Which state the span leads to that is to be written; none if nothing is.
@@ -36,7 +35,7 @@ class StepSpanWriter final : public snapshot::SpanWriter {
     const bool passes = !written.ok() && (written.error().code == ErrorCode::kNoSpace ||
                                           written.error().code == ErrorCode::kOverloaded);
     if (passes) {
-      obstacle_ = written.error().message;
+      obstacle_ = written.error();
     } else {
       outcome_ = std::move(written);
       span_.reset();
@@ -48,7 +47,7 @@ class StepSpanWriter final : public snapshot::SpanWriter {
   snapshot::SnapshotStore& store_;
   std::optional<snapshot::Span> span_;
   std::optional<Result<snapshot::WrittenSpan>> outcome_;
-  std::optional<std::string> obstacle_;
+  std::optional<Error> obstacle_;
 };
 
 }  // namespace holdfast::sim

@@ -12,6 +12,7 @@ constexpr int64_t kUs = 1'000;  ///< in a millisecond
 constexpr int64_t kJudgedPermille = 250;
 constexpr int64_t kElectionsPermille = 80;
 constexpr int64_t kSnapshotsPermille = 333;
+constexpr int64_t kRoomPermille = 250;
 
 void draw_timing(Stream& draw, Weather& w) {
   static constexpr std::array<int64_t, 5> kElections = {500, 50, 150, 250, 1'000};
@@ -337,6 +338,44 @@ void only_elections(Stream& draw, Plan& plan) {
   sort_by_time(plan.faults);
 }
 
+/// Disks run full one by one, or all at once for a while, with room for a few segments or for none.
+void fill_disks(Stream& draw, Plan& plan) {
+  const Weather& w = plan.weather;
+  for (int64_t at = draw.between(1'000, 5'000); at < w.length_ms;
+       at += draw.between(3'000, 20'000)) {
+    const bool all = draw.chance(500);
+    const int64_t for_ms = draw.between(1'000, 15'000);
+    for (int64_t node = 1; node <= w.nodes; ++node) {
+      if (!all && !draw.chance(500)) continue;
+      Fault fault;
+      fault.kind = FaultKind::kDiskFull;
+      fault.node = node;
+      fault.at_ms = at + draw.between(0, 2'000);
+      fault.for_ms = for_ms;
+      fault.amount = draw.chance(500) ? 0 : draw.between(0, 4 * w.segment_bytes);
+      plan.faults.push_back(fault);
+    }
+  }
+  sort_by_time(plan.faults);
+}
+
+/// Disks are watched. In some of these runs nothing fails but them.
+void draw_room(Stream& draw, Plan& plan) {
+  if (!draw.chance(kRoomPermille)) return;
+  Weather& w = plan.weather;
+  w.segment_bytes = int64_t{16} << (10 + draw.below(4));
+  w.room_bytes = draw.between(1, 8) * w.segment_bytes;
+  if (draw.chance(400)) {
+    plan.faults.clear();
+    w.only_full = 1;
+    w.core_mask = w.rest = 0;
+    w.loss_permille = w.tail_permille = w.disk_tail_permille = 0;
+    w.delay_us = std::min<int64_t>(w.delay_us, w.election_min_ms * kUs / 50);
+    w.disk_us = std::min<int64_t>(w.disk_us, w.election_min_ms * kUs / 50);
+  }
+  fill_disks(draw, plan);
+}
+
 /// The judge of histories knows neither lock-delays nor acquireAll (tests/history/history.h).
 void keep_to_what_is_judged(Plan& plan) {
   plan.weather.judged = 1;
@@ -366,8 +405,10 @@ Plan draw_plan(Draws& draws, const SwarmOptions& options) {
     }
   }
   draw_keys(draws, plan);
+  draw_room(draws.stream("room"), plan);
   Stream& elections = draws.stream("elections");
-  if (elections.chance(kElectionsPermille)) only_elections(elections, plan);
+  const bool full = plan.weather.only_full != 0;
+  if (elections.chance(kElectionsPermille) && !full) only_elections(elections, plan);
   if (draws.stream("judged").chance(kJudgedPermille)) keep_to_what_is_judged(plan);
   return plan;
 }

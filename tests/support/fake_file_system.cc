@@ -36,6 +36,8 @@ class FakeFileSystem::FakeFile final : public File {
     return files_.store(*inode_, path_, offset, bytes);
   }
 
+  IoStatus allocate(uint64_t offset, uint64_t size) override { return zero_fill(offset, size); }
+
   IoStatus zero_fill(uint64_t offset, uint64_t size) override {
     const std::lock_guard lock(files_.mutex_);
     if (dead()) return IoError{EIO, "write", path_, "crashed"};
@@ -254,6 +256,13 @@ IoStatus FakeFileSystem::sync_directory(const std::string& path) {
   }
   changes_ = std::move(others);
   return io_ok();
+}
+
+IoResult<uint64_t> FakeFileSystem::free_bytes(const std::string& path) {
+  const std::lock_guard lock(mutex_);
+  if (crashed_) return IoError{EIO, "statvfs", path, "crashed"};
+  const uint64_t used = used_bytes();
+  return capacity_ > used ? capacity_ - used : 0;
 }
 
 IoResult<std::unique_ptr<FileLock>> FakeFileSystem::lock(const std::string& path) {

@@ -39,6 +39,7 @@ class FakeFileSystem final : public FileSystem {
   IoStatus rename(const std::string& from, const std::string& to) override;
   IoStatus unlink(const std::string& path) override;
   IoStatus sync_directory(const std::string& path) override;
+  IoResult<uint64_t> free_bytes(const std::string& path) override;
   IoResult<std::unique_ptr<FileLock>> lock(const std::string& path) override;
 
   // Faults. Operations that change something (write, zero fill, sync, truncate, create, rename,

@@ -30,7 +30,10 @@ struct TestSpanWriter final : snapshot::SpanWriter {
   std::optional<Result<snapshot::WrittenSpan>> collect() override {
     return std::exchange(outcome, std::nullopt);
   }
-  std::optional<std::string> obstacle() const override { return why_not; }
+  std::optional<Error> obstacle() const override {
+    if (!why_not) return std::nullopt;
+    return Error{ErrorCode::kNoSpace, *why_not};
+  }
   void hurry(bool) override {}
   std::vector<LogIndex> submitted;
   std::optional<Result<snapshot::WrittenSpan>> outcome;

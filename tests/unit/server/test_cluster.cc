@@ -93,12 +93,20 @@ void TestServer::start() {
                   {},
                   {},
                   {},
+                  {},
                   {quarantine,
                    [this](const std::string& why) {
                      quarantine = why;
                      return ok_status();
                    },
-                   {}}});
+                   {}},
+                  room_ports()});
+}
+
+RoomPorts TestServer::room_ports() {
+  if (!disk_room) return {};
+  return {[this] { return *disk_room; }, [this](bool on) { lent = on; }, [](uint64_t) {},
+          [this] { return log_bytes_left; }, 1'000};
 }
 
 void TestServer::crash() {

@@ -176,6 +176,10 @@ class TestServer final : raft::Transport, ReplySink {
   ReplySink* ports = nullptr;  ///< takes the answers to calls of ports other than the test's own
   std::vector<std::string> audits;
   std::vector<Error> fatal;
+  /// What its disk says of itself; set before start(). Without it nobody looks.
+  std::optional<raft::DiskRoom> disk_room;
+  uint64_t log_bytes_left = 1 << 20;
+  bool lent = false;  ///< the reserve
   uint64_t seed = 0;
 
  private:
@@ -184,6 +188,7 @@ class TestServer final : raft::Transport, ReplySink {
     std::any value;
     std::optional<api::HoldfastError> error;
   };
+  RoomPorts room_ports();
   static CallId id_of(uint32_t slot) { return {0, slot, 3}; }
   Call new_call();
   bool take(CallId call);

@@ -1,0 +1,112 @@
+// A cluster without room (PROMISE 12): what is admitted while disks are full, who has room as far
+// as the leader knows, when a full leader hands over, and what a full server still takes. Decided
+// by the state of the disk that raft/storage/room.h keeps; never at apply. One thread.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "coordinator/server/host.h"
+#include "coordinator/server/peer_codec.h"
+#include "coordinator/server/snapshots.h"
+#include "gen/cpp/command_types.h"
+#include "raft/storage/room.h"
+
+namespace holdfast::server {
+
+/// Commands that free or keep alive. They pass the cap on uncommitted bytes too (ARCHITECTURE, Raft
+/// core). All others wait for room.
+bool frees_or_keeps_alive(command::CommandKind::type kind);
+
+struct RoomPorts {
+  std::function<raft::DiskRoom()> look;  ///< empty: the disk is not watched, and never full
+  std::function<void(bool)> lend;        ///< RoomKeeper::lend()
+  std::function<void(uint64_t)> note_snapshot;
+  /// Bytes of the log that fit into what is ready, beside those that wait for the disk.
+  std::function<uint64_t()> log_bytes_left;
+  uint64_t log_bytes_kept = 0;  ///< of these, what only terms, votes and a leader's entries take
+};
+
+struct RoomStats {
+  uint64_t hand_overs = 0;  ///< begun, because this leader's disk was full
+  uint64_t appends = 0;     ///< of another leader that found no room and were not taken
+};
+
+class Room {
+ public:
+  static constexpr Duration kLookEvery = 100ms;
+  static constexpr Duration kReportEvery = 1s;
+  /// A report that is older says nothing, and a new leader waits so long for the first ones.
+  static constexpr Duration kFresh = 3s;
+  /// Between two attempts to hand over.
+  static constexpr Duration kHandOverEvery = 2s;
+  /// How long an alarm tells of a copy for which there was no room.
+  static constexpr Duration kCopyAlarm = 30s;
+
+  Room(Host& host, PeerCodec& codec, Snapshots& snapshots, RoomPorts ports);
+
+  /// Begins a turn: looks at the disk, tells the leader, and sets Host::no_space.
+  void turn();
+  Instant next_wakeup() const;
+  /// PeerKind::kRoomReport.
+  void receive(NodeId from, std::string_view bytes);
+
+  /// Whether this server's log has room for a message of another leader. Without room a message
+  /// with entries counts as lost: the leader sends them again, and goes on with the others.
+  bool takes(const raft::Message& message);
+  /// This leader's disk is full, a quorum has room, and the last attempt is not too recent.
+  bool wants_to_hand_over() const;
+  void began_to_hand_over();
+  /// It has said lately that it has room.
+  bool has_said_so(NodeId node) const;
+  /// Why there is no room for a copy of so many bytes, if so. Remembered for an alarm.
+  std::optional<std::string> no_room_for_copy(uint64_t bytes);
+
+  const raft::DiskRoom& disk() const { return disk_; }
+  Duration in_this_state() const { return host_.clock.now() - disk_.since; }
+  const RoomStats& stats() const { return stats_; }
+  /// The last copy for which there was no room, if that is not long ago.
+  std::optional<std::string> refused_copy() const;
+
+ private:
+  struct Report {
+    bool room = true;
+    Instant heard;
+  };
+
+  bool watched() const { return static_cast<bool>(ports_.look); }
+  void look(Instant now);
+  void lend_reserve();
+  void report(Instant now);
+  const Report* fresh_report(NodeId node) const;
+  bool has_room(NodeId voter) const;
+  bool anybody_full() const;
+  bool quorum_has_room() const;
+  bool handing_over() const;
+  std::optional<Refusal> refusal() const;
+
+  Host& host_;
+  PeerCodec& codec_;
+  Snapshots& snapshots_;
+  const RoomPorts ports_;
+  raft::DiskRoom disk_;
+  Instant looked_at_;
+  bool lent_ = false;
+  std::map<NodeId, Report> reports_;
+  Instant led_since_;  ///< if this server leads
+  bool led_ = false;
+  Instant hand_over_began_;
+  /// What was last told, to whom, when.
+  NodeId told_leader_;
+  bool told_room_ = true;
+  Instant told_at_;
+  std::string refused_copy_;
+  Instant refused_copy_at_;
+  RoomStats stats_;
+};
+
+}  // namespace holdfast::server

@@ -1,0 +1,162 @@
+#include "raft/storage/room.h"
+
+#include <algorithm>
+#include <utility>
+
+namespace holdfast::raft {
+namespace {
+
+/// Sizes of the reserve are multiples of it, so that it does not change with every span.
+constexpr uint64_t kMiB = uint64_t{1} << 20;
+/// SQLite's shared memory, a process id, CURRENT.
+constexpr uint64_t kStartBytes = 4 * kMiB;
+
+uint64_t rounded_up(uint64_t bytes) { return (bytes + kMiB - 1) / kMiB * kMiB; }
+
+std::string reserve_path(const std::string& directory) {
+  return directory + "/" + RoomKeeper::kFileName;
+}
+
+}  // namespace
+
+const char* room_state_name(DiskRoom::State state) {
+  switch (state) {
+    case DiskRoom::State::kOk:
+      return "ok";
+    case DiskRoom::State::kLow:
+      return "low";
+    case DiskRoom::State::kFull:
+      return "full";
+  }
+  return "unknown";
+}
+
+RoomKeeper::RoomKeeper(FileSystem& files, LogStore& log, RoomOptions options)
+    : files_(files), log_(log), options_(std::move(options)) {
+  room_.path = options_.directory;
+}
+
+DiskRoom RoomKeeper::room() const {
+  const std::lock_guard lock(mutex_);
+  return room_;
+}
+
+void RoomKeeper::lend(bool lent) {
+  const std::lock_guard lock(mutex_);
+  lent_ = lent;
+}
+
+void RoomKeeper::note_snapshot(uint64_t bytes) {
+  const std::lock_guard lock(mutex_);
+  snapshot_bytes_ = bytes;
+}
+
+Status RoomKeeper::step(Instant now) {
+  const auto [lent, wanted] = reserve_wanted();
+  const IoStatus held = hold_reserve(wanted);
+  reserve_missing_ = !held;
+  auto free = files_.free_bytes(options_.directory);
+  if (free) free_ = *free;
+  if (!lent) retry_preparation(now);
+  judge(now);
+  if (!held && !held.error().out_of_space()) return held.error().to_error();
+  return free ? ok_status() : Status(free.error().to_error());
+}
+
+std::pair<bool, uint64_t> RoomKeeper::reserve_wanted() const {
+  const std::lock_guard lock(mutex_);
+  const bool none = lent_ || options_.reserve_bytes == 0;
+  return {lent_, none ? 0 : options_.reserve_bytes + rounded_up(snapshot_bytes_)};
+}
+
+IoStatus RoomKeeper::open_reserve() {
+  const std::string path = reserve_path(options_.directory);
+  auto there = files_.exists(path);
+  if (!there) return there.error();
+  auto file = files_.open(path, *there ? OpenMode::kModify : OpenMode::kCreate);
+  if (!file) return file.error();
+  auto bytes = (*file)->size();
+  if (!bytes) return bytes.error();
+  held_ = *bytes;
+  file_ = std::move(*file);
+  return io_ok();
+}
+
+// The log comes first: while it lacks a segment, nothing is taken that a segment could have.
+IoStatus RoomKeeper::hold_reserve(uint64_t wanted) {
+  if (file_ == nullptr) {
+    if (auto done = open_reserve(); !done) return done;
+  }
+  if (held_ > wanted) {
+    if (auto done = file_->truncate(wanted); !done) return done;
+    held_ = wanted;
+  }
+  if (held_ == wanted || segments_missing_) return io_ok();
+  const uint64_t part = std::min(kStepBytes, wanted - held_);
+  if (auto done = file_->allocate(held_, part); !done) return done;
+  held_ += part;
+  return io_ok();
+}
+
+// A segment that does not fit is not begun: its zeros would be written and given back, again and
+// again. A quota is not seen in what is free, so the attempts become rarer. Not while the reserve
+// is lent: what is free then is the snapshot's, by which the log is cut.
+void RoomKeeper::retry_preparation(Instant now) {
+  const SegmentPreparer& preparer = log_.preparer();
+  if (preparer.ready() == preparer.ahead()) {
+    segments_missing_ = false;
+    retry_after_ = kRetryMin;
+  } else if (preparer.out_of_space()) {
+    segments_missing_ = true;
+    if (now < retry_at_ || free_ < preparer.segment_bytes()) return;
+    retry_at_ = now + retry_after_;
+    retry_after_ = std::min(retry_after_ * 2, Duration(kRetryMax));
+    log_.retry_preparation();
+  }
+}
+
+std::string RoomKeeper::missing() const {
+  if (segments_missing_) return "the log's next segments";
+  if (lent_) return "the snapshot but the reserve";
+  if (reserve_missing_) return "the reserve";
+  return {};
+}
+
+// What it takes to come back is more than what it takes to stay, so that the state does not flap.
+void RoomKeeper::judge(Instant now) {
+  const std::lock_guard lock(mutex_);
+  const uint64_t min = options_.min_free_bytes;
+  const auto raised = [&](uint64_t mark, DiskRoom::State at) {
+    return room_.state >= at ? mark + mark / 4 : mark;
+  };
+  room_.needed_bytes = raised(min, DiskRoom::State::kFull);
+  room_.free_bytes = free_;
+  room_.reserve_bytes = held_;
+  room_.missing = missing();
+  DiskRoom::State state = DiskRoom::State::kOk;
+  if (!room_.missing.empty() || free_ < room_.needed_bytes) {
+    state = DiskRoom::State::kFull;
+  } else if (free_ < raised(2 * min, DiskRoom::State::kLow)) {
+    state = DiskRoom::State::kLow;
+  }
+  if (room_.missing.empty()) room_.missing = "more than what frees";
+  if (state != room_.state || room_.since == Instant()) room_.since = now;
+  room_.state = state;
+}
+
+Status RoomKeeper::make_room_to_start(FileSystem& files, const std::string& directory) {
+  const std::string path = reserve_path(directory);
+  auto there = files.exists(path);
+  if (!there) return there.error().to_error();
+  auto free = *there ? files.free_bytes(directory) : IoResult<uint64_t>(kStartBytes);
+  if (!free) return free.error().to_error();
+  if (*free >= kStartBytes) return ok_status();
+  auto file = files.open(path, OpenMode::kModify);
+  if (!file) return file.error().to_error();
+  auto bytes = (*file)->size();
+  if (!bytes) return bytes.error().to_error();
+  const IoStatus cut = (*file)->truncate(*bytes - std::min(*bytes, kStartBytes));
+  return cut ? ok_status() : Status(cut.error().to_error());
+}
+
+}  // namespace holdfast::raft

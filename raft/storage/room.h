@@ -1,0 +1,98 @@
+// Room on the disk for when there is none (PROMISE 12): looks at what is free, and holds a file
+// whose only content is room. The snapshot is lent it when it finds no other, because a snapshot is
+// what the log can be cut by. The log's own reserve is the segments that the preparer has ahead.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <utility>
+
+#include "base/error.h"
+#include "base/time.h"
+#include "raft/storage/file_system.h"
+#include "raft/storage/log_store.h"
+
+namespace holdfast::raft {
+
+/// What a server's disk has, as last looked at.
+struct DiskRoom {
+  enum class State : uint8_t {
+    kOk,
+    kLow,   ///< little is free: an operator should know
+    kFull,  ///< only what frees or keeps alive is admitted
+  };
+  State state = State::kOk;
+  Instant since;     ///< of the state
+  std::string path;  ///< below it all files are
+  uint64_t free_bytes = 0;
+  uint64_t needed_bytes = 0;   ///< below which it counts as full, or, once full, still does
+  uint64_t reserve_bytes = 0;  ///< in the reserve's file
+  std::string missing;         ///< full: what there is no room for, as part of a sentence
+
+  bool full() const { return state == State::kFull; }
+};
+/// "ok", "low", "full".
+const char* room_state_name(DiskRoom::State state);
+
+struct RoomOptions {
+  std::string directory;        ///< exists; the reserve's file is in it
+  uint64_t reserve_bytes = 0;   ///< and as much again as the snapshot has
+  uint64_t min_free_bytes = 0;  ///< full below it, low below twice as much
+};
+
+/// step() belongs to one thread that may wait for the disk, all else to any.
+class RoomKeeper {
+ public:
+  static constexpr const char* kFileName = "reserve";
+  /// Bytes that one step takes at most.
+  static constexpr uint64_t kStepBytes = 64 << 20;
+  /// A preparation that found the disk full is tried again after this, doubled each time.
+  static constexpr Duration kRetryMin = 1s;
+  static constexpr Duration kRetryMax = 8s;
+
+  /// Both outlive the keeper.
+  RoomKeeper(FileSystem& files, LogStore& log, RoomOptions options);
+
+  /// Looks at the disk, takes or gives up what is to be. An error other than of a full disk means
+  /// that the reserve's file cannot be used.
+  Status step(Instant now);
+  DiskRoom room() const;
+  /// While lent, the reserve's room is free for the snapshot, and the disk counts as full.
+  void lend(bool lent);
+  /// Size of the snapshot: as much is reserved beside what the options say.
+  void note_snapshot(uint64_t bytes);
+
+  /// A start needs a little: gives up that much of the reserve if nothing else is free.
+  static Status make_room_to_start(FileSystem& files, const std::string& directory);
+
+ private:
+  /// Lent, and bytes to be held.
+  std::pair<bool, uint64_t> reserve_wanted() const;
+  IoStatus hold_reserve(uint64_t wanted);
+  IoStatus open_reserve();
+  void retry_preparation(Instant now);
+  void judge(Instant now);
+  std::string missing() const;
+
+  FileSystem& files_;
+  LogStore& log_;
+  const RoomOptions options_;
+
+  // The disk's thread.
+  std::unique_ptr<File> file_;
+  uint64_t held_ = 0;
+  bool reserve_missing_ = false;
+  bool segments_missing_ = false;
+  uint64_t free_ = 0;
+  Instant retry_at_;
+  Duration retry_after_ = kRetryMin;
+
+  mutable std::mutex mutex_;  ///< of what follows; never held while the disk works
+  bool lent_ = false;
+  uint64_t snapshot_bytes_ = 0;
+  DiskRoom room_;
+};
+
+}  // namespace holdfast::raft

@@ -1,0 +1,230 @@
+"""Full disks of real servers: each server's data is on a small file system of its own.
+
+The file systems are mounted in a mount namespace of the test's process: they end with it however it
+ends.
+"""
+
+import ctypes
+import errno
+import os
+import subprocess
+import threading
+
+import pytest
+from holdfast_api.holdfast import ttypes as t
+from support.cluster import Cluster
+from support.stock import Stock
+from support.waiting import eventually
+
+CLONE_NEWNS = 0x00020000
+DISK_MIB = 24
+BLOCK_BYTES = 4096
+#: Small enough for the disks, and snapshots so often that the log is cut.
+FLAGS = ("--segment_bytes=1048576", "--reserve_mib=2", "--min_free_mib=2",
+         "--snapshot_log_bytes=1048576", "--snapshot_interval_s=1")
+WITHIN = 20.0
+
+
+def private_mounts():
+    """Mounts of this process's own from here on."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    assert libc.unshare(CLONE_NEWNS) == 0, os.strerror(ctypes.get_errno())
+    subprocess.run(["mount", "--make-rprivate", "/"], check=True)
+
+
+class SmallDisks(Cluster):
+    """Three servers with a small disk each."""
+
+    def __init__(self):
+        super().__init__(3, FLAGS)
+        for node in self.nodes.values():
+            data = node.folder / "data"
+            data.mkdir()
+            subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={DISK_MIB}m", "holdfast-test",
+                            str(data)], check=True)
+
+    def fill(self, node):
+        """Leave no block free, whatever the server takes meanwhile."""
+        size, at = DISK_MIB << 20, 0
+        with open(node.folder / "data" / "filler", "wb") as file:
+            while size >= BLOCK_BYTES:
+                try:
+                    os.posix_fallocate(file.fileno(), at, size)
+                    at += size
+                except OSError as error:
+                    if error.errno != errno.ENOSPC:
+                        raise
+                    size //= 2
+        eventually(lambda: state(node) == "full", within=WITHIN, what="a full disk")
+        assert "MiB free" in alarm(node, "NO_SPACE")
+
+    def empty(self, node):
+        """Give the room back."""
+        (node.folder / "data" / "filler").unlink()
+        eventually(lambda: state(node) in ("ok", "low"), within=WITHIN, what="room")
+        assert alarm(node, "NO_SPACE") is None
+
+    def stop(self):
+        for node in self.nodes.values():
+            node.kill()
+            subprocess.run(["umount", str(node.folder / "data")], check=False)
+        super().stop()
+
+
+@pytest.fixture(scope="module", autouse=True)
+def namespace():
+    """Before anything is mounted."""
+    private_mounts()
+
+
+@pytest.fixture
+def disks():
+    """Three servers whose disks are settled: the reserve is whole."""
+    with SmallDisks() as started:
+        for node in started.nodes.values():
+            eventually(lambda n=node: state(n) in ("ok", "low"), within=WITHIN, what="a disk state")
+            eventually(lambda n=node: n.status().disk.reserveBytes >= 2 << 20, within=WITHIN,
+                       what="the reserve")
+        yield started
+
+
+def alarm(node, name):
+    """The sentence of an alarm, or nothing."""
+    status = node.status()
+    assert status is not None, node.log()[-2000:]
+    return next((a.message for a in status.alarms if a.name == name), None)
+
+
+def state(node):
+    """What it says of its disk."""
+    status = node.status()
+    return status.disk.state if status else None
+
+
+def applied(node):
+    """How far it is; it may just put another server's state in force, and answer nobody."""
+    status = node.status()
+    return status.appliedIndex if status else 0
+
+
+def refused(call):
+    """The call is refused for want of room, for sure not applied, and may be tried again."""
+    with pytest.raises(t.HoldfastError) as info:
+        call()
+    error = info.value
+    assert error.codeName == "NO_SPACE", error.message
+    assert error.applied == t.Applied.NO and error.retryable and error.retryAfterMs > 0
+    return error
+
+
+class Renewing:
+    """Renews a session four times a second until the block ends; says if that ever failed."""
+
+    def __init__(self, node, session):
+        self._node, self._session = node, session
+        self._over = threading.Event()
+        self.failures = []
+        self._thread = threading.Thread(target=self._run, daemon=True)
+
+    def __enter__(self):
+        self._thread.start()
+        return self
+
+    def __exit__(self, *unused):
+        self._over.set()
+        self._thread.join()
+
+    def _run(self):
+        with Stock(self._node.address) as stock:
+            while not self._over.wait(0.25):
+                try:
+                    reply = stock.keepAlive(self._session, sequence=0)
+                    if reply.leaseMs <= 0:
+                        self.failures.append(reply)
+                except t.HoldfastError as error:
+                    self.failures.append(error)
+
+
+def test_a_full_follower_does_not_stop_the_cluster(disks, dial):
+    leader = disks.leader()
+    follower = disks.followers()[0]
+    disks.fill(follower)
+    stock = dial(leader)
+    # Far more than the follower's log has room for.
+    for number in range(400):
+        stock.put(path=f"/k{number % 20}", value=bytes(50_000))
+    assert follower.running, follower.log()[-2000:]
+    assert disks.leader() is leader
+    disks.empty(follower)
+    last = stock.put(path="/last", value=b"x").header.revision
+    eventually(lambda: applied(follower) >= last, within=WITHIN,
+               what="the follower's return")
+
+
+def test_a_full_leader_hands_over_and_does_not_come_back(disks, dial):
+    full = disks.leader()
+    stock = dial(full)
+    session = stock.open_session(ttl_ms=20_000)
+    disks.fill(full)
+    eventually(lambda: disks.leader() is not full, within=WITHIN, what="another leader")
+    # Through the full server: it sends on what it cannot take itself.
+    stock.put(path="/a", value=b"1")
+    stock.acquire(session, path="/lock", waitMs=0)
+    assert disks.leader() is not full
+    assert full.running
+    disks.empty(full)
+
+
+def test_while_all_are_full_only_what_frees_is_done(disks, dial):
+    node = disks.leader()
+    stock = dial(node)
+    keeper = stock.open_session(ttl_ms=4_000, name="keeper")
+    dead = stock.open_session(ttl_ms=2_000, name="dead")
+    held = stock.acquire(keeper, path="/held", waitMs=0)
+    stock.acquire(dead, path="/of-the-dead", waitMs=0)
+    stock.put(path="/key", value=b"1")
+    with Renewing(node, keeper) as renewing:
+        for each in disks.nodes.values():
+            disks.fill(each)
+        error = refused(lambda: stock.put(path="/key", value=b"2"))
+        assert "free" in error.message, error.message
+        refused(lambda: stock.acquire(keeper, path="/other", waitMs=0))
+        refused(lambda: stock.open_session(ttl_ms=4_000))
+        follower = next(n for n in disks.nodes.values() if n is not disks.leader())
+        refused(lambda: dial(follower).put(path="/key", value=b"3"))
+        # Reads, removes, releases and expiries go on.
+        assert stock.get(path="/key").key.value == b"1"
+        eventually(lambda: not stock.describeLock(path="/of-the-dead").lock.holders,
+                   within=WITHIN, what="the expiry of the dead session")
+        assert stock.describeLock(path="/held").lock.holders
+        stock.remove(path="/key")
+        assert not stock.get(path="/key").found
+        stock.release(keeper, path="/held", holderId=held.holderId)
+        assert not stock.describeLock(path="/held").lock.holders
+        for each in disks.nodes.values():
+            disks.empty(each)
+        eventually(lambda: put_done(stock), within=WITHIN, what="writes again")
+        stock.acquire(keeper, path="/other", waitMs=0)
+    assert not renewing.failures
+
+
+def put_done(stock):
+    """A write that may be refused for want of room, as long as nobody has found the room."""
+    try:
+        return stock.put(path="/again", value=b"1")
+    except t.HoldfastError as error:
+        assert error.codeName == "NO_SPACE", error.message
+        return None
+
+
+def test_a_server_starts_and_votes_on_a_full_disk(disks, dial):
+    for each in disks.nodes.values():
+        disks.fill(each)
+    disks.kill_all()
+    disks.start_all()
+    stock = dial(disks.leader())
+    eventually(lambda: state(disks.leader()) == "full", within=WITHIN, what="a full disk")
+    refused(lambda: stock.put(path="/key", value=b"2"))
+    for each in disks.nodes.values():
+        disks.empty(each)
+    eventually(lambda: put_done(stock), within=WITHIN, what="writes again")

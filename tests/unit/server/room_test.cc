@@ -1,0 +1,205 @@
+// Full disks (PROMISE 12): what a leader admits, whom it hands over to, and what a full follower
+// takes.
+#include "coordinator/server/room.h"
+
+#include <gmock/gmock.h>
+
+#include "session/session_table.h"
+#include "tests/unit/server/test_cluster.h"
+
+namespace holdfast::server {
+namespace {
+
+using ::testing::HasSubstr;
+using State = raft::DiskRoom::State;
+
+raft::DiskRoom disk_of(State state) {
+  raft::DiskRoom room;
+  room.state = state;
+  room.path = "/data";
+  room.free_bytes = uint64_t{3} << 20;
+  room.needed_bytes = uint64_t{32} << 20;
+  room.missing = "the reserve";
+  return room;
+}
+
+// The table, as PROMISE 12 has it.
+TEST(Admission, WhatFreesOrKeepsAliveIsAdmittedAndNothingElse) {
+  using enum command::CommandKind::type;
+  const std::set<command::CommandKind::type> admitted = {
+      RELEASE,    RELEASE_ALL, CANCEL_ACQUIRE, CLOSE_SESSION,  EXPIRE_SESSIONS,     MARK_LATE,
+      RENEW_LATE, TICK,        REVOKE_LOCK,    REVOKE_SESSION, ACKNOWLEDGE_NOTICES, REMOVE_KEY};
+  for (const auto& [number, name] : command::_CommandKind_VALUES_TO_NAMES) {
+    const auto kind = static_cast<command::CommandKind::type>(number);
+    EXPECT_EQ(frees_or_keeps_alive(kind), admitted.contains(kind)) << name;
+  }
+}
+
+class RoomTest : public ::testing::Test {
+ protected:
+  explicit RoomTest(int servers = 3) : size(servers), cluster(servers) {
+    for (int id = 1; id <= size; ++id) {
+      TestServer& server = cluster.server(id);
+      server.crash();
+      server.disk_room = disk_of(State::kOk);
+      server.start();
+    }
+    cluster.lead(1);
+    client = cluster.client(1, "a");
+  }
+  void set(int id, State state) {
+    cluster.server(id).disk_room = disk_of(state);
+    cluster.advance(200ms);
+  }
+  void set_all(State state) {
+    for (int id = 1; id <= size; ++id) cluster.server(id).disk_room = disk_of(state);
+    cluster.advance(200ms);
+  }
+  Call put(int server, const std::string& path = "/k") {
+    api::PutRequest request;
+    request.path = path;
+    request.value = "v";
+    const Call call = cluster.server(server).ask(&Engine::put, client.next(), request);
+    cluster.settle();
+    return call;
+  }
+  Call remove(int server, const std::string& path = "/k") {
+    api::RemoveRequest request;
+    request.path = path;
+    const Call call = cluster.server(server).ask(&Engine::remove, client.next(), request);
+    cluster.settle();
+    return call;
+  }
+  int leader() { return cluster.leader() == nullptr ? 0 : cluster.leader()->number(); }
+
+  const int size;
+  TestCluster cluster;
+  Client client;
+};
+
+class FiveRoomTest : public RoomTest {
+ protected:
+  FiveRoomTest() : RoomTest(5) {}
+};
+
+TEST_F(RoomTest, WhenAllAreFullWhatNeedsRoomIsRefusedAndNotApplied) {
+  ASSERT_EQ(put(1).outcome(), "OK");
+  set_all(State::kFull);
+  const api::HoldfastError error = put(1).error();
+  EXPECT_EQ(error.code, api::ErrorCode::NO_SPACE);
+  EXPECT_EQ(error.applied, api::Applied::NO);
+  EXPECT_TRUE(error.retryable);
+  EXPECT_GT(error.retryAfterMs, 0);
+  EXPECT_THAT(error.message, HasSubstr("/data has 3 MiB free, and 32 MiB are wanted"));
+  EXPECT_EQ(remove(1).outcome(), "OK");
+}
+
+TEST_F(RoomTest, AForwardedCommandIsRefusedAlike) {
+  set_all(State::kFull);
+  EXPECT_EQ(put(2).error().code, api::ErrorCode::NO_SPACE);
+}
+
+TEST_F(RoomTest, ReleasesAndRenewalsGoOnWhileAllAreFull) {
+  const Call acquired = cluster.server(1).acquire(client.next(), acquire_of("/job"));
+  cluster.settle();
+  const auto held = acquired.result<api::AcquireResult>();
+  set_all(State::kFull);
+  // Beyond its TTL, with renewals alone.
+  for (int i = 0; i < 12; ++i) {
+    const Call renewed = cluster.server(1).keep_alive(client.context());
+    cluster.advance(1s);
+    EXPECT_GT(renewed.result<api::KeepAliveResult>().leaseMs, 0);
+  }
+  EXPECT_EQ(cluster.server(1).engine().machine().sessions().size(), 1U);
+  const Call released = cluster.server(1).release(client.next(), "/job", held.holderId);
+  cluster.settle();
+  EXPECT_EQ(released.outcome(), "OK");
+}
+
+TEST_F(RoomTest, WhoIsSilentExpiresWhileAllAreFull) {
+  set_all(State::kFull);
+  cluster.advance(30s);
+  EXPECT_EQ(cluster.server(1).engine().machine().sessions().size(), 0U);
+}
+
+TEST_F(RoomTest, ServiceReturnsByItself) {
+  set_all(State::kFull);
+  EXPECT_EQ(put(1).error().code, api::ErrorCode::NO_SPACE);
+  set_all(State::kOk);
+  cluster.advance(1s);
+  EXPECT_EQ(put(leader()).outcome(), "OK");
+}
+
+TEST_F(RoomTest, AFullFollowerStopsNothing) {
+  set(2, State::kFull);
+  EXPECT_EQ(put(1).outcome(), "OK");
+  EXPECT_EQ(leader(), 1);
+}
+
+TEST_F(RoomTest, WithoutAQuorumThatHasRoomTheLeaderRefusesThoughItHas) {
+  set(2, State::kFull);
+  set(3, State::kFull);
+  EXPECT_THAT(put(1).error().message, HasSubstr("no quorum of the servers has room"));
+  EXPECT_EQ(leader(), 1) << "the others are no better";
+  set(3, State::kOk);
+  EXPECT_EQ(put(1).outcome(), "OK");
+}
+
+TEST_F(RoomTest, AServerThatIsGoneHasNoRoom) {
+  set(2, State::kFull);
+  cluster.server(3).crash();
+  cluster.advance(4s);
+  EXPECT_EQ(put(1).error().code, api::ErrorCode::NO_SPACE);
+}
+
+TEST_F(RoomTest, AFullLeaderHandsOverAndDoesNotComeBack) {
+  set(1, State::kFull);
+  ASSERT_TRUE(cluster.until([this] { return leader() > 1; }));
+  EXPECT_EQ(put(1).outcome(), "OK");
+  cluster.advance(10s);
+  EXPECT_NE(leader(), 1);
+}
+
+TEST_F(RoomTest, WithoutAQuorumThatHasRoomNobodyIsBetterOff) {
+  set(2, State::kFull);
+  set(1, State::kFull);
+  cluster.advance(10s);
+  EXPECT_EQ(leader(), 1);
+}
+
+TEST_F(FiveRoomTest, AFullServerIsNoSuccessor) {
+  set(2, State::kFull);
+  set(3, State::kFull);
+  // The furthest of all, but for the two that have room.
+  set(1, State::kFull);
+  cluster.advance(10s);
+  EXPECT_EQ(leader(), 1) << "two of five are no quorum";
+  set(3, State::kOk);
+  ASSERT_TRUE(cluster.until([this] { return leader() > 1; }));
+  EXPECT_NE(leader(), 2);
+}
+
+TEST_F(RoomTest, LeadershipRestsWhenAllAreFull) {
+  set_all(State::kFull);
+  const Term before = cluster.leader()->engine().host().soft.term;
+  cluster.advance(20s);
+  EXPECT_EQ(cluster.leader()->engine().host().soft.term, before);
+}
+
+TEST_F(RoomTest, AFullFollowerTakesEntriesAsLongAsItsLogHasRoom) {
+  set(2, State::kFull);
+  ASSERT_EQ(put(1).outcome(), "OK");
+  EXPECT_EQ(cluster.server(2).engine().host().applied, cluster.server(1).engine().host().applied);
+  cluster.server(2).log_bytes_left = 1'500;
+  ASSERT_EQ(put(1).outcome(), "OK");
+  cluster.advance(2s);
+  EXPECT_LT(cluster.server(2).engine().host().applied, cluster.server(1).engine().host().applied);
+  EXPECT_GT(cluster.server(2).engine().room().stats().appends, 0U);
+  EXPECT_EQ(leader(), 1);
+  set(2, State::kOk);
+  cluster.advance(2s);
+  EXPECT_EQ(cluster.server(2).engine().host().applied, cluster.server(1).engine().host().applied);
+}
+
+}  // namespace
+}  // namespace holdfast::server

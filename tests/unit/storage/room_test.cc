@@ -1,0 +1,170 @@
+// Room for when there is none: the reserve's file, what counts as low and full, and the segments
+// that the log has ahead.
+#include "raft/storage/room.h"
+
+#include <gmock/gmock.h>
+
+#include "tests/unit/storage/log_support.h"
+
+namespace holdfast::raft {
+namespace {
+
+using ::testing::HasSubstr;
+using State = DiskRoom::State;
+
+constexpr uint64_t kMiB = 1 << 20;
+constexpr char kReserve[] = "/log/reserve";
+
+class RoomTest : public ::testing::Test {
+ protected:
+  void open(size_t segments_ahead = 2) {
+    LogOptions options = small_log();
+    options.segments_ahead = segments_ahead;
+    auto log = LogStore::open(*disk, entropy, options);
+    ASSERT_TRUE(log.ok()) << log.error().message;
+    store = std::move(*log);
+    keeper =
+        std::make_unique<RoomKeeper>(*disk, *store, RoomOptions{kLogDirectory, 2 * kMiB, kMiB});
+  }
+  void leave_free(uint64_t bytes) { disk->set_capacity(disk->used() + bytes); }
+  /// A second passes, and what the preparing thread has to do is done.
+  DiskRoom look() {
+    now += 1s;
+    const Status done = keeper->step(now);
+    EXPECT_TRUE(done.ok()) << done.error().message;
+    prepare(*store);
+    return keeper->room();
+  }
+  DiskRoom look_often() {
+    for (int i = 0; i < 20; ++i) look();
+    return look();
+  }
+  size_t reserve() const { return disk->content(kReserve).size(); }
+  /// Until the log needs its next segment.
+  Status fill_segment() {
+    const uint64_t next = store->last_index().value + 1;
+    return append(
+        *store,
+        {make_write(++write, next == 1 ? std::optional(HardState{Term(1), {}}) : std::nullopt,
+                    make_entries(1, next, next + 9, 200))});
+  }
+
+  std::unique_ptr<FakeFileSystem> disk = fake_disk();
+  SeededEntropy entropy{7};
+  std::unique_ptr<LogStore> store;
+  std::unique_ptr<RoomKeeper> keeper;
+  Instant now{1000s};
+  uint64_t write = 0;
+};
+
+TEST_F(RoomTest, TheReserveIsTakenAndGrowsWithTheSnapshot) {
+  open();
+  EXPECT_EQ(look().state, State::kOk);
+  EXPECT_EQ(reserve(), 2 * kMiB);
+  keeper->note_snapshot(3 * kMiB - 5);
+  EXPECT_EQ(look().reserve_bytes, 5 * kMiB);
+  keeper->note_snapshot(0);
+  EXPECT_EQ(look().reserve_bytes, 2 * kMiB);
+}
+
+TEST_F(RoomTest, LittleIsLowAndLessIsFullAndComingBackTakesMore) {
+  open();
+  look();
+  leave_free(2 * kMiB - 1);
+  EXPECT_EQ(look().state, State::kLow);
+  leave_free(2 * kMiB);
+  EXPECT_EQ(look().state, State::kLow);
+  leave_free(2 * kMiB + kMiB / 2);
+  EXPECT_EQ(look().state, State::kOk);
+  leave_free(kMiB - 1);
+  const DiskRoom full = look();
+  EXPECT_EQ(full.state, State::kFull);
+  EXPECT_EQ(full.since, now);
+  leave_free(kMiB);
+  EXPECT_EQ(look().state, State::kFull);
+  EXPECT_EQ(keeper->room().since, full.since);
+  EXPECT_EQ(keeper->room().needed_bytes, kMiB + kMiB / 4);
+  leave_free(kMiB + kMiB / 4);
+  EXPECT_EQ(look().state, State::kLow);
+}
+
+TEST_F(RoomTest, WhenTheDiskIsFullTheSegmentsAheadAreThere) {
+  open();
+  look();
+  ASSERT_EQ(store->space().segments_ready, 2U);
+  leave_free(0);
+  // The rest of the first segment, and two more.
+  for (int batch = 0; batch < 3; ++batch) {
+    const Status done = fill_segment();
+    ASSERT_TRUE(done.ok()) << done.error().message;
+    look();
+  }
+  const DiskRoom room = keeper->room();
+  EXPECT_EQ(room.state, State::kFull);
+  EXPECT_EQ(room.missing, "the log's next segments");
+  leave_free(8 * kMiB);
+  EXPECT_EQ(look_often().state, State::kOk);
+  EXPECT_EQ(store->space().segments_ready, 2U);
+}
+
+TEST_F(RoomTest, ARestartOnAFullDiskKeepsWhatWasAhead) {
+  open();
+  look();
+  ASSERT_TRUE(fill_segment().ok());
+  look();
+  leave_free(0);
+  store.reset();
+  disk->process_crash();
+  open();
+  prepare(*store);
+  EXPECT_GE(store->space().segments_ready, 1U);
+  EXPECT_TRUE(fill_segment().ok());
+}
+
+TEST_F(RoomTest, WhatIsLentIsFreeAndComesBack) {
+  open();
+  look();
+  leave_free(4 * kMiB);
+  keeper->lend(true);
+  const DiskRoom lent = look();
+  EXPECT_EQ(lent.state, State::kFull);
+  EXPECT_EQ(lent.reserve_bytes, 0U);
+  EXPECT_EQ(lent.free_bytes, 6 * kMiB);
+  keeper->lend(false);
+  EXPECT_EQ(look_often().state, State::kOk);
+  EXPECT_EQ(reserve(), 2 * kMiB);
+}
+
+TEST_F(RoomTest, AReserveThatCannotBeHadIsAFullDisk) {
+  open();
+  leave_free(kMiB);
+  const DiskRoom room = look();
+  EXPECT_EQ(room.state, State::kFull);
+  EXPECT_EQ(room.missing, "the reserve");
+}
+
+TEST_F(RoomTest, AnErrorOfTheReserveIsToldAndIsNoRoom) {
+  open();
+  look();
+  keeper->note_snapshot(kMiB);
+  disk->fail_at(disk->operations() + 1, EIO);
+  const Status done = keeper->step(now);
+  ASSERT_FALSE(done.ok());
+  EXPECT_THAT(done.error().message, HasSubstr(kReserve));
+  EXPECT_EQ(keeper->room().state, State::kFull);
+}
+
+TEST_F(RoomTest, AStartOnAFullDiskGivesUpALittleOfTheReserve) {
+  open();
+  keeper->note_snapshot(6 * kMiB);
+  look();
+  ASSERT_EQ(reserve(), 8 * kMiB);
+  ASSERT_TRUE(RoomKeeper::make_room_to_start(*disk, kLogDirectory).ok());
+  EXPECT_EQ(reserve(), 8 * kMiB) << "there is room";
+  leave_free(1000);
+  ASSERT_TRUE(RoomKeeper::make_room_to_start(*disk, kLogDirectory).ok());
+  EXPECT_EQ(reserve(), 4 * kMiB);
+}
+
+}  // namespace
+}  // namespace holdfast::raft
