@@ -32,7 +32,7 @@ class LogRecovery {
   void publish(AppendedBatch batch);
   void note_snapshot_entry(const ScannedBatch& batch);
   std::optional<Error> judge_snapshot();
-  void discard();
+  void begin_behind_snapshot();
   SegmentRef open_segment(const LogFile& file);
   void plan_head();
   void plan_place();
