@@ -41,6 +41,7 @@ hf_suite(unit/tree LINK coordinator/tree tests/counting)
 hf_suite(unit/watch LINK coordinator/watch tests/counting)
 hf_suite(unit/rsm LINK coordinator/rsm tests/counting)
 hf_suite(unit/snapshot LINK coordinator/loading tests/support tests/counting)
+hf_suite(unit/founding LINK coordinator/founding coordinator/loading tests/support)
 hf_suite(unit/server LINK coordinator/server coordinator/snapshot coordinator/loading
          coordinator/rsm tests/support tests/counting)
 hf_suite(unit/client LINK clients/cpp)

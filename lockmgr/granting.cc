@@ -1,4 +1,6 @@
 // Holding: when a waiter may hold a lock, and how tenures begin and end.
+#include <algorithm>
+
 #include "base/check.h"
 #include "base/saturate.h"
 #include "lockmgr/state.h"
@@ -176,6 +178,18 @@ void LockTable::State::close_lock(Lock* lock, int64_t delay_ms) {
   lock->closed_until_ms = until;
   set_timer(lock->timer, until);
   mark_dirty(lock);
+}
+
+void LockTable::open_sooner(int64_t before_ms, int64_t then_ms) {
+  State& s = *state_;
+  HF_CHECK(s.in_entry, "commands stand between begin() and settle()");
+  const int64_t until = std::max({then_ms, s.now_ms, int64_t{1}});
+  for (Lock& lock : s.locks) {
+    if (lock.closed_until_ms != before_ms || until >= before_ms) continue;
+    lock.closed_until_ms = until;
+    s.set_timer(lock.timer, until);
+    s.mark_dirty(&lock);
+  }
 }
 
 // PROMISE 7: no lock is released, and so none granted, while an ended session has a place anywhere.

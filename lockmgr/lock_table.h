@@ -112,6 +112,10 @@ class LockTable {
   /// a lock for its holder's lock_delay_ms. Unknown sessions are ignored.
   void end_sessions(std::span<const SessionEnd> ends);
 
+  /// Locks that were closed until `before_ms`, in cluster time, open at `then_ms` already, or with
+  /// the next run_due() if that has passed. O(locks).
+  void open_sooner(int64_t before_ms, int64_t then_ms);
+
   /// Grants what can be granted, refuses tries that were not, forgets locks without holder, waiter
   /// or delay, writes the row changes. Nothing but reads may follow until the next begin().
   const Effects& settle();

@@ -238,7 +238,7 @@ struct LockTable::State {
   /// The first claimed lock whose queue is full, or null.
   const Lock* full_queue(std::span<const Claim> claims, uint32_t max_queue) const;
   void place_claims(const Acquirer& who, std::span<const Claim> claims,
-                    const AcquireOptions& options);
+                    const AcquireOptions& options, const Limits& limits);
   /// Ends the wait of a whole acquire; returns how many places left.
   size_t refuse(Place* any, RefusalReason reason);
 

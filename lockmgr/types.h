@@ -70,6 +70,8 @@ struct Limits {
   uint64_t waiters_of_a_lock = 10'000;
   uint64_t places_of_a_session = 10'000;  ///< locks held and places in queues together
   uint64_t locks = UINT64_MAX;            ///< quota: locks in existence
+  /// Until then, in cluster time, no lock is granted: each that is asked for is closed as long.
+  int64_t held_until_ms = 0;
 };
 
 /// What a present acquire stands at.

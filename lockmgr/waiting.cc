@@ -104,12 +104,12 @@ Status LockTable::acquire(const Acquirer& who, std::span<const Claim> claims,
                                  .path = full->path});
     return ok_status();
   }
-  s.place_claims(who, claims, options);
+  s.place_claims(who, claims, options, limits);
   return ok_status();
 }
 
 void LockTable::State::place_claims(const Acquirer& who, std::span<const Claim> claims,
-                                    const AcquireOptions& options) {
+                                    const AcquireOptions& options, const Limits& limits) {
   Session* session = make_session(who.session, who.session_name, who.session_ttl_ms);
   const bool timed = options.wait_ms > 0;
   Place* previous = nullptr;
@@ -121,6 +121,7 @@ void LockTable::State::place_claims(const Acquirer& who, std::span<const Claim> 
       lock->limit = limit_of(claim);
       mark_dirty(lock);
     }
+    close_lock(lock, limits.held_until_ms - now_ms);
     Place* place = place_pool.take();
     place->id = make_place_id(revision, i);
     place->lock = lock;

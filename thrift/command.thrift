@@ -14,8 +14,8 @@ namespace py holdfast_replicated.command
 namespace java io.holdfast.replicated.command
 namespace go holdfast_command
 
-/** The feature level of the commands below. */
-const i32 FEATURE_LEVEL = 1
+/** The feature level of the commands below: 1, or 2 where it is said. */
+const i32 FEATURE_LEVEL = 2
 
 /** Which body follows the header. */
 enum CommandKind {
@@ -61,6 +61,8 @@ enum CommandKind {
   REMOVE_KEY = 19,
   /** Transact. */
   TRANSACT = 20,
+  /** Restore; level 2. */
+  RESTORE = 21,
 }
 
 /** Stands first in every command. */
@@ -257,6 +259,13 @@ struct AcknowledgeNotices {
 struct ChangeSettings {
   /** By name. */
   1: map<string, i64> changes,
+}
+
+/** First entry of a cluster that was made from the state of another: ends all sessions, and no lock
+ *  is granted for the longest TTL among them, or for holdMs if that is longer. */
+struct Restore {
+  /** In cluster time. */
+  1: i64 holdMs,
 }
 
 /** Only while this holder of the header's session holds this lock. */

@@ -492,9 +492,9 @@ struct LockInfo {
   /** The queue in order; at most 1,000. */ 4: list<LockWaiter> waiters,
   /** Waiters in all. */ 5: i32 waiterCount,
   /** Recent tenures of this lock, latest first; at most 16. */ 6: list<Tenure> tenures,
-  /** Lock-delay: how long the lock is still closed after its holder's session expired; 0 = open. */
-  7: i64 closedForMs,
+  /** How long a lock-delay, or a restore, still closes the lock; 0 = open. */ 7: i64 closedForMs,
   /** Holders in all. */ 8: i32 holderCount,
+  /** It is a restore that does; no lock is granted before. */ 9: bool restoreHold,
 }
 
 /** Asks for everything about one lock. */

@@ -211,6 +211,11 @@ int settings_command(const Args& args, const Context& context) {
   const auto answer = request.changes.empty() ? (*remote)->read<client::ChangeSettings>(request)
                                               : (*remote)->write<client::ChangeSettings>(request);
   if (!answer) return report(answer.error());
+  if (request.changes.contains("restore_hold_until_ms")) {
+    std::fprintf(stderr,
+                 "holdfast: locks are granted sooner than their old holders must know that they "
+                 "lost them: until then only fencing tokens protect\n");
+  }
   Table table({"NAME", "VALUE", "SMALLEST", "LARGEST", "INITIAL", "WHAT IT LIMITS"});
   json all = json::array();
   for (const auto& s : answer->settings) {

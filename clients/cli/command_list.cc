@@ -149,6 +149,7 @@ const std::vector<Command>& commands() {
     for (Command& command : cluster_commands()) list.push_back(std::move(command));
     for (Command& command : member_commands()) list.push_back(std::move(command));
     for (Command& command : file_commands()) list.push_back(std::move(command));
+    for (Command& command : founding_commands()) list.push_back(std::move(command));
     return list;
   }();
   return all;

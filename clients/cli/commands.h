@@ -29,6 +29,8 @@ std::vector<Command> key_commands();
 std::vector<Command> member_commands();
 /// Those about files of servers: a log, a snapshot.
 std::vector<Command> file_commands();
+/// Those that make a new cluster out of such files.
+std::vector<Command> founding_commands();
 
 /// Runs one invocation and returns its exit code.
 int run(const std::vector<std::string>& argv);
@@ -74,5 +76,8 @@ int log_verify_command(const Args& args, const Context& context);
 int snapshot_save_command(const Args& args, const Context& context);
 int snapshot_verify_command(const Args& args, const Context& context);
 int snapshot_show_command(const Args& args, const Context& context);
+// founding_commands.cc
+int snapshot_restore_command(const Args& args, const Context& context);
+int recover_command(const Args& args, const Context& context);
 
 }  // namespace holdfast::cli

@@ -103,7 +103,9 @@ void LockRunner::explain_and_finish(const std::string& message) {
   session_->read<client::DescribeLock>(request, [this, message](const auto& outcome, const auto&) {
     std::string why;
     if (outcome && outcome->lock.closedForMs > 0) {
-      why = "; closed by lock-delay for another " + format_ms(outcome->lock.closedForMs);
+      why = std::string("; closed by ") +
+            (outcome->lock.restoreHold ? "the hold after a restore" : "lock-delay") +
+            " for another " + format_ms(outcome->lock.closedForMs);
     } else if (outcome && outcome->lock.waiterCount > 0) {
       why = "; " + std::to_string(outcome->lock.waiterCount) + " waiting before it";
     }

@@ -94,6 +94,10 @@ std::string first_of(size_t shown, int32_t all) {
   return "(the first " + std::to_string(shown) + " of " + text(all) + ")\n";
 }
 
+const char* closed_by(const api::LockInfo& lock) {
+  return lock.restoreHold ? "the hold after a restore" : "lock-delay";
+}
+
 void print_summary(const api::LockInfo& lock) {
   std::printf("%s: ", printable(lock.path).c_str());
   if (lock.holderCount == 0 && lock.waiterCount == 0 && lock.closedForMs == 0) {
@@ -106,7 +110,8 @@ void print_summary(const api::LockInfo& lock) {
                 lock.limit);
   }
   if (lock.closedForMs > 0) {
-    std::printf(", closed by lock-delay for another %s", format_ms(lock.closedForMs).c_str());
+    std::printf(", closed by %s for another %s", closed_by(lock),
+                format_ms(lock.closedForMs).c_str());
   }
   std::printf("\n");
 }
@@ -213,6 +218,7 @@ int describe_command(const Args& args, const Context& context) {
   print_json({{"path", lock.path},
               {"limit", lock.limit},
               {"closed_for_ms", lock.closedForMs},
+              {"restore_hold", lock.restoreHold},
               {"holder_count", lock.holderCount},
               {"waiter_count", lock.waiterCount},
               {"holders", list_json(lock.holders)},

@@ -89,15 +89,16 @@ Result<SnapshotFile> examine(raft::FileSystem& files, const std::string& path, u
   if (Status whole = has_size(*database, *bytes); !whole.ok()) return whole.error();
   auto members = members_of(path, loaded->head);
   if (!members.ok()) return members.error();
-  const rsm::StateMachine& machine = *loaded->machine;
+  std::unique_ptr<rsm::StateMachine> machine = std::move(loaded->machine);
   return SnapshotFile{.path = path,
                       .bytes = *bytes,
                       .head = std::move(loaded->head),
                       .members = std::move(*members),
-                      .sessions = machine.sessions().size(),
-                      .locks = machine.locks().lock_count(),
-                      .waiters = machine.locks().waiter_count(),
-                      .keys = machine.keys().key_count()};
+                      .sessions = machine->sessions().size(),
+                      .locks = machine->locks().lock_count(),
+                      .waiters = machine->locks().waiter_count(),
+                      .keys = machine->keys().key_count(),
+                      .machine = std::move(machine)};
 }
 
 }  // namespace holdfast::loading

@@ -3,10 +3,12 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <string>
 #include <vector>
 
 #include "base/error.h"
+#include "coordinator/rsm/state_machine.h"
 #include "coordinator/snapshot/loader.h"
 #include "raft/core/types.h"
 #include "raft/storage/file_system.h"
@@ -23,6 +25,7 @@ struct SnapshotFile {
   uint64_t locks = 0;
   uint64_t waiters = 0;
   uint64_t keys = 0;
+  std::unique_ptr<rsm::StateMachine> machine;  ///< the state itself
 };
 
 /// Verifies the file as load_state() does, by loading all of it. It is not changed and nothing is

@@ -27,6 +27,10 @@ Error malformed(const char* part, const char* what) {
 
 }  // namespace
 
+int32_t level_of(command::CommandKind::type kind) {
+  return kind == command::CommandKind::RESTORE ? 2 : 1;
+}
+
 uint64_t content_hash(command::CommandKind::type kind, std::string_view body) {
   const uint64_t hash = checksum64(body, static_cast<uint64_t>(kind));
   return hash == 0 ? 1 : hash;  // zero stands for "any content"
@@ -128,6 +132,7 @@ HF_BODY(CreateKey)
 HF_BODY(RemoveKey)
 HF_BODY(Transact)
 HF_BODY(TransactOutcome)
+HF_BODY(Restore)
 #undef HF_BODY
 
 }  // namespace holdfast::rsm

@@ -13,8 +13,11 @@
 
 namespace holdfast::rsm {
 
-/// The feature level that this program writes and understands (held equal to the IDL's constant).
-inline constexpr int32_t kFeatureLevel = 1;
+/// The feature level that this program understands (held equal to the IDL's constant).
+inline constexpr int32_t kFeatureLevel = 2;
+/// The level that a command of this kind is written at: the lowest that has it, so that nodes of an
+/// older program go on until they meet what they do not know.
+int32_t level_of(command::CommandKind::type kind);
 
 /// What makes a retry the same command: kind and body bytes.
 uint64_t content_hash(command::CommandKind::type kind, std::string_view body);

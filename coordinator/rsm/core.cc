@@ -35,7 +35,7 @@ StateMachine::Core::Core(const Options& options)
 
 const StateMachine::Core::Handler* StateMachine::Core::handler_of(CommandKind::type kind) {
   static const auto handlers = [] {
-    std::array<Handler, CommandKind::TRANSACT + 1> table{};
+    std::array<Handler, CommandKind::RESTORE + 1> table{};
     table[CommandKind::OPEN_SESSION] = {&Core::open_session};
     table[CommandKind::CLOSE_SESSION] = {&Core::close_session, true};
     table[CommandKind::MARK_LATE] = {&Core::mark_late};
@@ -56,9 +56,10 @@ const StateMachine::Core::Handler* StateMachine::Core::handler_of(CommandKind::t
     table[CommandKind::CREATE_KEY] = {&Core::create_key};
     table[CommandKind::REMOVE_KEY] = {&Core::remove_key};
     table[CommandKind::TRANSACT] = {&Core::transact};
+    table[CommandKind::RESTORE] = {&Core::restore};
     return table;
   }();
-  if (kind <= CommandKind::UNSPECIFIED || kind > CommandKind::TRANSACT) return nullptr;
+  if (kind <= CommandKind::UNSPECIFIED || kind > CommandKind::RESTORE) return nullptr;
   return &handlers[kind];
 }
 
@@ -90,6 +91,7 @@ ApplyStatus StateMachine::Core::apply(LogIndex index, Term entry_term, std::stri
 
 void StateMachine::Core::apply_decoded() {
   session_ = nullptr;
+  level_ = std::max(level_, header_.level);
   cluster_time_ms_ = std::max(cluster_time_ms_, header_.clusterTimeMs);
   sessions_.begin(applied_, cluster_time_ms_, header_.wallUnixMs);
   locks_.begin(applied_, cluster_time_ms_, header_.wallUnixMs);
@@ -155,7 +157,8 @@ void StateMachine::Core::run_command() {
   sequence_ = Sequence{};
   to_be_kept_ = waiting_ = false;
   const Handler* handler = handler_of(header_.kind);
-  if (handler == nullptr) {
+  // A program of a lower level knows none of that kind, so there is none at that level.
+  if (handler == nullptr || header_.level < level_of(header_.kind)) {
     return reject(ErrorCode::kUnsupported,
                   "there is no command of kind " + std::to_string(header_.kind));
   }
@@ -402,6 +405,9 @@ std::optional<int64_t> StateMachine::Core::next_due_ms() const {
   for (const auto& due : {locks_.next_due_ms(), keys_.next_due_ms()}) {
     if (due && (!next || *due < *next)) next = due;
   }
+  // So that applied time passes it, and everybody sees that it is over.
+  const int64_t held = held_until_ms();
+  if (held > cluster_time_ms_ && (!next || held < *next)) next = held;
   return next;
 }
 

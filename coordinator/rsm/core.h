@@ -49,6 +49,8 @@ class StateMachine::Core {
     return locks_.places_of(session) + keys_.ephemerals_of(session);
   }
   int64_t cluster_time_ms() const { return cluster_time_ms_; }
+  /// Cluster time until which a restore holds all locks back; may be in the past, zero: none.
+  int64_t held_until_ms() const { return settings_.get(SettingId::kRestoreHoldUntilMs); }
 
  private:
   /// How a kind of command is run. What it decodes it decodes itself.
@@ -97,6 +99,8 @@ class StateMachine::Core {
   void revoke_session();
   void tick();
   void change_settings();
+  void restore();
+  void shorten_hold(int64_t before_ms);
   bool check_open(const command::OpenSession& body);
   bool check_batch(const char* what, size_t size);
   bool check_notice(int64_t notice_ms, std::string_view reason);
@@ -148,6 +152,7 @@ class StateMachine::Core {
   // ---- core_rows.cc
   void write_meta();
   void write_settings(const std::map<std::string, int64_t>& changes);
+  void write_setting(SettingId id);
   Status load_meta(uint64_t id, std::string_view row);
   Status load_setting(uint64_t id, std::string_view row);
   std::string check_links() const;
@@ -159,6 +164,7 @@ class StateMachine::Core {
   tree::KeyTree keys_;
   Settings settings_;
   LogIndex applied_;
+  int32_t level_ = 1;  ///< the highest of any command applied
   int64_t cluster_time_ms_ = 0;
   uint64_t tenures_kept_ = 0;  ///< what the lock table was told; zero before its first entry
   CommandDecoder decoder_;

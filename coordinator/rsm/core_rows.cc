@@ -1,5 +1,6 @@
 // Rows of the state machine's own, loading, invariants. Little-endian:
-//   kMeta      id 1: applied revision, cluster time (8 bytes each), feature level (4 bytes)
+//   kMeta      id 1: applied revision, cluster time (8 bytes each), feature level (4 bytes): the
+//              highest that any command applied had, which a program must know to go on
 //   kSettings  id = SettingId; value (8 bytes). Only settings that were ever changed have a row;
 //   the
 //              others have the initial value of the feature level
@@ -27,18 +28,21 @@ void StateMachine::Core::write_meta() {
   rows_.begin(RowTable::kMeta, kMetaRow);
   rows_.put64(applied_.value);
   rows_.put_signed(cluster_time_ms_);
-  rows_.put32(kFeatureLevel);
+  rows_.put32(static_cast<uint32_t>(level_));
   replace_hash(meta_hash_, rows_.finish());
 }
 
 void StateMachine::Core::write_settings(const std::map<std::string, int64_t>& changes) {
   for (const SettingInfo& info : setting_infos()) {
-    if (!changes.contains(info.name)) continue;
-    const auto id = static_cast<uint64_t>(info.id);
-    rows_.begin(RowTable::kSettings, id);
-    rows_.put_signed(settings_.get(info.id));
-    replace_hash(setting_hashes_[id - 1], rows_.finish());
+    if (changes.contains(info.name)) write_setting(info.id);
   }
+}
+
+void StateMachine::Core::write_setting(SettingId setting) {
+  const auto id = static_cast<uint64_t>(setting);
+  rows_.begin(RowTable::kSettings, id);
+  rows_.put_signed(settings_.get(setting));
+  replace_hash(setting_hashes_[id - 1], rows_.finish());
 }
 
 Digest StateMachine::Core::digest() const {
@@ -72,12 +76,14 @@ Status StateMachine::Core::load_meta(uint64_t id, std::string_view row) {
   applied_ = LogIndex(reader.read<uint64_t>());
   cluster_time_ms_ = static_cast<int64_t>(reader.read<uint64_t>());
   const auto level = static_cast<int32_t>(reader.read<uint32_t>());
-  if (id != kMetaRow || !reader.ok() || reader.remaining() != 0) return corrupt("meta", id);
+  const bool whole = reader.ok() && reader.remaining() == 0;
+  if (id != kMetaRow || !whole || level < 1) return corrupt("meta", id);
   if (level > kFeatureLevel) {
     return Error{ErrorCode::kUnsupported, "the state is of feature level " + std::to_string(level) +
                                               ", this program knows level " +
                                               std::to_string(kFeatureLevel)};
   }
+  level_ = level;
   replace_hash(meta_hash_, row_hash(RowTable::kMeta, id, row));
   return ok_status();
 }

@@ -109,7 +109,8 @@ void StateMachine::Core::start_acquire(std::span<const lockmgr::Claim> claims,
   const lockmgr::Limits limits{
       .waiters_of_a_lock = settings_.limit(SettingId::kWaitersPerLockMax),
       .places_of_a_session = settings_.limit(SettingId::kOwnedPerSessionMax),
-      .locks = settings_.limit(SettingId::kLocksMax)};
+      .locks = settings_.limit(SettingId::kLocksMax),
+      .held_until_ms = held_until_ms()};
   const Status status = locks_.acquire(who, claims, options, limits);
   if (!status.ok()) return reject(status.error());
   sessions_.keep_waiting(*session_, sequence_, content_hash_, result_.kind);

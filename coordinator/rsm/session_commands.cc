@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "base/saturate.h"
 #include "coordinator/rsm/core.h"
 #include "coordinator/rsm/path.h"
 
@@ -11,6 +12,8 @@ namespace {
 
 /// Sessions in one MarkLate, RenewLate or ExpireSessions.
 constexpr size_t kBatchMax = 1'000;
+/// As long as a session may live.
+constexpr int64_t kHoldMsMax = 7 * 86'400'000;
 
 session::SecretHash secret_hash_of(std::string_view bytes) {
   session::SecretHash hash;
@@ -199,11 +202,40 @@ void StateMachine::Core::tick() {
 void StateMachine::Core::change_settings() {
   command::ChangeSettings body;
   if (!decode(body)) return;
+  const int64_t held_before = held_until_ms();
   const Status status = settings_.change(body.changes);
   if (!status.ok()) return reject(status.error());
   write_settings(body.changes);
+  shorten_hold(held_before);
   tell_tenures_kept();
   add(EffectKind::kSettingsChanged);
+}
+
+// ---- a state that a new cluster begins with ---------------------------------------------------
+
+/// Nobody knows whether the clients of these sessions still believe to hold their locks: they are
+/// given the time after which they do not (PROMISE 5), as far as this state knows of them.
+void StateMachine::Core::restore() {
+  command::Restore body;
+  if (!decode(body) || !check_range("holdMs", body.holdMs, 0, kHoldMsMax)) return;
+  int64_t hold_ms = body.holdMs;
+  std::vector<const session::Session*> all;
+  sessions_.list(SessionId{}, sessions_.size(), all);
+  ends_.clear();
+  for (const session::Session* session : all) {
+    hold_ms = std::max(hold_ms, session->ttl_ms);
+    ends_.push_back({session->id, lockmgr::EndReason::kRestored});
+  }
+  result_.count = static_cast<uint32_t>(ends_.size());
+  end_sessions(ends_);
+  settings_.hold_until(std::max(held_until_ms(), add_saturating(cluster_time_ms_, hold_ms)));
+  write_setting(SettingId::kRestoreHoldUntilMs);
+}
+
+/// Locks that the hold has closed so far are opened when it ends now.
+void StateMachine::Core::shorten_hold(int64_t before_ms) {
+  if (held_until_ms() == before_ms || before_ms <= cluster_time_ms_) return;
+  locks_.open_sooner(before_ms, held_until_ms());
 }
 
 }  // namespace holdfast::rsm

@@ -10,6 +10,8 @@ namespace {
 
 constexpr int64_t kDayMs = 86'400'000;
 constexpr int64_t kHourMs = 3'600'000;
+/// Times that cross the API are below 2^53.
+constexpr int64_t kNever = (int64_t{1} << 53) - 1;
 
 // Initial values belong to the feature level: another one here would make replicas differ.
 constexpr std::array<SettingInfo, kSettings> kInfos = {{
@@ -39,6 +41,8 @@ constexpr std::array<SettingInfo, kSettings> kInfos = {{
     {SettingId::kPathDepthMax, "path_depth_max", 1, kPathDepthLargest, 64, "Segments of a path."},
     {SettingId::kReasonBytesMax, "reason_bytes_max", 0, 1'024, 256,
      "An operator's words at a revocation, in bytes."},
+    {SettingId::kRestoreHoldUntilMs, "restore_hold_until_ms", 0, kNever, 0,
+     "After a restore: cluster time until which no lock is granted. It can only be lowered."},
     {SettingId::kResultWindow, "result_window", 16, 65'536, 1'024,
      "Results of one session that are kept until the client acknowledges them."},
     {SettingId::kResultWindowBytes, "result_window_bytes", 16'384, 16'777'216, 262'144,
@@ -83,6 +87,11 @@ Error out_of_bounds(const SettingInfo& info, int64_t value) {
                       std::to_string(info.largest));
 }
 
+Error cannot_hold(int64_t value, int64_t present) {
+  return bad_argument("setting restore_hold_until_ms cannot be " + std::to_string(value) +
+                      ": it can only be lowered, and is " + std::to_string(present));
+}
+
 }  // namespace
 
 const std::array<SettingInfo, kSettings>& setting_infos() { return kInfos; }
@@ -99,6 +108,8 @@ Status Settings::change(const std::map<std::string, int64_t>& changes) {
       return bad_argument("there is no setting \"" + name.substr(0, 64) + "\"");
     }
     if (value < info->smallest || value > info->largest) return out_of_bounds(*info, value);
+    const bool hold = info->id == SettingId::kRestoreHoldUntilMs;
+    if (hold && value >= get(info->id)) return cannot_hold(value, get(info->id));
     changed.values_[static_cast<size_t>(info->id) - 1] = value;
   }
   for (const auto& [smallest, largest] :
@@ -111,6 +122,11 @@ Status Settings::change(const std::map<std::string, int64_t>& changes) {
   }
   *this = changed;
   return ok_status();
+}
+
+void Settings::hold_until(int64_t cluster_time_ms) {
+  values_[static_cast<size_t>(SettingId::kRestoreHoldUntilMs) - 1] =
+      std::min(cluster_time_ms, kNever);
 }
 
 bool Settings::load(uint64_t id, int64_t value) {

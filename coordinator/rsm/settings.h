@@ -40,8 +40,9 @@ enum class SettingId : uint8_t {
   kKeysMax = 23,
   kTransactionStepsMax = 24,
   kValueBytesMax = 25,
+  kRestoreHoldUntilMs = 26,
 };
-inline constexpr size_t kSettings = 25;
+inline constexpr size_t kSettings = 26;
 
 /// What a setting is; a constant of the program.
 struct SettingInfo {
@@ -63,8 +64,11 @@ class Settings {
   uint64_t limit(SettingId id) const { return static_cast<uint64_t>(get(id)); }
 
   /// Takes all changes or none. BAD_ARGUMENT names an unknown name, or a value and its bounds; also
-  /// if the smallest TTL would be above the largest.
+  /// if the smallest TTL would be above the largest, or if restore_hold_until_ms would not be
+  /// lowered: a hold can be shortened only.
   Status change(const std::map<std::string, int64_t>& changes);
+  /// The one setting that a command of its own makes: cluster time, 0 = none.
+  void hold_until(int64_t cluster_time_ms);
   /// Takes one value as it stands in a row; false if there is no such setting or value.
   bool load(uint64_t id, int64_t value);
 

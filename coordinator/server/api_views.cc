@@ -62,7 +62,8 @@ api::Tenure api_tenure(const lockmgr::TenureInfo& tenure) {
   return out;
 }
 
-api::LockInfo api_lock(const lockmgr::LockInfo& lock, const LeaderView& view) {
+api::LockInfo api_lock(const lockmgr::LockInfo& lock, const LeaderView& view,
+                       int64_t held_until_ms) {
   api::LockInfo out;
   out.path.assign(lock.path);
   out.limit = static_cast<int32_t>(lock.limit);
@@ -70,6 +71,11 @@ api::LockInfo api_lock(const lockmgr::LockInfo& lock, const LeaderView& view) {
   out.waiterCount = static_cast<int32_t>(lock.waiter_count);
   if (lock.closed_until_ms != 0) {
     out.closedForMs = std::max<int64_t>(0, lock.closed_until_ms - view.cluster_time_ms);
+  }
+  const int64_t held_ms = held_until_ms - view.cluster_time_ms;
+  if (held_ms > 0 && held_ms >= out.closedForMs) {
+    out.closedForMs = held_ms;
+    out.restoreHold = true;
   }
   for (const auto& h : lock.holders) {
     out.holders.push_back(api_holder(h, view.lease_left(h.session)));

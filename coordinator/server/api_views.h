@@ -33,7 +33,9 @@ api::LockHolder api_holder(const lockmgr::HolderInfo& holder, int64_t lease_left
 api::LockWaiter api_waiter(const lockmgr::WaiterInfo& waiter, int64_t cluster_time_ms,
                            int64_t lease_left_ms);
 api::Tenure api_tenure(const lockmgr::TenureInfo& tenure);
-api::LockInfo api_lock(const lockmgr::LockInfo& lock, const LeaderView& view);
+/// `held_until_ms`: cluster time until which a restore holds all locks back; may have passed.
+api::LockInfo api_lock(const lockmgr::LockInfo& lock, const LeaderView& view,
+                       int64_t held_until_ms);
 
 api::KeyStat api_stat(const tree::Stat& stat);
 api::KeyEntry api_key(std::string_view path, const tree::KeyView& key, bool with_value = true);

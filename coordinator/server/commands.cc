@@ -22,7 +22,7 @@ void Commands::submit(PendingCommand pending) {
   if (const auto refusal = no_room_for(pending)) return refuse(pending, *refusal);
   ++stats_.submitted;
   const uint64_t request = ++next_request_;
-  pending.header.level = rsm::kFeatureLevel;
+  pending.header.level = rsm::level_of(pending.header.kind);
   pending.header.originNode = static_cast<int32_t>(host_.options.self.value);
   pending.header.originRequest = static_cast<int64_t>(request);
   pending.arrived = host_.clock.now();
@@ -64,7 +64,7 @@ PendingCommand Commands::take(Pending::iterator at) {
 
 command::CommandHeader Commands::own_header(CommandKind::type kind, Term decided_term) {
   command::CommandHeader header;
-  header.level = rsm::kFeatureLevel;
+  header.level = rsm::level_of(kind);
   header.kind = kind;
   header.originNode = static_cast<int32_t>(host_.options.self.value);
   header.originRequest = static_cast<int64_t>(++next_request_);

@@ -333,6 +333,9 @@ class Engine final : public raft::Application, Commands::Owner, Renewals::Owner 
   void answer_all();
   void rebuild_turn();
   NodeId rebuild_source();
+  /// Cluster time until which a restore holds all locks back; may have passed.
+  int64_t held_until_ms() const;
+  std::optional<api::Alarm> restore_hold() const;
   void receive_transfer_request(NodeId from, std::string_view bytes);
   void receive_transfer_refusal(std::string_view bytes);
   void answer_settings(CallId call, int64_t sequence);

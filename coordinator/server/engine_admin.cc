@@ -140,6 +140,7 @@ void Engine::status(CallId call, const api::RequestContext& context, const api::
   digests_.add_alarms(reply.alarms);
   if (host_.quarantined()) reply.alarms.push_back(quarantine_alarm());
   if (ports_.disk) reply.disk = ports_.disk();
+  if (const auto hold = restore_hold()) reply.alarms.push_back(*hold);
   for (const NodeId id : raft.configuration.voters) {
     reply.voters.push_back(static_cast<int32_t>(id.value));
   }
@@ -159,6 +160,23 @@ void Engine::status(CallId call, const api::RequestContext& context, const api::
   reply.uptimeMs = to_ms(host_.clock.now() - started_at_);
   reply.featureLevel = rsm::kFeatureLevel;
   host_.show(call, &reply);
+}
+
+int64_t Engine::held_until_ms() const {
+  return machine_.settings().get(rsm::SettingId::kRestoreHoldUntilMs);
+}
+
+std::optional<api::Alarm> Engine::restore_hold() const {
+  const int64_t now_ms = host_.serving ? host_.cluster_now_ms() : machine_.cluster_time_ms();
+  const int64_t left_ms = held_until_ms() - now_ms;
+  if (left_ms <= 0) return std::nullopt;
+  api::Alarm alarm;
+  alarm.name = "RESTORE_HOLD";
+  alarm.message = "the cluster was restored: no lock is granted for another " +
+                  std::to_string((left_ms + 999) / 1'000) +
+                  " s, so that old holders learn of it first; the setting restore_hold_until_ms=0 "
+                  "ends that, and then only fencing tokens protect";
+  return alarm;
 }
 
 void Engine::expire_session(CallId call, const api::RequestContext& context,

@@ -111,7 +111,7 @@ void Engine::describe_lock(CallId call, const api::RequestContext& context,
       [this, call, sequence = context.sequence, path = request.path](const LeaderView& view) {
         api::DescribeLockResult reply;
         host_.fill(reply.header, sequence);
-        reply.lock = api_lock(machine_.locks().describe(path), view);
+        reply.lock = api_lock(machine_.locks().describe(path), view, held_until_ms());
         reply.lock.path = path;
         host_.complete(call, &reply);
       });

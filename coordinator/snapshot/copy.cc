@@ -13,8 +13,8 @@ namespace {
 constexpr const char* kCopySettings = "PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF;";
 
 Result<SnapshotHead> copy_database(const std::string& from, const std::string& to,
-                                   const std::string& vfs) {
-  auto source = Database::open(from, Database::Mode::kRead, vfs);
+                                   const std::string& vfs, Database::Mode mode) {
+  auto source = Database::open(from, mode, vfs);
   if (!source.ok()) return source.error();
   auto target = Database::open(to, Database::Mode::kModify, vfs);
   if (!target.ok()) return target.error();
@@ -41,11 +41,11 @@ Status sum_up(raft::FileSystem& files, SnapshotCopy& copy) {
 }
 
 Result<SnapshotCopy> make(raft::FileSystem& files, const std::string& from, const std::string& to,
-                          const std::string& vfs) {
+                          const std::string& vfs, Database::Mode mode) {
   if (Status gone = remove_database(files, to); !gone.ok()) return gone.error();
   // SQLite would make the file for everybody to read.
   if (auto made = files.open(to, raft::OpenMode::kCreate); !made) return made.error().to_error();
-  auto head = copy_database(from, to, vfs);
+  auto head = copy_database(from, to, vfs, mode);
   if (!head.ok()) return head.error();
   SnapshotCopy copy{.path = to, .head = std::move(*head)};
   if (Status summed = sum_up(files, copy); !summed.ok()) return summed.error();
@@ -57,8 +57,8 @@ Result<SnapshotCopy> make(raft::FileSystem& files, const std::string& from, cons
 void PieceSum::add(std::string_view piece) { value_ = checksum64(piece, value_); }
 
 Result<SnapshotCopy> make_copy(raft::FileSystem& files, const std::string& from,
-                               const std::string& to, const std::string& vfs) {
-  auto copy = make(files, from, to, vfs);
+                               const std::string& to, const std::string& vfs, Database::Mode mode) {
+  auto copy = make(files, from, to, vfs, mode);
   if (!copy.ok()) {
     // The first error is what matters; what cannot be removed now goes with the next start.
     [[maybe_unused]] const Status removed = remove_database(files, to);

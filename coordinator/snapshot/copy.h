@@ -36,9 +36,10 @@ struct SnapshotCopy {
 
 /// Copies the database at `from` as one read transaction sees it; others may go on writing to it.
 /// What stood at `to` is lost. Not synced: a copy does not outlive the process. After an error
-/// nothing is left at `to`. `vfs` as in Database::open().
+/// nothing is left at `to`. `vfs` as in Database::open(); `mode` how `from` may be opened.
 Result<SnapshotCopy> make_copy(raft::FileSystem& files, const std::string& from,
-                               const std::string& to, const std::string& vfs = {});
+                               const std::string& to, const std::string& vfs = {},
+                               Database::Mode mode = Database::Mode::kRead);
 
 /// A piece of a copy: PieceSum::kPieceBytes at most, less only at its end.
 Result<std::string> read_piece(raft::FileSystem& files, const SnapshotCopy& copy, uint64_t offset);

@@ -15,6 +15,8 @@ constexpr const char* kIdentityName = "identity";
 constexpr uint64_t kIdentityBytesMax = 4096;
 constexpr const char* kGenesisName = "genesis";
 constexpr uint64_t kGenesisBytesMax = 1 << 20;
+/// Of a file system's own, at the top of it.
+constexpr const char* kLostAndFound = "lost+found";
 constexpr std::string_view kFirstLine = "holdfast-identity 1\n";
 
 std::string checksum_line(std::string_view text) {
@@ -118,7 +120,9 @@ Result<StoreIdentity> DataDirectory::establish_identity(FileSystem& files, Entro
   for (const std::string& name : *names) {
     if (name.starts_with("group-")) {
       return corrupt(path + "/" + kIdentityName,
-                     "the identity file is missing, but " + name + " is there");
+                     "the identity file is missing, but " + name +
+                         " is there, as after a restore or a recovery that was cut short: then "
+                         "remove the directory and begin again");
     }
   }
   const StoreIdentity minted{node, StoreId(entropy.next_id())};
@@ -127,17 +131,52 @@ Result<StoreIdentity> DataDirectory::establish_identity(FileSystem& files, Entro
   return minted;
 }
 
-Result<std::unique_ptr<DataDirectory>> DataDirectory::open(FileSystem& files, Entropy& entropy,
-                                                           const std::string& path, NodeId node) {
+/// Makes the directory, if it is not there, and keeps others out of it.
+Result<std::unique_ptr<FileLock>> DataDirectory::enter(FileSystem& files, const std::string& path) {
   if (auto made = make_directory(files, parent_of(path), path); !made) {
     return unusable(path, made.error());
   }
   auto lock = files.lock(path + "/" + kLockName);
-  if (!lock) {
-    if (lock.error().number != EWOULDBLOCK) return lock.error().to_error();
-    return Error{ErrorCode::kBadArgument,
-                 "the data directory " + path + " is in use: " + lock.error().detail};
+  if (lock) return std::move(*lock);
+  if (lock.error().number != EWOULDBLOCK) return lock.error().to_error();
+  return Error{ErrorCode::kBadArgument,
+               "the data directory " + path + " is in use: " + lock.error().detail};
+}
+
+Status DataDirectory::check_empty(FileSystem& files, const std::string& path) {
+  auto there = files.exists(path);
+  if (there && !*there) return ok_status();
+  auto names = files.list(path);
+  if (!names) return unusable(path, names.error());
+  for (const std::string& name : *names) {
+    if (name == kLockName || name == kLostAndFound) continue;
+    return Error{ErrorCode::kBadArgument, "the data directory " + path + " must be empty, but " +
+                                              name + " is there; nothing was changed"};
   }
+  return ok_status();
+}
+
+Result<std::unique_ptr<DataDirectory>> DataDirectory::begin(FileSystem& files, Entropy& entropy,
+                                                            const std::string& path, NodeId node) {
+  if (const Status empty = check_empty(files, path); !empty.ok()) return empty.error();
+  auto lock = enter(files, path);
+  if (!lock.ok()) return lock.error();
+  // Others may have been there before the lock was taken.
+  if (const Status empty = check_empty(files, path); !empty.ok()) return empty.error();
+  return std::unique_ptr<DataDirectory>(
+      new DataDirectory(files, path, std::move(*lock), {node, StoreId(entropy.next_id())}));
+}
+
+Status DataDirectory::establish() {
+  const IoStatus written = replace_file(files_, path_, kIdentityName, encode_identity(identity_));
+  if (!written) return written.error().to_error();
+  return ok_status();
+}
+
+Result<std::unique_ptr<DataDirectory>> DataDirectory::open(FileSystem& files, Entropy& entropy,
+                                                           const std::string& path, NodeId node) {
+  auto lock = enter(files, path);
+  if (!lock.ok()) return lock.error();
   auto identity = establish_identity(files, entropy, path, node);
   if (!identity) return identity.error();
   if (identity->node != node) {

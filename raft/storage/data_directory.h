@@ -40,6 +40,15 @@ class DataDirectory {
   static Result<std::unique_ptr<DataDirectory>> open(FileSystem& files, Entropy& entropy,
                                                      const std::string& path, NodeId node);
 
+  /// For whoever makes a server's directory before there is one: locks it, makes it if it is not
+  /// there, and draws an identity that is not written. BAD_ARGUMENT: it is not empty, or as open().
+  /// No server starts from it while it holds a group and no identity, so what fills it may end at
+  /// any moment; establish() comes last.
+  static Result<std::unique_ptr<DataDirectory>> begin(FileSystem& files, Entropy& entropy,
+                                                      const std::string& path, NodeId node);
+  /// Makes the identity durable.
+  Status establish();
+
   NodeId node() const { return identity_.node; }
   StoreId store() const { return identity_.store; }
   const std::string& path() const { return path_; }
@@ -56,6 +65,8 @@ class DataDirectory {
   DataDirectory(FileSystem& files, std::string path, std::unique_ptr<FileLock> lock,
                 StoreIdentity identity);
   Result<std::string> directory_of_group(GroupId group, const std::string& path);
+  static Result<std::unique_ptr<FileLock>> enter(FileSystem& files, const std::string& path);
+  static Status check_empty(FileSystem& files, const std::string& path);
   static Result<StoreIdentity> establish_identity(FileSystem& files, Entropy& entropy,
                                                   const std::string& path, NodeId node);
 

@@ -98,6 +98,10 @@ std::optional<Error> LogRecovery::judge_snapshot() {
                   "the entries before that are missing");
   }
   if (!snapshot.index || term_at_snapshot_ == snapshot.term) return std::nullopt;
+  if (options_.begins_here) {
+    if (scan_.empty()) return std::nullopt;
+    return refuse("a log is here already", "none can begin");
+  }
   if (scan_.empty()) {
     return refuse("the log is empty", "it was lost, and with it this server's votes");
   }
@@ -156,18 +160,19 @@ void LogRecovery::plan_head() {
   head_.first_batch = scan_.empty() ? 1 : scan_.end().next_batch;
   head_.salt = scan_.empty() ? entropy_.next_u64() : scan_.salt();
   tail_ = scan_.end().tail;
-  if (!discarded_.empty()) discard();
+  if (!discarded_.empty() || options_.begins_here) begin_behind_snapshot();
   if (!scan_.empty()) plan_place();
 }
 
 // Term and vote are kept: they bind this server whatever log it has. If the snapshot's term is
 // above its own, this server never voted in that term, for it would be on disk: it takes the term
 // up without a vote, as any server does that hears of a later term (paper, figure 2).
-void LogRecovery::discard() {
+void LogRecovery::begin_behind_snapshot() {
   const LogPoint& snapshot = options_.snapshot->last;
   if (tail_.hard_state.term < snapshot.term) tail_.hard_state = {snapshot.term, NodeId()};
   tail_.last_index = snapshot.index;
   tail_.last_term = snapshot.term;
+  head_.tail = tail_;
   last_.reset();
   configurations_.clear();
   positions_ = LogPositions(snapshot);

@@ -33,7 +33,7 @@ class LogRecovery {
   void note_snapshot_entry(const ScannedBatch& batch);
   void note_configurations(const ScannedBatch& batch);
   std::optional<Error> judge_snapshot();
-  void discard();
+  void begin_behind_snapshot();
   SegmentRef open_segment(const LogFile& file);
   void plan_head();
   void plan_place();

@@ -48,6 +48,9 @@ struct LogOptions {
   /// There is one, but it is too damaged to say where it stands: the log may begin anywhere, and
   /// whoever opens it gets the state elsewhere.
   bool snapshot_lost = false;
+  /// There is no log yet, and it is to begin behind `snapshot`: what makes the first server of a
+  /// cluster out of a state. A start never says so.
+  bool begins_here = false;
 
   static constexpr uint64_t kSegmentBytesMin = 4 << 10;
   static constexpr uint64_t kSegmentBytesMax = 1 << 30;

@@ -131,7 +131,9 @@ class Tenure:
 
 @dataclasses.dataclass(frozen=True)
 class LockInfo:
-    """Everything about one lock: who holds it, waits, had it. ``limit`` 0: no semaphore."""
+    """Everything about one lock: who holds it, waits, had it. ``limit`` 0: no semaphore.
+
+    ``restore_hold``: ``closed_for`` is the time for which no lock is granted after a restore."""
 
     path: str
     limit: int
@@ -142,6 +144,7 @@ class LockInfo:
     waiter_count: int
     closed_for: float
     revision: int
+    restore_hold: bool = False
 
     @classmethod
     def of(cls, wire: Any, revision: int) -> "LockInfo":
@@ -149,7 +152,8 @@ class LockInfo:
         return cls(wire.path or "", wire.limit or 0, holders_of(wire.holders),
                    tuple(Waiter.of(w) for w in wire.waiters or ()),
                    tuple(Tenure.of(t) for t in wire.tenures or ()), wire.holderCount or 0,
-                   wire.waiterCount or 0, _seconds(wire.closedForMs), revision)
+                   wire.waiterCount or 0, _seconds(wire.closedForMs), revision,
+                   bool(wire.restoreHold))
 
     @property
     def holder(self) -> Optional[Holder]:

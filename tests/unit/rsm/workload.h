@@ -45,6 +45,7 @@ class Workload {
     header.wallUnixMs = 1'700'000'000'000 + now_ms_;
     header.decidedTerm = static_cast<int64_t>(chance(85) ? term : term - 1);
     if (opened_.size() < 4 || chance(4)) return open(header, index);
+    if (below(700) == 0) return restore(header);
     if (chance(25)) return of_keys(header);
     return chance(75) ? of_session(header) : of_leader(header, index);
   }
@@ -58,6 +59,13 @@ class Workload {
     body.attributes = std::string(below(60), 'x');
     opened_.push_back(static_cast<int64_t>(index));
     if (opened_.size() > 12) opened_.erase(opened_.begin());
+    return entry(header, body);
+  }
+
+  std::string restore(command::CommandHeader& header) {
+    header.kind = Kind::RESTORE;
+    command::Restore body;
+    body.holdMs = static_cast<int64_t>(below(8'000)) - 1;
     return entry(header, body);
   }
 
@@ -320,8 +328,12 @@ class Workload {
   command::ChangeSettings settings() {
     command::ChangeSettings body;
     body.changes["tenures_kept"] = 1 + static_cast<int64_t>(below(30));
-    body.changes["result_window"] = 16 + static_cast<int64_t>(below(40));
+    body.changes["result_window"] = 16 + static_cast<int64_t>(below(8));
     if (chance(20)) body.changes["no such setting"] = 1;
+    // Refused but for a hold that is longer.
+    if (chance(20)) {
+      body.changes["restore_hold_until_ms"] = now_ms_ + static_cast<int64_t>(below(4'000));
+    }
     return body;
   }
   command::Tick tick(uint64_t index) {

@@ -1,0 +1,189 @@
+#include "coordinator/founding/survivor.h"
+
+#include <algorithm>
+#include <optional>
+#include <utility>
+#include <vector>
+
+#include "coordinator/loading/loaded_state.h"
+#include "coordinator/rsm/effects.h"
+#include "coordinator/snapshot/store.h"
+#include "raft/core/configuration.h"
+#include "raft/storage/log_store.h"
+#include "raft/transport/genesis.h"
+#include "session/session_table.h"
+
+namespace holdfast::founding {
+namespace {
+
+using raft::DataDirectory;
+using snapshot::SnapshotStore;
+
+/// Of the log, at a time.
+constexpr size_t kReadBytes = 4 << 20;
+
+/// One opening: what a start does, as far as the state is concerned.
+class Opening {
+ public:
+  Opening(const Ports& ports, std::string path) : ports_(ports), path_(std::move(path)) {}
+  Result<Survivor> run(NodeId node);
+
+ private:
+  Status enter(NodeId node);
+  Status find_snapshot();
+  Status open_log();
+  Status find_genesis();
+  Status load_snapshot();
+  Status replay();
+  Status apply(const raft::Entry& entry);
+  void note_ttl(int64_t ttl_ms) {
+    found_.state.ttl_max_ms = std::max(found_.state.ttl_max_ms, ttl_ms);
+  }
+
+  const Ports& ports_;
+  const std::string path_;
+  Survivor found_;
+  std::unique_ptr<SnapshotStore> snapshots_;
+  std::optional<snapshot::SnapshotHead> head_;
+  std::unique_ptr<raft::LogStore> log_;
+  rsm::Effects effects_;
+};
+
+Result<Survivor> Opening::run(NodeId node) {
+  if (Status entered = enter(node); !entered.ok()) return entered.error();
+  for (const auto step : {&Opening::find_snapshot, &Opening::open_log, &Opening::find_genesis,
+                          &Opening::load_snapshot, &Opening::replay}) {
+    if (Status done = (this->*step)(); !done.ok()) return done.error();
+  }
+  return std::move(found_);
+}
+
+// Read first: opening a directory that is none of a server would make one of it.
+Status Opening::enter(NodeId node) {
+  auto there = ports_.files.exists(path_ + "/identity");
+  if (there && !*there) {
+    return Error{ErrorCode::kBadArgument, path_ + " is no data directory of a server"};
+  }
+  auto directory = DataDirectory::open(ports_.files, ports_.entropy, path_, node);
+  if (!directory.ok()) return directory.error();
+  found_.directory = std::move(*directory);
+  return ok_status();
+}
+
+Status Opening::find_snapshot() {
+  const auto directory = found_.directory->snapshot_directory(kDefaultGroup);
+  if (!directory.ok()) return directory.error();
+  auto snapshots = SnapshotStore::open(ports_.files, *directory, ports_.vfs);
+  if (!snapshots.ok()) return snapshots.error();
+  snapshots_ = std::move(*snapshots);
+  if (snapshots_->empty()) return ok_status();
+  auto head = snapshots_->head();
+  if (!head.ok()) return head.error();
+  head_ = std::move(*head);
+  found_.snapshot = head_->applied;
+  return ok_status();
+}
+
+Status Opening::open_log() {
+  const auto directory = found_.directory->log_directory(kDefaultGroup);
+  if (!directory.ok()) return directory.error();
+  raft::LogOptions options;
+  options.directory = *directory;
+  options.store = found_.directory->store();
+  options.segment_bytes = ports_.segment_bytes;
+  if (head_) {
+    options.snapshot = {.last = {head_->applied, head_->applied_term},
+                        .received = head_->node != found_.directory->node()};
+  }
+  auto log = raft::LogStore::open(ports_.files, ports_.entropy, options);
+  if (!log.ok()) return log.error();
+  log_ = std::move(*log);
+  found_.last = log_->last_index();
+  return log_->recovered().check_terms();
+}
+
+Status Opening::find_genesis() {
+  std::string bytes;
+  if (const auto& first = log_->recovered().genesis) {
+    bytes = first->data.view();
+  } else {
+    const auto kept = found_.directory->kept_genesis(kDefaultGroup);
+    if (!kept.ok()) return kept.error();
+    if (!*kept) return Error{ErrorCode::kBadArgument, path_ + ": this server was in no cluster"};
+    bytes = **kept;
+  }
+  const auto genesis = raft::decode_genesis(bytes);
+  if (!genesis.ok()) return genesis.error();
+  found_.cluster = genesis->cluster;
+  const NodeId node = found_.directory->node();
+  if (const raft::Member* self = raft::find_member(genesis->configuration, node)) {
+    found_.self = *self;
+  }
+  if (!head_ || head_->cluster == genesis->cluster) return ok_status();
+  return Error{ErrorCode::kBadArgument,
+               snapshots_->path() + " is of cluster " + std::to_string(head_->cluster.value) +
+                   ", the log beside it of cluster " + std::to_string(genesis->cluster.value)};
+}
+
+Status Opening::load_snapshot() {
+  State& state = found_.state;
+  state.machine = std::make_unique<rsm::StateMachine>(
+      rsm::StateMachine::Options{.hash_seed = ports_.entropy.next_u64()});
+  if (!head_) return ok_status();
+  const auto head = snapshots_->load(loading::sink_of(*state.machine), [](uint64_t) {});
+  if (!head.ok()) return head.error();
+  state.database = snapshots_->path();
+  state.mode = snapshot::Database::Mode::kRead;
+  if (Status whole = loading::check_whole(state.database, *head, *state.machine); !whole.ok()) {
+    return whole;
+  }
+  std::vector<const session::Session*> all;
+  state.machine->sessions().list(SessionId{}, state.machine->sessions().size(), all);
+  for (const session::Session* session : all) note_ttl(session->ttl_ms);
+  if (log_->term(head->applied) == head->applied_term) return ok_status();
+  return Error{ErrorCode::kCorrupt, state.database + ": the log beside it does not hold entry " +
+                                        std::to_string(head->applied.value) +
+                                        ", after which it is the state"};
+}
+
+Status Opening::replay() {
+  State& state = found_.state;
+  state.term = log_->recovered().hard_state.term;
+  state.last_term = log_->term(found_.last).value_or(Term());
+  std::vector<raft::Entry> entries;
+  for (LogIndex next = state.machine->applied().next(); next <= found_.last;) {
+    entries.clear();
+    const LogIndex end = found_.last.next();
+    if (Status read = log_->read(next, end, kReadBytes, entries); !read.ok()) return read;
+    for (const raft::Entry& entry : entries) {
+      if (Status applied = apply(entry); !applied.ok()) return applied;
+    }
+    next = state.machine->applied().next();
+  }
+  return ok_status();
+}
+
+Status Opening::apply(const raft::Entry& entry) {
+  rsm::StateMachine& machine = *found_.state.machine;
+  effects_.clear();
+  if (entry.type != raft::EntryType::kCommand) {
+    machine.skip(entry.index);
+  } else if (machine.apply(entry.index, entry.term, entry.data.view(), effects_) ==
+             rsm::ApplyStatus::kNeedsUpgrade) {
+    return Error{ErrorCode::kUnsupported, path_ + ": entry " + std::to_string(entry.index.value) +
+                                              " is a command that this program does not know"};
+  }
+  for (const rsm::Effect& effect : effects_) {
+    if (effect.kind == rsm::EffectKind::kSessionOpened) note_ttl(effect.ttl_ms);
+  }
+  found_.state.rows.add(machine.row_changes());
+  return ok_status();
+}
+
+}  // namespace
+
+Result<Survivor> open_survivor(const Ports& ports, const std::string& directory, NodeId node) {
+  return Opening(ports, directory).run(node);
+}
+
+}  // namespace holdfast::founding

@@ -1,0 +1,31 @@
+// The state of a server whose cluster has lost its quorum for good: its snapshot, and all of its
+// log behind that, whether it was committed or not. Blocks for the disk.
+#pragma once
+
+#include <memory>
+#include <string>
+
+#include "base/error.h"
+#include "coordinator/founding/founding.h"
+#include "raft/core/types.h"
+#include "raft/storage/data_directory.h"
+
+namespace holdfast::founding {
+
+struct Survivor {
+  /// Keeps servers out of it while it lives.
+  std::unique_ptr<raft::DataDirectory> directory;
+  ClusterId cluster;
+  raft::Member self;  ///< as entry 1 knew it; its id is zero if entry 1 did not
+  LogIndex snapshot;  ///< committed for sure to here: its snapshot; zero: there is none
+  LogIndex last;      ///< its last entry, in state.last_term
+  State state;
+};
+
+/// Opens the directory as a start does, which makes durable what it reads, and applies the whole
+/// log. BAD_ARGUMENT: no server's directory, another node's, in use by a server, or of one that was
+/// in no cluster. CORRUPT: snapshot or log is damaged, or the one does not fit the other.
+/// UNSUPPORTED: a newer format, or a command that this program does not know.
+Result<Survivor> open_survivor(const Ports& ports, const std::string& directory, NodeId node);
+
+}  // namespace holdfast::founding

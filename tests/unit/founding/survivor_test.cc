@@ -1,0 +1,159 @@
+// What one server of a lost cluster still knows.
+#include "coordinator/tree/key_tree.h"
+#include "session/session_table.h"
+#include "tests/unit/founding/old_cluster.h"
+
+namespace holdfast::founding {
+namespace {
+
+using testing::HasSubstr;
+
+class SurvivorTest : public testing::Test {
+ protected:
+  Result<Survivor> open(NodeId node = kOldNode) {
+    process_ = std::make_unique<Process>(files_, 11);
+    return open_survivor(process_->ports(), kOld, node);
+  }
+  /// The server is gone; its directory is left.
+  template <class Work>
+  Digest leave(const Work& work) {
+    OldServer server(files_, 12);
+    work(server);
+    return server.machine().digest();
+  }
+
+  raft::FakeFileSystem files_;
+  std::unique_ptr<Process> process_;
+};
+
+TEST_F(SurvivorTest, TheWholeLogIsAppliedOnTopOfTheSnapshot) {
+  const Digest digest = leave([](OldServer& server) {
+    server.run(120);
+    server.snapshot();
+    server.run(80);
+  });
+  auto survivor = open();
+  ASSERT_TRUE(survivor.ok()) << survivor.error().message;
+  EXPECT_EQ(survivor->cluster, kOldCluster);
+  EXPECT_EQ(survivor->snapshot, LogIndex(121));
+  EXPECT_EQ(survivor->last, LogIndex(201));
+  EXPECT_EQ(survivor->state.last_term, OldServer::term());
+  EXPECT_EQ(survivor->state.machine->applied(), LogIndex(201));
+  EXPECT_EQ(survivor->state.machine->digest(), digest);
+  EXPECT_EQ(survivor->self.peer_address, "old.example:1");
+}
+
+TEST_F(SurvivorTest, ALogWithoutASnapshotWillDo) {
+  const Digest digest = leave([](OldServer& server) { server.run(50); });
+  auto survivor = open();
+  ASSERT_TRUE(survivor.ok()) << survivor.error().message;
+  EXPECT_EQ(survivor->snapshot, LogIndex(0));
+  EXPECT_EQ(survivor->state.machine->digest(), digest);
+  const auto founded =
+      found_cluster(process_->ports(), std::move(survivor->state), founder(), kNew);
+  ASSERT_TRUE(founded.ok()) << founded.error().message;
+  EXPECT_EQ(founded->first, LogIndex(51 + kIndexRaise + 1));
+}
+
+TEST_F(SurvivorTest, ANewClusterOfSnapshotAndLogHoldsBoth) {
+  leave([](OldServer& server) {
+    server.run(120);
+    server.snapshot();
+    server.run(80);
+  });
+  auto survivor = open();
+  ASSERT_TRUE(survivor.ok()) << survivor.error().message;
+  const uint64_t keys = survivor->state.machine->keys().key_count();
+  const auto founded =
+      found_cluster(process_->ports(), std::move(survivor->state), founder(), kNew);
+  ASSERT_TRUE(founded.ok()) << founded.error().message;
+  auto server = open_survivor(process_->ports(), kNew, NodeId(1));
+  ASSERT_TRUE(server.ok()) << server.error().message;
+  EXPECT_EQ(server->snapshot, LogIndex(201 + kIndexRaise));
+  EXPECT_LE(server->state.machine->keys().key_count(), keys) << "all but ephemerals";
+  EXPECT_EQ(server->state.machine->check_invariants(), "");
+}
+
+// Its end was written, but perhaps never committed: then its client was never told, and holds on.
+TEST_F(SurvivorTest, TheHoldCoversASessionWhoseEndIsInTheLog) {
+  leave([](OldServer& server) {
+    server.open_session(500'000);
+    server.snapshot();
+    server.revoke_last_session();
+  });
+  auto survivor = open();
+  ASSERT_TRUE(survivor.ok()) << survivor.error().message;
+  EXPECT_EQ(survivor->state.machine->sessions().size(), 0U);
+  const auto founded =
+      found_cluster(process_->ports(), std::move(survivor->state), founder(), kNew);
+  ASSERT_TRUE(founded.ok()) << founded.error().message;
+  EXPECT_EQ(founded->hold_ms, 500'000);
+  auto server = open_survivor(process_->ports(), kNew, NodeId(1));
+  ASSERT_TRUE(server.ok()) << server.error().message;
+  const rsm::StateMachine& machine = *server->state.machine;
+  EXPECT_EQ(machine.settings().get(rsm::SettingId::kRestoreHoldUntilMs),
+            machine.cluster_time_ms() + 500'000);
+}
+
+TEST_F(SurvivorTest, WhileItLivesNoServerStartsThere) {
+  leave([](OldServer& server) { server.run(5); });
+  auto survivor = open();
+  ASSERT_TRUE(survivor.ok());
+  const auto server = raft::DataDirectory::open(files_, process_->ports().entropy, kOld, kOldNode);
+  ASSERT_FALSE(server.ok());
+  EXPECT_THAT(server.error().message, HasSubstr("is in use"));
+}
+
+TEST_F(SurvivorTest, ADirectoryInUseIsRefused) {
+  OldServer server(files_, 12);
+  server.run(5);
+  const auto survivor = open();
+  ASSERT_FALSE(survivor.ok());
+  EXPECT_THAT(survivor.error().message, HasSubstr("is in use"));
+}
+
+TEST_F(SurvivorTest, TheDirectoryOfAnotherNodeIsRefused) {
+  leave([](OldServer& server) { server.run(5); });
+  const auto survivor = open(NodeId(3));
+  ASSERT_FALSE(survivor.ok());
+  EXPECT_EQ(survivor.error().code, ErrorCode::kBadArgument);
+  EXPECT_THAT(survivor.error().message, HasSubstr("belongs to node 2, this is node 3"));
+}
+
+TEST_F(SurvivorTest, WhatIsNoServersDirectoryIsRefusedAndStaysAsItIs) {
+  ASSERT_TRUE(files_.create_directory(kOld));
+  const auto before = files_.paths();
+  auto survivor = open();
+  ASSERT_FALSE(survivor.ok());
+  EXPECT_EQ(survivor.error().code, ErrorCode::kBadArgument);
+  EXPECT_THAT(survivor.error().message, HasSubstr("/old is no data directory of a server"));
+  EXPECT_EQ(files_.paths(), before);
+}
+
+TEST_F(SurvivorTest, AServerThatWasInNoClusterIsRefused) {
+  {
+    Process process(files_, 13);
+    const auto made = raft::DataDirectory::open(files_, process.ports().entropy, kOld, kOldNode);
+    ASSERT_TRUE(made.ok());
+  }
+  const auto survivor = open();
+  ASSERT_FALSE(survivor.ok());
+  EXPECT_THAT(survivor.error().message, HasSubstr("was in no cluster"));
+}
+
+TEST_F(SurvivorTest, ADamagedSnapshotIsNamed) {
+  std::string database;
+  leave([&](OldServer& server) {
+    server.run(120);
+    server.snapshot();
+    database = server.database();
+  });
+  files_.flip_bit(database, 0, 3);
+  const auto survivor = open();
+  ASSERT_FALSE(survivor.ok());
+  EXPECT_EQ(survivor.error().code, ErrorCode::kCorrupt);
+  EXPECT_THAT(survivor.error().message, HasSubstr(database));
+}
+
+}  // namespace
+}  // namespace holdfast::founding
