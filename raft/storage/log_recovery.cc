@@ -26,7 +26,7 @@ LogRecovery::LogRecovery(FileSystem& files, Entropy& entropy, const LogOptions& 
 
 Result<std::unique_ptr<LogStore>> LogRecovery::run() {
   if (auto failure = scan()) return *failure;
-  if (auto failure = judge_snapshot()) return *failure;
+  if (auto failure = options_.begins_here ? judge_begin() : judge_snapshot()) return *failure;
   plan_head();
   if (auto failure = write_fresh_segment()) return *failure;
   publish_last_batch();
@@ -98,10 +98,6 @@ std::optional<Error> LogRecovery::judge_snapshot() {
                   "the entries before that are missing");
   }
   if (!snapshot.index || term_at_snapshot_ == snapshot.term) return std::nullopt;
-  if (options_.begins_here) {
-    if (scan_.empty()) return std::nullopt;
-    return refuse("a log is here already", "none can begin");
-  }
   if (scan_.empty()) {
     return refuse("the log is empty", "it was lost, and with it this server's votes");
   }
@@ -112,6 +108,12 @@ std::optional<Error> LogRecovery::judge_snapshot() {
   discarded_ = options_.directory + ": the log held " + entries_of(scan_) + ", and " + stands +
                ", received from another server: the log was discarded";
   return std::nullopt;
+}
+
+std::optional<Error> LogRecovery::judge_begin() const {
+  if (scan_.empty()) return std::nullopt;
+  return Error{ErrorCode::kCorrupt,
+               options_.directory + ": none can begin here, as the log holds " + entries_of(scan_)};
 }
 
 /// A later batch is readable: this one is durable where it stands.
@@ -160,14 +162,14 @@ void LogRecovery::plan_head() {
   head_.first_batch = scan_.empty() ? 1 : scan_.end().next_batch;
   head_.salt = scan_.empty() ? entropy_.next_u64() : scan_.salt();
   tail_ = scan_.end().tail;
-  if (!discarded_.empty() || options_.begins_here) begin_behind_snapshot();
+  if (!discarded_.empty() || options_.begins_here) discard();
   if (!scan_.empty()) plan_place();
 }
 
 // Term and vote are kept: they bind this server whatever log it has. If the snapshot's term is
 // above its own, this server never voted in that term, for it would be on disk: it takes the term
 // up without a vote, as any server does that hears of a later term (paper, figure 2).
-void LogRecovery::begin_behind_snapshot() {
+void LogRecovery::discard() {
   const LogPoint& snapshot = options_.snapshot->last;
   if (tail_.hard_state.term < snapshot.term) tail_.hard_state = {snapshot.term, NodeId()};
   tail_.last_index = snapshot.index;

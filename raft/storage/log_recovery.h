@@ -33,7 +33,8 @@ class LogRecovery {
   void note_snapshot_entry(const ScannedBatch& batch);
   void note_configurations(const ScannedBatch& batch);
   std::optional<Error> judge_snapshot();
-  void begin_behind_snapshot();
+  std::optional<Error> judge_begin() const;
+  void discard();
   SegmentRef open_segment(const LogFile& file);
   void plan_head();
   void plan_place();

@@ -177,9 +177,8 @@ Fault draw_client_fault(Stream& draw, const Weather& w, FaultKind kind) {
 
 /// Disks that lie break promises by their nature; few runs have any.
 bool is_damage(FaultKind kind) {
-  return kind == FaultKind::kAlterState || kind == FaultKind::kFlipBit ||
-         kind == FaultKind::kLostWrite || kind == FaultKind::kStrayWrite ||
-         kind == FaultKind::kWipe || kind == FaultKind::kOldImage;
+  return kind == FaultKind::kFlipBit || kind == FaultKind::kLostWrite ||
+         kind == FaultKind::kStrayWrite || kind == FaultKind::kWipe || kind == FaultKind::kOldImage;
 }
 
 void draw_faults_of(FaultKind kind, Stream& draw, const Weather& w, int64_t share,

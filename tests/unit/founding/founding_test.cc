@@ -107,6 +107,21 @@ TEST_F(FoundingTest, WhatAFileSystemKeepsAtItsTopIsNoContent) {
   EXPECT_TRUE(founded.ok()) << founded.error().message;
 }
 
+TEST_F(FoundingTest, WhereALogIsNoOtherBegins) {
+  OldServer(files_, 4).run(5);
+  Process process(files_);
+  raft::LogOptions options;
+  options.directory = raft::log_directory_path(kOld, kDefaultGroup);
+  options.store = raft::read_identity(files_, kOld)->store;
+  options.segment_bytes = kSegmentBytes;
+  options.snapshot = {.last = {LogIndex(6), OldServer::term()}};
+  options.begins_here = true;
+  const auto log = raft::LogStore::open(files_, process.ports().entropy, options);
+  ASSERT_FALSE(log.ok());
+  EXPECT_EQ(log.error().code, ErrorCode::kCorrupt);
+  EXPECT_THAT(log.error().message, HasSubstr("none can begin here, as the log holds entries 1 to"));
+}
+
 TEST_F(FoundingTest, AServersDirectoryIsRefused) {
   restored();
   EXPECT_THAT(refused(founder(), kNew), HasSubstr("/new must be empty"));
