@@ -4,8 +4,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include <atomic>
 #include <filesystem>
+#include <semaphore>
 #include <thread>
 
 #include "bench/load/key_load.h"
@@ -64,8 +64,10 @@ class SlowWork {
       : cluster_(cluster), clock_(clock), thread_([this] { run(); }) {}
   ~SlowWork() { end(); }
   const std::vector<Span>& end() {
-    ended_ = true;
-    if (thread_.joinable()) thread_.join();
+    if (thread_.joinable()) {
+      ended_.release();
+      thread_.join();
+    }
     return spans_;
   }
 
@@ -75,11 +77,10 @@ class SlowWork {
   static constexpr Duration kJoined = 100ms;
 
   void run() {
-    while (!ended_) {
+    while (!ended_.try_acquire_for(kEvery)) {
       for (const std::string& server : cluster_.addresses()) {
         if (cluster_.works_behind(server)) note(clock_.now());
       }
-      std::this_thread::sleep_for(kEvery);
     }
   }
   void note(Instant now) {
@@ -93,7 +94,7 @@ class SlowWork {
   const Cluster& cluster_;
   Clock& clock_;
   std::vector<Span> spans_;
-  std::atomic<bool> ended_ = false;
+  std::binary_semaphore ended_{0};
   std::thread thread_;
 };
 

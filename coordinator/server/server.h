@@ -154,7 +154,7 @@ class Server final : raft::TransportHandler, raft::GenesisTaker, ReplySink {
   std::unique_ptr<raft::Bootstrapper> bootstrapper_;
   std::unique_ptr<Joiner> joiner_;
   std::unique_ptr<raft::ThreadedLogWriter> writer_;
-  snapshot::Pace pace_{static_cast<uint64_t>(options_.snapshot_write_mib_s) << 20};
+  snapshot::Pace pace_{clock_, static_cast<uint64_t>(options_.snapshot_write_mib_s) << 20};
   const snapshot::PacedVfs paced_vfs_{pace_};
   std::unique_ptr<raft::ThreadedRoomKeeper> room_keeper_;
   std::unique_ptr<snapshot::SnapshotStore> snapshots_;

@@ -51,7 +51,8 @@ void Snapshots::advance_cut() {
 Status Snapshots::turn_end() {
   if (writer_ == nullptr) return ok_status();
   if (Status collected = collect(); !collected.ok()) return collected;
-  writer_->hurry(finishing_ || log_bytes_ >= kHurriedSpans * due_bytes());
+  const bool urgent = finishing_ || log_bytes_ >= kHurriedSpans * due_bytes();
+  if (urgent != std::exchange(urgent_, urgent)) writer_->hurry(urgent);
   if (stopped_) return ok_status();
   if (!sealed_ && !submitted_at_ && due()) seal();
   if (!sealed_ || submitted_at_) return ok_status();

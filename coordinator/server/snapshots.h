@@ -79,6 +79,7 @@ class Snapshots {
   std::optional<Instant> submitted_at_;
   bool hurried_ = false;
   bool finishing_ = false;
+  bool urgent_ = false;  ///< as the writer was told
   bool stopped_ = false;
   SnapshotStats stats_;
 };

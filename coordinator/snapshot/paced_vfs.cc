@@ -3,9 +3,8 @@
 #include <sqlite3.h>
 
 #include <atomic>
-#include <chrono>
 #include <new>
-#include <thread>
+#include <utility>
 
 #include "base/check.h"
 
@@ -16,15 +15,13 @@ constexpr const char* kPrefix = "holdfast-paced-";
 /// What the disk is given at a time.
 constexpr uint64_t kPieceBytes = uint64_t{256} << 10;
 
-using Timer = std::chrono::steady_clock;
-
 /// Stands before the file of the default VFS, in memory that SQLite owns.
 struct PacedFile {
   sqlite3_file base;
   sqlite3_file* below;
-  const Pace* pace;
-  uint64_t written;          ///< since the last piece was brought to the disk
-  Timer::time_point begins;  ///< the piece that is being written
+  Pace* pace;
+  uint64_t written;  ///< since the last piece was brought to the disk
+  Instant begin;     ///< of the piece that is being written
 };
 
 PacedFile& paced(sqlite3_file* file) { return *reinterpret_cast<PacedFile*>(file); }
@@ -32,11 +29,10 @@ sqlite3_file* below(sqlite3_file* file) { return paced(file).below; }
 
 /// The piece is on the disk when this returns, and not sooner than its share of a second.
 int end_piece(PacedFile& file) {
-  const Duration share = file.pace->share(file.written);
-  file.written = 0;
-  if (share == Duration{}) return SQLITE_OK;
+  const uint64_t bytes = std::exchange(file.written, 0);
+  if (file.pace->hurried()) return SQLITE_OK;
   const int synced = file.below->pMethods->xSync(file.below, SQLITE_SYNC_DATAONLY);
-  std::this_thread::sleep_until(file.begins + share);
+  file.pace->wait(file.begin, bytes);
   return synced;
 }
 
@@ -46,7 +42,8 @@ int read(sqlite3_file* file, void* out, int size, sqlite3_int64 at) {
 }
 int write(sqlite3_file* file, const void* data, int size, sqlite3_int64 at) {
   PacedFile& self = paced(file);
-  if (self.written == 0) self.begins = Timer::now();
+  const bool begins = self.pace != nullptr && self.written == 0;
+  if (begins) self.begin = self.pace->now();
   const int result = self.below->pMethods->xWrite(self.below, data, size, at);
   if (result != SQLITE_OK || self.pace == nullptr) return result;
   self.written += static_cast<uint64_t>(size);
@@ -118,16 +115,36 @@ std::atomic<uint64_t> registered_so_far = 0;
 
 }  // namespace
 
-Duration Pace::share(uint64_t bytes) const {
-  if (hurried_) return Duration{};
-  return Duration(static_cast<int64_t>(bytes * uint64_t{1'000'000'000} / bytes_per_second_));
+void Pace::hurry(bool hurried) {
+  {
+    const std::lock_guard lock(mutex_);
+    if (hurried_ == hurried) return;
+    hurried_ = hurried;
+  }
+  changed_.notify_all();
+}
+
+bool Pace::hurried() const {
+  const std::lock_guard lock(mutex_);
+  return hurried_;
+}
+
+void Pace::wait(Instant begin, uint64_t bytes) {
+  constexpr double kSecond = 1e9;
+  const double share =
+      static_cast<double>(bytes) * kSecond / static_cast<double>(bytes_per_second_);
+  const Instant end = begin + Duration(static_cast<int64_t>(share));
+  std::unique_lock lock(mutex_);
+  for (Instant now = clock_.now(); now < end && !hurried_; now = clock_.now()) {
+    changed_.wait_for(lock, end - now);
+  }
 }
 
 /// All but the opening of files is the default's own: it asks nothing of the VFS but what is
 /// copied.
 struct PacedVfs::Registered : sqlite3_vfs {
   sqlite3_vfs* below = nullptr;
-  const Pace* pace = nullptr;
+  Pace* pace = nullptr;
   std::string name;
 
   static int open(sqlite3_vfs* vfs, const char* path, sqlite3_file* out, int flags, int* got) {
@@ -144,7 +161,7 @@ struct PacedVfs::Registered : sqlite3_vfs {
   }
 };
 
-PacedVfs::PacedVfs(const Pace& pace) : vfs_(new Registered{}) {
+PacedVfs::PacedVfs(Pace& pace) : vfs_(new Registered{}) {
   sqlite3_vfs* const below = sqlite3_vfs_find(nullptr);
   HF_CHECK(below != nullptr, "SQLite has no way to the disk");
   static_cast<sqlite3_vfs&>(*vfs_) = *below;

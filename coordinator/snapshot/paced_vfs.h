@@ -3,11 +3,13 @@
 // behind whatever the disk has been given before.
 #pragma once
 
-#include <atomic>
+#include <condition_variable>
 #include <cstdint>
 #include <memory>
+#include <mutex>
 #include <string>
 
+#include "base/clock.h"
 #include "base/time.h"
 
 namespace holdfast::snapshot {
@@ -15,22 +17,28 @@ namespace holdfast::snapshot {
 /// How much may be written in a second. Any thread.
 class Pace {
  public:
-  explicit Pace(uint64_t bytes_per_second) : bytes_per_second_(bytes_per_second) {}
+  Pace(Clock& clock, uint64_t bytes_per_second)
+      : clock_(clock), bytes_per_second_(bytes_per_second) {}
   /// While hurried there is no limit: what waits to be written has become too much, or somebody
   /// waits for it.
-  void hurry(bool hurried) { hurried_ = hurried; }
-  /// How long these bytes have to take at least.
-  Duration share(uint64_t bytes) const;
+  void hurry(bool hurried);
+  bool hurried() const;
+  Instant now() const { return clock_.now(); }
+  /// Returns when these bytes, begun at `begin`, have taken what they have to, or in a hurry.
+  void wait(Instant begin, uint64_t bytes);
 
  private:
+  Clock& clock_;
   const uint64_t bytes_per_second_;
-  std::atomic<bool> hurried_ = false;
+  mutable std::mutex mutex_;
+  std::condition_variable changed_;
+  bool hurried_ = false;
 };
 
 class PacedVfs {
  public:
   /// Over SQLite's default. `pace` and this outlive all databases that are opened by name().
-  explicit PacedVfs(const Pace& pace);
+  explicit PacedVfs(Pace& pace);
   ~PacedVfs();
   PacedVfs(const PacedVfs&) = delete;
   PacedVfs& operator=(const PacedVfs&) = delete;

@@ -40,7 +40,7 @@ RULES = (
          ("raft/storage/threaded_log_writer.h", "raft/storage/threaded_room_keeper.h",
           "coordinator/snapshot/threaded_span_writer.h",
           "coordinator/snapshot/background.h",
-          "base/net/frame_dial.cc", "clients/cpp/loop_thread.h",
+          "base/net/frame_dial.cc", "clients/cpp/loop_thread.h", "bench/load/upkeep.cc",
           "coordinator/server/io_thread.h"), False),
     Rule("the disk", _call("open", "openat", "creat", "fopen", "fsync", "fdatasync", "pread",
                            "pwrite", "pwritev", "rename", "renameat", "unlink", "ftruncate",

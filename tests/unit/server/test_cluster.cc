@@ -94,6 +94,7 @@ void TestServer::start() {
                   {},
                   {},
                   {},
+                  {},
                   {quarantine,
                    [this](const std::string& why) {
                      quarantine = why;

@@ -3,7 +3,7 @@
 
 #include <gtest/gtest.h>
 
-#include <chrono>
+#include <thread>
 
 #include "coordinator/snapshot/sqlite.h"
 #include "raft/storage/posix_file_system.h"
@@ -22,12 +22,13 @@ class PacedVfsTest : public testing::Test {
     return std::move(*store);
   }
   TemporaryDirectory directory_;
+  SystemClock clock_;
   raft::PosixFileSystem files_;
   WrittenState state_{5};
 };
 
 TEST_F(PacedVfsTest, WhatIsWrittenIsReadByTheDefaultWay) {
-  Pace pace(1'000 * kMiB);
+  Pace pace(clock_, 1'000 * kMiB);
   const PacedVfs vfs(pace);
   const auto store = open(vfs);
   for (int i = 0; i < 3; ++i) {
@@ -42,7 +43,7 @@ TEST_F(PacedVfsTest, WhatIsWrittenIsReadByTheDefaultWay) {
 }
 
 TEST_F(PacedVfsTest, LocksHoldAgainstTheDefaultWay) {
-  Pace pace(1'000 * kMiB);
+  Pace pace(clock_, 1'000 * kMiB);
   const PacedVfs vfs(pace);
   const auto store = open(vfs);
   state_.apply(100);
@@ -61,34 +62,40 @@ TEST_F(PacedVfsTest, LocksHoldAgainstTheDefaultWay) {
 TEST_F(PacedVfsTest, TakesTheTimeThatThePaceGives) {
   constexpr uint64_t kRate = 8 * kMiB;
   constexpr uint64_t kWritten = 3 * kMiB;
-  Pace pace(kRate);
+  Pace pace(clock_, kRate);
   const PacedVfs vfs(pace);
   ASSERT_TRUE(files_.open(directory_.file("some.db"), raft::OpenMode::kCreate));
   auto database = Database::open(directory_.file("some.db"), Database::Mode::kModify, vfs.name());
   ASSERT_TRUE(database.ok());
   ASSERT_TRUE(database->run("PRAGMA journal_mode = WAL; CREATE TABLE piece (bytes)").ok());
-  const auto begin = std::chrono::steady_clock::now();
+  const Instant begin = clock_.now();
   ASSERT_TRUE(
       database->run("INSERT INTO piece VALUES (randomblob(" + std::to_string(kWritten) + "))")
           .ok());
   ASSERT_TRUE(database->run("PRAGMA wal_checkpoint(PASSIVE)").ok());
-  const auto took = std::chrono::steady_clock::now() - begin;
+  const Duration took = clock_.now() - begin;
   // All of it passes the log-ahead file and the database; up to a piece of each is not waited for.
   constexpr auto kPaced = static_cast<double>(2 * (kWritten - kMiB / 4));
   EXPECT_GE(std::chrono::duration<double>(took).count(), kPaced / static_cast<double>(kRate));
 }
 
 TEST(Paces, GiveNoPauseWhileHurried) {
-  Pace pace(2 * kMiB);
-  EXPECT_EQ(pace.share(kMiB), 500ms);
+  SystemClock clock;
+  Pace pace(clock, 1);
   pace.hurry(true);
-  EXPECT_EQ(pace.share(kMiB), Duration{});
-  pace.hurry(false);
-  EXPECT_EQ(pace.share(kMiB), 500ms);
+  pace.wait(clock.now(), kMiB);  // else twelve days
+}
+
+TEST(Paces, EndThePauseWhenItBecomesUrgent) {
+  SystemClock clock;
+  Pace pace(clock, 1);
+  std::thread waiting([&] { pace.wait(clock.now(), kMiB); });
+  pace.hurry(true);
+  waiting.join();
 }
 
 TEST_F(PacedVfsTest, RefusesWhatTheDefaultRefuses) {
-  Pace pace(kMiB);
+  Pace pace(clock_, kMiB);
   const PacedVfs vfs(pace);
   EXPECT_FALSE(
       Database::open(directory_.file("none.db"), Database::Mode::kModify, vfs.name()).ok());
@@ -98,7 +105,7 @@ TEST_F(PacedVfsTest, RefusesWhatTheDefaultRefuses) {
 }
 
 TEST_F(PacedVfsTest, LeadsThroughLinksOnTheWay) {
-  Pace pace(1'000 * kMiB);
+  Pace pace(clock_, 1'000 * kMiB);
   const PacedVfs vfs(pace);
   std::filesystem::create_directory(directory_.file("real"));
   std::filesystem::create_symlink("real", directory_.file("way"));
@@ -109,8 +116,8 @@ TEST_F(PacedVfsTest, LeadsThroughLinksOnTheWay) {
   EXPECT_TRUE(written.ok()) << written.error().message;
 }
 
-TEST(PacedVfsNames, AreTheirOwn) {
-  const Pace pace(kMiB);
+TEST_F(PacedVfsTest, HasANameOfItsOwn) {
+  Pace pace(clock_, kMiB);
   const PacedVfs one(pace);
   const PacedVfs two(pace);
   EXPECT_NE(one.name(), two.name());

@@ -74,9 +74,10 @@ TEST_F(SpanWriters, WaitForSomebodyWhoHoldsTheDatabase) {
   ASSERT_TRUE(other->run("BEGIN IMMEDIATE").ok());
   state_.apply(100);
   writer.submit(state_.take_span());
-  std::optional<std::string> obstacle;
+  std::optional<Error> obstacle;
   while (!(obstacle = writer.obstacle())) std::this_thread::yield();
-  EXPECT_THAT(*obstacle, HasSubstr("database is locked"));
+  EXPECT_EQ(obstacle->code, ErrorCode::kOverloaded);
+  EXPECT_THAT(obstacle->message, HasSubstr("database is locked"));
   ASSERT_TRUE(other->run("COMMIT").ok());
   const auto written = outcome(writer);
   ASSERT_TRUE(written.ok()) << written.error().message;
