@@ -64,6 +64,7 @@ class Faults {
   void hold_apply(const Fault& fault);
   void flip_snapshot(const Fault& fault);
   void hold_snapshot(const Fault& fault);
+  void members(const Fault& fault);
   void cut(const Fault& fault);
   void flap(const Fault& fault);
   void clog(const Fault& fault);

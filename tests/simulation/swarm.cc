@@ -12,6 +12,8 @@ constexpr int64_t kUs = 1'000;  ///< in a millisecond
 constexpr int64_t kJudgedPermille = 250;
 constexpr int64_t kElectionsPermille = 80;
 constexpr int64_t kSnapshotsPermille = 333;
+constexpr int64_t kSparesPermille = 250;
+constexpr int64_t kWishes = 8;  ///< of an operator (faults_members.cc)
 
 void draw_timing(Stream& draw, Weather& w) {
   static constexpr std::array<int64_t, 5> kElections = {500, 50, 150, 250, 1'000};
@@ -97,6 +99,14 @@ Weather draw_weather(Stream& draw, const SwarmOptions& options) {
   return w;
 }
 
+/// An operator has servers to spare in a fourth of the runs. Disks that break their word are left
+/// out of them: what a minority is changes with the members.
+void draw_spares(Stream& draw, Weather& w) {
+  if (!draw.chance(kSparesPermille) || w.nodes > 5) return;
+  w.spares = draw.between(1, std::min<int64_t>(4, 7 - w.nodes));
+  w.core_mask = w.rest = 0;
+}
+
 /// A third of the runs: SQLite takes time.
 void draw_snapshots(Stream& draw, Weather& w) {
   if (!draw.chance(kSnapshotsPermille)) return;
@@ -174,6 +184,20 @@ Fault draw_client_fault(Stream& draw, const Weather& w, FaultKind kind) {
   return fault;
 }
 
+void draw_member_changes(Stream& draw, const Weather& w, std::vector<Fault>& faults) {
+  const int64_t every_ms = draw.between(500, 10'000);
+  for (int64_t at = draw.between(0, every_ms); at < w.length_ms; at += every_ms) {
+    Fault fault;
+    fault.kind = FaultKind::kMembers;
+    fault.at_ms = at + draw.between(0, every_ms / 2);
+    fault.node = draw.between(1, w.nodes);
+    fault.other = draw.between(0, w.nodes - 1);
+    fault.mask = draw.between(0, w.nodes - 1);
+    fault.amount = draw.between(0, kWishes - 1);
+    faults.push_back(fault);
+  }
+}
+
 /// Disks that lie break promises by their nature; few runs have any.
 bool is_damage(FaultKind kind) {
   return kind == FaultKind::kFlipBit || kind == FaultKind::kLostWrite ||
@@ -200,10 +224,15 @@ void sort_by_time(std::vector<Fault>& faults) {
 /// Then they have a stream of their own, so that seeds keep the faults they had.
 bool came_later(FaultKind kind) {
   return kind == FaultKind::kHoldApply || kind == FaultKind::kFlipSnapshot ||
-         kind == FaultKind::kHoldSnapshot;
+         kind == FaultKind::kHoldSnapshot || kind == FaultKind::kMembers;
 }
 
-std::vector<Fault> draw_faults(Draws& draws, const Weather& w) {
+/// What may take a quorum's word away for good.
+bool spoils(FaultKind kind) { return is_damage(kind) || kind == FaultKind::kFlipSnapshot; }
+
+std::vector<Fault> draw_faults(Draws& draws, Weather w) {
+  const int64_t spares = w.spares;
+  w.nodes += spares;  // they fail as all do
   std::vector<Fault> faults;
   Stream& draw = draws.stream("faults");
   const int64_t share = draw.between(50, 500);
@@ -216,6 +245,10 @@ std::vector<Fault> draw_faults(Draws& draws, const Weather& w) {
     Stream& snapshots = draws.stream("faults/snapshots");
     draw_faults_of(FaultKind::kFlipSnapshot, snapshots, w, share, faults);
     draw_faults_of(FaultKind::kHoldSnapshot, snapshots, w, share, faults);
+  }
+  if (spares != 0) {
+    std::erase_if(faults, [](const Fault& fault) { return spoils(fault.kind); });
+    draw_member_changes(draws.stream("faults/members"), w, faults);
   }
   sort_by_time(faults);
   return faults;
@@ -352,6 +385,7 @@ Plan draw_plan(Draws& draws, const SwarmOptions& options) {
   Plan plan;
   plan.weather = draw_weather(draws.stream("weather"), options);
   draw_snapshots(draws.stream("snapshots"), plan.weather);
+  draw_spares(draws.stream("spares"), plan.weather);
   Stream& faults = draws.stream("faults");
   const bool operators = faults.chance(400);
   if (!faults.chance(50)) plan.faults = draw_faults(draws, plan.weather);
@@ -365,7 +399,8 @@ Plan draw_plan(Draws& draws, const SwarmOptions& options) {
   }
   draw_keys(draws, plan);
   Stream& elections = draws.stream("elections");
-  if (elections.chance(kElectionsPermille)) only_elections(elections, plan);
+  const bool only = elections.chance(kElectionsPermille);
+  if (only && plan.weather.spares == 0) only_elections(elections, plan);
   if (draws.stream("judged").chance(kJudgedPermille)) keep_to_what_is_judged(plan);
   return plan;
 }

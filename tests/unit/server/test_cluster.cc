@@ -89,7 +89,21 @@ void TestServer::start() {
                   *this,
                   [this](const std::string& act) { audits.push_back(act); },
                   [this](const Error& error) { fatal.push_back(error); },
-                  {}});
+                  {},
+                  {},
+                  {},
+                  member_ports()});
+}
+
+MemberPorts TestServer::member_ports() {
+  return {[this](const std::string& address, const MemberPorts::Identified& done) {
+            const auto at = cluster_.strangers.find(address);
+            if (at == cluster_.strangers.end()) {
+              return done(Error{ErrorCode::kTimeout, "nobody is there"});
+            }
+            done(at->second);
+          },
+          [this](const Reach& members) { reach = members; }};
 }
 
 void TestServer::crash() {
@@ -232,6 +246,7 @@ bool TestCluster::deliver() {
 
 void TestCluster::hand_over(Parcel& parcel) {
   const std::pair<int, int> link(parcel.from.value, parcel.to.value);
+  if (static_cast<size_t>(link.second) > servers_.size()) return;  // a member that does not run
   TestServer& to = server(link.second);
   if (!to.up() || cuts_.contains(link)) return;
   if (auto* message = std::get_if<raft::Message>(&parcel.content)) {

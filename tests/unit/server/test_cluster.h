@@ -173,6 +173,7 @@ class TestServer final : raft::Transport, ReplySink {
   ReplySink* ports = nullptr;   ///< takes the answers to calls of ports other than the test's own
   std::vector<std::string> audits;
   std::vector<Error> fatal;
+  Reach reach;  ///< whom its transport has to reach
   uint64_t seed = 0;
 
  private:
@@ -182,6 +183,7 @@ class TestServer final : raft::Transport, ReplySink {
     std::optional<api::HoldfastError> error;
   };
   static CallId id_of(uint32_t slot) { return {0, slot, 3}; }
+  MemberPorts member_ports();
   Call new_call();
   bool take(CallId call);
 
@@ -232,6 +234,8 @@ class TestCluster {
 
   ManualClock clock;
   EngineOptions options;
+  /// Servers that are no members: who answers at which peer address. Nobody at any other.
+  std::map<std::string, raft::IdentityReply> strangers;
 
  private:
   friend class TestServer;
