@@ -25,6 +25,10 @@ void Simulation::note_configuration(const raft::Entry& entry) {
       configuration->voters.size() > before.voters.size()) {
     world_.mark(Mark::kLearnerPromoted);
   }
+  if (raft::is_joint(before) && entry.term != configuration_term_) {
+    world_.mark(Mark::kJointLeftByAnother);
+  }
+  configuration_term_ = entry.term;
   configurations_[entry.index] = std::move(*configuration);
 }
 

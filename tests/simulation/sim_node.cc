@@ -291,6 +291,8 @@ void SimNode::drop_engine() {
 }
 
 void SimNode::die(Death death) {
+  // One that waits to be added has nothing yet that it could lose.
+  if (waits()) return;
   const bool ran = up();
   if (ran) log_line(death == Death::kPower ? "loses power" : "is killed");
   if (ran) watcher_.died(*this);

@@ -110,6 +110,7 @@ void SimNode::dial(SimNode& target) {
 /// What the transport and the server make of an offer; `named` is what the server that makes it has
 /// this one for.
 void SimNode::offered(const raft::Genesis& genesis, const raft::Member* named) {
+  if (disk_full_) return;
   raft::Hello claim;
   claim.self.cluster = genesis.cluster;
   if (named != nullptr) {

@@ -107,6 +107,7 @@ class Simulation final : NodeWatcher {
   std::map<int, size_t> left_behind_;  ///< by client: sessions that dead_sessions_ knows of
   int64_t core_mask_ = 0;
   std::map<LogIndex, raft::Configuration> configurations_;  ///< committed, by index; 0: the first
+  Term configuration_term_;                                 ///< of the last one's entry
 };
 
 }  // namespace holdfast::sim

@@ -184,16 +184,20 @@ Fault draw_client_fault(Stream& draw, const Weather& w, FaultKind kind) {
   return fault;
 }
 
-void draw_member_changes(Stream& draw, const Weather& w, std::vector<Fault>& faults) {
-  const int64_t every_ms = draw.between(500, 10'000);
+/// `w.nodes` are all, the last `spares` of them no members at first. Whom a change names is mostly
+/// one of those: the members get fewer otherwise until nothing is left to do.
+void draw_member_changes(Stream& draw, const Weather& w, int64_t spares,
+                         std::vector<Fault>& faults) {
+  const int64_t every_ms = draw.between(200, 6'000);
   for (int64_t at = draw.between(0, every_ms); at < w.length_ms; at += every_ms) {
     Fault fault;
     fault.kind = FaultKind::kMembers;
     fault.at_ms = at + draw.between(0, every_ms / 2);
     fault.node = draw.between(1, w.nodes);
-    fault.other = draw.between(0, w.nodes - 1);
-    fault.mask = draw.between(0, w.nodes - 1);
     fault.amount = draw.between(0, kWishes - 1);
+    const int64_t first = draw.chance(700) ? w.nodes - spares : 0;
+    fault.other = draw.between(first, w.nodes - 1);
+    fault.mask = draw.between(w.nodes - spares, w.nodes - 1);
     faults.push_back(fault);
   }
 }
@@ -248,7 +252,7 @@ std::vector<Fault> draw_faults(Draws& draws, Weather w) {
   }
   if (spares != 0) {
     std::erase_if(faults, [](const Fault& fault) { return spoils(fault.kind); });
-    draw_member_changes(draws.stream("faults/members"), w, faults);
+    draw_member_changes(draws.stream("faults/members"), w, spares, faults);
   }
   sort_by_time(faults);
   return faults;
