@@ -84,10 +84,12 @@ void SimNode::dial_round() {
   world_.after(kDialEvery, [this, life = life_] {
     world_.uncount();
     if (life != life_ || !up()) return;
-    if (!paused_) {
-      for (const raft::Member& member : reach_.members) {
-        if (member.id != id_) dial(*nodes_[static_cast<size_t>(member.id.value - 1)]);
-      }
+    // What it is told may end it.
+    const std::vector<raft::Member> members =
+        paused_ ? std::vector<raft::Member>() : reach_.members;
+    for (const raft::Member& member : members) {
+      if (life != life_ || !up()) return;
+      if (member.id != id_) dial(*nodes_[static_cast<size_t>(member.id.value - 1)]);
     }
     if (life == life_ && up()) dial_round();
   });
