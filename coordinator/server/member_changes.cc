@@ -12,6 +12,8 @@ namespace {
 /// Requests that one server has open; each is an operator that waits.
 constexpr size_t kAskedMax = 64;
 constexpr size_t kWorksMax = 64;
+/// Of a change that the leader has not begun with: nobody was asked.
+constexpr size_t kHeldBack = SIZE_MAX;
 
 Refusal overloaded(const std::string& what, size_t limit) {
   return {ErrorCode::kOverloaded, what + ", the limit is " + std::to_string(limit), false, true,
@@ -108,27 +110,23 @@ void MemberChanges::take_reply(const peer::MemberChangeReply& message) {
 
 // An entry that another leader replaced, and with it the change, is asked for again.
 bool MemberChanges::settle(Asked& asked) {
-  if (asked.refusal) return fail(asked, *asked.refusal);
   const raft::Raft& core = host_.node->core();
-  if (asked.begun && core.commit() >= asked.begun && is_settled(core)) {
-    if (left_to_do(core.configuration(), asked.request).empty()) return complete(asked);
-    asked.leader = {};
+  const NodeId leader = host_.soft.leader;
+  const bool undone = asked.begun && core.commit() >= asked.begun && is_settled(core) &&
+                      !left_to_do(core.configuration(), asked.request).empty();
+  const bool unheard = !asked.begun && asked.leader != leader;
+  if (leader && (undone || unheard)) send(asked);
+  if (asked.refusal) return fail(asked, *asked.refusal);
+  if (asked.begun && core.commit() >= asked.begun && is_settled(core) &&
+      left_to_do(core.configuration(), asked.request).empty()) {
+    return complete(asked);
   }
-  if (host_.clock.now() >= asked.deadline) {
-    return fail(asked,
-                {asked.leader ? ErrorCode::kTimeout : ErrorCode::kNoLeader,
-                 std::string(asked.leader ? "the change was not done in time and may still "
-                                            "be"
-                                          : "there is no leader that could make the change") +
-                     "; the members are " + describe_members(core),
-                 static_cast<bool>(asked.leader), false, 0});
-  }
-  const bool other = !asked.begun && asked.leader != host_.soft.leader;
-  if (host_.soft.leader && (!asked.leader || other)) {
-    send(asked);
-    if (asked.refusal) return fail(asked, *asked.refusal);
-  }
-  return false;
+  if (host_.clock.now() < asked.deadline) return false;
+  const char* const why = asked.leader ? "the change was not done in time and may still be"
+                                       : "there is no leader that could make the change";
+  return fail(asked, {asked.leader ? ErrorCode::kTimeout : ErrorCode::kNoLeader,
+                      std::string(why) + "; the members are " + describe_members(core),
+                      static_cast<bool>(asked.leader), false, 0});
 }
 
 bool MemberChanges::complete(const Asked& asked) {
@@ -158,6 +156,7 @@ void MemberChanges::on_removed() {
 
 void MemberChanges::turn_end() {
   publish();
+  begin_held_back();
   for (size_t i = 0; i < asked_.size();) {
     if (settle(asked_[i])) {
       asked_.erase(asked_.begin() + static_cast<ptrdiff_t>(i));
@@ -189,8 +188,8 @@ void MemberChanges::receive_request(NodeId from, std::string_view bytes) {
 
 void MemberChanges::begin(NodeId from, peer::MemberChange message) {
   const int64_t request = message.request;
-  if (!host_.serving) {
-    return refuse(from, request, Host::no_leader("this server does not lead, or not yet"));
+  if (host_.soft.role != raft::Role::kLeader) {
+    return refuse(from, request, Host::no_leader("this server does not lead"));
   }
   if (const auto fault = fault_of(message.change)) {
     return refuse(from, request, {ErrorCode::kBadArgument, *fault, false, false, 0});
@@ -198,16 +197,40 @@ void MemberChanges::begin(NodeId from, peer::MemberChange message) {
   if (works_.size() >= kWorksMax) {
     return refuse(from, request, overloaded("too many changes of the members wait", kWorksMax));
   }
-  for (const api::NewMember& added : message.change.added) {
-    const auto refusal = never_a_member(added, host_.node->core().configuration());
-    if (refusal) return refuse(from, request, *refusal);
-  }
-  if (const auto refusal = overtaken(host_.node->core().configuration(), message.change)) {
-    return refuse(from, request, *refusal);
-  }
   const uint64_t number = ++last_work_;
-  works_.emplace(number, Work{from, std::move(message), 0, {}});
-  identify(number);
+  works_.emplace(number, Work{from, std::move(message), kHeldBack, {}});
+  if (host_.serving) judge(number);
+}
+
+/// Until its own first entry is applied a leader may not know all that is committed.
+void MemberChanges::begin_held_back() {
+  if (!host_.serving && host_.soft.role == raft::Role::kLeader) return;
+  std::vector<uint64_t> held;
+  for (const auto& [number, work] : works_) {
+    if (work.unanswered == kHeldBack) held.push_back(number);
+  }
+  for (const uint64_t number : held) {
+    if (host_.serving) {
+      judge(number);
+    } else {
+      const Work work = std::move(works_.extract(number).mapped());
+      refuse(work.from, work.message.request,
+             Host::no_leader("this server does not lead any more"));
+    }
+  }
+}
+
+/// What needs no answer of anybody is refused before anybody is asked.
+void MemberChanges::judge(uint64_t number) {
+  const Work& work = works_.at(number);
+  const raft::Configuration& configuration = host_.node->core().configuration();
+  std::optional<Refusal> refusal = overtaken(configuration, work.message.change);
+  for (const api::NewMember& added : work.message.change.added) {
+    if (!refusal) refusal = never_a_member(added, configuration);
+  }
+  if (!refusal) return identify(number);
+  refuse(work.from, work.message.request, *refusal);
+  works_.erase(number);
 }
 
 /// Asks the servers that are to be added; what they say decides.

@@ -81,6 +81,8 @@ class MemberChanges {
   void publish();
   void send(Asked& asked);
   void begin(NodeId from, peer::MemberChange message);
+  void begin_held_back();
+  void judge(uint64_t work);
   void identify(uint64_t work);
   void answered(uint64_t work, int32_t node, Result<raft::IdentityReply> answer);
   void propose(const Work& work);

@@ -110,6 +110,20 @@ Breach check_peer(const Raft& raft, const Peer& peer) {
   return std::nullopt;
 }
 
+/// How far a quorum has the log of one that has just committed `index`. In the same step the
+/// configuration may have changed behind it: any that was in force from the entry on may have been
+/// the one that was counted by.
+template <class DurableOf>
+LogIndex stored(const Raft& raft, LogIndex index, DurableOf&& durable_of) {
+  const ConfigurationLog& log = raft.configurations();
+  LogIndex most;
+  for (const PlacedConfiguration& placed : log.all()) {
+    if (placed.index < log.placed_at(index).index) continue;
+    most = std::max(most, quorum_value(placed.configuration, durable_of));
+  }
+  return most;
+}
+
 }  // namespace
 
 Breach NodeInvariants::check_state(const Raft& raft) {
@@ -248,7 +262,8 @@ Breach ClusterInvariants::configurations(const Raft& raft) const {
       return breach(raft, "goes to a configuration without common quorums at ",
                     num(known[i].index));
     }
-    if (known[i - 1].index > committed()) {
+    // What a leader has just committed is judged below.
+    if (known[i - 1].index > std::max(committed(), raft.commit())) {
       return breach(raft, "holds a second uncommitted configuration at ", num(known[i].index));
     }
   }
@@ -292,9 +307,10 @@ Breach ClusterInvariants::state_machine_safety(const Raft& raft, Node& node) {
     if (i > committed()) {
       committed_.resize(i.value - 1);
       committed_.push_back({log.term(i), raft.term()});
-      const LogIndex stored = quorum_value(raft.configuration(),
-                                           [this](NodeId voter) { return nodes_[voter].durable; });
-      if (stored < i) return breach(raft, "committed ", num(i), " without a durable quorum");
+      const auto durable_of = [this](NodeId voter) { return nodes_[voter].durable; };
+      if (stored(raft, i, durable_of) < i) {
+        return breach(raft, "committed ", num(i), " without a durable quorum");
+      }
     } else if (committed_[i.value - 1].term != log.term(i)) {
       return breach(raft, "committed another entry at ", num(i));
     }

@@ -13,16 +13,16 @@ Faults::Faults(World& world, Net& net, std::vector<SimNode*>& nodes,
 
 Faults::Doer Faults::doer_of(FaultKind kind) {
   static constexpr std::array<Doer, static_cast<size_t>(FaultKind::kCount)> kDoers = {
-      &Faults::kill,          &Faults::kill,         &Faults::power_all,     &Faults::kill_power,
-      &Faults::crash_at_disk, &Faults::io_error,     &Faults::io_error,      &Faults::disk_full,
-      &Faults::slow_disk,     &Faults::flip_bit,     &Faults::lying_write,   &Faults::lying_write,
-      &Faults::wipe,          &Faults::old_image,    &Faults::pause,         &Faults::wall_jump,
-      &Faults::step_down,     &Faults::transfer,     &Faults::unequal,       &Faults::hold_apply,
-      &Faults::flip_snapshot, &Faults::alter_state,  &Faults::hold_snapshot, &Faults::cut,
-      &Faults::cut,           &Faults::cut,          &Faults::cut,           &Faults::cut,
-      &Faults::flap,          &Faults::clog,         &Faults::swizzle,       &Faults::reset,
-      &Faults::lie,           &Faults::old_messages, &Faults::client_cut,    &Faults::client_pause,
-      &Faults::client_deaf,   &Faults::client_dies};
+      &Faults::kill,          &Faults::kill,        &Faults::power_all,     &Faults::kill_power,
+      &Faults::crash_at_disk, &Faults::io_error,    &Faults::io_error,      &Faults::disk_full,
+      &Faults::slow_disk,     &Faults::flip_bit,    &Faults::lying_write,   &Faults::lying_write,
+      &Faults::wipe,          &Faults::old_image,   &Faults::pause,         &Faults::wall_jump,
+      &Faults::step_down,     &Faults::transfer,    &Faults::unequal,       &Faults::hold_apply,
+      &Faults::flip_snapshot, &Faults::alter_state, &Faults::hold_snapshot, &Faults::members,
+      &Faults::cut,           &Faults::cut,         &Faults::cut,           &Faults::cut,
+      &Faults::cut,           &Faults::flap,        &Faults::clog,          &Faults::swizzle,
+      &Faults::reset,         &Faults::lie,         &Faults::old_messages,  &Faults::client_cut,
+      &Faults::client_pause,  &Faults::client_deaf, &Faults::client_dies};
   return kDoers[static_cast<size_t>(kind)];
 }
 

@@ -65,6 +65,7 @@ class Faults {
   void flip_snapshot(const Fault& fault);
   void alter_state(const Fault& fault);
   void hold_snapshot(const Fault& fault);
+  void members(const Fault& fault);
   void cut(const Fault& fault);
   void flap(const Fault& fault);
   void clog(const Fault& fault);

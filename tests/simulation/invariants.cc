@@ -12,6 +12,9 @@ constexpr std::array<RuleText, kRules> kTexts = {{
     {"I5", "state machine safety: one command and one state after each index, on every node"},
     {"I6", "terms, commit and applied never go back; applied <= commit <= durable on a quorum"},
     {"I7", "a vote or acknowledgement leaves after what it promises is durable; one vote a term"},
+    {"I8",
+     "the configuration in force is the latest of the log, else the snapshot's; adjacent ones have "
+     "common quorums; its members are dialled; a change that was answered is made"},
     {"I9",
      "a snapshot holds the state after its entry, all of one, never passes the synced log, and "
      "never goes back behind what was durable"},
@@ -66,6 +69,7 @@ constexpr CoreWords kCoreWords[] = {
     {"changed its vote", Rule::kI7},
     {"stands without its own vote", Rule::kI7},
     {"too many", Rule::kI21},
+    {"configuration", Rule::kI8},
 };
 
 }  // namespace

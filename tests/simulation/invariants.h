@@ -20,6 +20,7 @@ enum class Rule : uint8_t {
   kI5,
   kI6,
   kI7,
+  kI8,
   kI9,
   kI10,
   kI11,

@@ -21,6 +21,13 @@ bool Simulation::in_core(const SimNode& node) const {
 
 /// The plan's core, without nodes that stay away, filled up to a quorum.
 void Simulation::choose_core() {
+  if (plan_.weather.spares != 0) {
+    // Whoever was not removed: no other quorum is sure to be one in the end.
+    for (const SimNode* node : nodes_) {
+      if (!node->retired()) core_mask_ |= int64_t{1} << (node->number() - 1);
+    }
+    return;
+  }
   const auto quorum = static_cast<int>(nodes_.size() / 2 + 1);
   const int64_t wanted = plan_.weather.core_mask == 0 ? 127 : plan_.weather.core_mask;
   int size = 0;
@@ -160,7 +167,7 @@ void Simulation::judge_lock(const rsm::StateMachine& machine, const std::string&
 /// The first node of the core that is not where the log ends.
 std::string Simulation::behind() const {
   for (SimNode* node : nodes_) {
-    if (!in_core(*node)) continue;
+    if (!in_core(*node) || !is_last_member(*node)) continue;
     if (!node->up()) return node->name() + " of the core does not run";
     if (node->core().commit() == history_.last() &&
         node->engine().host().applied == history_.last()) {

@@ -15,6 +15,7 @@ constexpr Field<Weather> kWeather[] = {
     {"elections", &Weather::elections, 0, 1},
     {"length_ms", &Weather::length_ms, 100, 100'000'000},
     {"nodes", &Weather::nodes, 1, 7},
+    {"spares", &Weather::spares, 0, 6},
     {"clients", &Weather::clients, 1, 16},
     {"paths", &Weather::paths, 1, 16},
     {"semaphores", &Weather::semaphores, 0, 8},
@@ -101,13 +102,13 @@ constexpr Field<Op> kOp[] = {
 };
 
 constexpr std::array<std::string_view, static_cast<size_t>(FaultKind::kCount)> kFaultNames = {
-    "kill",        "power",       "power_all",     "kill_power",   "crash_at_disk", "io_error",
-    "read_error",  "disk_full",   "slow_disk",     "flip_bit",     "lost_write",    "stray_write",
-    "wipe",        "old_image",   "pause",         "wall_jump",    "step_down",     "transfer",
-    "unequal",     "hold_apply",  "flip_snapshot", "alter_state",  "hold_snapshot", "split",
-    "one_way",     "ring",        "bridge",        "chain",        "flap",          "clog",
-    "swizzle",     "reset",       "lie",           "old_messages", "client_cut",    "client_pause",
-    "client_deaf", "client_dies",
+    "kill",         "power",       "power_all",     "kill_power",  "crash_at_disk", "io_error",
+    "read_error",   "disk_full",   "slow_disk",     "flip_bit",    "lost_write",    "stray_write",
+    "wipe",         "old_image",   "pause",         "wall_jump",   "step_down",     "transfer",
+    "unequal",      "hold_apply",  "flip_snapshot", "alter_state", "hold_snapshot", "members",
+    "split",        "one_way",     "ring",          "bridge",      "chain",         "flap",
+    "clog",         "swizzle",     "reset",         "lie",         "old_messages",  "client_cut",
+    "client_pause", "client_deaf", "client_dies",
 };
 
 constexpr std::array<std::string_view, static_cast<size_t>(OpKind::kCount)> kOpNames = {

@@ -20,6 +20,7 @@ struct Weather {
   int64_t elections = 0;  ///< only leaderships and clients fail: dead sessions are judged all along
   int64_t length_ms = 60'000;
   int64_t nodes = 3;
+  int64_t spares = 0;  ///< servers beside them that an operator may add; 0: members never change
   int64_t clients = 4;
   int64_t paths = 2;
   int64_t semaphores = 1;
@@ -92,6 +93,7 @@ enum class FaultKind : uint8_t {
   kFlipSnapshot,  ///< bits of its snapshot are others (seed says which)
   kAlterState,    ///< its snapshot becomes that of another state, whole in itself (seed: which)
   kHoldSnapshot,  ///< a person keeps a transaction open in its snapshot
+  kMembers,       ///< an operator asks the node to change the members: amount says how, other whom
   kSplit,         ///< the nodes of mask and all others do not hear each other
   kOneWay,        ///< the nodes of mask are not heard by the others
   kRing,          ///< every node hears its two neighbours only

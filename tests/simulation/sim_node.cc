@@ -38,7 +38,7 @@ raft::Member SimNode::introduce() {
   raft::Member member;
   member.id = id_;
   member.store = member_store_ = directory_->store();
-  member.peer_address = member.client_address = "node-" + std::to_string(id_.value) + ":1";
+  member.peer_address = member.client_address = address();
   return member;
 }
 
@@ -208,22 +208,16 @@ server::EngineOptions SimNode::engine_options() {
   return engine;
 }
 
-raft::InitialState SimNode::initial_state(LogIndex applied) const {
-  const raft::RecoveredLog& recovered = log_->recovered();
-  raft::InitialState initial;
-  initial.configuration = genesis_.configuration;
-  initial.applied = applied;
-  if (recovered.last_index) {
-    initial.hard_state = recovered.hard_state;
-    initial.first_index = recovered.first_index;
-    initial.last_index = recovered.last_index;
-    initial.term_runs = recovered.term_runs;
-  } else {  // entry 1 was written just now
-    initial.hard_state = {Term(1), NodeId{}};
-    initial.last_index = LogIndex(1);
-    initial.term_runs = {{LogIndex(1), Term(1)}};
+raft::InitialState SimNode::initial_state(const server::StoredState* state) const {
+  server::StoredState nothing;
+  if (state == nullptr) {
+    nothing.machine = std::make_unique<rsm::StateMachine>(rsm::StateMachine::Options{});
+    state = &nothing;
   }
-  return initial;
+  auto initial = server::initial_state_of(*state, genesis_.configuration, log_->recovered());
+  if (!initial.ok()) throw Broken(Rule::kI8, name_ + ": " + initial.error().message);
+  if (initial->configuration_index) world_.mark(Mark::kMembersFromSnapshot);
+  return std::move(*initial);
 }
 
 void SimNode::run_engine(std::optional<server::StoredState> state) {
@@ -239,17 +233,22 @@ void SimNode::run_engine(std::optional<server::StoredState> state) {
                             {}};
   if (snapshots_ != nullptr) ports.snapshots = snapshot_ports();
   ports.genesis = raft::encode_genesis(genesis_);
+  ports.members = member_ports();
   ports.quarantine = quarantine_ports();
   ports.room = room_ports();
-  const LogIndex applied = state ? state->machine->applied() : LogIndex();
-  engine_ = state ? std::make_unique<server::Engine>(engine_options(), initial_state(applied),
-                                                     std::move(ports), std::move(*state))
-                  : std::make_unique<server::Engine>(engine_options(), initial_state(applied),
-                                                     std::move(ports));
+  raft::InitialState initial = initial_state(state ? &*state : nullptr);
+  server::EngineOptions options = engine_options();
+  options.members =
+      (initial.changes.empty() ? initial.configuration : initial.changes.back().configuration)
+          .members;
+  engine_ = state ? std::make_unique<server::Engine>(options, std::move(initial), std::move(ports),
+                                                     std::move(*state))
+                  : std::make_unique<server::Engine>(options, std::move(initial), std::move(ports));
   log_line("starts with entries to " + std::to_string(model_.last().value));
   watcher_.started(*this);
   tell_peers_of_start();
   act([] {});
+  if (world_.weather().spares != 0) dial_round();
 }
 
 void SimNode::tell_peers_of_start() {
@@ -292,6 +291,7 @@ void SimNode::drop_engine() {
   reader_.reset();
   calls_.clear();
   inputs_.clear();
+  reach_ = {};
   fatal_.reset();
   rebuild_asked_ = false;
   turn_coming_ = disk_busy_ = snapshot_busy_ = background_busy_ = false;
@@ -299,6 +299,8 @@ void SimNode::drop_engine() {
 }
 
 void SimNode::die(Death death) {
+  // One that waits to be added has nothing yet that it could lose.
+  if (waits()) return;
   const bool ran = up();
   if (ran) log_line(death == Death::kPower ? "loses power" : "is killed");
   if (ran) watcher_.died(*this);

@@ -61,6 +61,11 @@ class SimNode final : raft::Transport, server::ReplySink {
   raft::Member introduce();
   /// Takes part in the cluster from now on.
   void form(const raft::Genesis& genesis);
+  /// Is no member yet, and waits until one that has it as a member gives it entry 1.
+  bool waits() const { return !formed_ && !retired_; }
+  std::string address() const { return "node-" + std::to_string(id_.value) + ":1"; }
+  /// Whom it dials, and whom it refuses for good.
+  const server::Reach& reach() const { return reach_; }
   /// Starts the process if it is not running; what it may not survive makes it stay away.
   void start();
   void die(Death death);
@@ -156,7 +161,7 @@ class SimNode final : raft::Transport, server::ReplySink {
   void judge_discarded(const raft::RecoveredLog& recovered);
   void run_engine(std::optional<server::StoredState> state);
   server::EngineOptions engine_options();
-  raft::InitialState initial_state(LogIndex applied) const;
+  raft::InitialState initial_state(const server::StoredState* state) const;
   std::optional<Error> open_snapshots();
   Result<server::StoredState> load_state();
   void judge_snapshot(LogIndex loaded, bool set_aside);
@@ -179,6 +184,17 @@ class SimNode final : raft::Transport, server::ReplySink {
   /// The disk crashed under the node: it dies there. False: it did not.
   bool died_at_disk(Mark mark);
   void drop_process();
+
+  // The members, as they change (sim_node_members.cc).
+  server::MemberPorts member_ports();
+  void identify(const std::string& address, const server::MemberPorts::Identified& done);
+  raft::IdentityReply identity() const;
+  void dial_round();
+  void dial(SimNode& target);
+  bool talks_to(const SimNode& target) const;
+  bool refuses(const SimNode& dialler) const;
+  void offered(const raft::Genesis& genesis, const raft::Member* named);
+  void told_removed(const std::string& how);
 
   using Input = std::function<void(SimNode&)>;
   void deliver(NodeId to, int lane, bool core, Input arrival);
@@ -217,6 +233,8 @@ class SimNode final : raft::Transport, server::ReplySink {
   std::unique_ptr<raft::FakeFileSystem> disk_;
   raft::Genesis genesis_;
   StoreId member_store_;
+  server::Reach reach_;
+  std::string removed_;  ///< how it is no member any more
   DiskModel model_;
   LogIndex snapshot_durable_;  ///< what its snapshot must hold
   LogIndex snapshot_given_;    ///< what was last to be written to it

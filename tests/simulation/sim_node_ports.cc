@@ -54,6 +54,8 @@ void SimNode::turn() {
   judge_quarantine();
   watcher_.turned(*this);
   mark_room();
+  // One that removed itself leads until it has handed over.
+  if (!removed_.empty() && !core().is_leader()) return retire(removed_);
   static_cast<void>(writer_->prepare_one());
   look_at_disk();
   if (died_at_disk(Mark::kCrashInPreparation)) start_after(kRestart);
@@ -111,6 +113,7 @@ void SimNode::disk_step() {
 void SimNode::deliver(NodeId to, int lane, bool core, Input arrival) {
   SimNode* target = nodes_[static_cast<size_t>(to.value - 1)];
   if ((!target->up() && !target->seeks()) || target->unequal_ != unequal_) return;
+  if (world_.weather().spares != 0 && !talks_to(*target)) return;
   // A connection ends with the process at its other end.
   net_.send(number(), target->number(), {lane, core, true},
             [target, life = target->life_, arrival = std::move(arrival)] {

@@ -26,7 +26,7 @@ Simulation::Simulation(const Plan& plan, Draws& draws, const RunOptions& options
   world_.telling = options.tell;
   world_.verbose = options.verbose;
   NodeWatcher& watcher = *this;
-  for (int64_t n = 1; n <= plan.weather.nodes; ++n) {
+  for (int64_t n = 1; n <= plan.weather.nodes + plan.weather.spares; ++n) {
     owned_nodes_.push_back(
         std::make_unique<SimNode>(world_, net_, NodeId(static_cast<uint64_t>(n)), nodes_, watcher));
     nodes_.push_back(owned_nodes_.back().get());
@@ -78,10 +78,15 @@ void Simulation::begin() {
   raft::Genesis genesis;
   genesis.cluster = ClusterId(4711);
   for (SimNode* node : nodes_) {
+    const raft::Member member = node->introduce();
+    if (node->number() > plan_.weather.nodes) continue;
     genesis.configuration.voters.push_back(node->id());
-    genesis.configuration.members.push_back(node->introduce());
+    genesis.configuration.members.push_back(member);
   }
-  for (SimNode* node : nodes_) node->form(genesis);
+  configurations_[LogIndex()] = genesis.configuration;
+  for (SimNode* node : nodes_) {
+    if (node->number() <= plan_.weather.nodes) node->form(genesis);
+  }
   for (SimClient* client : clients_) {
     world_.after(from_ms(plan_.weather.election_max_ms * client->number() / 4),
                  [client] { client->start(); });
@@ -98,6 +103,7 @@ void Simulation::run_until(Duration end) {
 
 void Simulation::started(SimNode& node) {
   cores_[node.id()] = raft::NodeInvariants{};
+  check_started_members(node);
   if (node.altered()) return;
   history_.check_snapshot(node.number(), node.engine().host().applied,
                           node.engine().machine().digest());
@@ -127,6 +133,7 @@ void Simulation::turned(SimNode& node) {
                          node.engine().machine().digest());
   }
   check_bounds(node);
+  check_members(node);
   note_leadership(node, /*alive=*/true);
   mark_leaders(node);
   faults_->turned(node);
@@ -156,6 +163,7 @@ bool Simulation::take_committed(SimNode& node) {
     const auto entry = committed_entry(node, history_.last().next());
     if (!entry) return false;
     history_.commit(*entry);
+    note_configuration(*entry);
   }
   return true;
 }

@@ -63,6 +63,11 @@ class Simulation final : NodeWatcher {
   bool take_committed(SimNode& node);
   void check_bounds(SimNode& node);
   void note_leadership(SimNode& node, bool alive);
+  // members.cc
+  void note_configuration(const raft::Entry& entry);
+  void check_started_members(SimNode& node) const;
+  void check_members(SimNode& node);
+  bool is_last_member(const SimNode& node) const;
   void mark_counters(SimNode& node);
   void mark_leaders(SimNode& node);
   std::optional<DeadSessions::Presence> presence_of(SessionId session) const;
@@ -101,6 +106,8 @@ class Simulation final : NodeWatcher {
   std::map<NodeId, Term> serving_;     ///< who serves, in which term
   std::map<int, size_t> left_behind_;  ///< by client: sessions that dead_sessions_ knows of
   int64_t core_mask_ = 0;
+  std::map<LogIndex, raft::Configuration> configurations_;  ///< committed, by index; 0: the first
+  Term configuration_term_;                                 ///< of the last one's entry
 };
 
 }  // namespace holdfast::sim

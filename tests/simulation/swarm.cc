@@ -13,6 +13,8 @@ constexpr int64_t kJudgedPermille = 250;
 constexpr int64_t kElectionsPermille = 80;
 constexpr int64_t kSnapshotsPermille = 333;
 constexpr int64_t kRoomPermille = 250;
+constexpr int64_t kSparesPermille = 250;
+constexpr int64_t kWishes = 8;  ///< of an operator (faults_members.cc)
 
 void draw_timing(Stream& draw, Weather& w) {
   static constexpr std::array<int64_t, 5> kElections = {500, 50, 150, 250, 1'000};
@@ -98,6 +100,14 @@ Weather draw_weather(Stream& draw, const SwarmOptions& options) {
   return w;
 }
 
+/// An operator has servers to spare in a fourth of the runs. Disks that break their word are left
+/// out of them: what a minority is changes with the members.
+void draw_spares(Stream& draw, Weather& w) {
+  if (!draw.chance(kSparesPermille) || w.nodes > 5) return;
+  w.spares = draw.between(1, std::min<int64_t>(4, 7 - w.nodes));
+  w.core_mask = w.rest = 0;
+}
+
 /// A third of the runs: SQLite takes time.
 void draw_snapshots(Stream& draw, Weather& w) {
   if (!draw.chance(kSnapshotsPermille)) return;
@@ -175,6 +185,24 @@ Fault draw_client_fault(Stream& draw, const Weather& w, FaultKind kind) {
   return fault;
 }
 
+/// `w.nodes` are all, the last `spares` of them no members at first. Whom a change names is mostly
+/// one of those: the members get fewer otherwise until nothing is left to do.
+void draw_member_changes(Stream& draw, const Weather& w, int64_t spares,
+                         std::vector<Fault>& faults) {
+  const int64_t every_ms = draw.between(200, 6'000);
+  for (int64_t at = draw.between(0, every_ms); at < w.length_ms; at += every_ms) {
+    Fault fault;
+    fault.kind = FaultKind::kMembers;
+    fault.at_ms = at + draw.between(0, every_ms / 2);
+    fault.node = draw.between(1, w.nodes);
+    fault.amount = draw.between(0, kWishes - 1);
+    const int64_t first = draw.chance(700) ? w.nodes - spares : 0;
+    fault.other = draw.between(first, w.nodes - 1);
+    fault.mask = draw.between(w.nodes - spares, w.nodes - 1);
+    faults.push_back(fault);
+  }
+}
+
 /// Disks that lie break promises by their nature; few runs have any.
 bool is_damage(FaultKind kind) {
   return kind == FaultKind::kFlipBit || kind == FaultKind::kLostWrite ||
@@ -201,10 +229,18 @@ void sort_by_time(std::vector<Fault>& faults) {
 /// Then they have a stream of their own, so that seeds keep the faults they had.
 bool came_later(FaultKind kind) {
   return kind == FaultKind::kHoldApply || kind == FaultKind::kFlipSnapshot ||
-         kind == FaultKind::kAlterState || kind == FaultKind::kHoldSnapshot;
+         kind == FaultKind::kAlterState || kind == FaultKind::kHoldSnapshot ||
+         kind == FaultKind::kMembers;
 }
 
-std::vector<Fault> draw_faults(Draws& draws, const Weather& w) {
+/// What may take a quorum's word away for good.
+bool spoils(FaultKind kind) {
+  return is_damage(kind) || kind == FaultKind::kFlipSnapshot || kind == FaultKind::kAlterState;
+}
+
+std::vector<Fault> draw_faults(Draws& draws, Weather w) {
+  const int64_t spares = w.spares;
+  w.nodes += spares;  // they fail as all do
   std::vector<Fault> faults;
   Stream& draw = draws.stream("faults");
   const int64_t share = draw.between(50, 500);
@@ -218,6 +254,10 @@ std::vector<Fault> draw_faults(Draws& draws, const Weather& w) {
     draw_faults_of(FaultKind::kFlipSnapshot, snapshots, w, share, faults);
     draw_faults_of(FaultKind::kHoldSnapshot, snapshots, w, share, faults);
     draw_faults_of(FaultKind::kAlterState, draws.stream("faults/alter_state"), w, share, faults);
+  }
+  if (spares != 0) {
+    std::erase_if(faults, [](const Fault& fault) { return spoils(fault.kind); });
+    draw_member_changes(draws.stream("faults/members"), w, spares, faults);
   }
   sort_by_time(faults);
   return faults;
@@ -367,7 +407,7 @@ void draw_room(Stream& draw, Plan& plan) {
   if (draw.chance(400)) {
     plan.faults.clear();
     w.only_full = 1;
-    w.core_mask = w.rest = 0;
+    w.core_mask = w.rest = w.spares = 0;
     w.loss_permille = w.tail_permille = w.disk_tail_permille = 0;
     w.delay_us = std::min<int64_t>(w.delay_us, w.election_min_ms * kUs / 50);
     w.disk_us = std::min<int64_t>(w.disk_us, w.election_min_ms * kUs / 50);
@@ -392,6 +432,7 @@ Plan draw_plan(Draws& draws, const SwarmOptions& options) {
   Plan plan;
   plan.weather = draw_weather(draws.stream("weather"), options);
   draw_snapshots(draws.stream("snapshots"), plan.weather);
+  draw_spares(draws.stream("spares"), plan.weather);
   Stream& faults = draws.stream("faults");
   const bool operators = faults.chance(400);
   if (!faults.chance(50)) plan.faults = draw_faults(draws, plan.weather);
@@ -407,7 +448,8 @@ Plan draw_plan(Draws& draws, const SwarmOptions& options) {
   draw_room(draws.stream("room"), plan);
   Stream& elections = draws.stream("elections");
   const bool full = plan.weather.only_full != 0;
-  if (elections.chance(kElectionsPermille) && !full) only_elections(elections, plan);
+  const bool only = elections.chance(kElectionsPermille);
+  if (only && !full && plan.weather.spares == 0) only_elections(elections, plan);
   if (draws.stream("judged").chance(kJudgedPermille)) keep_to_what_is_judged(plan);
   return plan;
 }

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any, Dict, Iterator, Mapping, Optional, Tuple
+from typing import Any, Dict, Iterator, Mapping, Optional, Sequence, Tuple
 
-from holdfast_api.admin.ttypes import (ExpireSessionRequest, ListSessionsRequest, MembersRequest,
-                                       RaftRole, SettingsRequest, StatusRequest,
-                                       TransferLeadershipRequest)
+from holdfast_api.admin.ttypes import (ChangeMembersRequest, ExpireSessionRequest,
+                                       ListSessionsRequest, MemberProgress, MemberRole,
+                                       MembersRequest, NewMember, RaftRole, SettingsRequest,
+                                       StatusRequest, TransferLeadershipRequest)
 
 from . import _reads
 from ._connection import DEFAULT_ADMIN_PORT
@@ -41,8 +42,26 @@ class Admin:
         """The members of the cluster, as this server knows them."""
         return tuple(
             Member(m.nodeId or 0, m.peerAddress or "", m.clientAddress or "", m.storeId or 0,
-                   bool(m.voter), m.featureLevel or 0)
+                   bool(m.voter), m.featureLevel or 0,
+                   MemberRole._VALUES_TO_NAMES.get(m.role, str(m.role)),
+                   m.progress == MemberProgress.CAUGHT_UP if m.progress else None)
             for m in self._ask("members", MembersRequest()).members or ())
+
+    def change_members(self, *, add: Optional[Mapping[int, str]] = None, learners: bool = False,
+                       promote: Sequence[int] = (), remove: Sequence[int] = (),
+                       force: bool = False) -> bool:
+        """Add servers (peer address by node id), promote learners and remove members, in one step.
+
+        What is added becomes a voter as soon as it has caught up; with ``learners`` it never does.
+        False: all of it was so already, so a call may be repeated. docs/operations.md says what
+        ``force`` risks.
+        """
+        role = MemberRole.LEARNER if learners else MemberRole.JOINING
+        added = [NewMember(nodeId=node, peerAddress=address, role=role)
+                 for node, address in (add or {}).items()]
+        result = self._ask("changeMembers", ChangeMembersRequest(
+            added=added, promoted=list(promote), removed=list(remove), force=force), False)
+        return bool(result.changed)
 
     def transfer_leadership(self, node_id: int = 0) -> int:
         """Hand leadership to ``node_id`` (0: whoever is furthest). Returns the new leader's id."""

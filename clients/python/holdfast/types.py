@@ -288,6 +288,8 @@ class Member:
     store_id: int
     voter: bool
     feature_level: int
+    role: str  # VOTER, LEARNER, JOINING or LEAVING
+    caught_up: Optional[bool]  # None: only the leader knows
 
 
 @dataclasses.dataclass(frozen=True)

@@ -47,7 +47,10 @@ void print_told(const Schedule& schedule) {
   RunOptions options;
   options.tell = true;
   const RunResult result = run_schedule(schedule, options);
-  std::printf("%s", timeline(result.told, schedule.plan.weather.nodes, kTimelineLines).c_str());
+  std::printf("%s",
+              timeline(result.told, schedule.plan.weather.nodes + schedule.plan.weather.spares,
+                       kTimelineLines)
+                  .c_str());
   if (result.rule) std::printf("%s\n", result.what.c_str());
 }
 

@@ -93,7 +93,7 @@ void TestServer::start() {
                   {},
                   {},
                   {},
-                  {},
+                  member_ports(),
                   {},
                   {quarantine,
                    [this](const std::string& why) {
@@ -108,6 +108,17 @@ RoomPorts TestServer::room_ports() {
   if (!disk_room) return {};
   return {[this] { return *disk_room; }, [this](bool on) { lent = on; }, [](uint64_t) {},
           [this] { return log_bytes_left; }, 1'000};
+}
+
+MemberPorts TestServer::member_ports() {
+  return {[this](const std::string& address, const MemberPorts::Identified& done) {
+            const auto at = cluster_.strangers.find(address);
+            if (at == cluster_.strangers.end()) {
+              return done(Error{ErrorCode::kTimeout, "nobody is there"});
+            }
+            done(at->second);
+          },
+          [this](const Reach& members) { reach = members; }};
 }
 
 void TestServer::crash() {
@@ -250,6 +261,7 @@ bool TestCluster::deliver() {
 
 void TestCluster::hand_over(Parcel& parcel) {
   const std::pair<int, int> link(parcel.from.value, parcel.to.value);
+  if (static_cast<size_t>(link.second) > servers_.size()) return;  // a member that does not run
   TestServer& to = server(link.second);
   if (!to.up() || cuts_.contains(link)) return;
   if (auto* message = std::get_if<raft::Message>(&parcel.content)) {

@@ -180,6 +180,7 @@ class TestServer final : raft::Transport, ReplySink {
   std::optional<raft::DiskRoom> disk_room;
   uint64_t log_bytes_left = 1 << 20;
   bool lent = false;  ///< the reserve
+  Reach reach;        ///< whom its transport has to reach
   uint64_t seed = 0;
 
  private:
@@ -190,6 +191,7 @@ class TestServer final : raft::Transport, ReplySink {
   };
   RoomPorts room_ports();
   static CallId id_of(uint32_t slot) { return {0, slot, 3}; }
+  MemberPorts member_ports();
   Call new_call();
   bool take(CallId call);
 
@@ -240,6 +242,8 @@ class TestCluster {
 
   ManualClock clock;
   EngineOptions options;
+  /// Servers that are no members: who answers at which peer address. Nobody at any other.
+  std::map<std::string, raft::IdentityReply> strangers;
 
  private:
   friend class TestServer;

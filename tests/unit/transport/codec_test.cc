@@ -128,7 +128,11 @@ TEST(Codec, CarriesHandshakesAndBootstrap) {
   const Hello hello{
       Lane::kBulk, some_identity(), NodeId(3), StoreId(5), {{"drift", "1"}, {"h", ""}}};
   EXPECT_EQ(std::get<Hello>(*decode_frame(bytes_of_frame(hello))), hello);
-  const HelloReply reply{true, false, "because", some_identity(), {{"a", "b"}}};
+  HelloReply reply{true, false, "because", some_identity(), {{"a", "b"}}};
+  EXPECT_EQ(std::get<HelloReply>(*decode_frame(bytes_of_frame(reply))), reply);
+  reply.accepted = false;
+  EXPECT_EQ(std::get<HelloReply>(*decode_frame(bytes_of_frame(reply))), reply);
+  reply.removed = true;
   EXPECT_EQ(std::get<HelloReply>(*decode_frame(bytes_of_frame(reply))), reply);
   const IdentityReply identity{some_identity(), StoreId(5), true, {NodeId(2), NodeId(3)}};
   EXPECT_EQ(std::get<IdentityReply>(*decode_frame(bytes_of_frame(identity))), identity);

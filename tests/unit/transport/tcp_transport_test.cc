@@ -268,13 +268,68 @@ TEST_F(TransportTest, AnotherClusterIsRefused) {
   EXPECT_TRUE(nodes.at(1)->said("4242"));
 }
 
-TEST_F(TransportTest, AServerThatIsNoLongerAPeerIsCutOff) {
+TEST_F(TransportTest, AServerThatIsRemovedIsCutOffAndTold) {
   connect(3);
   ASSERT_TRUE(all_up());
-  nodes.at(1)->transport->set_peers({nodes.at(2)->spec()});
+  const RemovedMember third{NodeId(3), nodes.at(3)->self.store, LogIndex(77)};
+  nodes.at(1)->transport->set_peers({nodes.at(2)->spec()}, {third});
   EXPECT_FALSE(nodes.at(1)->transport->send(heartbeat(1, 3)));
-  ASSERT_TRUE(until([&] { return nodes.at(3)->said("node 3 is not a member"); }));
+  ASSERT_TRUE(until([&] { return nodes.at(3)->saw(PeerEvent::kRemoved); }));
+  EXPECT_TRUE(nodes.at(3)->said("was removed from the cluster at entry 77"));
+  EXPECT_FALSE(nodes.at(2)->saw(PeerEvent::kRemoved));
   EXPECT_TRUE(nodes.at(1)->up(2)) << "nobody else notices";
+}
+
+/// Node 1 belongs to the cluster and knows nobody; node 2 knows it.
+struct GuestTest : TransportTest {
+  void visit(TransportOptions options = {}) {
+    node(1, std::move(options)).open().transport->form(kCluster, "");
+    node(2).open().restart().transport->form(kCluster, "");
+    nodes.at(2)->transport->set_peers({nodes.at(1)->spec()});
+  }
+};
+
+TEST_F(GuestTest, AServerThatIsNotKnownIsHeardAndDialledBack) {
+  visit();
+  ASSERT_TRUE(until([&] { return nodes.at(1)->up(2) && nodes.at(2)->up(1); }));
+  EXPECT_TRUE(nodes.at(1)->status(2).guest);
+  ASSERT_TRUE(nodes.at(2)->transport->send(heartbeat(2, 1)));
+  ASSERT_TRUE(nodes.at(1)->transport->send(heartbeat(1, 2)));
+  EXPECT_TRUE(until(
+      [&] { return nodes.at(1)->messages.size() == 1 && nodes.at(2)->messages.size() == 1; }));
+}
+
+TEST_F(GuestTest, AGuestIsForgottenWhenItGoes) {
+  visit();
+  ASSERT_TRUE(until([&] { return nodes.at(1)->up(2); }));
+  nodes.at(2)->transport.reset();
+  EXPECT_TRUE(until([&] { return nodes.at(1)->transport->peers().empty(); }));
+}
+
+TEST_F(GuestTest, AGuestThatBecomesAMemberKeepsItsConnections) {
+  visit();
+  ASSERT_TRUE(until([&] { return nodes.at(1)->up(2) && nodes.at(2)->up(1); }));
+  nodes.at(1)->transport->set_peers({nodes.at(2)->spec()});
+  EXPECT_TRUE(nodes.at(1)->up(2));
+  EXPECT_FALSE(nodes.at(1)->status(2).guest);
+  ASSERT_TRUE(nodes.at(2)->transport->send(heartbeat(2, 1)));
+  EXPECT_TRUE(until([&] { return nodes.at(1)->messages.size() == 1; }));
+  EXPECT_EQ(nodes.at(1)->status(2).connects, 2U);
+}
+
+TEST_F(GuestTest, AGuestWhoseRemovalBecomesKnownIsCutOff) {
+  visit();
+  ASSERT_TRUE(until([&] { return nodes.at(1)->up(2) && nodes.at(2)->up(1); }));
+  nodes.at(1)->transport->set_peers({}, {{NodeId(2), nodes.at(2)->self.store, LogIndex(9)}});
+  EXPECT_TRUE(nodes.at(1)->transport->peers().empty());
+  EXPECT_TRUE(until([&] { return nodes.at(2)->saw(PeerEvent::kRemoved); }));
+}
+
+TEST_F(GuestTest, ThereAreOnlySoManyGuests) {
+  visit({.max_guests = 0});
+  ASSERT_TRUE(until([&] { return nodes.at(2)->saw(PeerEvent::kMismatch); }));
+  EXPECT_TRUE(nodes.at(2)->said("the limit is 0"));
+  EXPECT_TRUE(nodes.at(1)->transport->peers().empty());
 }
 
 TEST_F(TransportTest, TheHandlerMayChangeThePeersFromAnyCallback) {

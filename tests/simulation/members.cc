@@ -1,0 +1,68 @@
+// What must hold of the members while they change (I8), and who is left in the end.
+#include <algorithm>
+
+#include "raft/core/configuration.h"
+#include "raft/core/quorum.h"
+#include "tests/simulation/simulation.h"
+
+namespace holdfast::sim {
+
+void Simulation::note_configuration(const raft::Entry& entry) {
+  if (entry.type != raft::EntryType::kConfiguration) return;
+  auto configuration = raft::decode_configuration(entry.data.view());
+  if (!configuration.ok()) throw Broken(Rule::kI8, configuration.error().message);
+  const raft::Configuration& before = configurations_.rbegin()->second;
+  if (!raft::may_follow(before, *configuration)) {
+    throw Broken(Rule::kI8, "entry " + std::to_string(entry.index.value) + " goes from " +
+                                raft::describe(before) + " to " + raft::describe(*configuration));
+  }
+  for (const raft::Member& member : configuration->members) {
+    if (raft::find_removed(before, member.id) == nullptr) continue;
+    throw Broken(Rule::kI8, "entry " + std::to_string(entry.index.value) + " takes back node " +
+                                std::to_string(member.id.value) + ", which was removed");
+  }
+  if (configuration->learners.size() < before.learners.size() &&
+      configuration->voters.size() > before.voters.size()) {
+    world_.mark(Mark::kLearnerPromoted);
+  }
+  if (raft::is_joint(before) && entry.term != configuration_term_) {
+    world_.mark(Mark::kJointLeftByAnother);
+  }
+  configuration_term_ = entry.term;
+  configurations_[entry.index] = std::move(*configuration);
+}
+
+/// A start has the members that were committed where its state stands: its snapshot brought them,
+/// or the log that is replayed will.
+void Simulation::check_started_members(SimNode& node) const {
+  const LogIndex applied = node.engine().host().applied;
+  const auto& placed = node.core().configurations().placed_at(applied);
+  const auto wanted = std::prev(configurations_.upper_bound(applied));
+  if (placed.index == wanted->first && placed.configuration == wanted->second) return;
+  throw Broken(Rule::kI8, node.name() + " starts at " + std::to_string(applied.value) + " with " +
+                              raft::describe(placed.configuration) + " of entry " +
+                              std::to_string(placed.index.value) + ", and " +
+                              raft::describe(wanted->second) + " of entry " +
+                              std::to_string(wanted->first.value) + " was committed");
+}
+
+void Simulation::check_members(SimNode& node) {
+  const raft::Raft& core = node.core();
+  const raft::Counters& counters = core.counters();
+  if (counters.configurations_truncated > 0) world_.mark(Mark::kChangeTruncated);
+  if (plan_.weather.spares == 0) return;
+  for (const raft::Member& member : core.configuration().members) {
+    const auto& dialled = node.reach().members;
+    const bool known = std::any_of(dialled.begin(), dialled.end(),
+                                   [&](const raft::Member& each) { return each.id == member.id; });
+    if (known) continue;
+    throw Broken(Rule::kI8, node.name() + " goes by " + raft::describe(core.configuration()) +
+                                " and does not dial node " + std::to_string(member.id.value));
+  }
+}
+
+bool Simulation::is_last_member(const SimNode& node) const {
+  return raft::is_member(configurations_.rbegin()->second, node.id());
+}
+
+}  // namespace holdfast::sim

@@ -1,0 +1,320 @@
+// Changes of the members, from the operator's call to the answer.
+#include <algorithm>
+
+#include "tests/unit/server/test_cluster.h"
+
+namespace holdfast::server {
+namespace {
+
+using api::ErrorCode;
+using testing::ElementsAre;
+using testing::HasSubstr;
+using testing::IsEmpty;
+
+using Role = api::MemberRole;
+
+class MembersTest : public ThreeServersTest {
+ protected:
+  MembersTest() { newcomer(4); }
+  /// Answers at "new4:1", and waits to be added.
+  raft::IdentityReply& newcomer(uint64_t id) {
+    raft::IdentityReply& answer = cluster.strangers["new" + std::to_string(id) + ":1"];
+    answer.self = {.node = NodeId(id),
+                   .store = StoreId(1000 + id),
+                   .peer_address = "elsewhere:1",
+                   .client_address = "clients" + std::to_string(id) + ":1",
+                   .feature_level = 1};
+    return answer;
+  }
+  static api::NewMember member(int32_t id, Role::type role = Role::JOINING) {
+    api::NewMember added;
+    added.nodeId = id;
+    added.peerAddress = "new" + std::to_string(id) + ":1";
+    added.role = role;
+    return added;
+  }
+  static api::ChangeMembersRequest adding(int32_t id, Role::type role = Role::JOINING) {
+    api::ChangeMembersRequest request;
+    request.added = {member(id, role)};
+    return request;
+  }
+  static api::ChangeMembersRequest removing(int32_t id) {
+    api::ChangeMembersRequest request;
+    request.removed = {id};
+    return request;
+  }
+  static api::ChangeMembersRequest replacing(int32_t old_id, int32_t new_id) {
+    api::ChangeMembersRequest request = adding(new_id, Role::VOTER);
+    request.removed = {old_id};
+    return request;
+  }
+  Call change(TestServer& through, const api::ChangeMembersRequest& request,
+              int64_t deadline_ms = 0) {
+    api::RequestContext context;
+    context.deadlineMs = deadline_ms;
+    const Call call = through.ask(&Engine::change_members, context, request);
+    cluster.settle();
+    return call;
+  }
+  /// "1:VOTER" and so on.
+  static std::vector<std::string> roles(const std::vector<api::Member>& members) {
+    std::vector<std::string> all;
+    for (const api::Member& m : members) {
+      all.push_back(std::to_string(m.nodeId) + ":" + api::to_string(m.role));
+    }
+    return all;
+  }
+  std::vector<std::string> roles_at(TestServer& server) {
+    return roles(members_at(server).members);
+  }
+  static api::MembersResult members_at(TestServer& server) {
+    return server.ask(&Engine::members, api::RequestContext{}, api::MembersRequest{})
+        .result<api::MembersResult>();
+  }
+  static std::vector<uint64_t> reached(const TestServer& server) {
+    std::vector<uint64_t> ids;
+    for (const raft::Member& m : server.reach.members) ids.push_back(m.id.value);
+    return ids;
+  }
+};
+
+// ---- what is made ----------------------------------------------------------------------------
+
+TEST_F(MembersTest, AServerIsAddedAsWhatItSaysItIs) {
+  const auto result = change(follower, adding(4)).result<api::ChangeMembersResult>();
+  EXPECT_TRUE(result.changed);
+  EXPECT_THAT(roles(result.members), ElementsAre("1:VOTER", "2:VOTER", "3:VOTER", "4:JOINING"));
+  const api::Member& added = result.members.back();
+  EXPECT_EQ(added.storeId, 1004);
+  EXPECT_EQ(added.peerAddress, "new4:1") << "where it was reached";
+  EXPECT_EQ(added.clientAddress, "clients4:1");
+  EXPECT_TRUE(added.promote);
+  for (const int id : {1, 2, 3}) {
+    EXPECT_THAT(reached(cluster.server(id)), ElementsAre(1, 2, 3, 4)) << id;
+    EXPECT_NE(cluster.server(id).engine().host().member(NodeId(4)), nullptr) << id;
+  }
+  EXPECT_THAT(follower.audits, testing::Contains(HasSubstr("changeMembers add=4@\"new4:1\"")));
+}
+
+TEST_F(MembersTest, SessionsAreToldOfServersThatCameLater) {
+  change(leader, adding(4));
+  const Call call = leader.open("late");
+  ASSERT_TRUE(cluster.until([&] { return call.answered(); }));
+  const auto opened = call.result<api::OpenSessionResult>();
+  ASSERT_EQ(opened.servers.size(), 4U);
+  EXPECT_EQ(opened.servers.back().address, "clients4:1");
+}
+
+TEST_F(MembersTest, TheLeaderKnowsWhoFollows) {
+  change(leader, adding(4, Role::LEARNER));
+  cluster.advance(2s);
+  const auto seen = members_at(leader).members;
+  EXPECT_EQ(seen[0].progress, api::MemberProgress::CAUGHT_UP);
+  EXPECT_EQ(seen[3].progress, api::MemberProgress::BEHIND);
+  EXPECT_EQ(members_at(follower).members[0].progress, api::MemberProgress::UNSPECIFIED);
+}
+
+TEST_F(MembersTest, WhoIsRemovedIsRememberedAndNotDialledAnyMore) {
+  EXPECT_TRUE(change(follower, removing(3)).result<api::ChangeMembersResult>().changed);
+  EXPECT_THAT(roles_at(leader), ElementsAre("1:VOTER", "2:VOTER"));
+  EXPECT_THAT(reached(leader), ElementsAre(1, 2));
+  const auto removed = members_at(leader).removed;
+  ASSERT_EQ(removed.size(), 1U);
+  EXPECT_EQ(removed[0].nodeId, 3);
+  EXPECT_EQ(removed[0].storeId, 1003);
+  EXPECT_GT(removed[0].index, 0);
+  ASSERT_EQ(leader.reach.removed.size(), 1U);
+  EXPECT_EQ(leader.reach.removed[0].store, StoreId(1003));
+}
+
+TEST_F(MembersTest, WhatIsSoAlreadyIsNoError) {
+  change(leader, adding(4));
+  EXPECT_FALSE(change(follower, adding(4)).result<api::ChangeMembersResult>().changed);
+  change(leader, removing(4));
+  EXPECT_FALSE(change(follower, removing(4)).result<api::ChangeMembersResult>().changed);
+  api::ChangeMembersRequest promoting;
+  promoting.promoted = {2};
+  EXPECT_FALSE(change(leader, promoting).result<api::ChangeMembersResult>().changed);
+}
+
+TEST_F(MembersTest, ALeaderThatIsRemovedAnswersAndHandsOver) {
+  EXPECT_TRUE(change(leader, removing(1)).result<api::ChangeMembersResult>().changed);
+  ASSERT_TRUE(cluster.until([&] { return !leader.serving() && cluster.leader() != nullptr; }));
+  EXPECT_THAT(roles_at(*cluster.leader()), ElementsAre("2:VOTER", "3:VOTER"));
+}
+
+TEST_F(MembersTest, ADeadServerIsReplacedInOneStep) {
+  cluster.isolate(3);
+  cluster.advance(2s);
+  EXPECT_TRUE(change(follower, replacing(3, 4)).result<api::ChangeMembersResult>().changed);
+  EXPECT_THAT(roles_at(follower), ElementsAre("1:VOTER", "2:VOTER", "4:VOTER"));
+}
+
+// ---- what is refused -------------------------------------------------------------------------
+
+TEST_F(MembersTest, ARequestThatCannotBeIsRefusedByWhoeverIsAsked) {
+  const auto says = [&](const api::ChangeMembersRequest& request, const char* what) {
+    EXPECT_THAT(change(follower, request).error(), Refuses(ErrorCode::BAD_ARGUMENT, what));
+  };
+  says({}, "names nobody");
+  says(removing(0), "nodeId is 0: it must be from 1 to 1000");
+  says(removing(1'001), "nodeId is 1001");
+  says(replacing(4, 4), "node 4 is named twice");
+  api::ChangeMembersRequest nowhere = adding(4);
+  nowhere.added[0].peerAddress = "nowhere";
+  says(nowhere, "nowhere");
+  nowhere.added[0].peerAddress = "new4:0";
+  says(nowhere, "names no port");
+  says(adding(4, Role::LEAVING), "role 4 is none");
+}
+
+TEST_F(MembersTest, WhoAnswersThereMustBeTheServerThatIsMeant) {
+  const auto says = [&](const char* what) {
+    const auto error = change(follower, adding(4)).error();
+    EXPECT_THAT(error.message, HasSubstr(what));
+    EXPECT_EQ(error.applied, api::Applied::NO);
+  };
+  raft::IdentityReply& answer = newcomer(4);
+  answer.self.node = NodeId(7);
+  says("new4:1 is node 7, not node 4");
+  newcomer(4).self.cluster = ClusterId(78);
+  says("of cluster 78, this is cluster 77");
+  newcomer(4).self.cluster = ClusterId();
+  answer.listed = {NodeId(4)};
+  says("started to form a cluster: start it with --join");
+  answer.listed.clear();
+  answer.self.feature_level = 0;
+  says("knows feature level 0, the cluster is at 1");
+  newcomer(4).self.store = StoreId(1002);
+  says("store 1002 of node 4 is that of node 2");
+  cluster.strangers.clear();
+  says("node 4 does not answer at new4:1: nobody is there; start it with --join first");
+}
+
+TEST_F(MembersTest, AServerThatTookEntry1ForAnAdditionThatWasUndoneCanStillBeAdded) {
+  newcomer(4).self.cluster = ClusterId(77);
+  EXPECT_TRUE(change(leader, adding(4)).result<api::ChangeMembersResult>().changed);
+}
+
+TEST_F(MembersTest, IdsAndStoresAreNotUsedAgain) {
+  newcomer(5).self.store = StoreId(1004);
+  change(leader, adding(4));
+  change(leader, removing(4));
+  EXPECT_THAT(change(leader, adding(4)).error(),
+              Refuses(ErrorCode::BAD_ARGUMENT, "node 4 (store 1004) was removed at entry"));
+  EXPECT_THAT(change(leader, adding(5)).error(),
+              Refuses(ErrorCode::BAD_ARGUMENT, "node 4 (store 1004) was removed at entry"));
+  api::ChangeMembersRequest taken = adding(2);
+  EXPECT_THAT(change(leader, taken).error(),
+              Refuses(ErrorCode::BAD_ARGUMENT, "node 2 is a member already, with store 1002"));
+}
+
+TEST_F(MembersTest, WhatTheCoreRefusesIsSaidWithItsValues) {
+  EXPECT_THAT(change(follower, removing(9)).error(),
+              Refuses(ErrorCode::BAD_ARGUMENT, "node 9 is not a member"));
+  change(leader, adding(4, Role::LEARNER));
+  api::ChangeMembersRequest promoting;
+  promoting.promoted = {4};
+  EXPECT_THAT(change(leader, promoting).error(),
+              Refuses(ErrorCode::BAD_ARGUMENT, "node 4 has not caught up"));
+  api::ChangeMembersRequest all;
+  all.removed = {1, 2, 3};
+  EXPECT_THAT(change(leader, all).error(), Refuses(ErrorCode::BAD_ARGUMENT, "nobody would vote"));
+  cluster.isolate(3);
+  cluster.advance(2s);
+  EXPECT_THAT(change(leader, removing(2)).error(),
+              Refuses(ErrorCode::BAD_ARGUMENT,
+                      "with voters 1,3 outgoing 1,2,3 learners 4 there "
+                      "would be no quorum"));
+}
+
+TEST_F(MembersTest, AReplacementThatAnotherOneOvertookIsRefused) {
+  newcomer(5);
+  change(leader, replacing(3, 4));
+  EXPECT_THAT(change(leader, replacing(3, 5)).error(),
+              Refuses(ErrorCode::BAD_ARGUMENT, "node 3 was removed already"));
+  EXPECT_FALSE(change(leader, replacing(3, 4)).result<api::ChangeMembersResult>().changed);
+}
+
+// ---- leaders that come and go ----------------------------------------------------------------
+
+TEST_F(MembersTest, ARequestWhoseLeaderDiesIsRepeatedToTheNextOne) {
+  cluster.hold([](const Parcel& p) { return p.is(PeerKind::kMemberChange); });
+  const Call call = change(follower, adding(4, Role::LEARNER));
+  EXPECT_FALSE(call.answered());
+  ASSERT_EQ(cluster.held().size(), 1U);
+  cluster.drop_held();
+  cluster.isolate(1);
+  ASSERT_TRUE(cluster.until([&] { return call.answered(); }));
+  EXPECT_TRUE(call.result<api::ChangeMembersResult>().changed);
+  EXPECT_THAT(roles_at(follower), ElementsAre("1:VOTER", "2:VOTER", "3:VOTER", "4:LEARNER"));
+}
+
+TEST_F(MembersTest, AChangeThatWasUndoneIsMadeByTheNextLeader) {
+  // The leader appends it, and nobody else ever has it.
+  cluster.hold([](const Parcel& p) {
+    return p.from == NodeId(1) && p.is(raft::MessageType::kAppendRequest);
+  });
+  const Call call = change(leader, adding(4, Role::LEARNER), 20'000);
+  EXPECT_THAT(reached(leader), ElementsAre(1, 2, 3, 4));
+  cluster.drop_held();
+  cluster.isolate(1);
+  ASSERT_TRUE(
+      cluster.until([&] { return cluster.server(2).serving() || cluster.server(3).serving(); }));
+  Client client = cluster.client(cluster.server(2).serving() ? 2 : 3, "other");
+  EXPECT_FALSE(call.answered());
+  cluster.heal();
+  ASSERT_TRUE(cluster.until([&] { return call.answered(); }));
+  EXPECT_TRUE(call.result<api::ChangeMembersResult>().changed);
+}
+
+TEST_F(MembersTest, AnUndoneChangeIsFollowedByTheTransport) {
+  cluster.hold([](const Parcel& p) {
+    return p.from == NodeId(1) && p.is(raft::MessageType::kAppendRequest);
+  });
+  change(leader, adding(4, Role::LEARNER), 500);
+  EXPECT_THAT(reached(leader), ElementsAre(1, 2, 3, 4));
+  cluster.drop_held();
+  cluster.isolate(1);
+  cluster.advance(5s);
+  cluster.heal();
+  ASSERT_TRUE(cluster.until([&] { return reached(leader).size() == 3; }));
+}
+
+TEST_F(MembersTest, AChangeThatIsNotMadeInTimeSaysHowThingsStand) {
+  cluster.hold([](const Parcel& p) {
+    return p.from == NodeId(1) && p.is(raft::MessageType::kAppendRequest);
+  });
+  const Call call = change(leader, removing(3), 300);
+  cluster.advance(400ms);
+  EXPECT_THAT(call.error(),
+              Refuses(ErrorCode::TIMEOUT, "the members are voters 1,2 outgoing 1,2,3 since entry"));
+  EXPECT_THAT(call.error().message, HasSubstr("not committed yet"));
+  EXPECT_EQ(call.error().applied, api::Applied::UNKNOWN);
+  EXPECT_THAT(change(leader, adding(4)).error(),
+              Refuses(ErrorCode::OVERLOADED, "another change of the members is under way"));
+}
+
+TEST_F(MembersTest, WithoutALeaderNothingIsChanged) {
+  cluster.isolate(2);
+  cluster.advance(3s);
+  const Call call = change(follower, removing(3), 500);
+  cluster.advance(600ms);
+  EXPECT_THAT(call.error(), Refuses(ErrorCode::NO_LEADER, "there is no leader"));
+  EXPECT_EQ(call.error().applied, api::Applied::NO);
+}
+
+TEST_F(MembersTest, ARemovedServerAnswersWhatIsOpenAndNothingMore) {
+  cluster.isolate(3);
+  const Call own = change(cluster.server(3), removing(3));
+  const Call other = change(cluster.server(3), adding(4));
+  cluster.server(3).engine().retire("node 3 was removed at entry 7");
+  EXPECT_TRUE(own.result<api::ChangeMembersResult>().members.size() == 3U);
+  EXPECT_THAT(other.error(), Refuses(ErrorCode::OUTCOME_UNKNOWN, "was removed"));
+  EXPECT_THAT(cluster.server(3).open("late").error(),
+              Refuses(ErrorCode::SHUTTING_DOWN, "node 3 was removed at entry 7; use another"));
+  EXPECT_EQ(cluster.server(3).outstanding(), 0U);
+}
+
+}  // namespace
+}  // namespace holdfast::server
