@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "base/checksum.h"
+#include "raft/core/configuration.h"
 #include "raft/core/quorum.h"
 #include "tests/raftlab/report.h"
 
@@ -70,6 +71,10 @@ std::string refusal(int id, const raft::ChangeResult& result) {
       return member + " is not caught up; 'force' promotes it all the same";
     case ChangeOutcome::kWouldLoseQuorum:
       return "no quorum of the new voters has been heard of lately; 'force' does it all the same";
+    case ChangeOutcome::kRemovedMember:
+      return member + " was removed, and neither its id nor its store is used again";
+    case ChangeOutcome::kTooManyRemoved:
+      return "more than " + std::to_string(raft::kMaxRemoved) + " members would have been removed";
   }
   return "accepted";
 }

@@ -102,7 +102,13 @@ TEST(LogStore, AStartFindsTheConfigurationsThatTheLogStillHas) {
                                           {make_entry(1, 1, 40, EntryType::kGenesis), first,
                                            make_entry(1, 3), replaced, make_entry(1, 5)})})
                     .ok());
-    ASSERT_TRUE(append(**log, {make_write(2, two, {make_entry(2, 4), last})}).ok());
+    ASSERT_TRUE(append(**log, {make_write(2, two, {make_entry(2, 3)})}).ok());
+  }
+  {
+    auto log = open_log(*disk);
+    ASSERT_TRUE(log.ok()) << log.error().message;
+    EXPECT_EQ((*log)->recovered().configurations, std::vector<Entry>{first}) << "4 is gone";
+    ASSERT_TRUE(append(**log, {make_write(3, {}, {make_entry(2, 4), last})}).ok());
   }
   auto log = open_log(*disk);
   ASSERT_TRUE(log.ok()) << log.error().message;
