@@ -67,6 +67,7 @@ class Node:
         self.client_port, self.peer_port, self.admin_port, self.http_port = ports
         self.process: Optional[subprocess.Popen[bytes]] = None
         self.joins = False  # it was no member when the cluster began
+        self.program = paths.program("holdfastd")
 
     @property
     def address(self) -> str:
@@ -85,7 +86,7 @@ class Node:
 
     def start(self, flags: Sequence[str], environment: Optional[Dict[str, str]] = None) -> None:
         """Start the process; its standard error is appended to a file in its folder."""
-        command = [str(paths.program("holdfastd")), f"--node_id={self.node_id}",
+        command = [str(self.program), f"--node_id={self.node_id}",
                    f"--data_dir={self.folder / 'data'}",
                    f"--client_address={self.address}",
                    f"--peer_address=127.0.0.1:{self.peer_port}",
