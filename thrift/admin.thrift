@@ -372,7 +372,8 @@ struct SnapshotPieceRequest {
   /** Where in it the piece begins: a multiple of 262,144, less than its size. */
   2: i64 offset,
   /** How old the state may be, when a copy begins. Absent = LINEARIZABLE: not older than what was
-   *  committed when the call came. LOCAL: what this server has applied; needs no leader. */
+   *  committed when the call came. LOCAL: what this server has applied, or with a minRevision that;
+   *  needs no leader. */
   3: holdfast.Consistency consistency,
   /** How long the server may hold the answer back until the piece is there, 0 to 60,000. */
   4: i64 maxWaitMs,
@@ -384,7 +385,8 @@ struct SnapshotPieceResult {
   1: holdfast.ResponseHeader header,
   /** Which copy the piece is of; 0: it is not there yet, ask again. */
   2: i64 copy,
-  /** The copy is the state at this revision. */
+  /** The copy is the state at this revision. Of one that is not there yet: what it will have at
+   *  least. Ask again with LOCAL and that as minRevision: to ask anew would be to wait for more. */
   3: i64 revision,
   /** The term of the log's entry there. */
   4: i64 term,

@@ -65,6 +65,7 @@ int SnapshotSaver::fetch() {
     }
     failures_ = 0;
     if (piece->copy == 0) {
+      wanted_ = piece->revision;
       progress_.wait("waiting until " + context_.admins[server_] + " has made a copy");
       continue;
     }
@@ -88,11 +89,14 @@ SnapshotSaver::Piece SnapshotSaver::ask() {
   api::SnapshotPieceRequest request;
   request.copy = copy_;
   request.offset = static_cast<int64_t>(offset_);
-  request.consistency = job_.local ? api::Consistency::LOCAL : api::Consistency::LINEARIZABLE;
+  const bool local = job_.local || wanted_ != 0;
+  request.consistency = local ? api::Consistency::LOCAL : api::Consistency::LINEARIZABLE;
   request.maxWaitMs = to_ms(kParked);
+  api::RequestContext context;
+  if (wanted_ != 0) context.__set_minRevision(wanted_);
   std::optional<Piece> answer;
   const auto call = client_->caller().call<client::SnapshotPiece>(
-      {}, request, {.timeout = kParked + patience, .parked = kParked},
+      context, request, {.timeout = kParked + patience, .parked = kParked},
       [&answer](Piece piece, const client::CallInfo&) { answer.emplace(std::move(piece)); });
   while (!answer && signal_ == 0) loop_.turn(1s);
   if (answer) return std::move(*answer);

@@ -63,6 +63,7 @@ class SnapshotSaver {
   std::unique_ptr<client::ClientCore> client_;
   size_t server_ = 0;    ///< in context_.admins
   size_t failures_ = 0;  ///< servers in a row that had no piece to give
+  int64_t wanted_ = 0;   ///< the revision that is waited for, once a server has named it
   // What arrives, and of what copy it is; zero: of none yet.
   std::unique_ptr<snapshot::ReceivedFile> file_;
   int64_t cluster_ = 0;

@@ -23,7 +23,8 @@ std::string fault_of(const api::SnapshotPieceRequest& request) {
 }  // namespace
 
 // Whoever has the beginning of the copy that is there goes on with it. Any other begins: with the
-// state that was committed when the call came, or a later one.
+// state that was committed when the call came, or a later one. Who asks again, because a copy takes
+// longer than a call may, names what the first call was told: else it would always be too late.
 void Engine::snapshot_piece(CallId call, const api::RequestContext& context,
                             const api::SnapshotPieceRequest& request) {
   if (refuse_stopping(call, context)) return;
@@ -44,8 +45,10 @@ void Engine::snapshot_piece(CallId call, const api::RequestContext& context,
     ask.at_least = copy->head.applied;
     return source_.ask(std::move(ask));
   }
+  const bool named = request.consistency == api::Consistency::LOCAL && context.minRevision > 0;
+  if (named) ask.at_least = LogIndex(static_cast<uint64_t>(context.minRevision));
   read(call, context, request.consistency, [this, begin = std::move(ask)]() mutable {
-    begin.at_least = std::max(host_.applied, LogIndex(1));
+    if (!begin.at_least) begin.at_least = std::max(host_.applied, LogIndex(1));
     source_.ask(std::move(begin));
   });
 }

@@ -136,6 +136,7 @@ void SnapshotSource::answer_late(Instant now) {
     if (ask.peer || ask.until > now) return false;
     api::SnapshotPieceResult later;
     host_.fill(later.header, ask.sequence);
+    later.revision = static_cast<int64_t>(ask.at_least.value);
     host_.complete(ask.call, &later);
     return true;
   });

@@ -273,3 +273,33 @@ def test_the_stock_client_takes_a_piece(slow):
                 stock.call("snapshotPiece", None, **{"maxWaitMs": 1_000, **fields})
             assert refusal.value.code in (t.ErrorCode.BAD_ARGUMENT, t.ErrorCode.UNSUPPORTED)
         assert isinstance(other, admin.SnapshotPieceResult)
+
+
+@pytest.fixture
+def unhurried():
+    """Three servers that write a MiB of their snapshot a second, one of which is written to."""
+    with Cluster(3, flags=("--snapshot_write_mib_s=1",)) as cluster:
+        ends, filled = threading.Event(), threading.Event()
+
+        def write():
+            with Stock(cluster.leader().address) as stock:
+                number = 0
+                while not ends.is_set():
+                    number += 1
+                    stock.put(path=f"/k{number % 40}", value=os.urandom(VALUE))
+                    if number == 40:
+                        filled.set()
+
+        thread = threading.Thread(target=write)
+        thread.start()
+        assert filled.wait(30)
+        yield cluster
+        ends.set()
+        thread.join()
+
+
+def test_writes_that_never_rest_hold_no_save_up(unhurried, file):
+    with Saving(file, [unhurried.leader()]) as saving:
+        code, _, err = saving.end()
+    assert code == 0, err
+    assert "has made a copy" in err, "each span took less than a call"

@@ -168,7 +168,9 @@ TEST_F(SnapshotCalls, WhoeverBeginsWaitsForALaterCopyUntilTheOldOneIsReadNoMore)
   pass(kPatience);
   settle();
   ASSERT_THAT(host_.sink.pieces, SizeIs(1)) << "asks again";
-  EXPECT_EQ(std::exchange(host_.sink.pieces, {})[0].copy, 0);
+  const auto not_yet = std::exchange(host_.sink.pieces, {})[0];
+  EXPECT_EQ(not_yet.copy, 0);
+  EXPECT_EQ(not_yet.revision, static_cast<int64_t>(host_.host->applied.value));
   pass(SnapshotSource::kForget);
   const auto later = piece();
   EXPECT_NE(later.copy, first.copy);
