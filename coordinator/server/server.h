@@ -108,7 +108,6 @@ class Server final : raft::TransportHandler, raft::GenesisTaker, ReplySink {
   uint64_t log_bytes_left() const;
   StoredStateQuestion question();
   SnapshotPorts snapshot_ports();
-  raft::Configuration newest_configuration() const;
   void drop_engine();
   void put_in_force(StoredState state);
   std::optional<Failure> replace_state(StoredState state);
