@@ -54,8 +54,8 @@ hf_suite(stress LINK coordinator/server)
 # The simulator: a program for hours by hand (./dev simulate), and a slice of it in the suite.
 hf_room(tests/simulation
         LINK base raft/core raft/storage raft/transport raft/node session lockmgr coordinator/tree
-             coordinator/rsm coordinator/snapshot coordinator/server thrift tests/support
-             tests/altering tests/history)
+             coordinator/rsm coordinator/snapshot coordinator/loading coordinator/server thrift
+             tests/support tests/altering tests/history)
 hf_suite(unit/simulation LINK tests/simulation)
 file(GLOB simulate CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/tests/simulation/program/*.cc)
 add_executable(simulate ${simulate})

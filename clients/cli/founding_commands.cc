@@ -23,7 +23,8 @@ using founding::Founder;
 using founding::State;
 using founding::Survivor;
 
-constexpr int64_t kNodeIdMax = 2'147'483'647;
+/// As holdfastd's --node_id has it: no server starts from another one's directory.
+constexpr int64_t kNodeIdMax = 1'000;
 constexpr int64_t kHoldMsMax = 7 * 86'400'000;
 /// Longer than the sessions of most clients live: for those that the state knows nothing of.
 constexpr const char* kHold = "30s";
@@ -135,6 +136,20 @@ void tell(const Founded& founded, const Founder& founder, const std::string& fro
       "takes in the other's server\n");
 }
 
+/// That the others went on without it.
+void warn_outsider(const Survivor& survivor) {
+  if (survivor.removed) {
+    std::fprintf(stderr,
+                 "Its own log says that it was REMOVED from that cluster at entry %llu, and the "
+                 "others went on without it.\n",
+                 static_cast<unsigned long long>(survivor.removed->index.value));
+  } else if (!survivor.self.id) {
+    std::fprintf(stderr,
+                 "As far as its log goes it is no member of that cluster, and the others may have "
+                 "gone on without it.\n");
+  }
+}
+
 /// What is kept, and what cannot be known.
 void warn(const Survivor& survivor, const std::string& into) {
   const uint64_t behind = survivor.last.value - survivor.snapshot.value;
@@ -217,6 +232,7 @@ int recover_command(const Args& args, const Context& context) {
   const auto founder = founder_of(args, *node, survivor->self);
   if (!founder.ok()) return fail(founder.error());
   warn(*survivor, into);
+  warn_outsider(*survivor);
   if (!confirmed(args, *survivor)) return kExitRefused;
   const auto founded =
       founding::found_cluster(machine.ports(), std::move(survivor->state), *founder, into);

@@ -6,9 +6,11 @@
 #include <vector>
 
 #include "coordinator/loading/loaded_state.h"
+#include "coordinator/loading/quarantine_file.h"
 #include "coordinator/rsm/effects.h"
 #include "coordinator/snapshot/store.h"
 #include "raft/core/configuration.h"
+#include "raft/core/configuration_log.h"
 #include "raft/storage/log_store.h"
 #include "raft/transport/genesis.h"
 #include "session/session_table.h"
@@ -30,9 +32,13 @@ class Opening {
 
  private:
   Status enter(NodeId node);
+  Status refuse_quarantined() const;
   Status find_snapshot();
+  Status find_kept_genesis();
   Status open_log();
   Status find_genesis();
+  Status take_genesis(std::string_view bytes);
+  Status find_members();
   Status load_snapshot();
   Status replay();
   Status apply(const raft::Entry& entry);
@@ -46,13 +52,15 @@ class Opening {
   std::unique_ptr<SnapshotStore> snapshots_;
   std::optional<snapshot::SnapshotHead> head_;
   std::unique_ptr<raft::LogStore> log_;
+  raft::Configuration configuration_;
   rsm::Effects effects_;
 };
 
 Result<Survivor> Opening::run(NodeId node) {
   if (Status entered = enter(node); !entered.ok()) return entered.error();
-  for (const auto step : {&Opening::find_snapshot, &Opening::open_log, &Opening::find_genesis,
-                          &Opening::load_snapshot, &Opening::replay}) {
+  for (const auto step : {&Opening::find_snapshot, &Opening::find_kept_genesis, &Opening::open_log,
+                          &Opening::find_genesis, &Opening::find_members, &Opening::load_snapshot,
+                          &Opening::replay}) {
     if (Status done = (this->*step)(); !done.ok()) return done.error();
   }
   return std::move(found_);
@@ -67,7 +75,19 @@ Status Opening::enter(NodeId node) {
   auto directory = DataDirectory::open(ports_.files, ports_.entropy, path_, node);
   if (!directory.ok()) return directory.error();
   found_.directory = std::move(*directory);
-  return ok_status();
+  return refuse_quarantined();
+}
+
+// PROMISE 11: what a majority found wrong is not made the only state there is.
+Status Opening::refuse_quarantined() const {
+  const loading::QuarantineFile file(ports_.files, path_, kDefaultGroup);
+  const auto why = file.read();
+  if (!why.ok()) return why.error();
+  if (!*why) return ok_status();
+  return Error{ErrorCode::kCorrupt,
+               path_ + ": the state of this server is quarantined: " + **why +
+                   "; take another server, or a backup. If neither is left, remove " + file.path() +
+                   " and judge the new cluster's state yourself"};
 }
 
 Status Opening::find_snapshot() {
@@ -84,6 +104,24 @@ Status Opening::find_snapshot() {
   return ok_status();
 }
 
+// Before the log is opened: behind a snapshot that seems received it might be discarded.
+Status Opening::find_kept_genesis() {
+  const auto kept = found_.directory->kept_genesis(kDefaultGroup);
+  if (!kept.ok()) return kept.error();
+  return *kept ? take_genesis(**kept) : ok_status();
+}
+
+Status Opening::take_genesis(std::string_view bytes) {
+  auto genesis = raft::decode_genesis(bytes);
+  if (!genesis.ok()) return genesis.error();
+  found_.cluster = genesis->cluster;
+  configuration_ = std::move(genesis->configuration);
+  if (!head_ || head_->cluster == genesis->cluster) return ok_status();
+  return Error{ErrorCode::kBadArgument,
+               snapshots_->path() + " is of cluster " + std::to_string(head_->cluster.value) +
+                   ", the log beside it of cluster " + std::to_string(genesis->cluster.value)};
+}
+
 Status Opening::open_log() {
   const auto directory = found_.directory->log_directory(kDefaultGroup);
   if (!directory.ok()) return directory.error();
@@ -93,7 +131,7 @@ Status Opening::open_log() {
   options.segment_bytes = ports_.segment_bytes;
   if (head_) {
     options.snapshot = {.last = {head_->applied, head_->applied_term},
-                        .received = head_->node != found_.directory->node()};
+                        .received = found_.cluster && head_->node != found_.directory->node()};
   }
   auto log = raft::LogStore::open(ports_.files, ports_.entropy, options);
   if (!log.ok()) return log.error();
@@ -103,26 +141,36 @@ Status Opening::open_log() {
 }
 
 Status Opening::find_genesis() {
-  std::string bytes;
-  if (const auto& first = log_->recovered().genesis) {
-    bytes = first->data.view();
-  } else {
-    const auto kept = found_.directory->kept_genesis(kDefaultGroup);
-    if (!kept.ok()) return kept.error();
-    if (!*kept) return Error{ErrorCode::kBadArgument, path_ + ": this server was in no cluster"};
-    bytes = **kept;
+  if (found_.cluster) return ok_status();
+  if (const auto& first = log_->recovered().genesis) return take_genesis(first->data.view());
+  return Error{ErrorCode::kBadArgument, path_ + ": this server was in no cluster"};
+}
+
+/// By the newest configuration, committed or not, as a server goes by it (dissertation 4.1).
+Status Opening::find_members() {
+  raft::PlacedConfiguration newest{LogIndex(), std::move(configuration_)};
+  const auto take = [&newest, this](LogIndex index, std::string_view bytes) -> Status {
+    if (index <= newest.index) return ok_status();
+    auto configuration = raft::decode_configuration(bytes);
+    if (!configuration.ok()) {
+      return Error{ErrorCode::kCorrupt, path_ + ": the members of entry " +
+                                            std::to_string(index.value) + ": " +
+                                            configuration.error().message};
+    }
+    newest = {index, std::move(*configuration)};
+    return ok_status();
+  };
+  if (head_) {
+    Status taken = take(head_->membership.index, head_->membership.configuration);
+    if (!taken.ok()) return taken;
   }
-  const auto genesis = raft::decode_genesis(bytes);
-  if (!genesis.ok()) return genesis.error();
-  found_.cluster = genesis->cluster;
+  for (const raft::Entry& entry : log_->recovered().configurations) {
+    if (Status taken = take(entry.index, entry.data.view()); !taken.ok()) return taken;
+  }
   const NodeId node = found_.directory->node();
-  if (const raft::Member* self = raft::find_member(genesis->configuration, node)) {
-    found_.self = *self;
-  }
-  if (!head_ || head_->cluster == genesis->cluster) return ok_status();
-  return Error{ErrorCode::kBadArgument,
-               snapshots_->path() + " is of cluster " + std::to_string(head_->cluster.value) +
-                   ", the log beside it of cluster " + std::to_string(genesis->cluster.value)};
+  if (const auto* self = raft::find_member(newest.configuration, node)) found_.self = *self;
+  if (const auto* gone = raft::find_removed(newest.configuration, node)) found_.removed = *gone;
+  return ok_status();
 }
 
 Status Opening::load_snapshot() {

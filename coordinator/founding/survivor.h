@@ -3,6 +3,7 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "base/error.h"
@@ -16,7 +17,10 @@ struct Survivor {
   /// Keeps servers out of it while it lives.
   std::unique_ptr<raft::DataDirectory> directory;
   ClusterId cluster;
-  raft::Member self;  ///< as entry 1 knew it; its id is zero if entry 1 did not
+  /// As the newest configuration of snapshot and log knows it, committed or not; its id is zero if
+  /// that does not.
+  raft::Member self;
+  std::optional<raft::RemovedMember> removed;  ///< that configuration says that it was removed
   LogIndex snapshot;  ///< committed for sure to here: its snapshot; zero: there is none
   LogIndex last;      ///< its last entry, in state.last_term
   State state;
@@ -24,8 +28,9 @@ struct Survivor {
 
 /// Opens the directory as a start does, which makes durable what it reads, and applies the whole
 /// log. BAD_ARGUMENT: no server's directory, another node's, in use by a server, or of one that was
-/// in no cluster. CORRUPT: snapshot or log is damaged, or the one does not fit the other.
-/// UNSUPPORTED: a newer format, or a command that this program does not know.
+/// in no cluster, or whose snapshot is of another one. CORRUPT: snapshot or log is damaged, the one
+/// does not fit the other, or the state is quarantined. UNSUPPORTED: a newer format, or a command
+/// that this program does not know.
 Result<Survivor> open_survivor(const Ports& ports, const std::string& directory, NodeId node);
 
 }  // namespace holdfast::founding

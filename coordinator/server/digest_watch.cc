@@ -249,7 +249,7 @@ void DigestWatch::add_alarms(std::vector<api::Alarm>& alarms) const {
                                        : "; no majority agrees, so nobody is quarantined")));
   }
   for (const auto& [node, reported] : reported_) {
-    if (!reported.quarantined) continue;
+    if (!reported.quarantined || !raft::is_member(configuration(), node)) continue;
     alarms.push_back(alarm("NODE_QUARANTINED", "node " + std::to_string(node.value) +
                                                    " is quarantined: ask it for its status"));
   }

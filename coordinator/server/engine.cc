@@ -333,7 +333,7 @@ void Engine::on_app(NodeId from, uint8_t kind, std::string_view payload) {
     case PeerKind::kMemberChange:
       return member_changes_.receive_request(from, payload);
     case PeerKind::kMemberChangeReply:
-      return member_changes_.receive_reply(payload);
+      return member_changes_.receive_reply(from, payload);
     case PeerKind::kSnapshotPiece:
       if (fetch_) fetch_->receive(from, payload);
       return;

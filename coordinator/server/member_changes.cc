@@ -12,6 +12,8 @@ namespace {
 /// Requests that one server has open; each is an operator that waits.
 constexpr size_t kAskedMax = 64;
 constexpr size_t kWorksMax = 64;
+/// A leader that cannot make a change now is asked again no sooner.
+constexpr Duration kAgainAfter = 100ms;
 /// Of a change that the leader has not begun with: nobody was asked.
 constexpr size_t kHeldBack = SIZE_MAX;
 
@@ -20,8 +22,10 @@ Refusal overloaded(const std::string& what, size_t limit) {
           500};
 }
 
-bool names(const std::vector<int32_t>& ids, NodeId id) {
-  return std::find(ids.begin(), ids.end(), static_cast<int32_t>(id.value)) != ids.end();
+/// What else a change does may have been left undone: somebody else may have removed the member.
+bool removes_only(const api::ChangeMembersRequest& request, NodeId id) {
+  return request.removed == std::vector{static_cast<int32_t>(id.value)} && request.added.empty() &&
+         request.promoted.empty();
 }
 
 }  // namespace
@@ -81,6 +85,8 @@ void MemberChanges::ask(CallId call, const api::ChangeMembersRequest& request,
 void MemberChanges::send(Asked& asked) {
   asked.leader = host_.soft.leader;
   asked.begun = {};
+  asked.again_at = Instant::max();
+  ++asked.sent;
   peer::MemberChange message;
   message.request = asked.number;
   message.change = asked.request;
@@ -90,43 +96,61 @@ void MemberChanges::send(Asked& asked) {
                            static_cast<uint8_t>(PeerKind::kMemberChange), codec_.encode(message));
 }
 
-void MemberChanges::receive_reply(std::string_view bytes) {
+void MemberChanges::receive_reply(NodeId from, std::string_view bytes) {
   peer::MemberChangeReply message;
-  if (codec_.decode(bytes, message)) take_reply(message);
+  if (codec_.decode(bytes, message)) take_reply(from, message);
 }
 
-void MemberChanges::take_reply(const peer::MemberChangeReply& message) {
+void MemberChanges::take_reply(NodeId from, const peer::MemberChangeReply& message) {
   const auto at = std::find_if(asked_.begin(), asked_.end(),
                                [&](const Asked& a) { return a.number == message.request; });
   if (at == asked_.end() || at->begun) return;
-  if (message.code != api::ErrorCode::UNSPECIFIED) {
-    at->refusal = Refusal{static_cast<ErrorCode>(message.code), message.message, false,
-                          message.retryable, 100};
-    return;
-  }
+  if (message.code != api::ErrorCode::UNSPECIFIED) return take_refusal(from, *at, message);
   at->begun = LogIndex(static_cast<uint64_t>(std::max<int64_t>(1, message.index)));
   at->changed |= message.changed;
 }
 
-// An entry that another leader replaced, and with it the change, is asked for again.
-bool MemberChanges::settle(Asked& asked) {
-  const raft::Raft& core = host_.node->core();
-  const NodeId leader = host_.soft.leader;
-  const bool undone = asked.begun && core.commit() >= asked.begun && is_settled(core) &&
-                      !left_to_do(core.configuration(), asked.request).empty();
-  const bool unheard = !asked.begun && asked.leader != leader;
-  if (leader && (undone || unheard)) send(asked);
-  if (asked.refusal) return fail(asked, *asked.refusal);
-  if (asked.begun && core.commit() >= asked.begun && is_settled(core) &&
-      left_to_do(core.configuration(), asked.request).empty()) {
-    return complete(asked);
+// What a former leader refuses, the present one may be doing. And once a request was repeated, what
+// an earlier leader made of it is not known: that another change is under way may be this very one.
+void MemberChanges::take_refusal(NodeId from, Asked& asked,
+                                 const peer::MemberChangeReply& message) {
+  if (from != asked.leader) return;
+  const bool repeated = asked.sent > 1;
+  if (repeated && message.retryable) {
+    asked.again_at = host_.clock.now() + kAgainAfter;
+    return;
   }
-  if (host_.clock.now() < asked.deadline) return false;
-  const char* const why = asked.leader ? "the change was not done in time and may still be"
-                                       : "there is no leader that could make the change";
-  return fail(asked, {asked.leader ? ErrorCode::kTimeout : ErrorCode::kNoLeader,
-                      std::string(why) + "; the members are " + describe_members(core),
-                      static_cast<bool>(asked.leader), false, 0});
+  asked.refusal = Refusal{static_cast<ErrorCode>(message.code), message.message, repeated,
+                          message.retryable, to_ms(kAgainAfter)};
+}
+
+bool MemberChanges::decided(const Asked& asked) const {
+  const raft::Raft& core = host_.node->core();
+  return asked.begun && core.commit() >= asked.begun && is_settled(core);
+}
+
+bool MemberChanges::done(const Asked& asked) const {
+  return decided(asked) && left_to_do(host_.node->core().configuration(), asked.request).empty();
+}
+
+// What another leader replaced by an entry of its own is asked for again; and whatever it was that
+// the last leader began with, the next one may not have it.
+bool MemberChanges::settle(Asked& asked) {
+  if (done(asked)) return complete(asked);
+  const NodeId leader = host_.soft.leader;
+  const Instant now = host_.clock.now();
+  if (decided(asked) || now >= asked.again_at) asked.leader = {};
+  if (leader && asked.leader != leader) send(asked);
+  if (asked.refusal) return fail(asked, *asked.refusal);
+  if (done(asked)) return complete(asked);
+  if (now < asked.deadline) return false;
+  const bool was_sent = asked.sent > 0;
+  const char* const why = was_sent ? "the change was not done in time and may still be"
+                                   : "there is no leader that could make the change";
+  return fail(asked,
+              {was_sent ? ErrorCode::kTimeout : ErrorCode::kNoLeader,
+               std::string(why) + "; the members are " + describe_members(host_.node->core()),
+               was_sent, false, 0});
 }
 
 bool MemberChanges::complete(const Asked& asked) {
@@ -145,7 +169,7 @@ bool MemberChanges::fail(const Asked& asked, const Refusal& refusal) {
 
 void MemberChanges::on_removed() {
   for (const Asked& asked : std::exchange(asked_, {})) {
-    if (names(asked.request.removed, host_.options.self)) {
+    if (removes_only(asked.request, host_.options.self)) {
       complete(asked);
     } else {
       fail(asked, {ErrorCode::kOutcomeUnknown,
@@ -168,7 +192,10 @@ void MemberChanges::turn_end() {
 
 Instant MemberChanges::next_deadline() const {
   Instant next = Instant::max();
-  for (const Asked& asked : asked_) next = std::min(next, asked.deadline);
+  for (const Asked& asked : asked_) {
+    next = std::min(next, asked.deadline);
+    if (asked.leader) next = std::min(next, asked.again_at);
+  }
   return next;
 }
 
@@ -327,7 +354,7 @@ void MemberChanges::refuse(NodeId to, int64_t request, const Refusal& refusal) {
 }
 
 void MemberChanges::reply(NodeId to, const peer::MemberChangeReply& message) {
-  if (to == host_.options.self) return take_reply(message);
+  if (to == host_.options.self) return take_reply(to, message);
   host_.transport.send_app(to, raft::Lane::kControl,
                            static_cast<uint8_t>(PeerKind::kMemberChangeReply),
                            codec_.encode(message));

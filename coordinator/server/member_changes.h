@@ -47,7 +47,7 @@ class MemberChanges {
            Instant deadline);
   /// PeerKind::kMemberChange and kMemberChangeReply.
   void receive_request(NodeId from, std::string_view bytes);
-  void receive_reply(std::string_view bytes);
+  void receive_reply(NodeId from, std::string_view bytes);
 
   /// The core goes by another configuration.
   void on_configuration();
@@ -65,7 +65,9 @@ class MemberChanges {
     api::ChangeMembersRequest request;
     std::string trace;
     Instant deadline;
-    NodeId leader;         ///< to whom it was sent last; zero: it has to be
+    NodeId leader;                      ///< to whom it was sent last; zero: it has to be
+    uint64_t sent = 0;                  ///< how often
+    Instant again_at = Instant::max();  ///< that leader could not make it, and is asked again
     LogIndex begun;        ///< the leader has begun it with this entry; zero: not known
     bool changed = false;  ///< and there was something to do
     std::optional<Refusal> refusal;
@@ -90,7 +92,12 @@ class MemberChanges {
                                      raft::ConfigurationChange& change) const;
   void refuse(NodeId to, int64_t request, const Refusal& refusal);
   void reply(NodeId to, const peer::MemberChangeReply& message);
-  void take_reply(const peer::MemberChangeReply& message);
+  void take_reply(NodeId from, const peer::MemberChangeReply& message);
+  void take_refusal(NodeId from, Asked& asked, const peer::MemberChangeReply& message);
+  /// Its entry, or another one in that place, is committed, and no change is under way.
+  bool decided(const Asked& asked) const;
+  /// And all that was asked for is so.
+  bool done(const Asked& asked) const;
   /// Whether the call is answered.
   bool settle(Asked& asked);
   bool complete(const Asked& asked);

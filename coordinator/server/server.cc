@@ -199,13 +199,15 @@ void Server::take_genesis(raft::Genesis genesis, std::string bytes,
   }
   bootstrapper_.reset();  // another server that has --bootstrap too was first
   joiner_.reset();
-  const Status written = write_genesis(bytes);
-  if (!written.ok()) {
-    stop_with(failure_of(written.error()));
-  } else if (auto failed = begin_serving(bytes)) {
-    stop_with(std::move(*failed));
+  std::optional<Failure> failed;
+  if (const Status written = write_genesis(bytes); written.ok()) {
+    failed = begin_serving(bytes);
+  } else {
+    failed = failure_of(written.error());
   }
-  done(written);
+  // One that serves has told the transport which cluster it is of; one that does not ends.
+  done(failed ? Status(Error{ErrorCode::kInternal, failed->message}) : ok_status());
+  if (failed) stop_with(std::move(*failed));
 }
 
 std::optional<std::string> Server::why_not_taken(const raft::Genesis& genesis) const {

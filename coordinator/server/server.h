@@ -14,12 +14,12 @@
 #include "base/net/loop.h"
 #include "base/net/signal_watcher.h"
 #include "base/net/timer.h"
+#include "coordinator/loading/quarantine_file.h"
 #include "coordinator/server/engine.h"
 #include "coordinator/server/joiner.h"
 #include "coordinator/server/metrics.h"
 #include "coordinator/server/options.h"
 #include "coordinator/server/port.h"
-#include "coordinator/server/quarantine_file.h"
 #include "coordinator/server/rpc_port.h"
 #include "coordinator/server/snapshot_fetch.h"
 #include "coordinator/server/stored_state.h"
@@ -108,12 +108,11 @@ class Server final : raft::TransportHandler, raft::GenesisTaker, ReplySink {
   uint64_t log_bytes_left() const;
   StoredStateQuestion question();
   SnapshotPorts snapshot_ports();
-  raft::Configuration newest_configuration() const;
   void drop_engine();
   void put_in_force(StoredState state);
   std::optional<Failure> replace_state(StoredState state);
   // Its quarantine (server_quarantine.cc).
-  QuarantineFile quarantine_file();
+  loading::QuarantineFile quarantine_file();
   QuarantinePorts quarantine_ports();
   /// Another state takes the place of the quarantined one, which is set aside.
   Status end_quarantine();

@@ -5,7 +5,9 @@
 
 namespace holdfast::server {
 
-QuarantineFile Server::quarantine_file() { return {files_, directory_->path(), kDefaultGroup}; }
+loading::QuarantineFile Server::quarantine_file() {
+  return {files_, directory_->path(), kDefaultGroup};
+}
 
 QuarantinePorts Server::quarantine_ports() {
   return {quarantined_,

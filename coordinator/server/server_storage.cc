@@ -283,18 +283,13 @@ std::optional<Failure> Server::replace_state(StoredState state) {
   return serve(std::move(state));
 }
 
-/// Without the state, as far as the log tells.
-raft::Configuration Server::newest_configuration() const {
-  const auto& configurations = log_->recovered().configurations;
-  if (configurations.empty()) return genesis_.configuration;
-  const auto newest = raft::decode_configuration(configurations.back().data.view());
-  return newest.ok() ? *newest : genesis_.configuration;
-}
-
 std::optional<Failure> Server::seek_state() {
-  const raft::Configuration latest = newest_configuration();
+  const raft::Configuration latest = last_known_members(genesis_, *snapshots_, log_->recovered());
   if (auto failed = check_belonging(latest)) return failed;
-  if (latest.members.size() == 1) {
+  const bool alone =
+      std::all_of(latest.members.begin(), latest.members.end(),
+                  [this](const raft::Member& member) { return member.id == options_.node_id; });
+  if (alone) {
     return Failure{ExitCode::kCorrupt, options_.data_dir +
                                            ": the snapshot is damaged, the log begins at entry " +
                                            std::to_string(log_->first_index().value) +

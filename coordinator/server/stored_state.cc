@@ -152,6 +152,19 @@ Result<raft::InitialState> initial_state_of(const StoredState& state,
   return initial;
 }
 
+raft::Configuration last_known_members(const raft::Genesis& genesis,
+                                       const snapshot::SnapshotStore& snapshots,
+                                       const raft::RecoveredLog& log) {
+  const auto decoded = [&](std::string_view bytes) {
+    auto configuration = raft::decode_configuration(bytes);
+    return configuration.ok() ? std::move(*configuration) : genesis.configuration;
+  };
+  if (!log.configurations.empty()) return decoded(log.configurations.back().data.view());
+  const auto head = snapshots.head_set_aside();
+  const bool tells = head && head->cluster == genesis.cluster && head->membership.index;
+  return tells ? decoded(head->membership.configuration) : genesis.configuration;
+}
+
 Result<StoredState> load_stored_state(const StoredStateQuestion& question,
                                       snapshot::SnapshotStore& snapshots,
                                       const raft::LogStore& log) {

@@ -11,6 +11,7 @@
 #include "coordinator/snapshot/store.h"
 #include "raft/core/config.h"
 #include "raft/storage/log_store.h"
+#include "raft/transport/genesis.h"
 
 namespace holdfast::server {
 
@@ -54,6 +55,12 @@ Status check_log_goes_on(const StoredState& state, const raft::LogStore& log);
 Result<raft::InitialState> initial_state_of(const StoredState& state,
                                             const raft::Configuration& genesis,
                                             const raft::RecoveredLog& log);
+
+/// The members as far as is known without the state: those of the log's last configuration, else
+/// those that a snapshot named which was set aside, else entry 1's. For whom to ask.
+raft::Configuration last_known_members(const raft::Genesis& genesis,
+                                       const snapshot::SnapshotStore& snapshots,
+                                       const raft::RecoveredLog& log);
 
 /// Loads the snapshot, if there is one, and verifies it likewise. A damaged one is set aside; then
 /// the state begins before the first entry if the log still has that, and is lost otherwise.

@@ -125,6 +125,7 @@ Status SnapshotStore::remove_leftovers() {
   for (const std::string& name : *names) {
     next_number_ = std::max(next_number_, number_in(name) + 1);
     anything_set_aside_ = anything_set_aside_ || name.ends_with(kDamaged);
+    if (number_in(name) > number_in(aside_) && name.ends_with(kDamaged)) aside_ = name;
     if (Status removed = remove_unless_kept(name); !removed.ok()) return removed;
   }
   return ok_status();
@@ -141,6 +142,14 @@ Result<SnapshotHead> SnapshotStore::head() const {
   auto database = Database::open(path(), Database::Mode::kRead, vfs_);
   if (!database.ok()) return database.error();
   return read_head(*database);
+}
+
+std::optional<SnapshotHead> SnapshotStore::head_set_aside() const {
+  if (aside_.empty()) return std::nullopt;
+  auto database = Database::open(directory_ + "/" + aside_, Database::Mode::kRead, vfs_);
+  if (!database.ok()) return std::nullopt;
+  auto head = read_head(*database);
+  return head.ok() ? std::optional(std::move(*head)) : std::nullopt;
 }
 
 Result<SnapshotHead> SnapshotStore::load(const RowSink& sink, const LoadProgress& progress) {
@@ -170,6 +179,7 @@ Status SnapshotStore::set_aside() {
   const std::string from = path();
   const std::string to = aside_path();
   if (auto moved = files_.rename(from, to); !moved) return to_error(moved.error());
+  aside_ = current_ + std::string(kDamaged);
   for (const char* companion : kCompanions) {
     auto there = files_.exists(from + companion);
     if (!there || !*there) continue;

@@ -68,6 +68,9 @@ class SnapshotStore {
   std::string aside_path() const { return path() + ".damaged"; }
   /// A damaged one was set aside, now or by an earlier process, and is still there to be looked at.
   bool anything_set_aside() const { return anything_set_aside_; }
+  /// What the last one that was set aside says of itself, if it can: for hints, as nothing else of
+  /// it was looked at.
+  std::optional<SnapshotHead> head_set_aside() const;
 
   /// Where a copy for others is made.
   std::string copy_path() const { return directory_ + "/copy.db"; }
@@ -106,6 +109,7 @@ class SnapshotStore {
   const std::string writers_vfs_;
   std::string current_;  ///< empty: there is no snapshot
   bool anything_set_aside_ = false;
+  std::string aside_;  ///< name of the last; empty: there is none
   /// Of the next database made here; every second one, as the number behind it is incoming_'s.
   uint64_t next_number_ = 1;
   std::string incoming_;

@@ -128,7 +128,12 @@ Status SnapshotWriter::write_head(const SnapshotHead& head) {
   head_.bind_blob(at++, head.genesis);
   head_.bind(at, head_check(head));
   if (Status written = head_.run(); !written.ok()) return written;
-  return head.membership.index ? write_membership(head.membership) : ok_status();
+  return head.membership.index ? write_membership(head.membership) : drop_membership();
+}
+
+// A new cluster made of another one's state has other members.
+Status SnapshotWriter::drop_membership() {
+  return database_.run("DROP TABLE IF EXISTS membership");
 }
 
 // The table comes with the first change of the members: until then a file is as it always was.

@@ -76,6 +76,7 @@ class SnapshotWriter {
   Status write_row(const RowLog::Change& change);
   Status write_head(const SnapshotHead& head);
   Status write_membership(const SnapshotMembership& membership);
+  Status drop_membership();
   TableStatements* statements_of(RowTable table);
 
   Database database_;

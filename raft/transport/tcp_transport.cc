@@ -194,11 +194,13 @@ void TcpTransport::Impl::prune_guests() {
   });
 }
 
+// A guest is no member: its id may be given to another server.
 StoreId TcpTransport::Impl::store_of(NodeId node) const {
   if (!context_.self.formed()) return {};
   if (node == context_.self.node) return context_.self.store;
   const auto found = peers_.find(node);
-  return found == peers_.end() ? StoreId() : found->second.spec.store;
+  const bool member = found != peers_.end() && !found->second.guest;
+  return member ? found->second.spec.store : StoreId();
 }
 
 void TcpTransport::Impl::on_inbound_agreed(InboundConnection& inbound, const Hello& hello) {

@@ -175,6 +175,26 @@ def test_all_servers_may_have_bootstrap(together):
         cluster.stop()
 
 
+def test_a_server_that_cannot_go_on_from_entry_1_ends_with_a_line():
+    """It has taken entry 1 and cannot read its directory: no crash, and the cluster is formed."""
+    cluster = Cluster(3)
+    try:
+        node = cluster.nodes[2]
+        cluster.start(node)
+        group = data_of(node) / "group-1"
+        eventually(lambda: "the data directory is empty" in node.log(), what="it waits")
+        (group / "quarantine").mkdir()
+        others = [cluster.nodes[1], cluster.nodes[3]]
+        for other in others:
+            cluster.start(other)
+        cluster.wait_ready(others)
+        eventually(lambda: not node.running, within=20, what="its end")
+        assert node.process.returncode > 0, "no signal ended it"
+        assert str(group / "quarantine") in node.log()
+    finally:
+        cluster.stop()
+
+
 def test_lists_that_differ_are_refused_before_anything_is_formed():
     """Both lists are named, and nobody belongs to a cluster afterwards."""
     cluster = Cluster(3)

@@ -220,6 +220,7 @@ def test_a_recovery_is_refused_while_a_server_runs_there(old):
 @pytest.mark.parametrize("words, said", [
     (["--node_id=3"], "belongs to node 2, this is node 3"),
     (["--node_id=0"], "--node-id"),
+    (["--node_id=1001"], "must be a number from 1 to 1000"),
     ([], "--node-id is needed"),
     (["--node_id=2", "--restore_hold=8000h"], "is longer than 168h"),
     (["--node_id=2", "--client_address=nowhere"], "--client-address"),

@@ -11,8 +11,8 @@
 #include <string>
 #include <vector>
 
+#include "coordinator/loading/quarantine_file.h"
 #include "coordinator/server/engine.h"
-#include "coordinator/server/quarantine_file.h"
 #include "raft/storage/data_directory.h"
 #include "raft/storage/log_store.h"
 #include "raft/storage/room.h"
@@ -167,7 +167,7 @@ class SimNode final : raft::Transport, server::ReplySink {
   void judge_snapshot(LogIndex loaded, bool set_aside);
   server::SnapshotPorts snapshot_ports();
   LogIndex cut_log(LogIndex through);
-  server::QuarantineFile quarantine_file();
+  loading::QuarantineFile quarantine_file();
   server::QuarantinePorts quarantine_ports();
   std::optional<Error> alter_stored_state();
   std::optional<Error> end_quarantine();

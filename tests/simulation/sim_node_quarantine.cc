@@ -14,7 +14,7 @@ constexpr size_t kOpenedAt = 8;
 
 }  // namespace
 
-server::QuarantineFile SimNode::quarantine_file() { return {*disk_, "/data", kDefaultGroup}; }
+loading::QuarantineFile SimNode::quarantine_file() { return {*disk_, "/data", kDefaultGroup}; }
 
 server::QuarantinePorts SimNode::quarantine_ports() {
   if (snapshots_ == nullptr) return {};

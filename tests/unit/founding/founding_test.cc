@@ -69,6 +69,30 @@ TEST_F(FoundingTest, TheNewServerStandsAboveTheOldClusterAndItsFirstEntryEndsAll
   EXPECT_EQ(machine.check_invariants(), "");
 }
 
+// The state's database says who the members of the old cluster were.
+TEST_F(FoundingTest, TheMembersOfTheOldClusterAreNotThoseOfTheNew) {
+  {
+    OldServer server(files_, 4);
+    server.run(20);
+    server.change_members(server.moved());
+    server.snapshot();
+  }
+  Process process(files_);
+  auto old = open_survivor(process.ports(), kOld, kOldNode);
+  ASSERT_TRUE(old.ok()) << old.error().message;
+  const auto founded = found_cluster(process.ports(), std::move(old->state), founder(), kNew);
+  ASSERT_TRUE(founded.ok()) << founded.error().message;
+  auto store = snapshot::SnapshotStore::open(
+      files_, raft::snapshot_directory_path(kNew, kDefaultGroup), process.ports().vfs);
+  ASSERT_TRUE(store.ok()) << store.error().message;
+  const auto head = (*store)->head();
+  ASSERT_TRUE(head.ok()) << head.error().message;
+  EXPECT_EQ(head->membership, snapshot::SnapshotMembership());
+  auto server = open_survivor(process.ports(), kNew, NodeId(1));
+  ASSERT_TRUE(server.ok()) << server.error().message;
+  EXPECT_EQ(server->self.peer_address, "new.example:1");
+}
+
 TEST_F(FoundingTest, TheSameFileTwiceMakesTwoClusters) {
   const std::string database = saved(50);
   Process process(files_);

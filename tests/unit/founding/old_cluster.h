@@ -4,6 +4,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <functional>
 #include <memory>
 #include <span>
 #include <string>
@@ -13,6 +14,7 @@
 #include "coordinator/loading/loaded_state.h"
 #include "coordinator/rsm/command_codec.h"
 #include "coordinator/snapshot/store.h"
+#include "raft/core/configuration.h"
 #include "raft/storage/data_directory.h"
 #include "raft/storage/log_store.h"
 #include "raft/transport/genesis.h"
@@ -82,19 +84,44 @@ class OldServer {
     body.force = true;
     command(command::CommandKind::REVOKE_SESSION, body);
   }
-  /// Writes what changed to its database.
-  void snapshot() {
+  /// The next entry says who the members are from then on.
+  void change_members(const raft::Configuration& members) {
+    const std::string bytes = raft::encode_configuration(members);
+    append(raft::EntryType::kConfiguration, bytes);
+    membership_ = {machine_.applied(), bytes};
+  }
+  /// This server under another address, and node 5.
+  raft::Configuration moved() const {
+    raft::Configuration members = genesis().configuration;
+    members.members[0].peer_address = "moved.example:1";
+    members.members[0].client_address = "moved.example:2";
+    members.voters.push_back(NodeId(5));
+    members.members.push_back({NodeId(5), StoreId(5), "five.example:1", "five.example:2", 1});
+    return members;
+  }
+  /// Node 5 alone is left.
+  raft::Configuration without_it() const {
+    raft::Configuration members = moved();
+    members.removed = {{kOldNode, directory_->store(), machine_.applied().next()}};
+    members.voters = {NodeId(5)};
+    members.members.erase(members.members.begin());
+    return members;
+  }
+  /// Writes what changed to its database; the head may be made that of another.
+  void snapshot(const std::function<void(snapshot::SnapshotHead&)>& alter = nullptr) {
+    snapshot::SnapshotHead head{.cluster = kOldCluster,
+                                .node = kOldNode,
+                                .applied = machine_.applied(),
+                                .applied_term = term(),
+                                .digest = machine_.digest(),
+                                .written_unix_ms = kNow,
+                                .genesis = raft::encode_genesis(genesis()),
+                                .membership = membership_};
+    if (alter) alter(head);
     auto store = snapshot::SnapshotStore::open(
         files_, *directory_->snapshot_directory(kDefaultGroup), process_.ports().vfs);
     ASSERT_TRUE(store.ok()) << store.error().message;
-    const auto written = (*store)->write({std::exchange(rows_, snapshot::RowSpan()),
-                                          {.cluster = kOldCluster,
-                                           .node = kOldNode,
-                                           .applied = machine_.applied(),
-                                           .applied_term = term(),
-                                           .digest = machine_.digest(),
-                                           .written_unix_ms = kNow,
-                                           .genesis = raft::encode_genesis(genesis())}});
+    const auto written = (*store)->write({std::exchange(rows_, snapshot::RowSpan()), head});
     ASSERT_TRUE(written.ok()) << written.error().message;
     database_ = (*store)->path();
   }
@@ -148,6 +175,7 @@ class OldServer {
   std::unique_ptr<raft::LogStore> log_;
   rsm::StateMachine machine_;
   snapshot::RowSpan rows_;
+  snapshot::SnapshotMembership membership_;
   LogIndex last_session_;
   std::string database_;
 };

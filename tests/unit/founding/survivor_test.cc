@@ -1,4 +1,5 @@
 // What one server of a lost cluster still knows.
+#include "coordinator/loading/quarantine_file.h"
 #include "coordinator/tree/key_tree.h"
 #include "session/session_table.h"
 #include "tests/unit/founding/old_cluster.h"
@@ -93,6 +94,80 @@ TEST_F(SurvivorTest, TheHoldCoversASessionWhoseEndIsInTheLog) {
   const rsm::StateMachine& machine = *server->state.machine;
   EXPECT_EQ(machine.settings().get(rsm::SettingId::kRestoreHoldUntilMs),
             machine.cluster_time_ms() + 500'000);
+}
+
+TEST_F(SurvivorTest, ItIsWhereTheLogLastSaid) {
+  leave([](OldServer& server) {
+    server.run(20);
+    server.snapshot();
+    server.change_members(server.moved());
+  });
+  const auto survivor = open();
+  ASSERT_TRUE(survivor.ok()) << survivor.error().message;
+  EXPECT_EQ(survivor->self.peer_address, "moved.example:1");
+  EXPECT_EQ(survivor->self.client_address, "moved.example:2");
+  EXPECT_FALSE(survivor->removed.has_value());
+}
+
+TEST_F(SurvivorTest, ItIsWhereTheSnapshotLastSaid) {
+  leave([](OldServer& server) {
+    server.run(20);
+    server.change_members(server.moved());
+    server.run(20);
+    server.snapshot();
+  });
+  const auto survivor = open();
+  ASSERT_TRUE(survivor.ok()) << survivor.error().message;
+  EXPECT_EQ(survivor->self.peer_address, "moved.example:1");
+}
+
+TEST_F(SurvivorTest, OneThatWasRemovedSaysSo) {
+  leave([](OldServer& server) {
+    server.change_members(server.moved());
+    server.run(20);
+    server.change_members(server.without_it());
+  });
+  const auto survivor = open();
+  ASSERT_TRUE(survivor.ok()) << survivor.error().message;
+  EXPECT_FALSE(survivor->self.id);
+  ASSERT_TRUE(survivor->removed.has_value());
+  EXPECT_EQ(survivor->removed->index, LogIndex(23));
+}
+
+TEST_F(SurvivorTest, OneThatIsQuarantinedIsRefused) {
+  leave([](OldServer& server) { server.run(5); });
+  loading::QuarantineFile file(files_, kOld, kDefaultGroup);
+  ASSERT_TRUE(file.write("it differs after entry 4").ok());
+  const auto refused = open();
+  ASSERT_FALSE(refused.ok());
+  EXPECT_EQ(refused.error().code, ErrorCode::kCorrupt);
+  EXPECT_THAT(refused.error().message, HasSubstr("is quarantined: it differs after entry 4"));
+  EXPECT_THAT(refused.error().message, HasSubstr("remove /old/group-1/quarantine"));
+  ASSERT_TRUE(file.remove().ok());
+  EXPECT_TRUE(open().ok()) << "the operator has decided";
+}
+
+// Behind a snapshot that another server wrote a log may be discarded: not for one of elsewhere.
+TEST_F(SurvivorTest, TheSnapshotOfAnotherClusterCostsTheLogNothing) {
+  leave([](OldServer& server) {
+    server.run(50);
+    server.snapshot([](snapshot::SnapshotHead& head) {
+      head.cluster = ClusterId(78);
+      head.node = NodeId(9);
+      head.applied = LogIndex(1'000);
+    });
+  });
+  const auto survivor = open();
+  ASSERT_FALSE(survivor.ok());
+  EXPECT_EQ(survivor.error().code, ErrorCode::kBadArgument);
+  EXPECT_THAT(survivor.error().message, HasSubstr("is of cluster 78"));
+  raft::LogOptions options;
+  options.directory = raft::log_directory_path(kOld, kDefaultGroup);
+  options.store = raft::read_identity(files_, kOld)->store;
+  options.segment_bytes = kSegmentBytes;
+  const auto log = raft::LogStore::open(files_, process_->ports().entropy, options);
+  ASSERT_TRUE(log.ok()) << log.error().message;
+  EXPECT_EQ((*log)->last_index(), LogIndex(51));
 }
 
 TEST_F(SurvivorTest, WhileItLivesNoServerStartsThere) {

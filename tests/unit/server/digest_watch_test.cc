@@ -81,6 +81,20 @@ TEST_F(DigestWatchTest, TheOddFollowerIsFoundAndRemembersIt) {
   EXPECT_FALSE(mismatch(1)) << "it is over: nobody serves the odd state";
 }
 
+TEST_F(DigestWatchTest, OneThatIsRemovedIsNoAlarmAnyMore) {
+  form(3);
+  diverge(3, "odd-session");
+  ASSERT_TRUE(cluster->until([&] { return quarantined(3); }, 5s));
+  cluster->advance(2s);
+  ASSERT_THAT(alarms_of(server(1)), testing::Contains("NODE_QUARANTINED"));
+  api::ChangeMembersRequest request;
+  request.removed = {3};
+  const Call call = server(1).ask(&Engine::change_members, api::RequestContext{}, request);
+  ASSERT_TRUE(cluster->until([&] { return call.answered(); }));
+  ASSERT_TRUE(call.result<api::ChangeMembersResult>().changed);
+  EXPECT_THAT(alarms_of(server(1)), testing::Not(testing::Contains("NODE_QUARANTINED")));
+}
+
 TEST_F(DigestWatchTest, TheOddLeaderHandsOverToOneOfTheMajority) {
   form(3);
   diverge(3, "odd-session");

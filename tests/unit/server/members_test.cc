@@ -1,6 +1,7 @@
 // Changes of the members, from the operator's call to the answer.
 #include <algorithm>
 
+#include "coordinator/rsm/command_codec.h"
 #include "tests/unit/server/test_cluster.h"
 
 namespace holdfast::server {
@@ -23,7 +24,7 @@ class MembersTest : public ThreeServersTest {
                    .store = StoreId(1000 + id),
                    .peer_address = "elsewhere:1",
                    .client_address = "clients" + std::to_string(id) + ":1",
-                   .feature_level = 1};
+                   .feature_level = static_cast<uint32_t>(rsm::kFeatureLevel)};
     return answer;
   }
   static api::NewMember member(int32_t id, Role::type role = Role::JOINING) {
@@ -184,7 +185,7 @@ TEST_F(MembersTest, WhoAnswersThereMustBeTheServerThatIsMeant) {
   says("started to form a cluster: start it with --join");
   answer.listed.clear();
   answer.self.feature_level = 0;
-  says("knows feature level 0, the cluster is at 1");
+  says("knows feature level 0, the cluster is at 2");
   newcomer(4).self.store = StoreId(1002);
   says("store 1002 of node 4 is that of node 2");
   cluster.strangers.clear();
@@ -250,6 +251,48 @@ TEST_F(MembersTest, ARequestWhoseLeaderDiesIsRepeatedToTheNextOne) {
   EXPECT_THAT(roles_at(follower), ElementsAre("1:VOTER", "2:VOTER", "3:VOTER", "4:LEARNER"));
 }
 
+// Else the operator hears that nothing was done, of a change that is made.
+TEST_F(MembersTest, WhatAFormerLeaderRefusesIsNotTheAnswer) {
+  cluster.strangers.clear();
+  cluster.hold([](const Parcel& p) {
+    return p.is(PeerKind::kMemberChangeReply) ||
+           (p.is(PeerKind::kMemberChange) && p.to == NodeId(3));
+  });
+  const Call call = change(follower, adding(4, Role::LEARNER), 20'000);
+  newcomer(4);
+  cluster.lead(3);
+  ASSERT_EQ(cluster.held().size(), 2U) << "a refusal of node 1, and the request to node 3";
+  ASSERT_EQ(cluster.held()[0].from, NodeId(1));
+  cluster.release();
+  ASSERT_TRUE(cluster.until([&] { return call.answered(); }));
+  EXPECT_TRUE(call.result<api::ChangeMembersResult>().changed);
+  EXPECT_THAT(roles_at(follower), ElementsAre("1:VOTER", "2:VOTER", "3:VOTER", "4:LEARNER"));
+}
+
+// What is under way there may be this very change, begun by the leader before.
+TEST_F(MembersTest, ALeaderThatCannotMakeARepeatedChangeNowIsAskedAgain) {
+  cluster.hold([](const Parcel& p) { return p.is(PeerKind::kMemberChange); });
+  const Call call = change(follower, adding(4, Role::LEARNER), 20'000);
+  cluster.lead(3);
+  ASSERT_EQ(cluster.held().size(), 2U) << "to node 1, and again to node 3";
+  const auto& request = std::get<AppMessage>(cluster.held()[1].content);
+  PeerCodec codec;
+  peer::MemberChange asked;
+  ASSERT_TRUE(codec.decode(request.bytes, asked));
+  peer::MemberChangeReply refusal;
+  refusal.request = asked.request;
+  refusal.code = ErrorCode::OVERLOADED;
+  refusal.message = "another change of the members is under way";
+  refusal.retryable = true;
+  cluster.drop_held();
+  follower.engine().on_app(NodeId(3), static_cast<uint8_t>(PeerKind::kMemberChangeReply),
+                           codec.encode(refusal));
+  cluster.settle();
+  EXPECT_FALSE(call.answered());
+  cluster.advance(110ms);
+  EXPECT_TRUE(call.result<api::ChangeMembersResult>().changed);
+}
+
 TEST_F(MembersTest, AChangeThatWasUndoneIsMadeByTheNextLeader) {
   // The leader appends it, and nobody else ever has it.
   cluster.hold([](const Parcel& p) {
@@ -265,6 +308,24 @@ TEST_F(MembersTest, AChangeThatWasUndoneIsMadeByTheNextLeader) {
   EXPECT_FALSE(call.answered());
   cluster.heal();
   ASSERT_TRUE(cluster.until([&] { return call.answered(); }));
+  EXPECT_TRUE(call.result<api::ChangeMembersResult>().changed);
+}
+
+// The log may need long to come that far again.
+TEST_F(MembersTest, AChangeThatWasUndoneIsMadeByTheNextLeaderHoweverFarTheLastOneHadGot) {
+  cluster.hold([](const Parcel& p) {
+    return p.from == NodeId(1) && p.is(raft::MessageType::kAppendRequest);
+  });
+  for (int i = 0; i < 50; ++i) leader.open("lost-" + std::to_string(i));
+  cluster.settle();
+  const Call call = change(leader, adding(4, Role::LEARNER), 20'000);
+  EXPECT_THAT(reached(leader), ElementsAre(1, 2, 3, 4));
+  cluster.drop_held();
+  cluster.isolate(1);
+  ASSERT_TRUE(
+      cluster.until([&] { return cluster.server(2).serving() || cluster.server(3).serving(); }));
+  cluster.heal();
+  ASSERT_TRUE(cluster.until([&] { return call.answered(); }, 10s));
   EXPECT_TRUE(call.result<api::ChangeMembersResult>().changed);
 }
 
@@ -308,9 +369,12 @@ TEST_F(MembersTest, ARemovedServerAnswersWhatIsOpenAndNothingMore) {
   cluster.isolate(3);
   const Call own = change(cluster.server(3), removing(3));
   const Call other = change(cluster.server(3), adding(4));
+  const Call more = change(cluster.server(3), replacing(3, 4));
   cluster.server(3).engine().retire("node 3 was removed at entry 7");
   EXPECT_TRUE(own.result<api::ChangeMembersResult>().members.size() == 3U);
   EXPECT_THAT(other.error(), Refuses(ErrorCode::OUTCOME_UNKNOWN, "was removed"));
+  EXPECT_THAT(more.error(), Refuses(ErrorCode::OUTCOME_UNKNOWN, "was removed"))
+      << "by whoever it was; whether node 4 is in its place is not known here";
   EXPECT_THAT(cluster.server(3).open("late").error(),
               Refuses(ErrorCode::SHUTTING_DOWN, "node 3 was removed at entry 7; use another"));
   EXPECT_EQ(cluster.server(3).outstanding(), 0U);

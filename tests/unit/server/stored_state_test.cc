@@ -170,6 +170,31 @@ TEST_F(StoredStates, WithoutMembersHaveThoseOfEntry1) {
   EXPECT_EQ(initial->changes.size(), 1U);
 }
 
+// A cluster that began with one server: by entry 1 it would have nobody to get its state from.
+TEST_F(StoredStates, ThatAreSetAsideStillSayWhoTheOthersAre) {
+  head_.membership = {LogIndex(200), raft::encode_configuration(members_of({1, 2}))};
+  head_.digest.add(Digest{1, 0});
+  write(head_, 260, head_.applied_term);
+  ASSERT_TRUE(load().ok());
+  ASSERT_THAT(said_, HasSubstr("it is set aside"));
+  const raft::Genesis genesis{ClusterId(77), members_of({1})};
+  raft::RecoveredLog log;
+  const auto known = [&] {
+    const auto store = snapshot::SnapshotStore::open(files_, "/snapshot", vfs_.name());
+    return last_known_members(genesis, **store, log);
+  };
+  EXPECT_EQ(known(), members_of({1, 2})) << "after a restart too";
+  log.configurations = {entry_of(255, members_of({1, 2, 3}))};
+  EXPECT_EQ(known(), members_of({1, 2, 3}));
+}
+
+TEST_F(StoredStates, WithoutAnyMembersAreThoseOfEntry1) {
+  write(head_, 260, head_.applied_term);
+  const auto store = snapshot::SnapshotStore::open(files_, "/snapshot", vfs_.name());
+  EXPECT_EQ(last_known_members({ClusterId(77), members_of({1})}, **store, raft::RecoveredLog()),
+            members_of({1}));
+}
+
 TEST_F(StoredStates, WithMembersThatCannotBeAreDamaged) {
   head_.membership = {LogIndex(200), "no configuration"};
   write(head_, 260, head_.applied_term);

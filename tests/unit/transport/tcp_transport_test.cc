@@ -1,5 +1,6 @@
 #include "raft/transport/tcp_transport.h"
 
+#include "raft/transport/bootstrap.h"
 #include "tests/unit/transport/transport_test_util.h"
 
 namespace holdfast::raft {
@@ -323,6 +324,23 @@ TEST_F(GuestTest, AGuestWhoseRemovalBecomesKnownIsCutOff) {
   nodes.at(1)->transport->set_peers({}, {{NodeId(2), nodes.at(2)->self.store, LogIndex(9)}});
   EXPECT_TRUE(nodes.at(1)->transport->peers().empty());
   EXPECT_TRUE(until([&] { return nodes.at(2)->saw(PeerEvent::kRemoved); }));
+}
+
+// Else an empty server that is to get this id would be told that its disk was wiped.
+TEST_F(GuestTest, AGuestHasItsIdForNobodyWhoAsks) {
+  visit();
+  ASSERT_TRUE(until([&] { return nodes.at(1)->up(2); }));
+  const auto store_of_2 = [this] {
+    std::optional<StoreId> store;
+    const IdentityCall call(
+        loop, IdentityQuery{NodeId(2)}, nodes.at(1)->address(), 1s,
+        [&](const Result<IdentityReply>& answer) { store = answer->asker_store; });
+    EXPECT_TRUE(until([&] { return store.has_value(); }));
+    return store;
+  };
+  EXPECT_EQ(store_of_2(), StoreId());
+  nodes.at(1)->transport->set_peers({nodes.at(2)->spec()});
+  EXPECT_EQ(store_of_2(), nodes.at(2)->self.store);
 }
 
 TEST_F(GuestTest, ThereAreOnlySoManyGuests) {

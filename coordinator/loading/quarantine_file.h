@@ -10,7 +10,7 @@
 #include "base/ids.h"
 #include "raft/storage/file_system.h"
 
-namespace holdfast::server {
+namespace holdfast::loading {
 
 class QuarantineFile {
  public:
@@ -24,6 +24,7 @@ class QuarantineFile {
   Status write(const std::string& why);
   /// The state that it was about is in force no more.
   Status remove();
+  const std::string& path() const { return path_; }
 
  private:
   raft::FileSystem& files_;
@@ -31,4 +32,4 @@ class QuarantineFile {
   const std::string path_;
 };
 
-}  // namespace holdfast::server
+}  // namespace holdfast::loading

@@ -1,11 +1,11 @@
-#include "coordinator/server/quarantine_file.h"
+#include "coordinator/loading/quarantine_file.h"
 
 #include <cstdio>
 #include <string_view>
 
 #include "base/checksum.h"
 
-namespace holdfast::server {
+namespace holdfast::loading {
 namespace {
 
 constexpr const char* kName = "quarantine";
@@ -63,4 +63,4 @@ Status QuarantineFile::remove() {
   return ok_status();
 }
 
-}  // namespace holdfast::server
+}  // namespace holdfast::loading
