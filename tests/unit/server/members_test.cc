@@ -23,7 +23,7 @@ class MembersTest : public ThreeServersTest {
                    .store = StoreId(1000 + id),
                    .peer_address = "elsewhere:1",
                    .client_address = "clients" + std::to_string(id) + ":1",
-                   .feature_level = 1};
+                   .feature_level = rsm::kFeatureLevel};
     return answer;
   }
   static api::NewMember member(int32_t id, Role::type role = Role::JOINING) {
@@ -169,7 +169,7 @@ TEST_F(MembersTest, ARequestThatCannotBeIsRefusedByWhoeverIsAsked) {
 }
 
 TEST_F(MembersTest, WhoAnswersThereMustBeTheServerThatIsMeant) {
-  const auto says = [&](const char* what) {
+  const auto says = [&](const std::string& what) {
     const auto error = change(follower, adding(4)).error();
     EXPECT_THAT(error.message, HasSubstr(what));
     EXPECT_EQ(error.applied, api::Applied::NO);
@@ -183,8 +183,9 @@ TEST_F(MembersTest, WhoAnswersThereMustBeTheServerThatIsMeant) {
   answer.listed = {NodeId(4)};
   says("started to form a cluster: start it with --join");
   answer.listed.clear();
-  answer.self.feature_level = 0;
-  says("knows feature level 0, the cluster is at 1");
+  answer.self.feature_level = rsm::kFeatureLevel - 1;
+  says("knows feature level " + std::to_string(rsm::kFeatureLevel - 1) + ", the cluster is at " +
+       std::to_string(rsm::kFeatureLevel));
   newcomer(4).self.store = StoreId(1002);
   says("store 1002 of node 4 is that of node 2");
   cluster.strangers.clear();
