@@ -99,7 +99,7 @@ class Scratch:
         done = subprocess.run(
             ["ctest", "--test-dir", str(self.build), "-R", f"^{re.escape(name)}$",
              "--no-tests=error", "--output-on-failure", "--timeout", str(TEST_LIMIT_S)],
-            capture_output=True, text=True, check=False)
+            capture_output=True, text=True, errors="replace", check=False)  # tests show bytes, too
         return done.returncode == 0, first_sign(done.stdout)
 
     def judge(self, mutant: Mutant) -> Verdict:

@@ -170,7 +170,7 @@ TEST_F(MembersTest, ARequestThatCannotBeIsRefusedByWhoeverIsAsked) {
 }
 
 TEST_F(MembersTest, WhoAnswersThereMustBeTheServerThatIsMeant) {
-  const auto says = [&](const char* what) {
+  const auto says = [&](const std::string& what) {
     const auto error = change(follower, adding(4)).error();
     EXPECT_THAT(error.message, HasSubstr(what));
     EXPECT_EQ(error.applied, api::Applied::NO);
@@ -184,8 +184,9 @@ TEST_F(MembersTest, WhoAnswersThereMustBeTheServerThatIsMeant) {
   answer.listed = {NodeId(4)};
   says("started to form a cluster: start it with --join");
   answer.listed.clear();
-  answer.self.feature_level = 0;
-  says("knows feature level 0, the cluster is at 2");
+  answer.self.feature_level = rsm::kFeatureLevel - 1;
+  says("knows feature level " + std::to_string(rsm::kFeatureLevel - 1) + ", the cluster is at " +
+       std::to_string(rsm::kFeatureLevel));
   newcomer(4).self.store = StoreId(1002);
   says("store 1002 of node 4 is that of node 2");
   cluster.strangers.clear();

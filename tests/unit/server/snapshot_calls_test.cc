@@ -194,6 +194,8 @@ TEST_F(SnapshotCalls, SharesOneCopyAndOnePaceWithTheServers) {
   message.request = 9;
   message.minIndex = 1;
   give_->receive(NodeId(2), host_.codec.encode(message));
+  ++message.request;  // it asks again: the question before it counts no more
+  give_->receive(NodeId(2), host_.codec.encode(message));
   for (uint32_t call = 1; call <= 10; ++call) ask(call);
   settle();
   EXPECT_EQ(give_->stats().copies, 1u);
@@ -204,6 +206,14 @@ TEST_F(SnapshotCalls, SharesOneCopyAndOnePaceWithTheServers) {
   pass(give_->next_wakeup() - host_.clock.now());
   settle();
   EXPECT_THAT(host_.sink.pieces, SizeIs(8));
+}
+
+TEST_F(SnapshotCalls, NoCopyIsMadeBeforeTheSnapshotHasTheState) {
+  host_.host->applied = host_.host->applied.next();
+  ask(1);
+  settle();
+  EXPECT_EQ(give_->stats().copies, 0u);
+  EXPECT_THAT(host_.sink.pieces, IsEmpty());
 }
 
 TEST_F(SnapshotCalls, WhatHoldsTheSnapshotUpIsSaid) {

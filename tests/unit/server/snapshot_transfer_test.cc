@@ -25,6 +25,8 @@ using ::testing::HasSubstr;
 using ::testing::IsEmpty;
 
 constexpr NodeId kSource{1}, kTarget{2};
+/// Several pieces a second, and more than its burst in one state.
+constexpr uint64_t kRate = 4 << 20;
 
 /// The two ends, each with a store, and what is between them.
 class SnapshotTransfer : public ::testing::Test {
@@ -40,12 +42,14 @@ class SnapshotTransfer : public ::testing::Test {
         *source_.host, source_.codec, *snapshots_,
         SnapshotSourcePorts{&source_work_, &files_, store_.get(), [this] { return first_in_log_; },
                             [this](const std::string& line) { said_.push_back(line); },
-                            [](const std::string&, const std::string&) {}});
+                            [](const std::string&, const std::string&) {},
+                            [this](uint64_t) { return no_room_there_; }});
     begin_anew();
   }
   static EngineOptions options_of(NodeId self) {
     EngineOptions options;
     options.self = self;
+    options.snapshot_send_bytes_s = kRate;
     return options;
   }
   std::unique_ptr<snapshot::SnapshotStore> open(const std::string& directory) {
@@ -53,12 +57,12 @@ class SnapshotTransfer : public ::testing::Test {
     EXPECT_TRUE(store.ok()) << store.error().message;
     return std::move(*store);
   }
-  /// The source's state grows; entry 1 is so large that there are several pieces.
+  /// The source's state grows; entry 1 is so large that there are some ten pieces.
   void grow(int entries) {
     state_.apply(entries);
     snapshot::Span span = state_.take_span();
     SplitMix random(1);
-    for (int i = 0; i < 100'000; ++i) append_le(span.head.genesis, random.next());
+    for (int i = 0; i < 300'000; ++i) append_le(span.head.genesis, random.next());
     ASSERT_TRUE(store_->write(span).ok());
     if (source_.host) {
       source_.host->applied = state_.head().applied;
@@ -66,7 +70,7 @@ class SnapshotTransfer : public ::testing::Test {
     }
   }
   /// The target's process starts.
-  void begin_anew() {
+  void begin_anew(ClusterId cluster = ClusterId(77)) {
     fetch_.reset();
     target_work_.waiting.clear();
     fetch_.emplace(
@@ -77,10 +81,11 @@ class SnapshotTransfer : public ::testing::Test {
                            files_,
                            here_.file("state-2.db"),
                            "",
-                           {.cluster = ClusterId(77),
+                           {.cluster = cluster,
                             .node = kTarget,
                             .hash_seed = 1,
-                            .log = [this](const std::string& line) { said_.push_back(line); }}});
+                            .log = [this](const std::string& line) { said_.push_back(line); }},
+                           [this](uint64_t) { return no_room_here_; }});
   }
   void offer() { fetch_->begin(kSource, state_.head().applied); }
 
@@ -107,6 +112,33 @@ class SnapshotTransfer : public ::testing::Test {
     target_work_.deliver();
     fetch_->turn_end();
   }
+  peer::SnapshotPiece piece_of(const TestTransport::Sent& m) {
+    peer::SnapshotPiece piece;
+    EXPECT_TRUE(source_.codec.decode(m.bytes, piece));
+    return piece;
+  }
+  /// Asks for a later state than there is; the source hears of no such wish, and says that its
+  /// state is so much later than it is.
+  void ask_for_a_later_one(int64_t lie) {
+    fetch_->begin(kSource, state_.head().applied.next());
+    for (int i = 0; i < 20; ++i) {
+      for (auto& m : target_.transport.sent) {
+        peer::SnapshotAsk ask;
+        ASSERT_TRUE(target_.codec.decode(m.bytes, ask));
+        ask.minIndex = 1;
+        m.bytes = target_.codec.encode(ask);
+      }
+      exchange([&](TestTransport::Sent& m) {
+        peer::SnapshotPiece piece = piece_of(m);
+        piece.appliedIndex += lie;
+        m.bytes = source_.codec.encode(piece);
+        return false;
+      });
+      pass(100ms);
+    }
+    EXPECT_GT(give_->stats().pieces, 0u);
+    EXPECT_FALSE(fetch_->take().has_value());
+  }
   /// Until the state is there; fails the test if it does not come.
   std::optional<StoredState> run(const std::function<bool(TestTransport::Sent&)>& lost = {}) {
     for (int i = 0; i < 400; ++i) {
@@ -131,6 +163,7 @@ class SnapshotTransfer : public ::testing::Test {
   HostFakes source_, target_;
   TestBackground source_work_, target_work_;
   LogIndex first_in_log_{1};
+  std::optional<std::string> no_room_here_, no_room_there_;
   std::optional<Snapshots> snapshots_;
   std::optional<SnapshotSource> give_;
   std::optional<SnapshotFetch> fetch_;
@@ -182,6 +215,38 @@ TEST_F(SnapshotTransfer, AnAlteredPieceEndsItAndTheNextAttemptGoesWell) {
   expect_state(run());
 }
 
+TEST_F(SnapshotTransfer, AfterWhatWasNotGoodNothingIsAskedForAWhile) {
+  offer();
+  for (int i = 0; i < 100 && fetch_->under_way(); ++i) {
+    exchange([](TestTransport::Sent& m) {
+      m.bytes[m.bytes.size() / 2] ^= 1;
+      return false;
+    });
+    pass(100ms);
+  }
+  ASSERT_EQ(fetch_->stats().abandoned, 1u);
+  offer();
+  EXPECT_FALSE(fetch_->under_way());
+  const Duration rest = fetch_->next_wakeup() - target_.clock.now();
+  EXPECT_EQ(rest, SnapshotFetch::kPause - 100ms);
+  pass(rest);
+  offer();
+  EXPECT_TRUE(fetch_->under_way());
+}
+
+TEST_F(SnapshotTransfer, ASlowSourceIsNotGivenUpNorItsCopyRemoved) {
+  offer();
+  Duration took{};
+  while (!fetch_->take() && fetch_->under_way()) {
+    exchange();
+    pass(SnapshotFetch::kGiveUp - 1s);
+    took += SnapshotFetch::kGiveUp - 1s;
+  }
+  EXPECT_EQ(fetch_->stats().abandoned, 0u);
+  EXPECT_GT(took, SnapshotSource::kIdle + SnapshotFetch::kGiveUp);
+  EXPECT_EQ(give_->stats().copies, 1u);
+}
+
 TEST_F(SnapshotTransfer, ASourceThatDiesIsGivenUp) {
   offer();
   exchange();
@@ -203,6 +268,71 @@ TEST_F(SnapshotTransfer, AnotherCopyIsTakenFromItsBeginning) {
   EXPECT_EQ(give_->stats().copies, 2u);
 }
 
+TEST_F(SnapshotTransfer, NoPieceOfAnotherCopyGoesOnWithTheFirst) {
+  offer();
+  exchange();
+  ASSERT_EQ(fetch_->stats().pieces, 1u);
+  exchange([this](TestTransport::Sent& m) {
+    peer::SnapshotPiece piece = piece_of(m);
+    EXPECT_GT(piece.offset, 0);
+    ++piece.copy;
+    fetch_->receive(kSource, source_.codec.encode(piece));
+    return true;
+  });
+  EXPECT_EQ(fetch_->stats().pieces, 1u);
+  expect_state(run());
+}
+
+TEST_F(SnapshotTransfer, AnOlderCopyStaysForItsReaderAndIsGivenToNobodyElse) {
+  offer();
+  exchange();
+  grow(100);
+  begin_anew();
+  offer();
+  const uint64_t pieces = give_->stats().pieces;
+  exchange();
+  exchange();
+  EXPECT_EQ(give_->stats().pieces, pieces);
+  EXPECT_EQ(give_->stats().copies, 1u);
+  expect_state(run());
+  EXPECT_EQ(give_->stats().copies, 2u);
+}
+
+TEST_F(SnapshotTransfer, APieceOfAStateThatIsTooOldIsNotTaken) {
+  ask_for_a_later_one(0);
+  EXPECT_EQ(fetch_->stats().pieces, 0u);
+}
+
+TEST_F(SnapshotTransfer, AStateThatIsOlderThanItsPiecesSayIsNotTaken) {
+  ask_for_a_later_one(1);
+  EXPECT_GT(fetch_->stats().pieces, 0u);
+  EXPECT_THAT(said_, Contains(HasSubstr("or later")));
+  EXPECT_THAT(said_, Contains(HasSubstr("is the state at revision")));
+}
+
+TEST_F(SnapshotTransfer, AStateThatTheDiskHasNoRoomForIsNotReceived) {
+  no_room_here_ = "the disk has 3 MiB left";
+  offer();
+  exchange();
+  EXPECT_FALSE(fetch_->under_way());
+  EXPECT_EQ(fetch_->stats().pieces, 0u);
+  EXPECT_THAT(said_, Contains(HasSubstr("3 MiB left")));
+  no_room_here_.reset();
+  pass(SnapshotFetch::kPause);
+  offer();
+  expect_state(run());
+}
+
+TEST_F(SnapshotTransfer, ACopyThatTheDiskHasNoRoomForIsNotMade) {
+  no_room_there_ = "the disk has 3 MiB left";
+  offer();
+  exchange();
+  EXPECT_EQ(give_->stats().copies, 0u);
+  EXPECT_THAT(said_, Contains(HasSubstr("3 MiB left")));
+  no_room_there_.reset();
+  expect_state(run());
+}
+
 TEST_F(SnapshotTransfer, AStateThatIsTooOldIsNotTaken) {
   fetch_->begin(kSource, state_.head().applied.next());
   EXPECT_FALSE(run().has_value());
@@ -212,6 +342,9 @@ TEST_F(SnapshotTransfer, AStateThatIsTooOldIsNotTaken) {
 TEST_F(SnapshotTransfer, TheLogIsKeptBehindACopyWhileSomebodyMayReadIt) {
   EXPECT_FALSE(give_->pinned().has_value());
   offer();
+  for (auto& m : std::exchange(target_.transport.sent, {})) give_->receive(kTarget, m.bytes);
+  give_->turn_end();
+  EXPECT_EQ(give_->pinned(), state_.head().applied) << "while the copy is being made";
   exchange();
   EXPECT_EQ(give_->pinned(), state_.head().applied);
   EXPECT_TRUE(std::filesystem::exists(store_->copy_path()));
@@ -243,9 +376,10 @@ TEST_F(SnapshotTransfer, GoesNoFasterThanTheRate) {
     pass(1ms);
   }
   const auto took = std::chrono::duration<double>(1ms * turns).count();
-  const auto rate = static_cast<double>(options_of(kSource).snapshot_send_bytes_s);
   const double burst = 8.0 * static_cast<double>(snapshot::PieceSum::kPieceBytes);
-  EXPECT_GE(took * rate + burst, static_cast<double>(give_->stats().bytes));
+  const auto sent = static_cast<double>(give_->stats().bytes);
+  EXPECT_GT(sent, burst) << "else no rate is seen";
+  EXPECT_GE(took * static_cast<double>(kRate) + burst, sent);
 }
 
 TEST_F(SnapshotTransfer, BytesThatAreNoMessageAreNothing) {
@@ -263,8 +397,7 @@ TEST_F(SnapshotTransfer, BytesThatAreNoMessageAreNothing) {
 TEST_F(SnapshotTransfer, WhatLiesAboutItsSizeIsNotTaken) {
   offer();
   exchange([this](TestTransport::Sent& m) {
-    peer::SnapshotPiece piece;
-    EXPECT_TRUE(source_.codec.decode(m.bytes, piece));
+    const peer::SnapshotPiece piece = piece_of(m);
     for (const int64_t bytes : {int64_t{-1}, int64_t{0}, int64_t{10}, int64_t{1} << 62}) {
       peer::SnapshotPiece lie = piece;
       lie.data.pop_back();
@@ -286,19 +419,7 @@ TEST_F(SnapshotTransfer, ASecondOfferChangesNothing) {
 }
 
 TEST_F(SnapshotTransfer, AStateOfAnotherClusterIsRefused) {
-  fetch_.reset();
-  fetch_.emplace(
-      SnapshotFetchPorts{target_.clock,
-                         entropy_,
-                         target_.transport,
-                         target_work_,
-                         files_,
-                         here_.file("state-2.db"),
-                         "",
-                         {.cluster = ClusterId(78),
-                          .node = kTarget,
-                          .hash_seed = 1,
-                          .log = [this](const std::string& line) { said_.push_back(line); }}});
+  begin_anew(ClusterId(78));
   offer();
   EXPECT_FALSE(run().has_value());
   EXPECT_THAT(said_, Contains(HasSubstr("is of cluster 77")));

@@ -92,7 +92,7 @@ void TestServer::start() {
                   {},
                   {},
                   {},
-                  {},
+                  snapshots,
                   member_ports(),
                   {},
                   {quarantine,

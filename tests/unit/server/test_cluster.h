@@ -179,8 +179,9 @@ class TestServer final : raft::Transport, ReplySink {
   /// What its disk says of itself; set before start(). Without it nobody looks.
   std::optional<raft::DiskRoom> disk_room;
   uint64_t log_bytes_left = 1 << 20;
-  bool lent = false;  ///< the reserve
-  Reach reach;        ///< whom its transport has to reach
+  SnapshotPorts snapshots;  ///< set before start(); without, it neither writes nor gives any
+  bool lent = false;        ///< the reserve
+  Reach reach;              ///< whom its transport has to reach
   uint64_t seed = 0;
 
  private:

@@ -1,0 +1,126 @@
+// The engine's part in the ways of a state from server to server: who gives it, and which of those
+// that come is put in force.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <memory>
+#include <string>
+
+#include "coordinator/server/peer_codec.h"
+#include "coordinator/snapshot/copy.h"
+#include "raft/storage/posix_file_system.h"
+#include "tests/unit/server/host_fakes.h"
+#include "tests/unit/server/test_cluster.h"
+#include "tests/unit/snapshot/written_state.h"
+
+namespace holdfast::server {
+namespace {
+
+using testing::IsEmpty;
+using testing::SizeIs;
+
+/// Server 2 has a disk for snapshots; what it asks for and what it gives is kept back.
+class EngineSnapshotTest : public ThreeServersTest {
+ protected:
+  EngineSnapshotTest() {
+    store_ = std::move(*snapshot::SnapshotStore::open(files_, there_.path()));
+    follower.crash();
+    follower.snapshots = {.background = &work_,
+                          .files = &files_,
+                          .store = store_.get(),
+                          .log = [](const std::string&) {}};
+    follower.start();
+    cluster.advance(1s);
+    cluster.hold([](const Parcel& parcel) {
+      return parcel.is(PeerKind::kSnapshotAsk) || parcel.is(PeerKind::kSnapshotPiece);
+    });
+  }
+  LogIndex applied() { return follower.engine().host().applied; }
+
+  /// The leader offers the state behind the next three entries, and gives it.
+  void receive_the_state_three_entries_on() {
+    snapshot::WrittenState state(3);
+    state.apply(static_cast<int>(applied().value) + 3);
+    ASSERT_TRUE(store_->write(state.take_span()).ok());
+    const auto copy = snapshot::make_copy(files_, store_->path(), here_.file("copy.db"), "");
+    ASSERT_TRUE(copy.ok()) << copy.error().message;
+    const Term term = leader.engine().host().soft.term;
+    follower.engine().on_message({.type = raft::MessageType::kSnapshotRequest,
+                                  .from = leader.id(),
+                                  .to = follower.id(),
+                                  .term = term,
+                                  .index = copy->head.applied,
+                                  .log_term = term});
+    cluster.settle();
+    ASSERT_THAT(cluster.held(), SizeIs(1));
+    for (size_t answered = 0; answered < cluster.held().size(); ++answered) {
+      give(*copy, std::get<AppMessage>(cluster.held()[answered].content));
+      cluster.settle();
+    }
+  }
+  void give(const snapshot::SnapshotCopy& copy, const AppMessage& question) {
+    peer::SnapshotAsk ask;
+    ASSERT_TRUE(codec_.decode(question.bytes, ask));
+    auto data = snapshot::read_piece(files_, copy, static_cast<uint64_t>(ask.offset));
+    ASSERT_TRUE(data.ok()) << data.error().message;
+    peer::SnapshotPiece piece;
+    piece.request = ask.request;
+    piece.copy = 1;
+    piece.appliedIndex = static_cast<int64_t>(copy.head.applied.value);
+    piece.appliedTerm = static_cast<int64_t>(copy.head.applied_term.value);
+    piece.bytes = static_cast<int64_t>(copy.bytes);
+    piece.sum = static_cast<int64_t>(copy.sum);
+    piece.offset = ask.offset;
+    piece.data = std::move(*data);
+    follower.engine().on_app(leader.id(), static_cast<uint8_t>(PeerKind::kSnapshotPiece),
+                             codec_.encode(piece));
+  }
+  /// Server 3 asks server 2 for its state, whichever it is.
+  void ask_for_its_state() {
+    snapshot::WrittenState state(3);
+    state.apply(9);
+    ASSERT_TRUE(store_->write(state.take_span()).ok());
+    peer::SnapshotAsk ask;
+    ask.request = 5;
+    follower.engine().on_app(NodeId(3), static_cast<uint8_t>(PeerKind::kSnapshotAsk),
+                             codec_.encode(ask));
+    cluster.advance(100ms);
+  }
+
+  snapshot::TemporaryDirectory here_, there_;
+  raft::PosixFileSystem files_;
+  std::unique_ptr<snapshot::SnapshotStore> store_;
+  TestBackground work_;
+  PeerCodec codec_;
+};
+
+TEST_F(EngineSnapshotTest, AStateThatIsAheadIsPutInForce) {
+  receive_the_state_three_entries_on();
+  const auto state = follower.engine().take_received_state();
+  ASSERT_TRUE(state.has_value());
+  EXPECT_EQ(state->machine->applied().value, applied().value + 3);
+}
+
+TEST_F(EngineSnapshotTest, AStateThatTheLogHasOvertakenIsNot) {
+  receive_the_state_three_entries_on();
+  for (int i = 0; i < 3; ++i) cluster.client(1, "late-session-" + std::to_string(i));
+  EXPECT_FALSE(follower.engine().take_received_state().has_value());
+}
+
+TEST_F(EngineSnapshotTest, AServerGivesItsState) {
+  ask_for_its_state();
+  ASSERT_THAT(cluster.held(), SizeIs(1));
+  EXPECT_EQ(cluster.held()[0].to, NodeId(3));
+}
+
+TEST_F(EngineSnapshotTest, AQuarantinedServerGivesItToNobody) {
+  follower.crash();
+  follower.quarantine = "after entry 7 it had another state";
+  follower.start();
+  cluster.advance(1s);
+  ask_for_its_state();
+  EXPECT_THAT(cluster.held(), IsEmpty());
+}
+
+}  // namespace
+}  // namespace holdfast::server
