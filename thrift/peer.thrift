@@ -53,6 +53,9 @@ struct Renewal {
   1: i64 request,
   /** Which session. */
   2: i64 sessionId,
+  /** SHA-256 of the secret that came with it, if the follower has not applied the session's opening
+   *  and could not check it: the leader does. */
+  3: optional binary secretHash,
 }
 
 /** Follower to leader, ahead of all other work. */

@@ -282,6 +282,7 @@ class Engine final : public raft::Application, Commands::Owner, Renewals::Owner 
                 const Request& request);
   bool admit_sequence(CallId call, const api::RequestContext& context);
   bool secret_matches(SessionId session, const std::string& secret);
+  void renew_unseen(const api::RequestContext& context);
   /// Takes a command of a session, unless its outcome is known here already.
   template <class Body>
   void submit(CallId call, const api::RequestContext& context, command::CommandKind::type kind,

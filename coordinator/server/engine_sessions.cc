@@ -151,8 +151,25 @@ void Engine::answer_open(CallId call, SessionId id, int64_t lease_ms) {
   host_.complete(call, &reply);
 }
 
+// A server that lags behind, one whose disk is full for one, may not know the session for longer
+// than its TTL: the call waits for the opening, what it renews does not (PROMISES 6 and 12).
+void Engine::renew_unseen(const api::RequestContext& context) {
+  const SessionId session(static_cast<uint64_t>(context.sessionId));
+  const bool passed_on = !host_.serving && session > machine_.applied() &&
+                         context.sessionSecret.size() == kSecretBytes && !draining_ &&
+                         !host_.quarantined();
+  if (!passed_on) return;
+  RenewalTarget target;
+  target.kind = RenewalTarget::Kind::kUnseen;
+  target.session = session;
+  target.deadline = host_.clock.now() + kRenewalWait;
+  target.unchecked = hash_of(context.sessionSecret);
+  renewals_.renew(target);
+}
+
 void Engine::poll(CallId call, const api::RequestContext& context,
                   const api::PollRequest& request) {
+  if (context.sessionId > 0) renew_unseen(context);
   if (!admit_session<&Engine::poll>(call, context, request)) return;
   const SessionId session(static_cast<uint64_t>(context.sessionId));
   if (!request.acknowledgedNotices.empty()) {
@@ -195,6 +212,7 @@ void Engine::acknowledge_notices(SessionId session, std::vector<int64_t> named) 
 
 void Engine::keep_alive(CallId call, const api::RequestContext& context,
                         const api::KeepAliveRequest& request) {
+  if (context.sessionId > 0) renew_unseen(context);
   if (!admit_session<&Engine::keep_alive>(call, context, request)) return;
   RenewalTarget target;
   target.kind = RenewalTarget::Kind::kKeepAlive;
@@ -207,6 +225,7 @@ void Engine::keep_alive(CallId call, const api::RequestContext& context,
 }
 
 void Engine::on_renewed(const RenewalTarget& target, const Renewed& outcome) {
+  if (target.kind == RenewalTarget::Kind::kUnseen) return;
   if (outcome.code != ErrorCode::kOk) {
     Refusal refusal = Host::no_leader("no leader acknowledged the renewal in time");
     if (outcome.code == ErrorCode::kSessionExpired) {

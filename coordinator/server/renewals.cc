@@ -82,7 +82,16 @@ void Renewals::renew(const RenewalTarget& target) {
 }
 
 void Renewals::hand_to_keeper(uint64_t ticket) {
-  keeper_.renew(ticket, find(ticket)->target.session, host_.clock.now(), answers_);
+  const RenewalTarget& target = find(ticket)->target;
+  if (!has_its_secret(target)) return answer(ticket, {0, ErrorCode::kSessionUnknown});
+  keeper_.renew(ticket, target.session, host_.clock.now(), answers_);
+}
+
+// Who leads and serves has applied every opening that a client was told of.
+bool Renewals::has_its_secret(const RenewalTarget& target) const {
+  if (!target.unchecked) return true;
+  const session::Session* s = host_.machine.sessions().find(target.session);
+  return s != nullptr && s->secret_hash == *target.unchecked;
 }
 
 void Renewals::flush() {
@@ -361,6 +370,9 @@ void Renewals::take_waiting(peer::RenewalBatch& batch, std::vector<uint64_t>& la
     peer::Renewal item;
     item.request = static_cast<int64_t>(ticket);
     item.sessionId = static_cast<int64_t>(slot->target.session.value);
+    if (const auto& hash = slot->target.unchecked) {
+      item.__set_secretHash(std::string(hash->begin(), hash->end()));
+    }
     batch.renewals.push_back(item);
   }
 }
@@ -376,6 +388,11 @@ void Renewals::receive_batch(NodeId from, std::string_view bytes) {
     target.remote_node = from;
     target.remote_request = static_cast<uint64_t>(item.request);
     target.deadline = host_.clock.now() + 10s;
+    if (item.__isset.secretHash) {
+      auto& hash = target.unchecked.emplace();
+      if (item.secretHash.size() != hash.size()) continue;  // nobody sends that
+      std::ranges::copy(item.secretHash, hash.begin());
+    }
     if (host_.soft.role == raft::Role::kLeader) {
       renew(target);
     } else {

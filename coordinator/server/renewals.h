@@ -21,6 +21,7 @@
 #include "coordinator/server/pace.h"
 #include "coordinator/server/peer_codec.h"
 #include "session/lease_keeper.h"
+#include "session/session_table.h"
 
 namespace holdfast::server {
 
@@ -32,7 +33,9 @@ struct Renewed {
 
 /// Whose renewal it is; opaque here but for `call`.
 struct RenewalTarget {
-  enum class Kind : uint8_t { kKeepAlive, kPoll, kOpen, kRemote };
+  /// kUnseen: of a call that waits here until the session's opening is applied, and renews again
+  /// then. Nobody is answered.
+  enum class Kind : uint8_t { kKeepAlive, kPoll, kOpen, kRemote, kUnseen };
   Kind kind = Kind::kKeepAlive;
   CallId call;
   SessionId session;
@@ -40,6 +43,8 @@ struct RenewalTarget {
   NodeId remote_node;           ///< kRemote: the server that asks
   uint64_t remote_request = 0;  ///< and its number for it
   LogIndex revision;            ///< answered once this is applied here
+  /// Of a secret that the server it came to could not check: whoever leads does.
+  std::optional<session::SecretHash> unchecked;
   Instant deadline;
 };
 
@@ -115,6 +120,7 @@ class Renewals {
   Slot* find(uint64_t ticket);
   uint64_t ticket_of(uint32_t at) const;
   bool opens_later(SessionId session) const;
+  bool has_its_secret(const RenewalTarget& target) const;
   void release(uint64_t ticket);
   void hand_to_keeper(uint64_t ticket);
   void take_answers();

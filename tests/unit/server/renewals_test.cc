@@ -50,6 +50,42 @@ TEST_F(RenewalsTest, ManyRenewalsOfATurnShareOneRound) {
   EXPECT_EQ(leader.engine().node().core().counters().read_rounds, before + 1);
 }
 
+// Which a full disk may make a server do for longer than any TTL.
+class LaggingServerTest : public RenewalsTest {
+ protected:
+  LaggingServerTest() {
+    cluster.hold([](const Parcel& p) {
+      return p.to == NodeId(2) && p.is(raft::MessageType::kAppendRequest);
+    });
+    fresh = cluster.client(1, "fresh");
+  }
+  void renew_for(Duration time, bool polls) {
+    for (Duration passed{}; passed < time; passed += 2s) {
+      if (polls) {
+        follower.poll(fresh.context(), {});
+      } else {
+        follower.keep_alive(fresh.context());
+      }
+      cluster.advance(2s);
+    }
+  }
+
+  Client fresh;
+};
+
+TEST_F(LaggingServerTest, RenewsASessionWhoseOpeningItHasNotApplied) {
+  for (const bool polls : {true, false}) {
+    renew_for(30s, polls);
+    EXPECT_TRUE(alive(fresh)) << (polls ? "poll" : "keepAlive");
+  }
+}
+
+TEST_F(LaggingServerTest, DoesNotRenewWithAnotherSecret) {
+  fresh.secret.assign(fresh.secret.size(), 'x');
+  renew_for(30s, true);
+  EXPECT_FALSE(alive(fresh));
+}
+
 TEST_F(RenewalsTest, AFollowersRenewalsTravelTogetherOnTheControlLane) {
   cluster.hold(is_renewal);
   std::vector<Call> calls;
