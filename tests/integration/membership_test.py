@@ -225,6 +225,8 @@ def test_what_cannot_be_added_is_refused_with_the_reason(three):
     assert "node 2 is a member already" in refused(three, "add", "2", "127.0.0.1:1")
     assert not member(three, "add", "2", at)["changed"]
     assert "is node 2, not node 4" in refused(three, "add", "4", at)
+    assert "node 2 votes already and replaces nobody" in refused(three, "replace", "3", "2", at)
+    settled(three, voters(1, 2, 3))
     node = three.newcomer(4)
     nowhere = f"127.0.0.1:{node.peer_port}"
     assert "does not answer" in refused(three, "add", "4", nowhere)
