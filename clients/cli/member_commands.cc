@@ -202,9 +202,15 @@ int member_replace_command(const Args& args, const Context& context) {
   added.nodeId = *new_node;
   added.peerAddress = args.words[2];
   added.role = api::MemberRole::VOTER;
+  bool promotes = false;
   for (const api::Member& m : members->members) {
-    const bool votes = m.role == api::MemberRole::VOTER;
-    if (m.nodeId == *old_node && !votes) added.role = m.role;
+    const bool learns = m.role == api::MemberRole::LEARNER || m.role == api::MemberRole::JOINING;
+    if (m.nodeId == *old_node && learns) added.role = m.role;  // one that is leaving was a voter
+    promotes |= m.nodeId == *new_node && learns && m.peerAddress == added.peerAddress;
+  }
+  if (promotes && added.role == api::MemberRole::VOTER) {  // it is there already, and is to vote
+    request.added.clear();
+    request.promoted = {*new_node};
   }
   request.removed = {*old_node};
   request.force = args.has("force");
