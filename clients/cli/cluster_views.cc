@@ -69,8 +69,10 @@ json disk_json(const api::DiskStatus& d) {
           {"sync_max_us", d.syncMaxUs}};
 }
 
-/// "-" of a server that says nothing of its disk: it is older than this program.
+/// "-" of a server that says nothing of its disk: it is older than this program. One that just
+/// started has not looked yet: all is well, as far as it knows.
 std::string disk_text(const api::DiskStatus& d) {
+  if (d.state == "ok" && d.freeBytes == 0) return d.state;
   return d.state.empty() ? "-" : d.state + ", " + std::to_string(d.freeBytes >> 20) + " MiB free";
 }
 
@@ -151,7 +153,8 @@ int status_command(const Args& args, const Context& context) {
     if (!answer) {
       exit_code = kExitUnavailable;
       all.push_back({{"admin", admin}, {"error", answer.error().message}});
-      table.add({"-", admin, "no answer"});
+      const bool silent = answer.error().code == ErrorCode::kTimeout;
+      table.add({"-", admin, silent ? "no answer" : "not serving"});
       notes += admin + ": " + answer.error().message + "\n";
       continue;
     }
@@ -165,6 +168,7 @@ int status_command(const Args& args, const Context& context) {
     print_json(all);
   } else {
     std::printf("%s", table.text().c_str());
+    std::fflush(stdout);  // the sentences stand below the table in a file and a pipe too
     std::fprintf(stderr, "%s", notes.c_str());
   }
   return exit_code;

@@ -1,6 +1,8 @@
 // member list, add, promote, remove, replace.
+#include <algorithm>
 #include <cstdio>
 #include <nlohmann/json.hpp>
+#include <optional>
 
 #include "clients/cli/commands.h"
 #include "clients/cli/exit_codes.h"
@@ -77,9 +79,10 @@ Result<int32_t> node_of(const char* what, const std::string& word) {
 }
 
 Error wrong_words(const std::string& wanted, const Args& args) {
+  const size_t words = args.words.size();
   return {ErrorCode::kBadArgument,
           wanted + " " + (wanted.find(' ') == std::string::npos ? "is" : "are") +
-              " expected, not " + std::to_string(args.words.size()) + " words"};
+              " expected, not " + std::to_string(words) + (words == 1 ? " word" : " words")};
 }
 
 /// What a change did, in words for people.
@@ -102,6 +105,21 @@ int change(const api::ChangeMembersRequest& request, const Context& context, con
   std::printf("%s\n", answer->changed ? told.done.c_str() : told.already.c_str());
   print_members(answer->members, answer->header.leaderId);
   return kExitOk;
+}
+
+/// A voter in the place of another one would be that one's removal, and NEW most likely a wrong
+/// word. While OLD is leaving, the command is a repetition.
+std::optional<std::string> why_no_replacement(const std::vector<api::Member>& members,
+                                              int32_t old_node, int32_t new_node) {
+  const auto has = [&](int32_t node, bool (*fits)(api::MemberRole::type)) {
+    return std::any_of(members.begin(), members.end(),
+                       [&](const api::Member& m) { return m.nodeId == node && fits(m.role); });
+  };
+  const bool votes = has(new_node, [](auto role) { return role == api::MemberRole::VOTER; });
+  const bool stays = has(old_node, [](auto role) { return role != api::MemberRole::LEAVING; });
+  if (!votes || !stays) return {};
+  return "node " + std::to_string(new_node) + " votes already and replaces nobody: name a new " +
+         "server, or run `holdfast member remove " + std::to_string(old_node) + "`";
 }
 
 }  // namespace
@@ -138,7 +156,8 @@ int member_add_command(const Args& args, const Context& context) {
   const std::string who = "node " + args.words[0];
   return change(request, context,
                 {who + (learns ? " is a learner" : " was added and votes once it has caught up"),
-                 who + " is a member already"});
+                 who + " is a member already" +
+                     (learns ? "" : "; `member promote` makes a learner a voter")});
 }
 
 int member_promote_command(const Args& args, const Context& context) {
@@ -175,14 +194,23 @@ int member_replace_command(const Args& args, const Context& context) {
   if (!remote) return report(remote.error());
   const auto members = (*remote)->read<client::ListMembers>({});
   if (!members) return report(members.error());
+  if (const auto why = why_no_replacement(members->members, *old_node, *new_node)) {
+    return report(client::CallError{.code = ErrorCode::kBadArgument, .message = *why});
+  }
   api::ChangeMembersRequest request;
   api::NewMember& added = request.added.emplace_back();
   added.nodeId = *new_node;
   added.peerAddress = args.words[2];
   added.role = api::MemberRole::VOTER;
+  bool promotes = false;
   for (const api::Member& m : members->members) {
-    const bool votes = m.role == api::MemberRole::VOTER;
-    if (m.nodeId == *old_node && !votes) added.role = m.role;
+    const bool learns = m.role == api::MemberRole::LEARNER || m.role == api::MemberRole::JOINING;
+    if (m.nodeId == *old_node && learns) added.role = m.role;  // one that is leaving was a voter
+    promotes |= m.nodeId == *new_node && learns && m.peerAddress == added.peerAddress;
+  }
+  if (promotes && added.role == api::MemberRole::VOTER) {  // it is there already, and is to vote
+    request.added.clear();
+    request.promoted = {*new_node};
   }
   request.removed = {*old_node};
   request.force = args.has("force");

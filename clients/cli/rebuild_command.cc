@@ -42,16 +42,17 @@ client::Outcome<api::StatusResult> wait_until_rebuilt(const std::string& admin, 
 }
 
 void print(const api::RebuildStateResult& answer, const api::StatusResult& status, bool as_json) {
-  const std::string kept = answer.keptAs.empty() ? "none: it had no database" : answer.keptAs;
+  const std::string kept = answer.keptAs.empty() ? "it had no database that could be kept"
+                                                 : "the database it had is kept: " + answer.keptAs;
   if (as_json) {
     return print_json({{"node_id", status.nodeId},
                        {"kept_as", answer.keptAs},
                        {"applied_index", status.appliedIndex},
                        {"state_digest", status.stateDigest}});
   }
-  std::printf("node %d is rebuilt: revision %lld, digest %s\nthe database it had is kept: %s\n",
-              status.nodeId, static_cast<long long>(status.appliedIndex),
-              status.stateDigest.c_str(), kept.c_str());
+  std::printf("node %d is rebuilt: revision %lld, digest %s\n%s\n", status.nodeId,
+              static_cast<long long>(status.appliedIndex), status.stateDigest.c_str(),
+              kept.c_str());
 }
 
 }  // namespace

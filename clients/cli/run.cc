@@ -30,7 +30,7 @@ void print_overview() {
       "holdfast: locks, elections, keys and watches of a Holdfast cluster\n\n"
       "  holdfast lock /jobs/nightly -- ./nightly.sh      run a command while holding a lock\n"
       "  holdfast lock describe /jobs/nightly             who holds it, who waits, why it ended\n"
-      "  holdfast put /config/limits '{\"rps\": 100}'       write a key; get, ls, tree, txn, "
+      "  holdfast put /config '{\"rps\": 100}'              write a key; get, ls, tree, txn, "
       "watch\n"
       "  holdfast status                                  how the servers are\n\nCommands:\n");
   for (const Command& command : commands()) {

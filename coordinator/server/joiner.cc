@@ -74,8 +74,9 @@ std::string Joiner::line_of(const std::string& server, const Result<raft::Identi
       Error{ErrorCode::kBadArgument,
             of + " has " + node + " under store " + std::to_string(answer->asker_store.value) +
                 ", this is the empty store " + std::to_string(self_.store.value) +
-                ": the disk was wiped or swapped, or this is the wrong --data_dir. Start it "
-                "under an id that was never used, and run `holdfast member replace " +
+                ": the disk was wiped or swapped, this is the wrong --data_dir, or another server "
+                "runs with this --node_id. Start it under an id that was never used and, only if " +
+                node + " is lost, run `holdfast member replace " +
                 std::to_string(self_.node.value) + " NEW_ID " + self_.peer_address + "`"};
   return refusal_->message;
 }

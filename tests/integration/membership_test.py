@@ -218,6 +218,14 @@ def test_a_learner_serves_and_stays_one_until_it_is_promoted(three):
                what="the promotion of a learner that has caught up")
     settled(three, voters(1, 2, 3, 4))
     assert not member(three, "promote", "4")["changed"]
+    node = three.newcomer(5)
+    three.start(node)
+    at = f"127.0.0.1:{node.peer_port}"
+    member(three, "add", "5", at, "--learner")
+    # A learner that takes a voter's place votes.
+    eventually(lambda: run(three, "member", "replace", "4", "5", at).returncode == 0, within=20,
+               what="a learner that has caught up in the place of a voter")
+    settled(three, voters(1, 2, 3, 5))
 
 
 def test_what_cannot_be_added_is_refused_with_the_reason(three):
@@ -225,6 +233,8 @@ def test_what_cannot_be_added_is_refused_with_the_reason(three):
     assert "node 2 is a member already" in refused(three, "add", "2", "127.0.0.1:1")
     assert not member(three, "add", "2", at)["changed"]
     assert "is node 2, not node 4" in refused(three, "add", "4", at)
+    assert "node 2 votes already and replaces nobody" in refused(three, "replace", "3", "2", at)
+    settled(three, voters(1, 2, 3))
     node = three.newcomer(4)
     nowhere = f"127.0.0.1:{node.peer_port}"
     assert "does not answer" in refused(three, "add", "4", nowhere)

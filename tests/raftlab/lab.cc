@@ -57,16 +57,12 @@ std::string refusal(int id, const raft::ChangeResult& result) {
       return member + " is a member already, or named twice";
     case ChangeOutcome::kStoreInUse:
       return member + " has the store of another member";
-    case ChangeOutcome::kRemovedMember:
-      return member + " has the id or the store of a member that was removed";
     case ChangeOutcome::kMalformedMember:
       return member + " is described in a way that no configuration can hold";
     case ChangeOutcome::kNoVoter:
       return "there would be no voter";
     case ChangeOutcome::kTooManyMembers:
       return "there would be more than " + std::to_string(raft::kMaxMembers) + " members";
-    case ChangeOutcome::kTooManyRemoved:
-      return "more than " + std::to_string(raft::kMaxRemoved) + " members would have been removed";
     case ChangeOutcome::kNotCaughtUp:
       return member + " is not caught up; 'force' promotes it all the same";
     case ChangeOutcome::kWouldLoseQuorum:
