@@ -33,8 +33,10 @@ void SnapshotFetch::begin(NodeId from, LogIndex at_least) {
   ask();
 }
 
+// Asked again, the question keeps its number: an answer to the first that is long on its way will
+// do.
 void SnapshotFetch::ask() {
-  run_->request = ports_.entropy.next_id();
+  if (run_->request == 0) run_->request = ports_.entropy.next_id();
   run_->asked_at = ports_.clock.now();
   peer::SnapshotAsk message;
   message.request = static_cast<int64_t>(run_->request);

@@ -201,6 +201,21 @@ TEST_F(SnapshotTransfer, ALatePieceIsNotTakenTwice) {
   FAIL() << "it never came";
 }
 
+TEST_F(SnapshotTransfer, APieceMayBeLongerOnItsWayThanTheNextQuestionIsAwaited) {
+  std::vector<TestTransport::Sent> on_their_way;
+  offer();
+  for (int i = 0; i < 400; ++i) {
+    for (const auto& late : std::exchange(on_their_way, {})) fetch_->receive(kSource, late.bytes);
+    exchange([&](TestTransport::Sent& m) {
+      on_their_way.push_back(m);
+      return true;
+    });
+    if (auto state = fetch_->take()) return expect_state(state);
+    pass(1500ms);
+  }
+  FAIL() << "no state in " << fetch_->stats().pieces << " pieces";
+}
+
 TEST_F(SnapshotTransfer, AnAlteredPieceEndsItAndTheNextAttemptGoesWell) {
   int pieces = 0;
   const auto alter = [&](TestTransport::Sent& m) {
