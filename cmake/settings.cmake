@@ -63,6 +63,7 @@ if(HOLDFAST_FUZZ)
   # Every room tells the fuzzer which of its branches an input took.
   add_compile_options(-fsanitize=fuzzer-no-link)
   # Sockets, threads and the wiring of processes are left out: nothing of them is linked.
-  string(CONCAT HF_NOT_FUZZED "/base/net/[^a]|/transport/(tcp_|inbound|outbound|bootstrap|handshake)"
+  string(CONCAT HF_NOT_FUZZED
+         "/base/net/[^a]|/transport/(tcp_|inbound|outbound|bootstrap|handshake)"
          "|/server/(server|flag|metric|rpc_port|io_)|/threaded_|/clients/")
 endif()

@@ -3,6 +3,7 @@
 #include <cerrno>
 #include <charconv>
 #include <cstdio>
+#include <utility>
 
 #include "base/bytes.h"
 #include "base/checksum.h"
@@ -150,8 +151,9 @@ Status DataDirectory::check_empty(FileSystem& files, const std::string& path) {
   if (!names) return unusable(path, names.error());
   for (const std::string& name : *names) {
     if (name == kLockName || name == kLostAndFound) continue;
-    return Error{ErrorCode::kBadArgument, "the data directory " + path + " must be empty, but " +
-                                              name + " is there; nothing was changed"};
+    std::string why = "the data directory " + path + " must be empty, but ";
+    why += name + " is there; nothing was changed";
+    return Error{ErrorCode::kBadArgument, std::move(why)};
   }
   return ok_status();
 }
