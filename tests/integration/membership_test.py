@@ -218,8 +218,7 @@ def test_a_learner_serves_and_stays_one_until_it_is_promoted(three):
                what="the promotion of a learner that has caught up")
     settled(three, voters(1, 2, 3, 4))
     assert not member(three, "promote", "4")["changed"]
-    node = three.newcomer(5)
-    three.start(node)
+    node = newcomer(three, 5)
     at = f"127.0.0.1:{node.peer_port}"
     member(three, "add", "5", at, "--learner")
     # A learner that takes a voter's place votes.
@@ -306,7 +305,9 @@ def test_contradictory_changes_at_once_leave_one_of_them(three):
     for thread in together:
         thread.join()
     for done in results:
-        assert done.returncode in (0, 65), done.stderr
+        # The server that was asked may be the one that another change removes: it cannot know then.
+        unknown = done.returncode == 70 and "this server was removed" in done.stderr
+        assert done.returncode in (0, 65) or unknown, done.stderr
     three.nodes.pop(3).kill()
     if node.node_id in roles(three):
         three.nodes[4] = node
