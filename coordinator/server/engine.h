@@ -170,6 +170,9 @@ class Engine final : public raft::Application, Commands::Owner, Renewals::Owner 
   }
   void on_app(NodeId from, uint8_t kind, std::string_view payload);
   void on_peer_event(NodeId peer, raft::PeerEvent event);
+  /// Others say that this server was removed, which its own log does not have: what it leads was
+  /// taken from it while it could not hear it, and without check_quorum it would not notice.
+  void stand_aside() { node_.bar(NodeId()); }
   /// This server is no member any more and learned it otherwise than by its log: it answers what is
   /// open and refuses what comes, with `why`.
   void retire(const std::string& why);

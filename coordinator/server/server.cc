@@ -316,7 +316,7 @@ void Server::on_app(NodeId from, uint8_t kind, std::string_view payload) {
 
 // The transport has logged what is worth it, once: a refused peer dials again and again.
 void Server::on_peer_event(NodeId peer, raft::PeerEvent event, const std::string& detail) {
-  if (event == raft::PeerEvent::kRemoved) note_removed(detail);
+  if (event == raft::PeerEvent::kRemoved) told_removed(detail);
   if (engine_) return engine_->on_peer_event(peer, event);
   waits_because(detail);
 }

@@ -92,6 +92,7 @@ class Server final : raft::TransportHandler, raft::GenesisTaker, ReplySink {
   void identify(const std::string& address, MemberPorts::Identified done);
   void reach(const Reach& reach);
   void note_removed(const std::string& how);
+  void told_removed(const std::string& how);
   void retire();
 
   // The state on disk and the engine above it (server_storage.cc).

@@ -62,6 +62,12 @@ void Server::note_removed(const std::string& how) {
   loop_.again();
 }
 
+void Server::told_removed(const std::string& how) {
+  if (!removed_.empty()) return;
+  note_removed(how);
+  if (engine_) engine_->stand_aside();
+}
+
 // The process goes on, so that whoever looks for it is told; clients find their connections closed
 // and go to the others.
 void Server::retire() {

@@ -58,18 +58,23 @@ std::optional<Kind> kind_named(const std::string& name) {
   return std::nullopt;
 }
 
-Status parse_op(Plan& plan, const Words& words) {
-  if (words.size() < 5 || words[2] != "hand") return bad("'client N hand M OP ...' is the form");
-  const auto client = number(words[1], 1, 16);
-  if (!client.ok()) return bad("client: " + client.error().message);
-  const auto hand = number(words[3], 1, 8);
-  if (!hand.ok()) return bad("hand: " + hand.error().message);
+Status parse_op(Script& script, const Words& words) {
   const auto kind = kind_named<OpKind>(words[4]);
   if (!kind) return bad("a client cannot do '" + words[4] + "'");
   Op op;
   op.kind = *kind;
   const Status set = set_fields(op, op_fields(), words, 5);
-  if (!set.ok()) return set;
+  if (set.ok()) script.ops.push_back(op);
+  return set;
+}
+
+/// A hand without operations opens its client's session, no more.
+Status parse_hand(Plan& plan, const Words& words) {
+  if (words.size() < 4 || words[2] != "hand") return bad("'client N hand M [OP ...]' is the form");
+  const auto client = number(words[1], 1, 16);
+  if (!client.ok()) return bad("client: " + client.error().message);
+  const auto hand = number(words[3], 1, 8);
+  if (!hand.ok()) return bad("hand: " + hand.error().message);
   auto script = std::find_if(plan.scripts.begin(), plan.scripts.end(), [&](const Script& s) {
     return s.client == *client && s.hand == *hand;
   });
@@ -77,8 +82,7 @@ Status parse_op(Plan& plan, const Words& words) {
     plan.scripts.push_back({*client, *hand, {}});
     script = plan.scripts.end() - 1;
   }
-  script->ops.push_back(op);
-  return ok_status();
+  return words.size() == 4 ? ok_status() : parse_op(*script, words);
 }
 
 Status parse_draws(DrawTable& draws, const Words& words) {
@@ -99,7 +103,7 @@ Status parse_line(Schedule& schedule, const Words& words) {
   if (words[0] == "weather") {
     return set_fields(schedule.plan.weather, weather_fields(), words, 1);
   }
-  if (words[0] == "client") return parse_op(schedule.plan, words);
+  if (words[0] == "client") return parse_hand(schedule.plan, words);
   if (words[0] == "draw") return parse_draws(schedule.draws, words);
   if (words[0] == "draws_of_seed") {
     const auto seed = number(words.size() == 2 ? words[1] : "", 0, INT64_MAX);
@@ -147,8 +151,9 @@ std::string to_text(const Schedule& schedule) {
   for (const Fault& fault : schedule.plan.faults) text += describe(fault) + "\n";
   for (const Script& script : schedule.plan.scripts) {
     const std::string whose =
-        "client " + std::to_string(script.client) + " hand " + std::to_string(script.hand) + " ";
-    for (const Op& op : script.ops) text += whose + describe(op) + "\n";
+        "client " + std::to_string(script.client) + " hand " + std::to_string(script.hand);
+    if (script.ops.empty()) text += whose + "\n";
+    for (const Op& op : script.ops) text += whose + " " + describe(op) + "\n";
   }
   for (const auto& [stream, values] : schedule.draws) {
     if (values.empty()) continue;

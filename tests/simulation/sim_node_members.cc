@@ -126,8 +126,11 @@ void SimNode::offered(const raft::Genesis& genesis, const raft::Member* named) {
 }
 
 void SimNode::told_removed(const std::string& how) {
+  if (!removed_.empty()) return;
   removed_ = how;
-  act([] {});
+  act([this] {
+    if (!seeks()) engine().stand_aside();
+  });
 }
 
 }  // namespace holdfast::sim
