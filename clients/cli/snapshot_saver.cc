@@ -7,6 +7,7 @@
 #include <nlohmann/json.hpp>
 #include <utility>
 
+#include "base/scheduling.h"
 #include "clients/cli/exit_codes.h"
 #include "clients/cli/snapshot_views.h"
 
@@ -31,6 +32,8 @@ SnapshotSaver::SnapshotSaver(const Context& context, SaveJob job)
     : context_(context), job_(std::move(job)), part_(job_.path + ".part") {}
 
 int SnapshotSaver::run() {
+  // The machine may be a server's: what it saves and verifies takes a while.
+  schedule_in_background();
   // A file that grows beyond its limit is an error of the write, not the end of this process.
   std::signal(SIGXFSZ, SIG_IGN);
   if (const int wrong = check_target(); wrong != kExitOk) return wrong;

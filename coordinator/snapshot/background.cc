@@ -1,16 +1,10 @@
 #include "coordinator/snapshot/background.h"
 
-#include <unistd.h>
-
 #include <utility>
 
+#include "base/scheduling.h"
+
 namespace holdfast::snapshot {
-namespace {
-
-/// Below the loop and the log's threads: it has time (Linux: nice() of a thread is its own).
-constexpr int kNiceness = 10;
-
-}  // namespace
 
 BackgroundThread::BackgroundThread(Notify notify)
     : notify_(std::move(notify)), thread_([this] { serve(); }) {}
@@ -42,7 +36,7 @@ void BackgroundThread::deliver() {
 }
 
 void BackgroundThread::serve() {
-  [[maybe_unused]] const int priority = ::nice(kNiceness);
+  schedule_in_background();
   std::unique_lock lock(mutex_);
   for (;;) {
     changed_.wait(lock, [this] { return closed_ || !waiting_.empty(); });

@@ -1,17 +1,14 @@
 #include "coordinator/snapshot/threaded_span_writer.h"
 
-#include <unistd.h>
-
 #include <chrono>
 #include <utility>
 
 #include "base/check.h"
+#include "base/scheduling.h"
 
 namespace holdfast::snapshot {
 namespace {
 
-/// Below the loop and the log's threads: it has time (Linux: nice() of a thread is its own).
-constexpr int kNiceness = 10;
 constexpr std::chrono::seconds kRetryEvery{2};
 
 /// The disk is full, or somebody else holds the database.
@@ -58,14 +55,17 @@ void ThreadedSpanWriter::hurry(bool urgent) {
 }
 
 void ThreadedSpanWriter::run() {
-  [[maybe_unused]] const int priority = ::nice(kNiceness);
+  schedule_in_background();
   std::unique_lock lock(mutex_);
   for (;;) {
     changed_.wait(lock, [this] { return closed_ || (waiting_ && !outcome_); });
     if (!waiting_ || outcome_) return;
-    const Span span = std::move(*waiting_);
-    lock.unlock();
-    write_until_done(span);
+    {
+      // Gone before the lock is taken again: a large span takes a while, and the loop waits for it.
+      const Span span = std::move(*waiting_);
+      lock.unlock();
+      write_until_done(span);
+    }
     lock.lock();
   }
 }

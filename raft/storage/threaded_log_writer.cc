@@ -1,5 +1,7 @@
 #include "raft/storage/threaded_log_writer.h"
 
+#include "base/scheduling.h"
+
 namespace holdfast::raft {
 
 ThreadedLogWriter::ThreadedLogWriter(LogStore& log, Clock& clock, LogWriterNotify notify)
@@ -17,6 +19,7 @@ ThreadedLogWriter::~ThreadedLogWriter() {
 }
 
 void ThreadedLogWriter::run_writer() {
+  schedule_promptly();
   while (queue_.wait()) {
     const Instant begun = clock_.now();
     {
