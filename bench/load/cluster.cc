@@ -12,10 +12,13 @@
 #include <filesystem>
 #include <fstream>
 
+#include "bench/load/command.h"
 #include "bench/load/measure.h"
 
 namespace holdfast::bench {
 namespace {
+
+constexpr size_t kAddressesEach = 4;
 
 /// Ports that were free a moment ago; all are held until all are known.
 std::vector<std::string> free_addresses(size_t count) {
@@ -44,29 +47,49 @@ Cluster::Cluster(const std::string& program, int servers) : program_(program) {
   std::string pattern = (std::filesystem::temp_directory_path() / "holdfast-bench-XXXXXX").string();
   if (::mkdtemp(pattern.data()) == nullptr) fail("cannot make a directory like " + pattern);
   directory_ = pattern;
-  const auto free = free_addresses(static_cast<size_t>(servers) * 4);
-  for (int i = 0; i < servers; ++i) {
-    const auto at = static_cast<size_t>(i) * 4;
-    nodes_.push_back({i + 1, free[at], free[at + 1], free[at + 2], free[at + 3],
-                      directory_ + "/" + std::to_string(i + 1)});
+  const auto free = free_addresses(static_cast<size_t>(servers) * kAddressesEach);
+  for (int i = 0; i < servers; ++i) place(free.data() + static_cast<size_t>(i) * kAddressesEach);
+  std::string members;
+  for (const Node& node : nodes_) {
+    members += (members.empty() ? "" : ",") + std::to_string(node.id) + "=" + node.peer;
   }
-  for (Node& node : nodes_) start(node, node.id == 1);
+  for (Node& node : nodes_) {
+    node.founding = {"--initial_cluster=" + members};
+    if (node.id == 1) node.founding.push_back("--bootstrap");
+    start(node);
+    node.founding.resize(1);
+  }
 }
 
-void Cluster::start(Node& node, bool bootstrap) {
-  std::string members;
-  for (const Node& other : nodes_) {
-    members += (members.empty() ? "" : ",") + std::to_string(other.id) + "=" + other.peer;
-  }
+Cluster::Node& Cluster::place(const std::string* addresses) {
+  const int id = static_cast<int>(nodes_.size()) + 1;
+  nodes_.push_back({id, addresses[0], addresses[1], addresses[2], addresses[3],
+                    directory_ + "/" + std::to_string(id)});
+  return nodes_.back();
+}
+
+std::string Cluster::start_another(const std::string& member) {
+  const std::string peer = get(member).peer;
+  Node& node = place(free_addresses(kAddressesEach).data());
+  node.founding = {"--join=" + peer};
+  start(node);
+  return node.client;
+}
+
+void Cluster::add(const std::string& address, const std::string& member) {
+  const Node& node = get(address);
+  Command({"member", "add", std::to_string(node.id), node.peer, "--admin=" + admin(member)}).wait();
+}
+
+void Cluster::start(Node& node) {
   std::vector<std::string> words = {program_,
                                     "--node_id=" + std::to_string(node.id),
                                     "--data_dir=" + node.data,
                                     "--client_address=" + node.client,
                                     "--peer_address=" + node.peer,
                                     "--admin_address=" + node.admin,
-                                    "--http_address=" + node.http,
-                                    "--initial_cluster=" + members};
-  if (bootstrap) words.push_back("--bootstrap");
+                                    "--http_address=" + node.http};
+  words.insert(words.end(), node.founding.begin(), node.founding.end());
   std::vector<char*> argv;
   for (std::string& word : words) argv.push_back(word.data());
   argv.push_back(nullptr);
@@ -116,6 +139,14 @@ int64_t Cluster::total_memory_bytes() const {
   return sum;
 }
 
+int64_t Cluster::total_written_bytes() const {
+  int64_t sum = 0;
+  for (const Node& node : nodes_) {
+    if (node.pid != 0) sum += written_bytes(node.pid);
+  }
+  return sum;
+}
+
 const Cluster::Node& Cluster::get(const std::string& address) const {
   for (const Node& node : nodes_) {
     if (node.client == address) return node;
@@ -143,6 +174,10 @@ void Cluster::stop(const std::string& address) {
   ::kill(node.pid, SIGTERM);
   ::waitpid(node.pid, nullptr, 0);
   node.pid = 0;
+}
+
+bool Cluster::answers(const std::string& address) const {
+  return http_status(get(address).http, "/ready") != 0;
 }
 
 bool Cluster::ready(const std::string& address) const {
@@ -178,6 +213,6 @@ void Cluster::destroy_snapshot(const std::string& address) const {
   std::ofstream(folder / name, std::ios::trunc) << std::string(4096, 'x');
 }
 
-void Cluster::restart(const std::string& address) { start(find(address), false); }
+void Cluster::restart(const std::string& address) { start(find(address)); }
 
 }  // namespace holdfast::bench

@@ -54,6 +54,15 @@ int64_t resident_bytes(pid_t pid) {
   return resident * ::sysconf(_SC_PAGESIZE);
 }
 
+int64_t written_bytes(pid_t pid) {
+  std::ifstream in("/proc/" + std::to_string(pid) + "/io");
+  std::string name;
+  for (int64_t value = 0; in >> name >> value;) {
+    if (name == "write_bytes:") return value;
+  }
+  return 0;
+}
+
 namespace {
 
 struct ThreadState {

@@ -34,6 +34,8 @@ int64_t memory_bytes(pid_t pid);
 
 /// Resident memory; 0 if it is gone.
 int64_t resident_bytes(pid_t pid);
+/// What it has had written to a disk so far: pages count when they are changed. 0 if it is gone.
+int64_t written_bytes(pid_t pid);
 /// A thread with a lower priority than the first runs now, or waits for a disk.
 bool low_priority_runs(pid_t pid);
 /// Status of the answer to GET `path` at "host:port"; 0: there is none.

@@ -13,10 +13,12 @@ nlohmann::json sizes(const Cluster& cluster, const std::string& server) {
           {"disk_mib", static_cast<double>(cluster.disk_bytes(server)) / (1 << 20)}};
 }
 
-nlohmann::json start_and_wait(Bench& bench, const std::string& server) {
+/// `start` starts a server and returns its address.
+template <class Start>
+nlohmann::json timed_until_ready(Bench& bench, const Start& start) {
   Cluster& cluster = *bench.cluster();
   const Instant began = bench.loop().clock().now();
-  cluster.restart(server);
+  const std::string server = start();
   while (!cluster.ready(server)) {
     if (bench.loop().clock().now() - began > kGiveUp) fail(server + " is not ready after a minute");
     bench.turn_for(5ms);
@@ -25,6 +27,13 @@ nlohmann::json start_and_wait(Bench& bench, const std::string& server) {
   nlohmann::json result = sizes(cluster, server);
   result["ready_after_s"] = std::chrono::duration<double>(took).count();
   return result;
+}
+
+nlohmann::json start_and_wait(Bench& bench, const std::string& server) {
+  return timed_until_ready(bench, [&] {
+    bench.cluster()->restart(server);
+    return server;
+  });
 }
 
 /// A snapshot that is under way when the keys are there would be measured with the first restart.
@@ -62,6 +71,12 @@ nlohmann::json run_restart(Bench& bench) {
   cluster.kill(server);
   cluster.destroy_snapshot(server);
   result["snapshot_lost"] = start_and_wait(bench, server);
+  result["empty_and_new"] = timed_until_ready(bench, [&] {
+    const std::string another = cluster.start_another(leader);
+    while (!cluster.answers(another)) bench.turn_for(1ms);
+    cluster.add(another, leader);
+    return another;
+  });
   return result;
 }
 

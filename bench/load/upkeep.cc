@@ -1,13 +1,9 @@
 // upkeep: what writes cost while the servers write their snapshots, while one is saved to a file,
 // and while a server that lost its own fetches that of another.
-#include <signal.h>
-#include <sys/wait.h>
-#include <unistd.h>
-
-#include <filesystem>
 #include <semaphore>
 #include <thread>
 
+#include "bench/load/command.h"
 #include "bench/load/key_load.h"
 
 namespace holdfast::bench {
@@ -35,6 +31,8 @@ class TimedPuts final : public PutLoad {
   }
   nlohmann::json within(const Span& span) const { return split_by({span}).first; }
   void forget() { samples_.clear(); }
+  /// Since what was before was forgotten.
+  size_t answers() const { return samples_.size(); }
 
  private:
   struct Sample {
@@ -99,6 +97,9 @@ class SlowWork {
 };
 
 class UpkeepBench {
+  /// After this the writes that waited for a server that is gone are answered.
+  static constexpr Duration kSettled = 500ms;
+
  public:
   explicit UpkeepBench(Bench& bench) : bench_(bench), keys_(bench), leader_(bench.find_leader()) {
     keys_.fill();
@@ -111,7 +112,8 @@ class UpkeepBench {
     bench_.turn_for(seconds_of(bench_.parameters().warmup_seconds));
     nlohmann::json result = snapshots();
     result["backup"] = load_->within(timed([this] { save(); }));
-    result["fetch"] = load_->within(timed([this] { fetch(); }));
+    const std::string server = lose_a_state();
+    result["fetch"] = load_->within(timed([&] { fetch(server); }));
     load_->stop();
     return result;
   }
@@ -129,30 +131,32 @@ class UpkeepBench {
     progress("writes beside snapshots");
     load_->forget();
     SlowWork work(*bench_.cluster(), bench_.loop().clock());
+    const int64_t written = bench_.cluster()->total_written_bytes();
     bench_.turn_for(seconds_of(bench_.parameters().seconds));
     auto [beside, quiet] = load_->split_by(work.end());
-    return {{"quiet", quiet}, {"snapshot", beside}};
+    nlohmann::json result = {{"quiet", quiet}, {"snapshot", beside}};
+    result["written_bytes_per_put_and_server"] = written_per_put(written);
+    return result;
+  }
+
+  /// Log, snapshot and all.
+  double written_per_put(int64_t before) const {
+    const auto bytes = static_cast<double>(bench_.cluster()->total_written_bytes() - before);
+    const auto puts = static_cast<double>(std::max<size_t>(1, load_->answers()));
+    return bytes / puts / static_cast<double>(bench_.cluster()->addresses().size());
   }
 
   void save() {
     progress("writes beside `holdfast snapshot save`");
-    const auto program = std::filesystem::read_symlink("/proc/self/exe").parent_path() / "holdfast";
-    const std::string admin = "--admin=" + bench_.cluster()->admin(leader_);
-    const std::string file = bench_.cluster()->directory() + "/saved.db";
-    const pid_t pid = ::fork();
-    if (pid == 0) {
-      ::dup2(STDERR_FILENO, STDOUT_FILENO);  // the figures alone go there
-      ::execl(program.c_str(), "holdfast", "snapshot", "save", file.c_str(), admin.c_str(),
-              static_cast<char*>(nullptr));
-      ::_exit(127);
-    }
-    int status = 0;
-    while (::waitpid(pid, &status, WNOHANG) == 0) bench_.turn_for(5ms);
-    if (status != 0) fail("holdfast snapshot save ended with " + std::to_string(status));
+    Command save({"snapshot", "save", bench_.cluster()->directory() + "/saved.db",
+                  "--admin=" + bench_.cluster()->admin(leader_)});
+    std::optional<int> status;
+    while (!(status = save.ended())) bench_.turn_for(5ms);
+    if (*status != 0) fail("holdfast snapshot save: wait status " + std::to_string(*status));
   }
 
-  void fetch() {
-    progress("writes beside a server that fetches a state");
+  /// The files are removed by this thread, which sends nothing meanwhile.
+  std::string lose_a_state() {
     Cluster& cluster = *bench_.cluster();
     std::string server;
     for (const std::string& other : cluster.addresses()) {
@@ -160,6 +164,13 @@ class UpkeepBench {
     }
     cluster.kill(server);
     cluster.destroy_snapshot(server);
+    bench_.turn_for(kSettled);
+    return server;
+  }
+
+  void fetch(const std::string& server) {
+    progress("writes beside a server that fetches a state");
+    Cluster& cluster = *bench_.cluster();
     cluster.restart(server);
     while (!cluster.ready(server)) bench_.turn_for(5ms);
   }
