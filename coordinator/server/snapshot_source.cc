@@ -231,10 +231,10 @@ void SnapshotSource::make_copy() {
   making_ = snapshots_.stats().applied;
   ++stats_.copies;
   auto made = std::make_shared<std::optional<Result<snapshot::SnapshotCopy>>>();
-  ports_.background->run(
-      [files = ports_.files, from = ports_.store->path(), to = ports_.store->copy_path(),
-       vfs = ports_.store->vfs(), made] { *made = snapshot::make_copy(*files, from, to, vfs); },
-      [this, made] { copy_made(std::move(**made)); });
+  ports_.background->run([files = ports_.files, from = ports_.store->path(),
+                          to = ports_.store->copy_path(), vfs = ports_.store->writers_vfs(),
+                          made] { *made = snapshot::make_copy(*files, from, to, vfs); },
+                         [this, made] { copy_made(std::move(**made)); });
 }
 
 void SnapshotSource::copy_made(Result<snapshot::SnapshotCopy> made) {

@@ -5,6 +5,7 @@
 
 #include "base/checksum.h"
 #include "coordinator/snapshot/loader.h"
+#include "coordinator/snapshot/paced_vfs.h"
 
 namespace holdfast::snapshot {
 namespace {
@@ -92,9 +93,14 @@ Status ReceivedFile::append(std::string_view piece) {
   if (file_ == nullptr) {
     if (Status made = create(); !made.ok()) return made;
   }
-  if (auto written = file_->write(bytes_, piece); !written) return written.error().to_error();
-  bytes_ += piece.size();
   sum_.add(piece);
+  while (!piece.empty()) {
+    const std::string_view part = piece.substr(0, kDiskPieceBytes);
+    if (auto written = file_->write(bytes_, part); !written) return written.error().to_error();
+    if (auto synced = file_->sync(); !synced) return synced.error().to_error();
+    bytes_ += part.size();
+    piece.remove_prefix(part.size());
+  }
   return ok_status();
 }
 

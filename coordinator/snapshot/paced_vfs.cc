@@ -12,8 +12,6 @@ namespace holdfast::snapshot {
 namespace {
 
 constexpr const char* kPrefix = "holdfast-paced-";
-/// What the disk is given at a time.
-constexpr uint64_t kPieceBytes = uint64_t{256} << 10;
 
 /// Stands before the file of the default VFS, in memory that SQLite owns.
 struct PacedFile {
@@ -47,7 +45,7 @@ int write(sqlite3_file* file, const void* data, int size, sqlite3_int64 at) {
   const int result = self.below->pMethods->xWrite(self.below, data, size, at);
   if (result != SQLITE_OK || self.pace == nullptr) return result;
   self.written += static_cast<uint64_t>(size);
-  return self.written < kPieceBytes ? SQLITE_OK : end_piece(self);
+  return self.written < kDiskPieceBytes ? SQLITE_OK : end_piece(self);
 }
 int truncate(sqlite3_file* file, sqlite3_int64 size) {
   return below(file)->pMethods->xTruncate(below(file), size);

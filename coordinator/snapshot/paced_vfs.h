@@ -14,6 +14,10 @@
 
 namespace holdfast::snapshot {
 
+/// What the disk is given at a time by whoever writes much: then it is brought there. How long
+/// others wait grows with it (docs/performance.md, "Writes beside snapshots").
+constexpr uint64_t kDiskPieceBytes = uint64_t{64} << 10;
+
 /// How much may be written in a second. Any thread.
 class Pace {
  public:

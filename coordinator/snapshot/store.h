@@ -53,6 +53,8 @@ class SnapshotStore {
   /// Which state the database in force says it is, before anything else of it was looked at.
   /// CORRUPT if it cannot even say that.
   Result<SnapshotHead> head() const;
+  /// By which copies are written: as spans are.
+  const std::string& writers_vfs() const { return writers_vfs_; }
   const std::string& vfs() const { return vfs_; }
   /// Of the database in force, or of the directory.
   std::string path() const { return directory_ + "/" + current_; }
