@@ -96,6 +96,12 @@ TEST(Runs, AClientsBytesThatAreNoCallBreakStops) {
   EXPECT_EQ(broken_by([&] { server.take(call, nullptr, {}); }), "STOPS");
 }
 
+TEST(Schedules, AHandWithoutOperationsIsWrittenToo) {
+  const Schedule idle = parsed("client 2 hand 1\n");
+  ASSERT_EQ(idle.plan.scripts.size(), 1u);
+  EXPECT_EQ(parsed(to_text(idle)).plan, idle.plan);
+}
+
 TEST(Schedules, AnErrorNamesTheLineAndTheWord) {
   EXPECT_EQ(refusal("weather nodes=9\n"), "line 1: nodes: 9 is not within 1 and 7");
   EXPECT_EQ(refusal("# fine\nexplode at=3\n"), "line 2: there is no fault or line named 'explode'");
