@@ -241,8 +241,10 @@ std::optional<Failure> Server::serve(StoredState state) {
 }
 
 // What works in the background speaks to the engine, and that to the transport and the writers:
-// they go in the reverse of the order in which they were made.
+// they go in the reverse of the order in which they were made. This thread waits for what they have
+// begun, so that is not paced any more.
 void Server::drop_engine() {
+  pace_.hurry(true);
   background_.reset();
   seeker_.reset();
   identity_calls_.clear();
@@ -250,6 +252,7 @@ void Server::drop_engine() {
   room_keeper_.reset();
   span_writer_.reset();
   writer_.reset();
+  pace_.hurry(false);
 }
 
 // ------------------------------------------------------------------- a state from another server
