@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <cstdio>
 #include <cstdlib>
 
@@ -90,6 +91,14 @@ const Command* find_command(const std::vector<std::string>& words, size_t* used)
   return nullptr;
 }
 
+/// As the user may have meant it: "member foo" where there are commands that begin with "member".
+std::string unknown_command(const std::vector<std::string>& words) {
+  const bool group = std::ranges::any_of(
+      commands(), [&](const Command& command) { return command.name.starts_with(words[0] + " "); });
+  const std::string name = group && words.size() > 1 ? words[0] + " " + words[1] : words[0];
+  return "there is no command \"" + name + "\"" + suggestion(words[0]);
+}
+
 /// Every flag of every command: enough to tell words from values before the command is known.
 std::vector<Flag> all_flags() {
   std::vector<Flag> flags = kGlobalFlags;
@@ -129,8 +138,7 @@ int run(const std::vector<std::string>& argv) {
   size_t used = 0;
   const Command* command = find_command(first->words, &used);
   if (command == nullptr) {
-    return usage_error(
-        "there is no command \"" + first->words[0] + "\"" + suggestion(first->words[0]), "");
+    return usage_error(unknown_command(first->words), "");
   }
   std::vector<Flag> flags = kGlobalFlags;
   flags.insert(flags.end(), command->flags.begin(), command->flags.end());

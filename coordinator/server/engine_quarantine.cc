@@ -72,15 +72,15 @@ void Engine::rebuild_state(CallId call, const api::RequestContext& context,
   if (!fetch_) return refuse(ErrorCode::kUnsupported, "this server writes no snapshot");
   if (request.fromNode < 0 ||
       (from && (from == host_.options.self || !raft::contains(members, from)))) {
-    return refuse(ErrorCode::kBadArgument, "fromNode is " + std::to_string(request.fromNode) +
-                                               ": it must be another member, or 0");
+    return refuse(ErrorCode::kBadArgument, "node " + std::to_string(request.fromNode) +
+                                               " is no other member to get the state from");
   }
   if (members.size() < 2) {
     return refuse(ErrorCode::kBadArgument, "the cluster has no other server to get the state from");
   }
   if (!host_.quarantined() && !request.force) {
     return refuse(ErrorCode::kBadArgument,
-                  "this server is not quarantined; with force it is rebuilt all the same");
+                  "this server is not quarantined; it is rebuilt all the same if --force is given");
   }
   audit(context,
         "rebuildState from=" + std::to_string(request.fromNode) + (request.force ? " force" : ""));

@@ -178,6 +178,9 @@ Status parse_join(const std::string& flag, std::vector<net::Address>& out) {
     }
     out.push_back(*address);
   }
+  if (out.empty() && !gflags::GetCommandLineFlagInfoOrDie("join").is_default) {
+    return bad("join", flag, "names no server; leave it out to form a cluster");
+  }
   if (out.size() <= raft::kMaxMembers) return ok_status();
   return bad("join", std::to_string(out.size()) + " servers",
              "the limit is " + std::to_string(raft::kMaxMembers));

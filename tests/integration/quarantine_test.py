@@ -238,9 +238,9 @@ def test_a_rebuild_that_is_killed_leaves_it_quarantined_or_rebuilt(servers, dial
 def test_bad_arguments_of_a_rebuild(cluster):
     node = cluster.nodes[1]
     with Stock(node.admin_address, service="admin") as admin:
-        for fields, text in [({"fromNode": 1, "force": True}, "fromNode is 1"),
-                             ({"fromNode": 77, "force": True}, "fromNode is 77"),
-                             ({"fromNode": -5, "force": True}, "fromNode is -5"),
+        for fields, text in [({"fromNode": 1, "force": True}, "node 1 is no other member"),
+                             ({"fromNode": 77, "force": True}, "node 77 is no other member"),
+                             ({"fromNode": -5, "force": True}, "node -5 is no other member"),
                              ({}, "not quarantined")]:
             with pytest.raises(t.HoldfastError) as refused:
                 admin.rebuildState(**fields)

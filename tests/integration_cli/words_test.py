@@ -12,6 +12,7 @@ from support.command import run
     ("elect /e --value foo", "--value needs a command behind --"),
     ("session", "did you mean sessions or session expire?"),
     ("log", "did you mean log inspect or log verify?"),
+    ("member foo", 'there is no command "member foo" (did you mean members or'),
     ("nonsense", 'there is no command "nonsense"; see'),
     ("lock describe nobody", 'path "nobody" does not begin with /'),
     ("lock describe /x//y", 'path "/x//y" has an empty segment'),

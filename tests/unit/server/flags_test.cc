@@ -218,6 +218,12 @@ TEST_F(FlagsTest, AClusterListMustBeWellFormedAndNameEachServerOnce) {
   expect_refused({"--initial_cluster=2=h:1,3=h:2"}, "does not list this server, --node_id=1");
 }
 
+TEST_F(FlagsTest, WhoJoinsNamesAServer) {
+  // As from a variable that is not set: a cluster of one would be formed.
+  expect_refused({"--join="}, "--join=: names no server");
+  expect_taken({"--join=h:1"});
+}
+
 TEST_F(FlagsTest, AClusterListHasALimit) {
   std::string list = "1=h:1";
   for (int id = 2; id <= 64; ++id) list += "," + std::to_string(id) + "=h:" + std::to_string(id);
