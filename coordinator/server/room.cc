@@ -77,7 +77,7 @@ void Room::look(Instant now) {
   const raft::DiskRoom::State before = disk_.state;
   disk_ = ports_.look();
   if (disk_.state > before) snapshots_.hurry();
-  ports_.note_snapshot(snapshots_.stats().bytes);
+  ports_.note_snapshot(snapshots_.stats().next_span_bytes);
   lend_reserve();
 }
 

@@ -19,7 +19,7 @@ constexpr uint64_t kHurriedSpans = 2;
 Snapshots::Snapshots(Host& host, snapshot::SpanWriter* writer, std::string genesis, uint64_t bytes)
     : host_(host), writer_(writer), genesis_(std::move(genesis)), sealed_at_(host.clock.now()) {
   stats_.applied = stats_.written = host.applied;
-  stats_.bytes = bytes;
+  stats_.bytes = stats_.next_span_bytes = bytes;
   marks_.push_back({host.applied, 0});
 }
 
@@ -81,6 +81,8 @@ Status Snapshots::collect() {
   ++stats_.spans;
   stats_.rows += written.rows;
   stats_.bytes = written.database_bytes;
+  const uint64_t room = written.durable ? written.wal_bytes : 0;
+  stats_.next_span_bytes = stats_.bytes - std::min(stats_.bytes, room);
   stats_.written = written.applied;
   if (written.durable) stats_.applied = written.applied;
   advance_cut();

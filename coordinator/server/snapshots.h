@@ -20,6 +20,9 @@ struct SnapshotStats {
   uint64_t spans = 0;  ///< written since the start
   uint64_t rows = 0;   ///< in them
   uint64_t bytes = 0;  ///< of the database
+  /// That the file system must have for the next span, at most: one that changes every row writes
+  /// as much as the database has, into the "-wal" that is there first.
+  uint64_t next_span_bytes = 0;
   Duration last_taken{};
 };
 

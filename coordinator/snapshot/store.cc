@@ -207,7 +207,17 @@ Status SnapshotStore::adopt_incoming() {
 }
 
 Result<WrittenSpan> SnapshotStore::write(const Span& span) {
-  if (empty()) return write_first(span);
+  auto written = empty() ? write_first(span) : write_next(span);
+  if (!written.ok()) return written;
+  auto wal = files_.open(path() + "-wal", raft::OpenMode::kRead);
+  if (!wal) return wal.error().to_error();
+  auto bytes = (*wal)->size();
+  if (!bytes) return bytes.error().to_error();
+  written->wal_bytes = *bytes;
+  return written;
+}
+
+Result<WrittenSpan> SnapshotStore::write_next(const Span& span) {
   if (!writer_) {
     auto writer = SnapshotWriter::open(path(), writers_vfs_);
     if (!writer.ok()) return writer.error();
@@ -253,7 +263,7 @@ Result<WrittenSpan> SnapshotStore::write_with(SnapshotWriter& writer, const Span
   }
   const auto durable = checkpoint(writer);
   if (!durable.ok()) return durable.error();
-  return WrittenSpan{span.head.applied, rows.size(), database_bytes_, *durable};
+  return WrittenSpan{span.head.applied, rows.size(), database_bytes_, 0, *durable};
 }
 
 Result<bool> SnapshotStore::checkpoint(SnapshotWriter& writer) {

@@ -34,6 +34,8 @@ struct WrittenSpan {
   LogIndex applied;
   uint64_t rows = 0;
   uint64_t database_bytes = 0;
+  /// Of the "-wal" beside it. Once durable, the next span fills these before it takes more room.
+  uint64_t wal_bytes = 0;
   /// On disk, in the database itself. False: another process reads the database and holds that up;
   /// it comes with a later span.
   bool durable = false;
@@ -98,6 +100,7 @@ class SnapshotStore {
   Status forget_current();
   Status remove_leftovers();
   Result<WrittenSpan> write_first(const Span& span);
+  Result<WrittenSpan> write_next(const Span& span);
   Result<WrittenSpan> write_new(const std::string& name, const Span& span);
   Result<WrittenSpan> write_with(SnapshotWriter& writer, const Span& span);
   Status remove_unless_kept(const std::string& name);

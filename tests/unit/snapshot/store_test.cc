@@ -63,6 +63,8 @@ TEST_F(SnapshotStores, IsEmptyAtFirstAndHoldsWhatWasWrittenAfterwards) {
     EXPECT_TRUE(written.durable);
     EXPECT_GT(written.rows, 0U);
     EXPECT_GT(written.database_bytes, 4'096U);
+    EXPECT_EQ(written.wal_bytes, std::filesystem::file_size(store->path() + "-wal"));
+    EXPECT_GT(written.wal_bytes, 4'096U);
     state_.apply(300);
     write(*store);
   }
