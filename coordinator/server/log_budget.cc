@@ -43,6 +43,7 @@ uint64_t LogBudget::left(Use use) {
   if (!limits_.look) return ~uint64_t{0};
   look();
   const uint64_t gone = taken_.room_bytes() + keeps(use);
+  waited_for_ |= gone >= room_.bytes;
   return room_.bytes - std::min(room_.bytes, gone);
 }
 

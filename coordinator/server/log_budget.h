@@ -39,7 +39,7 @@ class LogBudget {
     waited_for_ = false;
   }
   bool full() const { return full_; }
-  /// What is left for this use.
+  /// What is left for this use. Who finds nothing waits for it.
   uint64_t left(Use use);
   /// Something has not fitted since the disk was last looked at.
   bool waited_for() const { return waited_for_; }

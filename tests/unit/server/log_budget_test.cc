@@ -54,6 +54,16 @@ TEST_F(LogBudgetTest, WhatIsTakenInATurnIsCountedUntilItIsHandedOver) {
   EXPECT_FALSE(budget.waited_for());
 }
 
+TEST_F(LogBudgetTest, WhoAsksAndFindsNothingLeftWaitsToo) {
+  room.bytes = 1 << 20;
+  EXPECT_GT(budget.left(Use::kFrees), 0U);
+  EXPECT_FALSE(budget.waited_for());
+  room.bytes = 1'000;
+  budget.handed_over();
+  EXPECT_EQ(budget.left(Use::kFrees), 0U);
+  EXPECT_TRUE(budget.waited_for()) << "else it would be asked without a pause";
+}
+
 TEST_F(LogBudgetTest, ATurnTakesNoMoreThanIsOneBatch) {
   room.bytes = uint64_t{1} << 30;
   uint64_t bytes = 0;
