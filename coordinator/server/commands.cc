@@ -75,10 +75,18 @@ command::CommandHeader Commands::own_header(CommandKind::type kind, Term decided
 void Commands::add_to_batch(command::CommandHeader& header, std::string_view body, bool own) {
   header.clusterTimeMs = host_.cluster_now_ms();
   header.wallUnixMs = host_.clock.wall_unix_ms();
-  Batch& batch = frees_or_keeps_alive(header.kind) ? exempt_batch_ : batch_;
+  Batch& batch = batch_of(header.kind);
   batch.proposals.push_back({raft::EntryType::kCommand, encoder_.entry(header, body)});
-  batch.origins.push_back({NodeId(static_cast<uint64_t>(header.originNode)),
-                           static_cast<uint64_t>(header.originRequest), own});
+  batch.origins.push_back(origin_of(header, own));
+}
+
+Commands::Batch& Commands::batch_of(CommandKind::type kind) {
+  return frees_or_keeps_alive(kind) ? exempt_batch_ : batch_;
+}
+
+Commands::Origin Commands::origin_of(const command::CommandHeader& header, bool own) {
+  return {NodeId(static_cast<uint64_t>(header.originNode)),
+          static_cast<uint64_t>(header.originRequest), own};
 }
 
 void Commands::flush() {
@@ -90,35 +98,72 @@ void Commands::flush() {
   send_refusals();
 }
 
+// What there is no room for in the log now waits, in order, unless it is refused.
 void Commands::propose_waiting() {
+  exempt_batch_.closed = batch_.closed = false;
+  drop_own_without_room();
+  size_t later = 0;
   for (peer::ForwardedCommand& held : held_forwards_) {
-    add_to_batch(held.header, held.body, /*own=*/false);
+    const Room room = room_for(held.header, held.body);
+    if (room == Room::kLater && &held != &held_forwards_[later]) {
+      std::swap(held, held_forwards_[later]);
+    }
+    if (room == Room::kLater) ++later;
   }
-  held_forwards_.clear();
-  for (const uint64_t request : waiting_) {
+  held_forwards_.resize(later);
+  gathering_.clear();
+  gathering_.swap(waiting_);
+  for (const uint64_t request : gathering_) {
     const auto at = pending_.find(request);
     if (at == pending_.end()) continue;
-    at->second.sent_term = host_.soft.term;
-    add_to_batch(at->second.header, at->second.body.view(), /*own=*/false);
+    const Room room = room_for(at->second.header, at->second.body.view());
+    if (room == Room::kNow) at->second.sent_term = host_.soft.term;
+    if (room == Room::kLater) waiting_.push_back(request);
   }
-  waiting_.clear();
   propose(exempt_batch_, /*exempt=*/true);
-  if (host_.no_space) return refuse_for_want_of_room();
   propose(batch_, /*exempt=*/false);
 }
 
-// Before anything is proposed, so nothing of it is applied (ARCHITECTURE, State machine).
-void Commands::refuse_for_want_of_room() {
-  for (const Origin& origin : batch_.origins) {
-    if (origin.own) {
-      owner_.on_own_refused(origin.request);
-    } else if (origin.node != host_.options.self) {
-      refuse_remote(origin.node, origin.request, *host_.no_space);
-    } else {
-      fail(origin.request, *host_.no_space);
-    }
+// A refusal comes before anything is proposed, so nothing of it is applied (ARCHITECTURE, State
+// machine).
+Commands::Room Commands::room_for(command::CommandHeader& header, std::string_view body) {
+  Batch& batch = batch_of(header.kind);
+  const bool frees = &batch == &exempt_batch_;
+  const Origin origin = origin_of(header);
+  if (host_.no_space && !frees) return refuse_for_want_of_room(origin, *host_.no_space);
+  if (batch.closed) return Room::kLater;
+  add_to_batch(header, body, /*own=*/false);
+  const auto use = frees ? LogBudget::Use::kFrees : LogBudget::Use::kAny;
+  if (host_.budget.take(batch.proposals.back().data.size(), use)) return Room::kNow;
+  batch.pop_back();
+  if (host_.no_space && host_.budget.full()) {
+    Refusal refusal = *host_.no_space;
+    refusal.message = "the log's reserve is used up: nothing is done until its disk has room";
+    return refuse_for_want_of_room(origin, refusal);
   }
-  batch_.clear();
+  batch.closed = true;
+  return Room::kLater;
+}
+
+Commands::Room Commands::refuse_for_want_of_room(const Origin& origin, const Refusal& refusal) {
+  if (origin.node != host_.options.self) {
+    refuse_remote(origin.node, origin.request, refusal);
+  } else {
+    fail(origin.request, refusal);
+  }
+  return Room::kNever;
+}
+
+// What this leader decided itself it decides again.
+void Commands::drop_own_without_room() {
+  std::vector<raft::Proposal>& own = exempt_batch_.proposals;
+  size_t kept = 0;
+  while (kept < own.size() && host_.budget.take(own[kept].data.size(), LogBudget::Use::kFrees)) {
+    ++kept;
+  }
+  for (; own.size() > kept; exempt_batch_.pop_back()) {
+    owner_.on_own_refused(exempt_batch_.origins.back().request);
+  }
 }
 
 void Commands::propose(Batch& batch, bool exempt) {
@@ -339,6 +384,9 @@ void Commands::expire(uint64_t request, Instant now) {
   const bool never_left = !pending.sent_term && !pending.repeatable();
   if (!pending.has_call) {
     take(at);
+  } else if (never_left && host_.serving) {
+    fail(request, {ErrorCode::kOverloaded, "the log had no room for the command for " + waited,
+                   false, true, 20});
   } else if (never_left) {
     fail(request, Host::no_leader("no leader took the command for " + waited));
   } else if (pending.repeatable()) {

@@ -117,11 +117,18 @@ class Commands {
   struct Batch {
     std::vector<raft::Proposal> proposals;
     std::vector<Origin> origins;
+    bool closed = false;  ///< something found no room: what comes after it waits too
     void clear() {
       proposals.clear();
       origins.clear();
     }
+    void pop_back() {
+      proposals.pop_back();
+      origins.pop_back();
+    }
   };
+  /// Is there room in the log for a command?
+  enum class Room : uint8_t { kNow, kLater, kNever };
 
   using Pending = std::unordered_map<uint64_t, PendingCommand>;
 
@@ -129,10 +136,15 @@ class Commands {
   PendingCommand take(Pending::iterator at);
   command::CommandHeader own_header(command::CommandKind::type kind, Term decided_term);
   void add_to_batch(command::CommandHeader& header, std::string_view body, bool own = true);
+  Batch& batch_of(command::CommandKind::type kind);
+  static Origin origin_of(const command::CommandHeader& header, bool own = false);
   void propose_waiting();
+  /// Now: it is in its batch. Never: it is answered.
+  Room room_for(command::CommandHeader& header, std::string_view body);
+  void drop_own_without_room();
   void propose(Batch& batch, bool exempt);
   void propose_one_by_one(Batch& batch, bool exempt);
-  void refuse_for_want_of_room();
+  Room refuse_for_want_of_room(const Origin& origin, const Refusal& refusal);
   void refused(const Origin& origin, const raft::ProposeResult& result);
   void refuse_remote(NodeId node, uint64_t request, const Refusal& refusal);
   void forward_waiting(NodeId leader);
@@ -151,6 +163,7 @@ class Commands {
   Pending pending_;                ///< its order is never observed: see flush()
   uint64_t pending_bytes_ = 0;     ///< of their bodies
   std::vector<uint64_t> waiting_;  ///< to be handed to a leader, in order of arrival
+  std::vector<uint64_t> gathering_;
   /// For when this leader begins to serve. Only in the term in which they were sent: their origin
   /// answers a command that cannot be repeated as not applied once it applies a later term.
   std::vector<peer::ForwardedCommand> held_forwards_;

@@ -38,6 +38,8 @@ Engine::Engine(const EngineOptions& options, raft::InitialState initial, EngineP
       member_changes_(host_, codec_, ports_.members),
       snapshots_(host_, ports_.snapshots.spans, ports_.genesis, state.snapshot_bytes),
       room_(host_, codec_, snapshots_, ports_.room),
+      gate_(host_.budget, {.bytes = options.raft.max_inflight_bytes},
+            [this](raft::Message&& message) { node_.receive(std::move(message)); }),
       source_(
           host_, codec_, snapshots_,
           {ports_.snapshots.background, ports_.snapshots.files, ports_.snapshots.store,
@@ -72,12 +74,13 @@ Engine::~Engine() = default;
 
 bool Engine::turn_end(Instant handled_until) {
   room_.turn();
+  gate_.turn();
   hand_over_if_full();
   flush_renewals();
   commands_.flush();
   reads_.flush();
   lease_queries_.flush();
-  bool more = node_.pump();
+  bool more = pump();
   if (node_.stopped()) return false;
   if (host_.serving) {
     renewals_.decide(handled_until);
@@ -92,9 +95,16 @@ bool Engine::turn_end(Instant handled_until) {
   commands_.flush();
   reads_.flush();
   lease_queries_.flush();
-  more = node_.pump() || more;
+  more = pump() || more;
   if (const Status written = snapshot_turn(); !written.ok()) ports_.fatal(written.error());
   return more || hub_.waking();
+}
+
+// Whatever was proposed or accepted is with the log's writer then.
+bool Engine::pump() {
+  const bool more = node_.pump();
+  host_.budget.handed_over();
+  return more;
 }
 
 Status Engine::snapshot_turn() {
@@ -149,13 +159,19 @@ void Engine::sweep() {
 }
 
 Instant Engine::next_wakeup() const {
-  Instant next = std::min({node_.next_wakeup(), commands_.next_deadline(), renewals_.next_wakeup(),
+  Instant next = std::min({node_.next_wakeup(), commands_.next_deadline(), next_decision(),
                            reads_.next_deadline(), polls_.next_deadline(), waits_.next_deadline(),
                            key_waits_.next_deadline(), lease_queries_.next_deadline(),
                            snapshots_.next_wakeup(), source_.next_wakeup(), room_.next_wakeup(),
                            member_changes_.next_deadline(), digests_.next_wakeup()});
   if (fetch_) next = std::min(next, fetch_->next_wakeup());
   if (!transfers_.empty()) next = std::min(next, host_.clock.now() + 20ms);
+  return next;
+}
+
+// Of this leader itself. One for which the log has no room is not tried without a pause.
+Instant Engine::next_decision() const {
+  Instant next = renewals_.next_wakeup();
   if (host_.serving && tick_in_flight_ == 0) {
     const auto due = machine_.next_due_ms();
     if (due) {
@@ -163,12 +179,12 @@ Instant Engine::next_wakeup() const {
       next = std::min(next, host_.clock.now() + from_ms(left + 1));
     }
   }
-  return next;
+  return host_.budget.waited_for() ? std::max(next, host_.clock.now() + 20ms) : next;
 }
 
 // A timer of the replicated state is due: an entry that carries the time makes it happen.
 void Engine::run_tick() {
-  if (tick_in_flight_ != 0) return;
+  if (tick_in_flight_ != 0 || host_.budget.left(LogBudget::Use::kFrees) == 0) return;
   const auto due = machine_.next_due_ms();
   if (!due || *due > host_.cluster_now_ms()) return;
   command::Tick tick;

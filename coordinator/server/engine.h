@@ -17,6 +17,7 @@
 #include <unordered_map>
 #include <vector>
 
+#include "coordinator/server/append_gate.h"
 #include "coordinator/server/commands.h"
 #include "coordinator/server/digest_watch.h"
 #include "coordinator/server/engine_stats.h"
@@ -165,9 +166,7 @@ class Engine final : public raft::Application, Commands::Owner, Renewals::Owner 
   void refuse_overloaded(CallId call, const std::string& why);
 
   // The peers' side.
-  void on_message(raft::Message&& message) {
-    if (room_.takes(message)) node_.receive(std::move(message));
-  }
+  void on_message(raft::Message&& message) { gate_.receive(std::move(message)); }
   void on_app(NodeId from, uint8_t kind, std::string_view payload);
   void on_peer_event(NodeId peer, raft::PeerEvent event);
   /// Others say that this server was removed, which its own log does not have: what it leads was
@@ -233,6 +232,7 @@ class Engine final : public raft::Application, Commands::Owner, Renewals::Owner 
   /// Why no snapshot can be written now, if so.
   std::optional<std::string> snapshot_obstacle() const { return snapshots_.obstacle(); }
   const Room& room() const { return room_; }
+  const AppendGate& gate() const { return gate_; }
   size_t parked_calls() const { return host_.parked; }
   size_t parked_polls() const { return host_.parked - waits_.parked() - key_waits_.parked(); }
   size_t parked_acquires() const { return waits_.parked(); }
@@ -319,6 +319,8 @@ class Engine final : public raft::Application, Commands::Owner, Renewals::Owner 
   void finish_open(const PendingCommand& command, const rsm::CommandResult& result);
   void answer_open(CallId call, SessionId session, int64_t lease_ms);
   void run_tick();
+  Instant next_decision() const;
+  bool pump();
   void flush_renewals();
   void sweep();
   Status snapshot_turn();
@@ -360,6 +362,7 @@ class Engine final : public raft::Application, Commands::Owner, Renewals::Owner 
   MemberChanges member_changes_;
   Snapshots snapshots_;
   Room room_;
+  AppendGate gate_;
   SnapshotSource source_;
   std::optional<SnapshotFetch> fetch_;
   DigestWatch digests_;

@@ -268,8 +268,8 @@ void add_disk(MetricPage& page, const Engine& engine, const MetricSources& from)
                "Times that this leader began to hand over because its disk was full",
                stats.hand_overs);
   page.counter("holdfast_room_appends_refused_total",
-               "Entries of a leader that this server did not take, because its disk was full",
-               stats.appends);
+               "Messages with entries of a leader that its log had no room for",
+               engine.gate().lost());
 }
 
 // -------------------------------------------------------------------- what surrounds the engine

@@ -150,13 +150,15 @@ void Renewals::on_read_failed(uint64_t context) {
 
 void Renewals::decide(Instant handled_until) {
   if (!host_.serving) return;
-  propose_renew_entries();
+  // What finds no room in the log is decided once there is some.
+  const bool room = host_.budget.left(LogBudget::Use::kFrees) > 0;
+  if (room) propose_renew_entries();
   const Instant now = host_.clock.now();
   const Instant until = std::min(handled_until, now);
   if (until < decided_until_) return;
   decided_until_ = until;
-  propose_marks(until);
-  propose_expiries(until);
+  if (room) propose_marks(until);
+  if (room) propose_expiries(until);
   ask_round();
   undecided_.reset();
   if (until == now) return;

@@ -13,15 +13,6 @@ namespace {
 
 /// A client that is refused asks again no sooner: room does not come within milliseconds.
 constexpr int64_t kRetryAfterMs = 1'000;
-/// Of a record and of a batch on disk, roughly (docs/log-format.md).
-constexpr uint64_t kRecordBytes = 64;
-constexpr uint64_t kBatchBytes = 1'024;
-
-uint64_t log_bytes(const raft::Message& append) {
-  uint64_t bytes = kBatchBytes;
-  for (const raft::Entry& entry : append.entries) bytes += entry.data.size() + kRecordBytes;
-  return bytes;
-}
 
 std::string mib(uint64_t bytes) { return std::to_string(bytes >> 20) + " MiB"; }
 
@@ -59,7 +50,10 @@ bool frees_or_keeps_alive(CommandKind::type kind) {
 }
 
 Room::Room(Host& host, PeerCodec& codec, Snapshots& snapshots, RoomPorts ports)
-    : host_(host), codec_(codec), snapshots_(snapshots), ports_(std::move(ports)) {}
+    : host_(host), codec_(codec), snapshots_(snapshots), ports_(std::move(ports)) {
+  if (!watched()) return;
+  host_.budget = LogBudget({ports_.log_room, ports_.log_bytes_reserved, ports_.log_bytes_kept});
+}
 
 void Room::turn() {
   if (!watched()) return;
@@ -78,7 +72,19 @@ void Room::look(Instant now) {
   disk_ = ports_.look();
   if (disk_.state > before) snapshots_.hurry();
   ports_.note_snapshot(snapshots_.stats().next_span_bytes);
+  host_.budget.looked_at(disk_.full());
+  renew_reserve();
   lend_reserve();
+}
+
+// While the disk is full the log has its segments and no more. What a snapshot covers of it becomes
+// segments again: so one is written whenever half a segment has gone.
+void Room::renew_reserve() {
+  const uint64_t left = disk_.full() ? host_.budget.left(LogBudget::Use::kFrees) : ~uint64_t{0};
+  if (left > hurried_at_bytes_) hurried_at_bytes_ = left;
+  if (!disk_.full() || hurried_at_bytes_ - left < 2 * ports_.log_bytes_kept) return;
+  hurried_at_bytes_ = left;
+  snapshots_.hurry();
 }
 
 // Until the span that found no room is on the disk: by it the log is cut.
@@ -103,23 +109,17 @@ void Room::report(Instant now) {
                            static_cast<uint8_t>(PeerKind::kRoomReport), codec_.encode(message));
 }
 
-Instant Room::next_wakeup() const { return watched() ? told_at_ + kReportEvery : Instant::max(); }
+// What waits for room in the log is to hear soon that there will be none.
+Instant Room::next_wakeup() const {
+  if (!watched()) return Instant::max();
+  const Instant report = told_at_ + kReportEvery;
+  return host_.budget.waited_for() ? std::min(report, looked_at_ + kLookEvery) : report;
+}
 
 void Room::receive(NodeId from, std::string_view bytes) {
   peer::RoomReport message;
   if (!codec_.decode(bytes, message)) return;
   reports_[from] = {message.room, host_.clock.now()};
-}
-
-bool Room::takes(const raft::Message& message) {
-  if (!disk_.full() || message.type != raft::MessageType::kAppendRequest ||
-      message.entries.empty()) {
-    return true;
-  }
-  // Each segment may end with a rest into which the next batch does not fit: twice is enough.
-  const bool fits = 2 * log_bytes(message) + ports_.log_bytes_kept <= ports_.log_bytes_left();
-  if (!fits) ++stats_.appends;
-  return fits;
 }
 
 const Room::Report* Room::fresh_report(NodeId node) const {
@@ -153,10 +153,11 @@ bool Room::quorum_has_room() const {
 }
 
 // As long as nobody is full, who is silent does not matter here: a quorum that is down is Raft's
-// affair.
+// affair. While leadership is handed over the core proposes nothing, and what can be repeated waits
+// for the next leader.
 std::optional<Refusal> Room::refusal() const {
   if (!host_.serving || !anybody_full()) return std::nullopt;
-  if (handing_over()) return std::nullopt;
+  if (host_.node->core().transferring()) return std::nullopt;
   std::string why;
   if (disk_.full()) {
     why = "the leader, node " + std::to_string(host_.options.self.value) +
@@ -180,12 +181,6 @@ bool Room::wants_to_hand_over() const {
 void Room::began_to_hand_over() {
   ++stats_.hand_overs;
   hand_over_began_ = host_.clock.now();
-}
-
-// The core gives a transfer up after an election timeout. Until then it proposes nothing itself,
-// and what can be repeated waits for the next leader.
-bool Room::handing_over() const {
-  return host_.clock.now() < hand_over_began_ + host_.options.raft.election_timeout_max;
 }
 
 std::optional<std::string> Room::no_room_for_copy(uint64_t bytes) {

@@ -14,6 +14,7 @@
 #include "coordinator/server/peer_codec.h"
 #include "coordinator/server/snapshots.h"
 #include "gen/cpp/command_types.h"
+#include "raft/storage/log_writer.h"
 #include "raft/storage/room.h"
 
 namespace holdfast::server {
@@ -26,14 +27,13 @@ struct RoomPorts {
   std::function<raft::DiskRoom()> look;  ///< empty: the disk is not watched, and never full
   std::function<void(bool)> lend;        ///< RoomKeeper::lend()
   std::function<void(uint64_t)> note_snapshot;
-  /// Bytes of the log that fit into what is ready, beside those that wait for the disk.
-  std::function<uint64_t()> log_bytes_left;
-  uint64_t log_bytes_kept = 0;  ///< of these, what only terms, votes and a leader's entries take
+  std::function<raft::LogRoom()> log_room;
+  uint64_t log_bytes_reserved = 0;  ///< of it, what only what frees or keeps alive takes
+  uint64_t log_bytes_kept = 0;      ///< and what only terms, votes and a leader's own entries take
 };
 
 struct RoomStats {
   uint64_t hand_overs = 0;  ///< begun, because this leader's disk was full
-  uint64_t appends = 0;     ///< of another leader that found no room and were not taken
 };
 
 class Room {
@@ -55,9 +55,6 @@ class Room {
   /// PeerKind::kRoomReport.
   void receive(NodeId from, std::string_view bytes);
 
-  /// Whether this server's log has room for a message of another leader. Without room a message
-  /// with entries counts as lost: the leader sends them again, and goes on with the others.
-  bool takes(const raft::Message& message);
   /// This leader's disk is full, a quorum has room, and the last attempt is not too recent.
   bool wants_to_hand_over() const;
   void began_to_hand_over();
@@ -86,7 +83,7 @@ class Room {
   bool has_room(NodeId voter) const;
   bool anybody_full() const;
   bool quorum_has_room() const;
-  bool handing_over() const;
+  void renew_reserve();
   std::optional<Refusal> refusal() const;
 
   Host& host_;
@@ -96,6 +93,7 @@ class Room {
   raft::DiskRoom disk_;
   Instant looked_at_;
   bool lent_ = false;
+  uint64_t hurried_at_bytes_ = ~uint64_t{0};  ///< what the log had left for what frees
   std::map<NodeId, Report> reports_;
   Instant led_since_;  ///< if this server leads
   bool led_ = false;

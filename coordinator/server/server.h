@@ -106,7 +106,6 @@ class Server final : raft::TransportHandler, raft::GenesisTaker, ReplySink {
   void join();
   std::optional<Failure> serve(StoredState state);
   RoomPorts room_ports();
-  uint64_t log_bytes_left() const;
   StoredStateQuestion question();
   SnapshotPorts snapshot_ports();
   void drop_engine();

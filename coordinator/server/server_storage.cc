@@ -185,12 +185,6 @@ SnapshotPorts Server::snapshot_ports() {
           entropy_.next_u64()};
 }
 
-// A batch that waits may leave a rest of a segment unused, and its records have heads.
-uint64_t Server::log_bytes_left() const {
-  const uint64_t ahead = log_->space().bytes_ahead;
-  return ahead - std::min(ahead, 3 * writer_->waiting_bytes());
-}
-
 RoomPorts Server::room_ports() {
   room_keeper_ = std::make_unique<raft::ThreadedRoomKeeper>(
       files_, *log_, clock_,
@@ -199,9 +193,12 @@ RoomPorts Server::room_ports() {
       raft::ThreadedRoomKeeper::Hooks{
           [this] { loop_.post([] {}); },
           [](const std::string& why) { LOG(ERROR) << "no reserve for a full disk: " << why; }});
-  return {[this] { return room_keeper_->room(); }, [this](bool lent) { room_keeper_->lend(lent); },
+  return {[this] { return room_keeper_->room(); },
+          [this](bool lent) { room_keeper_->lend(lent); },
           [this](uint64_t bytes) { room_keeper_->note_snapshot(bytes); },
-          [this] { return log_bytes_left(); }, options_.segment_bytes / 4};
+          [this] { return writer_->room(); },
+          static_cast<uint64_t>(options_.reserve_segments) * options_.segment_bytes,
+          options_.segment_bytes / 4};
 }
 
 std::optional<Failure> Server::serve(StoredState state) {

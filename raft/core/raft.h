@@ -131,6 +131,8 @@ class Raft {
   // Inspection.
 
   RaftStatus status() const;
+  /// This leader hands over, and proposes nothing.
+  bool transferring() const { return is<LeaderRole>() && as<LeaderRole>().transfer.has_value(); }
   const Counters& counters() const { return counters_; }
   const Config& config() const { return config_; }
   /// The latest of the log, committed or not.

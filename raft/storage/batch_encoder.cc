@@ -23,11 +23,13 @@ void BatchSize::add_payload(uint64_t payload_bytes) {
 
 BatchSize BatchSize::of(std::span<const Write> writes) {
   BatchSize size;
-  for (const Write& write : writes) {
-    if (write.hard_state) size.add_payload(0);
-    for (const Entry& entry : write.entries) size.add_payload(entry.data.size());
-  }
+  for (const Write& write : writes) size.add(write);
   return size;
+}
+
+void BatchSize::add(const Write& write) {
+  if (write.hard_state) add_payload(0);
+  for (const Entry& entry : write.entries) add_payload(entry.data.size());
 }
 
 void BatchEncoder::Free::operator()(char* block) const { std::free(block); }

@@ -19,6 +19,11 @@ struct BatchSize {
 
   void add_payload(uint64_t payload_bytes);
   static BatchSize of(std::span<const Write> writes);
+  void add(const Write& write);
+  /// What it takes of the room in hand at most, whatever it is merged with: if it does not fit into
+  /// the rest of a segment, that rest is lost, which is less than the batch, and a segment's head
+  /// comes with it.
+  uint64_t room_bytes() const { return 2 * bytes + kSectorBytes; }
 
  private:
   uint64_t used_ = record_bytes(kBatchHeadPayloadBytes);

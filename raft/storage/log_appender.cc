@@ -22,16 +22,19 @@ Result<AppendedBatch> LogAppender::append(std::span<const Write> writes) {
   if (preparer_.failed()) return fail(preparer_.failure().to_error());
   AppendedBatch batch;
   if (!writes.empty()) batch.write_number = writes.back().number;
-  if (const IoStatus done = write_batch(writes, batch); !done) {
+  const BatchSize size = BatchSize::of(writes);
+  if (size.records == 0) return batch;
+  if (const IoStatus begun = begin_batch(size); !begun) {
+    return begun.error().out_of_space() ? begun.error().to_error() : fail(begun.error().to_error());
+  }
+  if (const IoStatus done = write_batch(writes, size, batch); !done) {
     return fail(done.error().to_error());
   }
   return batch;
 }
 
-IoStatus LogAppender::write_batch(std::span<const Write> writes, AppendedBatch& batch) {
-  const BatchSize size = BatchSize::of(writes);
-  if (size.records == 0) return io_ok();
-  if (auto done = begin_batch(size); !done) return done;
+IoStatus LogAppender::write_batch(std::span<const Write> writes, const BatchSize& size,
+                                  AppendedBatch& batch) {
   batch.segment = at_.segment;
   batch.entries.reserve(size.records);
   for (const Write& write : writes) encode(write, batch);
@@ -43,18 +46,18 @@ IoStatus LogAppender::write_batch(std::span<const Write> writes, AppendedBatch& 
   batch.end = at_.offset;
   ++at_.next_batch;
   bytes_left_.store(segment_bytes_ > at_.offset ? segment_bytes_ - at_.offset : 0,
-                    std::memory_order_relaxed);
+                    std::memory_order_release);
   return io_ok();
 }
 
 // A batch that does not fit goes to the next segment, whose head it carries with it: head and
-// batch are one write. What exceeds even an empty segment extends that segment's file.
+// batch are one write.
 IoStatus LogAppender::begin_batch(const BatchSize& size) {
   if (at_.offset + size.bytes <= segment_bytes_) {
     encoder_.begin(size, at_.segment->seed, at_.offset, at_.next_batch, identity_.group, nullptr);
     return io_ok();
   }
-  auto next = preparer_.take();
+  auto next = next_segment(kSectorBytes + size.bytes);
   if (!next) return next.error();
   const SegmentHead head{kLogVersion,     next->number,   identity_.store,
                          identity_.group, identity_.salt, at_.segment->number,
@@ -66,6 +69,22 @@ IoStatus LogAppender::begin_batch(const BatchSize& size) {
   at_.offset = 0;
   encoder_.begin(size, seed, 0, at_.next_batch, identity_.group, &head);
   return io_ok();
+}
+
+// What exceeds even an empty segment extends that segment's file, before anything of the log is
+// written: a full disk may refuse that, and then nothing has happened.
+IoResult<PreparedSegment> LogAppender::next_segment(uint64_t bytes) {
+  auto next = preparer_.take();
+  if (!next || bytes <= next->bytes) return next;
+  const IoStatus extended = next->file->zero_fill(next->bytes, bytes - next->bytes);
+  if (extended) {
+    next->bytes = bytes;
+    return next;
+  }
+  if (!extended.error().out_of_space()) return extended.error();
+  if (auto cut = next->file->truncate(next->bytes); !cut) return cut.error();
+  preparer_.put_back(std::move(*next));
+  return extended.error();
 }
 
 // The hard state comes first: no entry of a term stands before the term itself.
@@ -93,8 +112,11 @@ void LogAppender::advance(const Entry& entry) {
   at_.tail.last_term = entry.term;
 }
 
+// In this order: a segment that is begun meanwhile is missing from the second before it is in the
+// first, so that nothing is counted twice.
 uint64_t LogAppender::bytes_ahead() const {
-  return bytes_left_.load(std::memory_order_relaxed) + preparer_.ready() * segment_bytes_;
+  const uint64_t left = bytes_left_.load(std::memory_order_acquire);
+  return left + preparer_.ready() * segment_bytes_;
 }
 
 }  // namespace holdfast::raft

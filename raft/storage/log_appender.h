@@ -37,16 +37,21 @@ class LogAppender {
   LogAppender(LogIdentity identity, uint64_t segment_bytes, Position position,
               SegmentPreparer& preparer);
 
-  /// Makes `writes` durable, in order, as ONE batch: one write, one sync. After an error every
-  /// call returns that error and touches nothing.
+  /// Makes `writes` durable, in order, as ONE batch: one write, one sync. NO_SPACE while failed()
+  /// is false: the disk has no room for the next segment, nothing was touched, and the same writes
+  /// may be appended later. After any other error every call returns that error and touches
+  /// nothing.
   Result<AppendedBatch> append(std::span<const Write> writes);
-  /// Bytes that fit without another segment than the current and the prepared ones. Any thread.
+  bool failed() const { return failure_.has_value(); }
+  /// Bytes that fit without another segment than the current and the prepared ones. Any thread. As
+  /// long as nothing is appended but what is counted by BatchSize::room_bytes(), no less fits.
   uint64_t bytes_ahead() const;
 
  private:
   Result<AppendedBatch> fail(Error error);
-  IoStatus write_batch(std::span<const Write> writes, AppendedBatch& batch);
+  IoStatus write_batch(std::span<const Write> writes, const BatchSize& size, AppendedBatch& batch);
   IoStatus begin_batch(const BatchSize& size);
+  IoResult<PreparedSegment> next_segment(uint64_t bytes);
   void encode(const Write& write, AppendedBatch& batch);
   void advance(const HardState& state);
   void advance(const Entry& entry);

@@ -125,6 +125,8 @@ class LogStore {
 
   /// See LogAppender::append().
   Result<AppendedBatch> append(std::span<const Write> writes) { return appender_.append(writes); }
+  /// See LogAppender::append().
+  bool failed() const { return appender_.failed(); }
 
   // Preparing thread, or any where the preparer says so.
 

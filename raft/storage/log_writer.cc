@@ -1,7 +1,10 @@
 #include "raft/storage/log_writer.h"
 
 #include <algorithm>
+#include <iterator>
 #include <utility>
+
+#include "raft/storage/batch_encoder.h"
 
 namespace holdfast::raft {
 namespace {
@@ -12,6 +15,8 @@ uint64_t payload_bytes(const Write& write) {
   return bytes;
 }
 
+uint64_t room_bytes(const Write& write) { return BatchSize::of({&write, 1}).room_bytes(); }
+
 }  // namespace
 
 WriteQueue::WriteQueue(LogStore& log, LogWriterNotify notify)
@@ -21,6 +26,7 @@ WriteQueue::WriteQueue(LogStore& log, LogWriterNotify notify)
 
 void WriteQueue::push(Write write) {
   const uint64_t bytes = payload_bytes(write);
+  room_owed_ += room_bytes(write);
   bool wake = false;
   {
     const std::lock_guard lock(mutex_);
@@ -37,19 +43,45 @@ std::optional<uint64_t> WriteQueue::write_batch() {
   const uint64_t bytes = take_batch();
   if (batch_.empty()) return std::nullopt;
   Result<AppendedBatch> outcome = log_.append(batch_);
+  out_of_room_ = !outcome && outcome.error().code == ErrorCode::kNoSpace && !log_.failed();
+  if (out_of_room_) {
+    put_back();
+    return std::nullopt;
+  }
   batch_.clear();
   finish(std::move(outcome), bytes);
   return bytes;
+}
+
+void WriteQueue::put_back() {
+  const std::lock_guard lock(mutex_);
+  if (closed_) {
+    waiting_.clear();
+  } else {
+    waiting_.insert(waiting_.begin(), std::make_move_iterator(batch_.begin()),
+                    std::make_move_iterator(batch_.end()));
+  }
+  batch_.clear();
+}
+
+LogRoom WriteQueue::room() const {
+  const SegmentPreparer& preparer = log_.preparer();
+  const uint64_t ahead = preparer.failed() ? ~uint64_t{0} : log_.space().bytes_ahead;
+  return {ahead - std::min(ahead, room_owed_), preparer.segment_bytes(),
+          room_owed_ == 0 && preparer.ready() == preparer.ahead()};
 }
 
 uint64_t WriteQueue::take_batch() {
   const std::lock_guard lock(mutex_);
   uint64_t bytes = 0;
   if (failure_) return 0;
+  batch_room_ = 0;
+  BatchSize size;
   while (!waiting_.empty()) {
-    const uint64_t more = payload_bytes(waiting_.front());
-    if (!batch_.empty() && bytes + more > batch_bytes_max_) break;
-    bytes += more;
+    size.add(waiting_.front());
+    if (!batch_.empty() && size.bytes > batch_bytes_max_) break;
+    bytes += payload_bytes(waiting_.front());
+    batch_room_ += room_bytes(waiting_.front());
     batch_.push_back(std::move(waiting_.front()));
     waiting_.pop_front();
   }
@@ -62,7 +94,7 @@ void WriteQueue::finish(Result<AppendedBatch> outcome, uint64_t bytes) {
     const std::lock_guard lock(mutex_);
     waiting_bytes_ -= bytes;
     if (outcome) {
-      completed_.push_back(std::move(*outcome));
+      completed_.push_back({std::move(*outcome), batch_room_});
     } else {
       failure_ = outcome.error();
     }
@@ -80,10 +112,13 @@ std::optional<Result<uint64_t>> WriteQueue::collect() {
     failure = failure_;
     news_ = false;
   }
-  for (const AppendedBatch& batch : collected_) log_.publish(batch);
+  for (const Completed& each : collected_) {
+    log_.publish(each.batch);
+    room_owed_ -= each.room;
+  }
   if (failure) return Result<uint64_t>(*failure);
   if (collected_.empty()) return std::nullopt;
-  return Result<uint64_t>(collected_.back().write_number);
+  return Result<uint64_t>(collected_.back().batch.write_number);
 }
 
 uint64_t WriteQueue::waiting_bytes() const {
@@ -108,6 +143,15 @@ void WriteQueue::close() {
 InlineLogWriter::InlineLogWriter(LogStore& log, LogWriterNotify notify)
     : preparer_(log.preparer()), queue_(log, std::move(notify)) {}
 
-bool InlineLogWriter::prepare_one() { return preparer_.step() == SegmentPreparer::Step::kWorked; }
+// As the thread that writes: once out of room, not before a segment is ready.
+bool InlineLogWriter::run_one() { return !out_of_room() && queue_.write_batch().has_value(); }
+
+bool InlineLogWriter::out_of_room() const {
+  return queue_.out_of_room() && preparer_.ready() == 0 && !preparer_.failed();
+}
+
+bool InlineLogWriter::prepare_one() {
+  return preparer_.has_work() && preparer_.step() == SegmentPreparer::Step::kWorked;
+}
 
 }  // namespace holdfast::raft

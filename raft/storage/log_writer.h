@@ -29,6 +29,17 @@ struct LogWriteStats {
   Duration under_way{};         ///< the batch that the disk has now; zero: none
 };
 
+/// What the log takes without asking the disk for room (PROMISE 12): the rest of its segment and
+/// those that are ready, less what was submitted and is not durable.
+struct LogRoom {
+  /// Writes of so much BatchSize::room_bytes() fit whatever happens. A preparer that failed says
+  /// that everything does: the next write finds out and ends the process.
+  uint64_t bytes = 0;
+  uint64_t segment_bytes = 0;
+  /// Nothing waits and all segments are ready: more will not be in hand.
+  bool whole = false;
+};
+
 /// Port of the node's driver. Unless said otherwise members are called on the loop thread.
 class LogWriter {
  public:
@@ -50,7 +61,8 @@ class LogWriter {
 using LogWriterNotify = std::function<void()>;
 
 /// What both writers share: the queue of waiting writes, the merge into batches, the completions.
-/// Thread-safe; the log is written by whichever one thread calls write_batch().
+/// Thread-safe; the log is written by whichever one thread calls write_batch(). A disk without room
+/// for the next segment fails nothing: what waits goes on waiting, and is acknowledged by nobody.
 class WriteQueue {
  public:
   WriteQueue(LogStore& log, LogWriterNotify notify);
@@ -58,20 +70,30 @@ class WriteQueue {
   void push(Write write);
   std::optional<Result<uint64_t>> collect();
   uint64_t waiting_bytes() const;
+  /// Loop thread. Locks nothing.
+  LogRoom room() const;
 
   /// Writes what waits, up to kMaxBatchBytes or half a segment, and at least one write, as one
-  /// batch; nothing if nothing waits or the log has failed, else its payload bytes. Blocks for the
-  /// disk.
+  /// batch; nothing if nothing waits, the log has failed or the disk has no room for it, else its
+  /// payload bytes. Blocks for the disk.
   std::optional<uint64_t> write_batch();
+  /// The last write_batch() found no room. The writing thread's.
+  bool out_of_room() const { return out_of_room_; }
   /// Blocks until something waits (true) or close() was called and nothing waits (false).
   bool wait();
+  /// What finds no room from now on is given up.
   void close();
 
   /// Bounds how long the first write of a merged batch waits for the bytes of the last.
   static constexpr uint64_t kMaxBatchBytes = 4 << 20;
 
  private:
+  struct Completed {
+    AppendedBatch batch;
+    uint64_t room = 0;
+  };
   uint64_t take_batch();
+  void put_back();
   void finish(Result<AppendedBatch> outcome, uint64_t bytes);
 
   LogStore& log_;
@@ -79,13 +101,16 @@ class WriteQueue {
   /// file, and a full disk refuse that although segments are ready.
   const uint64_t batch_bytes_max_;
   LogWriterNotify notify_;
-  std::vector<Write> batch_;              ///< the writing thread's
-  std::vector<AppendedBatch> collected_;  ///< the loop thread's
+  std::vector<Write> batch_;          ///< the writing thread's
+  uint64_t batch_room_ = 0;           ///< BatchSize::room_bytes() of its writes; likewise
+  bool out_of_room_ = false;          ///< likewise
+  std::vector<Completed> collected_;  ///< the loop thread's
+  uint64_t room_owed_ = 0;            ///< of all writes that were not collected; likewise
 
   mutable std::mutex mutex_;
   std::condition_variable arrived_;
   std::deque<Write> waiting_;
-  std::vector<AppendedBatch> completed_;
+  std::vector<Completed> completed_;
   std::optional<Error> failure_;
   uint64_t last_number_ = 0;
   uint64_t waiting_bytes_ = 0;
@@ -105,9 +130,12 @@ class InlineLogWriter final : public LogWriter {
   uint64_t waiting_bytes() const override { return queue_.waiting_bytes(); }
 
   /// Writes and syncs one batch of what waits; false if there was nothing to do.
-  bool run_one() { return queue_.write_batch().has_value(); }
+  bool run_one();
   /// Does one bounded piece of preparing the next segment; false if there was nothing to do.
   bool prepare_one();
+  LogRoom room() const { return queue_.room(); }
+  /// run_one() does nothing before a segment is ready.
+  bool out_of_room() const;
 
  private:
   SegmentPreparer& preparer_;

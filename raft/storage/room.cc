@@ -53,9 +53,11 @@ void RoomKeeper::note_snapshot(uint64_t bytes) {
 
 Status RoomKeeper::step(Instant now) {
   const auto [lent, wanted] = reserve_wanted();
-  const IoStatus held = hold_reserve(wanted);
-  reserve_missing_ = !held;
   auto free = files_.free_bytes(options_.directory);
+  if (free) free_ = *free;
+  const IoStatus held = hold_reserve(wanted);
+  reserve_missing_ = !held || reserve_too_large_;
+  free = files_.free_bytes(options_.directory);
   if (free) free_ = *free;
   if (!lent) retry_preparation(now);
   judge(now);
@@ -82,7 +84,9 @@ IoStatus RoomKeeper::open_reserve() {
   return io_ok();
 }
 
-// The log comes first: while it lacks a segment, nothing is taken that a segment could have.
+// The log comes first: while it lacks a segment, nothing is taken that a segment could have. What
+// does not fit is not tried: for a moment it would take all that is free from the log's next
+// segment and from the snapshot.
 IoStatus RoomKeeper::hold_reserve(uint64_t wanted) {
   if (file_ == nullptr) {
     if (auto done = open_reserve(); !done) return done;
@@ -91,8 +95,9 @@ IoStatus RoomKeeper::hold_reserve(uint64_t wanted) {
     if (auto done = file_->truncate(wanted); !done) return done;
     held_ = wanted;
   }
-  if (held_ == wanted || segments_missing_) return io_ok();
   const uint64_t part = std::min(kStepBytes, wanted - held_);
+  reserve_too_large_ = part > free_;
+  if (part == 0 || reserve_too_large_ || segments_missing_) return io_ok();
   if (auto done = file_->allocate(held_, part); !done) return done;
   held_ += part;
   return io_ok();

@@ -84,6 +84,7 @@ class RoomKeeper {
   std::unique_ptr<File> file_;
   uint64_t held_ = 0;
   bool reserve_missing_ = false;
+  bool reserve_too_large_ = false;  ///< for what is free
   bool segments_missing_ = false;
   uint64_t free_ = 0;
   Instant retry_at_;

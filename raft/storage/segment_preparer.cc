@@ -2,7 +2,9 @@
 
 #include <algorithm>
 #include <iterator>
+#include <utility>
 
+#include "base/check.h"
 #include "raft/storage/log_format.h"
 
 namespace holdfast::raft {
@@ -29,7 +31,7 @@ SegmentPreparer::Step SegmentPreparer::step_locked() {
   if (failure_) return Step::kFailed;
   if (ready_.size() >= ahead_) return Step::kIdle;
   const IoStatus done = advance();
-  out_of_space_ = !done.ok() && done.error().out_of_space();
+  out_of_space_ = !done.ok() && done.error().out_of_space() && !naming_;
   pause(out_of_space_);
   if (done) return Step::kWorked;
   if (!out_of_space_) return fail(done.error());
@@ -40,15 +42,17 @@ SegmentPreparer::Step SegmentPreparer::step_locked() {
 SegmentPreparer::Step SegmentPreparer::fail(const IoError& error) {
   failure_ = error;
   failed_.store(true, std::memory_order_release);
+  const std::lock_guard lock(signal_mutex_);
+  segment_.notify_all();
   return Step::kFailed;
 }
 
 // What was begun is finished, though a spare may have come since: nothing is left half done.
 IoStatus SegmentPreparer::advance() {
   if (filling_ == nullptr && !spares_.empty()) {
-    const std::string spare = spares_.back();
-    spares_.pop_back();
-    return publish_name(spare);
+    const IoStatus done = publish_name(spares_.back());
+    if (done) spares_.pop_back();
+    return done;
   }
   return fill();
 }
@@ -73,7 +77,10 @@ IoStatus SegmentPreparer::fill() {
 IoStatus SegmentPreparer::publish_name(const std::string& from) {
   const std::string name = segment_file_name(number_);
   if (auto done = files_.rename(path_of(from), path_of(name)); !done) return done;
+  // A sync that failed is not tried again, for want of space neither: what it did nobody knows.
+  naming_ = true;
   if (auto done = files_.sync_directory(directory_); !done) return done;
+  naming_ = false;
   filling_.reset();
   auto file = files_.open(path_of(name), OpenMode::kModify);
   if (!file) return file.error();
@@ -140,6 +147,7 @@ bool SegmentPreparer::may_recycle(const SegmentRef& segment) {
 void SegmentPreparer::pause(bool paused) {
   const std::lock_guard lock(signal_mutex_);
   paused_ = paused && retired_.empty();
+  if (ready() > 0) segment_.notify_all();
 }
 
 IoResult<PreparedSegment> SegmentPreparer::take() {
@@ -160,6 +168,24 @@ IoResult<PreparedSegment> SegmentPreparer::take() {
   return taken;
 }
 
+void SegmentPreparer::put_back(PreparedSegment segment) {
+  const std::lock_guard lock(mutex_);
+  HF_CHECK(ready_.empty() || segment.number < ready_.front().number, "put back out of order");
+  ready_.push_front(std::move(segment));
+  ready_count_ = ready_.size();
+  const std::lock_guard signal(signal_mutex_);
+  put_back_ = true;
+}
+
+void SegmentPreparer::wait_for_segment() {
+  std::unique_lock lock(signal_mutex_);
+  if (std::exchange(put_back_, false)) {
+    segment_.wait_for(lock, kPutBackFor, [this] { return closed_ || failed(); });
+  } else {
+    segment_.wait(lock, [this] { return closed_ || failed() || ready() > 0; });
+  }
+}
+
 IoError SegmentPreparer::failure() const {
   const std::lock_guard lock(mutex_);
   HF_CHECK(failure_.has_value(), "failure() of a preparer that has not failed");
@@ -168,10 +194,17 @@ IoError SegmentPreparer::failure() const {
 
 bool SegmentPreparer::wait_for_work() {
   std::unique_lock lock(signal_mutex_);
-  work_.wait(lock, [this] {
-    return closed_ || (!failed() && !paused_ && (ready() < ahead_ || !retired_.empty()));
-  });
+  work_.wait(lock, [this] { return closed_ || has_work_locked(); });
   return !closed_;
+}
+
+bool SegmentPreparer::has_work() const {
+  const std::lock_guard lock(signal_mutex_);
+  return has_work_locked();
+}
+
+bool SegmentPreparer::has_work_locked() const {
+  return !failed() && !paused_ && (ready() < ahead_ || !retired_.empty());
 }
 
 void SegmentPreparer::retry() {
@@ -184,6 +217,7 @@ void SegmentPreparer::close() {
   const std::lock_guard lock(signal_mutex_);
   closed_ = true;
   work_.notify_all();
+  segment_.notify_all();
 }
 
 }  // namespace holdfast::raft

@@ -14,6 +14,7 @@
 #include <string>
 #include <vector>
 
+#include "base/time.h"
 #include "raft/storage/file_system.h"
 #include "raft/storage/log_positions.h"
 
@@ -48,8 +49,14 @@ class SegmentPreparer {
   /// These segments, oldest first, are no part of the log any more: step() removes them, one at a
   /// time and in this order. A later segment's head must be on disk.
   void retire(std::vector<SegmentRef> segments);
-  /// The next segment; if it is not ready the caller waits for the disk.
+  /// The next segment; if it is not ready the caller waits for the disk. An error of a full disk
+  /// changes nothing: try again later.
   IoResult<PreparedSegment> take();
+  /// What was taken last, untouched: the disk has no room for what was to go into it.
+  void put_back(PreparedSegment segment);
+  /// After either, blocks until there is reason to try again: a segment is ready, a while has
+  /// passed since one was put back, the preparer has failed, or close() was called.
+  void wait_for_segment();
   /// A step failed, other than for want of space: the log must not go on. Never waits for the disk.
   bool failed() const { return failed_.load(std::memory_order_acquire); }
   /// Only if failed().
@@ -64,6 +71,8 @@ class SegmentPreparer {
   /// For the thread that calls step(): blocks until there is work (true) or close() (false). After
   /// kOutOfSpace there is work again when retry() or take() was called.
   bool wait_for_work();
+  /// What wait_for_work() waits for.
+  bool has_work() const;
   void retry();
   void close();
 
@@ -71,9 +80,12 @@ class SegmentPreparer {
   static constexpr uint64_t kStepBytes = 1 << 20;
   /// Files kept for reuse besides those that are ready.
   static constexpr size_t kSparesMax = 1;
+  /// After a segment was put back: room on a disk tells nobody of itself.
+  static constexpr Duration kPutBackFor = 1s;
 
  private:
   Step step_locked();
+  bool has_work_locked() const;
   IoStatus advance();
   IoStatus fill();
   IoStatus publish_name(const std::string& from);
@@ -95,16 +107,19 @@ class SegmentPreparer {
   std::vector<std::string> spares_;
   std::unique_ptr<File> filling_;
   uint64_t filled_ = 0;
+  bool naming_ = false;                ///< a rename is done and not durable yet
   std::deque<PreparedSegment> ready_;  ///< oldest first, at most `ahead_`
   std::optional<IoError> failure_;
   std::atomic<size_t> ready_count_ = 0;
   std::atomic<bool> failed_ = false;
   std::atomic<bool> out_of_space_ = false;
 
-  std::mutex signal_mutex_;  ///< of what follows; never held while the disk works
+  mutable std::mutex signal_mutex_;  ///< of what follows; never held while the disk works
   std::condition_variable work_;
+  std::condition_variable segment_;
   std::deque<SegmentRef> retired_;
   bool paused_ = false;
+  bool put_back_ = false;
   bool closed_ = false;
 };
 

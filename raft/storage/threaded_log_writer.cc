@@ -7,36 +7,42 @@ namespace holdfast::raft {
 ThreadedLogWriter::ThreadedLogWriter(LogStore& log, Clock& clock, LogWriterNotify notify)
     : clock_(clock),
       preparer_(log.preparer()),
-      queue_(log, std::move(notify)),
+      notify_(std::move(notify)),
+      queue_(log, notify_),
       write_thread_([this] { run_writer(); }),
       prepare_thread_([this] { run_preparer(); }) {}
 
 ThreadedLogWriter::~ThreadedLogWriter() {
   queue_.close();
-  write_thread_.join();
   preparer_.close();
+  write_thread_.join();
   prepare_thread_.join();
 }
 
 void ThreadedLogWriter::run_writer() {
   schedule_promptly();
   while (queue_.wait()) {
-    const Instant begun = clock_.now();
-    {
-      const std::lock_guard lock(stats_mutex_);
-      begun_ = begun;
-    }
-    const auto bytes = queue_.write_batch();
-    const Instant ended = clock_.now();
-    const Duration taken = ended - begun;
-    const std::lock_guard lock(stats_mutex_);
-    begun_.reset();
-    if (!bytes) continue;
-    recent_.add(ended, taken);
-    ++stats_.batches;
-    stats_.bytes += *bytes;
-    stats_.durations.add(taken);
+    write_batch();
+    if (queue_.out_of_room()) preparer_.wait_for_segment();
   }
+}
+
+void ThreadedLogWriter::write_batch() {
+  const Instant begun = clock_.now();
+  {
+    const std::lock_guard lock(stats_mutex_);
+    begun_ = begun;
+  }
+  const auto bytes = queue_.write_batch();
+  const Instant ended = clock_.now();
+  const Duration taken = ended - begun;
+  const std::lock_guard lock(stats_mutex_);
+  begun_.reset();
+  if (!bytes) return;
+  recent_.add(ended, taken);
+  ++stats_.batches;
+  stats_.bytes += *bytes;
+  stats_.durations.add(taken);
 }
 
 LogWriteStats ThreadedLogWriter::stats() const {
@@ -49,7 +55,11 @@ LogWriteStats ThreadedLogWriter::stats() const {
 }
 
 void ThreadedLogWriter::run_preparer() {
-  while (preparer_.wait_for_work()) preparer_.step();
+  while (preparer_.wait_for_work()) {
+    const size_t before = preparer_.ready();
+    preparer_.step();
+    if (preparer_.ready() > before) notify_();
+  }
 }
 
 }  // namespace holdfast::raft

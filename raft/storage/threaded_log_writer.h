@@ -23,15 +23,19 @@ class ThreadedLogWriter final : public LogWriter {
   void submit(Write write) override { queue_.push(std::move(write)); }
   std::optional<Result<uint64_t>> collect() override { return queue_.collect(); }
   uint64_t waiting_bytes() const override { return queue_.waiting_bytes(); }
+  /// Loop thread, which is woken when a segment has become ready.
+  LogRoom room() const { return queue_.room(); }
   /// Any thread.
   LogWriteStats stats() const;
 
  private:
   void run_writer();
+  void write_batch();
   void run_preparer();
 
   Clock& clock_;
   SegmentPreparer& preparer_;
+  const LogWriterNotify notify_;
   WriteQueue queue_;
   mutable std::mutex stats_mutex_;
   LogWriteStats stats_;

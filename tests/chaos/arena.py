@@ -27,7 +27,7 @@ from chaos.shim_control import Shim
 
 #: A history of so few events that a watcher which was stopped is resynchronised.
 FLAGS = ("--clock_drift_permille=100", "--segment_bytes=65536", "--history_events=300",
-         "--reserve_segments=32", "--reserve_mib=4", "--min_free_mib=2")
+         "--reserve_mib=4", "--min_free_mib=2")
 READY_SECONDS = 60.0
 #: The tmpfs holds the whole log of a run, as long as there are no snapshots.
 SMALL_DISK_MIB, SMALL_DISK_MIB_PER_MINUTE = 32, 16

@@ -35,8 +35,8 @@ def private_mounts():
 class SmallDisks(Cluster):
     """Three servers with a small disk each."""
 
-    def __init__(self):
-        super().__init__(3, FLAGS)
+    def __init__(self, flags=FLAGS):
+        super().__init__(3, flags)
         for node in self.nodes.values():
             data = node.folder / "data"
             data.mkdir()
@@ -77,14 +77,27 @@ def namespace():
     private_mounts()
 
 
+def settle(disks):
+    """Until the reserve of every server is whole."""
+    for node in disks.nodes.values():
+        eventually(lambda n=node: state(n) in ("ok", "low"), within=WITHIN, what="a disk state")
+        eventually(lambda n=node: n.status().disk.reserveBytes >= 2 << 20, within=WITHIN,
+                   what="the reserve")
+
+
 @pytest.fixture
 def disks():
-    """Three servers whose disks are settled: the reserve is whole."""
+    """Three servers whose disks are settled."""
     with SmallDisks() as started:
-        for node in started.nodes.values():
-            eventually(lambda n=node: state(n) in ("ok", "low"), within=WITHIN, what="a disk state")
-            eventually(lambda n=node: n.status().disk.reserveBytes >= 2 << 20, within=WITHIN,
-                       what="the reserve")
+        settle(started)
+        yield started
+
+
+@pytest.fixture
+def small_segments():
+    """The same with segments of which many are written between two looks at the disk."""
+    with SmallDisks((*FLAGS, "--segment_bytes=65536")) as started:
+        settle(started)
         yield started
 
 
@@ -143,6 +156,59 @@ class Renewing:
                         self.failures.append(reply)
                 except t.HoldfastError as error:
                     self.failures.append(error)
+
+
+class Writing:
+    """Writes without a pause, on connections of its own, until the block ends."""
+
+    def __init__(self, nodes, value_bytes):
+        self._value = bytes(value_bytes)
+        self._over = threading.Event()
+        self.codes = set()
+        self.done = 0
+        self._threads = [threading.Thread(target=self._run, args=(node, number), daemon=True)
+                         for number, node in enumerate(nodes)]
+
+    def __enter__(self):
+        for thread in self._threads:
+            thread.start()
+        return self
+
+    def __exit__(self, *unused):
+        self._over.set()
+        for thread in self._threads:
+            thread.join()
+
+    def _run(self, node, number):
+        with Stock(node.address) as stock:
+            while not self._over.is_set():
+                try:
+                    stock.put(path=f"/w{number}", value=self._value)
+                    self.done += 1
+                except t.HoldfastError as error:
+                    self.codes.add(error.codeName)
+
+
+def test_a_disk_that_fills_up_between_two_looks_ends_no_server(small_segments, dial):
+    nodes = list(small_segments.nodes.values())
+    stock = dial(small_segments.leader())
+    session = stock.open_session(ttl_ms=20_000)
+    held = stock.acquire(session, path="/held", waitMs=0)
+    with Writing(nodes * 3, 20_000) as writing:
+        eventually(lambda: writing.done > 200, within=WITHIN, what="writes")
+        assert not writing.codes, "segments that are not ready yet are no want of space"
+        for each in nodes:
+            small_segments.fill(each)
+        eventually(lambda: "NO_SPACE" in writing.codes, within=WITHIN, what="a refusal")
+        assert all(node.running for node in nodes), [n.log()[-1000:] for n in nodes]
+        stock = dial(small_segments.leader())
+        stock.release(session, path="/held", holderId=held.holderId)
+        assert not stock.describeLock(path="/held").lock.holders
+        for each in nodes:
+            small_segments.empty(each)
+        before = writing.done
+        eventually(lambda: writing.done > before + 200, within=WITHIN, what="writes again")
+    assert all(node.running for node in nodes), [n.log()[-1000:] for n in nodes]
 
 
 def test_a_full_follower_does_not_stop_the_cluster(disks, dial):

@@ -84,6 +84,8 @@ class WatchedWriter final : public raft::LogWriter {
   uint64_t waiting_bytes() const override { return inner_.waiting_bytes(); }
   bool run_one() { return inner_.run_one(); }
   bool prepare_one() { return inner_.prepare_one(); }
+  raft::LogRoom room() const { return inner_.room(); }
+  bool out_of_room() const { return inner_.out_of_room(); }
 
  private:
   raft::InlineLogWriter inner_;

@@ -222,7 +222,7 @@ void Simulation::mark_counters(SimNode& node) {
       {c.transfers - c.transfers_aborted, Mark::kTransferred},
       {c.transfers_aborted, Mark::kTransferAborted},
       {node.engine().room().stats().hand_overs, Mark::kFullHandedOver},
-      {node.engine().room().stats().appends, Mark::kEntriesNotTaken},
+      {node.engine().gate().lost(), Mark::kEntriesNotTaken},
       {c.inflight_full, Mark::kInflightFull},
       {c.reads_failed, Mark::kReadsFailed},
   };

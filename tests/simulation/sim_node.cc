@@ -345,7 +345,8 @@ void SimNode::start_failed(const Error& error) {
 }
 
 void SimNode::stopped(const Error& error) {
-  const bool no_space = error.code == ErrorCode::kNoSpace && disk_full_;
+  // A start takes room. One that runs waits for it (PROMISE 12).
+  const bool no_space = error.code == ErrorCode::kNoSpace && disk_full_ && !up();
   const bool io = error.code == ErrorCode::kDiskFailed && io_errors_;
   const bool snapshot = error.message.find("/snapshot/") != std::string::npos;
   const bool damage = damaged_ && (error.code == ErrorCode::kCorrupt || io || snapshot);
@@ -389,7 +390,8 @@ void SimNode::fill_disk(uint64_t bytes_left) {
 void SimNode::empty_disk() {
   disk_full_ = false;
   disk_->set_capacity(~uint64_t{0});
-  if (log_ != nullptr) log_->retry_preparation();
+  // Else it is found by whoever watches the disk.
+  if (room_ == nullptr && log_ != nullptr) log_->retry_preparation();
 }
 
 void SimNode::damage() { damaged_ = true; }

@@ -213,6 +213,7 @@ class SimNode final : raft::Transport, server::ReplySink {
   void snapshot_step();
   void schedule_background();
   void background_step();
+  void prepare();
   Instant next_wakeup() const;
   void answered(uint32_t slot, Answer answer);
   void log_line(const std::string& what) {

@@ -56,9 +56,20 @@ void SimNode::turn() {
   mark_room();
   // One that removed itself leads until it has handed over.
   if (!removed_.empty() && !core().is_leader()) return retire(removed_);
-  static_cast<void>(writer_->prepare_one());
+  prepare();
   look_at_disk();
   if (died_at_disk(Mark::kCrashInPreparation)) start_after(kRestart);
+}
+
+// A piece each turn, and without a rest between them while something waits for a segment.
+void SimNode::prepare() {
+  const bool waits = writer_->out_of_room() || engine_->host().budget.waited_for();
+  if (writer_->out_of_room()) world_.mark(Mark::kLogOutOfRoom);
+  if (waits) world_.mark(Mark::kWaitedForLogRoom);
+  if (!writer_->prepare_one() || !waits) return;
+  world_.after(disk_delay(disk_draws_), [this, life = life_] {
+    if (life == life_ && !paused_) act([] {});
+  });
 }
 
 // One timer at a time: a later one is set when this one comes.
@@ -93,7 +104,7 @@ Duration SimNode::disk_delay(Stream& draws) const {
 }
 
 void SimNode::schedule_disk() {
-  if (disk_busy_ || !model_.owes()) return;
+  if (disk_busy_ || !model_.owes() || writer_->out_of_room()) return;
   disk_busy_ = true;
   world_.after(disk_delay(disk_draws_), [this, life = life_] {
     // The sync thread of a paused process stands still too; resume() starts it anew.

@@ -27,10 +27,8 @@ server::RoomPorts SimNode::room_ports() {
             room_at_ = Instant();
           },
           [this](uint64_t snapshot_bytes) { room_->note_snapshot(snapshot_bytes); },
-          [this] {
-            const uint64_t ahead = log_->space().bytes_ahead;
-            return ahead - std::min(ahead, 3 * writer_->waiting_bytes());
-          },
+          [this] { return writer_->room(); },
+          log_->preparer().segment_bytes(),
           log_->preparer().segment_bytes() / 4};
 }
 

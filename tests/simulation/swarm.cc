@@ -402,7 +402,7 @@ void fill_disks(Stream& draw, Plan& plan) {
 void draw_room(Stream& draw, Plan& plan) {
   if (!draw.chance(kRoomPermille)) return;
   Weather& w = plan.weather;
-  w.segment_bytes = int64_t{16} << (10 + draw.below(4));
+  w.segment_bytes = int64_t{4} << (10 + draw.below(6));
   w.room_bytes = draw.between(1, 8) * w.segment_bytes;
   if (draw.chance(400)) {
     plan.faults.clear();

@@ -190,15 +190,62 @@ TEST_F(RoomTest, AFullFollowerTakesEntriesAsLongAsItsLogHasRoom) {
   set(2, State::kFull);
   ASSERT_EQ(put(1).outcome(), "OK");
   EXPECT_EQ(cluster.server(2).engine().host().applied, cluster.server(1).engine().host().applied);
-  cluster.server(2).log_bytes_left = 1'500;
+  cluster.server(2).log_room.bytes = 1'500;
   ASSERT_EQ(put(1).outcome(), "OK");
   cluster.advance(2s);
   EXPECT_LT(cluster.server(2).engine().host().applied, cluster.server(1).engine().host().applied);
-  EXPECT_GT(cluster.server(2).engine().room().stats().appends, 0U);
+  EXPECT_GT(cluster.server(2).engine().gate().lost(), 0U);
   EXPECT_EQ(leader(), 1);
+  cluster.server(2).log_room.bytes = 1 << 20;
   set(2, State::kOk);
   cluster.advance(2s);
   EXPECT_EQ(cluster.server(2).engine().host().applied, cluster.server(1).engine().host().applied);
+}
+
+// A disk that runs full between two looks: what was admitted is all that fits.
+TEST_F(RoomTest, WhatTheLogHasNoRoomForWaitsUntilThereIsSome) {
+  ASSERT_EQ(put(1).outcome(), "OK");
+  cluster.server(1).log_room.bytes = 4'000;
+  const Call waiting = put(1, "/waits");
+  const Call forwarded = put(2, "/from-another");
+  cluster.advance(300ms);
+  EXPECT_FALSE(waiting.answered());
+  EXPECT_FALSE(forwarded.answered());
+  EXPECT_EQ(remove(1).outcome(), "OK") << "what frees has the reserve";
+  cluster.server(1).log_room.bytes = 1 << 20;
+  cluster.advance(100ms);
+  EXPECT_EQ(waiting.outcome(), "OK");
+  EXPECT_EQ(forwarded.outcome(), "OK");
+  EXPECT_EQ(leader(), 1);
+}
+
+TEST_F(RoomTest, WhatWaitsIsRefusedOnceTheDiskIsFull) {
+  cluster.server(1).log_room.bytes = 4'000;
+  const Call waiting = put(1);
+  cluster.advance(50ms);
+  ASSERT_FALSE(waiting.answered());
+  set_all(State::kFull);
+  EXPECT_EQ(waiting.error().code, api::ErrorCode::NO_SPACE);
+  EXPECT_EQ(waiting.error().applied, api::Applied::NO);
+}
+
+TEST_F(RoomTest, WhenTheReserveIsUsedUpNothingIsAdmittedAndNobodyLosesHisSession) {
+  ASSERT_EQ(put(1).outcome(), "OK");
+  set_all(State::kFull);
+  for (int id = 1; id <= size; ++id) cluster.server(id).log_room.bytes = 1'100;
+  const api::HoldfastError error = remove(1).error();
+  EXPECT_EQ(error.code, api::ErrorCode::NO_SPACE);
+  EXPECT_EQ(error.applied, api::Applied::NO);
+  EXPECT_THAT(error.message, HasSubstr("the log's reserve is used up"));
+  const uint64_t proposed = cluster.server(1).engine().command_stats().proposed;
+  // Long after the client's session is late and overdue.
+  cluster.advance(30s);
+  EXPECT_EQ(cluster.server(1).engine().command_stats().proposed, proposed);
+  EXPECT_EQ(cluster.server(1).engine().machine().sessions().size(), 1U);
+  for (int id = 1; id <= size; ++id) cluster.server(id).log_room.bytes = 1 << 20;
+  cluster.advance(10s);
+  EXPECT_EQ(cluster.server(leader()).engine().machine().sessions().size(), 0U)
+      << "who was silent for so long expires after all";
 }
 
 }  // namespace

@@ -106,8 +106,12 @@ void TestServer::start() {
 
 RoomPorts TestServer::room_ports() {
   if (!disk_room) return {};
-  return {[this] { return *disk_room; }, [this](bool on) { lent = on; }, [](uint64_t) {},
-          [this] { return log_bytes_left; }, 1'000};
+  return {[this] { return *disk_room; },
+          [this](bool on) { lent = on; },
+          [](uint64_t) {},
+          [this] { return log_room; },
+          2'000,
+          1'000};
 }
 
 MemberPorts TestServer::member_ports() {

@@ -178,7 +178,7 @@ class TestServer final : raft::Transport, ReplySink {
   std::vector<Error> fatal;
   /// What its disk says of itself; set before start(). Without it nobody looks.
   std::optional<raft::DiskRoom> disk_room;
-  uint64_t log_bytes_left = 1 << 20;
+  raft::LogRoom log_room{1 << 20, 1 << 20, false};
   SnapshotPorts snapshots;  ///< set before start(); without, it neither writes nor gives any
   bool lent = false;        ///< the reserve
   Reach reach;              ///< whom its transport has to reach

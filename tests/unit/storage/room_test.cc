@@ -143,6 +143,17 @@ TEST_F(RoomTest, AReserveThatCannotBeHadIsAFullDisk) {
   EXPECT_EQ(room.missing, "the reserve");
 }
 
+TEST_F(RoomTest, AReserveThatDoesNotFitTakesNothingFromTheOthersForAMoment) {
+  open();
+  leave_free(kMiB);
+  look();
+  const uint64_t before = disk->operations();
+  EXPECT_EQ(look().missing, "the reserve");
+  EXPECT_EQ(disk->operations(), before);
+  leave_free(8 * kMiB);
+  EXPECT_EQ(look_often().state, State::kOk);
+}
+
 TEST_F(RoomTest, AnErrorOfTheReserveIsToldAndIsNoRoom) {
   open();
   look();
