@@ -73,7 +73,7 @@ class Hand {
   template <class Request>
   void write(const Request& request);
   template <class Request>
-  void write_with(const Request& request, std::function<void()> then);
+  void write_with(const Request& request, const std::function<void()>& then);
   template <class Request>
   void write_sessionless(const Request& request, SimNode& node, int64_t copies);
   template <class Request>

@@ -42,7 +42,7 @@ void Hand::write(const Request& request) {
 
 /// A key command of the session; `then` runs when its outcome is known.
 template <class Request>
-void Hand::write_with(const Request& request, std::function<void()> then) {
+void Hand::write_with(const Request& request, const std::function<void()>& then) {
   tell(sim::describe(op_));
   const int64_t sequence = client_.next_sequence();
   const auto copies = std::make_shared<Copies>();

@@ -30,7 +30,7 @@ std::string write_tag(const Steps& then_steps, const Steps& otherwise) {
   for (const Steps* steps : {&then_steps, &otherwise}) {
     for (const auto& step : *steps) {
       if (step.__isset.remove) continue;
-      const std::string tag = write_tag(step.__isset.put ? step.put.value : step.create.value);
+      std::string tag = write_tag(step.__isset.put ? step.put.value : step.create.value);
       if (!tag.empty()) return tag;
     }
   }
