@@ -201,7 +201,7 @@ struct TransactRequest {
 
 /** What one step came to. */
 struct OperationResult {
-  /** create: the path, with the number of a sequential one; else empty. */ 1: string path,
+  /** create of a sequential key: its path, with the number; else empty. */ 1: string path,
   /** put and create: the key's version now. */ 2: i64 version,
   /** remove: how many keys went. */ 3: i64 removed,
 }

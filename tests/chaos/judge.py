@@ -19,8 +19,6 @@ from support import paths
 
 NS = 1_000_000_000
 NEVER = 1 << 62
-#: Locks of which several are taken at once: the model of histories does not know that.
-TOGETHER = "/all/"
 #: A handle has noticed its end, and on_lost was called, so long after the deadline at most. All
 #: processes of a run share two cores.
 LATE_SECONDS = 1.0
@@ -79,9 +77,7 @@ class Records:
         """In the form that history-check reads."""
         with open(file, "w", encoding="utf-8") as out:
             for call in self.calls:
-                together = str(call["arguments"].get("path", "")).startswith(TOGETHER)
-                if not together and call["call"] not in ("acquireAll", "releaseAll"):
-                    out.write(json.dumps(call) + "\n")
+                out.write(json.dumps(call) + "\n")
 
 
 def linearizable(history: pathlib.Path) -> Tuple[Optional[str], str]:

@@ -67,16 +67,6 @@ def test_a_holder_that_learns_of_its_loss_late_or_never_is_found():
     assert "told 2.00 s after its deadline" in judge.lost_in_time([late])[0]
 
 
-def test_what_the_model_does_not_know_is_left_out_of_the_history(tmp_path):
-    def call(name, path):
-        return {"client": "a", "call": name, "arguments": {"path": path}, "invoked": 1}
-    records = judge.Records([call("acquire", "/all/1"), call("acquireAll", "/all/1"),
-                             call("releaseAll", ""), call("acquire", "/a")], [])
-    records.write_history(tmp_path / "history")
-    assert [json.loads(line)["arguments"]["path"]
-            for line in (tmp_path / "history").read_text().splitlines()] == ["/a"]
-
-
 def write(token, number, taken=True, event="write"):
     return {"event": event, "client": "a", "path": "/a", "token": token, "number": number,
             "taken": taken}

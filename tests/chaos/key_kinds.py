@@ -10,10 +10,11 @@ import holdfast
 from chaos.worker import TTL_SECONDS, Worker
 
 #: What there is before the first fault: run.py makes it.
-FOLDERS = ("/counters", "/guarded", "/presence", "/queue", "/loose")
+FOLDERS = ("/counters", "/guarded", "/presence", "/queue", "/loose", "/passing")
 ACCOUNTS = ("/accounts/a", "/accounts/b")
 MONEY = 100
 COUNTERS = 3
+PASSING_SECONDS = 1.5
 TROUBLES = (holdfast.KeyConflict, holdfast.Unavailable, holdfast.OutcomeUnknown,
             holdfast.LockLost, holdfast.NotGranted)
 
@@ -76,6 +77,28 @@ class KeyUser:
         else:
             self._client.delete(path)
 
+    def pass_by(self) -> None:
+        """Containers, and keys with a TTL in them, that go by themselves or are removed."""
+        box = f"/passing/{self._worker.random.randrange(COUNTERS)}"
+        child = f"{box}/{self._worker.random.randrange(COUNTERS)}"
+        self._worker.random.choice([
+            lambda: self._fill(box, child),
+            lambda: self._session.create(child, self._value(), ttl=PASSING_SECONDS),
+            lambda: self._session.put(child, self._value(), version=1),
+            lambda: self._session.delete(child),
+            lambda: self._session.delete(box),
+            lambda: self._client.get_many([box, child]),
+            lambda: list(self._client.list(box, values=True)),
+        ])()
+
+    def _fill(self, box: str, child: str) -> None:
+        """A child in its container, which is made with it if it is gone."""
+        with self._session.transact() as transaction:
+            transaction.check_exists(box, False)
+            transaction.create(box, self._value(), container=True)
+            transaction.create(child, self._value(), ttl=PASSING_SECONDS)
+            transaction.otherwise.create(child, self._value(), ttl=PASSING_SECONDS)
+
     def look(self) -> None:
         """Several keys, and a part of the tree."""
         self._client.get_many([*ACCOUNTS, "/loose/0"])
@@ -84,11 +107,11 @@ class KeyUser:
     def steps(self) -> List[Callable[[], None]]:
         """All that it does."""
         return [self.count, self.count, self.write_guarded, self.move, self.enqueue,
-                self.write_loosely, self.look]
+                self.write_loosely, self.pass_by, self.pass_by, self.look]
 
 
 def use_keys(worker: Worker) -> None:
-    """Counters, guarded writes, transfers, a queue, writes without a session."""
+    """Counters, guarded writes, transfers, a queue, writes without a session, keys that pass."""
     with worker.client() as client, client.session(ttl=TTL_SECONDS, name=worker.name) as session:
         user = KeyUser(worker, client, session)
         while not worker.over.is_set():

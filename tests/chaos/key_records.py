@@ -30,6 +30,9 @@ def _write(act: str, request: Any) -> Dict[str, Any]:
         "expectedVersion": getattr(request, "expectedVersion", None),
         "ephemeral": getattr(request, "kind", None) == w.KeyKind.EPHEMERAL,
         "sequential": getattr(request, "sequential", None),
+        "container": getattr(request, "kind", None) == w.KeyKind.CONTAINER,
+        "ttlMs": getattr(request, "ttlMs", None),
+        "makeParents": getattr(request, "makeParents", None),
         "recursive": getattr(request, "recursive", None),
         "guardPath": guard.path if guard else None, "guardHolder": guard.holderId if guard else 0,
     })

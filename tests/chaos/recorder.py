@@ -31,6 +31,11 @@ def _session(context: Any) -> Dict[str, Any]:
     return {"session": context.sessionId, "sequence": context.sequence}
 
 
+def _wanted(lock: Any) -> Dict[str, Any]:
+    return _compact({"path": lock.path, "permits": lock.permits, "limit": lock.limit,
+                     "mode": t.LockMode._VALUES_TO_NAMES[lock.mode or t.LockMode.EXCLUSIVE]})
+
+
 def _arguments(method: str, context: Any, request: Any) -> Dict[str, Any]:
     fields: Dict[str, Any] = _session(context) if method not in READS else {}
     if method in key_records.ANSWERS:
@@ -41,7 +46,7 @@ def _arguments(method: str, context: Any, request: Any) -> Dict[str, Any]:
                  "to", "token", "force", "lockDelayMs", "owner", "prefix", "page"):
         fields[name] = getattr(request, name, None)
     if method == "acquireAll":
-        fields["path"] = request.locks[0].path
+        fields["locks"] = [_wanted(lock) for lock in request.locks]
     if method == "acquire":
         fields["mode"] = t.LockMode._VALUES_TO_NAMES[request.mode or t.LockMode.EXCLUSIVE]
     fields["value"] = _text(getattr(request, "value", None))
@@ -86,7 +91,7 @@ ANSWERS: Dict[str, Callable[[Any], Dict[str, Any]]] = {
     "closeSession": lambda r: {},
     "acquire": _acquired,
     "acquireAll": _acquired,
-    "releaseAll": lambda r: {},
+    "releaseAll": lambda r: {"release": t.ReleaseStatus._VALUES_TO_NAMES[r.status]},
     "cancelAcquire": _acquired,
     "release": lambda r: {"release": t.ReleaseStatus._VALUES_TO_NAMES[r.status]},
     "setHolderValue": lambda r: {},

@@ -143,14 +143,16 @@ class Run:
     def _look_at_all(self, arena: Arena, herd: Herd) -> State:
         """The end state, from every server, goes into the history; and it is one. The keys."""
         recorder = Recorder(self._folder / "end.jsonl", "end")
-        paths = {call["arguments"]["path"] for call in judge.Records.read(herd.files()).calls
-                 if call["call"] in ("acquire", "acquireAll")}
+        asked = [call["arguments"] for call in judge.Records.read(herd.files()).calls
+                 if call["call"] in ("acquire", "acquireAll")]
+        paths = {lock["path"] for each in asked for lock in each.get("locks", [each])}
         for node in arena.nodes.values():
             with Stock(node.address) as stock:
                 for path in sorted(paths):
                     self._ask(recorder, stock, "describeLock", t.DescribeLockRequest(path=path))
         eventually(lambda: not self._left(arena), within=CALM_SECONDS, every=0.5,
-                   what="all locks free and nobody present on any server, once all clients ended")
+                   what="all locks free, and on no server anybody present or a key that ends by "
+                        "itself, once all clients ended")
         eventually(arena.digests, within=CALM_SECONDS, what="one state digest on all servers")
         shown = [self._keys(recorder, node, consistency) for node in arena.nodes.values()
                  for consistency in (None, t.Consistency.LOCAL)]
@@ -172,14 +174,15 @@ class Run:
 
     @staticmethod
     def _left(arena: Arena) -> List[str]:
-        """Locks that are still held."""
+        """Locks that are still held, and keys that should have gone."""
         left: List[str] = []
         for node in arena.nodes.values():
             with Stock(node.address) as stock:
                 listed = stock.listLocks(consistency=t.Consistency.LOCAL)
                 left += [lock.path for lock in listed.locks]
-                present = stock.listKeys(path="/presence", consistency=t.Consistency.LOCAL)
-                left += [key.path for key in present.keys]
+                for folder in ("/presence", "/passing"):
+                    present = stock.listKeys(path=folder, consistency=t.Consistency.LOCAL)
+                    left += [key.path for key in present.keys]
         return left
 
     @staticmethod

@@ -56,7 +56,8 @@ TOLD = [
 
 def test_watchers_that_saw_all_of_it_are_right():
     assert verdict(life("w"), life("v"), calls=TOLD) == (
-        None, "2 watchers were told 10 events of 4 revisions and 0 resyncs")
+        None, "2 watchers were told 10 events of 4 revisions and 0 resyncs; locks were shown 0 "
+              "times as they were told")
 
 
 def test_a_revision_that_one_watcher_missed_is_found():
@@ -109,7 +110,7 @@ def test_a_resync_stands_for_what_it_skips_and_shows_the_state_of_its_revision()
     def story(state):
         return verdict([group("w", 2), resync("w", 5, state), group("w", 6), group("w", 8),
                         *end("w")], life("v"))
-    assert story(STATE_5) == (None, "2 watchers were told 8 events of 4 revisions and 1 resyncs")
+    assert story(STATE_5)[1].startswith("2 watchers were told 8 events of 4 revisions and 1 resync")
     old = {**STATE_5, "/a": ["1", 1, 2, 2, 0]}
     assert "w was shown as the state of revision 5 /a" in story(old)[0]
     assert "w was shown as the state of revision 5 /b" in story({"/a": STATE_5["/a"]})[0]
@@ -150,3 +151,76 @@ def test_accounts_that_do_not_add_up_are_found():
     assert watch_judge.sums([read("40", "60")], ("/x", "/y"), 100) == (None, 1)
     assert "c read 99 in all accounts" in watch_judge.sums([read("40", "59")], ("/x", "/y"), 100)[0]
     assert watch_judge.sums([read("1", "2")], ("/x", "/z"), 100) == (None, 0)
+
+
+#: A lock that goes from one holder to the next, and a key that ends in the entry of a write.
+LOCKED = {3: [["GRANTED", "/l", 3, 3, 1, 0, ""]],
+          6: [["CHANGED", "/a", "3", 3, 2, 0, ""], ["DELETED", "/b", "", 1, 5, 0, "TTL_PASSED"]],
+          7: [["ENDED", "/l", 3, 3, 1, 0, "RELEASED"], ["GRANTED", "/l", 5, 7, 2, 0, ""]],
+          8: [["ENDED", "/l", 5, 7, 2, 0, "RELEASED"]]}
+STORY = {**CHANGES, **LOCKED}
+FIRST, SECOND = [3, 3, 1], [5, 7, 2]
+
+
+def locked_life(client, without=(), **other):
+    return [*(group(client, revision, other.get(f"at{revision}", STORY[revision]))
+              for revision in sorted(STORY) if revision not in without), *end(client)]
+
+
+def shows(revision, holders, name="describeLock"):
+    held = [{"holderId": h, "token": t, "session": s} for h, t, s in holders]
+    lock = {"path": "/l", "holders": held, "holderCount": len(held)}
+    return {"call": name, "client": "c", "revision": revision, "arguments": {"path": "/l"},
+            "result": {"holders": held} if name == "describeLock" else {"locks": [lock]}}
+
+
+def grant(session, holder, token):
+    return {"call": "acquire", "client": "c", "revision": 9,
+            "arguments": {"path": "/l", "session": session},
+            "result": {"status": "GRANTED", "holderId": holder, "token": token}}
+
+
+def test_locks_that_were_shown_and_granted_as_they_were_told_are_right():
+    calls = [shows(2, []), shows(3, [FIRST]), shows(6, [FIRST], "listLocks"), shows(7, [SECOND]),
+             shows(9, []), grant(1, 3, 3), grant(2, 5, 7)]
+    assert verdict(locked_life("w"), calls=calls) == (
+        None, "1 watchers were told 9 events of 6 revisions and 0 resyncs; locks were shown 5 "
+              "times as they were told")
+
+
+def test_what_ends_by_itself_in_the_entry_of_a_write_is_no_part_of_it():
+    put = write(6, ({"act": "put", "path": "/a", "value": "3"}, {"version": 3}))
+    assert verdict(locked_life("w"), calls=[put])[0] is None
+
+
+@pytest.mark.parametrize("call", [shows(7, [FIRST]), shows(7, []), shows(8, [SECOND], "listLocks"),
+                                  shows(2, [FIRST])])
+def test_holders_that_watchers_were_not_told_of_are_found(call):
+    assert "watchers were told" in verdict(locked_life("w"), calls=[call])[0]
+
+
+def test_a_grant_that_watchers_were_not_told_of_is_found():
+    calls = [grant(2, 5, 7)]
+    assert "was granted /l with token 7" in verdict(
+        locked_life("w", at7=LOCKED[7][:1], without=(8,)), calls=calls)[0]
+    assert "was granted /l with token 7" in verdict(
+        locked_life("w", at7=[LOCKED[7][0], ["GRANTED", "/l", 5, 7, 9, 0, ""]], without=(8,)),
+        calls=calls)[0]
+
+
+def test_events_of_locks_that_follow_from_no_state_are_found():
+    again = shows(9, [])
+    other = [["ENDED", "/l", 4, 4, 1, 0, "RELEASED"]]
+    for revision, events in ((7, other), (8, LOCKED[3])):
+        told = verdict(locked_life("w", **{f"at{revision}": events}), calls=[again])[0]
+        assert f"at revision {revision}, where it was held by" in told
+
+
+def test_a_resync_shows_the_holders_of_its_revision():
+    def story(locks):
+        shown = {**resync("w", 7, {"/a": ["3", 3, 2, 6, 0]}), "locks": locks}
+        told = [group("w", revision, STORY[revision]) for revision in (2, 3, 5, 6)]
+        return verdict([*told, shown, group("w", 8, STORY[8]), *end("w")], locked_life("v"))[0]
+    assert story({"/l": [SECOND]}) is None
+    assert "w was shown as the holders at revision 7 /l" in story({"/l": [FIRST]})
+    assert "w was shown as the holders at revision 7 /l" in story({})

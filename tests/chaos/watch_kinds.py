@@ -28,8 +28,14 @@ def _entry(entry: Any) -> List[Any]:
 
 
 def _change(event: holdfast.Event) -> List[Any]:
+    if event.hold is not None:
+        return [event.kind.name, event.path, *_hold(event.hold), 0, event.reason]
     return [event.kind.name, event.path, text(event.value), event.version, event.create_revision,
             event.ephemeral_owner, event.reason]
+
+
+def _hold(hold: holdfast.Hold) -> List[Any]:
+    return [hold.holder_id, hold.token, hold.session_id]
 
 
 def _state(entries: Any) -> Dict[str, List[Any]]:
@@ -40,7 +46,9 @@ def note(worker: Worker, group: Any) -> None:
     """Write down what was told of one revision."""
     if group[0].kind is holdfast.EventKind.RESYNC:
         worker.recorder.event("resync", revision=group[0].revision,
-                              state=_state(group[0].state.keys))
+                              state=_state(group[0].state.keys),
+                              locks={path: sorted(map(_hold, holds))
+                                     for path, holds in group[0].state.locks.items()})
         return
     worker.recorder.event("group", revision=group[0].revision,
                           changes=[_change(event) for event in group],
@@ -82,7 +90,7 @@ def watch_all(worker: Worker) -> None:
     with worker.client(discover=False) as client, \
             client.session(ttl=TTL_SECONDS, name=worker.name) as session, \
             session.mirror(PLACE) as mirror, \
-            session.watch(PLACE, scope="subtree", values=True, since=0) as watch:
+            session.watch(PLACE, scope="subtree", space="both", values=True, since=0) as watch:
         while not worker.over.is_set():
             follow(worker, watch, 1.0)
         finish(worker, client, session, watch)
@@ -101,9 +109,10 @@ def watch_by_turns(worker: Worker) -> None:
         while not worker.over.is_set():
             turn = (turn + worker.random.randrange(1, len(sessions))) % len(sessions)
             with contextlib.suppress(holdfast.Unavailable), \
-                    sessions[turn].watch(PLACE, scope="subtree", values=True,
+                    sessions[turn].watch(PLACE, scope="subtree", space="both", values=True,
                                          since=position) as watch:
                 follow(worker, watch, worker.random.uniform(0.2, 2))
                 position = watch.revision
-        with sessions[turn].watch(PLACE, scope="subtree", values=True, since=position) as watch:
+        with sessions[turn].watch(PLACE, scope="subtree", space="both", values=True,
+                                  since=position) as watch:
             finish(worker, clients[turn], sessions[turn], watch)

@@ -40,6 +40,10 @@ const char* name_of(Call call) {
       return "remove";
     case Call::kTransact:
       return "transact";
+    case Call::kAcquireAll:
+      return "acquireAll";
+    case Call::kReleaseAll:
+      return "releaseAll";
     case Call::kGuard:
       return "guarded write";
   }
@@ -60,12 +64,13 @@ namespace {
 
 bool on_a_path(Call call) {
   return call != Call::kOpenSession && call != Call::kRenew && call != Call::kCloseSession &&
-         call != Call::kListLocks && call != Call::kGetMany && !writes_keys(call);
+         call != Call::kListLocks && call != Call::kGetMany && call != Call::kAcquireAll &&
+         call != Call::kReleaseAll && !writes_keys(call);
 }
 
 bool is_numbered(Call call) {
   return call == Call::kAcquire || call == Call::kCancelAcquire || call == Call::kRelease ||
-         call == Call::kSetHolderValue;
+         call == Call::kSetHolderValue || call == Call::kAcquireAll || call == Call::kReleaseAll;
 }
 
 std::optional<std::string> fault_of_arguments(const Operation& op) {
@@ -82,6 +87,8 @@ std::optional<std::string> fault_of_arguments(const Operation& op) {
     return "has a session or a sequence, but not both";
   }
   if (op.call == Call::kCancelAcquire && a.acquire_sequence == 0) return "has no acquireSequence";
+  if (op.call == Call::kAcquireAll && a.locks.empty()) return "names no locks";
+  if (op.call == Call::kReleaseAll && a.holder_id == 0) return "has no holderId";
   if (op.call == Call::kAcquire && a.mode == Mode::kSemaphore &&
       (a.permits == 0 || a.permits > a.limit)) {
     return "wants " + std::to_string(a.permits) + " permits of " + std::to_string(a.limit);

@@ -12,9 +12,8 @@
 // sequence. What was sent and never answered is recorded too, without `returned`; left out, it may
 // explain what the checker then calls impossible. Enumerators have the numbers of the client IDL.
 //
-// What the model does not know: acquireAll; of keys parents, TTLs and containers. It has no clock:
-// a session may end at any revision that its own answers leave open, a bounded wait and a
-// lock-delay likewise.
+// The model has no clock: a session may end at any revision that its own answers leave open, a
+// bounded wait and a lock-delay likewise; a TTL not before most of it has passed in true time.
 #pragma once
 
 #include <cstdint>
@@ -46,6 +45,8 @@ enum class Call {
   kCreate,
   kRemove,
   kTransact,
+  kAcquireAll,
+  kReleaseAll,
   kGuard,  ///< what a write of keys says of a lock; not recorded
 };
 
@@ -71,6 +72,14 @@ enum class ReleaseStatus {
   kTargetBlocked = 5,
 };
 
+/// A lock of an acquireAll.
+struct Wanted {
+  std::string path;
+  Mode mode = Mode::kExclusive;
+  uint32_t permits = 1;
+  uint32_t limit = 0;
+};
+
 /// What was asked. Fields that a call does not have stay at their defaults.
 struct Arguments {
   uint64_t session = 0;   ///< the caller's; of openSession none
@@ -92,6 +101,8 @@ struct Arguments {
   uint64_t token = 0;             ///< checkToken
   bool local = false;             ///< a read that may lag
   bool force = false;             ///< revokeLock
+  std::vector<Wanted> locks;      ///< acquireAll
+  bool together = false;          ///< of one lock what was asked of several; not recorded
   std::vector<KeyCompare> compares;
   std::vector<KeyWrite> writes;     ///< of put, create and remove the one
   std::vector<KeyWrite> otherwise;  ///< transact

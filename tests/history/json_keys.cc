@@ -39,6 +39,9 @@ KeyWrite write_of(KeyAct act, Fields& fields) {
   fields.number("expectedVersion", write.expected_version);
   fields.boolean("ephemeral", write.ephemeral);
   fields.boolean("sequential", write.sequential);
+  fields.boolean("container", write.container);
+  fields.number("ttlMs", write.ttl_ms);
+  fields.boolean("makeParents", write.make_parents);
   fields.boolean("recursive", write.recursive);
   fields.string("guardPath", write.guard_path);
   fields.number("guardHolder", write.guard_holder);

@@ -13,7 +13,9 @@ const Names<Call>& calls() {
                                      {"closeSession", Call::kCloseSession},
                                      {"acquire", Call::kAcquire},
                                      {"cancelAcquire", Call::kCancelAcquire},
+                                     {"acquireAll", Call::kAcquireAll},
                                      {"release", Call::kRelease},
+                                     {"releaseAll", Call::kReleaseAll},
                                      {"setHolderValue", Call::kSetHolderValue},
                                      {"revokeLock", Call::kRevokeLock},
                                      {"checkToken", Call::kCheckToken},
@@ -52,6 +54,23 @@ const Names<ReleaseStatus> kReleases = {{"RELEASED", ReleaseStatus::kReleased},
                                         {"TARGET_GONE", ReleaseStatus::kTargetGone},
                                         {"TARGET_BLOCKED", ReleaseStatus::kTargetBlocked}};
 
+std::vector<Wanted> wanted_of(const Json* list) {
+  std::vector<Wanted> all;
+  if (list == nullptr) return all;
+  if (!list->is_array()) throw Malformed("'locks' is not a list");
+  for (const Json& item : *list) {
+    Fields fields(item, "locks");
+    Wanted wanted;
+    fields.string("path", wanted.path);
+    fields.name("mode", kModes, wanted.mode);
+    fields.number("permits", wanted.permits);
+    fields.number("limit", wanted.limit);
+    fields.done();
+    all.push_back(std::move(wanted));
+  }
+  return all;
+}
+
 Arguments arguments_of(const Json& json) {
   Fields fields(json, "'arguments'");
   Arguments a;
@@ -75,6 +94,7 @@ Arguments arguments_of(const Json& json) {
   fields.number("token", a.token);
   fields.boolean("local", a.local);
   fields.boolean("force", a.force);
+  a.locks = wanted_of(fields.find("locks"));
   add_key_arguments(fields, a);
   fields.done();
   return a;

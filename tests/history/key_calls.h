@@ -17,6 +17,9 @@ struct KeyWrite {
   int64_t expected_version = 0;  ///< put, remove: 0 any, -1 none
   bool ephemeral = false;        ///< create
   bool sequential = false;       ///< create
+  bool container = false;        ///< create
+  int64_t ttl_ms = 0;            ///< create, of a TTL key
+  bool make_parents = false;     ///< put, create
   bool recursive = false;        ///< remove
   std::string guard_path;        ///< a lock; empty: no guard
   uint64_t guard_holder = 0;

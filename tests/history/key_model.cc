@@ -22,6 +22,23 @@ bool compare(Relation relation, const T& there, const T& named) {
   return false;
 }
 
+/// Cluster time may run faster than the clock of a history, by the drift bound (at most 20 %). So
+/// this share of a TTL passes on every clock before the key may end.
+constexpr int64_t kTtlPermille = 750;
+constexpr int64_t kNsPerMs = 1'000'000;
+
+/// The keys above a path, from the first whose children are judged on.
+std::vector<std::string> judged_above(const std::set<std::string>& parents,
+                                      const std::string& path) {
+  std::vector<std::string> above;
+  for (size_t slash = path.find('/', 1); slash != std::string::npos;
+       slash = path.find('/', slash + 1)) {
+    std::string prefix = path.substr(0, slash);
+    if (!above.empty() || parents.contains(prefix)) above.push_back(std::move(prefix));
+  }
+  return above;
+}
+
 uint64_t hash_of(uint64_t seed, const std::string& text) {
   for (const char c : text) seed = mix(seed, static_cast<unsigned char>(c));
   return mix(seed, text.size());
@@ -33,7 +50,9 @@ std::string text(const ModelKey& key) {
   };
   return "'" + key.value + "', version " + std::to_string(key.version) + ", created at " +
          span(key.created) + ", written at " + span(key.modified) +
-         (key.owner == 0 ? "" : ", of session " + std::to_string(key.owner));
+         (key.owner == 0 ? "" : ", of session " + std::to_string(key.owner)) +
+         (key.container ? ", a container" : "") +
+         (key.ttl_ms == 0 ? "" : ", TTL " + std::to_string(key.ttl_ms) + " ms");
 }
 
 std::string text(const SeenKey& seen) {
@@ -58,8 +77,9 @@ KeyModel::Outcome KeyModel::write(const KeyCommand& command, Span revision, bool
     if (outcome.refusal == Refusal::kNone) continue;
     keys = before;
     outcome.results.clear();
-    break;
+    return outcome;
   }
+  settle(revision);
   return outcome;
 }
 
@@ -90,41 +110,66 @@ Refusal KeyModel::step(const KeyCommand& command, const KeyWrite& write, size_t 
                        Span revision, KeyResult& result) {
   switch (write.act) {
     case KeyAct::kPut:
-      return put(write, revision, result);
+      return put(command, write, revision, result);
     case KeyAct::kCreate:
-      return create(write, command.path_of(write, number), command.asked().session, revision,
-                    result);
+      return create(command, write, command.path_of(write, number), revision, result);
     case KeyAct::kRemove:
       return remove(write, result);
   }
   return Refusal::kNone;
 }
 
-Refusal KeyModel::put(const KeyWrite& write, Span revision, KeyResult& result) {
+/// What is above a key that is made: it is there, or is made with it (docs/keys.md, Writing).
+Refusal KeyModel::make_way(const KeyWrite& write, const std::string& path, Span revision) {
+  const std::vector<std::string> above = judged_above(*parents_, path);
+  for (const std::string& each : above) {
+    if (keys.contains(each)) continue;
+    if (!write.make_parents) return Refusal::kNoKey;
+    keys[each] = {.created = revision, .modified = revision};
+  }
+  for (const std::string& each : above) {
+    ModelKey& key = keys.at(each);
+    key.had_child = true;
+    key.emptied = {};
+  }
+  return Refusal::kNone;
+}
+
+Refusal KeyModel::put(const KeyCommand& command, const KeyWrite& write, Span revision,
+                      KeyResult& result) {
   const auto at = keys.find(write.path);
   const uint64_t version = at == keys.end() ? 0 : at->second.version;
   if (write.expected_version == -1 && version != 0) return Refusal::kBadVersion;
+  if (write.expected_version > 0 && version == 0) return Refusal::kNoKey;
   if (write.expected_version > 0 && version != static_cast<uint64_t>(write.expected_version)) {
     return Refusal::kBadVersion;
   }
+  const Refusal refusal = version == 0 ? make_way(write, write.path, revision) : Refusal::kNone;
+  if (refusal != Refusal::kNone) return refusal;
   result.version = version + 1;
   ModelKey& key = keys[write.path];
   if (version == 0) key.created = revision;
   key.modified = revision;
   key.version = version + 1;
   key.value = write.value;
+  key.written = command.first->invoked;
   return Refusal::kNone;
 }
 
-Refusal KeyModel::create(const KeyWrite& write, const std::string& path, uint64_t session,
+Refusal KeyModel::create(const KeyCommand& command, const KeyWrite& write, const std::string& path,
                          Span revision, KeyResult& result) {
   // Of a sequential key whose name nobody was told nothing is known.
   if (path.empty()) return Refusal::kNone;
+  const Refusal refusal = make_way(write, path, revision);
+  if (refusal != Refusal::kNone) return refusal;
   if (keys.contains(path)) return Refusal::kKeyExists;
   keys[path] = {.value = write.value,
                 .created = revision,
                 .modified = revision,
-                .owner = write.ephemeral ? session : 0};
+                .owner = write.ephemeral ? command.asked().session : 0,
+                .container = write.container,
+                .ttl_ms = write.ttl_ms,
+                .written = command.first->invoked};
   result.path = path;
   result.version = 1;
   return Refusal::kNone;
@@ -137,16 +182,49 @@ Refusal KeyModel::remove(const KeyWrite& write, KeyResult& result) {
       at->second.version != static_cast<uint64_t>(write.expected_version)) {
     return Refusal::kBadVersion;
   }
+  if (!write.recursive && has_below(write.path)) return Refusal::kNotEmpty;
   const std::string below = write.path + "/";
   result.removed = std::erase_if(keys, [&](const auto& each) {
-    return each.first == write.path || (write.recursive && each.first.starts_with(below));
+    return each.first == write.path || each.first.starts_with(below);
   });
   return Refusal::kNone;
 }
 
-void KeyModel::end_session(uint64_t session) {
+bool KeyModel::has_below(const std::string& path) const {
+  const std::string below = path + "/";
+  const auto at = keys.lower_bound(below);
+  return at != keys.end() && at->first.starts_with(below);
+}
+
+/// An entry is over: which containers have lost their last child in it?
+void KeyModel::settle(Span revision) {
+  for (auto& [path, key] : keys) {
+    const bool emptied = key.container && key.had_child && key.emptied.first == 0;
+    if (emptied && !has_below(path)) key.emptied = revision;
+  }
+}
+
+void KeyModel::end_session(uint64_t session, Span revision) {
   ended.insert(session);
   std::erase_if(keys, [&](const auto& each) { return each.second.owner == session; });
+  settle(revision);
+}
+
+/// A TTL key ends when it was not written for so long, a container in an entry after that in which
+/// it lost its last child; neither while it has children (docs/keys.md, Kinds).
+bool KeyModel::may_end(const std::string& path, Span revision, int64_t moment) const {
+  const auto at = keys.find(path);
+  if (at == keys.end() || has_below(path)) return false;
+  const ModelKey& key = at->second;
+  if (key.container) return key.emptied.first != 0 && revision.last > key.emptied.first;
+  const int64_t least = key.ttl_ms * kNsPerMs / 1'000 * kTtlPermille;
+  return key.ttl_ms > 0 && (moment == kNever || moment - key.written >= least);
+}
+
+void KeyModel::end(const std::string& path, Span revision) {
+  const uint64_t emptied = keys.at(path).emptied.first;
+  keys.erase(path);
+  settle({std::max(revision.first, emptied + 1), revision.last});
 }
 
 bool KeyModel::owns_any(uint64_t session) const {
@@ -177,10 +255,16 @@ uint64_t KeyModel::hash() const {
     for (const Span& span : {key.created, key.modified}) {
       hash = mix(mix(hash, span.first), span.last);
     }
-    hash = mix(hash, key.owner);
+    hash = mix(mix(hash, key.owner), static_cast<uint64_t>(key.written));
+    hash = mix(mix(hash, key.had_child ? 1 : 0), key.emptied.first);
   }
   for (const uint64_t session : ended) hash = mix(hash, session);
   return hash;
+}
+
+std::string KeyHistory::top_of(const std::string& path) const {
+  const std::vector<std::string> above = judged_above(parents, path);
+  return above.empty() ? std::string() : above.front();
 }
 
 std::string KeyModel::describe() const {

@@ -25,13 +25,21 @@ struct ModelKey {
   uint64_t version = 1;
   Span created, modified;
   uint64_t owner = 0;
+  bool container = false;
+  bool had_child = false;  ///< container
+  Span emptied;            ///< container: since when it has no child any more
+  int64_t ttl_ms = 0;
+  int64_t written = 0;  ///< its last write took effect after this moment
 };
 
 /// Why a write was refused.
-enum class Refusal { kNone, kBadVersion, kKeyExists, kNoKey };
+enum class Refusal { kNone, kBadVersion, kKeyExists, kNoKey, kNotEmpty };
 
 class KeyModel {
  public:
+  /// `parents`: those whose children are all told, as in KeyHistory; it outlives this.
+  explicit KeyModel(const std::set<std::string>& parents) : parents_(&parents) {}
+
   std::map<std::string, ModelKey> keys;
   std::set<uint64_t> ended;  ///< sessions
 
@@ -44,7 +52,11 @@ class KeyModel {
   /// `holds`: what its conditions on locks come to.
   Outcome write(const KeyCommand& command, Span revision, bool holds);
   /// Its ephemeral keys go.
-  void end_session(uint64_t session);
+  void end_session(uint64_t session, Span revision);
+  /// May a TTL key, or a container, have ended by itself at one of these revisions, which had been
+  /// applied at `moment`?
+  bool may_end(const std::string& path, Span revision, int64_t moment) const;
+  void end(const std::string& path, Span revision);
   /// What is wrong with a read, or nothing. What it tells of a revision is remembered.
   std::optional<std::string> read(const KeyRead& read);
 
@@ -53,13 +65,18 @@ class KeyModel {
   std::string describe() const;
 
  private:
+  bool has_below(const std::string& path) const;
+  Refusal make_way(const KeyWrite& write, const std::string& path, Span revision);
+  void settle(Span revision);
   bool meets(const KeyCompare& compare, bool holds) const;
   Refusal step(const KeyCommand& command, const KeyWrite& write, size_t number, Span revision,
                KeyResult& result);
-  Refusal put(const KeyWrite& write, Span revision, KeyResult& result);
-  Refusal create(const KeyWrite& write, const std::string& path, uint64_t session, Span revision,
-                 KeyResult& result);
+  Refusal put(const KeyCommand& command, const KeyWrite& write, Span revision, KeyResult& result);
+  Refusal create(const KeyCommand& command, const KeyWrite& write, const std::string& path,
+                 Span revision, KeyResult& result);
   Refusal remove(const KeyWrite& write, KeyResult& result);
+
+  const std::set<std::string>* parents_;
 };
 
 }  // namespace holdfast::history

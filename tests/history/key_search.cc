@@ -25,9 +25,11 @@ struct Item {
   uint64_t index = 0;
 };
 
-/// What may have happened at any revision after `after`, or not at all.
+/// What may have happened at any revision after `after`, or not at all. The end of a key may come
+/// again and again.
 struct Loose {
   bool is_end = false;  ///< of session `index`; else command `index`
+  std::string ends;     ///< not empty: the TTL key or container that ends by itself
   uint64_t index = 0;
   uint64_t after = 0;
   uint64_t until = kNoRevision;
@@ -43,12 +45,13 @@ class KeySearch {
       items_.push_back({Item::Kind::kRead, keys.reads[i].op->revision, i});
     }
     for (const uint64_t session : owners()) add_session(session);
+    for (const std::string& path : mortals()) loose_.push_back({.ends = path});
     std::ranges::stable_sort(items_, {},
                              [](const Item& item) { return std::pair(item.revision, item.kind); });
   }
 
   SearchResult run() {
-    State start;
+    State start(keys_.parents);
     start.used.assign(loose_.size(), false);
     if (advance(std::move(start), true)) return {Verdict::Kind::kGood, "", steps_};
     while (!frames_.empty()) {
@@ -68,6 +71,7 @@ class KeySearch {
 
  private:
   struct State {
+    explicit State(const std::set<std::string>& parents) : model(parents) {}
     KeyModel model;
     size_t item = 0;
     /// The revision of what was last taken that concerns a key.
@@ -83,18 +87,19 @@ class KeySearch {
 
   // ------------------------------------------------------------------------------- laying out
 
-  static bool is_judged(const KeyCommand& command) {
+  bool is_judged(const KeyCommand& command) const {
     const std::string& error = command.told->answer.error;
-    bool sequential = false, makes = false;
+    bool sequential = false, lacks_parent = false;
     for (const auto* list : {&command.asked().writes, &command.asked().otherwise}) {
       for (const KeyWrite& write : *list) {
         sequential = sequential || write.sequential;
-        makes = makes || write.act != KeyAct::kRemove;
+        const bool makes = write.act != KeyAct::kRemove && write.expected_version <= 0;
+        lacks_parent = lacks_parent || (makes && keys_.top_of(write.path).empty());
       }
     }
-    // A put or create may lack its parent, a sequential key collide with one made by hand.
-    return error == "BAD_VERSION" || (error == "KEY_EXISTS" && !sequential) ||
-           (error == "NO_KEY" && !makes);
+    // A key may lack a parent that is not judged, a sequential one collide with one made by hand.
+    return error == "BAD_VERSION" || error == "NOT_EMPTY" ||
+           (error == "KEY_EXISTS" && !sequential) || (error == "NO_KEY" && !lacks_parent);
   }
 
   void add_command(size_t index) {
@@ -124,6 +129,21 @@ class KeySearch {
         }
       }
     }
+    return all;
+  }
+
+  /// Keys that may end by themselves.
+  std::set<std::string> mortals() const {
+    std::set<std::string> all;
+    for (const KeyCommand& command : keys_.commands) {
+      for (const auto* list : {&command.asked().writes, &command.asked().otherwise}) {
+        for (size_t i = 0; i < list->size(); ++i) {
+          const KeyWrite& write = (*list)[i];
+          if (write.container || write.ttl_ms > 0) all.insert(command.path_of(write, i));
+        }
+      }
+    }
+    all.erase("");
     return all;
   }
 
@@ -166,7 +186,7 @@ class KeySearch {
     for (const std::string& path : paths_of(item)) state.passed[path] = item.revision;
     switch (item.kind) {
       case Item::Kind::kSessionEnd:
-        state.model.end_session(item.index);
+        state.model.end_session(item.index, {item.revision, item.revision});
         meet(state);
         return std::nullopt;
       case Item::Kind::kSessionOver:
@@ -217,7 +237,10 @@ class KeySearch {
     if (made.size() != told.size()) return false;
     for (size_t i = 0; i < made.size(); ++i) {
       const bool recursive = steps[i].recursive;
-      if (made[i].version != told[i].version || made[i].path != told[i].path) return false;
+      // A step need not say the path that it was asked for.
+      const bool named = steps[i].sequential || !told[i].path.empty();
+      if (made[i].version != told[i].version) return false;
+      if (named && made[i].path != told[i].path) return false;
       if (recursive ? made[i].removed > told[i].removed : made[i].removed != told[i].removed) {
         return false;
       }
@@ -230,6 +253,7 @@ class KeySearch {
     const Refusal refusal = trial.write(command, {}, true).refusal;
     const std::string& error = command.told->answer.error;
     return (error == "NO_KEY" && refusal == Refusal::kNoKey) ||
+           (error == "NOT_EMPTY" && refusal == Refusal::kNotEmpty) ||
            (error == "KEY_EXISTS" && refusal == Refusal::kKeyExists) ||
            (error == "BAD_VERSION" && refusal == Refusal::kBadVersion);
   }
@@ -245,7 +269,7 @@ class KeySearch {
     std::vector<size_t> found;
     for (size_t i = 0; i < loose_.size(); ++i) {
       const Loose& loose = loose_[i];
-      if (state.used[i] || !span(state, loose) || !concerns(state, loose)) continue;
+      if (state.used[i] || !concerns(state, loose) || !span(state, loose)) continue;
       State trial = state;
       if (insert_into(trial, i)) found.push_back(i);
     }
@@ -257,7 +281,9 @@ class KeySearch {
   /// makes a difference, but may have happened earlier.
   std::optional<Span> span(const State& state, const Loose& loose) const {
     const Item& next = items_[state.item];
-    const bool before = next.kind == Item::Kind::kWrite || next.kind == Item::Kind::kSessionEnd;
+    // What ends by itself may end in an entry, before what else that does.
+    const bool before = loose.ends.empty() &&
+                        (next.kind == Item::Kind::kWrite || next.kind == Item::Kind::kSessionEnd);
     uint64_t after = loose.after;
     for (const auto& [path, revision] : state.passed) {
       if (touches(state, loose, path)) after = std::max(after, revision);
@@ -271,11 +297,29 @@ class KeySearch {
   bool concerns(const State& state, const Loose& loose) const {
     const Item& item = items_[state.item];
     if (item.kind == Item::Kind::kSessionOver || item.kind == Item::Kind::kSessionEnd) {
+      if (!loose.ends.empty()) return false;
       return loose.is_end ? loose.index == item.index
                           : keys_.commands[loose.index].asked().session == item.index;
     }
-    return std::ranges::any_of(
-        paths_of(item), [&](const std::string& path) { return touches(state, loose, path); });
+    return std::ranges::any_of(paths_of(item), [&](const std::string& path) {
+      return touches(state, loose, path) || is_related(state, loose, path);
+    });
+  }
+
+  /// Above or below a path, or beside it: where parents are judged, a key may depend on the others
+  /// (a container goes when the last of its children has gone, and no child can be made then).
+  bool is_related(const State& state, const Loose& loose, const std::string& path) const {
+    if (keys_.parents.empty()) return false;
+    const std::string top = keys_.top_of(path);
+    const auto related = [&](const std::string& other) {
+      return other.starts_with(path + "/") || path.starts_with(other + "/") ||
+             (!top.empty() && other.starts_with(top + "/"));
+    };
+    if (!loose.ends.empty()) return related(loose.ends);
+    if (!loose.is_end) return std::ranges::any_of(keys_.commands[loose.index].paths(), related);
+    return std::ranges::any_of(state.model.keys, [&](const auto& each) {
+      return each.second.owner == loose.index && related(each.first);
+    });
   }
 
   std::vector<std::string> paths_of(const Item& item) const {
@@ -291,6 +335,7 @@ class KeySearch {
   }
 
   bool touches(const State& state, const Loose& loose, const std::string& path) const {
+    if (!loose.ends.empty()) return path == loose.ends;
     if (!loose.is_end) {
       const std::vector<std::string> paths = keys_.commands[loose.index].paths();
       return std::ranges::find(paths, path) != paths.end();
@@ -309,25 +354,49 @@ class KeySearch {
     const Loose& loose = loose_[index];
     const auto at = span(state, loose);
     if (!at) return false;
-    if (loose.is_end) {
+    if (!loose.ends.empty()) {
+      if (!state.model.may_end(loose.ends, *at, moment_of(items_[state.item]))) return false;
+      state.model.end(loose.ends, *at);
+    } else if (loose.is_end) {
       if (!state.model.owns_any(loose.index)) return false;
-      state.model.end_session(loose.index);
-    } else {
-      const KeyCommand& command = keys_.commands[loose.index];
-      const uint64_t session = command.asked().session;
-      if (session != 0 && state.model.ended.contains(session)) return false;
-      const uint64_t before = state.model.hash();
-      if (state.model.write(command, *at, loose.holds).refusal != Refusal::kNone ||
-          state.model.hash() == before) {
-        return false;
-      }
-      for (size_t i = 0; i < loose_.size(); ++i) {
-        if (!loose_[i].is_end && loose_[i].index == loose.index) state.used[i] = true;
-      }
+      state.model.end_session(loose.index, *at);
+      state.used[index] = true;
+    } else if (!insert_command(state, loose, *at)) {
+      return false;
     }
-    state.used[index] = true;
     meet(state);
     return true;
+  }
+
+  bool insert_command(State& state, const Loose& loose, Span at) const {
+    const KeyCommand& command = keys_.commands[loose.index];
+    const uint64_t session = command.asked().session;
+    if (session != 0 && state.model.ended.contains(session)) return false;
+    const uint64_t before = state.model.hash();
+    if (state.model.write(command, at, loose.holds).refusal != Refusal::kNone ||
+        state.model.hash() == before) {
+      return false;
+    }
+    for (size_t i = 0; i < loose_.size(); ++i) {
+      const bool same = !loose_[i].is_end && loose_[i].ends.empty();
+      if (same && loose_[i].index == loose.index) state.used[i] = true;
+    }
+    return true;
+  }
+
+  /// When the state that the item met had been applied.
+  int64_t moment_of(const Item& item) const {
+    switch (item.kind) {
+      case Item::Kind::kSessionEnd:
+      case Item::Kind::kSessionOver:
+        return kNever;
+      case Item::Kind::kRead:
+        return keys_.reads[item.index].op->returned;
+      default: {
+        const KeyCommand& command = keys_.commands[item.index];
+        return command.told == nullptr ? kNever : command.told->returned;
+      }
+    }
   }
 
   uint64_t hash(const State& state) const {

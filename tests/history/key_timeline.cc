@@ -8,6 +8,8 @@ namespace {
 
 constexpr size_t kNumberDigits = 20;
 constexpr size_t kNobody = ~size_t{0};
+/// In the path that stands for one that nobody was told.
+constexpr char kHidden = '\x01';
 
 bool reads_keys(Call call) {
   return call == Call::kGet || call == Call::kGetMany || call == Call::kListKeys;
@@ -240,10 +242,12 @@ class KeyLayout {
         parents_[root(number_of(path))] = root(first);
       }
     }
-    for (const KeyCommand& command : commands_) tie_subtrees(command);
+    find_parents();
+    tie_below_parents();
     for (const auto& [path, number] : numbers_) {
       if (groups_.emplace(root(number), groups_.size()).second) timeline_.keys.emplace_back();
     }
+    for (const std::string& parent : judged_) group_of(parent).parents.insert(parent);
     lives_.resize(numbers_.size());
     for (const auto& [path, number] : numbers_) children_[parent_of(path)].push_back(path);
     for (KeyCommand& command : commands_) {
@@ -258,13 +262,47 @@ class KeyLayout {
     for (Life& life : lives_) std::ranges::sort(life.changes);
   }
 
-  void tie_subtrees(const KeyCommand& command) {
-    for (const auto* list : {&command.asked().writes, &command.asked().otherwise}) {
-      for (const KeyWrite& write : *list) {
-        if (write.act != KeyAct::kRemove || !write.recursive) continue;
-        for (const auto& [path, number] : numbers_) {
-          if (is_below(path, write.path)) parents_[root(number)] = root(numbers_.at(write.path));
+  /// Of a key that is removed, or that is a container or has a TTL, it matters what is below it.
+  void find_parents() {
+    for (const KeyCommand& command : commands_) {
+      for (const auto* list : {&command.asked().writes, &command.asked().otherwise}) {
+        for (size_t i = 0; i < list->size(); ++i) {
+          const KeyWrite& write = (*list)[i];
+          const std::string path = command.path_of(write, i);
+          const bool ends = write.act == KeyAct::kRemove || write.container || write.ttl_ms > 0;
+          if (ends && !path.empty()) judged_.insert(path);
         }
+      }
+    }
+    for (KeyCommand& command : commands_) hide_children(command);
+  }
+
+  /// Children whose names nobody was told count too.
+  void hide_children(KeyCommand& command) {
+    const size_t first = command.paths().size();
+    command.hides = std::ranges::any_of(command.asked().writes, [&](const KeyWrite& write) {
+      return write.sequential && has_judged_above(write.path);
+    });
+    const std::vector<std::string> paths = command.paths();
+    if (!command.hides || command.refused() || paths.size() == first) return;
+    for (const std::string& path : paths) {
+      parents_[root(number_of(path))] = root(number_of(paths.front()));
+    }
+  }
+
+  bool has_judged_above(std::string path) const {
+    while (path != "/") {
+      path = parent_of(path);
+      if (judged_.contains(path)) return true;
+    }
+    return false;
+  }
+
+  void tie_below_parents() {
+    for (const auto& [path, number] : numbers_) {
+      for (std::string above = path; above != "/";) {
+        above = parent_of(above);
+        if (judged_.contains(above)) parents_[root(number)] = root(numbers_.at(above));
       }
     }
   }
@@ -324,6 +362,14 @@ class KeyLayout {
     if (op.call == Call::kGetMany) paths = op.arguments.paths;
     std::erase_if(paths, [&](const std::string& path) { return !numbers_.contains(path); });
     if (op.call != Call::kListKeys) return paths;
+    add_listed(op, paths);
+    // What they are called there nobody knows.
+    std::erase_if(paths,
+                  [](const std::string& path) { return path.find(kHidden) != std::string::npos; });
+    return paths;
+  }
+
+  void add_listed(const Operation& op, std::vector<std::string>& paths) const {
     const bool whole = op.arguments.page.empty() && op.answer.next_page.empty();
     if (!whole) {
       for (const SeenKey& seen : op.answer.keys) {
@@ -336,7 +382,6 @@ class KeyLayout {
     } else if (const auto at = children_.find(op.arguments.path); at != children_.end()) {
       paths = at->second;
     }
-    return paths;
   }
 
   /// Made along with a key below it.
@@ -353,7 +398,8 @@ class KeyLayout {
   std::vector<size_t> unanswered_;
   std::set<uint64_t> revisions_;  ///< of entries that are known
   std::map<std::string, size_t> numbers_;
-  std::vector<size_t> parents_;
+  std::vector<size_t> parents_;   ///< of the tree of ties
+  std::set<std::string> judged_;  ///< KeyHistory::parents of all
   std::map<size_t, size_t> groups_;
   std::map<std::string, std::vector<std::string>> children_;
   /// What is known of one key, while its reads are placed in order of revision.
@@ -377,8 +423,12 @@ void Session::saw_alive(uint64_t revision, const Operation& witness) {
 
 std::string KeyCommand::path_of(const KeyWrite& write, size_t step) const {
   if (!write.sequential) return write.path;
-  if (told == nullptr || refused()) return made;
-  return step < told->answer.results.size() ? told->answer.results[step].path : "";
+  if (refused()) return "";
+  if (told != nullptr && step < told->answer.results.size()) {
+    return told->answer.results[step].path;
+  }
+  if (!made.empty() || !hides) return made;
+  return write.path + kHidden + text(first->line) + "." + text(step);
 }
 
 std::vector<std::string> KeyCommand::paths() const {

@@ -167,10 +167,22 @@ bool LockModel::head_fits() const {
          fits(state_.queue.front(), state_.holders);
 }
 
-/// Grants from the head of the queue as long as it fits; then what only tried is refused.
-void LockModel::settle() {
+bool LockModel::head_is_together() const { return asked(state_.queue.front().command).together; }
+
+size_t LockModel::waiting_together() const {
+  return static_cast<size_t>(std::ranges::count_if(
+      state_.queue, [&](const Claim& claim) { return asked(claim.command).together; }));
+}
+
+/// Grants from the head of the queue as long as it fits; then what only tried is refused. An
+/// acquireAll at the head that fits waits for its other locks: `together` says how many do not.
+bool LockModel::settle(size_t together) {
   state_.open_until.reset();
   while (head_fits()) {
+    if (head_is_together() && together-- == 0) {
+      together = 0;
+      break;
+    }
     const Claim head = state_.queue.front();
     state_.queue.erase(state_.queue.begin());
     grant(head);
@@ -180,6 +192,8 @@ void LockModel::settle() {
     set(claim.command, {Kind::kNotGranted, Reason::kBusy});
     return true;
   });
+  if (together == 0) return true;
+  return impossible([&] { return "no acquireAll could have it: " + describe(); });
 }
 
 void LockModel::grant(Claim claim) {
@@ -244,11 +258,11 @@ bool LockModel::take(const Step& step) {
       break;
   }
   if (!done) return false;
-  if (comes_by_itself(step.kind) && head_fits()) {
+  if (comes_by_itself(step.kind) && head_fits() && !head_is_together()) {
     state_.open_until.emplace();  // apply() says until when
     return true;
   }
-  settle();
+  if (!settle(step.together)) return false;
   return std::all_of(state_.holders.begin(), state_.holders.end(), [&](const Claim& claim) {
     return held_before(claim) || pin(command(claim.command).token, claim.command, "was granted");
   });
@@ -292,6 +306,15 @@ bool LockModel::acquire(size_t index) {
       return impossible([&] { return "the lock is of another kind: " + describe(); });
     }
   }
+  // The queue of another of its locks may have been full.
+  const Operation* told = command(index).told;
+  const bool refused = wanted.together && told != nullptr &&
+                       told->answer.status == Status::kNotGranted &&
+                       told->answer.reason == Reason::kQueueFull;
+  if (refused) {
+    set(index, {Kind::kNotGranted, Reason::kQueueFull});
+    return true;
+  }
   if (wanted.max_queue > 0 && state_.queue.size() >= static_cast<size_t>(wanted.max_queue)) {
     set(index, {Kind::kNotGranted, Reason::kQueueFull});
     return true;
@@ -323,6 +346,11 @@ bool LockModel::cancel(size_t index) {
     case Kind::kDone:
       break;
   }
+  // Of an acquireAll the first tenure that ended is told, which may be that of another lock.
+  const Operation* told = command(index).told;
+  const bool ended =
+      asked(target).together && told != nullptr && told->answer.status == Status::kNotHeld;
+  if (ended) return true;
   return told_outcome(index, Status::kGranted, Reason::kNone);
 }
 
@@ -356,7 +384,8 @@ bool LockModel::hand_over(size_t index, Claim giver) {
   if (target == state_.queue.end()) return told_release(index, ReleaseStatus::kTargetGone);
   std::vector<Claim> others = state_.holders;
   std::erase_if(others, [&](const Claim& c) { return c.command == giver.command; });
-  if (state_.closed_until != 0 || !fits(*target, others)) {
+  const bool together = asked(target->command).together;
+  if (together || state_.closed_until != 0 || !fits(*target, others)) {
     return told_release(index, ReleaseStatus::kTargetBlocked);
   }
   const Claim taker = *target;
@@ -369,6 +398,8 @@ bool LockModel::hand_over(size_t index, Claim giver) {
 bool LockModel::told_release(size_t index, ReleaseStatus status) {
   const Operation* told = command(index).told;
   if (told == nullptr || told->answer.release == status) return true;
+  // What releaseAll found of each lock it does not say.
+  if (asked(index).together && told->answer.release == ReleaseStatus::kNone) return true;
   return impossible([&] {
     return "it was answered " + std::to_string(static_cast<int>(told->answer.release)) +
            "; the model answers " + std::to_string(static_cast<int>(status)) + ": " + describe();

@@ -26,6 +26,7 @@ struct Step {
   size_t index = 0;
   size_t answer = 0;
   uint64_t session = 0;
+  size_t together = 0;  ///< so many acquireAlls get the lock in it, with all their others
 };
 
 class LockModel {
@@ -78,6 +79,8 @@ class LockModel {
   const State& state() const { return state_; }
   const Outcome& outcome(size_t command) const { return outcomes_[command]; }
   bool has_claim(uint64_t session) const;
+  /// Acquires of several locks that wait here.
+  size_t waiting_together() const;
   /// Holders and queue in words.
   std::string describe() const;
 
@@ -113,7 +116,8 @@ class LockModel {
 
   bool fits(const Claim& claim, const std::vector<Claim>& holders) const;
   bool head_fits() const;
-  void settle();
+  bool head_is_together() const;
+  bool settle(size_t together);
   void grant(Claim claim);
   bool end(const Claim& claim, EndReason reason);
   bool told_outcome(size_t index, Status status, Reason reason);

@@ -77,8 +77,29 @@ class Search {
       found.push_back({planned.step, i, planned.slot, planned.earliest(cursor), planned.last});
     }
     add_unasked(cursor, found);
+    add_together(cursor, found);
     add_strays(found);
     return found;
+  }
+
+  /// When an acquireAll gets its locks, this one alone does not say: with any entry.
+  void add_together(uint64_t cursor, std::vector<Option>& found) const {
+    const size_t waiting = model_.waiting_together();
+    const size_t known = found.size();
+    for (size_t i = 0; i < known; ++i) {
+      const Option plain = found[i];
+      if (plain.slot != 1 && plain.slot != 2) continue;
+      const bool command = plain.step.kind == Step::Kind::kCommand;
+      const bool more = command && lock_.commands[plain.step.index].first->arguments.together;
+      for (size_t n = 1; n <= waiting + (more ? 1 : 0); ++n) {
+        found.push_back(plain);
+        found.back().step.together = n;
+      }
+    }
+    if (waiting == 0 || model_.state().open_until) return;
+    const uint64_t first = Planned{.slot = 2}.earliest(cursor);
+    found.push_back(
+        {.step = {.kind = Step::Kind::kSettle, .together = 1}, .slot = 2, .first = first});
   }
 
   static Option settling(uint64_t cursor) {

@@ -51,6 +51,7 @@ class Layout {
       : operations_(history.operations()), known_(operations_) {}
 
   Timeline run() {
+    for (const Operation& op : operations_) learn_together(op);
     for (const Operation* op : by_time(operations_)) place(*op);
     for (const Operation* op : by_time(operations_)) place_list(*op);
     place_keys(operations_, known_, timeline_);
@@ -79,6 +80,7 @@ class Layout {
   void place(const Operation& op) {
     place_session(op);
     if (writes_keys(op.call)) place_guards(op);
+    if (const auto* locks = locks_of(op)) return place_together(op, *locks);
     if (is_command(op.call)) place_command(op);
     if (is_read(op.call) && is_outcome(op)) place_read(op);
   }
@@ -90,6 +92,56 @@ class Layout {
     for (Operation& guard : guards_of(op)) {
       guard.invoked = first;
       place_command(timeline_.made.emplace_back(std::move(guard)));
+    }
+  }
+
+  // ------------------------------------------------------------------- several locks at once
+
+  void learn_together(const Operation& op) {
+    if (op.call != Call::kAcquireAll) return;
+    const auto key = std::pair(op.arguments.session, op.arguments.sequence);
+    together_[key] = op.arguments.locks;
+    if (op.answer.holder_id != 0) together_by_holder_[op.answer.holder_id] = op.arguments.locks;
+  }
+
+  /// The locks of an acquireAll, of its cancel, or of its release; null of everything else.
+  const std::vector<Wanted>* locks_of(const Operation& op) const {
+    const auto found = [](const auto& map, const auto& key) {
+      const auto at = map.find(key);
+      return at == map.end() ? nullptr : &at->second;
+    };
+    const Arguments& asked = op.arguments;
+    switch (op.call) {
+      case Call::kAcquireAll:
+        return &asked.locks;
+      case Call::kCancelAcquire:
+        return found(together_, std::pair(asked.session, asked.acquire_sequence));
+      case Call::kReleaseAll:
+        return found(together_by_holder_, asked.holder_id);
+      default:
+        return nullptr;
+    }
+  }
+
+  /// A command of each of its locks, with one outcome.
+  void place_together(const Operation& op, const std::vector<Wanted>& locks) {
+    for (const Wanted& wanted : locks) {
+      Operation& part = timeline_.made.emplace_back(op);
+      // One that names a single lock is an acquire.
+      part.arguments.together = locks.size() > 1;
+      part.arguments.path = wanted.path;
+      if (op.call == Call::kAcquireAll) {
+        part.call = Call::kAcquire;
+        part.arguments.mode = wanted.mode;
+        part.arguments.permits = wanted.permits;
+        part.arguments.limit = wanted.limit;
+        part.answer.position = 0;
+      } else if (op.call == Call::kReleaseAll) {
+        part.call = Call::kRelease;
+        const bool some = op.answer.release == ReleaseStatus::kReleased;
+        if (part.arguments.together && some) part.answer.release = ReleaseStatus::kNone;
+      }
+      place_command(part);
     }
   }
 
@@ -361,6 +413,9 @@ class Layout {
   Timeline timeline_;
   std::map<std::string, const Operation*> opened_;
   std::map<std::pair<uint64_t, uint64_t>, int64_t> first_sent_;  ///< writes of keys
+  std::map<std::pair<uint64_t, uint64_t>, std::vector<Wanted>>
+      together_;  ///< by (session, sequence)
+  std::map<uint64_t, std::vector<Wanted>> together_by_holder_;
 };
 
 }  // namespace

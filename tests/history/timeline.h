@@ -55,6 +55,7 @@ struct KeyCommand {
   Window window;
   uint64_t revision = 0;  ///< of its entry, once anybody was told of its effect
   std::string made;       ///< the path of a sequential key that only a read told
+  bool hides = false;     ///< a sequential key whose path nobody was told counts as a child
 
   const Arguments& asked() const { return first->arguments; }
   bool refused() const { return told != nullptr && !told->answer.error.empty(); }
@@ -70,10 +71,15 @@ struct KeyRead {
   const SeenKey* seen = nullptr;  ///< nullptr: no such key
 };
 
-/// Keys that no transaction ties to others.
+/// Keys that nothing ties to others.
 struct KeyHistory {
   std::vector<KeyCommand> commands;
   std::vector<KeyRead> reads;
+  /// Keys for which it matters what is below them: all that is, is in this history.
+  std::set<std::string> parents;
+
+  /// The first of the keys above `path` that is one of these; empty if none is.
+  std::string top_of(const std::string& path) const;
 };
 
 struct Timeline {

@@ -67,6 +67,7 @@ void Hand::next() {
     thinking_ = false;
     if (client_.quiescent()) return;
     op_ = script_.ops[at_++];
+    if (op_.sessionless != 0) tag_ = new_reason();
     run();
   });
 }
@@ -109,6 +110,8 @@ void Hand::run() {
       return transact();
     case OpKind::kGet:
       return get();
+    case OpKind::kGetMany:
+      return get_many();
     case OpKind::kListKeys:
       return list_keys();
     case OpKind::kAwait:

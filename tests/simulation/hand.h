@@ -69,23 +69,43 @@ class Hand {
   void stray();
   void stray_with(int64_t holder_id);
 
-  // hand_keys.cc
+  // hand_writes.cc
   template <class Request>
-  void write_with(const Request& request, std::function<void()> then);
+  void write(const Request& request);
+  template <class Request>
+  void write_with(const Request& request, const std::function<void()>& then);
+  template <class Request>
+  void write_sessionless(const Request& request, SimNode& node, int64_t copies);
+  template <class Request>
+  void judge_sessionless(const Request& request, int64_t floor,
+                         const Outcome<ResultOf<Request>>& outcome);
   void mark_refusal(const api::HoldfastError& error);
   std::function<void()> finish_this();
+  std::string new_value(char fill) const;
+  api::LockGuard own_grant() const;
   api::LockGuard guard() const;
   int64_t expected_version(const std::string& path) const;
   api::PutRequest put_request(const std::string& path) const;
   api::CreateRequest create_request(const std::string& path) const;
   api::Compare condition() const;
+  static api::Compare holding(const api::LockGuard& lock);
+  std::vector<api::Compare> conditions(const api::GetResult& read) const;
   void put();
   void put_guarded();
+  void transact_guarded();
   void create();
   void remove();
   void transact();
+  void transact_if(const std::vector<api::Compare>& compares);
+  api::TransactRequest steps_request() const;
+  void guard_steps(api::TransactRequest& request, const api::LockGuard& lock) const;
+
+  // hand_keys.cc
   api::Consistency::type consistency() const;
   void get();
+  void take_read(const api::GetRequest& request, const api::GetResult& result, int64_t floor);
+  void get_many();
+  void judge_many(const api::GetManyRequest& request, const api::GetManyResult& result) const;
   void list_keys();
   void list_page(const std::string& page, int64_t before);
   void judge_page(const api::ListKeysRequest& request, const api::ListKeysResult& result) const;
@@ -119,6 +139,7 @@ class Hand {
   std::vector<LockHistory::Claim> claims_;
   bool sure_ = false;
   int reasons_ = 0;
+  std::string tag_;  ///< of a write without a session (sessionless_writes.h)
   std::map<std::string, int64_t> versions_;  ///< of keys, as last read
   int pages_ = 0;
 };

@@ -1,5 +1,5 @@
-// What a hand does with keys: writes, whose answers must be those of the log (I17), and reads,
-// which must be the state at the revision they name (I20). Watches are in watch_keeper.cc.
+// What a hand reads of keys: it must be the state at the revision that is named (I20). And the
+// watches that it begins, which are in watch_keeper.cc. What it writes is in hand_writes.cc.
 #include <algorithm>
 
 #include "tests/simulation/hand.h"
@@ -13,162 +13,7 @@ namespace {
 /// So many pages are read of a list at most.
 constexpr int kPagesMax = 8;
 
-Sequence sequence_id(int64_t number) { return Sequence(static_cast<uint64_t>(number)); }
-
 }  // namespace
-
-// ------------------------------------------------------------------------------------- writes
-
-/// A key command of the session; `then` runs when its outcome is known.
-template <class Request>
-void Hand::write_with(const Request& request, std::function<void()> then) {
-  tell(sim::describe(op_));
-  const int64_t sequence = client_.next_sequence();
-  const auto copies = std::make_shared<Copies>();
-  client_.command<Request>(
-      request, sequence, op_.give_up != 0, copies,
-      [this, sequence, copies, then](const Outcome<ResultOf<Request>>& outcome) {
-        const SessionId session = client_.session();
-        if (outcome.result != nullptr) {
-          client_.history().check_reply(session, sequence_id(sequence), *outcome.result);
-          client_.ledger().check_write(copies->floor, outcome.result->revision, name_ + "'s write");
-        } else if (outcome.error != nullptr) {
-          client_.history().check_refusal(session, sequence_id(sequence), *outcome.error);
-          mark_refusal(*outcome.error);
-        }
-        client_.done(sequence);
-        then();
-      });
-}
-
-void Hand::mark_refusal(const api::HoldfastError& error) {
-  World& world = client_.world();
-  if (error.code == api::ErrorCode::BAD_VERSION) world.mark(Mark::kBadVersion);
-  if (error.code == api::ErrorCode::LIMIT_EXCEEDED) world.mark(Mark::kKeyLimit);
-}
-
-std::function<void()> Hand::finish_this() {
-  return [this, turn = turn_] {
-    if (turn == turn_) finish();
-  };
-}
-
-/// By the lock that was last granted to this client or to another, held still or not.
-api::LockGuard Hand::guard() const {
-  api::LockGuard guard;
-  if (op_.guard == 0) return guard;
-  const auto& [path, holder] = op_.guard == 1 ? client_.last_grant() : client_.grant_of(op_.target);
-  guard.path = path;
-  guard.holderId = holder;
-  return guard;
-}
-
-int64_t Hand::expected_version(const std::string& path) const {
-  if (op_.version == 1) return -1;
-  if (op_.version == 0) return 0;
-  const auto seen = versions_.find(path);
-  return seen == versions_.end() ? 1 : seen->second;
-}
-
-api::PutRequest Hand::put_request(const std::string& path) const {
-  api::PutRequest request;
-  request.path = path;
-  request.value.assign(static_cast<size_t>(op_.value), static_cast<char>('a' + turn_ % 26));
-  request.makeParents = op_.parents != 0;
-  return request;
-}
-
-void Hand::put() {
-  api::PutRequest request = put_request(key_path(op_.path));
-  request.expectedVersion = expected_version(request.path);
-  request.guard = guard();
-  write_with(request, finish_this());
-}
-
-/// While a lock is held: only as long as that is so.
-void Hand::put_guarded() {
-  api::PutRequest request = put_request(key_path(op_.path));
-  request.makeParents = true;
-  request.guard.path = claims_.front().path;
-  request.guard.holderId = static_cast<int64_t>(holder_.value);
-  write_with(request, [] {});
-}
-
-api::CreateRequest Hand::create_request(const std::string& path) const {
-  api::CreateRequest request;
-  request.path = path;
-  request.value.assign(static_cast<size_t>(op_.value), 'c');
-  request.kind = static_cast<api::KeyKind::type>(op_.key_kind);
-  request.sequential = op_.sequential != 0;
-  request.makeParents = op_.parents != 0;
-  if (request.kind == api::KeyKind::TTL) request.ttlMs = op_.ttl_ms;
-  return request;
-}
-
-void Hand::create() {
-  api::CreateRequest request = create_request(key_path(op_.path));
-  request.guard = guard();
-  write_with(request, finish_this());
-}
-
-void Hand::remove() {
-  api::RemoveRequest request;
-  request.path = key_path(op_.path);
-  request.recursive = op_.recursive != 0;
-  request.guard = guard();
-  if (op_.version == 2) request.expectedVersion = expected_version(request.path);
-  write_with(request, finish_this());
-}
-
-api::Compare Hand::condition() const {
-  api::Compare compare;
-  compare.path = key_path(op_.path);
-  switch (op_.scope) {
-    case 1:
-      compare.target = api::CompareTarget::EXISTS;
-      compare.number = op_.recursive;
-      break;
-    case 2:
-      compare.target = api::CompareTarget::VERSION;
-      compare.number = std::max<int64_t>(0, expected_version(compare.path));
-      break;
-    default:
-      compare.target = api::CompareTarget::MODIFY_REVISION;
-      compare.relation = api::CompareRelation::LESS;
-      compare.number = client_.last_revision();
-  }
-  if (op_.guard == 0) return compare;
-  const api::LockGuard lock = guard();
-  if (lock.holderId == 0) return compare;
-  compare.target = api::CompareTarget::HOLDS;
-  compare.relation = api::CompareRelation::EQUAL;
-  compare.path = lock.path;
-  compare.number = lock.holderId;
-  return compare;
-}
-
-/// Steps by the bits of `mask`: two of them touch one key, and one may not be possible.
-void Hand::transact() {
-  const std::string path = key_path(op_.path);
-  const std::string other = key_path(op_.path + 1 + op_.permits);
-  api::TransactRequest request;
-  request.compares.push_back(condition());
-  const auto add = [](std::vector<api::Operation>& list) -> api::Operation& {
-    return list.emplace_back();
-  };
-  auto& steps = request.thenOperations;
-  if ((op_.mask & 1) != 0) add(steps).__set_put(put_request(path));
-  if ((op_.mask & 2) != 0) add(steps).__set_create(create_request(path + "/t"));
-  if ((op_.mask & 4) != 0) {
-    api::RemoveRequest remove;
-    remove.path = other;
-    remove.recursive = true;
-    add(steps).__set_remove(remove);
-  }
-  if ((op_.mask & 8) != 0) add(steps).__set_put(put_request(path));
-  if ((op_.mask & 16) != 0) add(request.otherwiseOperations).__set_put(put_request(other));
-  write_with(request, finish_this());
-}
 
 // -------------------------------------------------------------------------------------- reads
 
@@ -183,15 +28,52 @@ void Hand::get() {
       node, request, read_context(), 3s,
       [this, request, floor, ahead](const Outcome<api::GetResult>& outcome) {
         if (outcome.result == nullptr) return finish();
-        const api::GetResult& result = *outcome.result;
         if (ahead) client_.world().mark(Mark::kKeyReadParked);
-        client_.ledger().check_read(floor, result.header.revision, name_ + "'s get");
-        client_.note(result.header);
-        client_.history().keys().judge_read(name_, request.path, result.found, result.key,
-                                            result.header.revision);
-        versions_[request.path] = result.found ? result.key.stat.version : 1;
+        take_read(request, *outcome.result, floor);
         finish();
       });
+}
+
+void Hand::take_read(const api::GetRequest& request, const api::GetResult& result, int64_t floor) {
+  const int64_t revision = result.header.revision;
+  client_.ledger().check_read(floor, revision, name_ + "'s get");
+  client_.note(result.header);
+  client_.history().keys().judge_read(name_, request.path, result.found, result.key, revision);
+  versions_[request.path] = result.found ? result.key.stat.version : 1;
+}
+
+/// Several at one revision.
+void Hand::get_many() {
+  api::GetManyRequest request;
+  for (size_t i = 0; i < kKeyPaths.size(); ++i) {
+    if ((op_.mask >> i & 1) != 0) request.paths.emplace_back(kKeyPaths[i]);
+  }
+  if (request.paths.empty()) return finish();
+  request.consistency = consistency();
+  client_.ask<api::GetManyRequest>(
+      request, read_context(), 3s,
+      [this, request, floor = read_floor()](const Outcome<api::GetManyResult>& outcome) {
+        if (outcome.result == nullptr) return finish();
+        client_.ledger().check_read(floor, outcome.result->header.revision, name_ + "'s getMany");
+        client_.note(outcome.result->header);
+        judge_many(request, *outcome.result);
+        finish();
+      });
+}
+
+void Hand::judge_many(const api::GetManyRequest& request, const api::GetManyResult& result) const {
+  const int64_t revision = result.header.revision;
+  if (result.keys.size() != request.paths.size()) {
+    throw Broken(Rule::kI20, name_ + " asked for " + std::to_string(request.paths.size()) +
+                                 " keys and was shown " + std::to_string(result.keys.size()));
+  }
+  bool fresh = false;
+  for (size_t i = 0; i < result.keys.size(); ++i) {
+    const api::KeyLookup& shown = result.keys[i];
+    client_.history().keys().judge_read(name_, request.paths[i], shown.found, shown.key, revision);
+    fresh |= shown.found && shown.key.stat.modifyRevision == revision;
+  }
+  if (fresh && result.keys.size() > 1) client_.world().mark(Mark::kManyAtChange);
 }
 
 api::Consistency::type Hand::consistency() const {

@@ -22,6 +22,7 @@
 #include "raft/core/types.h"
 #include "tests/simulation/key_history.h"
 #include "tests/simulation/lock_history.h"
+#include "tests/simulation/sessionless_writes.h"
 #include "tests/simulation/world.h"
 
 namespace holdfast::sim {
@@ -49,6 +50,7 @@ class History {
   const rsm::StateMachine& machine() const { return machine_; }
   const LockHistory& locks() const { return locks_; }
   const KeyHistory& keys() const { return keys_; }
+  SessionlessWrites& sessionless() { return sessionless_; }
 
   /// A node has applied everything to `applied` and has this state. Throws Broken (I5).
   void check_state(int node, LogIndex applied, const Digest& digest) const;
@@ -61,7 +63,7 @@ class History {
   /// The same of a command without a session, which is known by its reason.
   void forbid(const std::string& reason);
 
-  /// A client was told this. Throws Broken (I17).
+  /// A client was told this. Throws Broken (I17). Of a write without a session both ids are zero.
   void check_reply(SessionId session, Sequence sequence, const api::AcquireResult& result) const;
   void check_reply(SessionId session, Sequence sequence, const api::ReleaseResult& result) const;
   void check_reply(SessionId session, Sequence sequence,
@@ -115,6 +117,9 @@ class History {
   // history_keys.cc
   std::vector<api::WatchEvent> written(LogIndex revision) const;
   void enter_keys(const Applied& applied);
+  void enter_sessionless(const Applied& applied);
+  std::string tag();
+  const Fate* write_fate(SessionId session, Sequence sequence, int64_t revision) const;
   void enter_put(const Applied& applied, const std::vector<api::WatchEvent>& events);
   void enter_create(const Applied& applied, const std::vector<api::WatchEvent>& events);
   void enter_remove(const Applied& applied, const std::vector<api::WatchEvent>& events);
@@ -122,6 +127,9 @@ class History {
   void explain(const Applied& applied, std::span<const command::KeyOperation> operations,
                std::span<const api::WatchEvent> events) const;
   void judge_guard(const Applied& applied, const command::Guard& guard);
+  void judge_step_guards(const Applied& applied, std::span<const command::KeyOperation> operations);
+  bool held_by_writer(const command::Guard& guard) const;
+  void mark_transaction(const Applied& applied, const command::Transact& transact);
   bool held_true(const Applied& applied, const command::KeyCompare& compare) const;
   [[noreturn]] void refuse_write(const Applied& applied, const std::string& path) const;
   void recount_keys() const;
@@ -137,7 +145,9 @@ class History {
   rsm::Effects effects_;
   LockHistory locks_;
   KeyHistory keys_;
-  std::vector<Digest> digests_;  ///< after index 1, 2, ...
+  SessionlessWrites sessionless_{world_};
+  std::map<int64_t, Fate> sessionless_fates_;  ///< by revision
+  std::vector<Digest> digests_;                ///< after index 1, 2, ...
   std::map<Id, Fate> fates_;
   std::set<Id> forbidden_;
   std::set<std::string> forbidden_reasons_;

@@ -12,6 +12,9 @@ using command::CommandKind;
 
 namespace {
 
+/// Kinds of compares that are many for one transaction.
+constexpr size_t kManyTargets = 4;
+
 std::string at_revision(LogIndex revision) { return " at " + std::to_string(revision.value); }
 
 bool by_command(const api::WatchEvent& event) {
@@ -34,6 +37,11 @@ bool is_key_command(CommandKind::type kind) {
 const std::string& path_of(const command::KeyOperation& operation) {
   if (operation.__isset.put) return operation.put.path;
   return operation.__isset.create ? operation.create.path : operation.remove.path;
+}
+
+const command::Guard& guard_of(const command::KeyOperation& operation) {
+  if (operation.__isset.put) return operation.put.guard;
+  return operation.__isset.create ? operation.create.guard : operation.remove.guard;
 }
 
 /// The event of the key that the operation names; of a sequential one, with its number.
@@ -98,6 +106,7 @@ void History::enter_keys(const Applied& applied) {
   const Fate* known = fate(SessionId(static_cast<uint64_t>(header_.sessionId)),
                            Sequence(static_cast<uint64_t>(header_.sequence)));
   // Without a session there is nothing by which copies would be known.
+  if (header_.sessionId == 0 && is_key_command(header_.kind)) enter_sessionless(applied);
   const bool first = header_.sessionId == 0 ||
                      (known != nullptr && known->first == Revision(applied.revision.value));
   const bool writes = is_key_command(header_.kind) && first && result.code == ErrorCode::kOk;
@@ -115,6 +124,29 @@ void History::enter_keys(const Applied& applied) {
       return enter_remove(applied, events);
     default:
       return enter_transaction(applied, events);
+  }
+}
+
+/// Every copy is a command of its own: what it came to is known by its revision.
+void History::enter_sessionless(const Applied& applied) {
+  const auto revision = static_cast<int64_t>(applied.revision.value);
+  const rsm::CommandResult& result = applied.reply->result;
+  sessionless_fates_[revision] = {.first = Revision(applied.revision.value), .result = result};
+  sessionless_.applied(tag(), revision, result.code);
+}
+
+std::string History::tag() {
+  switch (header_.kind) {
+    case CommandKind::PUT_KEY:
+      return write_tag(body<command::PutKey>().value);
+    case CommandKind::CREATE_KEY:
+      return write_tag(body<command::CreateKey>().value);
+    case CommandKind::REMOVE_KEY:
+      return removal_tag(body<command::RemoveKey>().path);
+    default: {
+      const auto transact = body<command::Transact>();
+      return write_tag(transact.thenOperations, transact.otherwiseOperations);
+    }
   }
 }
 
@@ -182,44 +214,91 @@ void History::refuse_write(const Applied& applied, const std::string& path) cons
 void History::judge_guard(const Applied& applied, const command::Guard& guard) {
   if (guard.path.empty()) return;
   const rsm::CommandResult& result = applied.reply->result;
-  const auto* holder = locks_.holder(guard.path, Revision(static_cast<uint64_t>(guard.holderId)));
-  const bool held =
-      holder != nullptr && holder->session == SessionId(static_cast<uint64_t>(header_.sessionId));
   const bool done = result.code == ErrorCode::kOk;
   const bool refused = result.code == ErrorCode::kNotHeld;
   if (done) world_.mark(Mark::kGuardAccepted);
   if (refused) world_.mark(Mark::kGuardRefused);
   LockHistory::judge({.what = "a write guarded by holder " + std::to_string(guard.holderId) +
                               " of " + guard.path + at_revision(applied.revision),
-                      .held = held,
+                      .held = held_by_writer(guard),
                       .done = done,
                       .refused = !done && !refused,
                       .nothing_due = applied.nothing_due});
 }
 
+bool History::held_by_writer(const command::Guard& guard) const {
+  const auto* holder = locks_.holder(guard.path, Revision(static_cast<uint64_t>(guard.holderId)));
+  return holder != nullptr &&
+         holder->session == SessionId(static_cast<uint64_t>(header_.sessionId));
+}
+
 void History::enter_transaction(const Applied& applied,
                                 const std::vector<api::WatchEvent>& events) {
   const rsm::CommandResult& result = applied.reply->result;
-  if (result.code != ErrorCode::kOk) return;
   const auto transact = body<command::Transact>();
-  const bool chosen = result.status == 1;
-  if (!chosen) world_.mark(Mark::kElseBranch);
-  explain(applied, chosen ? transact.thenOperations : transact.otherwiseOperations, events);
-  // What time took away in this entry went before the conditions were looked at.
-  if (!applied.nothing_due) return;
   const bool holds = std::all_of(transact.compares.begin(), transact.compares.end(),
                                  [&](const auto& compare) { return held_true(applied, compare); });
-  if (holds == chosen) return;
-  throw Broken(Rule::kI17, "a transaction took the other branch" + at_revision(applied.revision));
+  // Of a refused one the branch is known only if time took nothing away before it.
+  const bool done = result.code == ErrorCode::kOk;
+  const bool chosen = done ? result.status == 1 : holds;
+  const auto& steps = chosen ? transact.thenOperations : transact.otherwiseOperations;
+  if (done || applied.nothing_due) judge_step_guards(applied, steps);
+  if (!done) return;
+  if (!chosen) world_.mark(Mark::kElseBranch);
+  explain(applied, steps, events);
+  // What time took away in this entry went before the conditions were looked at.
+  if (applied.nothing_due && holds != chosen) {
+    throw Broken(Rule::kI17, "a transaction took the other branch" + at_revision(applied.revision));
+  }
+  mark_transaction(applied, transact);
+}
+
+/// One guard that does not hold keeps all steps from being done (I13), and nothing else may be
+/// called NOT_HELD.
+void History::judge_step_guards(const Applied& applied,
+                                std::span<const command::KeyOperation> operations) {
+  size_t guards = 0;
+  size_t first_refused = operations.size();
+  for (size_t i = 0; i < operations.size(); ++i) {
+    const command::Guard& guard = guard_of(operations[i]);
+    if (guard.path.empty()) continue;
+    ++guards;
+    if (!held_by_writer(guard)) first_refused = std::min(first_refused, i);
+  }
+  const bool held = first_refused == operations.size();
+  const ErrorCode code = applied.reply->result.code;
+  LockHistory::judge({.what = "a transaction with guards" + at_revision(applied.revision),
+                      .held = held,
+                      .done = code == ErrorCode::kOk,
+                      .refused = code != ErrorCode::kOk && code != ErrorCode::kNotHeld,
+                      .nothing_due = applied.nothing_due});
+  if (code == ErrorCode::kOk && guards > 0) world_.mark(Mark::kStepGuardAccepted);
+  const bool later = !held && first_refused > 0;
+  if (code == ErrorCode::kNotHeld && later) world_.mark(Mark::kStepGuardRefused);
+}
+
+void History::mark_transaction(const Applied& applied, const command::Transact& transact) {
+  std::set<api::CompareTarget::type> targets;
+  bool changed = false;
+  for (const command::KeyCompare& compare : transact.compares) {
+    targets.insert(compare.target);
+    const bool equal = compare.relation == api::CompareRelation::EQUAL;
+    if (!equal || compare.target != api::CompareTarget::MODIFY_REVISION) continue;
+    const bool was_so = keys_.at(compare.path, compare.number).modify_revision == compare.number;
+    changed |= was_so && !held_true(applied, compare);
+  }
+  const bool succeeded = applied.reply->result.status == 1;
+  if (succeeded && targets.size() >= kManyTargets) world_.mark(Mark::kMixedCompares);
+  if (!succeeded && changed) world_.mark(Mark::kChangedBetween);
 }
 
 /// Did the condition hold before this entry?
 bool History::held_true(const Applied& applied, const command::KeyCompare& compare) const {
   if (compare.target == api::CompareTarget::HOLDS) {
-    const auto* holder =
-        locks_.holder(compare.path, Revision(static_cast<uint64_t>(compare.number)));
-    return holder != nullptr &&
-           holder->session == SessionId(static_cast<uint64_t>(header_.sessionId));
+    command::Guard guard;
+    guard.path = compare.path;
+    guard.holderId = compare.number;
+    return held_by_writer(guard);
   }
   const KeyHistory::Version& key =
       keys_.at(compare.path, static_cast<int64_t>(applied.revision.value) - 1);
@@ -247,9 +326,16 @@ void History::recount_keys() const {
 
 // ------------------------------------------------------------------------------------ answers
 
+const History::Fate* History::write_fate(SessionId session, Sequence sequence,
+                                         int64_t revision) const {
+  if (session) return fate(session, sequence);
+  const auto at = sessionless_fates_.find(revision);
+  return at == sessionless_fates_.end() ? nullptr : &at->second;
+}
+
 void History::check_write(SessionId session, Sequence sequence, int64_t revision,
                           const std::string& what, bool alike) const {
-  const Fate* known = fate(session, sequence);
+  const Fate* known = write_fate(session, sequence, revision);
   const bool first = known != nullptr && known->result.code == ErrorCode::kOk &&
                      static_cast<int64_t>(known->first.value) == revision;
   if (first && alike) return;
@@ -260,7 +346,7 @@ void History::check_write(SessionId session, Sequence sequence, int64_t revision
 
 void History::check_reply(SessionId session, Sequence sequence,
                           const api::PutResult& result) const {
-  const Fate* known = fate(session, sequence);
+  const Fate* known = write_fate(session, sequence, result.revision);
   const bool alike =
       known != nullptr && static_cast<int64_t>(known->result.version) == result.version;
   check_write(session, sequence, result.revision, "put", alike);
@@ -274,14 +360,14 @@ void History::check_reply(SessionId session, Sequence sequence,
 
 void History::check_reply(SessionId session, Sequence sequence,
                           const api::RemoveResult& result) const {
-  const Fate* known = fate(session, sequence);
+  const Fate* known = write_fate(session, sequence, result.revision);
   const bool alike = known != nullptr && known->result.count == result.removed;
   check_write(session, sequence, result.revision, "remove", alike);
 }
 
 void History::check_reply(SessionId session, Sequence sequence,
                           const api::TransactResult& result) const {
-  const Fate* known = fate(session, sequence);
+  const Fate* known = write_fate(session, sequence, result.revision);
   const bool alike = known != nullptr && (known->result.status == 1) == result.succeeded;
   check_write(session, sequence, result.revision, "transaction", alike);
 }

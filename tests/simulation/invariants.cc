@@ -29,7 +29,10 @@ constexpr std::array<RuleText, kRules> kTexts = {{
     {"I16",
      "a session expires by an entry decided in its own term, not before the end of every "
      "lease acknowledged to its client"},
-    {"I17", "a command of a session is applied once; all its copies come to one outcome"},
+    {"I17",
+     "a command of a session is applied once; all its copies come to one outcome; without a "
+     "session "
+     "each copy is applied once at most"},
     {"I18", "a request that was answered NOT APPLIED has no effect"},
     {"I19",
      "a watch is told every matching change, in order, once, an entry at a time, or resynchronised "

@@ -99,6 +99,11 @@ constexpr Field<Op> kOp[] = {
     {"space", &Op::space, 1, 3},
     {"filter", &Op::filter, 0, 63},
     {"rest", &Op::rest_ms, 0, 100'000'000},
+    {"compares", &Op::compares, 0, 63},
+    {"relation", &Op::relation, 1, 4},
+    {"step_guards", &Op::step_guards, 0, 31},
+    {"sessionless", &Op::sessionless, 0, 1},
+    {"copies", &Op::copies, 0, 4},
 };
 
 constexpr std::array<std::string_view, static_cast<size_t>(FaultKind::kCount)> kFaultNames = {
@@ -112,9 +117,9 @@ constexpr std::array<std::string_view, static_cast<size_t>(FaultKind::kCount)> k
 };
 
 constexpr std::array<std::string_view, static_cast<size_t>(OpKind::kCount)> kOpNames = {
-    "lock",   "lock_all", "describe", "check",     "list",  "revoke",
-    "expire", "setting",  "close",    "stray",     "put",   "create",
-    "remove", "transact", "get",      "list_keys", "await", "watch",
+    "lock",    "lock_all", "describe",  "check", "list",   "revoke", "expire",
+    "setting", "close",    "stray",     "put",   "create", "remove", "transact",
+    "get",     "get_many", "list_keys", "await", "watch",
 };
 
 template <class T>

@@ -140,6 +140,7 @@ enum class OpKind : uint8_t {
   kRemove,    ///< remove a key
   kTransact,  ///< several of these by a condition; mask says which
   kGet,       ///< read a key
+  kGetMany,   ///< read those of mask at one revision
   kListKeys,  ///< read keys page by page
   kAwait,     ///< wait for a key to change
   kWatch,     ///< begin a watch, which goes on beside the hand for `hold`
@@ -184,6 +185,12 @@ struct Op {
   int64_t space = 1;       ///< api::WatchSpace
   int64_t filter = 0;      ///< bits of api::EventType; 0: all
   int64_t rest_ms = 0;     ///< the watch is given up for so long in between
+  int64_t compares = 0;    ///< transact: kinds of conditions on what is read first (hand_writes.cc)
+  int64_t relation = 1;    ///< transact: api::CompareRelation of the last of them
+  int64_t step_guards = 0;  ///< transact: bits of steps that are guarded; of a lock operation the
+                            ///< write is a transaction of such
+  int64_t sessionless = 0;  ///< a write without a session
+  int64_t copies = 0;       ///< of it further ones, while nobody knows what the last one did
   friend bool operator==(const Op&, const Op&) = default;
 };
 

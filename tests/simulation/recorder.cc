@@ -67,6 +67,22 @@ std::optional<Operation> operation_of(const api::AcquireRequest& request) {
   return operation;
 }
 
+std::optional<Operation> operation_of(const api::AcquireAllRequest& request) {
+  Operation operation{.call = Asked::kAcquireAll};
+  history::Arguments& arguments = operation.arguments;
+  for (const api::LockWanted& lock : request.locks) {
+    arguments.locks.push_back({.path = lock.path,
+                               .mode = same<history::Mode>(lock.mode),
+                               .permits = static_cast<uint32_t>(lock.permits),
+                               .limit = static_cast<uint32_t>(lock.limit)});
+  }
+  arguments.wait_ms = request.waitMs;
+  arguments.max_queue = request.maxQueue;
+  arguments.value = request.value;
+  arguments.owner = request.owner;
+  return operation;
+}
+
 std::optional<Operation> operation_of(const api::CancelAcquireRequest& request) {
   Operation operation = on_path(Asked::kCancelAcquire, request.path);
   operation.arguments.acquire_sequence = number(request.acquireSequence);
@@ -77,6 +93,12 @@ std::optional<Operation> operation_of(const api::ReleaseRequest& request) {
   Operation operation = on_path(Asked::kRelease, request.path);
   operation.arguments.holder_id = number(request.holderId);
   operation.arguments.to = number(request.to);
+  return operation;
+}
+
+std::optional<Operation> operation_of(const api::ReleaseAllRequest& request) {
+  Operation operation{.call = Asked::kReleaseAll};
+  operation.arguments.holder_id = number(request.holderId);
   return operation;
 }
 

@@ -61,6 +61,7 @@ HF_METHOD(DescribeLockRequest, DescribeLockResult);
 HF_METHOD(ListLocksRequest, ListLocksResult);
 HF_METHOD(RevokeLockRequest, RevokeLockResult);
 HF_METHOD(GetRequest, GetResult);
+HF_METHOD(GetManyRequest, GetManyResult);
 HF_METHOD(ListKeysRequest, ListKeysResult);
 HF_METHOD(WaitForChangeRequest, WaitForChangeResult);
 HF_METHOD(PutRequest, PutResult);

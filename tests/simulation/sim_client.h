@@ -98,6 +98,11 @@ class SimClient final : public Believer {
   SimNode& node(int number) const { return *cluster_.nodes[static_cast<size_t>(number - 1)]; }
   /// The server to ask next.
   SimNode& pick();
+  /// The same, after the last one is no longer asked.
+  SimNode& pick_another() {
+    switch_server();
+    return pick();
+  }
   /// The error says so: the session and all of it are dropped.
   bool session_is_over(const std::shared_ptr<const api::HoldfastError>& error);
 

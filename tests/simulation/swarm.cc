@@ -415,12 +415,11 @@ void draw_room(Stream& draw, Plan& plan) {
   fill_disks(draw, plan);
 }
 
-/// The judge of histories knows neither lock-delays nor acquireAll (tests/history/history.h).
+/// How long a lock-delay closes a lock no call of these runs shows.
 void keep_to_what_is_judged(Plan& plan) {
   plan.weather.judged = 1;
   for (Script& script : plan.scripts) {
     for (Op& op : script.ops) {
-      if (op.kind == OpKind::kLockAll) op.kind = OpKind::kLock;
       op.delay_ms = 0;
     }
   }

@@ -39,6 +39,12 @@ Op draw_write(Stream& draw, OpKind kind) {
   op.give_up = draw.chance(200) ? 1 : 0;
   if (draw.chance(200)) op.guard = draw.between(1, 2);
   op.target = draw.between(0, 7);
+  if (!draw.chance(200)) return op;
+  op.sessionless = 1;
+  op.copies = draw.between(0, 3);
+  if (draw.chance(300)) op.version = 1;
+  // Given up soon, so that the next copy meets what this one does.
+  if (draw.chance(700)) op.cancel_ms = draw.between(1, draw.chance(700) ? 20 : 500);
   return op;
 }
 
@@ -57,6 +63,11 @@ Op draw_transaction(Stream& draw, const Weather& w) {
   op.mask = draw.between(0, 31);
   op.permits = draw.between(0, kPaths - 1);
   op.scope = draw.between(1, 3);
+  if (draw.chance(400)) op.step_guards = draw.between(1, 31);
+  if (!draw.chance(600)) return op;
+  op.compares = draw.between(1, 63);
+  op.relation = draw.chance(250) ? draw.between(2, 4) : 1;
+  op.wait_ms = draw.chance(500) ? draw.between(0, 200) : 0;
   return op;
 }
 
@@ -82,6 +93,7 @@ Op draw_guarded(Stream& draw, const Weather& w) {
   op.wait_ms = draw.between(0, 2'000);
   op.hold_ms = draw.between(1, draw.chance(200) ? w.ttl_ms * 2 : 400);
   op.guard = 1;
+  if (draw.chance(400)) op.step_guards = draw.between(1, 7);
   return op;
 }
 
@@ -95,6 +107,12 @@ Op draw_read(Stream& draw, OpKind kind) {
   op.page = draw.between(1, draw.chance(500) ? 4 : 100);
   op.since = draw.between(1, 2);
   op.wait_ms = draw.between(0, draw.chance(300) ? 10'000 : 500);
+  return op;
+}
+
+Op draw_many(Stream& draw) {
+  Op op = draw_read(draw, OpKind::kGetMany);
+  op.mask = draw.between(1, (int64_t{1} << kPaths) - 1);
   return op;
 }
 
@@ -114,7 +132,8 @@ Op draw_key_op(Stream& draw, const Weather& w) {
           : kind < 38          ? draw_create(draw, w)
           : kind < 48 && !slow ? draw_write(draw, OpKind::kRemove)
           : kind < 58          ? draw_transaction(draw, w)
-          : kind < 68          ? draw_read(draw, OpKind::kGet)
+          : kind < 65          ? draw_read(draw, OpKind::kGet)
+          : kind < 68          ? draw_many(draw)
           : kind < 74          ? draw_read(draw, OpKind::kListKeys)
           : kind < 80          ? draw_read(draw, OpKind::kAwait)
           : kind < 93          ? draw_watch(draw, w)

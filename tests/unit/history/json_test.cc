@@ -106,6 +106,39 @@ TEST(JsonLines, CallsAboutKeysAreReadAndJudged) {
               HasSubstr("has a session or a sequence, but not both"));
 }
 
+TEST(JsonLines, SeveralLocksAtOnceAreReadAndJudged) {
+  const std::string all =
+      R"({"client":"c1","call":"acquireAll","arguments":{"session":1,"sequence":1,"waitMs":-1,)"
+      R"("locks":[{"path":"/a","mode":"EXCLUSIVE"},{"path":"/b","mode":"SHARED"}]},"invoked":1,)"
+      R"("returned":2,"result":{"status":"GRANTED","holderId":5,"token":5},"revision":5})";
+  const std::string release =
+      R"({"client":"c1","call":"releaseAll","arguments":{"session":1,"sequence":2,"holderId":5},)"
+      R"("invoked":3,"returned":4,"result":{"release":"RELEASED"},"revision":7})";
+  std::istringstream in(all + "\n" + release + "\n");
+  History history;
+  EXPECT_EQ(read_json_lines(in, history), std::nullopt);
+  ASSERT_EQ(history.operations().size(), 2u);
+  EXPECT_EQ(history.operations()[0].arguments.locks[1].mode, Mode::kShared);
+  const Verdict verdict = check(history);
+  EXPECT_TRUE(verdict.good()) << verdict.explanation;
+  EXPECT_EQ(verdict.locks, 2u);
+}
+
+TEST(JsonLines, HowAKeyEndsIsRead) {
+  std::istringstream in(
+      R"({"client":"c","call":"create","arguments":{"writes":[{"act":"create","path":"/k","ttlMs":)"
+      R"(1500,"makeParents":true}]},"invoked":1,"returned":null,"result":"unknown"})"
+      "\n"
+      R"({"client":"c","call":"create","arguments":{"writes":[{"act":"create","path":"/k",)"
+      R"("container":true}]},"invoked":1,"returned":null,"result":"unknown"})");
+  History history;
+  EXPECT_EQ(read_json_lines(in, history), std::nullopt);
+  const KeyWrite& passing = history.operations()[0].arguments.writes[0];
+  EXPECT_EQ(passing.ttl_ms, 1'500);
+  EXPECT_TRUE(passing.make_parents);
+  EXPECT_TRUE(history.operations()[1].arguments.writes[0].container);
+}
+
 TEST(JsonLines, WhatContradictsItselfIsRefused) {
   const auto with = [](const std::string& rest) {
     return R"({"client":"c","call":"release","arguments":{"session":1,"sequence":2,"path":"/a"},)" +

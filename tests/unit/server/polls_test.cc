@@ -15,6 +15,11 @@ class PollsTest : public OneServerTest {
     const Call first = poll(client, poll_of(10'000));
     known = first.result<PollResult>().delivery;
   }
+  static api::PollRequest numbered_poll(int64_t number, int64_t max_wait_ms, int64_t acknowledged) {
+    api::PollRequest request = poll_of(max_wait_ms, acknowledged);
+    request.pollNumber = number;
+    return request;
+  }
   static int64_t delivery_of(const Call& call) { return call.result<PollResult>().delivery; }
   Call poll(const Client& who, const api::PollRequest& request) {
     const Call call = server.poll(who.context(), request);
@@ -295,6 +300,63 @@ TEST_F(PollsOfThreeTest, AServerTellsWhatWasGrantedBeforeTheClientCameToIt) {
   const auto result = call.result<PollResult>();
   ASSERT_EQ(result.grants.size(), 1u) << "that in the acquire's own entry was told by its answer";
   EXPECT_EQ(result.grants[0].path, "/job");
+}
+
+// ---- numbers of polls (IDL, pollNumber; docs/watches.md) -------------------------------------
+
+TEST_F(PollsTest, ALatePollOfAnOlderNumberEndsNoNewerOne) {
+  const auto granting = queue("/a");
+  const Call newer = poll(client, numbered_poll(7, 10'000, known));
+  for (int copy = 0; copy < 2; ++copy) {
+    const Call late = poll(client, numbered_poll(6, 10'000, known));
+    EXPECT_THAT(late.error(), Refuses(ErrorCode::SUPERSEDED, "has been here"));
+    EXPECT_FALSE(newer.answered());
+  }
+  EXPECT_EQ(server.engine().parked_calls(), 1u);
+  granting();
+  EXPECT_EQ(newer.result<PollResult>().grants.size(), 1u);
+}
+
+TEST_F(PollsTest, ALatePollOfAnOlderNumberAcknowledgesNothing) {
+  grant("/a");
+  const Call told = poll(client, numbered_poll(7, 0, known));
+  ASSERT_EQ(told.result<PollResult>().grants.size(), 1u);
+  poll(client, numbered_poll(6, 0, delivery_of(told)));
+  // The client never saw that reply: it acknowledges the one before.
+  EXPECT_EQ(poll(client, numbered_poll(8, 0, known)).result<PollResult>().grants.size(), 1u);
+}
+
+TEST_F(PollsTest, ALatePollOfAnOlderNumberTakesNoAcknowledgementBack) {
+  grant("/a");
+  const Call told = poll(client, numbered_poll(7, 0, known));
+  const Call parked = poll(client, numbered_poll(8, 10'000, delivery_of(told)));
+  EXPECT_FALSE(parked.answered());
+  poll(client, numbered_poll(7, 10'000, known));
+  EXPECT_FALSE(parked.answered()) << "a copy of what was answered changes nothing";
+  grant("/b");
+  const auto result = parked.result<PollResult>();
+  ASSERT_EQ(result.grants.size(), 1u);
+  EXPECT_EQ(result.grants[0].path, "/b");
+}
+
+TEST_F(PollsTest, APollOfANewerNumberTakesThePlaceOfAnOlderOne) {
+  const Call older = poll(client, numbered_poll(7, 10'000, known));
+  const Call newer = poll(client, numbered_poll(9, 10'000, known));
+  EXPECT_THAT(older.error(), Refuses(ErrorCode::SUPERSEDED, "a newer poll"));
+  EXPECT_FALSE(newer.answered());
+}
+
+TEST_F(PollsTest, EachSessionNumbersItsOwnPolls) {
+  Client fresh = cluster.client(1, "fresh");
+  poll(client, numbered_poll(7, 10'000, known));
+  EXPECT_EQ(poll(fresh, numbered_poll(1, 10'000, 0)).outcome(), "OK");
+}
+
+TEST_F(PollsTest, PollsWithoutNumbersCountInTheOrderOfArrival) {
+  const Call first = poll(client, poll_of(10'000, known));
+  const Call second = poll(client, poll_of(10'000, known));
+  EXPECT_THAT(first.error(), Refuses(ErrorCode::SUPERSEDED, "a newer poll"));
+  EXPECT_FALSE(second.answered());
 }
 
 }  // namespace

@@ -131,6 +131,27 @@ TEST_F(WatchTest, APollThatArrivesAfterANewerOneTakesBackNothing) {
   EXPECT_THAT(told(numbered(13, newer.delivery).result<PollResult>()), ::testing::IsEmpty());
 }
 
+// The client gave up the connection of poll 12; its copy arrives when 13 has acknowledged and
+// parks.
+TEST_F(WatchTest, ACopyOfAnOlderPollHasNothingToldAgain) {
+  watch(leader, watch_of("/a", api::WatchScope::NODE));
+  poll(leader);
+  put("/a", "1");
+  const auto numbered = [&](int64_t number, int64_t acknowledged) {
+    api::PollRequest request = poll_of(5'000, acknowledged);
+    request.pollNumber = number;
+    const Call call = leader.poll(client.context(), request);
+    cluster.settle();
+    return call;
+  };
+  const auto told_once = numbered(12, delivery).result<PollResult>();
+  const Call parked = numbered(13, told_once.delivery);
+  EXPECT_THAT(numbered(12, delivery).error(), Refuses(ErrorCode::SUPERSEDED, "newer poll"));
+  EXPECT_FALSE(parked.answered());
+  const int64_t two = put("/a", "2");
+  EXPECT_THAT(told(parked.result<PollResult>()), ::testing::ElementsAre(group(two, "/a=2")));
+}
+
 TEST_F(WatchTest, AllChangesOfOneEntryComeTogether) {
   put("/t", "");
   watch(follower, watch_of("/t", api::WatchScope::SUBTREE));

@@ -55,6 +55,26 @@ class HistoryTest : public testing::Test {
     body.reason = reason;
     commit(CommandKind::REVOKE_LOCK, 0, 0, body);
   }
+  void put_without_session(const std::string& value, int64_t expected = 0) {
+    command::PutKey body;
+    body.path = "/k";
+    body.value = value;
+    body.expectedVersion = expected;
+    commit(CommandKind::PUT_KEY, 0, 0, body);
+  }
+  /// Puts whose steps are guarded: 0 by nothing, else by this holder of /x.
+  void transact(uint64_t sequence, const std::vector<int64_t>& guards) {
+    command::Transact body;
+    for (const int64_t holder : guards) {
+      command::PutKey put;
+      put.path = "/k";
+      put.value = "v";
+      if (holder != 0) put.guard.path = "/x";
+      put.guard.holderId = holder;
+      body.thenOperations.emplace_back().__set_put(put);
+    }
+    commit(CommandKind::TRANSACT, 1, sequence, body);
+  }
   Weather weather_;
   Draws draws_{uint64_t{1}};
   World world_{weather_, draws_};
@@ -102,6 +122,78 @@ TEST_F(HistoryTest, ACommandWithoutASessionThatIsAppliedTwiceBreaksI17) {
   open();
   revoke("once");
   EXPECT_EQ(broken_by([&] { revoke("once"); }), "I17");
+}
+
+TEST_F(HistoryTest, AWriteWithoutASessionIsDoneOncePerCopyAtMost) {
+  SessionlessWrites& writes = history_.sessionless();
+  writes.sent("t");
+  writes.sent("t");
+  put_without_session("t|1");
+  EXPECT_EQ(broken_by([&] { put_without_session("t|1"); }), "");
+  EXPECT_EQ(world_.marks().of(Mark::kSessionlessTwice), 1u);
+  EXPECT_EQ(broken_by([&] { put_without_session("t|1"); }), "I17");
+}
+
+TEST_F(HistoryTest, AWriteWithoutASessionThatWasRefusedIsNotDone) {
+  SessionlessWrites& writes = history_.sessionless();
+  writes.sent("t");
+  writes.sent("t");
+  writes.refused("t", ErrorCode::kNoLeader);
+  EXPECT_EQ(broken_by([&] { put_without_session("t|1"); }), "");
+  EXPECT_EQ(broken_by([&] { put_without_session("t|1"); }), "I18");
+}
+
+TEST_F(HistoryTest, ARefusalAfterAWriteWithoutASessionWasDoneBreaksI18) {
+  SessionlessWrites& writes = history_.sessionless();
+  writes.sent("t");
+  put_without_session("t|1");
+  EXPECT_EQ(broken_by([&] { writes.refused("t", ErrorCode::kNoLeader); }), "I18");
+}
+
+TEST_F(HistoryTest, AStateRefusesAWriteWithoutASessionOnlyIfTheLogSaysSo) {
+  SessionlessWrites& writes = history_.sessionless();
+  for (int copy = 0; copy < 3; ++copy) writes.sent("t");
+  put_without_session("t|1", -1);
+  put_without_session("t|1", -1);
+  EXPECT_EQ(world_.marks().of(Mark::kSessionlessMetItself), 1u);
+  EXPECT_EQ(broken_by([&] { writes.refused("t", ErrorCode::kBadVersion); }), "");
+  EXPECT_EQ(broken_by([&] { writes.refused("t", ErrorCode::kBadVersion); }), "I17");
+}
+
+TEST_F(HistoryTest, AnAnswerToAWriteWithoutASessionIsOfACopyOfItsOwn) {
+  SessionlessWrites& writes = history_.sessionless();
+  writes.sent("t");
+  put_without_session("t|1");
+  EXPECT_EQ(broken_by([&] { writes.answered("other", 1); }), "I17");
+  EXPECT_EQ(broken_by([&] { writes.answered("t", 1); }), "");
+  EXPECT_EQ(broken_by([&] { writes.answered("t", 1); }), "I17");
+  api::PutResult result;
+  result.revision = result.version = 1;
+  const auto told = [&] {
+    return broken_by([&] { history_.check_reply(SessionId{}, Sequence{}, result); });
+  };
+  EXPECT_EQ(told(), "");
+  result.version = 2;
+  EXPECT_EQ(told(), "I17");
+}
+
+TEST_F(HistoryTest, OnlyOutcomeUnknownLeavesTheFateOfAWriteWithoutASessionOpen) {
+  SessionlessWrites& writes = history_.sessionless();
+  writes.sent("t");
+  put_without_session("t|1");
+  EXPECT_EQ(broken_by([&] { writes.unknown("t", ErrorCode::kOutcomeUnknown); }), "");
+  EXPECT_EQ(world_.marks().of(Mark::kSessionlessLost), 1u);
+  EXPECT_EQ(broken_by([&] { writes.unknown("t", ErrorCode::kTimeout); }), "I17");
+}
+
+TEST_F(HistoryTest, AGuardOfALaterStepKeepsTheWholeTransactionFromBeingDone) {
+  open();
+  acquire(1);
+  EXPECT_EQ(broken_by([&] { transact(2, {0, 2}); }), "");
+  EXPECT_EQ(world_.marks().of(Mark::kStepGuardAccepted), 1u);
+  EXPECT_EQ(broken_by([&] { transact(3, {2, 0, 99}); }), "");
+  EXPECT_EQ(world_.marks().of(Mark::kStepGuardRefused), 1u);
+  EXPECT_EQ(history_.keys().at("/k", 4).version, 2);
 }
 
 TEST_F(HistoryTest, AnAnswerThatIsNotInTheLogBreaksI17) {

@@ -33,11 +33,13 @@ class WatchesTest : public testing::Test {
     body.path = path;
     body.value = value;
     body.makeParents = true;
+    history_.sessionless().sent("");
     return commit(CommandKind::PUT_KEY, body);
   }
   int64_t remove(const std::string& path) {
     command::RemoveKey body;
     body.path = path;
+    history_.sessionless().sent(removal_tag(path));
     return commit(CommandKind::REMOVE_KEY, body);
   }
   /// All that an entry did.
