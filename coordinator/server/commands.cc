@@ -55,6 +55,19 @@ std::optional<Refusal> Commands::no_room_for(const PendingCommand& pending) cons
   return std::nullopt;
 }
 
+// Whoever has the entry must know it, and who knows what is what the level in force says
+// (ARCHITECTURE, State machine). That of the state here is committed: what is proposed comes behind
+// it in every log.
+std::optional<Refusal> Commands::above_level(const command::CommandHeader& header) const {
+  const int32_t in_force = host_.machine.level();
+  if (header.level <= in_force) return std::nullopt;
+  return Refusal{ErrorCode::kUnsupported,
+                 "this needs feature level " + std::to_string(header.level) + ", and " +
+                     std::to_string(in_force) +
+                     " is in force: raise it when all servers are upgraded",
+                 false, false, 0};
+}
+
 PendingCommand Commands::take(Pending::iterator at) {
   PendingCommand done = std::move(at->second);
   pending_.erase(at);
@@ -92,12 +105,21 @@ void Commands::flush() {
 
 void Commands::propose_waiting() {
   for (peer::ForwardedCommand& held : held_forwards_) {
+    if (const auto refusal = above_level(held.header)) {
+      refuse_remote(NodeId(static_cast<uint64_t>(held.header.originNode)),
+                    static_cast<uint64_t>(held.header.originRequest), *refusal);
+      continue;
+    }
     add_to_batch(held.header, held.body, /*own=*/false);
   }
   held_forwards_.clear();
   for (const uint64_t request : waiting_) {
     const auto at = pending_.find(request);
     if (at == pending_.end()) continue;
+    if (const auto refusal = above_level(at->second.header)) {
+      fail(request, *refusal);
+      continue;
+    }
     at->second.sent_term = host_.soft.term;
     add_to_batch(at->second.header, at->second.body.view(), /*own=*/false);
   }
@@ -269,8 +291,9 @@ void Commands::receive_refusals(NodeId, std::string_view bytes) {
     if (at == pending_.end()) continue;
     // Repeatable ones wait for the leader that the next change of leadership brings.
     if (item.code == api::ErrorCode::NO_LEADER && at->second.repeatable()) continue;
+    const bool retryable = item.code != api::ErrorCode::UNSUPPORTED;
     fail(request,
-         {static_cast<ErrorCode>(item.code), item.message, false, true, item.retryAfterMs});
+         {static_cast<ErrorCode>(item.code), item.message, false, retryable, item.retryAfterMs});
   }
 }
 
