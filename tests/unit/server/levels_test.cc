@@ -219,7 +219,7 @@ TEST_F(LevelsTest, AServerThatKnowsLessStopsBeforeItAppliesTheRaise) {
   cluster.server(3).start();
   cluster.advance(3s);
   ASSERT_EQ(cluster.server(3).fatal.size(), 1U);
-  EXPECT_EQ(cluster.server(3).fatal[0].code, ErrorCode::kUnsupported);
+  EXPECT_EQ(cluster.server(3).fatal[0].code, holdfast::ErrorCode::kUnsupported);
   EXPECT_THAT(cluster.server(3).fatal[0].message,
               HasSubstr("needs a feature level above 3, the highest that this program knows"));
   EXPECT_EQ(cluster.server(3).engine().machine().level(), 1);
