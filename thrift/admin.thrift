@@ -137,7 +137,7 @@ struct StatusResult {
   24: i64 clusterTimeMs,
   /** Boot-time ms since this process began to serve. */
   25: i64 uptimeMs,
-  /** The command feature level in force. */
+  /** The feature level in force, at appliedIndex. */
   26: i32 featureLevel,
   /** Voters that the change under way replaces: together with `voters` a joint configuration. */
   27: list<i32> outgoing,
@@ -145,6 +145,8 @@ struct StatusResult {
   28: i64 configurationIndex,
   /** Its disk. */
   29: DiskStatus disk,
+  /** The highest feature level that its program knows. */
+  30: i32 knownLevel,
 }
 
 /** Asks nothing. */
@@ -188,7 +190,7 @@ struct Member {
   4: i64 storeId,
   /** Votes. */
   5: bool voter,
-  /** Highest command feature level it understands. */
+  /** Highest feature level that it knows, as committed. */
   6: i32 featureLevel,
   /** What it is to the cluster. */
   7: MemberRole role,
@@ -245,6 +247,9 @@ struct ChangeMembersRequest {
   /** Begin although a promoted learner lags, or no quorum of the new voters has answered lately.
    *  Nothing is lost by it, but until there is such a quorum nothing is committed any more. */
   4: bool force,
+  /** Puts this feature level in force, for good: all members must have it, and no server below it
+   *  can start or be added from then on. Goes alone; 0: leaves the level as it is. */
+  5: i32 raiseLevel,
 }
 
 /** The answer, given when the change is committed and its joint configuration is left. TIMEOUT with

@@ -3,7 +3,8 @@
  * CommandHeader followed by the body struct that its kind names, both in Thrift's compact protocol.
  *
  * Versioned by feature level: any change to a field here, or to what apply does with one, is a new
- * level. A node that meets a command of a higher level than it knows stops before applying it.
+ * level. A leader proposes none of a level that is not in force, and a node that meets a higher one
+ * than it knows stops before applying it (docs/state-machine.md, "Feature levels").
  */
 include "holdfast.thrift"
 include "watch.thrift"
@@ -14,8 +15,9 @@ namespace py holdfast_replicated.command
 namespace java io.holdfast.replicated.command
 namespace go holdfast_command
 
-/** The feature level of the commands below: 1, or 2 where it is said. */
-const i32 FEATURE_LEVEL = 2
+/** The highest feature level. The commands below are of level 1, or 2 where it is said. Level 3 has
+ *  no command of its own: the level in force is recorded in the configuration of the members. */
+const i32 FEATURE_LEVEL = 3
 
 /** Which body follows the header. */
 enum CommandKind {

@@ -82,6 +82,13 @@ std::string sync_text(const api::DiskStatus& d) {
   return std::to_string(tenths / 10) + "." + std::to_string(tenths % 10) + " ms";
 }
 
+/// The feature level in force, and what the server knows beyond it.
+std::string level_text(const api::StatusResult& s) {
+  const std::string in_force = std::to_string(s.featureLevel);
+  return s.knownLevel > s.featureLevel ? in_force + " of " + std::to_string(s.knownLevel)
+                                       : in_force;
+}
+
 json to_json(const std::string& admin, const api::StatusResult& s) {
   return {{"admin", admin},
           {"node_id", s.nodeId},
@@ -113,6 +120,7 @@ json to_json(const std::string& admin, const api::StatusResult& s) {
           {"cluster_time_ms", s.clusterTimeMs},
           {"uptime_ms", s.uptimeMs},
           {"feature_level", s.featureLevel},
+          {"known_level", s.knownLevel},
           {"disk", disk_json(s.disk)}};
 }
 
@@ -133,7 +141,7 @@ void add_row(Table& table, const std::string& admin, const api::StatusResult& s)
              s.leaderId != 0 ? std::to_string(s.leaderId) : "-", std::to_string(s.commitIndex),
              std::to_string(s.appliedIndex), std::to_string(s.lastIndex), connected(s),
              std::to_string(s.sessions), std::to_string(s.locks), std::to_string(s.waiters),
-             disk_text(s.disk), sync_text(s.disk), format_ms(s.uptimeMs),
+             disk_text(s.disk), sync_text(s.disk), level_text(s), format_ms(s.uptimeMs),
              std::to_string(s.alarms.size())});
 }
 
@@ -142,7 +150,7 @@ void add_row(Table& table, const std::string& admin, const api::StatusResult& s)
 int status_command(const Args& args, const Context& context) {
   if (!args.words.empty()) return report(Error{ErrorCode::kBadArgument, "no word is expected"});
   Table table({"NODE", "ADMIN", "ROLE", "TERM", "LEADER", "COMMIT", "APPLIED", "LAST", "PEERS",
-               "SESSIONS", "LOCKS", "WAITERS", "DISK", "SYNC P99", "UP", "ALARMS"});
+               "SESSIONS", "LOCKS", "WAITERS", "DISK", "SYNC P99", "LEVEL", "UP", "ALARMS"});
   json all = json::array();
   std::string notes;
   int exit_code = kExitOk;

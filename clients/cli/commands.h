@@ -52,6 +52,7 @@ int member_add_command(const Args& args, const Context& context);
 int member_promote_command(const Args& args, const Context& context);
 int member_remove_command(const Args& args, const Context& context);
 int member_replace_command(const Args& args, const Context& context);
+int raise_level_command(const Args& args, const Context& context);
 // rebuild_command.cc
 int rebuild_command(const Args& args, const Context& context);
 // session_views.cc

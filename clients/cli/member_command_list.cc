@@ -43,6 +43,14 @@ constexpr char kReplaceText[] =
     "lost. Start NEW first, as for `member add`. A quorum of the others must live.\n\n"
     "  holdfast member replace 3 4 10.0.0.4:7412";
 
+constexpr char kRaiseText[] =
+    "The last step of an upgrade, when all servers run the new program: entries of the log may\n"
+    "need LEVEL from then on, by default the highest that a member knows. There is no way back: "
+    "no\n"
+    "server of an older program can start or be added any more. Refused if a member knows less;\n"
+    "`member list` shows what each knows, `status` what is in force.\n\n"
+    "  holdfast raise-level";
+
 }  // namespace
 
 std::vector<Command> member_commands() {
@@ -74,6 +82,12 @@ std::vector<Command> member_commands() {
        kReplaceText,
        {force},
        member_replace_command},
+      {"raise-level",
+       "[LEVEL]",
+       "finish an upgrade: there is no way back",
+       kRaiseText,
+       {},
+       raise_level_command},
   };
 }
 

@@ -1,4 +1,4 @@
-// member list, add, promote, remove, replace.
+// member list, add, promote, remove, replace; raise-level.
 #include <algorithm>
 #include <cstdio>
 #include <nlohmann/json.hpp>
@@ -216,6 +216,27 @@ int member_replace_command(const Args& args, const Context& context) {
   request.force = args.has("force");
   const std::string what = "node " + args.words[1] + " in place of node " + args.words[0];
   return change(request, context, {what, what + " already"});
+}
+
+// Without LEVEL it is what any member knows, so that one that was left out is named.
+int raise_level_command(const Args& args, const Context& context) {
+  if (args.words.size() > 1) return report(wrong_words("one LEVEL at most", args));
+  api::ChangeMembersRequest request;
+  if (!args.words.empty()) {
+    const auto level = parse_number("LEVEL", args.words[0], 1, 1'000'000);
+    if (!level) return report(level.error());
+    request.raiseLevel = static_cast<int32_t>(*level);
+  } else {
+    auto remote = Remote::connect(context.admins, context.timeout, false);
+    if (!remote) return report(remote.error());
+    const auto members = (*remote)->read<client::ListMembers>({});
+    if (!members) return report(members.error());
+    for (const api::Member& m : members->members) {
+      request.raiseLevel = std::max(request.raiseLevel, m.featureLevel);
+    }
+  }
+  const std::string level = "feature level " + std::to_string(request.raiseLevel) + " is in force";
+  return change(request, context, {level, level + " already"});
 }
 
 }  // namespace holdfast::cli

@@ -5,6 +5,7 @@
 #include <utility>
 #include <vector>
 
+#include "base/check.h"
 #include "coordinator/loading/loaded_state.h"
 #include "coordinator/rsm/command_codec.h"
 #include "coordinator/snapshot/copy.h"
@@ -122,7 +123,8 @@ Status Founding::copy_database() {
 /// The entry before the first is none that was ever written; the state after it is the old one.
 Status Founding::raise_index() {
   founded_.first = LogIndex(state_.machine->applied().value + kIndexRaise + 1);
-  state_.machine->skip(founded_.first.prev());
+  const auto skipped = state_.machine->skip(founded_.first.prev(), genesis().configuration.level);
+  HF_CHECK(skipped == rsm::ApplyStatus::kApplied, "founds at its own level");
   state_.rows.add(state_.machine->row_changes());
   return ok_status();
 }
@@ -200,6 +202,7 @@ raft::Genesis Founding::genesis() const {
   genesis.cluster = founded_.cluster;
   genesis.configuration.voters.push_back(self.id);
   genesis.configuration.members.push_back(std::move(self));
+  genesis.configuration.level = raft::first_level(genesis.configuration.members);
   return genesis;
 }
 

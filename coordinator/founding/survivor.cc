@@ -214,12 +214,14 @@ Status Opening::replay() {
 Status Opening::apply(const raft::Entry& entry) {
   rsm::StateMachine& machine = *found_.state.machine;
   effects_.clear();
-  if (entry.type != raft::EntryType::kCommand) {
-    machine.skip(entry.index);
-  } else if (machine.apply(entry.index, entry.term, entry.data.view(), effects_) ==
-             rsm::ApplyStatus::kNeedsUpgrade) {
+  const auto done = entry.type == raft::EntryType::kCommand
+                        ? machine.apply(entry.index, entry.term, entry.data.view(), effects_)
+                        : machine.skip(entry.index, raft::recorded_level(entry));
+  if (done == rsm::ApplyStatus::kNeedsUpgrade) {
     return Error{ErrorCode::kUnsupported, path_ + ": entry " + std::to_string(entry.index.value) +
-                                              " is a command that this program does not know"};
+                                              " is of a feature level that this program, which " +
+                                              "knows level " + std::to_string(rsm::kFeatureLevel) +
+                                              ", does not know"};
   }
   for (const rsm::Effect& effect : effects_) {
     if (effect.kind == rsm::EffectKind::kSessionOpened) note_ttl(effect.ttl_ms);

@@ -31,10 +31,10 @@ Status check_whole(const std::string& path, const snapshot::SnapshotHead& head,
                            snapshot::to_text(machine.digest()) + " by the rows");
 }
 
-Result<LoadedState> load_state(snapshot::Database& database, uint64_t hash_seed,
+Result<LoadedState> load_state(snapshot::Database& database,
+                               const rsm::StateMachine::Options& options,
                                const snapshot::LoadProgress& progress) {
-  auto machine =
-      std::make_unique<rsm::StateMachine>(rsm::StateMachine::Options{.hash_seed = hash_seed});
+  auto machine = std::make_unique<rsm::StateMachine>(options);
   auto head = snapshot::load_database(database, sink_of(*machine), progress);
   if (!head.ok()) return head.error();
   if (Status whole = check_whole(database.path(), *head, *machine); !whole.ok()) {

@@ -28,7 +28,8 @@ struct LoadedState {
 
 /// Verifies and loads a database: format, schema, quick_check, the check of every row, the digest
 /// of the whole. CORRUPT names what is wrong, UNSUPPORTED a newer format.
-Result<LoadedState> load_state(snapshot::Database& database, uint64_t hash_seed,
+Result<LoadedState> load_state(snapshot::Database& database,
+                               const rsm::StateMachine::Options& options,
                                const snapshot::LoadProgress& progress);
 
 }  // namespace holdfast::loading

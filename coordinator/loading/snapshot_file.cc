@@ -84,7 +84,7 @@ Result<SnapshotFile> examine(raft::FileSystem& files, const std::string& path, u
   if (Status alone = stands_alone(files, path); !alone.ok()) return alone.error();
   auto database = snapshot::Database::open(path, snapshot::Database::Mode::kImmutable);
   if (!database.ok()) return database.error();
-  auto loaded = load_state(*database, hash_seed, [](uint64_t) {});
+  auto loaded = load_state(*database, {.hash_seed = hash_seed}, [](uint64_t) {});
   if (!loaded.ok()) return loaded.error();
   if (Status whole = has_size(*database, *bytes); !whole.ok()) return whole.error();
   auto members = members_of(path, loaded->head);

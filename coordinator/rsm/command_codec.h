@@ -9,12 +9,11 @@
 
 #include "base/blob.h"
 #include "base/error.h"
+#include "coordinator/rsm/feature_level.h"
 #include "gen/cpp/command_types.h"
 
 namespace holdfast::rsm {
 
-/// The feature level that this program understands (held equal to the IDL's constant).
-inline constexpr int32_t kFeatureLevel = 2;
 /// The level that a command of this kind is written at: the lowest that has it, so that nodes of an
 /// older program go on until they meet what they do not know.
 int32_t level_of(command::CommandKind::type kind);

@@ -31,7 +31,8 @@ void cut(std::string& text, size_t size_max) {
 
 StateMachine::Core::Core(const Options& options)
     : locks_(rows_, {.hash_seed = options.hash_seed}),
-      keys_(rows_, {.hash_seed = options.hash_seed}) {}
+      keys_(rows_, {.hash_seed = options.hash_seed}),
+      known_level_(options.feature_level) {}
 
 const StateMachine::Core::Handler* StateMachine::Core::handler_of(CommandKind::type kind) {
   static const auto handlers = [] {
@@ -68,7 +69,7 @@ const StateMachine::Core::Handler* StateMachine::Core::handler_of(CommandKind::t
 ApplyStatus StateMachine::Core::apply(LogIndex index, Term entry_term, std::string_view payload,
                                       Effects& effects) {
   const Status decoded = decoder_.header(payload, header_);
-  if (decoded.ok() && header_.level > kFeatureLevel) return ApplyStatus::kNeedsUpgrade;
+  if (decoded.ok() && header_.level > known_level_) return ApplyStatus::kNeedsUpgrade;
   HF_CHECK(index > applied_, "entries are applied in order");
   rows_.clear();
   key_events_ = {};
@@ -113,12 +114,15 @@ void StateMachine::Core::tell_tenures_kept() {
   tenures_kept_ = kept;
 }
 
-void StateMachine::Core::skip(LogIndex index) {
+ApplyStatus StateMachine::Core::skip(LogIndex index, uint32_t level) {
+  if (level > static_cast<uint32_t>(known_level_)) return ApplyStatus::kNeedsUpgrade;
   HF_CHECK(index > applied_, "entries are applied in order");
   rows_.clear();
   key_events_ = {};
   applied_ = index;
+  level_ = std::max(level_, static_cast<int32_t>(level));
   write_meta();
+  return ApplyStatus::kApplied;
 }
 
 void StateMachine::Core::malformed(const Error& error) {

@@ -27,7 +27,7 @@ class StateMachine::Core {
   explicit Core(const Options& options);
 
   ApplyStatus apply(LogIndex index, Term entry_term, std::string_view payload, Effects& effects);
-  void skip(LogIndex index);
+  ApplyStatus skip(LogIndex index, uint32_t level);
 
   std::optional<CommandResult> lookup(SessionId session, Sequence sequence) const;
   void notices_of(SessionId session, std::vector<lockmgr::Notice>& out) const;
@@ -49,6 +49,7 @@ class StateMachine::Core {
     return locks_.places_of(session) + keys_.ephemerals_of(session);
   }
   int64_t cluster_time_ms() const { return cluster_time_ms_; }
+  int32_t level() const { return level_; }
   /// Cluster time until which a restore holds all locks back; may be in the past, zero: none.
   int64_t held_until_ms() const { return settings_.get(SettingId::kRestoreHoldUntilMs); }
 
@@ -164,7 +165,8 @@ class StateMachine::Core {
   tree::KeyTree keys_;
   Settings settings_;
   LogIndex applied_;
-  int32_t level_ = 1;  ///< the highest of any command applied
+  const int32_t known_level_;  ///< by this program
+  int32_t level_ = 1;          ///< in force: the highest recorded, or of any command applied
   int64_t cluster_time_ms_ = 0;
   uint64_t tenures_kept_ = 0;  ///< what the lock table was told; zero before its first entry
   CommandDecoder decoder_;

@@ -1,6 +1,6 @@
 // Rows of the state machine's own, loading, invariants. Little-endian:
-//   kMeta      id 1: applied revision, cluster time (8 bytes each), feature level (4 bytes): the
-//              highest that any command applied had, which a program must know to go on
+//   kMeta      id 1: applied revision, cluster time (8 bytes each), feature level (4 bytes): that
+//              in force, the highest recorded or of any command, which a program must know
 //   kSettings  id = SettingId; value (8 bytes). Only settings that were ever changed have a row;
 //   the
 //              others have the initial value of the feature level
@@ -78,10 +78,11 @@ Status StateMachine::Core::load_meta(uint64_t id, std::string_view row) {
   const auto level = static_cast<int32_t>(reader.read<uint32_t>());
   const bool whole = reader.ok() && reader.remaining() == 0;
   if (id != kMetaRow || !whole || level < 1) return corrupt("meta", id);
-  if (level > kFeatureLevel) {
+  if (level > known_level_) {
     return Error{ErrorCode::kUnsupported, "the state is of feature level " + std::to_string(level) +
                                               ", this program knows level " +
-                                              std::to_string(kFeatureLevel)};
+                                              std::to_string(known_level_) +
+                                              ": upgrade this server"};
   }
   level_ = level;
   replace_hash(meta_hash_, row_hash(RowTable::kMeta, id, row));

@@ -12,10 +12,11 @@ ApplyStatus StateMachine::apply(LogIndex index, Term entry_term, std::string_vie
                                 Effects& effects) {
   return core_->apply(index, entry_term, payload, effects);
 }
-void StateMachine::skip(LogIndex index) { core_->skip(index); }
+ApplyStatus StateMachine::skip(LogIndex index, uint32_t level) { return core_->skip(index, level); }
 
 LogIndex StateMachine::applied() const { return core_->applied(); }
 int64_t StateMachine::cluster_time_ms() const { return core_->cluster_time_ms(); }
+int32_t StateMachine::level() const { return core_->level(); }
 const session::SessionTable& StateMachine::sessions() const { return core_->sessions(); }
 const lockmgr::LockTable& StateMachine::locks() const { return core_->locks(); }
 const tree::KeyTree& StateMachine::keys() const { return core_->keys(); }

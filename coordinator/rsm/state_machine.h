@@ -22,6 +22,7 @@
 #include "base/ids.h"
 #include "base/rows.h"
 #include "coordinator/rsm/effects.h"
+#include "coordinator/rsm/feature_level.h"
 #include "coordinator/rsm/settings.h"
 
 namespace holdfast::lockmgr {
@@ -40,8 +41,8 @@ namespace holdfast::rsm {
 
 enum class ApplyStatus : uint8_t {
   kApplied,
-  /// The command is of a higher feature level than this program's: nothing was changed, not even
-  /// the applied index; the node must stop and be upgraded.
+  /// The entry is of a higher feature level than this program's: nothing was changed, not even the
+  /// applied index; the node must stop and be upgraded.
   kNeedsUpgrade,
 };
 
@@ -61,7 +62,8 @@ inline constexpr size_t kExpiryWorkMax = 10'000;
 class StateMachine {
  public:
   struct Options {
-    uint64_t hash_seed = 0;  ///< random per process; nothing can observe it
+    uint64_t hash_seed = 0;                 ///< random per process; nothing can observe it
+    int32_t feature_level = kFeatureLevel;  ///< highest that this machine knows
   };
   StateMachine();
   explicit StateMachine(const Options& options);
@@ -74,8 +76,9 @@ class StateMachine {
   /// Applies the command at `index`, an entry of term `entry_term`. Indexes strictly ascend.
   /// Effects are appended to `effects`, which the caller clears.
   ApplyStatus apply(LogIndex index, Term entry_term, std::string_view payload, Effects& effects);
-  /// An entry of Raft's own (no-op, configuration): only the applied index moves.
-  void skip(LogIndex index);
+  /// An entry of Raft's own (no-op, configuration): only the applied index moves, and `level` comes
+  /// in force, if the entry records one.
+  ApplyStatus skip(LogIndex index, uint32_t level = 0);
 
   /// What the last apply() or skip() did to keys, in order; valid until the next.
   std::span<const tree::Event> key_events() const;
@@ -84,6 +87,8 @@ class StateMachine {
 
   LogIndex applied() const;
   int64_t cluster_time_ms() const;
+  /// The feature level in force: the highest that was recorded, or that a command had.
+  int32_t level() const;
   const session::SessionTable& sessions() const;
   const lockmgr::LockTable& locks() const;
   const tree::KeyTree& keys() const;

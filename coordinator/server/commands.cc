@@ -55,6 +55,19 @@ std::optional<Refusal> Commands::no_room_for(const PendingCommand& pending) cons
   return std::nullopt;
 }
 
+// Whoever has the entry must know it, and who knows what is what the level in force says
+// (ARCHITECTURE, State machine). That of the state here is committed: what is proposed comes behind
+// it in every log.
+std::optional<Refusal> Commands::above_level(const command::CommandHeader& header) const {
+  const int32_t in_force = host_.machine.level();
+  if (header.level <= in_force) return std::nullopt;
+  return Refusal{ErrorCode::kUnsupported,
+                 "this needs feature level " + std::to_string(header.level) + ", and " +
+                     std::to_string(in_force) +
+                     " is in force: raise it when all servers are upgraded",
+                 false, false, 0};
+}
+
 PendingCommand Commands::take(Pending::iterator at) {
   PendingCommand done = std::move(at->second);
   pending_.erase(at);
@@ -130,7 +143,8 @@ Commands::Room Commands::room_for(command::CommandHeader& header, std::string_vi
   Batch& batch = batch_of(header.kind);
   const bool frees = &batch == &exempt_batch_;
   const Origin origin = origin_of(header);
-  if (host_.no_space && !frees) return refuse_for_want_of_room(origin, *host_.no_space);
+  if (const auto refusal = above_level(header)) return refuse_before_proposal(origin, *refusal);
+  if (host_.no_space && !frees) return refuse_before_proposal(origin, *host_.no_space);
   if (batch.closed) return Room::kLater;
   add_to_batch(header, body, /*own=*/false);
   const auto use = frees ? LogBudget::Use::kFrees : LogBudget::Use::kAny;
@@ -139,13 +153,13 @@ Commands::Room Commands::room_for(command::CommandHeader& header, std::string_vi
   if (host_.no_space && host_.budget.full()) {
     Refusal refusal = *host_.no_space;
     refusal.message = "the log's reserve is used up: nothing is done until its disk has room";
-    return refuse_for_want_of_room(origin, refusal);
+    return refuse_before_proposal(origin, refusal);
   }
   batch.closed = true;
   return Room::kLater;
 }
 
-Commands::Room Commands::refuse_for_want_of_room(const Origin& origin, const Refusal& refusal) {
+Commands::Room Commands::refuse_before_proposal(const Origin& origin, const Refusal& refusal) {
   if (origin.node != host_.options.self) {
     refuse_remote(origin.node, origin.request, refusal);
   } else {
@@ -314,8 +328,9 @@ void Commands::receive_refusals(NodeId, std::string_view bytes) {
     if (at == pending_.end()) continue;
     // Repeatable ones wait for the leader that the next change of leadership brings.
     if (item.code == api::ErrorCode::NO_LEADER && at->second.repeatable()) continue;
+    const bool retryable = item.code != api::ErrorCode::UNSUPPORTED;
     fail(request,
-         {static_cast<ErrorCode>(item.code), item.message, false, true, item.retryAfterMs});
+         {static_cast<ErrorCode>(item.code), item.message, false, retryable, item.retryAfterMs});
   }
 }
 

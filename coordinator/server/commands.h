@@ -15,6 +15,7 @@
 #include <unordered_map>
 #include <vector>
 
+#include "base/check.h"
 #include "coordinator/rsm/command_codec.h"
 #include "coordinator/server/deadlines.h"
 #include "coordinator/server/engine_stats.h"
@@ -79,6 +80,7 @@ class Commands {
   template <class Body>
   uint64_t propose_own(command::CommandKind::type kind, Term decided_term, const Body& body) {
     command::CommandHeader header = own_header(kind, decided_term);
+    HF_CHECK(!above_level(header), "a leader decides on nothing that is not in force");
     add_to_batch(header, encoder_.body(body));
     return static_cast<uint64_t>(header.originRequest);
   }
@@ -133,6 +135,7 @@ class Commands {
   using Pending = std::unordered_map<uint64_t, PendingCommand>;
 
   std::optional<Refusal> no_room_for(const PendingCommand& pending) const;
+  std::optional<Refusal> above_level(const command::CommandHeader& header) const;
   PendingCommand take(Pending::iterator at);
   command::CommandHeader own_header(command::CommandKind::type kind, Term decided_term);
   void add_to_batch(command::CommandHeader& header, std::string_view body, bool own = true);
@@ -144,7 +147,7 @@ class Commands {
   void drop_own_without_room();
   void propose(Batch& batch, bool exempt);
   void propose_one_by_one(Batch& batch, bool exempt);
-  Room refuse_for_want_of_room(const Origin& origin, const Refusal& refusal);
+  Room refuse_before_proposal(const Origin& origin, const Refusal& refusal);
   void refused(const Origin& origin, const raft::ProposeResult& result);
   void refuse_remote(NodeId node, uint64_t request, const Refusal& refusal);
   void forward_waiting(NodeId leader);

@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "raft/core/configuration.h"
+#include "raft/transport/genesis.h"
 #include "session/session_table.h"
 
 namespace holdfast::server {
@@ -14,7 +15,7 @@ using raft::Role;
 Engine::Engine(const EngineOptions& options, raft::InitialState initial, EnginePorts ports)
     : Engine(options, std::move(initial), ports,
              {std::make_unique<rsm::StateMachine>(
-                  rsm::StateMachine::Options{ports.entropy.next_u64()}),
+                  rsm::StateMachine::Options{ports.entropy.next_u64(), options.feature_level}),
               Term{},
               0,
               false,
@@ -54,16 +55,16 @@ Engine::Engine(const EngineOptions& options, raft::InitialState initial, EngineP
   host_.applied_term = state.applied_term;
   if (ports_.snapshots.background != nullptr) {
     const SnapshotPorts& disk = ports_.snapshots;
-    fetch_.emplace(
-        SnapshotFetchPorts{ports_.clock,
-                           ports_.entropy,
-                           ports_.transport,
-                           *disk.background,
-                           *disk.files,
-                           disk.store->incoming_path(),
-                           disk.store->vfs(),
-                           {options.cluster, options.self, disk.hash_seed, disk.log},
-                           [this](uint64_t bytes) { return room_.no_room_for_copy(bytes); }});
+    fetch_.emplace(SnapshotFetchPorts{
+        ports_.clock,
+        ports_.entropy,
+        ports_.transport,
+        *disk.background,
+        *disk.files,
+        disk.store->incoming_path(),
+        disk.store->vfs(),
+        {options.cluster, options.self, disk.hash_seed, disk.log, options.feature_level},
+        [this](uint64_t bytes) { return room_.no_room_for_copy(bytes); }});
   }
   if (ports_.quarantine.standing) begin_quarantine(*ports_.quarantine.standing, NodeId());
 }
@@ -200,18 +201,15 @@ void Engine::on_pause(Duration gap) {
 // ----------------------------------------------------------------------------------- the log
 
 Status Engine::apply(const raft::Entry& entry) {
-  if (entry.type == raft::EntryType::kCommand) {
-    effects_.clear();
-    const auto done = machine_.apply(entry.index, entry.term, entry.data.view(), effects_);
-    if (done == rsm::ApplyStatus::kNeedsUpgrade) {
-      return Error{ErrorCode::kUnsupported,
-                   "log entry " + std::to_string(entry.index.value) +
-                       " was written at a feature level above this build's " +
-                       std::to_string(rsm::kFeatureLevel) + "; upgrade this server"};
-    }
-  } else {
-    machine_.skip(entry.index);
-    effects_.clear();
+  effects_.clear();
+  const auto done = entry.type == raft::EntryType::kCommand
+                        ? machine_.apply(entry.index, entry.term, entry.data.view(), effects_)
+                        : machine_.skip(entry.index, raft::recorded_level(entry));
+  if (done == rsm::ApplyStatus::kNeedsUpgrade) {
+    return Error{ErrorCode::kUnsupported,
+                 "log entry " + std::to_string(entry.index.value) +
+                     " needs a feature level above " + std::to_string(host_.options.feature_level) +
+                     ", the highest that this program knows; upgrade this server"};
   }
   host_.applied = entry.index;
   ++stats_.entries_applied;
@@ -262,6 +260,7 @@ void Engine::begin_serving() {
   renewals_.begin_leadership(elected_at_);
   renewals_.on_leader_changed();
   commands_.on_leader_changed();
+  member_changes_.levels().look();
   apply_ttl_flag();
 }
 
@@ -366,6 +365,7 @@ void Engine::on_app(NodeId from, uint8_t kind, std::string_view payload) {
 
 void Engine::on_peer_event(NodeId peer, raft::PeerEvent event) {
   node_.on_peer_event(peer, event);
+  if (event == raft::PeerEvent::kConnected) member_changes_.levels().look();
   if (event == raft::PeerEvent::kConnected && peer == host_.soft.leader) {
     commands_.on_leader_reconnected();
     renewals_.on_leader_reconnected();

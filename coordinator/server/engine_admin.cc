@@ -138,6 +138,7 @@ void Engine::status(CallId call, const api::RequestContext& context, const api::
   if (ports_.connections) reply.connections = ports_.connections();
   if (ports_.alarms) reply.alarms = ports_.alarms();
   digests_.add_alarms(reply.alarms);
+  member_changes_.levels().add_alarms(reply.alarms);
   if (host_.quarantined()) reply.alarms.push_back(quarantine_alarm());
   if (ports_.disk) reply.disk = ports_.disk();
   if (const auto hold = restore_hold()) reply.alarms.push_back(*hold);
@@ -158,7 +159,8 @@ void Engine::status(CallId call, const api::RequestContext& context, const api::
   reply.storeId = number(host_.options.store);
   reply.clusterTimeMs = machine_.cluster_time_ms();
   reply.uptimeMs = to_ms(host_.clock.now() - started_at_);
-  reply.featureLevel = rsm::kFeatureLevel;
+  reply.featureLevel = machine_.level();
+  reply.knownLevel = host_.options.feature_level;
   host_.show(call, &reply);
 }
 

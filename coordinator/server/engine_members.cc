@@ -31,6 +31,7 @@ std::string describe(const api::ChangeMembersRequest& request) {
   }
   if (!request.promoted.empty()) text += " promote=" + list_of(request.promoted);
   if (!request.removed.empty()) text += " remove=" + list_of(request.removed);
+  if (request.raiseLevel != 0) text += " raiseLevel=" + std::to_string(request.raiseLevel);
   return text + (request.force ? " force" : "");
 }
 

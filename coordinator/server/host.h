@@ -23,6 +23,7 @@ struct EngineOptions {
   StoreId store;
   std::vector<raft::Member> members;  ///< at the start
   raft::Config raft;
+  int32_t feature_level = rsm::kFeatureLevel;  ///< highest that this server knows
   uint32_t drift_ppm = 10'000;
   int64_t session_ttl_min_ms = 4'000;
   size_t max_pending_commands = 65'536;

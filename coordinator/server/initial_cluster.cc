@@ -39,6 +39,13 @@ std::optional<std::string> contradiction(const ServerOptions& options, const raf
          list_of(members) + "; --initial_cluster lists " + list_of(listed);
 }
 
+std::optional<std::string> level_above(const raft::Configuration& latest, int32_t known) {
+  if (latest.level <= static_cast<uint32_t>(known)) return {};
+  return "feature level " + std::to_string(latest.level) +
+         " is in force, this program knows level " + std::to_string(known) +
+         ": upgrade this server";
+}
+
 std::vector<raft::PeerSpec> peers_of(const ServerOptions& options,
                                      const std::vector<raft::Member>& members) {
   std::vector<raft::PeerSpec> peers;

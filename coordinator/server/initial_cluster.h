@@ -23,6 +23,9 @@ std::vector<NodeId> listed_ids(const ServerOptions& options);
 std::optional<std::string> contradiction(const ServerOptions& options, const raft::Genesis& genesis,
                                          const raft::Configuration& latest);
 
+/// Why a program that knows this feature level cannot serve under `latest`, or nothing.
+std::optional<std::string> level_above(const raft::Configuration& latest, int32_t known);
+
 /// The peers to dial: these members, under the addresses of the server's own list where it has one.
 std::vector<raft::PeerSpec> peers_of(const ServerOptions& options,
                                      const std::vector<raft::Member>& members);

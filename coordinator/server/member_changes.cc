@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <utility>
 
-#include "coordinator/rsm/command_codec.h"
 #include "raft/core/configuration.h"
 
 namespace holdfast::server {
@@ -28,12 +27,19 @@ bool removes_only(const api::ChangeMembersRequest& request, NodeId id) {
          request.promoted.empty();
 }
 
+/// What a newcomer must know: as recorded, or as an entry of the founding needed it.
+uint32_t level_in_force(const Host& host) {
+  return std::max(host.node->core().configuration().level,
+                  static_cast<uint32_t>(host.machine.level()));
+}
+
 }  // namespace
 
 MemberChanges::MemberChanges(Host& host, PeerCodec& codec, MemberPorts ports)
     : host_(host),
       codec_(codec),
       ports_(std::move(ports)),
+      levels_(host, ports_.level_of),
       last_number_(static_cast<int64_t>(host.entropy.next_id() >> 12)) {}
 
 // ---------------------------------------------------------------------------- whom to reach
@@ -41,6 +47,7 @@ MemberChanges::MemberChanges(Host& host, PeerCodec& codec, MemberPorts ports)
 void MemberChanges::on_configuration() {
   host_.members = host_.node->core().configuration().members;
   stale_ = true;
+  levels_.look();
   publish();
 }
 
@@ -61,6 +68,7 @@ void MemberChanges::publish() {
   Reach reach;
   for (auto& [id, member] : members) reach.members.push_back(std::move(member));
   reach.removed = base.configuration.removed;
+  reach.level = base.configuration.level;
   if (reach == told_) return;
   told_ = std::move(reach);
   if (ports_.reach) ports_.reach(told_);
@@ -180,6 +188,7 @@ void MemberChanges::on_removed() {
 
 void MemberChanges::turn_end() {
   publish();
+  levels_.turn_end();
   begin_held_back();
   for (size_t i = 0; i < asked_.size();) {
     if (settle(asked_[i])) {
@@ -191,7 +200,7 @@ void MemberChanges::turn_end() {
 }
 
 Instant MemberChanges::next_deadline() const {
-  Instant next = Instant::max();
+  Instant next = levels_.next_deadline();
   for (const Asked& asked : asked_) {
     next = std::min(next, asked.deadline);
     if (asked.leader) next = std::min(next, asked.again_at);
@@ -304,7 +313,7 @@ std::optional<Refusal> MemberChanges::add_members(const Work& work, const Member
                          "; start it with --join first",
                      false, false, 0};
     }
-    if (auto wrong = obstacle(added, *answer, host_.options.cluster, rsm::kFeatureLevel)) {
+    if (auto wrong = obstacle(added, *answer, host_.options.cluster, level_in_force(host_))) {
       return wrong;
     }
     raft::Member member{NodeId(static_cast<uint64_t>(added.nodeId)), answer->self.store,
@@ -333,8 +342,12 @@ void MemberChanges::propose(const Work& work) {
   raft::ConfigurationChange change;
   change.promote = left.promoted;
   change.remove = left.removed;
+  change.raise = left.raise;
   change.force = work.message.change.force;
   if (const auto refusal = add_members(work, left, change)) {
+    return refuse(work.from, request, *refusal);
+  }
+  if (const auto refusal = levels_.obstacle(left.raise)) {
     return refuse(work.from, request, *refusal);
   }
   const raft::ChangeResult result = host_.node->propose_change(change);

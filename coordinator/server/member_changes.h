@@ -16,6 +16,7 @@
 
 #include "base/error.h"
 #include "coordinator/server/host.h"
+#include "coordinator/server/member_levels.h"
 #include "coordinator/server/member_request.h"
 #include "coordinator/server/peer_codec.h"
 
@@ -26,6 +27,7 @@ namespace holdfast::server {
 struct Reach {
   std::vector<raft::Member> members;         ///< ids ascending, once each
   std::vector<raft::RemovedMember> removed;  ///< as committed
+  uint32_t level = 0;                        ///< as committed; those below it are refused
   friend bool operator==(const Reach&, const Reach&) = default;
 };
 
@@ -36,11 +38,14 @@ struct MemberPorts {
   std::function<void(const std::string& address, Identified done)> identify;
   /// Called whenever that changes.
   std::function<void(const Reach&)> reach;
+  MemberLevels::LevelOf level_of;
 };
 
 class MemberChanges {
  public:
   MemberChanges(Host& host, PeerCodec& codec, MemberPorts ports);
+
+  MemberLevels& levels() { return levels_; }
 
   /// An operator asks this server.
   void ask(CallId call, const api::ChangeMembersRequest& request, const std::string& trace,
@@ -106,6 +111,7 @@ class MemberChanges {
   Host& host_;
   PeerCodec& codec_;
   MemberPorts ports_;
+  MemberLevels levels_;
   std::vector<Asked> asked_;
   std::map<uint64_t, Work> works_;
   int64_t last_number_;

@@ -77,6 +77,28 @@ std::string why_removed(NodeId id, const raft::ConfigurationChange& change,
          "directory and an id that was never used";
 }
 
+/// Whether what is wanted of a member or of all is the level in force, or more than that.
+std::string why_below(NodeId id, const raft::ConfigurationChange& change,
+                      const raft::Configuration& configuration) {
+  const raft::Member* member = named(change, id);
+  if (member == nullptr) member = raft::find_member(configuration, id);
+  const uint32_t has = member == nullptr ? 0 : member->feature_level;
+  const uint32_t wanted = std::max(change.raise, configuration.level);
+  return node(id) + " has feature level " + std::to_string(has) + ", " + std::to_string(wanted) +
+         (change.raise != 0 ? " is wanted" : " is in force") + ": upgrade it first";
+}
+
+std::string why_no_raise(const raft::ConfigurationChange& change,
+                         const raft::Configuration& configuration) {
+  const std::string level = "level " + std::to_string(change.raise);
+  if (change.raise < raft::kRecordedLevelMin) {
+    return level + " is not put in force by itself: those below " +
+           std::to_string(raft::kRecordedLevelMin) + " are not recorded";
+  }
+  return level + " is below " + std::to_string(configuration.level) +
+         ", which is in force and stays so";
+}
+
 std::string why_no_quorum(const raft::ConfigurationChange& change, const raft::Raft& core) {
   const raft::ChangePlan plan = raft::plan_change(core.configuration(), change);
   return "with " + raft::describe(plan.next) + " there would be no quorum of servers that have " +
@@ -90,7 +112,13 @@ std::optional<std::string> fault_of(const api::ChangeMembersRequest& request) {
   std::vector<int32_t> all = request.promoted;
   all.insert(all.end(), request.removed.begin(), request.removed.end());
   for (const api::NewMember& added : request.added) all.push_back(added.nodeId);
-  if (all.empty()) return "the change names nobody";
+  if (request.raiseLevel < 0) {
+    return "raiseLevel is " + std::to_string(request.raiseLevel) + ": it must not be negative";
+  }
+  if (request.raiseLevel != 0 && !all.empty()) {
+    return "raiseLevel goes alone: members are changed before or after";
+  }
+  if (all.empty() && request.raiseLevel == 0) return "the change names nobody";
   if (all.size() > raft::kMaxMembers) {
     return "the change names " + std::to_string(all.size()) + " servers, the limit is " +
            std::to_string(raft::kMaxMembers);
@@ -131,6 +159,8 @@ MembersLeft left_to_do(const raft::Configuration& configuration,
       left.removed.push_back(id_of(removed));
     }
   }
+  const auto level = static_cast<uint32_t>(request.raiseLevel);
+  if (level > configuration.level) left.raise = level;
   return left;
 }
 
@@ -228,6 +258,10 @@ Refusal refusal_of(const raft::ChangeResult& result, const raft::ConfigurationCh
               "more than " + std::to_string(raft::kMaxRemoved) +
                   " members would have been removed since the cluster began, which is the limit",
               false, false, 0};
+    case ChangeOutcome::kBelowLevel:
+      return refused(why_below(id, change, configuration));
+    case ChangeOutcome::kNoRaise:
+      return refused(why_no_raise(change, configuration));
   }
   return refused(raft::change_outcome_name(result.outcome));
 }

@@ -25,7 +25,8 @@ struct MembersLeft {
   std::vector<api::NewMember> added;
   std::vector<NodeId> promoted;
   std::vector<NodeId> removed;
-  bool empty() const { return added.empty() && promoted.empty() && removed.empty(); }
+  uint32_t raise = 0;  ///< zero: no level is to be put in force
+  bool empty() const { return added.empty() && promoted.empty() && removed.empty() && raise == 0; }
 };
 MembersLeft left_to_do(const raft::Configuration& configuration,
                        const api::ChangeMembersRequest& request);

@@ -53,6 +53,10 @@ std::string number(NodeId node) { return std::to_string(node.value); }
 void add_build(MetricPage& page, const MetricSources& from) {
   page.gauge("holdfast_build_info", "1; the labels say which build this is");
   page.add(1, {{"version", kVersion}, {"feature_level", std::to_string(rsm::kFeatureLevel)}});
+  if (from.engine != nullptr) {
+    page.gauge("holdfast_feature_level", "The feature level in force, as applied here",
+               from.engine->machine().level());
+  }
   page.gauge("holdfast_start_time_seconds", "When the process started, in seconds since 1970",
              static_cast<double>(from.started_unix_ms) / 1000);
 }

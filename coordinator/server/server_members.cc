@@ -30,7 +30,8 @@ MemberPorts Server::member_ports() {
   return {[this](const std::string& address, MemberPorts::Identified done) {
             identify(address, std::move(done));
           },
-          [this](const Reach& members) { reach(members); }};
+          [this](const Reach& members) { reach(members); },
+          [this](NodeId peer) { return transport_->level_of(peer); }};
 }
 
 void Server::identify(const std::string& address, MemberPorts::Identified done) {
@@ -48,7 +49,7 @@ void Server::identify(const std::string& address, MemberPorts::Identified done) 
 
 void Server::reach(const Reach& reach) {
   if (retired_) return;
-  transport_->set_peers(peers_of(options_, reach.members), reach.removed);
+  transport_->set_peers(peers_of(options_, reach.members), reach.removed, reach.level);
   for (const raft::RemovedMember& removed : reach.removed) {
     if (removed.id != options_.node_id || removed.store != directory_->store()) continue;
     note_removed("node " + std::to_string(removed.id.value) +

@@ -138,6 +138,9 @@ std::optional<Failure> Server::check_belonging(const raft::Configuration& latest
                        std::to_string(self->store.value) + ", not under " +
                        std::to_string(directory_->store().value) + " of " + options_.data_dir};
   }
+  if (const auto above = level_above(latest, rsm::kFeatureLevel)) {
+    return Failure{ExitCode::kWrongDirectory, "--data_dir=" + options_.data_dir + ": " + *above};
+  }
   if (const auto other = contradiction(options_, genesis_, latest)) {
     return Failure{ExitCode::kWrongDirectory,
                    "--data_dir=" + options_.data_dir + " belongs to " + *other +
@@ -300,7 +303,7 @@ std::optional<Failure> Server::seek_state() {
       SnapshotFetchPorts{clock_, entropy_, *transport_, *background_, files_,
                          snapshots_->incoming_path(), snapshots_->vfs(), question()});
   join();
-  transport_->set_peers(peers_of(options_, latest.members), latest.removed);
+  transport_->set_peers(peers_of(options_, latest.members), latest.removed, latest.level);
   loop_.again();
   return std::nullopt;
 }

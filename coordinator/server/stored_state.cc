@@ -9,8 +9,8 @@ namespace holdfast::server {
 namespace {
 
 StoredState before_the_first_entry(const StoredStateQuestion& question) {
-  return {std::make_unique<rsm::StateMachine>(
-              rsm::StateMachine::Options{.hash_seed = question.hash_seed}),
+  return {std::make_unique<rsm::StateMachine>(rsm::StateMachine::Options{
+              .hash_seed = question.hash_seed, .feature_level = question.feature_level}),
           Term{},
           0,
           false,
@@ -83,7 +83,9 @@ Result<StoredState> load_received_state(const StoredStateQuestion& question,
                                         const std::string& path, const std::string& vfs) {
   auto database = snapshot::Database::open(path, snapshot::Database::Mode::kModify, vfs);
   if (!database.ok()) return database.error();
-  auto loaded = loading::load_state(*database, question.hash_seed, progress_of(question, path));
+  auto loaded = loading::load_state(
+      *database, {.hash_seed = question.hash_seed, .feature_level = question.feature_level},
+      progress_of(question, path));
   if (!loaded.ok()) return loaded.error();
   if (auto other = foreign(question, path, loaded->head)) return std::move(*other);
   StoredState state{std::move(loaded->machine), loaded->head.applied_term, 0, false, {}};

@@ -32,6 +32,7 @@ struct StoredStateQuestion {
   NodeId node;
   uint64_t hash_seed = 0;
   std::function<void(const std::string&)> log;  ///< progress and warnings, a line each; any thread
+  int32_t feature_level = rsm::kFeatureLevel;   ///< highest that the state may need
 };
 
 /// Loads and verifies the database at `path`, which another server of the cluster may have written:

@@ -40,10 +40,14 @@ class Planner {
     for (const NodeId id : change.demote) move(id, target_.voters, target_.learners);
     for (const NodeId id : change.remove) remove(id);
     for (const Member& member : change.update) update(member);
-    if (named_.empty()) refuse(ChangeOutcome::kNothing, NodeId());
+    if (change.raise != 0) raise(change.raise);
+    if (named_.empty() && change.raise == 0) refuse(ChangeOutcome::kNothing, NodeId());
     if (target_.voters.empty()) refuse(ChangeOutcome::kNoVoter, NodeId());
     if (target_.voters != current_.voters) target_.outgoing = current_.voters;
     keep_members_of_lists();
+    if (const Member* below = find_below(target_, target_.level)) {
+      refuse(ChangeOutcome::kBelowLevel, below->id);
+    }
     remember_removed(current_, target_);
     if (target_.members.size() > kMaxMembers) refuse(ChangeOutcome::kTooManyMembers, NodeId());
     if (removed_in_the_end() > kMaxRemoved) refuse(ChangeOutcome::kTooManyRemoved, NodeId());
@@ -109,7 +113,19 @@ class Planner {
                                  [&](const Member& m) { return m.id == member.id; });
     if (at == target_.members.end()) return refuse(ChangeOutcome::kUnknownMember, member.id);
     if (at->store != member.store) return refuse(ChangeOutcome::kStoreInUse, member.id);
+    if (at->feature_level > member.feature_level) {
+      return refuse(ChangeOutcome::kBelowLevel, member.id);
+    }
     if (fits(member)) *at = member;
+  }
+
+  /// What is in force stays so: entries that need it may be in the log (ARCHITECTURE, "State
+  /// machine").
+  void raise(uint32_t level) {
+    if (level <= current_.level || level < kRecordedLevelMin) {
+      return refuse(ChangeOutcome::kNoRaise, NodeId());
+    }
+    target_.level = level;
   }
 
   /// Outgoing voters keep theirs until the joint configuration is left. Who votes waits for
@@ -152,7 +168,7 @@ bool may_follow(const Configuration& before, const Configuration& after) {
         const RemovedMember* const known = find_removed(after, removed.id);
         return known == nullptr || *known != removed;
       });
-  if (forgets) return false;
+  if (forgets || after.level < before.level) return false;
   if (!is_joint(after)) return after.voters == before.voters;
   return !is_joint(before) && after.outgoing == before.voters;
 }
@@ -162,7 +178,8 @@ const char* change_outcome_name(ChangeOutcome outcome) {
       "accepted",         "not leader",        "transferring",   "under way",
       "own term pending", "nothing",           "unknown member", "duplicate member",
       "store in use",     "malformed member",  "no voter",       "too many members",
-      "not caught up",    "would lose quorum", "removed member", "too many removed"};
+      "not caught up",    "would lose quorum", "removed member", "too many removed",
+      "below level",      "no raise"};
   return kNames.at(static_cast<size_t>(outcome));
 }
 

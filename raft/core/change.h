@@ -20,7 +20,11 @@ struct ConfigurationChange {
   std::vector<NodeId> promote;  ///< learners that become voters
   std::vector<NodeId> demote;   ///< voters that become learners
   std::vector<NodeId> remove;
-  std::vector<Member> update;  ///< new addresses or feature levels of members; the store stays
+  /// New addresses or higher feature levels of members; the store stays.
+  std::vector<Member> update;
+  /// Puts this level in force, which all members must have, learners and outgoing voters among
+  /// them; zero: leaves it as it is.
+  uint32_t raise = 0;
   /// Begins although the new voters may have no quorum that is up to date and lives. Nothing is
   /// lost by it, but nothing may be committed any more.
   bool force = false;
@@ -43,8 +47,10 @@ enum class ChangeOutcome : uint8_t {
   kWouldLoseQuorum,  ///< no quorum of the new voters has been heard of lately; or `force`
   kRemovedMember,    ///< the id of `member`, or its store, was another member's that is removed
   kTooManyRemoved,   ///< more than kMaxRemoved would have been removed since the cluster began
+  kBelowLevel,       ///< `member` has a lower level than is in force, is wanted, or than it had
+  kNoRaise,          ///< the level is not above that in force, or below kRecordedLevelMin
 };
-inline constexpr int kChangeOutcomes = 16;
+inline constexpr int kChangeOutcomes = 18;
 /// "accepted", "not leader" and so on.
 const char* change_outcome_name(ChangeOutcome outcome);
 
@@ -74,8 +80,8 @@ Configuration without_outgoing(const Configuration& joint);
 inline bool is_joint(const Configuration& configuration) { return !configuration.outgoing.empty(); }
 
 /// Whether a log may go from one to the other: by the same voters, into a joint configuration of
-/// both, or out of it (dissertation 4.3), and nobody who was removed is forgotten. Any two quorums
-/// of such neighbours have a voter in common.
+/// both, or out of it (dissertation 4.3), nobody who was removed is forgotten, and the level does
+/// not fall. Any two quorums of such neighbours have a voter in common.
 bool may_follow(const Configuration& before, const Configuration& after);
 
 }  // namespace holdfast::raft

@@ -15,6 +15,8 @@ constexpr uint8_t kFormatVersion = 1;
 constexpr uint8_t kFormatWithPromotion = 2;
 /// As 2, and the removed members follow. Written only if there are any.
 constexpr uint8_t kFormatWithRemoved = 3;
+/// As 3, and the level in force follows. Written only if there is one.
+constexpr uint8_t kFormatWithLevel = 4;
 
 void append_member(std::string& out, const Member& member, uint8_t format) {
   append_le(out, member.id.value);
@@ -73,6 +75,7 @@ Result<std::vector<RemovedMember>> read_removed(ByteReader& reader) {
 }
 
 uint8_t format_of(const Configuration& configuration) {
+  if (configuration.level != 0) return kFormatWithLevel;
   if (!configuration.removed.empty()) return kFormatWithRemoved;
   const bool promotes = std::any_of(configuration.members.begin(), configuration.members.end(),
                                     [](const Member& member) { return member.promote; });
@@ -110,6 +113,24 @@ Status check_removed(const Configuration& configuration) {
   return ok_status();
 }
 
+/// A level that is recorded is one that all members have.
+Status check_level(const Configuration& configuration) {
+  if (configuration.level < kRecordedLevelMin) {
+    return corrupt("level " + std::to_string(configuration.level) +
+                   " of the configuration: those below " + std::to_string(kRecordedLevelMin) +
+                   " are not recorded");
+  }
+  const Member* const below = find_below(configuration, configuration.level);
+  if (below == nullptr) return ok_status();
+  return corrupt("member " + std::to_string(below->id.value) + " has feature level " +
+                 std::to_string(below->feature_level) + ", the configuration level " +
+                 std::to_string(configuration.level));
+}
+
+const char* lacking(uint8_t format) {
+  return format == kFormatWithRemoved ? "was removed" : "waits for promotion";
+}
+
 /// What no configuration of a cluster can be.
 Status check_voters(const Configuration& configuration) {
   if (configuration.voters.empty()) return corrupt("the configuration names no voter");
@@ -130,13 +151,14 @@ void append_configuration(std::string& out, const Configuration& configuration) 
   append_ids(out, configuration.learners);
   append_le(out, static_cast<uint8_t>(configuration.members.size()));
   for (const Member& member : configuration.members) append_member(out, member, format);
-  if (format == kFormatWithRemoved) append_removed(out, configuration.removed);
+  if (format >= kFormatWithRemoved) append_removed(out, configuration.removed);
+  if (format >= kFormatWithLevel) append_le(out, configuration.level);
 }
 
 Result<Configuration> read_configuration(ByteReader& reader) {
   const auto format = reader.read<uint8_t>();
-  if (format < kFormatVersion || format > kFormatWithRemoved) {
-    return corrupt("configuration format " + std::to_string(format) + ", this server knows 1 to 3");
+  if (format < kFormatVersion || format > kFormatWithLevel) {
+    return corrupt("configuration format " + std::to_string(format) + ", this server knows 1 to 4");
   }
   Configuration configuration;
   const std::pair<const char*, std::vector<NodeId>*> lists[] = {
@@ -155,20 +177,23 @@ Result<Configuration> read_configuration(ByteReader& reader) {
     if (!member) return member.error();
     configuration.members.push_back(std::move(*member));
   }
-  if (format == kFormatWithRemoved && reader.ok()) {
+  if (format >= kFormatWithRemoved && reader.ok()) {
     Result<std::vector<RemovedMember>> removed = read_removed(reader);
     if (!removed) return removed.error();
     configuration.removed = std::move(*removed);
   }
+  if (format >= kFormatWithLevel) configuration.level = reader.read<uint32_t>();
   if (!reader.ok()) return corrupt("the configuration ends too early");
   if (reader.remaining() > 0) {
     return corrupt(std::to_string(reader.remaining()) + " bytes follow the configuration");
   }
   const Status members = check_members(configuration);
   if (!members) return members.error();
-  if (format != format_of(configuration)) {
+  if (format == kFormatWithLevel) {
+    if (const Status level = check_level(configuration); !level) return level.error();
+  } else if (format != format_of(configuration)) {
     return corrupt("configuration format " + std::to_string(format) + " in which no member " +
-                   (format == kFormatWithRemoved ? "was removed" : "waits for promotion"));
+                   lacking(format));
   }
   for (const Status& status : {check_voters(configuration), check_removed(configuration)}) {
     if (!status) return status.error();
@@ -197,7 +222,25 @@ std::string describe(const Configuration& configuration) {
   add("voters", configuration.voters);
   add("outgoing", configuration.outgoing);
   add("learners", configuration.learners);
+  if (configuration.level != 0) out += " level " + std::to_string(configuration.level);
   return out;
+}
+
+const Member* find_below(const Configuration& configuration, uint32_t level) {
+  const Member* lowest = nullptr;
+  for (const Member& member : configuration.members) {
+    if (member.feature_level >= level) continue;
+    if (lowest == nullptr || member.feature_level < lowest->feature_level) lowest = &member;
+  }
+  return lowest;
+}
+
+uint32_t first_level(const std::vector<Member>& members) {
+  const auto lowest = std::min_element(
+      members.begin(), members.end(),
+      [](const Member& a, const Member& b) { return a.feature_level < b.feature_level; });
+  const bool recorded = lowest != members.end() && lowest->feature_level >= kRecordedLevelMin;
+  return recorded ? lowest->feature_level : 0;
 }
 
 const Member* find_member(const Configuration& configuration, NodeId id) {

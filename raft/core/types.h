@@ -61,6 +61,9 @@ struct Configuration {
   std::vector<NodeId> learners;
   std::vector<Member> members;         ///< one for each id named above
   std::vector<RemovedMember> removed;  ///< all that ever were; ids ascend, none is a member's
+  /// Feature level that every member has and that entries may need from here on; never lowered.
+  /// Zero: none was ever recorded (below kRecordedLevelMin).
+  uint32_t level = 0;
   friend bool operator==(const Configuration&, const Configuration&) = default;
 };
 

@@ -227,6 +227,7 @@ Genesis Bootstrapper::Impl::mint() const {
     genesis.configuration.members.push_back({id, identity.store, identity.peer_address,
                                              identity.client_address, identity.feature_level});
   }
+  genesis.configuration.level = first_level(genesis.configuration.members);
   return genesis;
 }
 

@@ -55,4 +55,14 @@ Result<Genesis> decode_genesis(std::string_view bytes) {
   return genesis;
 }
 
+uint32_t recorded_level(const Entry& entry) {
+  if (entry.type == EntryType::kConfiguration) {
+    const auto configuration = decode_configuration(entry.data.view());
+    return configuration ? configuration->level : 0;
+  }
+  if (entry.type != EntryType::kGenesis) return 0;
+  const auto genesis = decode_genesis(entry.data.view());
+  return genesis ? genesis->configuration.level : 0;
+}
+
 }  // namespace holdfast::raft

@@ -20,4 +20,7 @@ struct Genesis {
 std::string encode_genesis(const Genesis& genesis);
 Result<Genesis> decode_genesis(std::string_view bytes);
 
+/// The feature level that the entry records as in force; zero: none.
+uint32_t recorded_level(const Entry& entry);
+
 }  // namespace holdfast::raft

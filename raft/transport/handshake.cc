@@ -24,6 +24,13 @@ Reason compare_store(const PeerSpec& expected, const PeerIdentity& other) {
          ": another data directory must join as a new member";
 }
 
+/// What comes next in the log may be more than it knows.
+Reason compare_level(uint32_t level, const PeerIdentity& other) {
+  if (other.feature_level >= level) return {};
+  return "node " + text(other.node.value) + " knows feature level " + text(other.feature_level) +
+         ", and " + text(level) + " is in force: upgrade it";
+}
+
 /// The first flag by name that the two do not have alike.
 Reason compare_flags(const PeerIdentity& self, const std::vector<AgreedFlag>& ours,
                      const PeerIdentity& other, const std::vector<AgreedFlag>& theirs) {
@@ -88,6 +95,7 @@ std::optional<HelloRefusal> refuse_hello(const PeerIdentity& self,
   if (Reason wrong = refuse_claims(self, hello)) return HelloRefusal{*wrong};
   if (known.removed != nullptr) return refuse_removed(*known.removed, hello.self);
   if (Reason wrong = refuse_dialler(known, hello)) return HelloRefusal{*wrong};
+  if (Reason wrong = compare_level(known.level, hello.self)) return HelloRefusal{*wrong};
   if (Reason wrong = compare_flags(self, flags, hello.self, hello.flags)) {
     return HelloRefusal{*wrong};
   }
@@ -95,7 +103,7 @@ std::optional<HelloRefusal> refuse_hello(const PeerIdentity& self,
 }
 
 Reason refuse_reply(const PeerIdentity& self, const std::vector<AgreedFlag>& flags,
-                    const PeerSpec& peer, const HelloReply& reply) {
+                    const PeerSpec& peer, uint32_t level, const HelloReply& reply) {
   if (!reply.accepted) return reply.reason;
   if (reply.self.node != peer.id) {
     return net::to_string(peer.address) + " is node " + text(reply.self.node.value) +
@@ -103,6 +111,7 @@ Reason refuse_reply(const PeerIdentity& self, const std::vector<AgreedFlag>& fla
   }
   if (Reason cluster = compare_cluster(self, reply.self)) return cluster;
   if (Reason store = compare_store(peer, reply.self)) return store;
+  if (Reason below = compare_level(level, reply.self)) return below;
   return compare_flags(self, flags, reply.self, reply.flags);
 }
 
@@ -113,6 +122,7 @@ Reason refuse_genesis(const PeerIdentity& self, const Genesis& genesis, bool joi
     return "node " + text(self.node.value) + " belongs to cluster " + text(self.cluster.value) +
            " already, cluster " + text(genesis.cluster.value) + " was offered";
   }
+  if (Reason below = compare_level(genesis.configuration.level, self)) return below;
   const Member* const member = find_member(genesis.configuration, self.node);
   if (member != nullptr && member->store == self.store) return {};
   if (member != nullptr) {

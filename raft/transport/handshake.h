@@ -16,6 +16,7 @@ struct Acquaintance {
   const PeerSpec* peer = nullptr;          ///< has that node id
   const PeerSpec* owner = nullptr;         ///< has that store
   const RemovedMember* removed = nullptr;  ///< had one of them, and was removed
+  uint32_t level = 0;                      ///< feature level in force; zero: none known
 };
 
 struct HelloRefusal {
@@ -29,10 +30,11 @@ std::optional<HelloRefusal> refuse_hello(const PeerIdentity& self,
                                          const std::vector<AgreedFlag>& flags,
                                          const Acquaintance& known, const Hello& hello);
 
-/// Why the answer of a server that was dialled as `peer` is not good enough, or nothing.
+/// Why the answer of a server that was dialled as `peer` is not good enough, or nothing. `level` is
+/// the feature level in force.
 std::optional<std::string> refuse_reply(const PeerIdentity& self,
                                         const std::vector<AgreedFlag>& flags, const PeerSpec& peer,
-                                        const HelloReply& reply);
+                                        uint32_t level, const HelloReply& reply);
 
 /// Why this empty server does not take the genesis, or nothing. One that `joins` takes a genesis
 /// that does not name it, from a server of that cluster whose configuration does: by `claim`, its

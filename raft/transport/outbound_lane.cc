@@ -96,7 +96,8 @@ void OutboundLane::handle_reply(const HelloReply& reply) {
     connection_->send_with([&](std::string& out) { encode(GenesisOffer{context_.genesis}, out); });
     return;
   }
-  const auto reason = refuse_reply(context_.self, context_.options.must_agree, peer_, reply);
+  const auto reason =
+      refuse_reply(context_.self, context_.options.must_agree, peer_, context_.level, reply);
   if (reason) {
     give_up_on(*reason);
     if (says_removed(reply)) listener_.on_removed(*this, reply.reason);

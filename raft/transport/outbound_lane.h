@@ -19,6 +19,7 @@ struct TransportContext {
   PeerIdentity self;
   std::string genesis;  ///< encoded; empty if there is none to offer
   SplitMix random;      ///< jitter
+  uint32_t level = 0;   ///< feature level in force; zero: none known
 };
 
 class OutboundLane final : net::FrameConnection::Handler {

@@ -25,6 +25,7 @@ struct Peer {
   std::array<std::unique_ptr<OutboundLane>, kLanes> lanes;
   std::array<InboundConnection*, kLanes> inbound{};
   uint64_t incarnation = 0;
+  uint32_t level = 0;
   bool guest = false;
   bool refused_reported = false;  ///< since it was up last
   std::string refusal;            ///< why we refused its hello last
@@ -57,9 +58,13 @@ class TcpTransport::Impl final : public OutboundLane::Listener, public InboundCo
 
   Status listen();
   void form(ClusterId cluster, std::string genesis);
-  void set_peers(std::vector<PeerSpec> peers, std::vector<RemovedMember> removed);
+  void set_peers(std::vector<PeerSpec> peers, std::vector<RemovedMember> removed, uint32_t level);
   void close();
   std::vector<PeerLink> peers() const;
+  uint32_t level_of(NodeId peer) const {
+    const auto at = peers_.find(peer);
+    return at == peers_.end() ? 0 : at->second.level;
+  }
   template <class Fill>
   bool send(NodeId to, Lane lane, size_t size, Fill&& fill);
 
@@ -153,7 +158,7 @@ std::optional<HelloRefusal> TcpTransport::Impl::judge_hello(const Hello& hello) 
 }
 
 Acquaintance TcpTransport::Impl::acquaintance(const PeerIdentity& other) const {
-  Acquaintance known;
+  Acquaintance known{.level = context_.level};
   for (const auto& [id, peer] : peers_) {
     if (id == other.node) known.peer = &peer.spec;
     if (peer.spec.store == other.store) known.owner = &peer.spec;
@@ -277,9 +282,10 @@ void TcpTransport::Impl::form(ClusterId cluster, std::string genesis) {
 
 // ---- whom we dial
 
-void TcpTransport::Impl::set_peers(std::vector<PeerSpec> specs,
-                                   std::vector<RemovedMember> removed) {
+void TcpTransport::Impl::set_peers(std::vector<PeerSpec> specs, std::vector<RemovedMember> removed,
+                                   uint32_t level) {
   removed_ = std::move(removed);
+  context_.level = level;
   const auto keeps = [&specs, this](Peer& peer) {
     const bool named = std::find(specs.begin(), specs.end(), peer.spec) != specs.end();
     const bool contradicted =
@@ -320,6 +326,7 @@ void TcpTransport::Impl::on_lane_up(OutboundLane& lane, const PeerIdentity& iden
   if (lane.lane() != Lane::kControl) return;
   peer->refused_reported = false;
   peer->refused_by_it.clear();
+  peer->level = identity.feature_level;
   const uint64_t before = std::exchange(peer->incarnation, identity.incarnation);
   if (before != 0 && before != identity.incarnation) {
     emit(lane.peer(), PeerEvent::kNewIncarnation,
@@ -454,8 +461,9 @@ void TcpTransport::form(ClusterId cluster, std::string genesis) {
   impl_->form(cluster, std::move(genesis));
 }
 
-void TcpTransport::set_peers(std::vector<PeerSpec> peers, std::vector<RemovedMember> removed) {
-  impl_->set_peers(std::move(peers), std::move(removed));
+void TcpTransport::set_peers(std::vector<PeerSpec> peers, std::vector<RemovedMember> removed,
+                             uint32_t level) {
+  impl_->set_peers(std::move(peers), std::move(removed), level);
 }
 
 bool TcpTransport::send(const Message& message) {
@@ -474,6 +482,7 @@ bool TcpTransport::send_app(NodeId to, Lane lane, uint8_t kind, std::string_view
 const PeerIdentity& TcpTransport::self() const { return impl_->self(); }
 uint16_t TcpTransport::port() const { return impl_->port(); }
 std::vector<PeerLink> TcpTransport::peers() const { return impl_->peers(); }
+uint32_t TcpTransport::level_of(NodeId peer) const { return impl_->level_of(peer); }
 void TcpTransport::close() { impl_->close(); }
 
 }  // namespace holdfast::raft

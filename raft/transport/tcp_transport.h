@@ -106,12 +106,14 @@ class TcpTransport final : public Transport {
   void form(ClusterId cluster, std::string genesis);
   /// Whom to dial and believe from now on, this server itself left out. Connections to and from
   /// those who were in the last set and are not in this one end. Does nothing on the wire before
-  /// form(). `removed` are members no more, for good: they are refused and told so.
+  /// form(). `removed` are members no more, for good: they are refused and told so. `level` is in
+  /// force: whoever comes from now on and knows less is refused.
   ///
   /// A server of the same cluster that is in neither list is a guest: it is heard, and dialled
   /// under the address that it gives, for as long as its connections stand. It may have become a
   /// member while this server was away, and lead (docs/raft.md: requests are heard from anybody).
-  void set_peers(std::vector<PeerSpec> peers, std::vector<RemovedMember> removed = {});
+  void set_peers(std::vector<PeerSpec> peers, std::vector<RemovedMember> removed = {},
+                 uint32_t level = 0);
 
   bool send(const Message& message) override;
   bool send_app(NodeId to, Lane lane, uint8_t kind, std::string_view payload) override;
@@ -119,6 +121,8 @@ class TcpTransport final : public Transport {
   const PeerIdentity& self() const;
   uint16_t port() const;
   std::vector<PeerLink> peers() const;
+  /// Feature level that the peer named when it was last connected to; zero: never.
+  uint32_t level_of(NodeId peer) const;
   /// Closes every connection and the port; nothing is called back afterwards.
   void close();
 

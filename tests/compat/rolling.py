@@ -9,6 +9,7 @@ format and in a cluster of both programs. ./dev upgrade REVISION builds OLD_HOLD
 from __future__ import annotations
 
 import argparse
+import json
 import pathlib
 import signal
 import sys
@@ -22,6 +23,7 @@ from support import paths  # noqa: E402
 paths.install()
 
 from support.cluster import Cluster, Node  # noqa: E402
+from support.command import run  # noqa: E402
 from support.stock import Stock, t  # noqa: E402
 from support.waiting import eventually  # noqa: E402
 
@@ -94,6 +96,47 @@ def repeated(address: str, session: Any, sequence: int) -> Any:
         return stock.call("acquire", session.context(sequence), path="/upgrade/stock", waitMs=0)
 
 
+def command(cluster: Cluster, *words: str) -> Any:
+    """The document that a command on the cluster answers."""
+    done = run(cluster, *words, "--json")
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
+
+
+def raised(cluster: Cluster, old: pathlib.Path) -> None:
+    """The last step, and that a program which knows less is out from then on."""
+    def in_force() -> Set[int]:
+        return {s["feature_level"] for s in command(cluster, "status")}
+    known = command(cluster, "status")[0]["known_level"]
+    eventually(lambda: all(m["feature_level"] == known for m in command(cluster, "members")),
+               within=30, what=f"level {known} of all members in the membership")
+    before = in_force()
+    assert command(cluster, "raise-level")["changed"]
+    eventually(lambda: in_force() == {known}, within=30, what=f"level {known} in force")
+    print(f"level {known} is in force, after {sorted(before)}; digest {alike(cluster)}")
+    node = cluster.followers()[0]
+    node.signal(signal.SIGTERM)
+    assert node.process is not None
+    node.process.wait(30)
+    new, node.program = node.program, old
+    cluster.start(node)
+    def out() -> bool:
+        """It ended, or nobody talks to it: programs of level 1 do not all end by themselves."""
+        assert node.process is not None
+        if node.process.poll() is not None:
+            return node.process.returncode != 0
+        with_level = [a for s in json.loads(run(cluster, "status", "--json",
+                                                nodes=[cluster.leader()]).stdout)
+                      for a in s["alarms"] if "feature level" in a["message"]]
+        return bool(with_level) and not node.ready()
+    eventually(out, within=30, what="the older program out")
+    node.kill()
+    node.program = new
+    cluster.start(node)
+    cluster.wait_ready([node])
+    print(f"the older program took no part on node {node.node_id}")
+
+
 def upgrade(cluster: Cluster, new: pathlib.Path) -> None:
     """The walk."""
     with Stock(cluster.leader().address) as stock:
@@ -132,6 +175,7 @@ def main() -> None:
         node.program = old
     with cluster:
         upgrade(cluster, new)
+        raised(cluster, old)
     print("upgraded")
 
 

@@ -71,6 +71,10 @@ std::string refusal(int id, const raft::ChangeResult& result) {
       return member + " was removed, and neither its id nor its store is used again";
     case ChangeOutcome::kTooManyRemoved:
       return "more than " + std::to_string(raft::kMaxRemoved) + " members would have been removed";
+    case ChangeOutcome::kBelowLevel:
+      return member + " has a lower feature level than it must";
+    case ChangeOutcome::kNoRaise:
+      return "the feature level would not rise";
   }
   return "accepted";
 }

@@ -19,10 +19,11 @@ Faults::Doer Faults::doer_of(FaultKind kind) {
       &Faults::wipe,          &Faults::old_image,   &Faults::pause,         &Faults::wall_jump,
       &Faults::step_down,     &Faults::transfer,    &Faults::unequal,       &Faults::hold_apply,
       &Faults::flip_snapshot, &Faults::alter_state, &Faults::hold_snapshot, &Faults::members,
-      &Faults::cut,           &Faults::cut,         &Faults::cut,           &Faults::cut,
-      &Faults::cut,           &Faults::flap,        &Faults::clog,          &Faults::swizzle,
-      &Faults::reset,         &Faults::lie,         &Faults::old_messages,  &Faults::client_cut,
-      &Faults::client_pause,  &Faults::client_deaf, &Faults::client_dies};
+      &Faults::upgrade,       &Faults::raise,       &Faults::cut,           &Faults::cut,
+      &Faults::cut,           &Faults::cut,         &Faults::cut,           &Faults::flap,
+      &Faults::clog,          &Faults::swizzle,     &Faults::reset,         &Faults::lie,
+      &Faults::old_messages,  &Faults::client_cut,  &Faults::client_pause,  &Faults::client_deaf,
+      &Faults::client_dies};
   return kDoers[static_cast<size_t>(kind)];
 }
 

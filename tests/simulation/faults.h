@@ -66,6 +66,9 @@ class Faults {
   void alter_state(const Fault& fault);
   void hold_snapshot(const Fault& fault);
   void members(const Fault& fault);
+  void upgrade(const Fault& fault);
+  void raise(const Fault& fault);
+  void ask_for(SimNode& asked, const api::ChangeMembersRequest& request, Mark made, Mark refused);
   void cut(const Fault& fault);
   void flap(const Fault& fault);
   void clog(const Fault& fault);

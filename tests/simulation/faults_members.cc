@@ -1,4 +1,4 @@
-// An operator who changes the members.
+// An operator who changes the members, and exchanges their programs.
 #include "coordinator/server/member_request.h"
 #include "tests/simulation/faults.h"
 
@@ -57,8 +57,6 @@ api::ChangeMembersRequest request_of(Wish wish, const SimNode& whom, const SimNo
 
 }  // namespace
 
-// What was answered is made: the server that answered goes by a committed configuration that has
-// it.
 void Faults::members(const Fault& fault) {
   SimNode& asked = node(fault);
   if (!asked.up()) return;
@@ -70,13 +68,31 @@ void Faults::members(const Fault& fault) {
   const SimNode& whom = at(fault.other);
   const SimNode& in_place = at(fault.mask);
   if (wish == Wish::kReplace && &whom == &in_place) return;
-  const api::ChangeMembersRequest request = request_of(wish, whom, in_place);
+  ask_for(asked, request_of(wish, whom, in_place), Mark::kMembersChanged, Mark::kMembersRefused);
+}
+
+void Faults::upgrade(const Fault& fault) {
+  node(fault).exchange_program(static_cast<int32_t>(world_.weather().old_level) + 1);
+  node(fault).start_after(from_ms(fault.for_ms));
+}
+
+void Faults::raise(const Fault& fault) {
+  if (!node(fault).up()) return;
+  api::ChangeMembersRequest request;
+  request.raiseLevel = static_cast<int32_t>(world_.weather().old_level) + 1;
+  ask_for(node(fault), request, Mark::kMembersChanged, Mark::kRaiseRefused);
+}
+
+// What was answered is made: the server that answered goes by a committed configuration that has
+// it.
+void Faults::ask_for(SimNode& asked, const api::ChangeMembersRequest& request, Mark made,
+                     Mark refused) {
   Call call;
   call.direct = [request](server::Engine& engine, server::CallId id) {
     engine.change_members(id, api::RequestContext{}, request);
   };
-  asked.call(call, [this, &asked, request](const Answer& answer) {
-    world_.mark(answer.result ? Mark::kMembersChanged : Mark::kMembersRefused);
+  asked.call(call, [this, &asked, request, made, refused](const Answer& answer) {
+    world_.mark(answer.result ? made : refused);
     if (!answer.result || !asked.up()) return;
     const raft::Raft& core = asked.core();
     const auto& placed = core.configurations().placed_at(core.commit());

@@ -4,6 +4,7 @@
 
 #include "coordinator/tree/key_tree.h"
 #include "lockmgr/lock_table.h"
+#include "raft/transport/genesis.h"
 #include "session/session_table.h"
 #include "tests/simulation/invariants.h"
 
@@ -25,6 +26,11 @@ std::string name_of_command(SessionId session, Sequence sequence) {
   return "session " + std::to_string(session.value) + " sequence " + std::to_string(sequence.value);
 }
 
+/// That of any server's program.
+int32_t highest_level(const Weather& weather) {
+  return std::max(rsm::kFeatureLevel, static_cast<int32_t>(weather.old_level) + 1);
+}
+
 bool ends_lock(lockmgr::EndReason reason) {
   return reason == lockmgr::EndReason::kReleased || reason == lockmgr::EndReason::kHandedOver;
 }
@@ -32,7 +38,9 @@ bool ends_lock(lockmgr::EndReason reason) {
 }  // namespace
 
 History::History(World& world, HistoryListener& listener)
-    : world_(world), listener_(listener), machine_({.hash_seed = 1}) {}
+    : world_(world),
+      listener_(listener),
+      machine_({.hash_seed = 1, .feature_level = highest_level(world.weather())}) {}
 
 template <class Body>
 Body History::body() {
@@ -55,7 +63,7 @@ void History::commit(const raft::Entry& entry) {
   if (entry.type == raft::EntryType::kCommand) {
     apply_command(entry);
   } else {
-    machine_.skip(entry.index);
+    machine_.skip(entry.index, raft::recorded_level(entry));
   }
   digests_.push_back(machine_.digest());
   world_.trace(digests_.back().low);

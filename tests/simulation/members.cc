@@ -21,6 +21,7 @@ void Simulation::note_configuration(const raft::Entry& entry) {
     throw Broken(Rule::kI8, "entry " + std::to_string(entry.index.value) + " takes back node " +
                                 std::to_string(member.id.value) + ", which was removed");
   }
+  check_levels(entry.index, before, *configuration);
   if (configuration->learners.size() < before.learners.size() &&
       configuration->voters.size() > before.voters.size()) {
     world_.mark(Mark::kLearnerPromoted);
@@ -30,6 +31,26 @@ void Simulation::note_configuration(const raft::Entry& entry) {
   }
   configuration_term_ = entry.term;
   configurations_[entry.index] = std::move(*configuration);
+}
+
+/// No member meets what it does not know: it has the level that is put in force, and the membership
+/// does not promise more of it.
+void Simulation::check_levels(LogIndex index, const raft::Configuration& before,
+                              const raft::Configuration& after) {
+  for (const raft::Member& member : after.members) {
+    const auto known =
+        static_cast<uint32_t>(nodes_[static_cast<size_t>(member.id.value - 1)]->feature_level());
+    if (known >= member.feature_level && known >= after.level) continue;
+    throw Broken(Rule::kI8, "entry " + std::to_string(index.value) + " counts on more than level " +
+                                std::to_string(known) + " of node " +
+                                std::to_string(member.id.value) + ": " + raft::describe(after));
+  }
+  for (const raft::Member& member : before.members) {
+    const raft::Member* const now = raft::find_member(after, member.id);
+    if (now == nullptr || now->feature_level == member.feature_level) continue;
+    world_.mark(Mark::kLevelRecorded);
+  }
+  if (after.level > before.level) world_.mark(Mark::kLevelRaised);
 }
 
 /// A start has the members that were committed where its state stands: its snapshot brought them,
@@ -50,6 +71,12 @@ void Simulation::check_members(SimNode& node) {
   const raft::Raft& core = node.core();
   const raft::Counters& counters = core.counters();
   if (counters.configurations_truncated > 0) world_.mark(Mark::kChangeTruncated);
+  const int32_t in_force = node.engine().machine().level();
+  if (in_force > node.feature_level()) {
+    throw Broken(Rule::kI8, node.name() + " knows feature level " +
+                                std::to_string(node.feature_level()) + " and applied level " +
+                                std::to_string(in_force));
+  }
   if (plan_.weather.spares == 0) return;
   for (const raft::Member& member : core.configuration().members) {
     const auto& dialled = node.reach().members;

@@ -16,6 +16,7 @@ constexpr Field<Weather> kWeather[] = {
     {"length_ms", &Weather::length_ms, 100, 100'000'000},
     {"nodes", &Weather::nodes, 1, 7},
     {"spares", &Weather::spares, 0, 6},
+    {"old_level", &Weather::old_level, 0, 100},
     {"clients", &Weather::clients, 1, 16},
     {"paths", &Weather::paths, 1, 16},
     {"semaphores", &Weather::semaphores, 0, 8},
@@ -107,13 +108,13 @@ constexpr Field<Op> kOp[] = {
 };
 
 constexpr std::array<std::string_view, static_cast<size_t>(FaultKind::kCount)> kFaultNames = {
-    "kill",         "power",       "power_all",     "kill_power",  "crash_at_disk", "io_error",
-    "read_error",   "disk_full",   "slow_disk",     "flip_bit",    "lost_write",    "stray_write",
-    "wipe",         "old_image",   "pause",         "wall_jump",   "step_down",     "transfer",
-    "unequal",      "hold_apply",  "flip_snapshot", "alter_state", "hold_snapshot", "members",
-    "split",        "one_way",     "ring",          "bridge",      "chain",         "flap",
-    "clog",         "swizzle",     "reset",         "lie",         "old_messages",  "client_cut",
-    "client_pause", "client_deaf", "client_dies",
+    "kill",         "power",      "power_all",     "kill_power",  "crash_at_disk", "io_error",
+    "read_error",   "disk_full",  "slow_disk",     "flip_bit",    "lost_write",    "stray_write",
+    "wipe",         "old_image",  "pause",         "wall_jump",   "step_down",     "transfer",
+    "unequal",      "hold_apply", "flip_snapshot", "alter_state", "hold_snapshot", "members",
+    "upgrade",      "raise",      "split",         "one_way",     "ring",          "bridge",
+    "chain",        "flap",       "clog",          "swizzle",     "reset",         "lie",
+    "old_messages", "client_cut", "client_pause",  "client_deaf", "client_dies",
 };
 
 constexpr std::array<std::string_view, static_cast<size_t>(OpKind::kCount)> kOpNames = {

@@ -21,6 +21,9 @@ struct Weather {
   int64_t length_ms = 60'000;
   int64_t nodes = 3;
   int64_t spares = 0;  ///< servers beside them that an operator may add; 0: members never change
+  /// Feature level that servers know at first; those whose program is exchanged know one more. 0:
+  /// all know what this program does.
+  int64_t old_level = 0;
   int64_t clients = 4;
   int64_t paths = 2;
   int64_t semaphores = 1;
@@ -94,6 +97,8 @@ enum class FaultKind : uint8_t {
   kAlterState,    ///< its snapshot becomes that of another state, whole in itself (seed: which)
   kHoldSnapshot,  ///< a person keeps a transaction open in its snapshot
   kMembers,       ///< an operator asks the node to change the members: amount says how, other whom
+  kUpgrade,       ///< the node comes back with a program that knows one feature level more
+  kRaise,         ///< an operator asks the node to put that level in force
   kSplit,         ///< the nodes of mask and all others do not hear each other
   kOneWay,        ///< the nodes of mask are not heard by the others
   kRing,          ///< every node hears its two neighbours only

@@ -20,6 +20,9 @@ SimNode::SimNode(World& world, Net& net, NodeId id, std::vector<SimNode*>& nodes
       name_("node " + std::to_string(id.value)),
       nodes_(nodes),
       watcher_(watcher),
+      feature_level_(world.weather().old_level == 0
+                         ? rsm::kFeatureLevel
+                         : static_cast<int32_t>(world.weather().old_level)),
       disk_draws_(world.stream("disk/" + std::to_string(id.value))),
       snapshot_draws_(world.stream("snapshot/" + std::to_string(id.value))),
       draws_(world.stream("node/" + std::to_string(id.value))),
@@ -39,6 +42,7 @@ raft::Member SimNode::introduce() {
   member.id = id_;
   member.store = member_store_ = directory_->store();
   member.peer_address = member.client_address = address();
+  member.feature_level = static_cast<uint32_t>(feature_level_);
   return member;
 }
 
@@ -179,6 +183,7 @@ server::EngineOptions SimNode::engine_options() {
   engine.self = id_;
   engine.cluster = genesis_.cluster;
   engine.store = member_store_;
+  engine.feature_level = feature_level_;
   engine.members = genesis_.configuration.members;
   engine.drift_ppm = static_cast<uint32_t>(w.drift_ppm);
   engine.session_ttl_min_ms = w.ttl_ms;
@@ -292,6 +297,7 @@ void SimNode::drop_engine() {
   calls_.clear();
   inputs_.clear();
   reach_ = {};
+  told_levels_.clear();
   fatal_.reset();
   rebuild_asked_ = false;
   turn_coming_ = disk_busy_ = snapshot_busy_ = background_busy_ = false;
@@ -318,6 +324,13 @@ void SimNode::die(Death death) {
     // A machine without power says nothing; a process that is gone has its host answer for it.
     if (death == Death::kProcess) peer->peer_event(id_, raft::PeerEvent::kRefused);
   }
+}
+
+void SimNode::exchange_program(int32_t feature_level) {
+  if (retired_) return;
+  die(Death::kProcess);
+  log_line("has a program of feature level " + std::to_string(feature_level));
+  feature_level_ = feature_level;
 }
 
 void SimNode::start_after(Duration delay) {

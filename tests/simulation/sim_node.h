@@ -69,6 +69,9 @@ class SimNode final : raft::Transport, server::ReplySink {
   /// Starts the process if it is not running; what it may not survive makes it stay away.
   void start();
   void die(Death death);
+  /// Ends it; at its next start it runs a program that knows this feature level.
+  void exchange_program(int32_t feature_level);
+  int32_t feature_level() const { return feature_level_; }
   /// Starts it after `delay`, unless it runs then.
   void start_after(Duration delay);
   /// Never starts again.
@@ -226,6 +229,7 @@ class SimNode final : raft::Transport, server::ReplySink {
   const std::string name_;
   std::vector<SimNode*>& nodes_;
   NodeWatcher& watcher_;
+  int32_t feature_level_;  ///< that its program knows
   Stream& disk_draws_;
   Stream& snapshot_draws_;
   Stream& draws_;
@@ -234,6 +238,7 @@ class SimNode final : raft::Transport, server::ReplySink {
   std::unique_ptr<raft::FakeFileSystem> disk_;
   raft::Genesis genesis_;
   StoreId member_store_;
+  std::map<NodeId, uint32_t> told_levels_;  ///< by those that it was connected to in this life
   server::Reach reach_;
   std::string removed_;  ///< how it is no member any more
   DiskModel model_;

@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <utility>
 
-#include "coordinator/rsm/command_codec.h"
 #include "raft/core/configuration.h"
 #include "raft/transport/handshake.h"
 #include "tests/simulation/sim_node.h"
@@ -35,6 +34,10 @@ server::MemberPorts SimNode::member_ports() {
               if (core().is_leader()) world_.mark(Mark::kLeaderRemoved);
               removed_ = "its own log has its removal";
             }
+          },
+          [this](NodeId peer) {
+            const auto at = told_levels_.find(peer);
+            return at == told_levels_.end() ? 0 : at->second;
           }};
 }
 
@@ -46,7 +49,7 @@ raft::IdentityReply SimNode::identity() const {
                 .incarnation = life_,
                 .peer_address = address(),
                 .client_address = address(),
-                .feature_level = static_cast<uint32_t>(rsm::kFeatureLevel)};
+                .feature_level = static_cast<uint32_t>(feature_level_)};
   return reply;
 }
 

@@ -174,6 +174,10 @@ bool SimNode::send_app(NodeId to, raft::Lane lane, uint8_t kind, std::string_vie
 void SimNode::peer_event(NodeId peer, raft::PeerEvent event) {
   world_.after(200us, [this, peer, event, life = life_] {
     if (life != life_ || !up()) return;
+    const SimNode& other = *nodes_[static_cast<size_t>(peer.value - 1)];
+    if (event == raft::PeerEvent::kConnected) {
+      told_levels_[peer] = static_cast<uint32_t>(other.feature_level_);
+    }
     act([this, peer, event] { engine_->on_peer_event(peer, event); });
   });
 }

@@ -60,10 +60,12 @@ Result<server::StoredState> SimNode::load_state() {
       .cluster = genesis_.cluster,
       .node = id_,
       .hash_seed = entropy_.next_u64(),
-      .log = [&](const std::string& line) {
-        set_aside = set_aside || line.find("it is set aside") != std::string::npos;
-        log_line(line);
-      }};
+      .log =
+          [&](const std::string& line) {
+            set_aside = set_aside || line.find("it is set aside") != std::string::npos;
+            log_line(line);
+          },
+      .feature_level = feature_level_};
   auto state = server::load_stored_state(question, *snapshots_, *log_);
   if (!state.ok() || disk_->crashed()) return state;
   judge_snapshot(state->machine->applied(), set_aside);
@@ -192,7 +194,8 @@ void SimNode::seek_state() {
                                  {.cluster = genesis_.cluster,
                                   .node = id_,
                                   .hash_seed = entropy_.next_u64(),
-                                  .log = [this](const std::string& line) { log_line(line); }}});
+                                  .log = [this](const std::string& line) { log_line(line); },
+                                  .feature_level = feature_level_}});
   act([] {});
 }
 

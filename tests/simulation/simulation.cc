@@ -83,6 +83,10 @@ void Simulation::begin() {
     genesis.configuration.voters.push_back(node->id());
     genesis.configuration.members.push_back(member);
   }
+  // Else it is as in clusters that began before levels were recorded.
+  if (plan_.weather.old_level != 0) {
+    genesis.configuration.level = raft::first_level(genesis.configuration.members);
+  }
   configurations_[LogIndex()] = genesis.configuration;
   for (SimNode* node : nodes_) {
     if (node->number() <= plan_.weather.nodes) node->form(genesis);

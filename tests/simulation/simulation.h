@@ -67,6 +67,8 @@ class Simulation final : NodeWatcher {
   void note_configuration(const raft::Entry& entry);
   void check_started_members(SimNode& node) const;
   void check_members(SimNode& node);
+  void check_levels(LogIndex index, const raft::Configuration& before,
+                    const raft::Configuration& after);
   bool is_last_member(const SimNode& node) const;
   void mark_counters(SimNode& node);
   void mark_leaders(SimNode& node);

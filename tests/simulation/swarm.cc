@@ -14,6 +14,7 @@ constexpr int64_t kElectionsPermille = 80;
 constexpr int64_t kSnapshotsPermille = 333;
 constexpr int64_t kRoomPermille = 250;
 constexpr int64_t kSparesPermille = 250;
+constexpr int64_t kLevelsPermille = 150;
 constexpr int64_t kWishes = 8;  ///< of an operator (faults_members.cc)
 
 void draw_timing(Stream& draw, Weather& w) {
@@ -230,7 +231,7 @@ void sort_by_time(std::vector<Fault>& faults) {
 bool came_later(FaultKind kind) {
   return kind == FaultKind::kHoldApply || kind == FaultKind::kFlipSnapshot ||
          kind == FaultKind::kAlterState || kind == FaultKind::kHoldSnapshot ||
-         kind == FaultKind::kMembers;
+         kind == FaultKind::kMembers || kind == FaultKind::kUpgrade || kind == FaultKind::kRaise;
 }
 
 /// What may take a quorum's word away for good.
@@ -415,6 +416,32 @@ void draw_room(Stream& draw, Plan& plan) {
   fill_disks(draw, plan);
 }
 
+/// Servers are upgraded one after the other, most of them, and an operator raises the level, mostly
+/// too early. Level 2 is that of programs that do not record one.
+void draw_levels(Stream& draw, Plan& plan) {
+  Weather& w = plan.weather;
+  if (!draw.chance(kLevelsPermille) || w.only_full != 0 || w.elections != 0) return;
+  w.old_level = draw.chance(500) ? 2 : 3;
+  const int64_t all = w.nodes + w.spares;
+  const bool forgets = draw.chance(300);
+  for (int64_t node = 1; node <= all; ++node) {
+    Fault fault;
+    fault.kind = FaultKind::kUpgrade;
+    fault.node = node;
+    fault.at_ms = draw.between(0, w.length_ms / 2);
+    fault.for_ms = draw.between(1, w.election_max_ms * 4);
+    if (!forgets || !draw.chance(300)) plan.faults.push_back(fault);
+  }
+  for (int64_t at = draw.between(0, 5'000); at < w.length_ms; at += draw.between(200, 5'000)) {
+    Fault fault;
+    fault.kind = FaultKind::kRaise;
+    fault.node = draw.between(1, all);
+    fault.at_ms = at;
+    plan.faults.push_back(fault);
+  }
+  sort_by_time(plan.faults);
+}
+
 /// How long a lock-delay closes a lock no call of these runs shows.
 void keep_to_what_is_judged(Plan& plan) {
   plan.weather.judged = 1;
@@ -449,6 +476,7 @@ Plan draw_plan(Draws& draws, const SwarmOptions& options) {
   const bool full = plan.weather.only_full != 0;
   const bool only = elections.chance(kElectionsPermille);
   if (only && !full && plan.weather.spares == 0) only_elections(elections, plan);
+  draw_levels(draws.stream("levels"), plan);
   if (draws.stream("judged").chance(kJudgedPermille)) keep_to_what_is_judged(plan);
   return plan;
 }

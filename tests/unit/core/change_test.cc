@@ -127,6 +127,71 @@ TEST(Change, UpdatesAddressesAndLevelsButNotStores) {
   EXPECT_EQ(planned(of({1, 2, 3}), {.update = {member(8)}}), "unknown member 8");
 }
 
+/// Members of level 3, and nothing recorded yet.
+Configuration upgraded() {
+  Configuration c = of({1, 2, 3}, {4});
+  for (Member& m : c.members) m.feature_level = 3;
+  return c;
+}
+
+TEST(Change, RaisesTheLevelInOneStep) {
+  const Configuration before = upgraded();
+  const ChangePlan plan = plan_change(before, {.raise = 3});
+  ASSERT_EQ(plan.outcome, Outcome::kAccepted);
+  EXPECT_EQ(describe(plan.next), "voters 1,2,3 learners 4 level 3");
+  EXPECT_EQ(plan.next.members, before.members);
+  EXPECT_TRUE(may_follow(before, plan.next));
+  EXPECT_FALSE(may_follow(plan.next, before)) << "it is never lowered";
+}
+
+TEST(Change, RaisesNothingThatAMemberDoesNotHave) {
+  EXPECT_EQ(planned(of({1, 2, 3}), {.raise = 3}), "below level 1");
+  EXPECT_EQ(planned(upgraded(), {.raise = 4}), "below level 1");
+  Configuration learner_behind = upgraded();
+  learner_behind.members[3].feature_level = 2;
+  EXPECT_EQ(planned(learner_behind, {.raise = 3}), "below level 4");
+  Configuration outgoing_behind = upgraded();
+  outgoing_behind.members[2].feature_level = 1;
+  EXPECT_EQ(planned(outgoing_behind, {.remove = ids({3}), .raise = 3}), "below level 3")
+      << "it receives what comes until the joint configuration is left";
+}
+
+TEST(Change, PutsTheLevelUpOnly) {
+  Configuration raised = upgraded();
+  for (Member& m : raised.members) m.feature_level = 4;
+  raised.level = 4;
+  EXPECT_EQ(planned(raised, {.raise = 4}), "no raise");
+  EXPECT_EQ(planned(raised, {.raise = 3}), "no raise");
+  EXPECT_EQ(planned(upgraded(), {.raise = 2}), "no raise") << "older programs could not read it";
+}
+
+TEST(Change, TakesNobodyBelowTheLevel) {
+  Configuration raised = upgraded();
+  raised.level = 3;
+  Member below = member(5);
+  below.feature_level = 2;
+  EXPECT_EQ(planned(raised, {.voters = {below}}), "below level 5");
+  EXPECT_EQ(planned(raised, {.learners = {below}}), "below level 5");
+  EXPECT_EQ(planned(upgraded(), {.learners = {below}}), "voters 1,2,3 learners 4,5");
+  below.feature_level = 3;
+  EXPECT_EQ(planned(raised, {.learners = {below}}), "voters 1,2,3 learners 4,5 level 3");
+}
+
+TEST(Change, ThatLeavesTheLevelAloneKeepsIt) {
+  Configuration raised = upgraded();
+  raised.level = 3;
+  const ChangePlan plan = plan_change(raised, {.promote = ids({4}), .remove = ids({1})});
+  ASSERT_EQ(plan.outcome, Outcome::kAccepted);
+  EXPECT_EQ(plan.next.level, 3U);
+  EXPECT_EQ(without_outgoing(plan.next).level, 3U);
+}
+
+TEST(Change, AMembersLevelIsNotLowered) {
+  Member lower = member(2);
+  lower.feature_level = 2;
+  EXPECT_EQ(planned(upgraded(), {.update = {lower}}), "below level 2");
+}
+
 TEST(Change, IsRefusedByName) {
   const Configuration four = of({1, 2, 3}, {4});
   EXPECT_EQ(planned(four, {}), "nothing");

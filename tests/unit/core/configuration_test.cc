@@ -69,6 +69,42 @@ TEST(ConfigurationCodec, RemovedMembersTakeTheThirdFormat) {
   EXPECT_EQ(error_of(c), "removed member 5 does not ascend from the one before");
 }
 
+TEST(ConfigurationCodec, ALevelThatIsInForceTakesTheFourthFormat) {
+  Configuration c = joint();
+  c.level = 3;
+  const std::string bytes = encode_configuration(c);
+  EXPECT_EQ(bytes[0], 4);
+  const auto decoded = decode_configuration(bytes);
+  ASSERT_TRUE(decoded.ok()) << decoded.error().message;
+  EXPECT_EQ(*decoded, c);
+  EXPECT_EQ(describe(c), "voters 1,2,4 outgoing 1,2,3 learners 3,9 level 3");
+  for (size_t size = 0; size < bytes.size(); ++size) {
+    EXPECT_FALSE(decode_configuration(bytes.substr(0, size)).ok()) << size;
+  }
+  c.members[4].promote = true;
+  c.removed = {{NodeId(5), StoreId(105), LogIndex(70)}};
+  EXPECT_EQ(*decode_configuration(encode_configuration(c)), c);
+}
+
+TEST(ConfigurationCodec, ALevelIsOneThatAllMembersHave) {
+  Configuration c = joint();
+  c.level = 4;
+  EXPECT_EQ(error_of(c), "member 1 has feature level 3, the configuration level 4");
+  c.level = 2;
+  EXPECT_EQ(error_of(c), "level 2 of the configuration: those below 3 are not recorded");
+}
+
+TEST(ConfigurationCodec, AClusterBeginsAtTheHighestLevelThatAllKnow) {
+  std::vector<Member> members = joint().members;
+  EXPECT_EQ(first_level(members), 3U);
+  for (Member& member : members) member.feature_level = 5;
+  members[2].feature_level = 4;
+  EXPECT_EQ(first_level(members), 4U);
+  members[3].feature_level = 2;
+  EXPECT_EQ(first_level(members), 0U) << "that program does not know the encoding of a level";
+  EXPECT_EQ(first_level({}), 0U);
+}
+
 TEST(ConfigurationCodec, ARemovedMemberIsNone) {
   Configuration c = joint();
   c.removed = {{NodeId(9), StoreId(500), LogIndex(70)}};
@@ -115,9 +151,9 @@ TEST(ConfigurationCodec, RefusesOtherFormatsAndLengths) {
   }
   EXPECT_FALSE(decode_configuration(good + "x").ok());
   std::string newer = good;
-  newer[0] = 4;
+  newer[0] = 5;
   EXPECT_EQ(decode_configuration(newer).error().message,
-            "configuration format 4, this server knows 1 to 3");
+            "configuration format 5, this server knows 1 to 4");
   EXPECT_EQ(decode_configuration(newer).error().code, ErrorCode::kCorrupt);
 }
 
@@ -125,9 +161,12 @@ TEST(ConfigurationCodec, SurvivesAnyBytes) {
   SplitMix random(7);
   Configuration promoting = joint();
   promoting.members[4].promote = true;
-  const std::string good[] = {encode_configuration(joint()), encode_configuration(promoting)};
-  for (int i = 0; i < 40'000; ++i) {
-    std::string bytes = good[i % 2];
+  Configuration raised = promoting;
+  raised.level = 3;
+  const std::string good[] = {encode_configuration(joint()), encode_configuration(promoting),
+                              encode_configuration(raised)};
+  for (int i = 0; i < 60'000; ++i) {
+    std::string bytes = good[i % 3];
     for (uint64_t n = 1 + random.below(4); n > 0; --n) {
       bytes[random.below(bytes.size())] = static_cast<char>(random.next());
     }

@@ -191,7 +191,7 @@ inline Founder founder() {
 inline Result<State> state_of(const Ports& ports, const std::string& database) {
   auto opened = snapshot::Database::open(database, snapshot::Database::Mode::kImmutable, ports.vfs);
   if (!opened.ok()) return opened.error();
-  auto loaded = loading::load_state(*opened, 1, [](uint64_t) {});
+  auto loaded = loading::load_state(*opened, {.hash_seed = 1}, [](uint64_t) {});
   if (!loaded.ok()) return loaded.error();
   State state;
   state.machine = std::move(loaded->machine);

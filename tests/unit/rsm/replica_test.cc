@@ -9,6 +9,7 @@
 #include "coordinator/rsm/effects.h"
 #include "coordinator/rsm/state_machine.h"
 #include "coordinator/tree/key_tree.h"
+#include "gen/cpp/command_constants.h"
 #include "lockmgr/lock_table.h"
 #include "session/session_table.h"
 #include "tests/unit/rsm/kept_rows.h"
@@ -252,6 +253,48 @@ TEST(FeatureLevel, ACommandOfAHigherLevelStopsTheNodeBeforeAnythingChanges) {
   EXPECT_EQ(machine.applied(), LogIndex(1));
   EXPECT_EQ(machine.digest(), before);
   EXPECT_TRUE(effects.empty());
+}
+
+TEST(FeatureLevel, ARecordedLevelThatIsNotKnownStopsTheNodeBeforeAnythingChanges) {
+  StateMachine machine({.feature_level = 3});
+  machine.skip(LogIndex(1));
+  const Digest before = machine.digest();
+  EXPECT_EQ(machine.skip(LogIndex(2), 4), ApplyStatus::kNeedsUpgrade);
+  EXPECT_EQ(machine.applied(), LogIndex(1));
+  EXPECT_EQ(machine.digest(), before);
+  StateMachine upgraded({.feature_level = 4});
+  EXPECT_EQ(upgraded.skip(LogIndex(2), 4), ApplyStatus::kApplied);
+  EXPECT_EQ(upgraded.level(), 4);
+}
+
+TEST(FeatureLevel, WhatWasRecordedStaysInForce) {
+  StateMachine machine;
+  EXPECT_EQ(machine.level(), 1);
+  machine.skip(LogIndex(1), 3);
+  EXPECT_EQ(machine.level(), 3);
+  machine.skip(LogIndex(2));
+  machine.skip(LogIndex(3), 2);
+  EXPECT_EQ(machine.level(), 3) << "it is never lowered";
+}
+
+TEST(FeatureLevel, AStateNeedsALevelThatWasRecorded) {
+  StateMachine machine({.feature_level = 4});
+  machine.skip(LogIndex(1), 4);
+  const RowLog& rows = machine.row_changes();
+  ASSERT_EQ(rows.size(), 1U);
+  StateMachine same({.feature_level = 4});
+  ASSERT_TRUE(same.load(rows[0].table, rows[0].id, rows[0].row).ok());
+  EXPECT_EQ(same.level(), 4);
+  StateMachine older({.feature_level = 3});
+  const Status refused = older.load(rows[0].table, rows[0].id, rows[0].row);
+  ASSERT_FALSE(refused.ok());
+  EXPECT_EQ(refused.error().code, ErrorCode::kUnsupported);
+  EXPECT_EQ(refused.error().message,
+            "the state is of feature level 4, this program knows level 3: upgrade this server");
+}
+
+TEST(FeatureLevel, IsThatOfTheDefinitionOfTheCommands) {
+  EXPECT_EQ(command::g_command_constants.FEATURE_LEVEL, kFeatureLevel);
 }
 
 TEST(FeatureLevel, ATimeThatCannotBeIsRefusedSoThatItNeverStops) {

@@ -219,7 +219,9 @@ TEST_F(Restored, OnlyAStateThatHasMetItNeedsItsLevel) {
   plain.level = level_of(CommandKind::TICK);
   run(plain, command::Tick{});
   EXPECT_EQ(level_of_state(), 1);
-  restore(0);
+  command::CommandHeader written = header(CommandKind::RESTORE);
+  written.level = level_of(CommandKind::RESTORE);
+  run(written, command::Restore{});
   EXPECT_EQ(level_of_state(), 2);
   plain.clusterTimeMs = now_ms_;
   run(plain, command::Tick{});

@@ -42,7 +42,8 @@ TEST_F(AdminTest, StatusIsAnsweredAtOnceByAnyServerEvenWithoutALeader) {
   EXPECT_THAT(of_leader.voters, ElementsAre(1, 2, 3));
   EXPECT_EQ(of_leader.appliedIndex, of_leader.commitIndex);
   EXPECT_EQ(of_leader.storeId, 1001);
-  EXPECT_EQ(of_leader.featureLevel, 2);
+  EXPECT_EQ(of_leader.featureLevel, 1) << "nobody has raised it";
+  EXPECT_EQ(of_leader.knownLevel, rsm::kFeatureLevel);
   EXPECT_EQ(of_leader.stateDigest.size(), 32u);
   EXPECT_EQ(of_leader.stateDigest, status(follower).stateDigest);
   EXPECT_EQ(status(follower).role, api::RaftRole::FOLLOWER);

@@ -72,5 +72,15 @@ TEST(InitialCluster, AllMembersAreDialledUnderTheServersOwnAddressesWhereItHasTh
   EXPECT_EQ(peers[1].store, StoreId(102));
 }
 
+TEST(InitialCluster, AProgramBelowTheLevelInForceCannotServe) {
+  raft::Configuration latest = cluster_of({1, 2, 3}).configuration;
+  EXPECT_FALSE(level_above(latest, 3)) << "none was recorded";
+  latest.level = 3;
+  EXPECT_FALSE(level_above(latest, 3));
+  latest.level = 4;
+  EXPECT_EQ(level_above(latest, 3),
+            "feature level 4 is in force, this program knows level 3: upgrade this server");
+}
+
 }  // namespace
 }  // namespace holdfast::server

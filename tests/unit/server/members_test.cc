@@ -184,9 +184,6 @@ TEST_F(MembersTest, WhoAnswersThereMustBeTheServerThatIsMeant) {
   answer.listed = {NodeId(4)};
   says("started to form a cluster: start it with --join");
   answer.listed.clear();
-  answer.self.feature_level = rsm::kFeatureLevel - 1;
-  says("knows feature level " + std::to_string(rsm::kFeatureLevel - 1) + ", the cluster is at " +
-       std::to_string(rsm::kFeatureLevel));
   newcomer(4).self.store = StoreId(1002);
   says("store 1002 of node 4 is that of node 2");
   cluster.strangers.clear();

@@ -74,6 +74,7 @@ void TestServer::start() {
   writer_ = std::make_unique<raft::testing::MemoryLogWriter>(disk_);
   EngineOptions options = cluster_.options;
   options.self = options.raft.id = id_;
+  options.feature_level = feature_level;
   options.store = StoreId(1000 + id_.value);
   options.raft.seed = seed;
   raft::Configuration configuration;
@@ -122,7 +123,12 @@ MemberPorts TestServer::member_ports() {
             }
             done(at->second);
           },
-          [this](const Reach& members) { reach = members; }};
+          [this](const Reach& members) { reach = members; },
+          [this](NodeId peer) {
+            if (peer.value > cluster_.servers_.size()) return 0U;
+            const TestServer& each = *cluster_.servers_[peer.value - 1];
+            return each.up() ? static_cast<uint32_t>(each.feature_level) : 0U;
+          }};
 }
 
 void TestServer::crash() {
@@ -222,8 +228,10 @@ TestCluster::TestCluster(int servers, EngineOptions with) : options(std::move(wi
     member.store = StoreId(1000 + member.id.value);
     member.client_address = "client" + std::to_string(id) + ":1";
     member.peer_address = "peer" + std::to_string(id) + ":1";
+    member.feature_level = static_cast<uint32_t>(options.feature_level);
     options.members.push_back(member);
     servers_.push_back(std::make_unique<TestServer>(*this, member.id));
+    servers_.back()->feature_level = options.feature_level;
   }
   for (const auto& each : servers_) each->start();
 }

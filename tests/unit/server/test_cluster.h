@@ -168,6 +168,7 @@ class TestServer final : raft::Transport, ReplySink {
 
   size_t outstanding() const { return outstanding_.size(); }
 
+  int32_t feature_level = 0;  ///< that its program knows; set before start(): an upgrade
   /// What is on its disk; to be changed only while it is down.
   raft::testing::MemoryLog& disk() { return disk_; }
   std::optional<std::string> quarantine;  ///< what it remembers of its own

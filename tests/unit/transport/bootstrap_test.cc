@@ -88,6 +88,18 @@ TEST_F(BootstrapTest, MintsAClusterOfAllListedServersWhenAllAreEmpty) {
   EXPECT_TRUE(decode_genesis(encode_genesis(genesis)).ok());
 }
 
+TEST_F(BootstrapTest, TheClusterBeginsAtTheLevelThatAllServersKnow) {
+  for (const uint64_t id : {1, 2, 3}) {
+    nodes.at(id)->self.feature_level = id == 2 ? 3 : 4;
+    nodes.at(id)->restart();
+  }
+  bootstrap();
+  ASSERT_TRUE(decided());
+  ASSERT_TRUE(outcome->ok()) << outcome->error().message;
+  EXPECT_EQ((*outcome)->configuration.level, 3U);
+  EXPECT_EQ(find_member((*outcome)->configuration, NodeId(3))->feature_level, 4U);
+}
+
 TEST_F(BootstrapTest, ASingleServerNeedsNobody) {
   nodes.erase(2);
   nodes.erase(3);

@@ -17,13 +17,13 @@ struct HandshakeTest : testing::Test {
     reply.flags = flags;
   }
   std::string hello_refusal() {
-    const Acquaintance acquaintance{known ? &dialler : nullptr, owner, removed};
+    const Acquaintance acquaintance{known ? &dialler : nullptr, owner, removed, level};
     const auto refusal = refuse_hello(self, flags, acquaintance, hello);
     told_removed = refusal && refusal->removed;
     return refusal ? refusal->reason : "";
   }
   std::string reply_refusal() {
-    return refuse_reply(hello.self, flags, dialled, reply).value_or("");
+    return refuse_reply(hello.self, flags, dialled, level, reply).value_or("");
   }
   static void expect_all(const std::string& reason, std::vector<std::string> parts) {
     for (const std::string& part : parts) {
@@ -38,6 +38,7 @@ struct HandshakeTest : testing::Test {
   bool known = true;
   const PeerSpec* owner = nullptr;
   const RemovedMember* removed = nullptr;
+  uint32_t level = 0;
   bool told_removed = false;
   Hello hello;
   HelloReply reply;
@@ -69,6 +70,16 @@ TEST_F(HandshakeTest, BelievesOnlyTheStoreBoundToTheMember) {
   expect_all(hello_refusal(), {"store 98", "store is 11", "join as a new member"});
   reply.self.store = StoreId(97);
   expect_all(reply_refusal(), {"store 97", "store is 12"});
+}
+
+TEST_F(HandshakeTest, RefusesWhoKnowsLessThanIsInForce) {
+  hello.self.feature_level = self.feature_level = reply.self.feature_level = 3;
+  level = 3;
+  EXPECT_EQ(hello_refusal(), "");
+  EXPECT_EQ(reply_refusal(), "");
+  level = 4;
+  expect_all(hello_refusal(), {"node 1 knows feature level 3", "4 is in force", "upgrade it"});
+  expect_all(reply_refusal(), {"node 2 knows feature level 3", "4 is in force", "upgrade it"});
 }
 
 TEST_F(HandshakeTest, BelievesAnyStoreWhileTheMembershipIsUnknown) {
@@ -163,6 +174,14 @@ TEST_F(OfferedGenesis, IsTakenIfItNamesTheStore) {
   expect_all(refusal(), {"store 13", "this is store 12"});
   genesis.configuration.members[0].id = NodeId(3);
   expect_all(refusal(), {"names no node 2", "no --join"});
+}
+
+TEST_F(OfferedGenesis, OfAHigherLevelIsRefused) {
+  genesis.configuration.members[0].feature_level = genesis.configuration.level = 4;
+  self.feature_level = 3;
+  expect_all(refusal(), {"node 2 knows feature level 3", "4 is in force"});
+  self.feature_level = 4;
+  EXPECT_EQ(refusal(), "");
 }
 
 TEST_F(OfferedGenesis, OfAClusterThatIsJoinedIsTakenFromAServerThatNamesTheStore) {
