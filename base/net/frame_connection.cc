@@ -240,7 +240,7 @@ void FrameConnection::end_frame(size_t start) {
 void FrameConnection::mark_dirty() {
   if (dirty_) return;
   dirty_ = true;
-  loop_.mark_dirty(this);
+  loop_.mark_dirty(this, options_.goes_first);
 }
 
 // The hooks of this turn have run: what a handler does when it is told of the end here is theirs to

@@ -27,6 +27,8 @@ namespace holdfast::net {
 struct FrameOptions {
   /// Larger incoming frames end the connection (kFrameTooLarge).
   uint32_t max_frame_bytes = 8 << 20;
+  /// What it sends leaves before that of the others, which may be many.
+  bool goes_first = false;
   /// Unsent output beyond this ends the connection (kOutputOverflow): the other side does not read.
   size_t max_output_bytes = 16 << 20;
   /// Zero switches a timer off.

@@ -21,6 +21,10 @@ constexpr Duration kLongestSleep = 60s;
 /// libevent takes at least so many ready descriptors from epoll at once, and leaves the rest there.
 constexpr int kReadyAtOnce = 32;
 constexpr size_t kSpareBuffers = 32;
+/// Connections that are sent to in one turn, besides those that go first: some hundred
+/// microseconds.
+constexpr size_t kFlushesATurn = 64;
+constexpr size_t kAll = SIZE_MAX;
 constexpr size_t kSpareBufferBytes = 256 << 10;
 
 event_base* new_base() {
@@ -125,8 +129,8 @@ void Loop::turn(Duration max_wait) {
 }
 
 bool Loop::must_not_sleep() {
-  return std::exchange(again_, false) || (input_left_ && !input_held_) || !dirty_.empty() ||
-         !deferred_.empty() || mailbox_->has_work();
+  return std::exchange(again_, false) || (input_left_ && !input_held_) || !first_dirty_.empty() ||
+         !dirty_.empty() || !deferred_.empty() || mailbox_->has_work();
 }
 
 void Loop::poll(Instant wake_at) {
@@ -245,16 +249,33 @@ void Loop::run_deferred() {
   std::erase(deferred_, nullptr);
 }
 
+// News for very many connections leaves over several turns, and input is read between them.
 void Loop::flush_dirty() {
-  // By index: a failed send calls its handler, which may send elsewhere or destroy connections.
-  for (size_t i = 0; i < dirty_.size(); ++i) {
-    if (FrameConnection* const connection = std::exchange(dirty_[i], nullptr)) connection->flush();
-  }
+  flush(first_dirty_, 0, kAll);
+  first_dirty_.clear();
+  const size_t until = flushed_ + kFlushesATurn;
+  flush(dirty_, flushed_, until);
+  flushed_ = until;
+  if (flushed_ < dirty_.size()) return;
   dirty_.clear();
+  flushed_ = 0;
 }
 
-void Loop::mark_dirty(FrameConnection* connection) { dirty_.push_back(connection); }
-void Loop::forget_dirty(FrameConnection* connection) { forget(dirty_, connection); }
+void Loop::flush(std::vector<FrameConnection*>& list, size_t from, size_t to) {
+  // By index: a failed send calls its handler, which may send elsewhere or destroy connections.
+  for (size_t i = from; i < std::min(list.size(), to); ++i) {
+    if (FrameConnection* const connection = std::exchange(list[i], nullptr)) connection->flush();
+  }
+}
+
+void Loop::mark_dirty(FrameConnection* connection, bool goes_first) {
+  (goes_first ? first_dirty_ : dirty_).push_back(connection);
+}
+
+void Loop::forget_dirty(FrameConnection* connection) {
+  forget(first_dirty_, connection);
+  forget(dirty_, connection);
+}
 void Loop::defer(FrameConnection* connection) { deferred_.push_back(connection); }
 void Loop::forget_deferred(FrameConnection* connection) { forget(deferred_, connection); }
 

@@ -127,7 +127,7 @@ class Loop {
   size_t read_buffer_bytes() const { return options_.read_buffer_bytes; }
   std::string take_buffer();
   void give_buffer(std::string&& buffer);
-  void mark_dirty(FrameConnection* connection);
+  void mark_dirty(FrameConnection* connection, bool goes_first);
   void forget_dirty(FrameConnection* connection);
   void defer(FrameConnection* connection);
   void forget_deferred(FrameConnection* connection);
@@ -141,6 +141,7 @@ class Loop {
   void run_hooks();
   void run_deferred();
   void flush_dirty();
+  static void flush(std::vector<FrameConnection*>& list, size_t from, size_t to);
   bool must_not_sleep();
 
   Clock& clock_;
@@ -154,7 +155,9 @@ class Loop {
   std::unique_ptr<TimerQueue> timers_;
   std::unique_ptr<char[]> read_buffer_;
   std::vector<std::string> spare_buffers_;
+  std::vector<FrameConnection*> first_dirty_;  ///< go before those of dirty_
   std::vector<FrameConnection*> dirty_;
+  size_t flushed_ = 0;  ///< of dirty_
   std::vector<FrameConnection*> deferred_;
   std::vector<std::shared_ptr<Hook::Entry>> turn_hooks_;
   std::vector<std::shared_ptr<Hook::Entry>> gap_hooks_;

@@ -9,6 +9,7 @@ constexpr uint32_t kMaxStrangerFrameBytes = 128 << 10;
 
 net::FrameOptions frame_options(const TransportOptions& options) {
   return {.max_frame_bytes = kMaxStrangerFrameBytes,
+          .goes_first = true,
           .max_output_bytes = 1 << 20,
           .frame_timeout = options.handshake_timeout,
           .write_timeout = options.dead_after,

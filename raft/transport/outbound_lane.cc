@@ -44,6 +44,7 @@ net::FrameOptions OutboundLane::frame_options() const {
   const size_t queue =
       lane_ == Lane::kControl ? options.control_queue_bytes : options.bulk_queue_bytes;
   return {.max_frame_bytes = kMaxReplyBytes,
+          .goes_first = true,
           .max_output_bytes = queue + options.max_frame_bytes,
           .connect_timeout = options.connect_timeout,
           .frame_timeout = options.handshake_timeout,

@@ -1,7 +1,9 @@
 #include "base/net/frame_connection.h"
 
 #include <malloc.h>
+#include <poll.h>
 
+#include <algorithm>
 #include <numeric>
 #include <stdexcept>
 #include <thread>
@@ -384,9 +386,57 @@ TEST(FrameConnection, AParkedConnectionCostsLessThanTwoKibibytes) {
     connection.send(std::string(3'000, 'y'));
   };
   ASSERT_TRUE(run_until(server.loop, [&] { return server.recorder.frames.size() == kCount; }));
+  ASSERT_TRUE(run_until(server.loop, [&] {
+    return std::ranges::all_of(server.connections,
+                               [](const auto& each) { return each->output_bytes() == 0; });
+  })) << "answered";
   server.recorder.frames = {};
   const size_t after = mallinfo2().uordblks;
   EXPECT_LT((after - before) / kCount, 2'048u) << "the raw peers included";
+}
+
+/// Connections of one loop, and their other ends.
+struct ManyConnections {
+  ManyConnections(Loop& loop, size_t count, const FrameOptions& options) {
+    for (size_t i = 0; i < count; ++i) {
+      int ends[2];
+      EXPECT_EQ(::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, ends), 0);
+      connections.push_back(
+          std::make_unique<FrameConnection>(loop, Socket(ends[0]), options, recorder));
+      others.emplace_back(ends[1]);
+    }
+  }
+  void send_to_all() {
+    for (const auto& connection : connections) connection->send("news");
+  }
+  size_t arrived() const {
+    return static_cast<size_t>(std::count_if(others.begin(), others.end(), [](const Socket& other) {
+      pollfd asked{other.fd(), POLLIN, 0};
+      return ::poll(&asked, 1, 0) == 1;
+    }));
+  }
+
+  Recorder recorder;
+  std::vector<std::unique_ptr<FrameConnection>> connections;
+  std::vector<Socket> others;
+};
+
+TEST(FrameConnection, NewsForManyLeavesOverSeveralTurnsAndWhatGoesFirstBeforeAllOfIt) {
+  constexpr size_t kMany = 300;
+  SystemClock clock;
+  Loop loop(clock);
+  ManyConnections many(loop, kMany, {});
+  ManyConnections first(loop, 2, {.goes_first = true});
+  many.send_to_all();
+  loop.turn(0s);
+  const size_t in_a_turn = many.arrived();
+  EXPECT_GT(in_a_turn, 0u);
+  EXPECT_LT(in_a_turn, kMany / 2);
+  first.send_to_all();
+  loop.turn(1s);  // and it does not sleep
+  EXPECT_EQ(first.arrived(), 2u);
+  EXPECT_EQ(many.arrived(), 2 * in_a_turn);
+  ASSERT_TRUE(run_until(loop, [&] { return many.arrived() == kMany; }));
 }
 
 }  // namespace
