@@ -184,6 +184,17 @@ TEST(Together, ACancelOfAnyOfThemTakesEveryPlaceBack) {
   expect_broken(story({waiter(6, 2)}), "it shows as waiters 6");
 }
 
+TEST(Together, WhatItsCancelFoundGrantedIsGivenBack) {
+  const auto story = [](std::vector<Seen> holders) {
+    return judge({acquires_both(1, 1).at(0, kNever),
+                  cancels(1, 2, 1).granted(5, 5).rev(6).at(11, 20),
+                  releases_all(1, 3, 5).released().rev(7).at(21, 30),
+                  on("/b", describes()).shows(std::move(holders)).rev(8).at(31, 40)});
+  };
+  expect_good(story({}));
+  expect_broken(story({holder(5, 1, 5)}), "lock /b: no order");
+}
+
 TEST(Together, ItCannotBeHandedALock) {
   const auto story = [](ReleaseStatus status) {
     return judge({acquires(1, 1).granted(5, 5).rev(5).at(0, 10),
