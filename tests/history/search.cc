@@ -14,6 +14,7 @@ constexpr size_t kCandidatesShown = 8;
 struct Taken {
   Step step;
   size_t planned = Planned::kNoStep;
+  uint64_t slot = 0;
   uint64_t revision = 0;
 };
 
@@ -96,10 +97,12 @@ class Search {
         found.back().step.together = n;
       }
     }
-    if (waiting == 0 || model_.state().open_until) return;
+    if (model_.state().open_until) return;
     const uint64_t first = Planned{.slot = 2}.earliest(cursor);
-    found.push_back(
-        {.step = {.kind = Step::Kind::kSettle, .together = 1}, .slot = 2, .first = first});
+    for (size_t n = 1; n <= waiting; ++n) {
+      found.push_back(
+          {.step = {.kind = Step::Kind::kSettle, .together = n}, .slot = 2, .first = first});
+    }
   }
 
   static Option settling(uint64_t cursor) {
@@ -175,7 +178,7 @@ class Search {
       if (option.planned != Planned::kNoStep) plan_.put_back(option.planned);
       return false;
     }
-    path_.push_back({option.step, option.planned, revision});
+    path_.push_back({option.step, option.planned, option.slot, revision});
     enter(cursor, pin);
     return true;
   }
@@ -225,9 +228,7 @@ class Search {
     for (const Taken& taken : deepest_) {
       model.apply(taken.step, taken.revision, taken.revision);
       if (taken.planned != Planned::kNoStep) plan_.take(taken.planned);
-      const uint64_t slot =
-          taken.planned == Planned::kNoStep ? 0 : plan_.steps()[taken.planned].slot;
-      cursor = taken.revision * kSlots + slot;
+      cursor = taken.revision * kSlots + taken.slot;
     }
     return "lock " + lock_.path + ": no order of its operations explains the answers. After " +
            std::to_string(deepest_.size()) + " steps, at revision " +

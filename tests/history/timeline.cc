@@ -52,6 +52,7 @@ class Layout {
 
   Timeline run() {
     for (const Operation& op : operations_) learn_together(op);
+    for (const Operation& op : operations_) learn_uncancelled(op);
     for (const Operation* op : by_time(operations_)) place(*op);
     for (const Operation* op : by_time(operations_)) place_list(*op);
     place_keys(operations_, known_, timeline_);
@@ -102,6 +103,12 @@ class Layout {
     const auto key = std::pair(op.arguments.session, op.arguments.sequence);
     together_[key] = op.arguments.locks;
     if (op.answer.holder_id != 0) together_by_holder_[op.answer.holder_id] = op.arguments.locks;
+  }
+
+  /// A cancel that came too late may be all that tells which holder id its acquireAll has.
+  void learn_uncancelled(const Operation& op) {
+    if (op.call != Call::kCancelAcquire || op.answer.holder_id == 0) return;
+    if (const auto* locks = locks_of(op)) together_by_holder_[op.answer.holder_id] = *locks;
   }
 
   /// The locks of an acquireAll, of its cancel, or of its release; null of everything else.

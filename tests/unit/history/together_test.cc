@@ -100,6 +100,51 @@ TEST(Together, SharedOnesAreGrantedInOneEntryWithTheirFollowers) {
                      acquires(3, 1, -1, Mode::kShared).granted(7, 8).rev(8).at(41, 50)}));
 }
 
+Said acquires_both_shared(uint64_t session) { return acquires_both(session, 1, -1, Mode::kShared); }
+Said acquires_shared(uint64_t session) { return acquires(session, 1, -1, Mode::kShared); }
+
+TEST(Together, SeveralGetALockThatNoCommandOfTheEntryConcerns) {
+  // /a is free all along: the release of /b lets in both acquireAlls, and who waits behind them.
+  const auto story = [](uint64_t first, uint64_t second, uint64_t behind) {
+    return judge({on("/b", acquires(1, 1)).granted(5, 5).rev(5).at(0, 10),
+                  acquires_both_shared(2).waiting(6, 1).rev(6).at(11, 20),
+                  acquires_both_shared(3).waiting(7, 2).rev(7).at(21, 30),
+                  acquires_shared(4).waiting(8, 3).rev(8).at(31, 40),
+                  on("/b", releases(1, 2, 5)).released().rev(9).at(41, 50),
+                  acquires_both_shared(2).granted(6, first).rev(12).at(51, 60),
+                  acquires_both_shared(3).granted(7, second).rev(12).at(51, 60),
+                  acquires_shared(4).granted(8, behind).rev(12).at(51, 60)});
+  };
+  expect_good(story(9, 9, 9));
+  // It may have to wait for the other lock still, but who is behind it waits as long.
+  expect_good(story(9, 10, 10));
+  expect_broken(story(9, 10, 9), "lock /a: no order");
+  expect_broken(story(10, 9, 10), "no order");
+  expect_broken(story(9, 9, 8), "lock /a: no order");
+}
+
+TEST(Together, SeveralGetALockWhoseHolderEndsInTheEntry) {
+  const auto story = [](std::vector<Seen> holders, std::vector<Seen> waiters) {
+    const Seen gone = {.holder_id = 5,
+                       .session = 1,
+                       .token = 5,
+                       .end_revision = 9,
+                       .end_reason = EndReason::kSessionExpired};
+    return judge(
+        {acquires(1, 1).granted(5, 5).rev(5).at(0, 10),
+         acquires_both_shared(2).waiting(6, 1).rev(6).at(11, 20),
+         acquires_both_shared(3).waiting(7, 2).rev(7).at(21, 30),
+         acquires_shared(4).waiting(8, 3).rev(8).at(31, 40),
+         describes().shows(std::move(holders), std::move(waiters), {gone}).rev(9).at(41, 50)});
+  };
+  const Seen first = holder(6, 2, 9), second = holder(7, 3, 9), behind = holder(8, 4, 9);
+  expect_good(story({first, second, behind}, {}));
+  expect_good(story({first}, {waiter(7, 3), waiter(8, 4)}));
+  expect_good(story({}, {waiter(6, 2), waiter(7, 3), waiter(8, 4)}));
+  expect_broken(story({first, second}, {waiter(8, 4)}), "lock /a: no order");
+  expect_broken(story({second, behind}, {waiter(6, 2)}), "lock /a: no order");
+}
+
 TEST(Together, ATryThatFindsOneOfThemHeldHasNone) {
   const auto story = [](std::vector<Seen> second) {
     return judge({acquires(1, 1).granted(5, 5).rev(5).at(0, 10),
@@ -137,6 +182,17 @@ TEST(Together, ACancelOfAnyOfThemTakesEveryPlaceBack) {
   };
   expect_good(story({}));
   expect_broken(story({waiter(6, 2)}), "it shows as waiters 6");
+}
+
+TEST(Together, WhatItsCancelFoundGrantedIsGivenBack) {
+  const auto story = [](std::vector<Seen> holders) {
+    return judge({acquires_both(1, 1).at(0, kNever),
+                  cancels(1, 2, 1).granted(5, 5).rev(6).at(11, 20),
+                  releases_all(1, 3, 5).released().rev(7).at(21, 30),
+                  on("/b", describes()).shows(std::move(holders)).rev(8).at(31, 40)});
+  };
+  expect_good(story({}));
+  expect_broken(story({holder(5, 1, 5)}), "lock /b: no order");
 }
 
 TEST(Together, ItCannotBeHandedALock) {
