@@ -50,7 +50,7 @@ SegmentPreparer::Step SegmentPreparer::fail(const IoError& error) {
 // What was begun is finished, though a spare may have come since: nothing is left half done.
 IoStatus SegmentPreparer::advance() {
   if (filling_ == nullptr && !spares_.empty()) {
-    const IoStatus done = publish_name(spares_.back());
+    IoStatus done = publish_name(spares_.back());
     if (done) spares_.pop_back();
     return done;
   }

@@ -169,9 +169,9 @@ class Cluster:
         self.start_with(node, *(["--bootstrap"] if first else []))
 
     def start_with(self, node: Node, *flags: str) -> None:
-        """Start a server with more flags than the others."""
+        """Start a server with more flags than the others; one that joined keeps the list it had."""
         where = self._list if not node.joins else "--join=" + ",".join(
-            f"127.0.0.1:{n.peer_port}" for n in self.nodes.values() if n is not node)
+            f"127.0.0.1:{n.peer_port}" for n in self._all if n is not node)
         node.start([*self._flags, where, *flags])
 
     def newcomer(self, node_id: int, folder: Optional[str] = None) -> Node:
