@@ -71,7 +71,7 @@ void Room::look(Instant now) {
   const raft::DiskRoom::State before = disk_.state;
   disk_ = ports_.look();
   if (disk_.state > before) snapshots_.hurry();
-  ports_.note_snapshot(snapshots_.stats().next_span_bytes);
+  ports_.note_snapshot(snapshots_.room_wanted());
   host_.budget.looked_at(disk_.full());
   renew_reserve();
   lend_reserve();

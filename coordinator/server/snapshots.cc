@@ -19,7 +19,7 @@ constexpr uint64_t kHurriedSpans = 2;
 Snapshots::Snapshots(Host& host, snapshot::SpanWriter* writer, std::string genesis, uint64_t bytes)
     : host_(host), writer_(writer), genesis_(std::move(genesis)), sealed_at_(host.clock.now()) {
   stats_.applied = stats_.written = host.applied;
-  stats_.bytes = stats_.next_span_bytes = bytes;
+  stats_.bytes = bytes;
   marks_.push_back({host.applied, 0});
 }
 
@@ -81,8 +81,8 @@ Status Snapshots::collect() {
   ++stats_.spans;
   stats_.rows += written.rows;
   stats_.bytes = written.database_bytes;
-  const uint64_t room = written.durable ? written.wal_bytes : 0;
-  stats_.next_span_bytes = stats_.bytes - std::min(stats_.bytes, room);
+  span_bytes_ = 0;
+  wal_bytes_ = written.durable ? written.wal_bytes : 0;
   stats_.written = written.applied;
   if (written.durable) stats_.applied = written.applied;
   advance_cut();
@@ -104,6 +104,7 @@ uint64_t Snapshots::due_bytes() const {
 void Snapshots::seal() {
   sealed_at_ = host_.clock.now();
   log_bytes_ = 0;
+  span_bytes_ = rows_.bytes();
   hurried_ = false;
   snapshot::SnapshotHead head{.cluster = host_.options.cluster,
                               .node = host_.options.self,
@@ -132,6 +133,12 @@ Instant Snapshots::next_wakeup() const {
 std::optional<std::string> Snapshots::obstacle() const {
   const auto obstacle = writer_ == nullptr ? std::nullopt : writer_->obstacle();
   return obstacle ? std::optional(obstacle->message) : std::nullopt;
+}
+
+uint64_t Snapshots::room_wanted() const {
+  const uint64_t gathered = span_bytes_ + rows_.bytes();
+  const uint64_t wal = stats_.bytes + gathered;
+  return wal - std::min(wal, wal_bytes_) + gathered;
 }
 
 bool Snapshots::wants_room() const {

@@ -20,9 +20,6 @@ struct SnapshotStats {
   uint64_t spans = 0;  ///< written since the start
   uint64_t rows = 0;   ///< in them
   uint64_t bytes = 0;  ///< of the database
-  /// That the file system must have for the next span, at most: one that changes every row writes
-  /// as much as the database has, into the "-wal" that is there first.
-  uint64_t next_span_bytes = 0;
   Duration last_taken{};
 };
 
@@ -52,6 +49,10 @@ class Snapshots {
   const SnapshotStats& stats() const { return stats_; }
   /// Why the disk does not take the span that is under way, if so.
   std::optional<std::string> obstacle() const;
+  /// That the file system must have for what is gathered, at most: rows may lie on all pages of the
+  /// database, which go to the "-wal", and then the database grows by what is new. The "-wal" that
+  /// is there is filled first.
+  uint64_t room_wanted() const;
   /// It is that the disk is full.
   bool wants_room() const;
 
@@ -67,6 +68,8 @@ class Snapshots {
   snapshot::SpanWriter* const writer_;
   const std::string genesis_;
   snapshot::RowSpan rows_;
+  uint64_t span_bytes_ = 0;   ///< of the rows of the span that is sealed or under way
+  uint64_t wal_bytes_ = 0;    ///< of the "-wal", which is free to be filled anew
   uint64_t log_bytes_ = 0;    ///< applied since the last span was sealed
   uint64_t total_bytes_ = 0;  ///< applied since the start
   /// Where the log had got to, some marks a tail, ascending: the log is cut at one of them.

@@ -241,7 +241,10 @@ Result<WrittenSpan> SnapshotStore::write_first(const Span& span) {
 }
 
 // The state is whole and durable in the new database before CURRENT names it.
+// Somebody who opens a database that is not there yet makes an empty one, for everybody to read.
 Result<WrittenSpan> SnapshotStore::write_new(const std::string& name, const Span& span) {
+  const Status removed = remove_database(files_, directory_ + "/" + name);
+  if (!removed.ok()) return removed.error();
   auto writer = SnapshotWriter::create(files_, directory_ + "/" + name, writers_vfs_);
   if (!writer.ok()) return writer.error();
   auto written = write_with(*writer, span);

@@ -22,12 +22,14 @@ void Inflights::clear() {
 }
 
 void CatchUp::sent(LogIndex last, Instant now) {
+  level_since_.reset();
   if (goal_) return;
   goal_ = last;
   began_ = now;
 }
 
 void CatchUp::acknowledged(LogIndex match, LogIndex last, Instant now) {
+  if (match == last && !level_since_) level_since_ = now;
   if (!goal_ || match < goal_) return;
   last_round_ = now - began_;
   goal_ = match < last ? last : LogIndex();
@@ -36,7 +38,8 @@ void CatchUp::acknowledged(LogIndex match, LogIndex last, Instant now) {
 
 bool CatchUp::caught_up(Instant now, Duration limit) const {
   const bool last_was_short = last_round_.has_value() && *last_round_ < limit;
-  return last_was_short && (!goal_ || now < began_ + limit);
+  const bool in_time = last_was_short && (!goal_ || now < began_ + limit);
+  return in_time || (level_since_ && now >= *level_since_ + limit);
 }
 
 void Peer::hear(Instant now) {

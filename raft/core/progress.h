@@ -34,20 +34,23 @@ class Inflights {
 
 /// Replication in rounds (dissertation 4.2.1): a round begins with the first entries sent when the
 /// peer lacked none, goes to what was then the log's end, and the next one follows at once if there
-/// is more. Who needs less than an election timeout for a round is close enough to vote.
+/// is more. Who needs less than an election timeout for a round is close enough to vote. So is who
+/// lacked nothing for so long: there may be no more rounds, after a long one or after a snapshot.
 class CatchUp {
  public:
   /// Entries are sent; the log ends at `last`.
   void sent(LogIndex last, Instant now);
   /// Everything to `match` is acknowledged; the log ends at `last`.
   void acknowledged(LogIndex match, LogIndex last, Instant now);
-  /// The last complete round took less than `limit`, and so has the running one so far.
+  /// The last complete round took less than `limit`, and so has the running one so far; or the peer
+  /// has lacked nothing for `limit`.
   bool caught_up(Instant now, Duration limit) const;
 
  private:
   LogIndex goal_;  ///< of the running round; 0 if the peer lacks nothing
   Instant began_;
   std::optional<Duration> last_round_;
+  std::optional<Instant> level_since_;  ///< it has all that was sent, and that is all there is
 };
 
 /// Invariant: match < next, and in kReplicate everything in [match + 1, next) is in flight or

@@ -90,6 +90,18 @@ TEST_F(SnapshotStores, NobodyElseMayReadTheFiles) {
   }
 }
 
+TEST_F(SnapshotStores, WhatSomebodyMadeInItsPlaceIsNotUsed) {
+  auto store = open();
+  put("state-1.db", "");  // as `sqlite3 state-1.db` does before the first span
+  put("state-1.db-wal", "rows of nobody");
+  state_.apply(100);
+  EXPECT_TRUE(write(*store).durable);
+  ASSERT_EQ(store->path(), directory_.file("state-1.db"));
+  struct stat status {};
+  ASSERT_EQ(stat(store->path().c_str(), &status), 0);
+  EXPECT_EQ(status.st_mode & 0077, 0U);
+}
+
 TEST_F(SnapshotStores, ADatabaseThatCurrentDoesNotNameIsRemoved) {
   put("state-4.db", "begun when the process ended");
   put("state-4.db-wal", "rows of another time");
