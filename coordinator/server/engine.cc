@@ -77,6 +77,7 @@ bool Engine::turn_end(Instant handled_until) {
   room_.turn();
   gate_.turn();
   hand_over_if_full();
+  if (host_.clock.now() >= keep_again_) keep_quarantine();
   flush_renewals();
   commands_.flush();
   reads_.flush();
@@ -164,7 +165,7 @@ Instant Engine::next_wakeup() const {
                            reads_.next_deadline(), polls_.next_deadline(), waits_.next_deadline(),
                            key_waits_.next_deadline(), lease_queries_.next_deadline(),
                            snapshots_.next_wakeup(), source_.next_wakeup(), room_.next_wakeup(),
-                           member_changes_.next_deadline(), digests_.next_wakeup()});
+                           member_changes_.next_deadline(), digests_.next_wakeup(), keep_again_});
   if (fetch_) next = std::min(next, fetch_->next_wakeup());
   if (!transfers_.empty()) next = std::min(next, host_.clock.now() + 20ms);
   return next;

@@ -336,6 +336,7 @@ class Engine final : public raft::Application, Commands::Owner, Renewals::Owner 
   api::Alarm quarantine_alarm() const;
   void enter_quarantine(const std::string& why, NodeId successor);
   void begin_quarantine(const std::string& why, NodeId successor);
+  void keep_quarantine();
   void answer_all();
   void rebuild_turn();
   NodeId rebuild_source();
@@ -378,6 +379,8 @@ class Engine final : public raft::Application, Commands::Owner, Renewals::Owner 
   bool draining_ = false;
   std::string stopping_ = "this server is stopping";  ///< said to whoever calls then
   std::string quarantine_;
+  /// When it is tried again to remember it, because the disk is full.
+  Instant keep_again_ = Instant::max();
   /// Another server's state is wanted in place of this one: of that node, or zero for any.
   std::optional<NodeId> rebuild_;
   std::vector<Transfer> transfers_;

@@ -8,6 +8,8 @@ namespace holdfast::server {
 
 namespace {
 
+constexpr auto kKeepAgain = 1s;
+
 std::string sentence(NodeId self, const DigestVerdict& verdict) {
   const std::vector<DigestVote> own = {{self, 0, verdict.own}};
   std::vector<DigestVote> agreed;
@@ -27,10 +29,20 @@ void Engine::judge_digests() {
 // Remembered before anything else is done, so that no crash brings the state back into service.
 void Engine::enter_quarantine(const std::string& why, NodeId successor) {
   if (host_.quarantined()) return;
-  if (ports_.quarantine.keep) {
-    if (const Status kept = ports_.quarantine.keep(why); !kept.ok()) ports_.fatal(kept.error());
-  }
+  quarantine_ = why;
+  keep_quarantine();
   begin_quarantine(why, successor);
+}
+
+// A server that ended for want of room would come back with that state in service: this one is
+// quarantined all the same, and remembers it as soon as there is room (PROMISE 12).
+void Engine::keep_quarantine() {
+  keep_again_ = Instant::max();
+  if (!ports_.quarantine.keep) return;
+  const Status kept = ports_.quarantine.keep(quarantine_);
+  if (kept.ok()) return;
+  if (kept.error().code != ErrorCode::kNoSpace) return ports_.fatal(kept.error());
+  keep_again_ = host_.clock.now() + kKeepAgain;
 }
 
 void Engine::begin_quarantine(const std::string& why, NodeId successor) {
@@ -52,10 +64,12 @@ api::Alarm Engine::quarantine_alarm() const {
   api::Alarm alarm;
   alarm.name = "QUARANTINED";
   const std::string progress = snapshot_progress();
-  alarm.message = "node " + std::to_string(host_.options.self.value) +
-                  " serves nobody: " + quarantine_ +
-                  (rebuild_ ? "; it is being rebuilt" : "; run `holdfast rebuild`") +
-                  (progress.empty() ? "" : ": " + progress);
+  alarm.message =
+      "node " + std::to_string(host_.options.self.value) + " serves nobody: " + quarantine_ +
+      (rebuild_ ? "; it is being rebuilt" : "; run `holdfast rebuild`") +
+      (progress.empty() ? "" : ": " + progress) +
+      (keep_again_ == Instant::max() ? ""
+                                     : "; its disk has no room to remember that over a restart");
   return alarm;
 }
 

@@ -1,6 +1,10 @@
 // States that differ: who is odd is found by a majority alone, is told, and serves nobody.
 #include "coordinator/server/digest_watch.h"
 
+#include <map>
+#include <string>
+#include <vector>
+
 #include "gen/cpp/peer_types.tcc"
 #include "tests/unit/server/test_cluster.h"
 
@@ -9,11 +13,17 @@ namespace {
 
 using api::ErrorCode;
 
-std::vector<std::string> alarms_of(TestServer& server) {
+std::map<std::string, std::string> alarm_messages_of(TestServer& server) {
   const auto status = server.ask(&Engine::status, api::RequestContext{}, api::StatusRequest{})
                           .result<api::StatusResult>();
+  std::map<std::string, std::string> messages;
+  for (const api::Alarm& alarm : status.alarms) messages[alarm.name] = alarm.message;
+  return messages;
+}
+
+std::vector<std::string> alarms_of(TestServer& server) {
   std::vector<std::string> names;
-  for (const api::Alarm& alarm : status.alarms) names.push_back(alarm.name);
+  for (const auto& [name, message] : alarm_messages_of(server)) names.push_back(name);
   return names;
 }
 
@@ -236,6 +246,36 @@ TEST_F(QuarantineTest, ItOutlivesTheProcess) {
   expect_refused(server(3).open("b"));
   cluster->advance(2s);
   EXPECT_TRUE(quarantined(3));
+}
+
+class UnkeptQuarantineTest : public DigestWatchTest {
+ protected:
+  void refuse_and_diverge(const Error& error) {
+    form(3);
+    server(3).forgets = error;
+    diverge(3, "odd-session");
+    ASSERT_TRUE(cluster->until([&] { return quarantined(3); }, 5s));
+  }
+};
+
+TEST_F(UnkeptQuarantineTest, OnAFullDiskItIsRememberedOnceThereIsRoom) {
+  refuse_and_diverge({holdfast::ErrorCode::kNoSpace, "no room"});
+  cluster->advance(3s);
+  EXPECT_THAT(server(3).fatal, testing::IsEmpty());
+  EXPECT_FALSE(server(3).quarantine);
+  EXPECT_THAT(server(3).open("b").error(), Refuses(ErrorCode::SHUTTING_DOWN, "quarantined"));
+  const auto alarm = [&] { return alarm_messages_of(server(3))["QUARANTINED"]; };
+  EXPECT_THAT(alarm(), testing::HasSubstr("no room to remember"));
+  server(3).forgets.reset();
+  cluster->advance(2s);
+  EXPECT_EQ(server(3).quarantine, server(3).engine().quarantine());
+  EXPECT_THAT(alarm(), testing::Not(testing::HasSubstr("no room to remember")));
+}
+
+TEST_F(UnkeptQuarantineTest, AnyOtherFailureEndsTheServer) {
+  refuse_and_diverge({holdfast::ErrorCode::kDiskFailed, "no disk"});
+  ASSERT_FALSE(server(3).fatal.empty());
+  EXPECT_EQ(server(3).fatal.front().message, "no disk");
 }
 
 /// What the leader would say, as it goes over the wire.

@@ -97,7 +97,8 @@ void TestServer::start() {
                   member_ports(),
                   {},
                   {quarantine,
-                   [this](const std::string& why) {
+                   [this](const std::string& why) -> Status {
+                     if (forgets) return *forgets;
                      quarantine = why;
                      return ok_status();
                    },

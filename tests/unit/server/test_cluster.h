@@ -172,6 +172,7 @@ class TestServer final : raft::Transport, ReplySink {
   /// What is on its disk; to be changed only while it is down.
   raft::testing::MemoryLog& disk() { return disk_; }
   std::optional<std::string> quarantine;  ///< what it remembers of its own
+  std::optional<Error> forgets;           ///< why it cannot remember one now
   bool disk_works = true;                 ///< settle() makes writes durable
   bool transport_full = false;            ///< its own messages to others are dropped at once
   ReplySink* ports = nullptr;  ///< takes the answers to calls of ports other than the test's own
