@@ -219,6 +219,33 @@ TEST_F(RoomTest, WhatTheLogHasNoRoomForWaitsUntilThereIsSome) {
   EXPECT_EQ(leader(), 1);
 }
 
+// What came first stays first, though there was room for it and none for the other while leadership
+// was being handed over.
+TEST_F(RoomTest, WhatAHandOverPutsOffStaysBeforeWhatCameLater) {
+  cluster.hold([](const Parcel& p) { return p.is(raft::MessageType::kTimeoutNow); });
+  api::TransferLeadershipRequest transfer;
+  transfer.nodeId = 2;
+  cluster.server(1).ask(&Engine::transfer_leadership, api::RequestContext{}, transfer);
+  cluster.settle();
+  const Duration lasts = cluster.server(1).engine().node().core().config().election_timeout_max;
+  cluster.advance(lasts - 10ms);
+  api::PutRequest request;
+  request.value = std::string(400, 'v');
+  const auto put_large = [&](const std::string& path) {
+    request.path = path;
+    return cluster.server(1).ask(&Engine::put, client.next(), request);
+  };
+  const Call first = put_large("/first");
+  const Call second = put_large("/second");
+  cluster.server(1).log_room.bytes = 6'000;  // of one of them
+  cluster.clock.advance(20ms);               // the hand-over comes to nothing in this turn
+  cluster.server(1).turn();
+  cluster.server(1).log_room.bytes = 1 << 20;
+  cluster.drop_held();
+  cluster.advance(1s);
+  EXPECT_LT(first.result<api::PutResult>().revision, second.result<api::PutResult>().revision);
+}
+
 TEST_F(RoomTest, WhatWaitsIsRefusedOnceTheDiskIsFull) {
   cluster.server(1).log_room.bytes = 4'000;
   const Call waiting = put(1);
