@@ -126,15 +126,18 @@ void Commands::propose_waiting() {
   held_forwards_.resize(later);
   gathering_.clear();
   gathering_.swap(waiting_);
+  later_.clear();
   for (const uint64_t request : gathering_) {
     const auto at = pending_.find(request);
     if (at == pending_.end()) continue;
     const Room room = room_for(at->second.header, at->second.body.view());
     if (room == Room::kNow) at->second.sent_term = host_.soft.term;
-    if (room == Room::kLater) waiting_.push_back(request);
+    if (room == Room::kLater) later_.push_back(request);
   }
   propose(exempt_batch_, /*exempt=*/true);
   propose(batch_, /*exempt=*/false);
+  // Behind what was put off although there was room.
+  waiting_.insert(waiting_.end(), later_.begin(), later_.end());
 }
 
 // A refusal comes before anything is proposed, so nothing of it is applied (ARCHITECTURE, State

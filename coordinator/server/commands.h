@@ -167,6 +167,7 @@ class Commands {
   uint64_t pending_bytes_ = 0;     ///< of their bodies
   std::vector<uint64_t> waiting_;  ///< to be handed to a leader, in order of arrival
   std::vector<uint64_t> gathering_;
+  std::vector<uint64_t> later_;
   /// For when this leader begins to serve. Only in the term in which they were sent: their origin
   /// answers a command that cannot be repeated as not applied once it applies a later term.
   std::vector<peer::ForwardedCommand> held_forwards_;

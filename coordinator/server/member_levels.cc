@@ -39,7 +39,7 @@ raft::ConfigurationChange MemberLevels::risen() const {
 }
 
 void MemberLevels::turn_end() {
-  if (!due_ || !host_.serving || !is_settled(host_.node->core())) return;
+  if (!may_propose()) return;
   if (again_at_ != Instant::max() && host_.clock.now() < again_at_) return;
   due_ = false;
   again_at_ = Instant::max();
@@ -47,6 +47,13 @@ void MemberLevels::turn_end() {
   if (change.update.empty() || host_.node->propose_change(change).accepted()) return;
   due_ = true;
   again_at_ = host_.clock.now() + kAgainAfter;
+}
+
+// What waits for leadership, or for another change, does not wait for time.
+Instant MemberLevels::next_deadline() const { return may_propose() ? again_at_ : Instant::max(); }
+
+bool MemberLevels::may_propose() const {
+  return due_ && host_.serving && is_settled(host_.node->core());
 }
 
 std::optional<Refusal> MemberLevels::obstacle(uint32_t level) const {

@@ -24,7 +24,7 @@ class MemberLevels {
   void look() { due_ = true; }
   /// Closes a turn: proposes what is due, if this server leads and no other change is under way.
   void turn_end();
-  Instant next_deadline() const { return again_at_; }
+  Instant next_deadline() const;
 
   /// Why the level in force is not to be raised to this one, as far as this server has seen the
   /// members: one may run an older program than the membership says.
@@ -34,6 +34,7 @@ class MemberLevels {
 
  private:
   uint32_t seen(NodeId member) const;
+  bool may_propose() const;
   raft::ConfigurationChange risen() const;
 
   Host& host_;

@@ -39,8 +39,11 @@ void Snapshots::mark() {
 }
 
 // To the last mark that a snapshot on disk covers and behind which a whole tail of the log stands.
+// While the disk is full the log's segments are wanted more than its tail (PROMISE 12): entries
+// that come alone take several times their bytes of them, so a whole tail would use up the reserve.
 void Snapshots::advance_cut() {
-  const uint64_t tail = host_.options.snapshot_log_bytes;
+  const uint64_t whole = host_.options.snapshot_log_bytes;
+  const uint64_t tail = host_.budget.full() ? whole / kMarksPerTail : whole;
   while (marks_.size() > 1 && marks_.front().index <= stats_.applied &&
          total_bytes_ - marks_.front().total_bytes >= tail) {
     cut_through_ = marks_.front().index;

@@ -43,7 +43,8 @@ class Snapshots {
   Instant next_wakeup() const;
 
   /// The log is not needed to this entry any more: a snapshot on disk covers it, and the last
-  /// snapshot_log_bytes of the log stay for servers that are a little behind. Zero: nothing can go.
+  /// snapshot_log_bytes of the log stay for servers that are a little behind; on a full disk a
+  /// sixteenth of that. Zero: nothing can go.
   LogIndex cut_through() const { return cut_through_; }
 
   const SnapshotStats& stats() const { return stats_; }

@@ -125,13 +125,14 @@ SegmentPreparer::Step SegmentPreparer::remove(SegmentRef segment) {
   if (!gone && gone.error().out_of_space()) {
     const std::lock_guard lock(signal_mutex_);
     retired_.push_front(std::move(segment));
-    paused_ = true;
+    paused_ = out_of_space_ = true;
     return Step::kOutOfSpace;
   }
   const IoStatus done = gone ? files_.sync_directory(directory_) : gone;
   const std::lock_guard lock(mutex_);
   if (!done) return fail(done.error());
   if (recycled) spares_.push_back(spare);
+  out_of_space_ = false;
   pause(false);
   return Step::kWorked;
 }

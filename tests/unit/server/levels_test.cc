@@ -144,6 +144,25 @@ TEST_F(LevelsTest, WhatALeaderCouldNotCommitTheNextOneDoes) {
   EXPECT_THAT(levels_at(follower), ElementsAre(kOld, kOld, kNew));
 }
 
+// A server that waited to propose it again has nothing to wait for once another one leads: it would
+// be woken for it without a pause.
+TEST_F(LevelsTest, WhoHandsOverBeforeItCouldRecordOneDoesNotTryAgain) {
+  cluster.hold([](const Parcel& p) { return p.is(raft::MessageType::kTimeoutNow); });
+  api::TransferLeadershipRequest transfer;
+  transfer.nodeId = 2;
+  leader.ask(&Engine::transfer_leadership, api::RequestContext{}, transfer);
+  cluster.settle();
+  cluster.server(3).feature_level = kNew;  // as if it had been exchanged in no time
+  cluster.reconnect(1, 3);
+  cluster.settle();
+  EXPECT_EQ(changes_of(leader), 0U) << "a leader that hands over proposes nothing";
+  cluster.release();
+  ASSERT_TRUE(cluster.until([&] { return cluster.server(2).serving(); }));
+  cluster.advance(1s);
+  EXPECT_THAT(levels_at(follower), ElementsAre(kOld, kOld, kNew));
+  EXPECT_GT(leader.engine().next_wakeup(), cluster.clock.now());
+}
+
 TEST_F(LevelsTest, OneThatComesBackWithLessIsNotRecordedAndToldOf) {
   upgrade_all();
   exchange(3, kOld);

@@ -77,6 +77,40 @@ class RoomTest : public ::testing::Test {
   Client client;
 };
 
+/// Whatever it is given is on the disk when it is asked.
+struct PromptSpanWriter final : snapshot::SpanWriter {
+  void submit(snapshot::Span span) override { applied = span.head.applied; }
+  std::optional<Result<snapshot::WrittenSpan>> collect() override {
+    if (!applied) return std::nullopt;
+    snapshot::WrittenSpan written;
+    written.applied = std::exchange(applied, LogIndex());
+    written.durable = true;
+    return written;
+  }
+  std::optional<Error> obstacle() const override { return std::nullopt; }
+  void hurry(bool) override {}
+  LogIndex applied;
+};
+
+/// Server 1 is alone, writes snapshots, and has a disk for its log of this many bytes.
+class RenewedReserveTest : public RoomTest {
+ protected:
+  RenewedReserveTest() : RoomTest(1) {
+    cluster.options.snapshot_log_bytes = kSegment;  // as by default
+    server.crash();
+    server.snapshots.spans = &spans;
+    server.snapshots.cut_log = [this](LogIndex through) { return cut_through = through; };
+    server.log_room.segment_bytes = kSegment;
+    server.start();
+    cluster.lead(1);
+    client = cluster.client(1, "b");
+  }
+  static constexpr uint64_t kSegment = 64 << 10;
+  TestServer& server = cluster.server(1);
+  PromptSpanWriter spans;
+  LogIndex cut_through{0};
+};
+
 class FiveRoomTest : public RoomTest {
  protected:
   FiveRoomTest() : RoomTest(5) {}
@@ -219,6 +253,33 @@ TEST_F(RoomTest, WhatTheLogHasNoRoomForWaitsUntilThereIsSome) {
   EXPECT_EQ(leader(), 1);
 }
 
+// What came first stays first, though there was room for it and none for the other while leadership
+// was being handed over.
+TEST_F(RoomTest, WhatAHandOverPutsOffStaysBeforeWhatCameLater) {
+  cluster.hold([](const Parcel& p) { return p.is(raft::MessageType::kTimeoutNow); });
+  api::TransferLeadershipRequest transfer;
+  transfer.nodeId = 2;
+  cluster.server(1).ask(&Engine::transfer_leadership, api::RequestContext{}, transfer);
+  cluster.settle();
+  const Duration lasts = cluster.server(1).engine().node().core().config().election_timeout_max;
+  cluster.advance(lasts - 10ms);
+  api::PutRequest request;
+  request.value = std::string(400, 'v');
+  const auto put_large = [&](const std::string& path) {
+    request.path = path;
+    return cluster.server(1).ask(&Engine::put, client.next(), request);
+  };
+  const Call first = put_large("/first");
+  const Call second = put_large("/second");
+  cluster.server(1).log_room.bytes = 6'000;  // of one of them
+  cluster.clock.advance(20ms);               // the hand-over comes to nothing in this turn
+  cluster.server(1).turn();
+  cluster.server(1).log_room.bytes = 1 << 20;
+  cluster.drop_held();
+  cluster.advance(1s);
+  EXPECT_LT(first.result<api::PutResult>().revision, second.result<api::PutResult>().revision);
+}
+
 TEST_F(RoomTest, WhatWaitsIsRefusedOnceTheDiskIsFull) {
   cluster.server(1).log_room.bytes = 4'000;
   const Call waiting = put(1);
@@ -227,6 +288,18 @@ TEST_F(RoomTest, WhatWaitsIsRefusedOnceTheDiskIsFull) {
   set_all(State::kFull);
   EXPECT_EQ(waiting.error().code, api::ErrorCode::NO_SPACE);
   EXPECT_EQ(waiting.error().applied, api::Applied::NO);
+}
+
+// Entries that come one by one take a sector each, which is more than their bytes.
+TEST_F(RenewedReserveTest, WhatFreesGetsBackTheSegmentsThatASnapshotCovers) {
+  set_all(State::kFull);
+  const LogIndex before = server.engine().host().applied;
+  for (uint64_t used = 0; used < kSegment; used += 512) {
+    server.log_room.bytes = (1 << 20) - used;
+    ASSERT_EQ(remove(1).error().code, api::ErrorCode::NO_KEY);
+    cluster.advance(20ms);
+  }
+  EXPECT_GT(cut_through, before) << "else the segments in hand are all that there ever are";
 }
 
 TEST_F(RoomTest, WhenTheReserveIsUsedUpNothingIsAdmittedAndNobodyLosesHisSession) {

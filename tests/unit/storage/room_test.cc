@@ -67,6 +67,30 @@ TEST_F(RoomTest, TheReserveIsTakenAndGrowsWithTheSnapshot) {
   EXPECT_EQ(look().reserve_bytes, 2 * kMiB);
 }
 
+// Else the log never gets its next segment: nothing else wakes the thread that prepares it.
+TEST_F(RoomTest, ASegmentThatCouldNotBeRemovedForWantOfSpaceIsTriedAgain) {
+  open();
+  look_often();
+  for (int i = 0; i < 3; ++i) {
+    ASSERT_TRUE(fill_segment().ok());
+    prepare(*store);
+  }
+  ASSERT_TRUE(fill_segment().ok());
+  const size_t left = store->space().segments_ready;
+  ASSERT_LT(left, 2U);
+  store->cut(store->last_index().prev());
+  disk->fail_at(disk->operations() + 1, ENOSPC);
+  EXPECT_EQ(store->preparer().step(), SegmentPreparer::Step::kOutOfSpace);
+  ASSERT_EQ(store->space().segments_ready, left);
+  for (int i = 0; i < 20; ++i) {
+    now += 1s;
+    ASSERT_TRUE(keeper->step(now).ok());
+    while (store->preparer().has_work()) store->preparer().step();
+  }
+  EXPECT_EQ(store->space().segments_ready, 2U);
+  EXPECT_EQ(keeper->room().state, State::kOk);
+}
+
 TEST_F(RoomTest, LittleIsLowAndLessIsFullAndComingBackTakesMore) {
   open();
   look();
