@@ -243,6 +243,7 @@ void SimClient::poll() {
   SimNode& server = pick();
   // What was taken up of that very server.
   request.acknowledgedDelivery = deliveries_[server.number()];
+  request.pollNumber = ++poll_number_;
   request.maxWaitMs = world().weather().ttl_ms;
   request.acknowledgedNotices = notices_;
   const Instant sent = local_now();

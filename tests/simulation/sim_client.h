@@ -176,6 +176,7 @@ class SimClient final : public Believer {
   int64_t seen_revision_ = 0;
   Instant lease_until_;
   std::map<int, int64_t> deliveries_;
+  int64_t poll_number_ = 0;  ///< one that was given up may arrive after the next
   int server_ = 0;
   std::vector<int64_t> notices_;
   Grant last_grant_;
