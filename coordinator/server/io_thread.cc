@@ -6,8 +6,6 @@
 #include <type_traits>
 #include <utility>
 
-#include "base/scheduling.h"
-
 namespace holdfast::server {
 
 IoThread::IoThread(net::Loop& engine_loop, const RpcPortOptions& options,
@@ -35,7 +33,6 @@ void IoThread::flush() {
 
 void IoThread::run(uint32_t tag) {
   pthread_setname_np(pthread_self(), ("holdfast-io-" + std::to_string(tag)).c_str());
-  schedule_promptly();
   loop_.run();
 }
 

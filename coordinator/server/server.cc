@@ -6,7 +6,6 @@
 #include <csignal>
 #include <utility>
 
-#include "base/scheduling.h"
 #include "coordinator/server/alarms.h"
 #include "coordinator/server/initial_cluster.h"
 #include "coordinator/server/io_port.h"
@@ -246,7 +245,6 @@ EngineOptions Server::engine_options(const raft::Configuration& latest) const {
 // ----------------------------------------------------------------------------------- running
 
 std::optional<Failure> Server::run() {
-  schedule_promptly();
   if (!failure_) loop_.run();
   return failure_;
 }

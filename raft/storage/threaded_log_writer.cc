@@ -1,7 +1,5 @@
 #include "raft/storage/threaded_log_writer.h"
 
-#include "base/scheduling.h"
-
 namespace holdfast::raft {
 
 ThreadedLogWriter::ThreadedLogWriter(LogStore& log, Clock& clock, LogWriterNotify notify)
@@ -20,7 +18,6 @@ ThreadedLogWriter::~ThreadedLogWriter() {
 }
 
 void ThreadedLogWriter::run_writer() {
-  schedule_promptly();
   while (queue_.wait()) {
     write_batch();
     if (queue_.out_of_room()) preparer_.wait_for_segment();

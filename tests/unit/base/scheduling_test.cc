@@ -10,30 +10,15 @@ namespace {
 
 int niceness() { return ::getpriority(PRIO_PROCESS, 0); }
 
-/// In a thread of its own: what is nice once cannot take it back without privileges.
-int niceness_after(void (*act)()) {
-  int after = 0;
+TEST(SchedulingTest, ABackgroundThreadIsNicerThanTheOthers) {
+  const int before = niceness();
+  int after = before;
   std::thread([&] {
-    act();
+    schedule_in_background();
     after = niceness();
   }).join();
-  return after;
-}
-
-TEST(SchedulingTest, ABackgroundThreadIsNice) {
-  EXPECT_GT(niceness_after(schedule_in_background), niceness());
-}
-
-TEST(SchedulingTest, APromptThreadIsNoNicerThanBefore) {
-  EXPECT_EQ(niceness_after(schedule_promptly), niceness());
-}
-
-TEST(SchedulingTest, AThreadOfAPromptOneCanBeInTheBackground) {
-  const auto both = [] {
-    schedule_promptly();
-    schedule_in_background();
-  };
-  EXPECT_GT(niceness_after(both), niceness());
+  EXPECT_GT(after, before);
+  EXPECT_EQ(niceness(), before) << "the thread alone";
 }
 
 }  // namespace
