@@ -48,11 +48,18 @@ def test_a_lease_is_seen_to_run_and_to_be_renewed_from_a_follower(cluster, dial)
     follower = cluster.followers()[0]
     stock = dial(follower)
     session = stock.open_session(60_000, "runner")
-    left = [sessions_of(follower)["runner"].leaseLeftMs]
-    eventually(lambda: sessions_of(follower)["runner"].leaseLeftMs < left[0])
-    left.append(sessions_of(follower)["runner"].leaseLeftMs)
-    stock.call("keepAlive", session.context(0))
-    assert sessions_of(follower)["runner"].leaseLeftMs > left[1]
+
+    def left():
+        return sessions_of(follower)["runner"].leaseLeftMs
+
+    def left_after_renewal():
+        stock.call("keepAlive", session.context(0))
+        return left()
+
+    # More than a call takes: what was run down must exceed what runs between renewal and look.
+    eventually(lambda: left() < 59_000, what="the lease runs")
+    run_down = left()
+    eventually(lambda: left_after_renewal() > run_down, what="a renewal is seen")
 
 
 def test_a_lock_delay_and_a_wait_are_seen_to_run_on_an_idle_cluster(cluster, dial):
