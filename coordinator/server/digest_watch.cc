@@ -134,6 +134,7 @@ bool DigestWatch::take_report(NodeId from, const peer::DigestReport& message) {
   if (state != last.state) last = {.state = state, .former_state = last.state};
   last.number = number(message.number);
   last.quarantined = message.quarantined;
+  last.heard_at = host_.clock.now();
   last.points.clear();
   for (const peer::DigestPoint& point : message.points) {
     last.points.push_back(
@@ -165,7 +166,8 @@ std::vector<DigestVote> DigestWatch::votes_at(LogIndex index) const {
   std::vector<DigestVote> votes;
   if (const auto own = points_.at(index)) votes.push_back({host_.options.self, state_, *own});
   for (const auto& [node, reported] : reported_) {
-    if (!raft::is_member(configuration(), node)) continue;
+    const bool fresh = host_.clock.now() < reported.heard_at + kFresh;
+    if (!fresh || !raft::is_member(configuration(), node)) continue;
     const auto at = std::ranges::find(reported.points, index, &DigestPoint::index);
     if (at != reported.points.end()) votes.push_back({node, reported.state, at->digest});
   }

@@ -46,7 +46,9 @@ struct DigestStats {
 class DigestWatch {
  public:
   static constexpr Duration kEvery = 1s;
-  /// A difference that nobody has shown again for so long has passed.
+  /// A difference that nobody has shown again for so long has passed; so does what a server that is
+  /// silent for so long reported before. A state must not be withheld for ever because of one that
+  /// may never be heard again: a quorum may need the server that asks for it.
   static constexpr Duration kFresh = 5s;
   /// Points of a level in a report.
   static constexpr size_t kPointsOfEach = 16;
@@ -81,6 +83,7 @@ class DigestWatch {
     uint64_t former_state = 0;  ///< a late report of it says nothing of what is there now
     uint64_t number = 0;
     bool quarantined = false;
+    Instant heard_at;
     std::vector<DigestPoint> points;
   };
   struct Difference {

@@ -291,6 +291,7 @@ void Engine::on_soft_state(const raft::SoftState& state) {
     if (state.role == Role::kLeader) elected_at_ = host_.clock.now();
   }
   if (other_leader) {
+    renewals_.forget_remote();
     lease_queries_.on_leader_changed();
     digests_.on_leader_changed();
   }

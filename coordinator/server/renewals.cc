@@ -265,6 +265,15 @@ void Renewals::end_leadership() {
   send_replies();
 }
 
+// Handed on to the next leader besides, each would be there twice, and twice as often with every
+// leader that comes and goes without having served.
+void Renewals::forget_remote() {
+  for (uint32_t at = 0; at < targets_.size(); ++at) {
+    const Slot& slot = targets_[at];
+    if (slot.used && slot.target.kind == RenewalTarget::Kind::kRemote) release(ticket_of(at));
+  }
+}
+
 template <class Stale>
 void Renewals::send_again(Stale&& stale) {
   for (uint32_t at = 0; at < targets_.size(); ++at) {
@@ -348,6 +357,7 @@ void Renewals::forward_waiting(NodeId leader) {
   batch.hurry = hurry_;
   std::vector<uint64_t> later;
   take_waiting(batch, later);
+  if (batch.renewals.empty() && !hurry_) return waiting_.clear();
   const bool sent =
       host_.transport.send_app(leader, raft::Lane::kControl,
                                static_cast<uint8_t>(PeerKind::kRenewalBatch), codec_.encode(batch));

@@ -77,6 +77,8 @@ class Renewals {
   void begin_leadership(Instant elected_at);
   void end_leadership();
   void on_leader_changed();
+  /// Another leader or none, or another term: what other servers sent to this one they send anew.
+  void forget_remote();
   /// The connection to the leader is back: what was on its way may be lost.
   void on_leader_reconnected();
   void on_effect(const rsm::Effect& effect);

@@ -25,6 +25,10 @@ SnapshotFetch::SnapshotFetch(SnapshotFetchPorts ports) : ports_(std::move(ports)
 
 void SnapshotFetch::begin(NodeId from, LogIndex at_least) {
   const Instant now = ports_.clock.now();
+  const bool silent = run_ && run_->request != 0 && now >= run_->heard_at + kTurnAway;
+  if (silent && run_->from != from) {
+    give_up("it is silent, and node " + std::to_string(from.value) + " offers its state");
+  }
   if (run_ || staged_ || now < not_before_) return;
   run_ = Run{.from = from, .at_least = at_least, .number = ++last_run_, .heard_at = now};
   ++stats_.started;
@@ -127,10 +131,14 @@ void SnapshotFetch::loaded(uint64_t run, Result<StoredState> state) {
 }
 
 void SnapshotFetch::abandon(const std::string& why) {
+  give_up(why);
+  not_before_ = ports_.clock.now() + kPause;
+}
+
+void SnapshotFetch::give_up(const std::string& why) {
   ports_.question.log("gave up receiving the state of node " + std::to_string(run_->from.value) +
                       ": " + why);
   ++stats_.abandoned;
-  not_before_ = ports_.clock.now() + kPause;
   run_.reset();
 }
 

@@ -49,12 +49,16 @@ class SnapshotFetch {
   static constexpr Duration kAskAgain = 1s;
   /// A source that sends nothing for so long is given up.
   static constexpr Duration kGiveUp = 10s;
+  /// Another that offers its state is asked instead of one that is silent for so long: it leads, and
+  /// whom this server asked may be gone for good.
+  static constexpr Duration kTurnAway = 3s;
   /// After what came was not good, or found no room.
   static constexpr Duration kPause = 2s;
 
   explicit SnapshotFetch(SnapshotFetchPorts ports);
 
-  /// `from` has the state after `at_least`, or a later one. Nothing new if something is under way.
+  /// `from` has the state after `at_least`, or a later one. Nothing new if something is under way,
+  /// unless it is with another that is silent.
   void begin(NodeId from, LogIndex at_least);
   bool under_way() const { return run_.has_value(); }
   /// PeerKind::kSnapshotPiece.
@@ -91,6 +95,7 @@ class SnapshotFetch {
   void written(uint64_t run, const Status& done);
   void finish();
   void loaded(uint64_t run, Result<StoredState> state);
+  void give_up(const std::string& why);
   void abandon(const std::string& why);
 
   SnapshotFetchPorts ports_;

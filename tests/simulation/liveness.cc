@@ -85,13 +85,18 @@ void Simulation::await_leader() {
   // Restarts that were under way come first, and a calm disk may still take its tail.
   run_until(world_.now() + kRestart + from_ms(2 * w.disk_tail_us / 1'000));
   run_until(world_.now() + from_ms(kElections * w.election_max_ms));
+  // Without its state a server helps nobody to commit, and whom it asked for it may be gone.
+  const bool bare = std::ranges::any_of(nodes_, [this](SimNode* node) {
+    return in_core(*node) && node->up() && node->engine().waits_for_state();
+  });
+  if (bare) run_until(world_.now() + server::SnapshotFetch::kTurnAway + 2s);
   const auto leaders = std::count_if(nodes_.begin(), nodes_.end(), [this](SimNode* node) {
     return node->up() && in_core(*node) && node->engine().host().serving;
   });
   if (leaders == 1) return;
   throw Broken(Rule::kLive, std::to_string(leaders) + " leaders that serve, " +
                                 std::to_string(kElections) +
-                                " election timeouts after a quorum was healed");
+                                " election timeouts after a quorum was healed" + standings());
 }
 
 /// What stands in the way, for the reader of a failure.
@@ -103,6 +108,26 @@ std::string Simulation::who_holds() const {
     for (const auto& each : lock.holders) text += " " + std::string(each.owner);
     text += ", waited for by";
     for (const auto& each : lock.waiters) text += " " + std::string(each.owner);
+  }
+  return text;
+}
+
+/// Where every node stands, for the reader of a failure.
+std::string Simulation::standings() {
+  std::string text;
+  for (SimNode* node : nodes_) {
+    text += "\n" + node->name() + (in_core(*node) ? ", core: " : ": ");
+    if (!node->up()) {
+      text += node->seeks() ? "seeks its state" : "does not run";
+      continue;
+    }
+    const raft::Raft& core = node->core();
+    text += std::string(raft::role_name(core.role())) + " of term " +
+            std::to_string(core.term().value) + ", log to " +
+            std::to_string(core.log().last().value) + ", commits to " +
+            std::to_string(core.commit().value) + ", applied to " +
+            std::to_string(node->engine().host().applied.value);
+    if (!node->engine().quarantine().empty()) text += ", in quarantine";
   }
   return text;
 }
@@ -135,7 +160,8 @@ void Simulation::await_clients() {
   while (world_.now() < end && !unfinished().empty()) run_until(world_.now() + 1s);
   const std::string left = unfinished();
   if (left.empty()) return;
-  throw Broken(Rule::kLive, std::to_string(to_ms(bound)) + " ms after a quorum was healed " + left);
+  throw Broken(Rule::kLive, std::to_string(to_ms(bound)) + " ms after a quorum was healed " + left +
+                                standings());
 }
 
 /// Every watch comes to what was committed by then.

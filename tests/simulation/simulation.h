@@ -88,6 +88,7 @@ class Simulation final : NodeWatcher {
   std::string unfinished() const;
   std::string who_holds() const;
   std::string behind() const;
+  std::string standings();
   void judge_lock(const rsm::StateMachine& machine, const std::string& path) const;
 
   const Plan& plan_;

@@ -26,7 +26,7 @@ struct Runner::Report {
   uint64_t answers = 0;
   Duration simulated{0};
   MarkCounts marks;
-  char what[512] = {};
+  char what[2048] = {};
 };
 
 bool uses_thrift(Thrift thrift, uint64_t seed) {

@@ -167,6 +167,30 @@ TEST_F(DigestWatchTest, WithoutTheThirdItIsAnAlarmAndWithItADecision) {
   EXPECT_FALSE(quarantined(1) || quarantined(2));
 }
 
+TEST_F(DigestWatchTest, OfOneThatIsSilentADifferencePasses) {
+  form(5);
+  // Past an entry whose digest goes into every report that follows.
+  for (uint64_t i = 0; i < DigestPoints::kStep; ++i) {
+    cluster->client(1, "another-" + std::to_string(i));
+  }
+  server(2).crash();
+  hold_reports();
+  diverge(4, "odd-session");
+  lead_anew();
+  cluster->drop_held();
+  // As of one that waits for a state: it is part of the quorum, and has nothing to report.
+  cluster->hold([](const Parcel& parcel) {
+    return parcel.from == NodeId(5) && parcel.is(PeerKind::kDigestReport);
+  });
+  ASSERT_TRUE(cluster->until([&] { return mismatch(1); }, 5s));
+  cluster->advance(DigestWatch::kFresh);
+  EXPECT_TRUE(mismatch(1)) << "two against one of five decide nothing, and it is shown again";
+  server(4).crash();
+  cluster->advance(DigestWatch::kFresh);
+  EXPECT_TRUE(mismatch(1));
+  ASSERT_TRUE(cluster->until([&] { return !mismatch(1); }, DigestWatch::kFresh + 1s));
+}
+
 class QuarantineTest : public DigestWatchTest {
  protected:
   void SetUp() override {

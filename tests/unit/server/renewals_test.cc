@@ -231,6 +231,26 @@ TEST_F(RenewalsTest, ASessionThatTheLeaderHasNotAppliedYetIsNotEnded) {
   EXPECT_EQ(answer.replies[0].leaseMs, 9'900);
 }
 
+TEST_F(RenewalsTest, WhatOthersSentToAFormerLeaderItDoesNotHandOn) {
+  peer::RenewalBatch batch;
+  batch.renewals.emplace_back();
+  batch.renewals.back().request = 4711;
+  batch.renewals.back().sessionId = static_cast<int64_t>(leader.engine().host().applied.value) + 99;
+  PeerCodec codec;
+  leader.engine().on_app(NodeId(2), static_cast<uint8_t>(PeerKind::kRenewalBatch),
+                         codec.encode(batch));
+  leader.turn();
+  ASSERT_EQ(leader.engine().pending_renewals(), 1u) << "it waits for the session's opening";
+  cluster.isolate(1);
+  ASSERT_TRUE(cluster.until([&] { return cluster.leader() != &leader; }));
+  cluster.hold(is_renewal);
+  cluster.heal();
+  ASSERT_TRUE(cluster.until([&] { return leader.engine().host().other_leader() != NodeId(); }));
+  cluster.settle();
+  EXPECT_TRUE(cluster.held().empty()) << "server 2 sends it to its new leader itself";
+  EXPECT_EQ(leader.engine().pending_renewals(), 0u);
+}
+
 TEST_F(RenewalsTest, ARenewalOfAnEndedSessionIsToldSo) {
   cluster.hold(
       [](const Parcel& p) { return p.to == NodeId(2) && p.is(raft::MessageType::kAppendRequest); });

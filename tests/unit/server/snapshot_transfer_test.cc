@@ -270,6 +270,22 @@ TEST_F(SnapshotTransfer, ASourceThatDiesIsGivenUp) {
   EXPECT_THAT(said_, Contains(HasSubstr("it does not answer")));
 }
 
+TEST_F(SnapshotTransfer, WhoOffersItsStateIsAskedInsteadOfOneThatIsSilent) {
+  constexpr NodeId kOther{3};
+  offer();
+  target_.transport.sent.clear();
+  pass(SnapshotFetch::kTurnAway - 1ms);
+  fetch_->begin(kOther, state_.head().applied);
+  EXPECT_TRUE(target_.transport.sent.empty()) << "the first may still answer";
+  pass(1ms);
+  offer();
+  EXPECT_TRUE(target_.transport.sent.empty()) << "it has been asked";
+  fetch_->begin(kOther, state_.head().applied);
+  ASSERT_EQ(target_.transport.sent.size(), 1u);
+  EXPECT_EQ(target_.transport.sent[0].to, kOther);
+  EXPECT_THAT(said_, Contains(HasSubstr("it is silent, and node 3 offers its state")));
+}
+
 TEST_F(SnapshotTransfer, AnotherCopyIsTakenFromItsBeginning) {
   offer();
   exchange();
