@@ -38,7 +38,8 @@ DEFINE_bool(
 DEFINE_string(join, "",
               "peer addresses of servers of a running cluster, host:port,...: with an empty data "
               "directory this server waits until it is made a member of that cluster (holdfast "
-              "member add); ignored once the data directory belongs to a cluster");
+              "member add); once the data directory belongs to a cluster, a start is refused if "
+              "servers there are of another one and none of this one");
 DEFINE_bool(insecure, false,
             "allow addresses beyond loopback although connections are neither encrypted nor "
             "authenticated yet");

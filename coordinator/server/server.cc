@@ -83,7 +83,7 @@ std::optional<Failure> Server::start() {
   const auto genesis = find_genesis();
   if (!genesis.ok()) return failure_of(genesis.error());
   if (*genesis) {
-    if (auto failed = begin_serving(**genesis)) return failed;
+    if (auto failed = begin_again(**genesis)) return failed;
   } else if (options_.bootstrap) {
     begin_bootstrap();
   } else if (!options_.join.empty()) {
@@ -381,8 +381,12 @@ std::string Server::why_unformed() const {
     return "node " + std::to_string(options_.node_id.value) +
            " has lost its state and gets it from another server: " + seeker_->progress();
   }
-  return "node " + std::to_string(options_.node_id.value) +
-         " is not in a cluster yet: " + waits_for_;
+  const std::string node = "node " + std::to_string(options_.node_id.value);
+  if (join_check_) {
+    return node + " starts, and asks the servers of --join whether they are of its cluster, " +
+           std::to_string(genesis_.cluster.value);
+  }
+  return node + " is not in a cluster yet: " + waits_for_;
 }
 
 net::HttpResponse Server::readiness() const {
