@@ -2,10 +2,10 @@
 #include <algorithm>
 #include <cstdio>
 
+#include "base/version.h"
 #include "coordinator/rsm/path.h"
 #include "coordinator/server/api_views.h"
 #include "coordinator/server/engine_calls.h"
-#include "coordinator/server/version.h"
 #include "gen/cpp/command_types.tcc"
 #include "lockmgr/lock_table.h"
 

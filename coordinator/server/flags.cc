@@ -6,9 +6,10 @@
 #include <cstdlib>
 #include <sstream>
 
+#include "base/version.h"
+#include "coordinator/rsm/feature_level.h"
 #include "coordinator/server/flag_parser.h"
 #include "coordinator/server/options.h"
-#include "coordinator/server/version.h"
 #include "raft/core/quorum.h"
 
 namespace holdfast::server {
@@ -339,7 +340,7 @@ void answer_and_end(const std::vector<std::string>& words) {
       std::exit(static_cast<int>(ExitCode::kOk));
     }
     if (word == "--version" || word == "-version") {
-      std::printf("holdfastd %s\n", kVersion);
+      std::printf("holdfastd %s\n", version_text(rsm::kFeatureLevel).c_str());
       std::exit(static_cast<int>(ExitCode::kOk));
     }
   }

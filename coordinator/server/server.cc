@@ -10,7 +10,6 @@
 #include "coordinator/server/initial_cluster.h"
 #include "coordinator/server/io_port.h"
 #include "coordinator/server/rpc_port.h"
-#include "coordinator/server/version.h"
 
 namespace holdfast::server {
 
