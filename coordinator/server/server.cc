@@ -59,6 +59,8 @@ Server::Server(const ServerOptions& options)
       unformed_calls_(*this, [this] { return why_unformed(); }),
       wakeup_(loop_, [] {}),  // the end of the turn does the work
       drain_timer_(loop_, [this] { drain_step(); }),
+      alarm_log_([](const std::string& line) { LOG(WARNING) << line; }),
+      alarm_timer_(loop_, [this] { log_alarms(); }),
       started_unix_ms_(clock_.wall_unix_ms()) {}
 
 Server::~Server() {
@@ -78,6 +80,7 @@ std::optional<Failure> Server::start() {
     if (engine_) engine_->on_pause(gap);
   });
   turn_hook_ = loop_.on_turn_end(0, [this] { turn_end(); });
+  alarm_timer_.arm_every(AlarmLog::kLookEvery);
 
   const auto genesis = find_genesis();
   if (!genesis.ok()) return failure_of(genesis.error());
@@ -345,30 +348,26 @@ std::vector<api::PeerConnection> Server::connections() const {
 
 std::vector<api::Alarm> Server::alarms() const {
   std::vector<api::Alarm> out;
-  if (retired_) {
-    api::Alarm alarm;
-    alarm.name = "REMOVED";
-    alarm.message = removed_;
-    out.push_back(std::move(alarm));
-  }
+  const NodeId self = options_.node_id;
+  if (retired_) out.push_back(make_alarm("REMOVED", self, removed_));
   for (const raft::PeerLink& peer : transport_->peers()) {
     if (peer.refusal.empty()) continue;
-    api::Alarm alarm;
-    alarm.name = "PEER_REFUSED";
-    alarm.message = "node " + std::to_string(peer.id.value) + " at " +
-                    net::to_string(peer.address) + " takes no part: " + peer.refusal;
-    out.push_back(std::move(alarm));
+    out.push_back(make_alarm("PEER_REFUSED", peer.id,
+                             "node " + std::to_string(peer.id.value) + " at " +
+                                 net::to_string(peer.address) + " takes no part: " + peer.refusal));
   }
   if (const auto obstacle = engine_->snapshot_obstacle()) {
-    api::Alarm alarm;
-    alarm.name = "SNAPSHOT_HELD_UP";
-    alarm.message = "node " + std::to_string(options_.node_id.value) +
-                    " cannot write its snapshot, and tries again: " + *obstacle;
-    out.push_back(std::move(alarm));
+    out.push_back(make_alarm("SNAPSHOT_HELD_UP", self,
+                             "node " + std::to_string(self.value) +
+                                 " cannot write its snapshot, and tries again: " + *obstacle));
   }
-  add_room_alarms(engine_->room(), out);
-  add_slow_disk_alarm(writer_->stats(), options_.node_id, options_.slow_sync_ms, out);
+  add_room_alarms(engine_->room(), self, out);
+  add_slow_disk_alarm(writer_->stats(), self, options_.slow_sync_ms, out);
   return out;
+}
+
+void Server::log_alarms() {
+  if (engine_) alarm_log_.look(loop_.now(), engine_->alarms());
 }
 
 void Server::waits_because(const std::string& line) {

@@ -15,6 +15,7 @@
 #include "base/net/signal_watcher.h"
 #include "base/net/timer.h"
 #include "coordinator/loading/quarantine_file.h"
+#include "coordinator/server/alarm_log.h"
 #include "coordinator/server/engine.h"
 #include "coordinator/server/join_check.h"
 #include "coordinator/server/joiner.h"
@@ -135,6 +136,7 @@ class Server final : raft::TransportHandler, raft::GenesisTaker, ReplySink {
   const std::string& metrics();
   std::vector<api::PeerConnection> connections() const;
   std::vector<api::Alarm> alarms() const;
+  void log_alarms();
   /// What keeps this server from being part of a cluster, as long as it is not.
   void waits_because(const std::string& line);
   std::string why_unformed() const;
@@ -182,6 +184,8 @@ class Server final : raft::TransportHandler, raft::GenesisTaker, ReplySink {
 
   net::Timer wakeup_;
   net::Timer drain_timer_;
+  AlarmLog alarm_log_;
+  net::Timer alarm_timer_;
   const int64_t started_unix_ms_;
   std::string metrics_;  ///< the last reading
   Instant metrics_taken_;
