@@ -56,7 +56,8 @@ std::vector<raft::AgreedFlag> agreed_flags(const ServerOptions& options) {
 Server::Server(const ServerOptions& options)
     : options_(options),
       loop_(clock_),
-      unformed_calls_(*this, [this] { return why_unformed(); }),
+      unformed_admin_(*this, UnformedCalls::Asker::kOperator, [this] { return why_unformed(); }),
+      unformed_clients_(*this, UnformedCalls::Asker::kClient, [this] { return why_unformed(); }),
       wakeup_(loop_, [] {}),  // the end of the turn does the work
       drain_timer_(loop_, [this] { drain_step(); }),
       alarm_log_([](const std::string& line) { LOG(WARNING) << line; }),
@@ -115,7 +116,8 @@ std::optional<Failure> Server::open_ports(const net::Address& client, const net:
   auto admin_port = RpcPort::open(loop_, admins, admin_methods());
   if (!admin_port.ok()) return Failure{ExitCode::kPortTaken, admin_port.error().message};
   admin_port_ = std::move(*admin_port);
-  admin_port_->serve(unformed_calls_);
+  admin_port_->serve_unformed(unformed_admin_);
+  client_port_->serve_unformed(unformed_clients_);
   return std::nullopt;
 }
 

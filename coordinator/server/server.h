@@ -153,7 +153,8 @@ class Server final : raft::TransportHandler, raft::GenesisTaker, ReplySink {
   std::unique_ptr<raft::LogStore> log_;
   std::unique_ptr<raft::StoredLogReader> reader_;
   std::unique_ptr<raft::TcpTransport> transport_;
-  UnformedCalls unformed_calls_;  ///< of the administration port, until there is an engine
+  UnformedCalls unformed_admin_;  ///< until there is an engine
+  UnformedCalls unformed_clients_;
   std::string waits_for_ = "waiting for the server with --bootstrap";
   std::unique_ptr<Port> client_port_;
   std::unique_ptr<RpcPort> admin_port_;
