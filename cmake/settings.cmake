@@ -8,6 +8,7 @@ if(NOT CMAKE_BUILD_TYPE)
 endif()
 option(BUILD_TESTING "Build the tests" ON)
 option(HOLDFAST_PEERS "Offer the target peer-bench, which measures ZooKeeper and etcd" OFF)
+set(HOLDFAST_COMMIT "" CACHE STRING "The commit that is built, for --version; empty: not told")
 set(HOLDFAST_SANITIZE "" CACHE STRING "Sanitizers, e.g. address,undefined or thread")
 option(HOLDFAST_FUZZ "Build the fuzzers instead of the tests (clang)" OFF)
 

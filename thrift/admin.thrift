@@ -63,6 +63,8 @@ struct Alarm {
   1: string name,
   /** One sentence. */
   2: string message,
+  /** The server that it is about; 0 if it is about the cluster. */
+  3: i32 nodeId,
 }
 
 /** The disk of a server, as last looked at. */
@@ -261,6 +263,8 @@ struct ChangeMembersResult {
   2: bool changed,
   /** The members after the change; sorted by node id. */
   3: list<Member> members,
+  /** The feature level in force; above what was asked for if that was in force already. */
+  4: i32 featureLevel,
 }
 
 /** Asks the leader to hand leadership over. */

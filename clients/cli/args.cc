@@ -8,9 +8,15 @@ namespace {
 
 Error bad(std::string message) { return {ErrorCode::kBadArgument, std::move(message)}; }
 
+/// Words of a flag are apart by - or by _, as in the flags of holdfastd.
+std::string canonical(std::string name) {
+  std::replace(name.begin(), name.end(), '_', '-');
+  return name;
+}
+
 const Flag* find_flag(const std::vector<Flag>& flags, const std::string& name) {
-  const auto at =
-      std::find_if(flags.begin(), flags.end(), [&](const Flag& flag) { return name == flag.name; });
+  const auto at = std::find_if(flags.begin(), flags.end(),
+                               [&](const Flag& flag) { return name == canonical(flag.name); });
   return at == flags.end() ? nullptr : &*at;
 }
 
@@ -24,8 +30,8 @@ const char* short_flag(const std::string& word, const std::vector<Flag>& flags) 
 Result<size_t> take_flag(const std::vector<std::string>& argv, size_t at,
                          const std::vector<Flag>& flags, Args& args) {
   const size_t equals = argv[at].find('=');
-  std::string name = argv[at].substr(2, equals == std::string::npos ? equals : equals - 2);
-  std::replace(name.begin(), name.end(), '_', '-');
+  const std::string name =
+      canonical(argv[at].substr(2, equals == std::string::npos ? equals : equals - 2));
   const Flag* flag = find_flag(flags, name);
   if (flag == nullptr) return bad("unknown flag --" + name);
   if (equals != std::string::npos) {
@@ -45,7 +51,7 @@ Result<size_t> take_flag(const std::vector<std::string>& argv, size_t at,
 }  // namespace
 
 std::string Args::get(const std::string& flag, const std::string& otherwise) const {
-  const auto at = flags.find(flag);
+  const auto at = flags.find(canonical(flag));
   return at == flags.end() ? otherwise : at->second;
 }
 

@@ -3,6 +3,7 @@
 #include <cstdio>
 #include <nlohmann/json.hpp>
 
+#include "base/byte_text.h"
 #include "clients/cli/commands.h"
 #include "clients/cli/exit_codes.h"
 #include "clients/cli/table.h"
@@ -43,7 +44,9 @@ json progress_json(const api::StatusResult& s) {
 
 json alarms_json(const api::StatusResult& s) {
   json out = json::array();
-  for (const auto& a : s.alarms) out.push_back({{"name", a.name}, {"message", a.message}});
+  for (const auto& a : s.alarms) {
+    out.push_back({{"name", a.name}, {"message", a.message}, {"node_id", a.nodeId}});
+  }
   return out;
 }
 
@@ -73,7 +76,8 @@ json disk_json(const api::DiskStatus& d) {
 /// started has not looked yet: all is well, as far as it knows.
 std::string disk_text(const api::DiskStatus& d) {
   if (d.state == "ok" && d.freeBytes == 0) return d.state;
-  return d.state.empty() ? "-" : d.state + ", " + std::to_string(d.freeBytes >> 20) + " MiB free";
+  if (d.state.empty()) return "-";
+  return d.state + ", " + byte_text(static_cast<uint64_t>(d.freeBytes)) + " free";
 }
 
 std::string sync_text(const api::DiskStatus& d) {
@@ -143,6 +147,13 @@ void add_row(Table& table, const std::string& admin, const api::StatusResult& s)
              std::to_string(s.sessions), std::to_string(s.locks), std::to_string(s.waiters),
              disk_text(s.disk), sync_text(s.disk), level_text(s), format_ms(s.uptimeMs),
              std::to_string(s.alarms.size())});
+}
+
+/// As far as the server that answers knows; if none does, what follows meets that.
+bool holds_after_restore(Remote& remote) {
+  const auto status = remote.read<client::ServerStatus>({});
+  return status && std::ranges::find(status->alarms, "RESTORE_HOLD", &api::Alarm::name) !=
+                       status->alarms.end();
 }
 
 }  // namespace
@@ -220,10 +231,12 @@ int settings_command(const Args& args, const Context& context) {
   }
   auto remote = Remote::connect(context.admins, context.timeout, false);
   if (!remote) return report(remote.error());
+  const bool ends_hold =
+      request.changes.contains("restore_hold_until_ms") && holds_after_restore(**remote);
   const auto answer = request.changes.empty() ? (*remote)->read<client::ChangeSettings>(request)
                                               : (*remote)->write<client::ChangeSettings>(request);
   if (!answer) return report(answer.error());
-  if (request.changes.contains("restore_hold_until_ms")) {
+  if (ends_hold) {
     std::fprintf(stderr,
                  "holdfast: locks are granted sooner than their old holders must know that they "
                  "lost them: until then only fencing tokens protect\n");

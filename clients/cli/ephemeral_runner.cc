@@ -25,9 +25,8 @@ EphemeralRunner::EphemeralRunner(const Context& context, EphemeralJob job)
 EphemeralRunner::~EphemeralRunner() = default;
 
 int EphemeralRunner::run() {
-  client::ClientOptions options;
+  client::ClientOptions options = client_options(context_.timeout);
   options.servers = context_.servers;
-  options.call_timeout = context_.timeout;
   auto core = client::ClientCore::create(loop_, entropy_, options);
   if (!core) return report(core.error());
   client_ = std::move(*core);

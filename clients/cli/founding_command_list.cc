@@ -5,11 +5,11 @@ namespace holdfast::cli {
 namespace {
 
 const std::vector<Flag> kFlags = {
-    {"data-dir", "DIR", "the server's data directory"},
-    {"node-id", "N", "the server's node id"},
-    {"client-address", "HOST:PORT", "told to clients; default what the old cluster had for node N"},
-    {"peer-address", "HOST:PORT", "told to servers; default what the old cluster had for node N"},
-    {"restore-hold", "DURATION",
+    {"data_dir", "DIR", "the server's data directory"},
+    {"node_id", "N", "the server's node id"},
+    {"client_address", "HOST:PORT", "told to clients; default what the old cluster had for node N"},
+    {"peer_address", "HOST:PORT", "told to servers; default what the old cluster had for node N"},
+    {"restore_hold", "DURATION",
      "no lock is granted for so long, or for the largest TTL of a session if that is more; default "
      "30s"},
 };

@@ -79,24 +79,24 @@ Result<std::string> address_of(const Args& args, const char* flag, const std::st
 }
 
 Result<NodeId> node_of(const Args& args) {
-  const auto text = needed(args, "node-id", "1");
+  const auto text = needed(args, "node_id", "1");
   if (!text.ok()) return text.error();
-  const auto number = parse_number("--node-id", *text, 1, kNodeIdMax);
+  const auto number = parse_number("--node_id", *text, 1, kNodeIdMax);
   if (!number.ok()) return number.error();
   return NodeId(static_cast<uint64_t>(*number));
 }
 
 Result<int64_t> hold_of(const Args& args) {
-  const auto hold = parse_duration(args.get("restore-hold", kHold));
-  if (!hold.ok()) return bad("--restore-hold: " + hold.error().message);
+  const auto hold = parse_duration(args.get("restore_hold", kHold));
+  if (!hold.ok()) return bad("--restore_hold: " + hold.error().message);
   if (to_ms(*hold) <= kHoldMsMax) return to_ms(*hold);
-  return bad("--restore-hold=" + args.get("restore-hold") + " is longer than 168h");
+  return bad("--restore_hold=" + args.get("restore_hold") + " is longer than 168h");
 }
 
 Result<Founder> founder_of(const Args& args, NodeId node, const raft::Member& known) {
-  const auto peer = address_of(args, "peer-address", known.peer_address);
+  const auto peer = address_of(args, "peer_address", known.peer_address);
   if (!peer.ok()) return peer.error();
-  const auto client = address_of(args, "client-address", known.client_address);
+  const auto client = address_of(args, "client_address", known.client_address);
   if (!client.ok()) return client.error();
   const auto hold = hold_of(args);
   if (!hold.ok()) return hold.error();
@@ -131,6 +131,10 @@ void tell(const Founded& founded, const Founder& founder, const std::string& fro
       "--peer_address=%s\n",
       node.c_str(), directory.c_str(), founder.client_address.c_str(),
       founder.peer_address.c_str());
+  std::printf(
+      "with the other flags of that server too: --admin_address and --http_address if they are not "
+      "to be\n"
+      "127.0.0.1:7413 and :7414, --insecure if an address is beyond loopback\n");
   std::printf(
       "then join empty servers to it: doing this twice makes two clusters, and neither "
       "takes in the other's server\n");
@@ -195,7 +199,7 @@ raft::Member known_member(const std::vector<raft::Member>& members, NodeId node)
 
 int snapshot_restore_command(const Args& args, const Context& context) {
   if (args.words.size() != 1) return fail(bad("one FILE is needed, which snapshot save wrote"));
-  const auto directory = needed(args, "data-dir", "./holdfast-data");
+  const auto directory = needed(args, "data_dir", "./holdfast-data");
   if (!directory.ok()) return fail(directory.error());
   const auto node = node_of(args);
   if (!node.ok()) return fail(node.error());
@@ -221,7 +225,7 @@ int recover_command(const Args& args, const Context& context) {
         bad("recover takes --force-new-cluster, and no words: it makes a new cluster out "
             "of one server, for when most servers are lost for good"));
   }
-  const auto directory = needed(args, "data-dir", "./holdfast-data");
+  const auto directory = needed(args, "data_dir", "./holdfast-data");
   if (!directory.ok()) return fail(directory.error());
   const std::string into = args.get("into", *directory + ".recovered");
   const auto node = node_of(args);

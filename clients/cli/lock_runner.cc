@@ -30,9 +30,8 @@ LockRunner::LockRunner(const Context& context, LockJob job)
 LockRunner::~LockRunner() = default;
 
 int LockRunner::run() {
-  client::ClientOptions options;
+  client::ClientOptions options = client_options(context_.timeout);
   options.servers = context_.servers;
-  options.call_timeout = context_.timeout;
   auto created = client::ClientCore::create(loop_, entropy_, options);
   if (!created) return report(created.error());
   client_ = std::move(*created);
@@ -65,7 +64,8 @@ void LockRunner::opened(client::Outcome<std::shared_ptr<client::SessionCore>> ou
 }
 
 void LockRunner::give_up() {
-  say("no server answers; the lock was not acquired");
+  say("the lock was not acquired: no leader was found within " +
+      format_ms(to_ms(context_.timeout)) + " after the wait (" + client_->pool().describe() + ")");
   finish(kExitUnavailable);
 }
 

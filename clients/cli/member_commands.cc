@@ -54,6 +54,14 @@ json to_json(const api::Member& m) {
   return out;
 }
 
+json to_json(const api::RemovedMember& gone) {
+  return {{"node_id", gone.nodeId},
+          {"role", "removed"},
+          {"voter", false},
+          {"store_id", gone.storeId},
+          {"removed_at", gone.index}};
+}
+
 json to_json(const std::vector<api::Member>& members) {
   json all = json::array();
   for (const api::Member& m : members) all.push_back(to_json(m));
@@ -91,19 +99,29 @@ struct Told {
   std::string already;  ///< if there was nothing to do
 };
 
-int change(const api::ChangeMembersRequest& request, const Context& context, const Told& told) {
+client::Outcome<api::ChangeMembersResult> ask_for(const api::ChangeMembersRequest& request,
+                                                  const Context& context) {
   auto remote = Remote::connect(context.admins, context.timeout, false);
-  if (!remote) return report(remote.error());
-  const auto answer = (*remote)->write<client::ChangeMembers>(request);
-  if (!answer) return report(answer.error());
+  if (!remote) return remote.error();
+  return (*remote)->write<client::ChangeMembers>(request);
+}
+
+void print_change(const api::ChangeMembersResult& answer, const Context& context,
+                  const Told& told) {
   if (context.json) {
-    print_json({{"changed", answer->changed},
-                {"leader_id", answer->header.leaderId},
-                {"members", to_json(answer->members)}});
-    return kExitOk;
+    return print_json({{"changed", answer.changed},
+                       {"leader_id", answer.header.leaderId},
+                       {"members", to_json(answer.members)},
+                       {"feature_level", answer.featureLevel}});
   }
-  std::printf("%s\n", answer->changed ? told.done.c_str() : told.already.c_str());
-  print_members(answer->members, answer->header.leaderId);
+  std::printf("%s\n", answer.changed ? told.done.c_str() : told.already.c_str());
+  print_members(answer.members, answer.header.leaderId);
+}
+
+int change(const api::ChangeMembersRequest& request, const Context& context, const Told& told) {
+  const auto answer = ask_for(request, context);
+  if (!answer) return report(answer.error());
+  print_change(*answer, context, told);
   return kExitOk;
 }
 
@@ -131,7 +149,9 @@ int members_command(const Args& args, const Context& context) {
   const auto answer = (*remote)->read<client::ListMembers>({});
   if (!answer) return report(answer.error());
   if (context.json) {
-    print_json(to_json(answer->members));
+    json all = to_json(answer->members);
+    for (const api::RemovedMember& gone : answer->removed) all.push_back(to_json(gone));
+    print_json(all);
     return kExitOk;
   }
   print_members(answer->members, answer->header.leaderId);
@@ -235,8 +255,15 @@ int raise_level_command(const Args& args, const Context& context) {
       request.raiseLevel = std::max(request.raiseLevel, m.featureLevel);
     }
   }
-  const std::string level = "feature level " + std::to_string(request.raiseLevel) + " is in force";
-  return change(request, context, {level, level + " already"});
+  const auto answer = ask_for(request, context);
+  if (!answer) return report(answer.error());
+  const std::string level = "feature level " +
+                            std::to_string(std::max(request.raiseLevel, answer->featureLevel)) +
+                            " is in force";
+  const bool above = answer->featureLevel > request.raiseLevel;
+  print_change(*answer, context,
+               {level, level + " already" + (above ? "; levels are never lowered" : "")});
+  return kExitOk;
 }
 
 }  // namespace holdfast::cli

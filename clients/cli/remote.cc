@@ -7,12 +7,18 @@
 
 namespace holdfast::cli {
 
+client::ClientOptions client_options(Duration timeout) {
+  client::ClientOptions options;
+  options.call_timeout = timeout;
+  options.pool.wait_for_a_cluster = false;
+  return options;
+}
+
 client::Outcome<std::unique_ptr<Remote>> Remote::connect(const std::vector<std::string>& servers,
                                                          Duration timeout, bool follow_leader) {
   std::unique_ptr<Remote> remote(new Remote);
-  client::ClientOptions options;
+  client::ClientOptions options = client_options(timeout);
   options.servers = servers;
-  options.call_timeout = timeout;
   options.pool.follow_leader = follow_leader;
   auto core = client::ClientCore::create(remote->loop_, remote->entropy_, options);
   if (!core) return core.error();

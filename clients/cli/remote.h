@@ -19,6 +19,9 @@ struct Context {
   bool json = false;
 };
 
+/// To be filled with the servers. Without a cluster nothing is waited for: that is the answer.
+client::ClientOptions client_options(Duration timeout);
+
 /// A client of some servers on a loop of its own, turned while a call is waited for.
 class Remote {
  public:

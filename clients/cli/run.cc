@@ -2,8 +2,10 @@
 #include <cstdio>
 #include <cstdlib>
 
+#include "base/version.h"
 #include "clients/cli/commands.h"
 #include "clients/cli/exit_codes.h"
+#include "coordinator/rsm/feature_level.h"
 
 namespace holdfast::cli {
 namespace {
@@ -40,7 +42,8 @@ void print_overview() {
   std::printf("\nFlags of every command:\n");
   print_flags(kGlobalFlags);
   std::printf(
-      "\n`holdfast COMMAND --help` explains a command, with examples.\n"
+      "\n`holdfast COMMAND --help` explains a command, with examples; `holdfast --version` says "
+      "which\nversion this is.\n"
       "Exit codes: 0 done; 64 wrong usage; 65 refused; 66 no such key; 69 no server can answer; 70 "
       "outcome "
       "unknown;\n"
@@ -128,7 +131,12 @@ Result<Context> make_context(const Args& args) {
 
 }  // namespace
 
+// Alone: with a command --version is that of a key.
 int run(const std::vector<std::string>& argv) {
+  if (argv == std::vector<std::string>{"--version"}) {
+    std::printf("holdfast %s\n", version_text(rsm::kFeatureLevel).c_str());
+    return kExitOk;
+  }
   const auto first = parse_args(argv, all_flags());
   if (!first) return usage_error(first.error().message, "");
   if (first->words.empty() || first->words[0] == "help") {

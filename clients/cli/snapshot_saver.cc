@@ -99,7 +99,7 @@ SnapshotSaver::Piece SnapshotSaver::ask() {
   if (wanted_ != 0) context.__set_minRevision(wanted_);
   std::optional<Piece> answer;
   const auto call = client_->caller().call<client::SnapshotPiece>(
-      context, request, {.timeout = kParked + patience, .parked = kParked},
+      context, request, {.timeout = kParked + patience, .parked = kParked, .wait_for_room = false},
       [&answer](Piece piece, const client::CallInfo&) { answer.emplace(std::move(piece)); });
   while (!answer && signal_ == 0) loop_.turn(1s);
   if (answer) return std::move(*answer);

@@ -26,9 +26,8 @@ WatchRunner::WatchRunner(const Context& context, WatchJob job)
 WatchRunner::~WatchRunner() = default;
 
 int WatchRunner::run() {
-  client::ClientOptions options;
+  client::ClientOptions options = client_options(context_.timeout);
   options.servers = context_.servers;
-  options.call_timeout = context_.timeout;
   auto core = client::ClientCore::create(loop_, entropy_, options);
   if (!core) return report(core.error());
   client_ = std::move(*core);

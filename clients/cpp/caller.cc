@@ -158,7 +158,12 @@ Duration Caller::Pending::refusal_delay(const CallError& error) {
 void Caller::Pending::refused(const api::HoldfastError& refusal) {
   CallError error = to_call_error(refusal);
   const bool may_repeat = options_.resend == Resend::kSafe || !error.maybe_applied;
-  if (!error.retryable || !options_.retry_refusals || !may_repeat) {
+  const bool waits =
+      options_.retry_refusals && (options_.wait_for_room || error.code != ErrorCode::kNoSpace);
+  const bool final = !error.retryable || !waits || caller_.pool().serves_nobody();
+  leaderless_ = refusal.header.leaderId == 0;
+  caller_.pool().refused(*server_, error.message);
+  if (final || !may_repeat) {
     if (speaks_of_this_copy_only(error.code)) error.maybe_applied |= fate_unknown_;
     return give_up(std::move(error));
   }
@@ -174,7 +179,12 @@ CallError Caller::Pending::timed_out() const {
   if (seqid_ == 0 && last_refusal_) {
     CallError error = *last_refusal_;
     error.maybe_applied |= fate_unknown_;
-    error.message += "; no server knew better within " + within(options_.timeout);
+    if (leaderless_) {
+      error.message = "no leader was found within " + within(options_.timeout) + " (" +
+                      caller_.pool().describe() + ")";
+    } else {
+      error.message += "; tried for " + within(options_.timeout);
+    }
     return error;
   }
   const bool in_flight = seqid_ != 0 || fate_unknown_;

@@ -29,6 +29,8 @@ struct CallOptions {
   Duration parked{0};
   /// Errors marked retryable are waited out; false: they are the answer.
   bool retry_refusals = true;
+  /// So NO_SPACE alone; false where another server may have the room that this one lacks.
+  bool wait_for_room = true;
 };
 
 /// How the answered attempt went.
@@ -121,6 +123,7 @@ class Caller::Pending : public ReplySink {
   int32_t seqid_ = 0;  ///< of the attempt in flight, 0 = none
   int refusals_ = 0;
   std::optional<CallError> last_refusal_;
+  bool leaderless_ = false;    ///< so the server that refused last
   bool last_attempt_ = false;  ///< begun in the second half of the time: see attempt()
   bool fate_unknown_ = false;  ///< an earlier attempt may have been applied
 };

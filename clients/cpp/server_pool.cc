@@ -99,9 +99,17 @@ void ServerPool::on_connection_closed(Connection& connection, const std::string&
 void ServerPool::answered(Server& server, const api::ResponseHeader& header) {
   server.backoff = Duration(0);
   server.patience = options_.patience_min;
+  server.last_error.clear();
+  server.in_no_cluster = header.clusterId == 0;
   if (header.clusterId != cluster_id_) learn_cluster(header.clusterId);
   newest_revision_ = std::max(newest_revision_, header.revision);
   if (options_.follow_leader) learn_leader(header);
+}
+
+bool ServerPool::serves_nobody() const {
+  return !options_.wait_for_a_cluster &&
+         std::all_of(servers_.begin(), servers_.end(),
+                     [](const auto& server) { return server->in_no_cluster; });
 }
 
 void ServerPool::learn_cluster(int64_t cluster_id) {

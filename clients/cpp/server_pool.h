@@ -24,6 +24,9 @@ struct PoolOptions {
   Duration patience_max = 4s;
   /// Follow the leader named in replies. Off for administration ports, which replies do not name.
   bool follow_leader = true;
+  /// A cluster that is being formed is waited for; false: once every server has said that it is in
+  /// none, that is the answer.
+  bool wait_for_a_cluster = true;
 };
 
 /// One server of the pool; lives as long as the pool.
@@ -34,7 +37,8 @@ struct Server {
   Instant retry_at{};  ///< not dialled and not chosen before
   Duration backoff{0};
   Duration patience{0};
-  std::string last_error;
+  std::string last_error;      ///< with the server's name; empty if its last answer was none
+  bool in_no_cluster = false;  ///< by its last answer
 };
 
 /// Told when a reply comes from another cluster than the replies before: it was restored, and what
@@ -69,6 +73,12 @@ class ServerPool final : private Connection::Owner {
 
   /// Every answer's header comes here: who leads, and that the server is well.
   void answered(Server& server, const api::ResponseHeader& header);
+  /// And if that answer was a refusal, what it said.
+  void refused(Server& server, const std::string& why) {
+    server.last_error = server.name + ": " + why;
+  }
+  /// Every server has said that it is in no cluster, and none is to be waited for.
+  bool serves_nobody() const;
   /// The server owes an answer and has said nothing for longer than its patience: its connection is
   /// given up, so that everything outstanding on it goes elsewhere.
   void gave_no_answer(Server& server);

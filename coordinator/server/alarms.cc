@@ -5,10 +5,10 @@
 #include <string>
 #include <utility>
 
+#include "base/byte_text.h"
+
 namespace holdfast::server {
 namespace {
-
-std::string mib(uint64_t bytes) { return std::to_string(bytes >> 20) + " MiB"; }
 
 int64_t to_us(Duration duration) {
   return std::chrono::duration_cast<std::chrono::microseconds>(duration).count();
@@ -16,30 +16,37 @@ int64_t to_us(Duration duration) {
 
 std::string ms(Duration duration) { return std::to_string(to_ms(duration)) + " ms"; }
 
-void add(std::vector<api::Alarm>& out, const char* name, std::string message) {
-  api::Alarm alarm;
-  alarm.name = name;
-  alarm.message = std::move(message);
-  out.push_back(std::move(alarm));
-}
-
 }  // namespace
 
-void add_room_alarms(const Room& room, std::vector<api::Alarm>& out) {
+api::Alarm make_alarm(std::string name, NodeId node, std::string message) {
+  api::Alarm alarm;
+  alarm.name = std::move(name);
+  alarm.message = std::move(message);
+  alarm.nodeId = static_cast<int32_t>(node.value);
+  return alarm;
+}
+
+// It is one server that has no room: what that means for the cluster depends on the others.
+void add_room_alarms(const Room& room, NodeId node, std::vector<api::Alarm>& out) {
   const raft::DiskRoom& disk = room.disk();
-  const std::string free = disk.path + " has " + mib(disk.free_bytes) + " free";
+  const std::string free = "node " + std::to_string(node.value) + ": " + disk.path + " has " +
+                           byte_text(disk.free_bytes) + " free";
   const std::string since = "for " + std::to_string(to_ms(room.in_this_state()) / 1'000) + " s";
   if (disk.full()) {
-    add(out, "NO_SPACE",
-        free + ", " + mib(disk.needed_bytes) + " are wanted, and there is no room for " +
-            disk.missing + ", " + since +
-            ": as long as no quorum has room only what frees or keeps alive is done");
+    out.push_back(make_alarm("NO_SPACE", node,
+                             free + ", " + byte_text(disk.needed_bytes) +
+                                 " are wanted, and there is no room for " + disk.missing + ", " +
+                                 since +
+                                 "; the cluster goes on while a quorum of its servers has room, "
+                                 "else only what frees or keeps alive is done"));
   } else if (disk.state == raft::DiskRoom::State::kLow) {
-    add(out, "LOW_SPACE",
-        free + ", " + since + ": below " + mib(disk.needed_bytes) +
-            " only what frees or keeps alive is done");
+    out.push_back(make_alarm("LOW_SPACE", node,
+                             free + ", " + since + ": below " + byte_text(disk.needed_bytes) +
+                                 " this server counts as full"));
   }
-  if (const auto refused = room.refused_copy()) add(out, "COPY_REFUSED", *refused);
+  if (const auto refused = room.refused_copy()) {
+    out.push_back(make_alarm("COPY_REFUSED", node, *refused));
+  }
 }
 
 void add_slow_disk_alarm(const raft::LogWriteStats& log, NodeId node, int64_t slow_sync_ms,
@@ -47,13 +54,15 @@ void add_slow_disk_alarm(const raft::LogWriteStats& log, NodeId node, int64_t sl
   const Duration limit = from_ms(slow_sync_ms);
   const std::string name = "the log of node " + std::to_string(node.value);
   if (log.under_way > limit) {
-    add(out, "SLOW_DISK", name + " waits for its disk for " + ms(log.under_way));
+    out.push_back(
+        make_alarm("SLOW_DISK", node, name + " waits for its disk for " + ms(log.under_way)));
   } else if (log.recent.p99 > limit) {
-    add(out, "SLOW_DISK",
-        "the slowest hundredth of the writes of " + name + " takes " + ms(log.recent.p99) +
-            " (median " + ms(log.recent.median) + ", longest " + ms(log.recent.max) + ", " +
-            std::to_string(log.recent.count) + " in the last minute); " + ms(limit) +
-            " are the limit");
+    out.push_back(make_alarm("SLOW_DISK", node,
+                             "the slowest hundredth of the writes of " + name + " takes " +
+                                 ms(log.recent.p99) + " (median " + ms(log.recent.median) +
+                                 ", longest " + ms(log.recent.max) + ", " +
+                                 std::to_string(log.recent.count) + " in the last minute); " +
+                                 ms(limit) + " are the limit"));
   }
 }
 

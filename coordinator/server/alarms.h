@@ -1,7 +1,9 @@
-// What an operator must act on, as sentences: of the disk of this server (docs/operations.md).
+// What an operator must act on, as sentences (docs/operations.md); here those of the disk of this
+// server.
 #pragma once
 
 #include <cstdint>
+#include <string>
 #include <vector>
 
 #include "coordinator/server/room.h"
@@ -10,8 +12,11 @@
 
 namespace holdfast::server {
 
-/// NO_SPACE, LOW_SPACE, COPY_REFUSED.
-void add_room_alarms(const Room& room, std::vector<api::Alarm>& out);
+/// About a server; about the cluster if there is no `node`.
+api::Alarm make_alarm(std::string name, NodeId node, std::string message);
+
+/// NO_SPACE, LOW_SPACE, COPY_REFUSED: of the disk of this server, `node`.
+void add_room_alarms(const Room& room, NodeId node, std::vector<api::Alarm>& out);
 /// SLOW_DISK: the slowest hundredth of the log's writes takes longer than that, or the one under
 /// way does.
 void add_slow_disk_alarm(const raft::LogWriteStats& log, NodeId node, int64_t slow_sync_ms,

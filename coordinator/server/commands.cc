@@ -409,7 +409,9 @@ void Commands::expire(uint64_t request, Instant now) {
     fail(request, Host::no_leader("no leader took the command for " + waited));
   } else if (pending.repeatable()) {
     fail(request, {ErrorCode::kTimeout,
-                   "no outcome after " + waited + "; repeat with this sequence", true, true, 0});
+                   std::string(host_.soft.leader ? "" : "this server knows no leader: ") +
+                       "no outcome after " + waited + "; repeat with this sequence",
+                   true, true, 0});
   } else {
     fail(request,
          {ErrorCode::kOutcomeUnknown,

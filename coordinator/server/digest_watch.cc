@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "coordinator/server/alarms.h"
 #include "coordinator/snapshot/writer.h"
 #include "raft/core/quorum.h"
 
@@ -38,13 +39,6 @@ std::vector<NodeId> nodes_with(const Digest& digest, const std::vector<DigestVot
   }
   std::ranges::sort(nodes);
   return nodes;
-}
-
-api::Alarm alarm(const char* name, std::string message) {
-  api::Alarm alarm;
-  alarm.name = name;
-  alarm.message = std::move(message);
-  return alarm;
 }
 
 }  // namespace
@@ -244,16 +238,17 @@ bool DigestWatch::quarantined(NodeId node) const {
 void DigestWatch::add_alarms(std::vector<api::Alarm>& alarms) const {
   if (difference_) {
     alarms.push_back(
-        alarm("DIGEST_MISMATCH",
-              "the states after entry " + std::to_string(difference_->index.value) +
-                  " differ: " + describe_votes(difference_->votes) +
-                  (difference_->agreed ? "; who differs from the majority is quarantined"
-                                       : "; no majority agrees, so nobody is quarantined")));
+        make_alarm("DIGEST_MISMATCH", NodeId(),
+                   "the states after entry " + std::to_string(difference_->index.value) +
+                       " differ: " + describe_votes(difference_->votes) +
+                       (difference_->agreed ? "; who differs from the majority is quarantined"
+                                            : "; no majority agrees, so nobody is quarantined")));
   }
   for (const auto& [node, reported] : reported_) {
     if (!reported.quarantined || !raft::is_member(configuration(), node)) continue;
-    alarms.push_back(alarm("NODE_QUARANTINED", "node " + std::to_string(node.value) +
-                                                   " is quarantined: ask it for its status"));
+    alarms.push_back(make_alarm(
+        "NODE_QUARANTINED", node,
+        "node " + std::to_string(node.value) + " is quarantined: ask it for its status"));
   }
 }
 

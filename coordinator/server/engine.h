@@ -233,6 +233,8 @@ class Engine final : public raft::Application, Commands::Owner, Renewals::Owner 
   /// Why no snapshot can be written now, if so.
   std::optional<std::string> snapshot_obstacle() const { return snapshots_.obstacle(); }
   const Room& room() const { return room_; }
+  /// All that an operator must act on, as the status shows it.
+  std::vector<api::Alarm> alarms() const;
   const AppendGate& gate() const { return gate_; }
   size_t parked_calls() const { return host_.parked; }
   size_t parked_polls() const { return host_.parked - waits_.parked() - key_waits_.parked(); }

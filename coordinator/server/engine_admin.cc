@@ -2,10 +2,11 @@
 #include <algorithm>
 #include <cstdio>
 
+#include "base/version.h"
 #include "coordinator/rsm/path.h"
+#include "coordinator/server/alarms.h"
 #include "coordinator/server/api_views.h"
 #include "coordinator/server/engine_calls.h"
-#include "coordinator/server/version.h"
 #include "gen/cpp/command_types.tcc"
 #include "lockmgr/lock_table.h"
 
@@ -136,12 +137,8 @@ void Engine::status(CallId call, const api::RequestContext& context, const api::
     reply.progress.push_back(std::move(progress));
   }
   if (ports_.connections) reply.connections = ports_.connections();
-  if (ports_.alarms) reply.alarms = ports_.alarms();
-  digests_.add_alarms(reply.alarms);
-  member_changes_.levels().add_alarms(reply.alarms);
-  if (host_.quarantined()) reply.alarms.push_back(quarantine_alarm());
+  reply.alarms = alarms();
   if (ports_.disk) reply.disk = ports_.disk();
-  if (const auto hold = restore_hold()) reply.alarms.push_back(*hold);
   for (const NodeId id : raft.configuration.voters) {
     reply.voters.push_back(static_cast<int32_t>(id.value));
   }
@@ -164,6 +161,16 @@ void Engine::status(CallId call, const api::RequestContext& context, const api::
   host_.show(call, &reply);
 }
 
+std::vector<api::Alarm> Engine::alarms() const {
+  std::vector<api::Alarm> all;
+  if (ports_.alarms) all = ports_.alarms();
+  digests_.add_alarms(all);
+  member_changes_.levels().add_alarms(all);
+  if (host_.quarantined()) all.push_back(quarantine_alarm());
+  if (const auto hold = restore_hold()) all.push_back(*hold);
+  return all;
+}
+
 int64_t Engine::held_until_ms() const {
   return machine_.settings().get(rsm::SettingId::kRestoreHoldUntilMs);
 }
@@ -172,13 +179,12 @@ std::optional<api::Alarm> Engine::restore_hold() const {
   const int64_t now_ms = host_.serving ? host_.cluster_now_ms() : machine_.cluster_time_ms();
   const int64_t left_ms = held_until_ms() - now_ms;
   if (left_ms <= 0) return std::nullopt;
-  api::Alarm alarm;
-  alarm.name = "RESTORE_HOLD";
-  alarm.message = "the cluster was restored: no lock is granted for another " +
-                  std::to_string((left_ms + 999) / 1'000) +
-                  " s, so that old holders learn of it first; the setting restore_hold_until_ms=0 "
-                  "ends that, and then only fencing tokens protect";
-  return alarm;
+  return make_alarm(
+      "RESTORE_HOLD", NodeId(),
+      "the cluster was restored: no lock is granted for another " +
+          std::to_string((left_ms + 999) / 1'000) +
+          " s, so that old holders learn of it first; the setting restore_hold_until_ms=0 "
+          "ends that, and then only fencing tokens protect");
 }
 
 void Engine::expire_session(CallId call, const api::RequestContext& context,

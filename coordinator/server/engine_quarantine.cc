@@ -2,6 +2,7 @@
 // the cluster keeps its quorum, and does nothing else until it has another server's state.
 #include <algorithm>
 
+#include "coordinator/server/alarms.h"
 #include "coordinator/server/engine_calls.h"
 
 namespace holdfast::server {
@@ -61,16 +62,15 @@ void Engine::begin_quarantine(const std::string& why, NodeId successor) {
 }
 
 api::Alarm Engine::quarantine_alarm() const {
-  api::Alarm alarm;
-  alarm.name = "QUARANTINED";
   const std::string progress = snapshot_progress();
-  alarm.message =
-      "node " + std::to_string(host_.options.self.value) + " serves nobody: " + quarantine_ +
-      (rebuild_ ? "; it is being rebuilt" : "; run `holdfast rebuild`") +
-      (progress.empty() ? "" : ": " + progress) +
-      (keep_again_ == Instant::max() ? ""
-                                     : "; its disk has no room to remember that over a restart");
-  return alarm;
+  return make_alarm("QUARANTINED", host_.options.self,
+                    "node " + std::to_string(host_.options.self.value) +
+                        " serves nobody: " + quarantine_ +
+                        (rebuild_ ? "; it is being rebuilt" : "; run `holdfast rebuild`") +
+                        (progress.empty() ? "" : ": " + progress) +
+                        (keep_again_ == Instant::max()
+                             ? ""
+                             : "; its disk has no room to remember that over a restart"));
 }
 
 // ------------------------------------------------------------------------------- the way out

@@ -6,9 +6,10 @@
 #include <cstdlib>
 #include <sstream>
 
+#include "base/version.h"
+#include "coordinator/rsm/feature_level.h"
 #include "coordinator/server/flag_parser.h"
 #include "coordinator/server/options.h"
-#include "coordinator/server/version.h"
 #include "raft/core/quorum.h"
 
 namespace holdfast::server {
@@ -38,7 +39,8 @@ DEFINE_bool(
 DEFINE_string(join, "",
               "peer addresses of servers of a running cluster, host:port,...: with an empty data "
               "directory this server waits until it is made a member of that cluster (holdfast "
-              "member add); ignored once the data directory belongs to a cluster");
+              "member add); once the data directory belongs to a cluster, a start is refused if "
+              "servers there are of another one and none of this one");
 DEFINE_bool(insecure, false,
             "allow addresses beyond loopback although connections are neither encrypted nor "
             "authenticated yet");
@@ -338,7 +340,7 @@ void answer_and_end(const std::vector<std::string>& words) {
       std::exit(static_cast<int>(ExitCode::kOk));
     }
     if (word == "--version" || word == "-version") {
-      std::printf("holdfastd %s\n", kVersion);
+      std::printf("holdfastd %s\n", version_text(rsm::kFeatureLevel).c_str());
       std::exit(static_cast<int>(ExitCode::kOk));
     }
   }

@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "coordinator/server/engine.h"
+#include "coordinator/server/unformed_calls.h"
 
 namespace holdfast::server {
 
@@ -53,8 +54,17 @@ IoPort::IoPort(net::Loop& loop, const RpcPortOptions& options, std::span<const R
 
 IoPort::~IoPort() = default;
 
+void IoPort::serve_unformed(UnformedCalls& calls) {
+  unformed_ = &calls;
+  begin_serving();
+}
+
 void IoPort::serve(Engine& engine) {
   engine_ = &engine;
+  begin_serving();
+}
+
+void IoPort::begin_serving() {
   for (Worker& worker : workers_) worker.thread->outbox().serve = true;
   counts_timer_.arm_every(kCountsEvery);
 }
@@ -75,11 +85,7 @@ void IoPort::receive(Worker& worker, IoCalls& batch) {
   for (const IoCalls::Pause& pause : batch.pauses) count_pause(pause);
   batch.pauses.clear();
   for (IoCalls::Call& call : batch.calls.items()) {
-    if (call.method != nullptr) {
-      call.method->invoke(call.arguments, *engine_, call.id);
-    } else {
-      engine_->refuse_overloaded(call.id, call.why);
-    }
+    take(call);
     if (call.frame_bytes > kItemBytesKept) call.arguments = RpcArguments();
   }
   batch.calls.clear();
@@ -91,6 +97,12 @@ void IoPort::receive(Worker& worker, IoCalls& batch) {
   if (!std::exchange(batch.reported, false)) return;
   worker.connections = batch.connections;
   std::swap(worker.stats, batch.stats);
+}
+
+void IoPort::take(IoCalls::Call& call) {
+  if (engine_ == nullptr) return unformed_->refuse(call.id);
+  if (call.method == nullptr) return engine_->refuse_overloaded(call.id, call.why);
+  call.method->invoke(call.arguments, *engine_, call.id);
 }
 
 // A stopped process stops all its threads, and each tells of the same time: it moves the deadlines

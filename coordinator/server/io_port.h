@@ -33,6 +33,7 @@ class IoPort final : public Port {
                                               std::span<const RpcMethod> methods, size_t threads);
   ~IoPort() override;
 
+  void serve_unformed(UnformedCalls& calls) override;
   void serve(Engine& engine) override;
   void stop_accepting() override { listener_.reset(); }
   void close_all_after_flush() override;
@@ -64,8 +65,10 @@ class IoPort final : public Port {
 
   IoPort(net::Loop& loop, const RpcPortOptions& options, std::span<const RpcMethod> methods,
          size_t threads);
+  void begin_serving();
   void hand_over(net::Socket socket);
   void receive(Worker& worker, IoCalls& batch);
+  void take(IoCalls::Call& call);
   /// As handled_until(), but for connections that wait to be accepted.
   Instant handled_by_threads() const;
   void count_pause(const IoCalls::Pause& pause);
@@ -78,6 +81,7 @@ class IoPort final : public Port {
   const RpcPortOptions options_;
   uint16_t port_ = 0;
   Engine* engine_ = nullptr;
+  UnformedCalls* unformed_ = nullptr;  ///< as long as there is no engine
   std::unique_ptr<net::Listener> listener_;
   size_t next_worker_ = 0;
   Instant nothing_waited_;  ///< the listener had no connection waiting then

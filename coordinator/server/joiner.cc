@@ -64,6 +64,14 @@ std::string Joiner::line_of(const std::string& server, const Result<raft::Identi
     return refusal_->message;
   }
   const std::string node = "node " + std::to_string(self_.node.value);
+  if (answer->asker_removed) {
+    refusal_ = Error{ErrorCode::kBadArgument,
+                     of + " has removed " + node +
+                         " for good, and takes no server under that id again: start this one with "
+                         "an empty directory under an id that was never used (`holdfast member "
+                         "list` shows which were), and add that one"};
+    return refusal_->message;
+  }
   if (!answer->asker_store) {
     return of + " has no " + node + " yet: run `holdfast member add " +
            std::to_string(self_.node.value) + " " + self_.peer_address +

@@ -166,6 +166,11 @@ bool MemberChanges::complete(const Asked& asked) {
   host_.fill(reply.header, 0);
   reply.changed = asked.changed;
   reply.members = members_of(host_.node->core());
+  // A server that was told of its own removal may not have the entry by which the leaving have
+  // left.
+  std::erase_if(reply.members,
+                [](const api::Member& member) { return member.role == api::MemberRole::LEAVING; });
+  reply.featureLevel = static_cast<int32_t>(level_in_force(host_));
   host_.show(asked.call, &reply);
   return true;
 }

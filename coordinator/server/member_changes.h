@@ -46,6 +46,7 @@ class MemberChanges {
   MemberChanges(Host& host, PeerCodec& codec, MemberPorts ports);
 
   MemberLevels& levels() { return levels_; }
+  const MemberLevels& levels() const { return levels_; }
 
   /// An operator asks this server.
   void ask(CallId call, const api::ChangeMembersRequest& request, const std::string& trace,

@@ -3,6 +3,7 @@
 #include <string>
 #include <utility>
 
+#include "coordinator/server/alarms.h"
 #include "coordinator/server/member_request.h"
 
 namespace holdfast::server {
@@ -72,11 +73,11 @@ void MemberLevels::add_alarms(std::vector<api::Alarm>& alarms) const {
   for (const raft::Member& member : host_.node->core().configuration().members) {
     const uint32_t now = seen(member.id);
     if (now == 0 || now >= member.feature_level) continue;
-    api::Alarm& alarm = alarms.emplace_back();
-    alarm.name = "MEMBER_BELOW_LEVEL";
-    alarm.message = runs(member.id, now) + ", and the membership has it with level " +
-                    std::to_string(member.feature_level) + ": if the cluster is raised above " +
-                    std::to_string(now) + ", it cannot start any more; upgrade it again";
+    alarms.push_back(make_alarm("MEMBER_BELOW_LEVEL", member.id,
+                                runs(member.id, now) + ", and the membership has it with level " +
+                                    std::to_string(member.feature_level) +
+                                    ": if the cluster is raised above " + std::to_string(now) +
+                                    ", it cannot start any more; upgrade it again"));
   }
 }
 

@@ -77,12 +77,26 @@ std::string why_removed(NodeId id, const raft::ConfigurationChange& change,
          "directory and an id that was never used";
 }
 
+uint32_t highest_known(const raft::Configuration& configuration) {
+  uint32_t known = 0;
+  for (const raft::Member& member : configuration.members) {
+    known = std::max(known, member.feature_level);
+  }
+  return known;
+}
+
 /// Whether what is wanted of a member or of all is the level in force, or more than that.
 std::string why_below(NodeId id, const raft::ConfigurationChange& change,
                       const raft::Configuration& configuration) {
   const raft::Member* member = named(change, id);
   if (member == nullptr) member = raft::find_member(configuration, id);
   const uint32_t has = member == nullptr ? 0 : member->feature_level;
+  const uint32_t known = highest_known(configuration);
+  if (change.raise > known) {
+    return "feature level " + std::to_string(change.raise) +
+           " is known to none of the servers' programs: the highest that any of them knows is " +
+           std::to_string(known);
+  }
   const uint32_t wanted = std::max(change.raise, configuration.level);
   return node(id) + " has feature level " + std::to_string(has) + ", " + std::to_string(wanted) +
          (change.raise != 0 ? " is wanted" : " is in force") + ": upgrade it first";
@@ -97,6 +111,17 @@ std::string why_no_raise(const raft::ConfigurationChange& change,
   }
   return level + " is below " + std::to_string(configuration.level) +
          ", which is in force and stays so";
+}
+
+std::string why_not_caught_up(NodeId id, const raft::Raft& core) {
+  const raft::RaftStatus status = core.status();
+  const auto peer = std::ranges::find(status.peers, id, &raft::PeerStatus::id);
+  const std::string has = peer == status.peers.end() || !peer->match
+                              ? "has said of no entry yet that it has it"
+                              : "has the log to entry " + std::to_string(peer->match.value);
+  return node(id) + " has not caught up: it " + has + ", and the log goes to entry " +
+         std::to_string(status.last.value) +
+         "; as a voter it would hold up what is to be committed";
 }
 
 std::string why_no_quorum(const raft::ConfigurationChange& change, const raft::Raft& core) {
@@ -247,8 +272,7 @@ Refusal refusal_of(const raft::ChangeResult& result, const raft::ConfigurationCh
                   " members, which is the limit",
               false, false, 0};
     case ChangeOutcome::kNotCaughtUp:
-      return refused(node(id) + " has not caught up with the log: as a voter it would hold up " +
-                     "what is to be committed");
+      return refused(why_not_caught_up(id, core));
     case ChangeOutcome::kWouldLoseQuorum:
       return refused(why_no_quorum(change, core));
     case ChangeOutcome::kRemovedMember:

@@ -3,9 +3,9 @@
 #include <algorithm>
 #include <array>
 
+#include "base/version.h"
 #include "coordinator/server/engine.h"
 #include "coordinator/server/metric_page.h"
-#include "coordinator/server/version.h"
 #include "coordinator/tree/key_tree.h"
 #include "lockmgr/lock_table.h"
 #include "session/session_table.h"

@@ -11,6 +11,7 @@
 namespace holdfast::server {
 
 class Engine;
+class UnformedCalls;
 
 struct RpcPortOptions {
   net::Address address;
@@ -28,7 +29,10 @@ class Port : public ReplySink {
  public:
   virtual ~Port() = default;
 
-  /// Calls go to `engine` from now on; it outlives the port. Connections made before wait unread.
+  /// As long as there is no engine: calls are refused. It outlives the port.
+  virtual void serve_unformed(UnformedCalls& calls) = 0;
+  /// Calls go to `engine` from now on; it outlives the port. Connections made before any serve...()
+  /// wait unread.
   virtual void serve(Engine& engine) = 0;
   /// Accepts no more connections; what is outstanding is still answered.
   virtual void stop_accepting() = 0;

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "base/byte_text.h"
 #include "raft/core/quorum.h"
 
 namespace holdfast::server {
@@ -13,8 +14,6 @@ namespace {
 
 /// A client that is refused asks again no sooner: room does not come within milliseconds.
 constexpr int64_t kRetryAfterMs = 1'000;
-
-std::string mib(uint64_t bytes) { return std::to_string(bytes >> 20) + " MiB"; }
 
 }  // namespace
 
@@ -162,7 +161,8 @@ std::optional<Refusal> Room::refusal() const {
   if (disk_.full()) {
     why = "the leader, node " + std::to_string(host_.options.self.value) +
           ", has no room on its disk for " + disk_.missing + ": " + disk_.path + " has " +
-          mib(disk_.free_bytes) + " free, and " + mib(disk_.needed_bytes) + " are wanted";
+          byte_text(disk_.free_bytes) + " free, and " + byte_text(disk_.needed_bytes) +
+          " are wanted";
   } else if (!quorum_has_room()) {
     why = "no quorum of the servers has room on its disks";
   } else {
@@ -186,9 +186,9 @@ void Room::began_to_hand_over() {
 std::optional<std::string> Room::no_room_for_copy(uint64_t bytes) {
   if (!watched()) return std::nullopt;
   if (!disk_.full() && disk_.free_bytes >= bytes + disk_.needed_bytes) return std::nullopt;
-  refused_copy_ = "a copy of the state takes " + mib(bytes) + ", and " + disk_.path + " has " +
-                  mib(disk_.free_bytes) + " free, of which " + mib(disk_.needed_bytes) +
-                  " are to stay free";
+  refused_copy_ = "a copy of the state takes " + byte_text(bytes) + ", and " + disk_.path +
+                  " has " + byte_text(disk_.free_bytes) + " free, of which " +
+                  byte_text(disk_.needed_bytes) + " are to stay free";
   refused_copy_at_ = host_.clock.now();
   return refused_copy_;
 }

@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "coordinator/server/engine.h"
+#include "coordinator/server/unformed_calls.h"
 
 namespace holdfast::server {
 
@@ -96,6 +97,8 @@ RpcPort::RpcPort(net::Loop& loop, const RpcPortOptions& options, std::span<const
 }
 
 RpcPort::~RpcPort() = default;
+
+void RpcPort::serve_unformed(UnformedCalls& calls) { serve(calls); }
 
 void RpcPort::serve(Engine& engine) {
   engine_calls_ = std::make_unique<EngineCalls>(methods_, engine);

@@ -49,6 +49,7 @@ class RpcPort final : public Port {
   void serve(CallTaker& taker);
 
   // Port. On one loop nothing has to be waited for.
+  void serve_unformed(UnformedCalls& calls) override;
   void serve(Engine& engine) override;
   void stop_accepting() override { listener_.reset(); }
   void close_all_after_flush() override;

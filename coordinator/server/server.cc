@@ -10,7 +10,6 @@
 #include "coordinator/server/initial_cluster.h"
 #include "coordinator/server/io_port.h"
 #include "coordinator/server/rpc_port.h"
-#include "coordinator/server/version.h"
 
 namespace holdfast::server {
 
@@ -57,9 +56,12 @@ std::vector<raft::AgreedFlag> agreed_flags(const ServerOptions& options) {
 Server::Server(const ServerOptions& options)
     : options_(options),
       loop_(clock_),
-      unformed_calls_(*this, [this] { return why_unformed(); }),
+      unformed_admin_(*this, UnformedCalls::Asker::kOperator, [this] { return why_unformed(); }),
+      unformed_clients_(*this, UnformedCalls::Asker::kClient, [this] { return why_unformed(); }),
       wakeup_(loop_, [] {}),  // the end of the turn does the work
       drain_timer_(loop_, [this] { drain_step(); }),
+      alarm_log_([](const std::string& line) { LOG(WARNING) << line; }),
+      alarm_timer_(loop_, [this] { log_alarms(); }),
       started_unix_ms_(clock_.wall_unix_ms()) {}
 
 Server::~Server() {
@@ -79,11 +81,12 @@ std::optional<Failure> Server::start() {
     if (engine_) engine_->on_pause(gap);
   });
   turn_hook_ = loop_.on_turn_end(0, [this] { turn_end(); });
+  alarm_timer_.arm_every(AlarmLog::kLookEvery);
 
   const auto genesis = find_genesis();
   if (!genesis.ok()) return failure_of(genesis.error());
   if (*genesis) {
-    if (auto failed = begin_serving(**genesis)) return failed;
+    if (auto failed = begin_again(**genesis)) return failed;
   } else if (options_.bootstrap) {
     begin_bootstrap();
   } else if (!options_.join.empty()) {
@@ -113,7 +116,8 @@ std::optional<Failure> Server::open_ports(const net::Address& client, const net:
   auto admin_port = RpcPort::open(loop_, admins, admin_methods());
   if (!admin_port.ok()) return Failure{ExitCode::kPortTaken, admin_port.error().message};
   admin_port_ = std::move(*admin_port);
-  admin_port_->serve(unformed_calls_);
+  admin_port_->serve_unformed(unformed_admin_);
+  client_port_->serve_unformed(unformed_clients_);
   return std::nullopt;
 }
 
@@ -346,30 +350,26 @@ std::vector<api::PeerConnection> Server::connections() const {
 
 std::vector<api::Alarm> Server::alarms() const {
   std::vector<api::Alarm> out;
-  if (retired_) {
-    api::Alarm alarm;
-    alarm.name = "REMOVED";
-    alarm.message = removed_;
-    out.push_back(std::move(alarm));
-  }
+  const NodeId self = options_.node_id;
+  if (retired_) out.push_back(make_alarm("REMOVED", self, removed_));
   for (const raft::PeerLink& peer : transport_->peers()) {
     if (peer.refusal.empty()) continue;
-    api::Alarm alarm;
-    alarm.name = "PEER_REFUSED";
-    alarm.message = "node " + std::to_string(peer.id.value) + " at " +
-                    net::to_string(peer.address) + " takes no part: " + peer.refusal;
-    out.push_back(std::move(alarm));
+    out.push_back(make_alarm("PEER_REFUSED", peer.id,
+                             "node " + std::to_string(peer.id.value) + " at " +
+                                 net::to_string(peer.address) + " takes no part: " + peer.refusal));
   }
   if (const auto obstacle = engine_->snapshot_obstacle()) {
-    api::Alarm alarm;
-    alarm.name = "SNAPSHOT_HELD_UP";
-    alarm.message = "node " + std::to_string(options_.node_id.value) +
-                    " cannot write its snapshot, and tries again: " + *obstacle;
-    out.push_back(std::move(alarm));
+    out.push_back(make_alarm("SNAPSHOT_HELD_UP", self,
+                             "node " + std::to_string(self.value) +
+                                 " cannot write its snapshot, and tries again: " + *obstacle));
   }
-  add_room_alarms(engine_->room(), out);
-  add_slow_disk_alarm(writer_->stats(), options_.node_id, options_.slow_sync_ms, out);
+  add_room_alarms(engine_->room(), self, out);
+  add_slow_disk_alarm(writer_->stats(), self, options_.slow_sync_ms, out);
   return out;
+}
+
+void Server::log_alarms() {
+  if (engine_) alarm_log_.look(loop_.now(), engine_->alarms());
 }
 
 void Server::waits_because(const std::string& line) {
@@ -381,8 +381,12 @@ std::string Server::why_unformed() const {
     return "node " + std::to_string(options_.node_id.value) +
            " has lost its state and gets it from another server: " + seeker_->progress();
   }
-  return "node " + std::to_string(options_.node_id.value) +
-         " is not in a cluster yet: " + waits_for_;
+  const std::string node = "node " + std::to_string(options_.node_id.value);
+  if (join_check_) {
+    return node + " starts, and asks the servers of --join whether they are of its cluster, " +
+           std::to_string(genesis_.cluster.value);
+  }
+  return node + " is not in a cluster yet: " + waits_for_;
 }
 
 net::HttpResponse Server::readiness() const {

@@ -15,7 +15,9 @@
 #include "base/net/signal_watcher.h"
 #include "base/net/timer.h"
 #include "coordinator/loading/quarantine_file.h"
+#include "coordinator/server/alarm_log.h"
 #include "coordinator/server/engine.h"
+#include "coordinator/server/join_check.h"
 #include "coordinator/server/joiner.h"
 #include "coordinator/server/metrics.h"
 #include "coordinator/server/options.h"
@@ -79,6 +81,9 @@ class Server final : raft::TransportHandler, raft::GenesisTaker, ReplySink {
   raft::PeerIdentity identity() const;
   void begin_bootstrap();
   void begin_join();
+  /// Of a server that belongs to the cluster of this entry 1 already.
+  std::optional<Failure> begin_again(const std::string& genesis);
+  void check_join();
   std::optional<std::string> why_not_taken(const raft::Genesis& genesis) const;
   /// Makes entry 1 durable, with the term it stands in.
   Status write_genesis(const std::string& bytes);
@@ -101,7 +106,9 @@ class Server final : raft::TransportHandler, raft::GenesisTaker, ReplySink {
   std::optional<Failure> open_snapshots();
   /// Entry 1, if this directory belongs to a cluster.
   Result<std::optional<std::string>> find_genesis();
+  std::optional<Failure> know_genesis(const std::string& bytes);
   std::optional<Failure> begin_serving(const std::string& genesis);
+  std::optional<Failure> load_and_serve();
   /// Peers are dialled, and may ask.
   void join();
   std::optional<Failure> serve(StoredState state);
@@ -129,6 +136,7 @@ class Server final : raft::TransportHandler, raft::GenesisTaker, ReplySink {
   const std::string& metrics();
   std::vector<api::PeerConnection> connections() const;
   std::vector<api::Alarm> alarms() const;
+  void log_alarms();
   /// What keeps this server from being part of a cluster, as long as it is not.
   void waits_because(const std::string& line);
   std::string why_unformed() const;
@@ -145,13 +153,15 @@ class Server final : raft::TransportHandler, raft::GenesisTaker, ReplySink {
   std::unique_ptr<raft::LogStore> log_;
   std::unique_ptr<raft::StoredLogReader> reader_;
   std::unique_ptr<raft::TcpTransport> transport_;
-  UnformedCalls unformed_calls_;  ///< of the administration port, until there is an engine
+  UnformedCalls unformed_admin_;  ///< until there is an engine
+  UnformedCalls unformed_clients_;
   std::string waits_for_ = "waiting for the server with --bootstrap";
   std::unique_ptr<Port> client_port_;
   std::unique_ptr<RpcPort> admin_port_;
   std::unique_ptr<net::HttpServer> http_;
   std::unique_ptr<raft::Bootstrapper> bootstrapper_;
   std::unique_ptr<Joiner> joiner_;
+  std::unique_ptr<JoinCheck> join_check_;  ///< until it is over, nothing is served
   std::unique_ptr<raft::ThreadedLogWriter> writer_;
   snapshot::Pace pace_{clock_, static_cast<uint64_t>(options_.snapshot_write_mib_s) << 20};
   const snapshot::PacedVfs paced_vfs_{pace_};
@@ -175,6 +185,8 @@ class Server final : raft::TransportHandler, raft::GenesisTaker, ReplySink {
 
   net::Timer wakeup_;
   net::Timer drain_timer_;
+  AlarmLog alarm_log_;
+  net::Timer alarm_timer_;
   const int64_t started_unix_ms_;
   std::string metrics_;  ///< the last reading
   Instant metrics_taken_;

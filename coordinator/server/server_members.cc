@@ -26,6 +26,34 @@ void Server::begin_join() {
       Joiner::Events{waits, [this](const Error& error) { stop_with(failure_of(error)); }});
 }
 
+std::optional<Failure> Server::begin_again(const std::string& genesis) {
+  if (options_.join.empty()) return begin_serving(genesis);
+  if (auto failed = know_genesis(genesis)) return failed;
+  check_join();
+  return std::nullopt;
+}
+
+// Meanwhile it says which cluster it is of: those that start with it and ask the same need to hear
+// it, and nobody offers it an entry 1.
+void Server::check_join() {
+  join();
+  raft::PeerIdentity self = transport_->self();
+  self.cluster = genesis_.cluster;
+  join_check_ = std::make_unique<JoinCheck>(
+      loop_, std::move(self), options_.join, [this](const std::optional<std::string>& other) {
+        join_check_.reset();
+        if (other) {
+          return stop_with({ExitCode::kWrongDirectory,
+                            "--data_dir=" + options_.data_dir + " belongs to cluster " +
+                                std::to_string(genesis_.cluster.value) + ", and of --join " +
+                                *other +
+                                ": this is the wrong directory or the wrong list; leave --join out "
+                                "if the directory is meant"});
+        }
+        if (auto failed = load_and_serve()) stop_with(std::move(*failed));
+      });
+}
+
 MemberPorts Server::member_ports() {
   return {[this](const std::string& address, MemberPorts::Identified done) {
             identify(address, std::move(done));

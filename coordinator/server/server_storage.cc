@@ -150,12 +150,22 @@ std::optional<Failure> Server::check_belonging(const raft::Configuration& latest
   return std::nullopt;
 }
 
-std::optional<Failure> Server::begin_serving(const std::string& bytes) {
+std::optional<Failure> Server::know_genesis(const std::string& bytes) {
   auto genesis = raft::decode_genesis(bytes);
   if (!genesis.ok()) return failure_of(genesis.error());
   genesis_ = std::move(*genesis);
   genesis_bytes_ = bytes;
-  if (const Status kept = directory_->keep_genesis(kDefaultGroup, bytes); !kept.ok()) {
+  return std::nullopt;
+}
+
+std::optional<Failure> Server::begin_serving(const std::string& bytes) {
+  if (auto failed = know_genesis(bytes)) return failed;
+  return load_and_serve();
+}
+
+std::optional<Failure> Server::load_and_serve() {
+  const Status kept = directory_->keep_genesis(kDefaultGroup, genesis_bytes_);
+  if (!kept.ok()) {
     return failure_of(kept.error());
   }
   auto quarantined = quarantine_file().read();

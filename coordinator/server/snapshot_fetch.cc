@@ -3,12 +3,11 @@
 #include <algorithm>
 #include <utility>
 
+#include "base/byte_text.h"
 #include "coordinator/server/host.h"
 
 namespace holdfast::server {
 namespace {
-
-constexpr uint64_t kMiB = uint64_t{1} << 20;
 
 /// What a piece of work leaves for the loop thread.
 template <class T>
@@ -160,7 +159,7 @@ std::optional<StoredState> SnapshotFetch::take() { return std::exchange(staged_,
 std::string SnapshotFetch::progress() const {
   if (!run_) return {};
   return "receiving the state of node " + std::to_string(run_->from.value) + ": " +
-         std::to_string(run_->offset / kMiB) + " of " + std::to_string(run_->bytes / kMiB) + " MiB";
+         byte_text(run_->offset) + " of " + byte_text(run_->bytes);
 }
 
 }  // namespace holdfast::server

@@ -70,7 +70,7 @@ class SnapshotFetch {
   /// The state that came, once: verified, loaded and durable at the path, but not in force.
   std::optional<StoredState> take();
   const SnapshotFetchStats& stats() const { return stats_; }
-  /// "receiving ...: 12 of 117 MiB", or empty.
+  /// "receiving ...: 12 MiB of 117 MiB", or empty.
   std::string progress() const;
 
  private:

@@ -96,8 +96,9 @@ void SnapshotSource::drop_late(Instant now) {
 void SnapshotSource::refuse_held_up() {
   const auto obstacle = snapshots_.obstacle();
   if (!obstacle || asks_.empty()) return;
-  refuse_waiting({ErrorCode::kOverloaded, "this server cannot write its snapshot now: " + *obstacle,
-                  false, true, 1'000});
+  const bool full = snapshots_.wants_room();
+  refuse_waiting({full ? ErrorCode::kNoSpace : ErrorCode::kOverloaded,
+                  "this server cannot write its snapshot now: " + *obstacle, false, true, 1'000});
 }
 
 // A copy that took the last room would stop the log.

@@ -4,14 +4,21 @@
 
 namespace holdfast::server {
 
-UnformedCalls::UnformedCalls(ReplySink& sink, std::function<std::string()> why)
-    : sink_(sink), why_(std::move(why)) {}
+namespace {
+
+/// To form a cluster, or to get a state, takes longer than an election.
+constexpr int64_t kRetryAfterMs = 200;
+
+}  // namespace
+
+UnformedCalls::UnformedCalls(ReplySink& sink, Asker asker, std::function<std::string()> why)
+    : sink_(sink), asker_(asker), why_(std::move(why)) {}
 
 RpcArguments& UnformedCalls::arguments_for(const RpcMethod&) { return arguments_; }
 
-void UnformedCalls::take(const RpcMethod&, CallId call, size_t) {
-  fail(call, ErrorCode::kNoLeader, why_());
-}
+void UnformedCalls::take(const RpcMethod&, CallId call, size_t) { refuse(call); }
+
+void UnformedCalls::refuse(CallId call) { fail(call, ErrorCode::kNoLeader, why_()); }
 
 void UnformedCalls::refuse_overloaded(CallId call, const std::string& why) {
   fail(call, ErrorCode::kOverloaded, why);
@@ -23,6 +30,8 @@ void UnformedCalls::fail(CallId call, ErrorCode code, const std::string& message
   error.codeName = error_code_name(code);
   error.message = message;
   error.applied = api::Applied::NO;
+  error.retryable = asker_ == Asker::kClient;
+  error.retryAfterMs = error.retryable ? kRetryAfterMs : 0;
   sink_.fail(call, error);
 }
 

@@ -211,10 +211,12 @@ std::string format_inspection(const LogInspection& inspection) {
   for (const InspectedSegment& segment : inspection.segments) format_segment(segment, out);
   const HardState& state = inspection.tail.hard_state;
   out += "  " + std::to_string(inspection.batch_count) + " batches, " +
-         std::to_string(inspection.record_count) + " records; term " +
-         std::to_string(state.term.value) + ", vote " + std::to_string(state.vote.value) +
-         "; entries " + std::to_string(inspection.first_index) + " to " +
-         std::to_string(inspection.tail.last_index.value) + "\n";
+         std::to_string(inspection.record_count) + " records; entries " +
+         std::to_string(inspection.first_index) + " to " +
+         std::to_string(inspection.tail.last_index.value) + ", the last of term " +
+         std::to_string(inspection.tail.last_term.value) + "; the server's own term is " +
+         std::to_string(state.term.value) + ", its vote in that " +
+         std::to_string(state.vote.value) + "\n";
   out += "  " + std::string(verdict_name(inspection.verdict)) + ": " + inspection.message + "\n";
   return out;
 }

@@ -13,6 +13,9 @@ namespace {
 // What stands first in a HelloReply; 0 is a refusal.
 constexpr uint8_t kVerdictAccepted = 1;
 constexpr uint8_t kVerdictRemoved = 2;
+/// In the same byte: a program that knows the first mark alone asks a formed server for no mark.
+constexpr uint8_t kMarkBootstraps = 1;
+constexpr uint8_t kMarkAskerRemoved = 2;
 
 constexpr size_t kPreambleBytes = 12;  // magic, version, type, checksum
 constexpr size_t kChecksumAt = 4;
@@ -147,7 +150,9 @@ Result<PeerFrame> decode_identity_query(ByteReader& reader) {
 Result<PeerFrame> decode_identity_reply(ByteReader& reader) {
   IdentityReply reply{read_identity(reader)};
   reply.asker_store = StoreId(reader.read<uint64_t>());
-  reply.bootstraps = reader.read<uint8_t>() != 0;
+  const auto marks = reader.read<uint8_t>();
+  reply.bootstraps = (marks & kMarkBootstraps) != 0;
+  reply.asker_removed = (marks & kMarkAskerRemoved) != 0;
   Result<std::vector<NodeId>> listed = read_ids(reader, "the listed servers");
   if (!listed) return listed.error();
   reply.listed = std::move(*listed);
@@ -275,7 +280,9 @@ void encode(const IdentityReply& reply, std::string& out) {
   append_frame(out, FrameType::kIdentityReply, [&] {
     append_identity(out, reply.self);
     append_le(out, reply.asker_store.value);
-    append_le(out, static_cast<uint8_t>(reply.bootstraps));
+    const int marks =
+        (reply.bootstraps ? kMarkBootstraps : 0) | (reply.asker_removed ? kMarkAskerRemoved : 0);
+    append_le(out, static_cast<uint8_t>(marks));
     append_ids(out, reply.listed);
   });
 }

@@ -83,6 +83,7 @@ struct IdentityReply {
   StoreId asker_store;
   bool bootstraps = false;     ///< empty, and would form the cluster itself
   std::vector<NodeId> listed;  ///< whom it was told to form a cluster with; ascending
+  bool asker_removed = false;  ///< its cluster had the asker's node, and never takes the id again
   friend bool operator==(const IdentityReply&, const IdentityReply&) = default;
 };
 

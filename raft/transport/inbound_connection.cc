@@ -71,7 +71,8 @@ void InboundConnection::handle(const IdentityQuery& query) {
   reply(IdentityReply{.self = context_.self,
                       .asker_store = owner_.store_of(query.asker),
                       .bootstraps = context_.options.bootstraps,
-                      .listed = context_.options.listed});
+                      .listed = context_.options.listed,
+                      .asker_removed = owner_.has_removed(query.asker)});
 }
 
 void InboundConnection::handle(const GenesisOffer& offer) {

@@ -23,6 +23,7 @@ class InboundConnection final : net::FrameConnection::Handler {
     /// The store that the configuration binds this node to; zero if none, or if this server is
     /// empty.
     virtual StoreId store_of(NodeId node) const = 0;
+    virtual bool has_removed(NodeId node) const = 0;
     virtual void on_inbound_agreed(InboundConnection& inbound, const Hello& hello) = 0;
     virtual void on_genesis_offer(InboundConnection& inbound, std::string_view genesis) = 0;
     virtual void on_inbound_message(InboundConnection& inbound, Message&& message) = 0;

@@ -82,6 +82,7 @@ class TcpTransport::Impl final : public OutboundLane::Listener, public InboundCo
   // InboundConnection::Owner
   std::optional<HelloRefusal> judge_hello(const Hello& hello) override;
   StoreId store_of(NodeId node) const override;
+  bool has_removed(NodeId node) const override;
   void on_inbound_agreed(InboundConnection& inbound, const Hello& hello) override;
   void on_genesis_offer(InboundConnection& inbound, std::string_view genesis) override;
   void on_inbound_message(InboundConnection& inbound, Message&& message) override;
@@ -206,6 +207,10 @@ StoreId TcpTransport::Impl::store_of(NodeId node) const {
   const auto found = peers_.find(node);
   const bool member = found != peers_.end() && !found->second.guest;
   return member ? found->second.spec.store : StoreId();
+}
+
+bool TcpTransport::Impl::has_removed(NodeId node) const {
+  return std::ranges::find(removed_, node, &RemovedMember::id) != removed_.end();
 }
 
 void TcpTransport::Impl::on_inbound_agreed(InboundConnection& inbound, const Hello& hello) {

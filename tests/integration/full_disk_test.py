@@ -13,6 +13,7 @@ import threading
 import pytest
 from holdfast_api.holdfast import ttypes as t
 from support.cluster import Cluster
+from support.command import run
 from support.stock import Stock
 from support.waiting import eventually
 
@@ -56,7 +57,8 @@ class SmallDisks(Cluster):
                         raise
                     size //= 2
         eventually(lambda: state(node) == "full", within=WITHIN, what="a full disk")
-        assert "MiB free" in alarm(node, "NO_SPACE")
+        assert f"node {node.node_id}: " in alarm(node, "NO_SPACE")
+        assert " free, " in alarm(node, "NO_SPACE")
 
     def empty(self, node):
         """Give the room back."""
@@ -225,6 +227,36 @@ def test_a_full_follower_does_not_stop_the_cluster(disks, dial):
     last = stock.put(path="/last", value=b"x").header.revision
     eventually(lambda: applied(follower) >= last, within=WITHIN,
                what="the follower's return")
+
+
+def test_a_full_disk_is_in_the_log_when_it_comes_and_when_it_goes(disks):
+    follower = disks.followers()[0]
+    disks.fill(follower)
+    said = f"alarm NO_SPACE: node {follower.node_id}: "
+    ended = f"alarm NO_SPACE of node {follower.node_id} has ended"
+    eventually(lambda: said in follower.log(), within=WITHIN, what="the line of its begin")
+    assert ended not in follower.log()
+    disks.empty(follower)
+    eventually(lambda: ended in follower.log(), within=WITHIN, what="the line of its end")
+    assert follower.log().count(said) == follower.log().count(ended) == 1
+    others = [n for n in disks.nodes.values() if n is not follower]
+    assert not any("NO_SPACE" in n.log() for n in others)
+
+
+def test_a_full_server_gives_no_snapshot_and_says_why(disks, dial, tmp_path):
+    """It is the answer at once; nobody waits for room while another server may have some."""
+    follower = disks.followers()[0]
+    dial(disks.leader()).put(path="/a", value=b"1")
+    disks.fill(follower)
+    file = tmp_path / "saved.db"
+    done = run(None, "snapshot", "save", str(file), "--admin", follower.admin_address)
+    assert done.returncode == 69, done.stderr
+    assert "[NO_SPACE]" in done.stderr and str(follower.folder / "data") in done.stderr, done.stderr
+    assert not file.exists()
+    other = next(n for n in disks.nodes.values() if n is not follower)
+    both = f"{follower.admin_address},{other.admin_address}"
+    done = run(None, "snapshot", "save", str(file), "--admin", both)
+    assert done.returncode == 0, done.stderr
 
 
 def test_a_full_leader_hands_over_and_does_not_come_back(disks, dial):

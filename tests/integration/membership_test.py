@@ -100,7 +100,15 @@ def refused(cluster, *words):
 def roles(cluster):
     """Node id to role, as the leader sees it."""
     told = json.loads(run(cluster, "member", "list", "--json", nodes=[cluster.leader()]).stdout)
-    return {m["node_id"]: m["role"] for m in told}
+    return {m["node_id"]: m["role"] for m in told if m["role"] != "removed"}
+
+
+def removed(cluster):
+    """The ids that were removed, each with the store that it had and the entry that did it."""
+    told = json.loads(run(cluster, "member", "list", "--json", nodes=[cluster.leader()]).stdout)
+    gone_by = {m["node_id"]: m for m in told if m["role"] == "removed"}
+    assert all(m["store_id"] and m["removed_at"] and not m["voter"] for m in gone_by.values())
+    return sorted(gone_by)
 
 
 def settled(cluster, wanted):
@@ -191,6 +199,7 @@ def test_a_dead_server_is_replaced_in_one_step(three):
         settled(three, voters(*three.nodes))
         three.wait_ready([node])
         work.goes_on()
+        assert removed(three) == [dead.node_id]
         again = member(three, "replace", str(dead.node_id), "4", f"127.0.0.1:{node.peer_port}")
         assert not again["changed"]
         restart_all(three)
@@ -201,6 +210,15 @@ def test_a_dead_server_is_replaced_in_one_step(three):
         said = refused(three, "add", str(dead.node_id), f"127.0.0.1:{dead.peer_port}")
         assert f"node {dead.node_id} (store" in said and "was removed at entry" in said, said
         dead.kill()
+        # Nor does it come back under that id with an empty directory.
+        shutil.rmtree(dead.folder / "data")
+        before = len(dead.log())
+        dead.joins = True
+        three.start(dead)
+        assert dead.process.wait(20) == WRONG_DIRECTORY
+        said = dead.log()[before:]
+        assert f"has removed node {dead.node_id} for good" in said, said
+        assert "under an id that was never used" in said and "run `holdfast" not in said, said
 
 
 def test_a_learner_serves_and_stays_one_until_it_is_promoted(three):

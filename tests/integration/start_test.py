@@ -148,6 +148,44 @@ def test_a_directory_of_a_cluster_that_lacks_a_listed_server_is_refused(own, tmp
             assert "whose only member is node 1; --initial_cluster lists 1,2,3" in refusal.said
 
 
+def peers_of(*nodes):
+    """As --join names them."""
+    return "--join=" + ",".join(f"127.0.0.1:{n.peer_port}" for n in nodes)
+
+
+def test_a_member_of_another_cluster_than_the_servers_of_join_is_refused(own, own_single, tmp_path):
+    """It would elect itself there and grant what the cluster that is meant has given to others."""
+    alone = own_single.nodes[1]
+    mine = alone.status().header.clusterId
+    theirs = own.leader().status().header.clusterId
+    alone.kill()
+    at = f"--peer_address=127.0.0.1:{alone.peer_port}"
+    refusal = Refusal([f"--data_dir={data_of(alone)}", at, peers_of(*own.nodes.values(), alone)],
+                      tmp_path)
+    assert refusal.code == WRONG_DIRECTORY, refusal.said
+    assert str(mine) in refusal.said and str(theirs) in refusal.said, refusal.said
+    assert any(f"127.0.0.1:{n.peer_port}, node {n.node_id} " in refusal.said
+               for n in own.nodes.values()), refusal.said
+    assert len(refusal.lines) == 1 and "clients on port" not in refusal.said
+
+
+def test_one_server_of_its_cluster_is_enough_to_go_on(own, own_single):
+    """Of the addresses of --join some may have gone to others since."""
+    node, other = own.followers()
+    stranger = own_single.nodes[1]
+    node.kill()
+    node.start([*TIMING, peers_of(stranger, other)])
+    own.wait_ready([node])
+
+
+def test_a_member_with_join_needs_nobody_to_start(own_single):
+    """A restart does not depend on others; what it says of itself is no answer."""
+    node = own_single.nodes[1]
+    node.kill()
+    node.start([*TIMING, f"{peers_of(node)},127.0.0.1:{free_ports(1)[0]}"])
+    own_single.wait_ready([node])
+
+
 def test_a_list_that_leaves_out_a_member_only_has_no_address_for_it(own):
     """What is stored counts: the server dials the member where the cluster was told it is."""
     node = own.nodes[1]

@@ -1,8 +1,9 @@
-"""The `holdfast` command while the cluster has no leader: it waits, and says what it knows."""
+"""The `holdfast` command while there is no leader, or no cluster: what it waits for, and says."""
 
 import time
 
 import pytest
+from support.cluster import Cluster
 from support.command import run
 from support.waiting import eventually
 
@@ -28,6 +29,42 @@ def test_without_a_quorum_the_command_waits_its_timeout_and_says_that_nobody_lea
     assert done.returncode == 69, done.stderr
     assert "[NO_LEADER]" in done.stderr
     assert 3 < time.monotonic() - began < 6
+
+
+@pytest.mark.parametrize("how", [("--try",), ("--wait", "1s")], ids=" ".join)
+def test_a_lock_without_a_quorum_says_what_each_server_answered(cluster, how):
+    last = without_quorum(cluster)
+    others = [n for n in cluster.nodes.values() if n is not last]
+    done = run(cluster, "lock", "/a", *how, "--timeout", "4s", "--", "true")
+    assert done.returncode == 69, done.stderr
+    assert "no leader was found within 4000 ms" in done.stderr
+    assert f"{last.address}: this server knows no leader" in done.stderr
+    assert all(f"{n.address} " in done.stderr for n in others), done.stderr
+
+
+@pytest.mark.parametrize("flags", [(), ("--io_threads=2",)], ids=["one thread", "io threads"])
+@pytest.mark.parametrize("words", [("put", "/a", "1"), ("lock", "/a", "--", "true"), ("get", "/a"),
+                                   ("watch", "/a")], ids=lambda words: words[0])
+def test_servers_in_no_cluster_say_so_at_once(words, flags):
+    unformed = Cluster(3, flags=flags)
+    try:
+        nodes = [unformed.nodes[2], unformed.nodes[3]]  # the one with --bootstrap does not run
+        for node in nodes:
+            unformed.start(node)
+        for node in nodes:
+            eventually(lambda n=node: "the data directory is empty" in n.log(), within=20,
+                       what="it waits")
+        began = time.monotonic()
+        done = run(None, *words, nodes=nodes)
+        assert done.returncode == 69, done.stderr
+        assert "is not in a cluster yet" in done.stderr and "[NO_LEADER]" in done.stderr
+        assert "--bootstrap" in done.stderr, "what it waits for"
+        assert time.monotonic() - began < 5
+        unformed.start(unformed.nodes[1])
+        unformed.wait_ready()
+        assert run(unformed, "put", "/a", "1").returncode == 0
+    finally:
+        unformed.stop()
 
 
 def test_a_revocation_outlasts_a_failover(cluster):

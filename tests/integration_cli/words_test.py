@@ -1,7 +1,11 @@
 """What `holdfast` answers to a command line that is wrong, and its help; no server is asked."""
 
+import re
+import subprocess
+
 import pytest
 from support.command import run
+from support.paths import program
 
 
 @pytest.mark.parametrize(("line", "says"), [
@@ -31,6 +35,16 @@ def test_a_wrong_command_line_is_named(line, says):
 def test_an_empty_path_is_named():
     done = run(None, "lock", "describe", "")
     assert (done.returncode, 'path "" does not begin with /' in done.stderr) == (64, True)
+
+
+def test_it_says_which_version_it_is():
+    server = subprocess.run([str(program("holdfastd")), "--version"], capture_output=True,
+                            text=True, timeout=30, check=True).stdout
+    done = run(None, "--version")
+    assert done.returncode == 0
+    assert re.fullmatch(r"holdfast \d+\.\d+\.\d+, feature level \d+(, commit \w+)?\n",
+                        done.stdout), done.stdout
+    assert server == done.stdout.replace("holdfast", "holdfastd")
 
 
 def test_a_directory_without_a_log_is_not_damaged(tmp_path):

@@ -165,6 +165,86 @@ TEST_F(CallerTest, WithoutALeaderTheOtherServerIsAsked) {
   EXPECT_NE(calls_[1].first, calls_[0].first);
 }
 
+TEST_F(CallerTest, WhereNobodyLeadsItSaysWhatEveryServerAnswered) {
+  b_.down();
+  check({.timeout = 1s});
+  settle();
+  ASSERT_EQ(calls_.size(), 1u);
+  calls_[0].first->refuse(calls_[0].second, api::ErrorCode::NO_LEADER, true, api::Applied::NO, 950);
+  settle();
+  pass(1s);
+  ASSERT_TRUE(error_);
+  EXPECT_EQ(error_->code, ErrorCode::kNoLeader);
+  EXPECT_FALSE(error_->maybe_applied);
+  EXPECT_NE(error_->message.find("no leader was found within 1000 ms ("), std::string::npos);
+  EXPECT_NE(error_->message.find(a_.address() + ": scripted"), std::string::npos)
+      << error_->message;
+  EXPECT_NE(error_->message.find(b_.address() + " "), std::string::npos) << error_->message;
+}
+
+TEST_F(CallerTest, WhereAnotherMayHaveTheRoomNoSpaceIsTheAnswer) {
+  check({.wait_for_room = false});
+  settle();
+  calls_[0].first->refuse(calls_[0].second, api::ErrorCode::NO_SPACE, true, api::Applied::NO, 10);
+  settle();
+  ASSERT_TRUE(error_);
+  EXPECT_EQ(error_->code, ErrorCode::kNoSpace);
+  EXPECT_TRUE(error_->retryable);
+}
+
+/// Servers without a cluster, and a client that does not wait for one.
+class UnformedTest : public CallerTest {
+ protected:
+  UnformedTest() {
+    for (FakeServer* server : {&a_, &b_}) {
+      server->cluster_id = 0;
+      EXPECT_TRUE(impatient_.add(server->address()).ok());
+    }
+  }
+  void write(Caller& caller) {
+    caller.call<RevokeLock>({}, {}, {.resend = Resend::kOnlyOnce},
+                            [this](const auto& outcome, const auto&) { error_ = outcome.error(); });
+    settle();
+  }
+  void refuse(size_t call) {
+    ASSERT_GT(calls_.size(), call);
+    calls_[call].first->refuse(calls_[call].second, api::ErrorCode::NO_LEADER, true);
+    pass(250ms);
+  }
+
+  ServerPool impatient_{loop_, entropy_, {.wait_for_a_cluster = false}};
+  Caller asks_once_{impatient_};
+};
+
+TEST_F(UnformedTest, WhenEveryServerHasSaidSoThatIsTheAnswer) {
+  write(asks_once_);
+  refuse(0);
+  EXPECT_FALSE(error_) << "the other one may know better";
+  refuse(1);
+  ASSERT_TRUE(error_);
+  EXPECT_EQ(error_->code, ErrorCode::kNoLeader);
+  EXPECT_EQ(error_->message, "scripted");
+  EXPECT_FALSE(error_->maybe_applied);
+  EXPECT_EQ(calls_.size(), 2u);
+}
+
+TEST_F(UnformedTest, WhoWaitsForAClusterAsksAgain) {
+  write(caller_);
+  for (size_t i = 0; i < 4; ++i) refuse(i);
+  EXPECT_FALSE(error_);
+}
+
+TEST_F(UnformedTest, OneThatHasFormedMeanwhileIsAsked) {
+  write(asks_once_);
+  refuse(0);
+  calls_[0].first->cluster_id = 77;
+  calls_[1].first->cluster_id = 77;
+  refuse(1);
+  refuse(2);
+  refuse(3);
+  EXPECT_FALSE(error_);
+}
+
 TEST_F(CallerTest, TheLeaderNamedInAReplyGetsTheNextCalls) {
   check();
   settle();

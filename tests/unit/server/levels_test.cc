@@ -200,6 +200,23 @@ TEST_F(LevelsTest, WhatIsInForceAlreadyIsNoError) {
   EXPECT_FALSE(raise(follower, kOld).result<api::ChangeMembersResult>().changed);
 }
 
+TEST_F(LevelsTest, WhatIsBelowTheOneInForceIsNoErrorAndTheAnswerNamesThatOne) {
+  upgrade_all();
+  const auto raised = raise(leads(), kNew).result<api::ChangeMembersResult>();
+  EXPECT_EQ(raised.featureLevel, kNew);
+  const auto below = raise(leads(), kOld).result<api::ChangeMembersResult>();
+  EXPECT_FALSE(below.changed);
+  EXPECT_EQ(below.featureLevel, kNew);
+}
+
+TEST_F(LevelsTest, WhatNoProgramKnowsNeedsNoUpgradeOfOne) {
+  exchange(1, kNew);
+  EXPECT_THAT(raise(leads(), 9).error(),
+              Refuses(ErrorCode::BAD_ARGUMENT,
+                      "feature level 9 is known to none of the servers' programs: the highest "
+                      "that any of them knows is 4"));
+}
+
 TEST_F(LevelsTest, ItIsNotRaisedAboveWhatAMemberHas) {
   exchange(1, kNew);
   exchange(2, kNew);

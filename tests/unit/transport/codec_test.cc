@@ -136,6 +136,8 @@ TEST(Codec, CarriesHandshakesAndBootstrap) {
   EXPECT_EQ(std::get<HelloReply>(*decode_frame(bytes_of_frame(reply))), reply);
   const IdentityReply identity{some_identity(), StoreId(5), true, {NodeId(2), NodeId(3)}};
   EXPECT_EQ(std::get<IdentityReply>(*decode_frame(bytes_of_frame(identity))), identity);
+  const IdentityReply removes{some_identity(), StoreId(), false, {}, true};
+  EXPECT_EQ(std::get<IdentityReply>(*decode_frame(bytes_of_frame(removes))), removes);
   const IdentityQuery query{NodeId(7)};
   EXPECT_EQ(std::get<IdentityQuery>(*decode_frame(bytes_of_frame(query))), query);
   const GenesisReply taken{false, "no"};

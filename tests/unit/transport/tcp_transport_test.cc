@@ -281,6 +281,23 @@ TEST_F(TransportTest, AServerThatIsRemovedIsCutOffAndTold) {
   EXPECT_TRUE(nodes.at(1)->up(2)) << "nobody else notices";
 }
 
+TEST_F(TransportTest, WhoAsksUnderARemovedIdIsTold) {
+  connect(2);
+  nodes.at(1)->transport->set_peers({nodes.at(2)->spec()},
+                                    {{NodeId(3), StoreId(1003), LogIndex(77)}});
+  const auto removed = [this](uint64_t asker) {
+    std::optional<bool> told;
+    const IdentityCall call(
+        loop, IdentityQuery{NodeId(asker)}, nodes.at(1)->address(), 1s,
+        [&](const Result<IdentityReply>& answer) { told = answer->asker_removed; });
+    EXPECT_TRUE(until([&] { return told.has_value(); }));
+    return told;
+  };
+  EXPECT_EQ(removed(3), true);
+  EXPECT_EQ(removed(2), false) << "a member";
+  EXPECT_EQ(removed(4), false) << "never heard of";
+}
+
 /// Node 1 belongs to the cluster and knows nobody; node 2 knows it.
 struct GuestTest : TransportTest {
   void visit(TransportOptions options = {}) {
