@@ -153,10 +153,12 @@ bool Room::quorum_has_room() const {
 
 // As long as nobody is full, who is silent does not matter here: a quorum that is down is Raft's
 // affair. While leadership is handed over the core proposes nothing, and what can be repeated waits
-// for the next leader.
+// for the next leader; a core that has heard of that one says at the end of the turn only that it
+// leads no more.
 std::optional<Refusal> Room::refusal() const {
   if (!host_.serving || !anybody_full()) return std::nullopt;
-  if (host_.node->core().transferring()) return std::nullopt;
+  const raft::Raft& core = host_.node->core();
+  if (core.role() != raft::Role::kLeader || core.transferring()) return std::nullopt;
   std::string why;
   if (disk_.full()) {
     why = "the leader, node " + std::to_string(host_.options.self.value) +

@@ -10,6 +10,7 @@ import pytest
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
 from mutants import HERE, BadMutant, all_mutants, git_apply, read  # noqa: E402
+from run import STARTED, program_of  # noqa: E402
 
 ROOT = HERE.parents[1]
 MUTANTS = all_mutants()
@@ -35,6 +36,15 @@ def test_no_mutant_touches_a_test():
 def test_no_two_mutants_are_the_same():
     diffs = [m.path.read_text().split("diff --git", 1)[1] for m in MUTANTS]
     assert len(set(diffs)) == len(diffs)
+
+
+def test_what_the_tests_start_is_built():
+    """Else one fails in a fresh copy, with a mutant and without."""
+    started = set()
+    for test in {test for mutant in MUTANTS for test in mutant.tests if not program_of(test)}:
+        text = (ROOT / "tests" / f"{test}_test.py").read_text()
+        started |= set(re.findall(r"\bprogram\([\"']([\w-]+)[\"']\)", text))
+    assert started and started <= set(STARTED)
 
 
 @pytest.mark.parametrize("text, complaint", [

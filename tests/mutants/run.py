@@ -23,6 +23,8 @@ from mutants import BadMutant, Mutant, all_mutants, git_apply  # noqa: E402
 
 ROOT = Path(__file__).resolve().parents[2]
 TEST_LIMIT_S = 300
+# What the tests in Python start or import.
+STARTED = ["holdfastd", "holdfast", "alter-snapshot", "hf_thrift_generated"]
 
 
 class Verdict(NamedTuple):
@@ -91,7 +93,7 @@ class Scratch:
     def compile(self, tests: List[str]) -> None:
         targets = [t for t in map(program_of, tests) if t]
         if len(targets) < len(tests):
-            targets += ["holdfastd", "holdfast", "hf_thrift_generated"]
+            targets += STARTED
         self._must(["ninja", "-C", str(self.build), "-j", str(self.jobs), *targets])
 
     def test(self, name: str) -> Tuple[bool, str]:

@@ -1,7 +1,10 @@
-// The sentences of a slow disk. Those of a full one: room_test.cc.
+// The sentences of a slow disk, and of a copy for which there was no room. Those of a full one:
+// room_test.cc.
 #include "coordinator/server/alarms.h"
 
 #include <gmock/gmock.h>
+
+#include "tests/unit/server/host_fakes.h"
 
 namespace holdfast::server {
 namespace {
@@ -53,6 +56,73 @@ TEST(DiskStatus, TheWriteUnderWayCountsAsTheLongest) {
   EXPECT_EQ(status.state, "low");
   EXPECT_EQ(status.syncP99Us, 7'000);
   EXPECT_EQ(status.syncMaxUs, 4'000'000);
+}
+
+constexpr uint64_t kMiB = uint64_t{1} << 20;
+
+/// A disk with 40 MiB free, of which 32 are to stay free.
+class RefusedCopyTest : public ::testing::Test {
+ protected:
+  RefusedCopyTest() {
+    fakes.host.emplace(HostFakes::options_of(NodeId(1)), fakes.clock, fakes.entropy,
+                       fakes.transport, fakes.sink, fakes.machine);
+    snapshots.emplace(*fakes.host, nullptr, "", 0);
+    disk.path = "/data";
+    disk.free_bytes = 40 * kMiB;
+    disk.needed_bytes = 32 * kMiB;
+    room.emplace(*fakes.host, fakes.codec, *snapshots,
+                 RoomPorts{[this] { return disk; }, [](bool) {}, [](uint64_t) {},
+                           [] { return raft::LogRoom{}; }});
+    room->turn();
+  }
+  std::vector<api::Alarm> alarms() {
+    std::vector<api::Alarm> out;
+    add_room_alarms(*room, out);
+    return out;
+  }
+
+  HostFakes fakes;
+  std::optional<Snapshots> snapshots;
+  raft::DiskRoom disk;
+  std::optional<Room> room;
+};
+
+TEST_F(RefusedCopyTest, ACopyTakesNothingOfWhatIsToStayFree) {
+  EXPECT_EQ(room->no_room_for_copy(8 * kMiB), std::nullopt);
+  EXPECT_THAT(alarms(), IsEmpty());
+  const auto why = room->no_room_for_copy(8 * kMiB + 1);
+  EXPECT_EQ(why,
+            "a copy of the state takes 8 MiB, and /data has 40 MiB free, of which 32 MiB are to "
+            "stay free");
+  const auto raised = alarms();
+  ASSERT_THAT(raised, SizeIs(1));
+  EXPECT_EQ(raised[0].name, "COPY_REFUSED");
+  EXPECT_EQ(raised[0].message, why);
+}
+
+// Full is a disk until clearly more is free, and what is free then is not for copies.
+TEST_F(RefusedCopyTest, OnAFullDiskThereIsRoomForNone) {
+  disk.state = raft::DiskRoom::State::kFull;
+  fakes.clock.passed += Room::kLookEvery;
+  room->turn();
+  EXPECT_NE(room->no_room_for_copy(1), std::nullopt);
+}
+
+TEST_F(RefusedCopyTest, TheAlarmGoesAWhileAfterTheLastOne) {
+  room->no_room_for_copy(9 * kMiB);
+  fakes.clock.passed += 20s;
+  room->no_room_for_copy(10 * kMiB);
+  fakes.clock.passed += Room::kCopyAlarm - 1ms;
+  const auto raised = alarms();
+  ASSERT_THAT(raised, SizeIs(1));
+  EXPECT_THAT(raised[0].message, HasSubstr("takes 10 MiB"));
+  fakes.clock.passed += 1ms;
+  EXPECT_THAT(alarms(), IsEmpty());
+}
+
+TEST_F(RefusedCopyTest, WhereNobodyLooksAtTheDiskThereIsRoom) {
+  Room unwatched(*fakes.host, fakes.codec, *snapshots, {});
+  EXPECT_EQ(unwatched.no_room_for_copy(1'000 * kMiB), std::nullopt);
 }
 
 }  // namespace

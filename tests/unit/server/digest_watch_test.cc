@@ -284,7 +284,9 @@ class UnkeptQuarantineTest : public DigestWatchTest {
 
 TEST_F(UnkeptQuarantineTest, OnAFullDiskItIsRememberedOnceThereIsRoom) {
   refuse_and_diverge({holdfast::ErrorCode::kNoSpace, "no room"});
+  ASSERT_EQ(server(3).remembering, 1);
   cluster->advance(3s);
+  EXPECT_EQ(server(3).remembering, 4) << "once a second";
   EXPECT_THAT(server(3).fatal, testing::IsEmpty());
   EXPECT_FALSE(server(3).quarantine);
   EXPECT_THAT(server(3).open("b").error(), Refuses(ErrorCode::SHUTTING_DOWN, "quarantined"));

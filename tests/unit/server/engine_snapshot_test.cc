@@ -11,6 +11,7 @@
 #include "raft/storage/posix_file_system.h"
 #include "tests/unit/server/host_fakes.h"
 #include "tests/unit/server/test_cluster.h"
+#include "tests/unit/server/test_span_writer.h"
 #include "tests/unit/snapshot/written_state.h"
 
 namespace holdfast::server {
@@ -120,6 +121,70 @@ TEST_F(EngineSnapshotTest, AQuarantinedServerGivesItToNobody) {
   cluster.advance(1s);
   ask_for_its_state();
   EXPECT_THAT(cluster.held(), IsEmpty());
+}
+
+/// The disk of server 2 is not full, and has less than is to stay free.
+class CrowdedDiskTest : public EngineSnapshotTest {
+ protected:
+  CrowdedDiskTest() {
+    follower.crash();
+    follower.disk_room = {.state = raft::DiskRoom::State::kLow,
+                          .path = "/data",
+                          .free_bytes = 1'000,
+                          .needed_bytes = 1'001};
+    follower.start();
+    cluster.advance(1s);
+  }
+};
+
+TEST_F(CrowdedDiskTest, AStateIsNotReceivedAndThatIsToldOf) {
+  receive_the_state_three_entries_on();
+  EXPECT_FALSE(follower.engine().take_received_state().has_value());
+  EXPECT_TRUE(follower.engine().room().refused_copy().has_value());
+}
+
+TEST_F(CrowdedDiskTest, ACopyIsNotMadeForOthersAndThatIsToldOf) {
+  ask_for_its_state();
+  EXPECT_THAT(cluster.held(), IsEmpty());
+  EXPECT_TRUE(follower.engine().room().refused_copy().has_value());
+}
+
+/// Server 2 writes snapshots, and its log goes as soon as one covers it.
+class PinnedLogTest : public EngineSnapshotTest {
+ protected:
+  PinnedLogTest() {
+    cluster.options.snapshot_log_bytes = 1'000;
+    follower.crash();
+    follower.snapshots.spans = &spans_;
+    follower.snapshots.cut_log = [this](LogIndex through) { return cut_through_ = through; };
+    follower.start();
+    cluster.advance(1s);
+  }
+  void write_entries(int count) {
+    for (int i = 0; i < count; ++i) {
+      cluster.client(1, "session-" + std::to_string(++clients_));
+      cluster.advance(10ms);
+    }
+  }
+
+  PromptSpanWriter spans_;
+  LogIndex cut_through_;
+  int clients_ = 0;
+};
+
+// Whoever loads the copy needs the log from there.
+TEST_F(PinnedLogTest, WhatFollowsACopyStaysInTheLogUntilTheCopyIsGone) {
+  ask_for_its_state();
+  ASSERT_THAT(cluster.held(), SizeIs(1));
+  peer::SnapshotPiece piece;
+  ASSERT_TRUE(codec_.decode(std::get<AppMessage>(cluster.held()[0].content).bytes, piece));
+  const LogIndex copied(static_cast<uint64_t>(piece.appliedIndex));
+  write_entries(60);
+  ASSERT_GT(applied().value, copied.value + 50);
+  EXPECT_EQ(cut_through_, copied);
+  cluster.advance(SnapshotSource::kIdle);
+  write_entries(1);
+  EXPECT_GT(cut_through_, copied);
 }
 
 }  // namespace

@@ -328,6 +328,36 @@ TEST_F(MembersTest, AChangeThatWasUndoneIsMadeByTheNextLeaderHoweverFarTheLastOn
   EXPECT_TRUE(call.result<api::ChangeMembersResult>().changed);
 }
 
+// Who asked has heard of nobody in between.
+TEST_F(MembersTest, AChangeThatWasUndoneIsAskedForAgainOfALeaderThatIsBack) {
+  cluster.hold([](const Parcel& p) {
+    return p.from == NodeId(1) && p.is(raft::MessageType::kAppendRequest);
+  });
+  const Call call = change(follower, adding(4, Role::LEARNER), 20'000);
+  EXPECT_THAT(reached(leader), ElementsAre(1, 2, 3, 4));
+  cluster.drop_held();
+  cluster.isolate(1);
+  cluster.hold([](const Parcel& p) {
+    const bool stands =
+        p.is(raft::MessageType::kPreVoteRequest) || p.is(raft::MessageType::kVoteRequest);
+    const bool leads =
+        p.is(raft::MessageType::kAppendRequest) || p.is(raft::MessageType::kHeartbeatRequest);
+    return (p.from == NodeId(2) && stands) || (p.from == NodeId(3) && p.to == NodeId(2) && leads);
+  });
+  TestServer& other = cluster.server(3);
+  ASSERT_TRUE(
+      cluster.until([&] { return other.engine().node().core().role() == raft::Role::kLeader; }));
+  cluster.heal();
+  ASSERT_TRUE(cluster.until([&] { return other.serving(); }));
+  EXPECT_THAT(reached(leader), ElementsAre(1, 2, 3)) << "undone";
+  EXPECT_FALSE(call.answered());
+  cluster.lead(1);
+  cluster.drop_held();
+  ASSERT_TRUE(cluster.until([&] { return call.answered(); }, 5s));
+  EXPECT_THAT(roles(call.result<api::ChangeMembersResult>().members),
+              ElementsAre("1:VOTER", "2:VOTER", "3:VOTER", "4:LEARNER"));
+}
+
 TEST_F(MembersTest, AnUndoneChangeIsFollowedByTheTransport) {
   cluster.hold([](const Parcel& p) {
     return p.from == NodeId(1) && p.is(raft::MessageType::kAppendRequest);

@@ -6,6 +6,7 @@
 
 #include "session/session_table.h"
 #include "tests/unit/server/test_cluster.h"
+#include "tests/unit/server/test_span_writer.h"
 
 namespace holdfast::server {
 namespace {
@@ -75,21 +76,6 @@ class RoomTest : public ::testing::Test {
   const int size;
   TestCluster cluster;
   Client client;
-};
-
-/// Whatever it is given is on the disk when it is asked.
-struct PromptSpanWriter final : snapshot::SpanWriter {
-  void submit(snapshot::Span span) override { applied = span.head.applied; }
-  std::optional<Result<snapshot::WrittenSpan>> collect() override {
-    if (!applied) return std::nullopt;
-    snapshot::WrittenSpan written;
-    written.applied = std::exchange(applied, LogIndex());
-    written.durable = true;
-    return written;
-  }
-  std::optional<Error> obstacle() const override { return std::nullopt; }
-  void hurry(bool) override {}
-  LogIndex applied;
 };
 
 /// Server 1 is alone, writes snapshots, and has a disk for its log of this many bytes.
@@ -278,6 +264,19 @@ TEST_F(RoomTest, WhatAHandOverPutsOffStaysBeforeWhatCameLater) {
   cluster.drop_held();
   cluster.advance(1s);
   EXPECT_LT(first.result<api::PutResult>().revision, second.result<api::PutResult>().revision);
+}
+
+// The next leader has room: what cannot be proposed meanwhile is for that one to do.
+TEST_F(RoomTest, WhatComesWhileAFullLeaderHandsOverIsNotRefused) {
+  cluster.hold([](const Parcel& p) { return p.is(raft::MessageType::kTimeoutNow); });
+  set(1, State::kFull);
+  ASSERT_TRUE(cluster.server(1).engine().node().core().transferring());
+  const Call waiting = put(1);
+  EXPECT_FALSE(waiting.answered());
+  cluster.release();
+  ASSERT_TRUE(cluster.until([&] { return waiting.answered(); }));
+  EXPECT_EQ(waiting.outcome(), "OK");
+  EXPECT_GT(leader(), 1);
 }
 
 TEST_F(RoomTest, WhatWaitsIsRefusedOnceTheDiskIsFull) {

@@ -98,6 +98,7 @@ void TestServer::start() {
                   {},
                   {quarantine,
                    [this](const std::string& why) -> Status {
+                     ++remembering;
                      if (forgets) return *forgets;
                      quarantine = why;
                      return ok_status();
@@ -110,7 +111,7 @@ RoomPorts TestServer::room_ports() {
   if (!disk_room) return {};
   return {[this] { return *disk_room; },
           [this](bool on) { lent = on; },
-          [](uint64_t) {},
+          [this](uint64_t bytes) { snapshot_room = bytes; },
           [this] { return log_room; },
           2'000,
           1'000};

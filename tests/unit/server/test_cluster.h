@@ -173,6 +173,7 @@ class TestServer final : raft::Transport, ReplySink {
   raft::testing::MemoryLog& disk() { return disk_; }
   std::optional<std::string> quarantine;  ///< what it remembers of its own
   std::optional<Error> forgets;           ///< why it cannot remember one now
+  int remembering = 0;                    ///< how often it has tried to
   bool disk_works = true;                 ///< settle() makes writes durable
   bool transport_full = false;            ///< its own messages to others are dropped at once
   ReplySink* ports = nullptr;  ///< takes the answers to calls of ports other than the test's own
@@ -181,9 +182,10 @@ class TestServer final : raft::Transport, ReplySink {
   /// What its disk says of itself; set before start(). Without it nobody looks.
   std::optional<raft::DiskRoom> disk_room;
   raft::LogRoom log_room{1 << 20, 1 << 20, false};
-  SnapshotPorts snapshots;  ///< set before start(); without, it neither writes nor gives any
-  bool lent = false;        ///< the reserve
-  Reach reach;              ///< whom its transport has to reach
+  SnapshotPorts snapshots;     ///< set before start(); without, it neither writes nor gives any
+  bool lent = false;           ///< the reserve
+  uint64_t snapshot_room = 0;  ///< that the reserve is to have for the snapshot
+  Reach reach;                 ///< whom its transport has to reach
   uint64_t seed = 0;
 
  private:

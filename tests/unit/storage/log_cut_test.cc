@@ -290,6 +290,9 @@ TEST_F(LogCut, ARemovalThatFindsNoRoomIsTriedAgain) {
   disk_->fail_at(disk_->operations() + 1, ENOSPC);
   EXPECT_EQ(log_->preparer().step(), SegmentPreparer::Step::kOutOfSpace);
   EXPECT_THAT(files(), SizeIs(6));
+  EXPECT_TRUE(log_->space().out_of_space) << "else nobody has it tried again";
+  EXPECT_EQ(log_->preparer().step(), SegmentPreparer::Step::kWorked);
+  EXPECT_FALSE(log_->space().out_of_space);
   prepare(*log_);
   EXPECT_THAT(files(), SizeIs(4));
   append({}, make_entries(4, 54, 54));

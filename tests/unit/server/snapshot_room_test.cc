@@ -1,0 +1,110 @@
+// How much of the reserve is the snapshot's (PROMISE 12): the log can be cut by it alone, so what
+// it may need is held before the disk is full, and follows what is gathered for it.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <string>
+
+#include "tests/unit/server/test_cluster.h"
+#include "tests/unit/server/test_span_writer.h"
+
+namespace holdfast::server {
+namespace {
+
+using ::testing::AllOf;
+using ::testing::Ge;
+using ::testing::Le;
+
+constexpr uint64_t kValue = 10'000;
+/// Of a put's rows, without the value.
+constexpr uint64_t kRows = 1'000;
+
+/// What is reserved for the rows of one put, so many times.
+auto puts(uint64_t times) { return AllOf(Ge(times * kValue), Le(times * (kValue + kRows))); }
+
+/// A server whose snapshot is written when the test says so.
+class SnapshotRoomTest : public OneServerTest {
+ protected:
+  SnapshotRoomTest() {
+    server.crash();
+    server.disk_room.emplace();
+    server.snapshots.spans = &spans;
+    server.start();
+    cluster.lead(1);
+    client = cluster.client(1, "a");
+  }
+  uint64_t reserved() {
+    cluster.advance(Room::kLookEvery);
+    return server.snapshot_room;
+  }
+  void put() {
+    api::PutRequest request;
+    request.path = "/k";
+    request.value = std::string(kValue, 'v');
+    const Call call = server.ask(&Engine::put, client.next(), request);
+    cluster.settle();
+    ASSERT_EQ(call.outcome(), "OK");
+  }
+  /// A disk that runs low has what is gathered written.
+  void begin_to_write() {
+    server.disk_room->state = raft::DiskRoom::State::kLow;
+    cluster.advance(Room::kLookEvery);
+    server.disk_room->state = raft::DiskRoom::State::kOk;
+    cluster.advance(Room::kLookEvery);
+    ASSERT_TRUE(spans.under_way);
+  }
+  void finish(uint64_t database_bytes, uint64_t wal_bytes, bool durable = true) {
+    snapshot::WrittenSpan written;
+    written.durable = durable;
+    written.database_bytes = database_bytes;
+    written.wal_bytes = wal_bytes;
+    spans.finish(written);
+    cluster.settle();
+  }
+
+  SlowSpanWriter spans;
+  Client client;
+};
+
+TEST_F(SnapshotRoomTest, WhatIsGatheredFillsTheWalAndThenTheDatabaseGrows) {
+  const uint64_t before = reserved();
+  put();
+  EXPECT_THAT(reserved() - before, puts(2));
+}
+
+TEST_F(SnapshotRoomTest, WhatIsBeingWrittenCountsUntilItIs) {
+  put();
+  const uint64_t gathered = reserved();
+  begin_to_write();
+  EXPECT_EQ(reserved(), gathered);
+  put();
+  EXPECT_THAT(reserved() - gathered, puts(2));
+  finish(50'000, 0);
+  EXPECT_THAT(reserved() - 50'000, puts(2)) << "all its rows may lie on all its pages";
+}
+
+TEST_F(SnapshotRoomTest, TheWalThatIsThereIsFilledFirst) {
+  put();
+  begin_to_write();
+  finish(50'000, 20'000);
+  EXPECT_EQ(reserved(), 30'000U);
+  put();
+  begin_to_write();
+  finish(50'000, 80'000);
+  EXPECT_EQ(reserved(), 0U);
+  put();
+  EXPECT_THAT(reserved(), puts(1)) << "the database grows beside it";
+}
+
+TEST_F(SnapshotRoomTest, AWalThatWaitsToBeDurableIsNotFilledAnew) {
+  put();
+  begin_to_write();
+  finish(50'000, 20'000);
+  put();
+  begin_to_write();
+  finish(50'000, 20'000, /*durable=*/false);
+  EXPECT_EQ(reserved(), 50'000U);
+}
+
+}  // namespace
+}  // namespace holdfast::server

@@ -1,0 +1,48 @@
+// The way to the snapshot's disk, without a disk.
+#pragma once
+
+#include <gtest/gtest.h>
+
+#include <optional>
+#include <utility>
+
+#include "coordinator/snapshot/span_writer.h"
+
+namespace holdfast::server {
+
+/// Whatever it is given is on the disk when it is asked.
+struct PromptSpanWriter final : snapshot::SpanWriter {
+  void submit(snapshot::Span span) override { applied = span.head.applied; }
+  std::optional<Result<snapshot::WrittenSpan>> collect() override {
+    if (!applied) return std::nullopt;
+    snapshot::WrittenSpan written;
+    written.applied = std::exchange(applied, LogIndex());
+    written.durable = true;
+    return written;
+  }
+  std::optional<Error> obstacle() const override { return std::nullopt; }
+  void hurry(bool) override {}
+  LogIndex applied;
+};
+
+/// Whatever it is given is under way until the test says what has come of it.
+struct SlowSpanWriter final : snapshot::SpanWriter {
+  void submit(snapshot::Span span) override { under_way = span.head.applied; }
+  std::optional<Result<snapshot::WrittenSpan>> collect() override {
+    if (!outcome) return std::nullopt;
+    under_way = LogIndex();
+    return std::exchange(outcome, std::nullopt);
+  }
+  std::optional<Error> obstacle() const override { return std::nullopt; }
+  void hurry(bool) override {}
+  /// What was submitted last is written.
+  void finish(snapshot::WrittenSpan written) {
+    ASSERT_TRUE(under_way) << "nothing was submitted";
+    written.applied = under_way;
+    outcome = written;
+  }
+  LogIndex under_way;
+  std::optional<snapshot::WrittenSpan> outcome;
+};
+
+}  // namespace holdfast::server
