@@ -214,9 +214,10 @@ TEST_F(MembersTest, WhatTheCoreRefusesIsSaidWithItsValues) {
   change(leader, adding(4, Role::LEARNER));
   api::ChangeMembersRequest promoting;
   promoting.promoted = {4};
-  EXPECT_THAT(
-      change(leader, promoting).error(),
-      Refuses(ErrorCode::BAD_ARGUMENT, "node 4 has not caught up: it has the log to entry"));
+  EXPECT_THAT(change(leader, promoting).error(),
+              Refuses(ErrorCode::BAD_ARGUMENT,
+                      "node 4 has not caught up: it has said of no entry yet that it has it, and "
+                      "the log goes to entry"));
   api::ChangeMembersRequest all;
   all.removed = {1, 2, 3};
   EXPECT_THAT(change(leader, all).error(), Refuses(ErrorCode::BAD_ARGUMENT, "nobody would vote"));

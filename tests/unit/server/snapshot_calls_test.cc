@@ -221,7 +221,7 @@ TEST_F(SnapshotCalls, WhatHoldsTheSnapshotUpIsSaid) {
   host_.host->applied = host_.host->applied.next();
   ask(1);
   settle();
-  EXPECT_EQ(refused().code, api::ErrorCode::OVERLOADED);
+  EXPECT_EQ(refused().code, api::ErrorCode::NO_SPACE);
   EXPECT_TRUE(refused().retryable);
   EXPECT_THAT(refused().message, HasSubstr("database or disk is full"));
 }
