@@ -77,7 +77,7 @@ class RefusedCopyTest : public ::testing::Test {
   }
   std::vector<api::Alarm> alarms() {
     std::vector<api::Alarm> out;
-    add_room_alarms(*room, out);
+    add_room_alarms(*room, NodeId(1), out);
     return out;
   }
 
