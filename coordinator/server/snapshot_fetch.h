@@ -49,8 +49,8 @@ class SnapshotFetch {
   static constexpr Duration kAskAgain = 1s;
   /// A source that sends nothing for so long is given up.
   static constexpr Duration kGiveUp = 10s;
-  /// Another that offers its state is asked instead of one that is silent for so long: it leads, and
-  /// whom this server asked may be gone for good.
+  /// Another that offers its state is asked instead of one that is silent for so long: it leads,
+  /// and whom this server asked may be gone for good.
   static constexpr Duration kTurnAway = 3s;
   /// After what came was not good, or found no room.
   static constexpr Duration kPause = 2s;

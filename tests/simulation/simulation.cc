@@ -181,7 +181,8 @@ void Simulation::check_bounds(SimNode& node) {
                                                      {engine.pending_renewals(), " renewals"},
                                                      {engine.pending_reads(), " reads"}};
   for (const auto& [count, what] : kWaiting) {
-    if (count > kWaitingCallsMax) refuse(node.name() + " has too many" + what + ": " + std::to_string(count));
+    if (count > kWaitingCallsMax)
+      refuse(node.name() + " has too many" + what + ": " + std::to_string(count));
   }
   if (engine.pending_commands() > static_cast<size_t>(plan_.weather.pending_commands) + 64) {
     refuse(node.name() + " has too many commands under way");
