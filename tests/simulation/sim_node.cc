@@ -6,12 +6,6 @@
 
 namespace holdfast::sim {
 
-namespace {
-
-constexpr char kDirectory[] = "/data";
-
-}  // namespace
-
 SimNode::SimNode(World& world, Net& net, NodeId id, std::vector<SimNode*>& nodes,
                  NodeWatcher& watcher)
     : world_(world),
@@ -56,7 +50,7 @@ void SimNode::form(const raft::Genesis& genesis) {
 }
 
 std::optional<Error> SimNode::open_storage() {
-  auto directory = raft::DataDirectory::open(*disk_, entropy_, kDirectory, id_);
+  auto directory = raft::DataDirectory::open(*disk_, entropy_, kDataDirectory, id_);
   if (!directory.ok()) return directory.error();
   directory_ = std::move(*directory);
   if (auto failed = open_snapshots()) return failed;

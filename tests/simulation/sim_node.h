@@ -44,6 +44,8 @@ class NodeWatcher {
   ~NodeWatcher() = default;
 };
 
+/// Of every server, on a disk of its own.
+inline constexpr char kDataDirectory[] = "/data";
 /// A supervisor starts a server again that ended of itself.
 inline constexpr Duration kRestart = 500ms;
 

@@ -14,7 +14,9 @@ constexpr size_t kOpenedAt = 8;
 
 }  // namespace
 
-loading::QuarantineFile SimNode::quarantine_file() { return {*disk_, "/data", kDefaultGroup}; }
+loading::QuarantineFile SimNode::quarantine_file() {
+  return {*disk_, kDataDirectory, kDefaultGroup};
+}
 
 server::QuarantinePorts SimNode::quarantine_ports() {
   if (snapshots_ == nullptr) return {};
