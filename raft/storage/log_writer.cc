@@ -66,7 +66,7 @@ void WriteQueue::put_back() {
 
 LogRoom WriteQueue::room() const {
   const SegmentPreparer& preparer = log_.preparer();
-  const uint64_t ahead = preparer.failed() ? ~uint64_t{0} : log_.space().bytes_ahead;
+  const uint64_t ahead = log_.space().bytes_ahead;
   return {ahead - std::min(ahead, room_owed_), preparer.segment_bytes(),
           room_owed_ == 0 && preparer.ready() == preparer.ahead()};
 }
@@ -116,6 +116,9 @@ std::optional<Result<uint64_t>> WriteQueue::collect() {
     log_.publish(each.batch);
     room_owed_ -= each.room;
   }
+  // Not left to the next write: on a full disk that waits for the segments that will not come.
+  const SegmentPreparer& preparer = log_.preparer();
+  if (!failure && preparer.failed()) failure = preparer.failure().to_error();
   if (failure) return Result<uint64_t>(*failure);
   if (collected_.empty()) return std::nullopt;
   return Result<uint64_t>(collected_.back().batch.write_number);

@@ -32,8 +32,7 @@ struct LogWriteStats {
 /// What the log takes without asking the disk for room (PROMISE 12): the rest of its segment and
 /// those that are ready, less what was submitted and is not durable.
 struct LogRoom {
-  /// Writes of so much BatchSize::room_bytes() fit whatever happens. A preparer that failed says
-  /// that everything does: the next write finds out and ends the process.
+  /// Writes of so much BatchSize::room_bytes() fit whatever happens.
   uint64_t bytes = 0;
   uint64_t segment_bytes = 0;
   /// Nothing waits and all segments are ready: more will not be in hand.
@@ -48,9 +47,9 @@ class LogWriter {
   /// earlier one. Returns at once; the core's caps bound what waits, see waiting_bytes().
   virtual void submit(Write write) = 0;
   /// What happened since the last call: nothing (nullopt), the highest write number that is durable
-  /// now with all before it, or the error after which this log is never written again. From then on
-  /// every call returns that error; the process must end. Also makes what became durable readable
-  /// through LogStore::entries().
+  /// now with all before it, or the error after which this log is never written again, be it of a
+  /// write or of the preparation of a segment. From then on every call returns that error; the
+  /// process must end. Also makes what became durable readable through LogStore::entries().
   virtual std::optional<Result<uint64_t>> collect() = 0;
   /// Payload bytes submitted and not yet durable.
   virtual uint64_t waiting_bytes() const = 0;

@@ -55,7 +55,7 @@ void ThreadedLogWriter::run_preparer() {
   while (preparer_.wait_for_work()) {
     const size_t before = preparer_.ready();
     preparer_.step();
-    if (preparer_.ready() > before) notify_();
+    if (preparer_.ready() > before || preparer_.failed()) notify_();
   }
 }
 

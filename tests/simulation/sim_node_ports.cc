@@ -66,7 +66,8 @@ void SimNode::prepare() {
   const bool waits = writer_->out_of_room() || engine_->host().budget.waited_for();
   if (writer_->out_of_room()) world_.mark(Mark::kLogOutOfRoom);
   if (waits) world_.mark(Mark::kWaitedForLogRoom);
-  if (!writer_->prepare_one() || !waits) return;
+  const bool more = writer_->prepare_one() && waits;
+  if (!more && !log_->preparer().failed()) return;
   world_.after(disk_delay(disk_draws_), [this, life = life_] {
     if (life == life_ && !paused_) act([] {});
   });
