@@ -36,7 +36,8 @@ bool add(const SearchResult& result, Verdict& verdict) {
 
 Verdict check(const History& history, uint64_t budget) {
   Verdict verdict;
-  const Timeline timeline = lay_out(history);
+  const Known known(history.operations());
+  const Timeline timeline = lay_out(history, known);
   count(timeline, verdict);
   if (!timeline.broken.empty()) {
     verdict.kind = Verdict::Kind::kBroken;
@@ -49,7 +50,7 @@ Verdict check(const History& history, uint64_t budget) {
     return verdict;
   }
   for (const auto& [path, lock] : timeline.locks) {
-    if (!add(search(lock, timeline.sessions, budget), verdict)) return verdict;
+    if (!add(search(lock, timeline.sessions, known, budget), verdict)) return verdict;
   }
   for (const KeyHistory& keys : timeline.keys) {
     if (!add(search(keys, timeline.sessions, budget), verdict)) return verdict;

@@ -13,7 +13,7 @@
 // explain what the checker then calls impossible. Enumerators have the numbers of the client IDL.
 //
 // The model has no clock: a session may end at any revision that its own answers leave open, a
-// bounded wait and a lock-delay likewise; a TTL not before most of it has passed in true time.
+// bounded wait likewise; a TTL and a lock-delay not before most of it has passed in true time.
 #pragma once
 
 #include <cstdint>
@@ -100,6 +100,7 @@ struct Arguments {
   uint64_t to = 0;                ///< release: hand over to this waiter
   uint64_t token = 0;             ///< checkToken
   bool local = false;             ///< a read that may lag
+  uint64_t min_revision = 0;      ///< a read: the state must be no older
   bool force = false;             ///< revokeLock
   std::vector<Wanted> locks;      ///< acquireAll
   bool together = false;          ///< of one lock what was asked of several; not recorded

@@ -93,6 +93,7 @@ Arguments arguments_of(const Json& json) {
   fields.number("to", a.to);
   fields.number("token", a.token);
   fields.boolean("local", a.local);
+  fields.number("minRevision", a.min_revision);
   fields.boolean("force", a.force);
   a.locks = wanted_of(fields.find("locks"));
   add_key_arguments(fields, a);

@@ -22,11 +22,6 @@ bool compare(Relation relation, const T& there, const T& named) {
   return false;
 }
 
-/// Cluster time may run faster than the clock of a history, by the drift bound (at most 20 %). So
-/// this share of a TTL passes on every clock before the key may end.
-constexpr int64_t kTtlPermille = 750;
-constexpr int64_t kNsPerMs = 1'000'000;
-
 /// The keys above a path, from the first whose children are judged on.
 std::vector<std::string> judged_above(const std::set<std::string>& parents,
                                       const std::string& path) {
@@ -70,6 +65,10 @@ KeyModel::Outcome KeyModel::write(const KeyCommand& command, Span revision, bool
   Outcome outcome;
   outcome.succeeded = std::ranges::all_of(
       asked.compares, [&](const KeyCompare& each) { return meets(each, holds); });
+  if (asked.session == 0 && command.asks_lock()) {
+    outcome.refusal = Refusal::kImpossible;
+    return outcome;
+  }
   const auto before = keys;
   const auto& steps = outcome.succeeded ? asked.writes : asked.otherwise;
   for (size_t i = 0; i < steps.size(); ++i) {
@@ -108,6 +107,8 @@ bool KeyModel::meets(const KeyCompare& named, bool holds) const {
 
 Refusal KeyModel::step(const KeyCommand& command, const KeyWrite& write, size_t number,
                        Span revision, KeyResult& result) {
+  const bool needs_session = write.ephemeral || !write.guard_path.empty();
+  if (needs_session && command.asked().session == 0) return Refusal::kImpossible;
   switch (write.act) {
     case KeyAct::kPut:
       return put(command, write, revision, result);
@@ -122,10 +123,14 @@ Refusal KeyModel::step(const KeyCommand& command, const KeyWrite& write, size_t 
 /// What is above a key that is made: it is there, or is made with it (docs/keys.md, Writing).
 Refusal KeyModel::make_way(const KeyWrite& write, const std::string& path, Span revision) {
   const std::vector<std::string> above = judged_above(*parents_, path);
+  const bool whole =
+      std::ranges::all_of(above, [&](const auto& each) { return keys.contains(each); });
+  if (!whole && !write.make_parents) return Refusal::kNoKey;
   for (const std::string& each : above) {
-    if (keys.contains(each)) continue;
-    if (!write.make_parents) return Refusal::kNoKey;
-    keys[each] = {.created = revision, .modified = revision};
+    const auto [at, fresh] = keys.try_emplace(each);
+    if (fresh) at->second = {.created = revision, .modified = revision};
+    // A session's end could not take it away with children.
+    if (at->second.owner != 0) return Refusal::kImpossible;
   }
   for (const std::string& each : above) {
     ModelKey& key = keys.at(each);
@@ -158,10 +163,10 @@ Refusal KeyModel::put(const KeyCommand& command, const KeyWrite& write, Span rev
 
 Refusal KeyModel::create(const KeyCommand& command, const KeyWrite& write, const std::string& path,
                          Span revision, KeyResult& result) {
-  // Of a sequential key whose name nobody was told nothing is known.
-  if (path.empty()) return Refusal::kNone;
-  const Refusal refusal = make_way(write, path, revision);
+  const Refusal refusal = make_way(write, path.empty() ? write.path : path, revision);
   if (refusal != Refusal::kNone) return refusal;
+  // Of a sequential key whose name nobody was told nothing more is known.
+  if (path.empty()) return Refusal::kNone;
   if (keys.contains(path)) return Refusal::kKeyExists;
   keys[path] = {.value = write.value,
                 .created = revision,
@@ -217,8 +222,7 @@ bool KeyModel::may_end(const std::string& path, Span revision, int64_t moment) c
   if (at == keys.end() || has_below(path)) return false;
   const ModelKey& key = at->second;
   if (key.container) return key.emptied.first != 0 && revision.last > key.emptied.first;
-  const int64_t least = key.ttl_ms * kNsPerMs / 1'000 * kTtlPermille;
-  return key.ttl_ms > 0 && (moment == kNever || moment - key.written >= least);
+  return key.ttl_ms > 0 && (moment == kNever || moment - key.written >= least_ns(key.ttl_ms));
 }
 
 void KeyModel::end(const std::string& path, Span revision) {

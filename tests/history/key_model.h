@@ -33,7 +33,14 @@ struct ModelKey {
 };
 
 /// Why a write was refused.
-enum class Refusal { kNone, kBadVersion, kKeyExists, kNoKey, kNotEmpty };
+enum class Refusal {
+  kNone,
+  kBadVersion,
+  kKeyExists,
+  kNoKey,
+  kNotEmpty,
+  kImpossible,  ///< it is never done: without a session, or below an ephemeral key
+};
 
 class KeyModel {
  public:

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <functional>
 #include <set>
+#include <span>
 
 #include "tests/history/key_model.h"
 #include "tests/history/model.h"
@@ -36,14 +37,23 @@ struct Loose {
   bool holds = true;  ///< what the conditions on locks come to
 };
 
+/// What is inserted before an item.
+enum class Effort {
+  kLikely,  ///< only what its answer asks for, a few at a time: what is found so is an order, too
+  kAll,     ///< whatever may make a difference to it
+};
+
+/// So much is inserted before one item, if only what is likely is tried.
+constexpr size_t kLikelyAtOnce = 4;
+
 class KeySearch {
  public:
-  KeySearch(const KeyHistory& keys, const std::map<uint64_t, Session>& sessions, uint64_t budget)
-      : keys_(keys), sessions_(sessions), budget_(budget) {
+  KeySearch(const KeyHistory& keys, const std::map<uint64_t, Session>& sessions, Effort effort,
+            uint64_t budget)
+      : keys_(keys), sessions_(sessions), effort_(effort), budget_(budget) {
+    for (const KeyCommand& command : keys.commands) paths_.push_back(command.paths());
     for (size_t i = 0; i < keys.commands.size(); ++i) add_command(i);
-    for (size_t i = 0; i < keys.reads.size(); ++i) {
-      items_.push_back({Item::Kind::kRead, keys.reads[i].op->revision, i});
-    }
+    for (size_t i = 0; i < keys.reads.size(); ++i) add_read(i);
     for (const uint64_t session : owners()) add_session(session);
     for (const std::string& path : mortals()) loose_.push_back({.ends = path});
     std::ranges::stable_sort(items_, {},
@@ -78,6 +88,7 @@ class KeySearch {
     std::map<std::string, uint64_t> passed;
     std::vector<bool> used;       ///< of loose_
     std::vector<uint64_t> unmet;  ///< refusals that no state has explained yet
+    size_t inserted = 0;          ///< before the item
   };
   struct Frame {
     State state;
@@ -111,12 +122,20 @@ class KeySearch {
       items_.push_back({Item::Kind::kRefusalPossible, command.window.after, index});
       items_.push_back({Item::Kind::kRefusalOver, command.window.until, index});
     } else {
-      const bool asks = std::ranges::any_of(command.asked().compares, [](const KeyCompare& each) {
-        return each.target == Target::kHolds;
-      });
       loose_.push_back({.index = index, .after = command.window.after});
-      if (asks) loose_.push_back({.index = index, .after = command.window.after, .holds = false});
+      if (command.asks_lock())
+        loose_.push_back({.index = index, .after = command.window.after, .holds = false});
     }
+  }
+
+  /// A key that is shown was so since its last write, whatever that was and whoever was told.
+  void add_read(size_t index) {
+    const KeyRead& read = keys_.reads[index];
+    items_.push_back({Item::Kind::kRead, read.op->revision, index});
+    if (read.seen == nullptr) return;
+    const uint64_t written = read.seen->modify_revision;
+    const bool told = !shown_.emplace(read.path, written).second;
+    if (!told) items_.push_back({Item::Kind::kRead, written, index});
   }
 
   /// Sessions whose end these keys notice.
@@ -129,6 +148,7 @@ class KeySearch {
         }
       }
     }
+    all.erase(0);
     return all;
   }
 
@@ -166,7 +186,7 @@ class KeySearch {
   /// Goes on until something may be inserted, and leaves a frame there; true at the end. `look`:
   /// whether anything may be inserted at once.
   bool advance(State state, bool look) {
-    for (; state.item < items_.size(); ++state.item, look = true) {
+    for (; state.item < items_.size(); ++state.item, state.inserted = 0, look = true) {
       std::vector<size_t> options = look ? insertable(state) : std::vector<size_t>();
       if (!options.empty()) {
         const bool fresh = seen_.insert(hash(state)).second;
@@ -182,7 +202,9 @@ class KeySearch {
     return true;
   }
 
-  std::optional<std::string> take(State& state, const Item& item) {
+  bool fits(State state) const { return !take(state, items_[state.item]); }
+
+  std::optional<std::string> take(State& state, const Item& item) const {
     for (const std::string& path : paths_of(item)) state.passed[path] = item.revision;
     switch (item.kind) {
       case Item::Kind::kSessionEnd:
@@ -210,7 +232,7 @@ class KeySearch {
     return std::nullopt;
   }
 
-  std::optional<std::string> write(State& state, const KeyCommand& command) {
+  std::optional<std::string> write(State& state, const KeyCommand& command) const {
     const Arguments& asked = command.asked();
     if (asked.session != 0 && state.model.ended.contains(asked.session)) {
       return "session " + std::to_string(asked.session) + " had ended";
@@ -218,7 +240,7 @@ class KeySearch {
     const Answer* told = command.told == nullptr ? nullptr : &command.told->answer;
     const Span at{command.revision, command.revision};
     const KeyModel::Outcome outcome =
-        state.model.write(command, at, told == nullptr || told->succeeded);
+        state.model.write(command, at, told == nullptr ? !command.otherwise : told->succeeded);
     if (outcome.refusal != Refusal::kNone) return "it was applied, but is refused by what there is";
     if (told != nullptr && outcome.succeeded != told->succeeded) {
       return std::string("it was answered that its conditions ") +
@@ -239,7 +261,9 @@ class KeySearch {
       const bool recursive = steps[i].recursive;
       // A step need not say the path that it was asked for.
       const bool named = steps[i].sequential || !told[i].path.empty();
-      if (made[i].version != told[i].version) return false;
+      // Of a removal it is the version that went, which others need not have seen.
+      const bool removal = steps[i].act == KeyAct::kRemove;
+      if (!removal && made[i].version != told[i].version) return false;
       if (named && made[i].path != told[i].path) return false;
       if (recursive ? made[i].removed > told[i].removed : made[i].removed != told[i].removed) {
         return false;
@@ -248,9 +272,13 @@ class KeySearch {
     return true;
   }
 
+  /// Whether its conditions on locks held a refusal does not say.
   static bool refuses(const KeyModel& model, const KeyCommand& command) {
-    KeyModel trial = model;
-    const Refusal refusal = trial.write(command, {}, true).refusal;
+    return refuses(model, command, true) || (command.asks_lock() && refuses(model, command, false));
+  }
+
+  static bool refuses(KeyModel model, const KeyCommand& command, bool holds) {
+    const Refusal refusal = model.write(command, {}, holds).refusal;
     const std::string& error = command.told->answer.error;
     return (error == "NO_KEY" && refusal == Refusal::kNoKey) ||
            (error == "NOT_EMPTY" && refusal == Refusal::kNotEmpty) ||
@@ -264,17 +292,35 @@ class KeySearch {
                   [&](uint64_t index) { return refuses(state.model, keys_.commands[index]); });
   }
 
-  /// The latest first: what was lost took effect soon after it was sent, if at all.
+  /// First what explains the item; then the latest, as what was lost took effect soon after it was
+  /// sent, if at all.
   std::vector<size_t> insertable(const State& state) const {
-    std::vector<size_t> found;
+    const bool likely = effort_ == Effort::kLikely;
+    if (likely && state.inserted == kLikelyAtOnce) return {};
+    std::vector<std::pair<size_t, bool>> found;
+    std::optional<bool> plain;  // does the item fit as things are?
     for (size_t i = 0; i < loose_.size(); ++i) {
       const Loose& loose = loose_[i];
       if (state.used[i] || !concerns(state, loose) || !span(state, loose)) continue;
+      if (!plain) plain = fits(state);
+      if (likely && *plain && !touches_item(state, loose)) continue;
       State trial = state;
-      if (insert_into(trial, i)) found.push_back(i);
+      if (!insert_into(trial, i)) continue;
+      const bool explains = fits(std::move(trial));
+      if (!likely || explains || !*plain) found.emplace_back(i, explains);
     }
-    std::ranges::stable_sort(found, std::greater(), [&](size_t i) { return loose_[i].after; });
-    return found;
+    std::ranges::stable_sort(found, std::greater(), [&](const auto& each) {
+      return std::pair(each.second, loose_[each.first].after);
+    });
+    std::vector<size_t> options;
+    for (const auto& [index, explains] : found) options.push_back(index);
+    return options;
+  }
+
+  bool touches_item(const State& state, const Loose& loose) const {
+    return std::ranges::any_of(paths_of(items_[state.item]), [&](const std::string& path) {
+      return touches(state, loose, path);
+    });
   }
 
   /// Between what was last taken that it concerns and the next item: it is only placed once it
@@ -316,28 +362,28 @@ class KeySearch {
              (!top.empty() && other.starts_with(top + "/"));
     };
     if (!loose.ends.empty()) return related(loose.ends);
-    if (!loose.is_end) return std::ranges::any_of(keys_.commands[loose.index].paths(), related);
+    if (!loose.is_end) return std::ranges::any_of(paths_[loose.index], related);
     return std::ranges::any_of(state.model.keys, [&](const auto& each) {
       return each.second.owner == loose.index && related(each.first);
     });
   }
 
-  std::vector<std::string> paths_of(const Item& item) const {
+  std::span<const std::string> paths_of(const Item& item) const {
     switch (item.kind) {
       case Item::Kind::kRead:
-        return {keys_.reads[item.index].path};
+        return {&keys_.reads[item.index].path, 1};
       case Item::Kind::kSessionEnd:
       case Item::Kind::kSessionOver:
         return {};
       default:
-        return keys_.commands[item.index].paths();
+        return paths_[item.index];
     }
   }
 
   bool touches(const State& state, const Loose& loose, const std::string& path) const {
     if (!loose.ends.empty()) return path == loose.ends;
     if (!loose.is_end) {
-      const std::vector<std::string> paths = keys_.commands[loose.index].paths();
+      const std::vector<std::string>& paths = paths_[loose.index];
       return std::ranges::find(paths, path) != paths.end();
     }
     const auto at = state.model.keys.find(path);
@@ -346,6 +392,7 @@ class KeySearch {
 
   bool insert(State& state, size_t index) {
     ++steps_;
+    ++state.inserted;
     return insert_into(state, index);
   }
 
@@ -401,6 +448,7 @@ class KeySearch {
 
   uint64_t hash(const State& state) const {
     uint64_t hash = mix(state.model.hash(), state.item);
+    if (effort_ == Effort::kLikely) hash = mix(hash, state.inserted);
     for (size_t i = 0; i < state.used.size(); ++i) {
       if (state.used[i]) hash = mix(hash, i);
     }
@@ -439,11 +487,14 @@ class KeySearch {
 
   const KeyHistory& keys_;
   const std::map<uint64_t, Session>& sessions_;
+  const Effort effort_;
   const uint64_t budget_;
+  std::vector<std::vector<std::string>> paths_;  ///< of the commands
   std::vector<Item> items_;
   std::vector<Loose> loose_;
   std::vector<Frame> frames_;
   std::set<uint64_t> seen_;
+  std::set<std::pair<std::string, uint64_t>> shown_;  ///< keys as of their last write
   uint64_t steps_ = 0;
   size_t furthest_ = 0;
   std::string reason_;
@@ -453,7 +504,11 @@ class KeySearch {
 
 SearchResult search(const KeyHistory& keys, const std::map<uint64_t, Session>& sessions,
                     uint64_t budget) {
-  return KeySearch(keys, sessions, budget).run();
+  SearchResult likely = KeySearch(keys, sessions, Effort::kLikely, budget / 2).run();
+  if (likely.kind == Verdict::Kind::kGood) return likely;
+  SearchResult all = KeySearch(keys, sessions, Effort::kAll, budget / 2).run();
+  all.steps += likely.steps;
+  return all;
 }
 
 }  // namespace holdfast::history

@@ -63,7 +63,7 @@ class KeyLayout {
     }
     for (size_t i = 0; i < commands_.size(); ++i) {
       if (commands_[i].told == nullptr) unanswered_.push_back(i);
-      revisions_.insert(commands_[i].revision);
+      revisions_.emplace(commands_[i].revision, i);
     }
     for (const Operation& op : operations_) {
       if (reads_keys(op.call) && op.answer.known && op.answer.error.empty()) learn(op);
@@ -147,12 +147,14 @@ class KeyLayout {
 
   /// A write that was never answered may show up in a read: then its revision is known.
   void name_write(const SeenKey& seen, bool valued) {
-    if (revisions_.contains(seen.modify_revision)) return;
+    const auto known = revisions_.find(seen.modify_revision);
+    if (known != revisions_.end()) return name_made(commands_[known->second], seen);
     size_t only = kNobody;
     for (const size_t i : unanswered_) {
       const KeyCommand& command = commands_[i];
       if (command.revision != 0 || command.window.after >= seen.modify_revision ||
-          !may_have_made(command, seen, valued)) {
+          (!may_have_made(command, command.asked().writes, seen, valued) &&
+           !may_have_made(command, command.asked().otherwise, seen, valued))) {
         continue;
       }
       if (only != kNobody) return;
@@ -160,27 +162,29 @@ class KeyLayout {
     }
     if (only == kNobody) return;
     commands_[only].revision = seen.modify_revision;
-    const bool numbered = std::ranges::any_of(
-        commands_[only].asked().writes,
-        [&](const KeyWrite& w) { return w.sequential && is_numbered(seen.path, w.path); });
-    if (numbered) commands_[only].made = seen.path;
-    revisions_.insert(seen.modify_revision);
+    commands_[only].otherwise =
+        !may_have_made(commands_[only], commands_[only].asked().writes, seen, valued);
+    revisions_.emplace(seen.modify_revision, only);
+    name_made(commands_[only], seen);
   }
 
-  static bool may_have_made(const KeyCommand& command, const SeenKey& seen, bool valued) {
-    for (const auto* list : {&command.asked().writes, &command.asked().otherwise}) {
-      for (const KeyWrite& write : *list) {
-        const bool same_path =
-            write.sequential ? is_numbered(seen.path, write.path) : seen.path == write.path;
-        const bool same_owner = write.act == KeyAct::kPut ||
-                                seen.owner == (write.ephemeral ? command.asked().session : 0);
-        if (write.act != KeyAct::kRemove && same_path && same_owner &&
-            (!valued || seen.value == write.value)) {
-          return true;
-        }
-      }
-    }
-    return false;
+  static void name_made(KeyCommand& command, const SeenKey& seen) {
+    const bool numbered = std::ranges::any_of(command.asked().writes, [&](const KeyWrite& write) {
+      return write.sequential && is_numbered(seen.path, write.path);
+    });
+    if (numbered && command.told == nullptr) command.made = seen.path;
+  }
+
+  static bool may_have_made(const KeyCommand& command, const std::vector<KeyWrite>& steps,
+                            const SeenKey& seen, bool valued) {
+    return std::ranges::any_of(steps, [&](const KeyWrite& write) {
+      const bool same_path =
+          write.sequential ? is_numbered(seen.path, write.path) : seen.path == write.path;
+      const bool same_owner = write.act == KeyAct::kPut ||
+                              seen.owner == (write.ephemeral ? command.asked().session : 0);
+      return write.act != KeyAct::kRemove && same_path && same_owner &&
+             (!valued || seen.value == write.value);
+    });
   }
 
   void judge_revisions() {
@@ -315,9 +319,7 @@ class KeyLayout {
 
   void place_reads(const Operation& op) {
     const Window when = known_.window(op);
-    if (!op.arguments.local && when.until < when.after) {
-      return broken(known_.stale(op, "read the state of revision " + text(op.revision)));
-    }
+    if (const auto why = known_.stale_read(op, when)) return broken(*why);
     std::map<std::string, const SeenKey*> shown;
     for (const SeenKey& seen : op.answer.keys) shown[seen.path] = &seen;
     for (const std::string& path : wanted(op)) {
@@ -370,19 +372,29 @@ class KeyLayout {
   }
 
   void add_listed(const Operation& op, std::vector<std::string>& paths) const {
-    const bool whole = op.arguments.page.empty() && op.answer.next_page.empty();
-    if (!whole) {
-      for (const SeenKey& seen : op.answer.keys) {
-        if (numbers_.contains(seen.path)) paths.push_back(seen.path);
-      }
-    } else if (op.arguments.subtree) {
+    if (op.arguments.subtree) {
       for (const auto& [path, number] : numbers_) {
         if (is_below(path, op.arguments.path)) paths.push_back(path);
       }
     } else if (const auto at = children_.find(op.arguments.path); at != children_.end()) {
       paths = at->second;
     }
+    std::erase_if(paths, [&](const std::string& path) { return !is_on_page(op, path); });
   }
+
+  /// Behind the last path of the page before, up to the last of this one (docs/keys.md, Order of
+  /// lists).
+  static bool is_on_page(const Operation& op, const std::string& path) {
+    const std::string &from = op.arguments.page, &to = op.answer.next_page;
+    return (from.empty() || comes_before(from, path)) && (to.empty() || !comes_before(to, path));
+  }
+
+  /// By segments: as if '/' were smaller than every other byte.
+  static bool comes_before(const std::string& one, const std::string& other) {
+    return std::ranges::lexicographical_compare(one, other, {}, segment_byte, segment_byte);
+  }
+
+  static int segment_byte(char c) { return c == '/' ? -1 : static_cast<unsigned char>(c); }
 
   /// Made along with a key below it.
   bool is_parent(const std::string& path) const {
@@ -396,7 +408,7 @@ class KeyLayout {
   std::vector<KeyCommand> commands_;
   std::map<std::pair<uint64_t, uint64_t>, size_t> by_sequence_;
   std::vector<size_t> unanswered_;
-  std::set<uint64_t> revisions_;  ///< of entries that are known
+  std::map<uint64_t, size_t> revisions_;  ///< of entries that are known, their commands
   std::map<std::string, size_t> numbers_;
   std::vector<size_t> parents_;   ///< of the tree of ties
   std::set<std::string> judged_;  ///< KeyHistory::parents of all
@@ -419,6 +431,11 @@ void Session::saw_alive(uint64_t revision, const Operation& witness) {
   if (alive_witness != nullptr && alive_at >= revision) return;
   alive_at = revision;
   alive_witness = &witness;
+}
+
+bool KeyCommand::asks_lock() const {
+  return std::ranges::any_of(asked().compares,
+                             [](const KeyCompare& each) { return each.target == Target::kHolds; });
 }
 
 std::string KeyCommand::path_of(const KeyWrite& write, size_t step) const {

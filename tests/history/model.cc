@@ -44,12 +44,14 @@ bool comes_by_itself(Step::Kind kind) {
 
 }  // namespace
 
-LockModel::LockModel(const LockHistory& lock, const std::map<uint64_t, Session>& sessions)
-    : lock_(lock), sessions_(sessions), outcomes_(lock.commands.size()) {}
+LockModel::LockModel(const LockHistory& lock, const std::map<uint64_t, Session>& sessions,
+                     const Known& known)
+    : lock_(lock), sessions_(sessions), known_(known), outcomes_(lock.commands.size()) {}
 
 std::optional<uint64_t> LockModel::apply(const Step& step, uint64_t earliest, uint64_t latest) {
   pinned_ = 0;
-  closes_.reset();
+  closes_ms_.reset();
+  const uint64_t closed_before = state_.closed_until;
   if (state_.open_until) latest = std::min(latest, *state_.open_until);
   if (!take(step)) return std::nullopt;
   const uint64_t revision = pinned_ != 0 ? pinned_ : earliest;
@@ -61,9 +63,16 @@ std::optional<uint64_t> LockModel::apply(const Step& step, uint64_t earliest, ui
     return std::nullopt;
   }
   if (!stamp(revision)) return std::nullopt;
-  if (closes_) state_.closed_until = revision + *closes_;
+  if (closes_ms_) state_.closed_until = std::max(closed_before, open_from(revision));
   if (state_.open_until) state_.open_until = pinned_ != 0 ? pinned_ : latest;
   return revision;
+}
+
+/// A lock that was closed at a revision opens in a later entry, and not before most of the delay
+/// has passed since then.
+uint64_t LockModel::open_from(uint64_t closed) const {
+  if (*closes_ms_ == 0) return closed;
+  return std::max(closed + 1, known_.first_at(known_.sent_by(closed) + least_ns(*closes_ms_)));
 }
 
 void LockModel::restore(const Mark& mark) {
@@ -481,7 +490,8 @@ void LockModel::close(const Claim& claim) {
   const auto session = sessions_.find(asked(claim.command).session);
   const bool sure =
       seen != EndReason::kNone || session == sessions_.end() || session->second.close == nullptr;
-  closes_ = std::max(closes_.value_or(0), uint64_t{sure ? 1u : 0u});
+  const int64_t delay_ms = sure ? asked(claim.command).lock_delay_ms : 0;
+  closes_ms_ = std::max(closes_ms_.value_or(0), delay_ms);
   state_.closed_until = kNoRevision;  // until apply() knows the revision
 }
 

@@ -31,7 +31,8 @@ struct Step {
 
 class LockModel {
  public:
-  LockModel(const LockHistory& lock, const std::map<uint64_t, Session>& sessions);
+  LockModel(const LockHistory& lock, const std::map<uint64_t, Session>& sessions,
+            const Known& known);
 
   struct Claim {
     size_t command = 0;
@@ -126,15 +127,18 @@ class LockModel {
   void set(size_t command, Outcome outcome);
   bool pin(uint64_t revision, size_t index, const char* what);
   bool stamp(uint64_t revision);
+  uint64_t open_from(uint64_t closed) const;
 
   const LockHistory& lock_;
   const std::map<uint64_t, Session>& sessions_;
+  const Known& known_;
   State state_;
   std::vector<Outcome> outcomes_;
   std::vector<std::pair<size_t, Outcome>> journal_;
   std::pair<uint64_t, uint64_t> outcome_hash_{0, 0};
-  uint64_t pinned_ = 0;             ///< the revision that the present step must have, 0 if any
-  std::optional<uint64_t> closes_;  ///< the present step closes the lock, for so many revisions
+  uint64_t pinned_ = 0;  ///< the revision that the present step must have, 0 if any
+  /// The present step closes the lock, for so long; 0: it may be open in that very entry.
+  std::optional<int64_t> closes_ms_;
   bool explaining_ = false;
   std::string reason_;
 };

@@ -32,12 +32,14 @@ struct KeyHash {
 
 class Search {
  public:
-  Search(const LockHistory& lock, const std::map<uint64_t, Session>& sessions, uint64_t budget)
+  Search(const LockHistory& lock, const std::map<uint64_t, Session>& sessions, const Known& known,
+         uint64_t budget)
       : lock_(lock),
         sessions_(sessions),
+        known_(known),
         budget_(budget),
         plan_(lock, sessions),
-        model_(lock, sessions) {}
+        model_(lock, sessions, known) {}
 
   SearchResult run() {
     enter(0, 0);
@@ -222,7 +224,7 @@ class Search {
 
   /// Walks the longest order found again and asks why it goes no further.
   std::string explain() {
-    LockModel model(lock_, sessions_);
+    LockModel model(lock_, sessions_, known_);
     model.explain(true);
     uint64_t cursor = 0;
     for (const Taken& taken : deepest_) {
@@ -276,6 +278,7 @@ class Search {
 
   const LockHistory& lock_;
   const std::map<uint64_t, Session>& sessions_;
+  const Known& known_;
   const uint64_t budget_;
   Plan plan_;
   LockModel model_;
@@ -291,8 +294,8 @@ class Search {
 }  // namespace
 
 SearchResult search(const LockHistory& lock, const std::map<uint64_t, Session>& sessions,
-                    uint64_t budget) {
-  return Search(lock, sessions, budget).run();
+                    const Known& known, uint64_t budget) {
+  return Search(lock, sessions, known, budget).run();
 }
 
 }  // namespace holdfast::history

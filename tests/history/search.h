@@ -18,6 +18,6 @@ struct SearchResult {
 };
 
 SearchResult search(const LockHistory& lock, const std::map<uint64_t, Session>& sessions,
-                    uint64_t budget);
+                    const Known& known, uint64_t budget);
 
 }  // namespace holdfast::history

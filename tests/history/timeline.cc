@@ -47,8 +47,8 @@ std::string text(uint64_t number) { return std::to_string(number); }
 
 class Layout {
  public:
-  explicit Layout(const History& history)
-      : operations_(history.operations()), known_(operations_) {}
+  Layout(const History& history, const Known& known)
+      : operations_(history.operations()), known_(known) {}
 
   Timeline run() {
     for (const Operation& op : operations_) learn_together(op);
@@ -283,9 +283,7 @@ class Layout {
 
   void place_read(const Operation& op) {
     const Window when = op.arguments.local ? local_window(op) : known_.window(op);
-    if (when.until < when.after) {
-      return broken(known_.stale(op, "read the state of revision " + text(op.revision)));
-    }
+    if (const auto why = known_.stale_read(op, when)) return broken(*why);
     LockHistory& lock = timeline_.locks[op.arguments.path];
     lock.path = op.arguments.path;
     lock.reads.push_back({&op, when});
@@ -416,7 +414,7 @@ class Layout {
   }
 
   const std::vector<Operation>& operations_;
-  const Known known_;
+  const Known& known_;
   Timeline timeline_;
   std::map<std::string, const Operation*> opened_;
   std::map<std::pair<uint64_t, uint64_t>, int64_t> first_sent_;  ///< writes of keys
@@ -427,6 +425,8 @@ class Layout {
 
 }  // namespace
 
-Timeline lay_out(const History& history) { return Layout(history).run(); }
+Timeline lay_out(const History& history, const Known& known) {
+  return Layout(history, known).run();
+}
 
 }  // namespace holdfast::history

@@ -53,12 +53,15 @@ struct KeyCommand {
   const Operation* first = nullptr;
   const Operation* told = nullptr;  ///< an attempt with an outcome
   Window window;
-  uint64_t revision = 0;  ///< of its entry, once anybody was told of its effect
-  std::string made;       ///< the path of a sequential key that only a read told
-  bool hides = false;     ///< a sequential key whose path nobody was told counts as a child
+  uint64_t revision = 0;   ///< of its entry, once anybody was told of its effect
+  std::string made;        ///< the path of a sequential key that only a read told
+  bool otherwise = false;  ///< a read told what it did: what is to be done if conditions fail
+  bool hides = false;      ///< a sequential key whose path nobody was told counts as a child
 
   const Arguments& asked() const { return first->arguments; }
   bool refused() const { return told != nullptr && !told->answer.error.empty(); }
+  /// It has a condition on a lock.
+  bool asks_lock() const;
   /// What it did then, or what it may do.
   std::string path_of(const KeyWrite& write, size_t step) const;
   std::vector<std::string> paths() const;
@@ -91,7 +94,7 @@ struct Timeline {
   std::string broken;  ///< the first contradiction, or empty
 };
 
-/// The windows refer to `history`, which must outlive them.
-Timeline lay_out(const History& history);
+/// The windows refer to `history`, which must outlive them. `known` is of its operations.
+Timeline lay_out(const History& history, const Known& known);
 
 }  // namespace holdfast::history

@@ -67,13 +67,14 @@ void Hand::next() {
     thinking_ = false;
     if (client_.quiescent()) return;
     op_ = script_.ops[at_++];
-    if (op_.sessionless != 0) tag_ = new_reason();
     run();
   });
 }
 
 void Hand::run() {
   ++turn_;
+  tag_ = std::to_string(client_.number()) + "." + std::to_string(script_.hand) + "." +
+         std::to_string(turn_);
   state_ = State::kAsking;
   switch (op_.kind) {
     case OpKind::kLock:

@@ -139,7 +139,7 @@ class Hand {
   std::vector<LockHistory::Claim> claims_;
   bool sure_ = false;
   int reasons_ = 0;
-  std::string tag_;  ///< of a write without a session (sessionless_writes.h)
+  std::string tag_;  ///< of the operation: its writes have it in their values
   std::map<std::string, int64_t> versions_;  ///< of keys, as last read
   int pages_ = 0;
 };

@@ -19,7 +19,26 @@ enum Compared : int64_t {
   kHolds = 32,
 };
 
+/// Ends the value of what a transaction writes if its conditions do not hold.
+constexpr char kOtherwise = '-';
+
 Sequence sequence_id(int64_t number) { return Sequence(static_cast<uint64_t>(number)); }
+
+// Copies of a write without a session are commands of their own: each has values of its own.
+void stamp(std::string& value, int64_t copy) {
+  value.insert(value.find(kTagEnd) + 1, std::to_string(copy) + kTagEnd);
+}
+void stamp(api::PutRequest& request, int64_t copy) { stamp(request.value, copy); }
+void stamp(api::CreateRequest& request, int64_t copy) { stamp(request.value, copy); }
+void stamp(api::RemoveRequest&, int64_t) {}
+void stamp(api::TransactRequest& request, int64_t copy) {
+  for (auto* steps : {&request.thenOperations, &request.otherwiseOperations}) {
+    for (api::Operation& step : *steps) {
+      if (step.__isset.put) stamp(step.put, copy);
+      if (step.__isset.create) stamp(step.create, copy);
+    }
+  }
+}
 
 std::string tag_of(const api::PutRequest& request) { return write_tag(request.value); }
 std::string tag_of(const api::CreateRequest& request) { return write_tag(request.value); }
@@ -72,12 +91,14 @@ void Hand::mark_refusal(const api::HoldfastError& error) {
 template <class Request>
 void Hand::write_sessionless(const Request& request, SimNode& node, int64_t copies) {
   client_.history().sessionless().sent(tag_of(request));
+  Request copy = request;
+  stamp(copy, copies);
   api::RequestContext context;
   context.deadlineMs = client_.world().weather().election_max_ms;
   const Duration patience =
       op_.cancel_ms > 0 ? from_ms(op_.cancel_ms) : from_ms(context.deadlineMs) + 1s;
   client_.ask_at<Request>(
-      node, request, context, patience,
+      node, copy, context, patience,
       [this, request, copies,
        floor = client_.ledger().newest()](const Outcome<ResultOf<Request>>& outcome) {
         judge_sessionless(request, floor, outcome);
@@ -140,9 +161,9 @@ int64_t Hand::expected_version(const std::string& path) const {
   return seen == versions_.end() ? 1 : seen->second;
 }
 
+/// No other write has it: by its value a read tells which write it shows.
 std::string Hand::new_value(char fill) const {
-  std::string value = op_.sessionless != 0 ? tag_ + kTagEnd : std::string();
-  return value.append(static_cast<size_t>(op_.value), fill);
+  return (tag_ + kTagEnd).append(static_cast<size_t>(op_.value), fill);
 }
 
 api::PutRequest Hand::put_request(const std::string& path) const {
@@ -274,7 +295,11 @@ api::TransactRequest Hand::steps_request() const {
     add(steps).__set_remove(remove);
   }
   if ((op_.mask & 8) != 0) add(steps).__set_put(put_request(path));
-  if ((op_.mask & 16) != 0) add(request.otherwiseOperations).__set_put(put_request(other));
+  if ((op_.mask & 16) != 0) {
+    api::PutRequest put = put_request(other);
+    put.value += kOtherwise;
+    add(request.otherwiseOperations).__set_put(put);
+  }
   return request;
 }
 

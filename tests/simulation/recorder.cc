@@ -1,5 +1,6 @@
 #include "tests/simulation/recorder.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "tests/simulation/invariants.h"
@@ -24,6 +25,11 @@ Said lease(int64_t lease_ms) {
   Said answer;
   answer.lease_ms = lease_ms;
   return answer;
+}
+
+bool is_read(Asked call) {
+  return call == Asked::kCheckToken || call == Asked::kDescribeLock || call == Asked::kGet ||
+         call == Asked::kGetMany || call == Asked::kListKeys;
 }
 
 // Enumerators of the judge have the numbers of the client IDL.
@@ -61,6 +67,7 @@ std::optional<Operation> operation_of(const api::AcquireRequest& request) {
   arguments.permits = static_cast<uint32_t>(request.permits);
   arguments.limit = static_cast<uint32_t>(request.limit);
   arguments.wait_ms = request.waitMs;
+  arguments.lock_delay_ms = request.lockDelayMs;
   arguments.max_queue = request.maxQueue;
   arguments.value = request.value;
   arguments.owner = request.owner;
@@ -77,6 +84,7 @@ std::optional<Operation> operation_of(const api::AcquireAllRequest& request) {
                                .limit = static_cast<uint32_t>(lock.limit)});
   }
   arguments.wait_ms = request.waitMs;
+  arguments.lock_delay_ms = request.lockDelayMs;
   arguments.max_queue = request.maxQueue;
   arguments.value = request.value;
   arguments.owner = request.owner;
@@ -175,6 +183,7 @@ Said answer_of(const api::CheckTokenResult& result) {
 
 Said answer_of(const api::DescribeLockResult& result) {
   Said answer;
+  answer.closed = result.lock.closedForMs != 0;
   for (const api::LockHolder& each : result.lock.holders) {
     answer.holders.push_back({.holder_id = number(each.holderId),
                               .session = number(each.sessionId),
@@ -204,9 +213,10 @@ size_t Recorder::add(Operation operation, const std::string& client,
                      const api::RequestContext& context) {
   operation.client = client;
   operation.invoked = world_.now().count();
-  const bool read = operation.call == Asked::kCheckToken || operation.call == Asked::kDescribeLock;
-  if (!read) operation.arguments.session = number(context.sessionId);
-  operation.arguments.sequence = number(context.sequence);
+  history::Arguments& arguments = operation.arguments;
+  if (!is_read(operation.call)) arguments.session = number(context.sessionId);
+  arguments.sequence = number(context.sequence);
+  arguments.min_revision = std::max(arguments.min_revision, number(context.minRevision));
   calls_.push_back(std::move(operation));
   return calls_.size() - 1;
 }
@@ -219,7 +229,7 @@ void Recorder::refused(size_t call, const api::HoldfastError& error) {
   operation.returned = world_.now().count();
 }
 
-void judge(const std::vector<Operation>& calls) {
+history::Verdict judge(const std::vector<Operation>& calls) {
   history::History history;
   for (const Operation& call : calls) {
     const auto malformed = history.record(call);
@@ -230,6 +240,7 @@ void judge(const std::vector<Operation>& calls) {
     throw Broken(Rule::kVacuous, verdict.explanation);
   }
   if (!verdict.good()) throw Broken(Rule::kLinear, verdict.explanation);
+  return verdict;
 }
 
 }  // namespace holdfast::sim

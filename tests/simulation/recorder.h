@@ -1,5 +1,5 @@
 // What the clients of a run ask and what they are answered, call by call in true time, for the
-// judge of histories (tests/history): its model of sessions and locks shares no code with the
+// judge of histories (tests/history): its model of sessions, locks and keys shares no code with the
 // servers, nor with the checks that look into them.
 #pragma once
 
@@ -34,6 +34,15 @@ std::optional<history::Operation> operation_of(const api::SetHolderValueRequest&
 std::optional<history::Operation> operation_of(const api::RevokeLockRequest& request);
 std::optional<history::Operation> operation_of(const api::CheckTokenRequest& request);
 std::optional<history::Operation> operation_of(const api::DescribeLockRequest& request);
+// recorder_keys.cc
+std::optional<history::Operation> operation_of(const api::PutRequest& request);
+std::optional<history::Operation> operation_of(const api::CreateRequest& request);
+std::optional<history::Operation> operation_of(const api::RemoveRequest& request);
+std::optional<history::Operation> operation_of(const api::TransactRequest& request);
+std::optional<history::Operation> operation_of(const api::GetRequest& request);
+std::optional<history::Operation> operation_of(const api::GetManyRequest& request);
+std::optional<history::Operation> operation_of(const api::ListKeysRequest& request);
+std::optional<history::Operation> operation_of(const api::WaitForChangeRequest& request);
 
 // And of a result. Of those without an overload it is enough to know that they came.
 template <class Result>
@@ -48,9 +57,18 @@ history::Answer answer_of(const api::CancelAcquireResult& result);
 history::Answer answer_of(const api::ReleaseResult& result);
 history::Answer answer_of(const api::CheckTokenResult& result);
 history::Answer answer_of(const api::DescribeLockResult& result);
+// recorder_keys.cc
+history::Answer answer_of(const api::PutResult& result);
+history::Answer answer_of(const api::CreateResult& result);
+history::Answer answer_of(const api::RemoveResult& result);
+history::Answer answer_of(const api::TransactResult& result);
+history::Answer answer_of(const api::GetResult& result);
+history::Answer answer_of(const api::GetManyResult& result);
+history::Answer answer_of(const api::ListKeysResult& result);
+history::Answer answer_of(const api::WaitForChangeResult& result);
 
-/// Throws Broken (LINEAR) unless one order of all calls explains every answer.
-void judge(const std::vector<history::Operation>& calls);
+/// Throws Broken (LINEAR) unless one order of all calls explains every answer. What was judged.
+history::Verdict judge(const std::vector<history::Operation>& calls);
 
 class Recorder {
  public:

@@ -1,6 +1,6 @@
 // Writes of keys without a session: every copy that a client sends is a command of its own, done at
 // most once (I17), never once it was answered NOT APPLIED (I18), and OUTCOME_UNKNOWN is all that an
-// answer may leave open. Copies of one write have one tag, which stands in its value.
+// answer may leave open. Copies of one write have one tag, which begins their values.
 #pragma once
 
 #include <cstdint>

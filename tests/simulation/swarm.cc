@@ -442,16 +442,6 @@ void draw_levels(Stream& draw, Plan& plan) {
   sort_by_time(plan.faults);
 }
 
-/// How long a lock-delay closes a lock no call of these runs shows.
-void keep_to_what_is_judged(Plan& plan) {
-  plan.weather.judged = 1;
-  for (Script& script : plan.scripts) {
-    for (Op& op : script.ops) {
-      op.delay_ms = 0;
-    }
-  }
-}
-
 }  // namespace
 
 Plan draw_plan(Draws& draws, const SwarmOptions& options) {
@@ -477,7 +467,7 @@ Plan draw_plan(Draws& draws, const SwarmOptions& options) {
   const bool only = elections.chance(kElectionsPermille);
   if (only && !full && plan.weather.spares == 0) only_elections(elections, plan);
   draw_levels(draws.stream("levels"), plan);
-  if (draws.stream("judged").chance(kJudgedPermille)) keep_to_what_is_judged(plan);
+  if (draws.stream("judged").chance(kJudgedPermille)) plan.weather.judged = 1;
   return plan;
 }
 

@@ -1,20 +1,9 @@
 // Lock-delays and lists of locks in histories.
-#include <gmock/gmock.h>
-#include <gtest/gtest.h>
-
+#include "tests/unit/history/expect.h"
 #include "tests/unit/history/story.h"
 
 namespace holdfast::history {
 namespace {
-
-using testing::HasSubstr;
-
-void expect_good(const Verdict& verdict) { EXPECT_TRUE(verdict.good()) << verdict.explanation; }
-
-void expect_broken(const Verdict& verdict, const std::string& why) {
-  EXPECT_EQ(verdict.kind, Verdict::Kind::kBroken);
-  EXPECT_THAT(verdict.explanation, HasSubstr(why));
-}
 
 const Seen kExpired{5, 1, 5, "", 9, EndReason::kSessionExpired};
 
@@ -26,17 +15,37 @@ Verdict after_expiry(Said then, Said last = renews(9).at(900, 910).rev(90)) {
                 std::move(last)});
 }
 
+/// Three quarters of the delay after the last that is known to come before the expiry.
+constexpr int64_t kOver = 11 + 750'000'000;
+
 TEST(LockDelay, AClosedLockIsGrantedLater) {
   expect_good(after_expiry(describes().at(40, 50).rev(11).shows({}, {{6, 2}}).closed(),
-                           acquires(2, 1).at(60, 70).rev(14).granted(6, 13)));
-  expect_good(after_expiry(describes().at(40, 50).rev(10).shows({{6, 2, 10}})));
+                           acquires(2, 1).at(60, kOver).rev(14).granted(6, 13)));
+  expect_good(after_expiry(describes().at(40, kOver).rev(10).shows({{6, 2, 10}}),
+                           renews(9).at(kOver + 1, kOver + 2).rev(90)));
+}
+
+TEST(LockDelay, AClosedLockIsNotGrantedWhileMostOfItsDelayIsToCome) {
+  const Said later = renews(9).at(kOver + 1, kOver + 2).rev(90);
+  expect_broken(after_expiry(describes().at(40, kOver - 1).rev(10).shows({{6, 2, 10}}), later),
+                "no order");
+  expect_broken(after_expiry(acquires(2, 1).at(60, 70).rev(14).granted(6, 13), later), "no order");
+}
+
+TEST(LockDelay, ARevisionThatWasAnsweredBeforeTheDelayIsOverIsTooEarly) {
+  const auto story = [](uint64_t token) {
+    return after_expiry(renews(9).at(50, kOver - 1).rev(20),
+                        acquires(2, 1).at(60, kOver + 9).rev(30).granted(6, token));
+  };
+  expect_good(story(21));
+  expect_broken(story(20), "no order");
 }
 
 TEST(LockDelay, ATryAtAClosedLockIsRefusedAndLaterGranted) {
   expect_good(judge({acquires_delayed(1, 1, 1000).at(0, 10).rev(5).granted(5, 5),
                      renews(1).at(11, 12).rev(9).error("SESSION_EXPIRED"),
                      acquires(2, 1, 0).at(20, 30).rev(10).refused(Reason::kBusy),
-                     acquires(2, 2, 0).at(40, 50).rev(12).granted(12, 12)}));
+                     acquires(2, 2, 0).at(40, kOver).rev(12).granted(12, 12)}));
 }
 
 TEST(LockDelay, ALockIsNotGrantedInTheEntryThatClosesIt) {

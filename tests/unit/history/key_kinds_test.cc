@@ -1,23 +1,12 @@
 // Histories of keys that end by themselves, and of parents: each rule of docs/keys.md, Kinds and
 // Writing, with a history that keeps it and one that breaks it.
-#include <gmock/gmock.h>
-#include <gtest/gtest.h>
-
+#include "tests/unit/history/expect.h"
 #include "tests/unit/history/key_story.h"
 
 namespace holdfast::history {
 namespace {
 
-using testing::HasSubstr;
-
 constexpr int64_t kMs = 1'000'000;
-
-void expect_good(const Verdict& verdict) { EXPECT_TRUE(verdict.good()) << verdict.explanation; }
-
-void expect_broken(const Verdict& verdict, const std::string& why) {
-  EXPECT_EQ(verdict.kind, Verdict::Kind::kBroken);
-  EXPECT_THAT(verdict.explanation, HasSubstr(why));
-}
 
 Said creates_with_ttl(uint64_t sequence, const std::string& path) {
   Said create = creates(1, sequence, path);

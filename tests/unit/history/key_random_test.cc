@@ -7,8 +7,8 @@
 #include <functional>
 #include <map>
 
-#include "base/entropy.h"
 #include "tests/unit/history/key_story.h"
+#include "tests/unit/history/random.h"
 
 namespace holdfast::history {
 namespace {
@@ -108,12 +108,6 @@ class Keys {
   uint64_t revision_ = 1, sequence_ = 0;
   int64_t clock_ = 1000;
 };
-
-Verdict judge_all(const std::vector<Operation>& operations) {
-  History history;
-  for (const Operation& op : operations) EXPECT_EQ(history.record(op), std::nullopt);
-  return check(history);
-}
 
 TEST(RandomKeys, OverlappingCallsOfARightTreeAreAccepted) {
   for (uint64_t seed = 1; seed <= 100; ++seed) {

@@ -1,20 +1,9 @@
 // Histories of keys: each rule with a history that keeps it and one that breaks it.
-#include <gmock/gmock.h>
-#include <gtest/gtest.h>
-
+#include "tests/unit/history/expect.h"
 #include "tests/unit/history/key_story.h"
 
 namespace holdfast::history {
 namespace {
-
-using testing::HasSubstr;
-
-void expect_good(const Verdict& verdict) { EXPECT_TRUE(verdict.good()) << verdict.explanation; }
-
-void expect_broken(const Verdict& verdict, const std::string& why) {
-  EXPECT_EQ(verdict.kind, Verdict::Kind::kBroken);
-  EXPECT_THAT(verdict.explanation, HasSubstr(why));
-}
 
 TEST(KeyHistory, AReadShowsTheStateOfItsRevision) {
   const auto story = [](SeenKey seen, uint64_t at) {

@@ -5,8 +5,7 @@
 #include <algorithm>
 #include <map>
 
-#include "base/entropy.h"
-#include "tests/unit/history/story.h"
+#include "tests/unit/history/random.h"
 
 namespace holdfast::history {
 namespace {
@@ -19,7 +18,7 @@ class World {
   std::vector<Operation> run(int calls) {
     for (int i = 0; i < calls; ++i) step(1 + random_.below(clients_));
     for (auto& [client, state] : state_) append(renews(client), client, revision_);
-    return operations_;
+    return calls_.operations();
   }
 
  private:
@@ -28,21 +27,13 @@ class World {
     int64_t free_at = 0;  ///< its last call returned
   };
 
-  /// The call takes effect now; it began before and ends later, but a client calls one at a time.
   void append(Said said, uint64_t client, uint64_t revision) {
-    clock_ += 10;
-    Client& state = state_[client];
-    const int64_t begun =
-        std::max<int64_t>(state.free_at + 1, clock_ - 5 - static_cast<int64_t>(random_.below(60)));
-    const int64_t ends = clock_ + 1 + static_cast<int64_t>(random_.below(60));
-    clock_ = std::max(clock_, begun + 1);
-    state.free_at = std::max(ends, clock_ + 1);
-    operations_.push_back(std::move(said).at(begun, state.free_at).rev(revision).op);
+    calls_.append(std::move(said), revision, state_[client].free_at);
   }
 
   void step(uint64_t client) {
     Client& mine = state_[client];
-    clock_ = std::max(clock_, mine.free_at + 1);
+    calls_.wait_for(mine.free_at);
     if (random_.below(4) == 0) return describe(client);
     if (mine.holder == 0) return acquire(client);
     const bool holds = !queue_.empty() && queue_.front() == client;
@@ -101,17 +92,10 @@ class World {
   const uint64_t clients_;
   std::map<uint64_t, Client> state_;
   std::vector<uint64_t> queue_;  ///< the first holds
-  std::vector<Operation> operations_;
+  Overlapping calls_{random_};
   uint64_t revision_ = 1, token_ = 0;
-  int64_t clock_ = 1000;
   std::string value_;
 };
-
-Verdict judge_all(const std::vector<Operation>& operations) {
-  History history;
-  for (const Operation& op : operations) EXPECT_EQ(history.record(op), std::nullopt);
-  return check(history);
-}
 
 TEST(RandomHistory, OverlappingCallsOfARightServerAreAccepted) {
   for (uint64_t seed = 1; seed <= 100; ++seed) {

@@ -9,8 +9,7 @@
 #include <string>
 #include <vector>
 
-#include "base/entropy.h"
-#include "tests/unit/history/story.h"
+#include "tests/unit/history/random.h"
 
 namespace holdfast::history {
 namespace {
@@ -25,7 +24,7 @@ class World {
   std::vector<Operation> run(int calls) {
     for (int i = 0; i < calls; ++i) step(random_.below(clients_.size()));
     for (Client& client : clients_) append(renews(client.session), client);
-    return operations_;
+    return calls_.operations();
   }
 
  private:
@@ -42,19 +41,13 @@ class World {
     std::vector<Client*> holders, queue;
   };
 
-  /// The call takes effect now; it began before and ends later, but a client calls one at a time.
   void append(Said said, Client& client) {
-    clock_ += 10;
-    const int64_t begun =
-        std::max<int64_t>(client.free_at + 1, clock_ - 5 - static_cast<int64_t>(random_.below(60)));
-    clock_ = std::max(clock_, begun + 1);
-    client.free_at = clock_ + 1 + static_cast<int64_t>(random_.below(60));
-    operations_.push_back(std::move(said).at(begun, client.free_at).rev(revision_).op);
+    calls_.append(std::move(said), revision_, client.free_at);
   }
 
   void step(size_t number) {
     Client& client = clients_[number];
-    clock_ = std::max(clock_, client.free_at + 1);
+    calls_.wait_for(client.free_at);
     if (client.session == 0) client.session = ++sessions_;
     if (random_.below(4) == 0) return describe(client);
     const bool fresh = client.acquire == 0;
@@ -196,16 +189,9 @@ class World {
   SplitMix random_;
   std::vector<Client> clients_;  ///< never moved
   std::map<std::string, Lock> locks_;
-  std::vector<Operation> operations_;
+  Overlapping calls_{random_};
   uint64_t revision_ = 1, sessions_ = 0;
-  int64_t clock_ = 1000;
 };
-
-Verdict judge_all(const std::vector<Operation>& operations) {
-  History history;
-  for (const Operation& op : operations) EXPECT_EQ(history.record(op), std::nullopt);
-  return check(history);
-}
 
 TEST(RandomTogether, OverlappingCallsOfARightServerAreAccepted) {
   for (uint64_t seed = 1; seed <= 200; ++seed) {

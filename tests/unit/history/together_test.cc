@@ -1,21 +1,10 @@
 // Histories of acquireAll (docs/locks.md): each rule with a history that keeps it and one that
 // breaks it.
-#include <gmock/gmock.h>
-#include <gtest/gtest.h>
-
+#include "tests/unit/history/expect.h"
 #include "tests/unit/history/story.h"
 
 namespace holdfast::history {
 namespace {
-
-using testing::HasSubstr;
-
-void expect_good(const Verdict& verdict) { EXPECT_TRUE(verdict.good()) << verdict.explanation; }
-
-void expect_broken(const Verdict& verdict, const std::string& why) {
-  EXPECT_EQ(verdict.kind, Verdict::Kind::kBroken);
-  EXPECT_THAT(verdict.explanation, HasSubstr(why));
-}
 
 /// Of /a and /b.
 Said acquires_both(uint64_t session, uint64_t sequence, int64_t wait_ms = -1,

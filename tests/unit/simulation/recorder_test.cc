@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <functional>
+#include <map>
 
 #include "tests/simulation/shrink.h"
 #include "tests/simulation/swarm.h"
@@ -16,11 +17,16 @@ using Asked = history::Call;
 using history::Operation;
 using Calls = std::vector<Operation>;
 
-/// The first seed from 1 on whose plan wants to be judged.
+bool puts_keys(const Script& script) {
+  return std::ranges::any_of(script.ops, [](const Op& op) { return op.kind == OpKind::kPut; });
+}
+
+/// The first seed from 1 on whose plan wants to be judged, and has keys.
 Schedule judged_schedule() {
   for (uint64_t seed = 1;; ++seed) {
     Schedule schedule = schedule_of_seed(seed, 20'000, false);
-    if (schedule.plan.weather.judged != 0) return schedule;
+    const bool keys = std::ranges::any_of(schedule.plan.scripts, puts_keys);
+    if (schedule.plan.weather.judged != 0 && keys) return schedule;
   }
 }
 
@@ -99,6 +105,41 @@ TEST_F(RecorderTest, ACommandThatWasCalledNotAppliedIsFound) {
                 },
                 [](Operation& op) { op.answer = {.known = true, .error = "NO_LEADER"}; }),
             "LINEAR");
+}
+
+TEST_F(RecorderTest, AKeyOfAnotherVersionIsFound) {
+  const auto shows = [](const Operation& op) {
+    return op.call == Asked::kGet && !op.answer.keys.empty();
+  };
+  EXPECT_EQ(found(shows, [](Operation& op) { ++op.answer.keys.front().version; }), "LINEAR");
+}
+
+TEST_F(RecorderTest, AWriteOfAnotherVersionIsFound) {
+  const auto wrote = [](const Operation& op) {
+    return op.call == Asked::kPut && op.answer.known && op.answer.error.empty();
+  };
+  EXPECT_EQ(found(wrote, [](Operation& op) { ++op.answer.results.front().version; }), "LINEAR");
+}
+
+TEST(Recorder, WritesOfOneKeyHaveValuesOfTheirOwn) {
+  const Schedule schedule = judged_schedule();
+  Draws draws(*schedule.draws_of_seed);
+  Simulation simulation(schedule.plan, draws, {});
+  static_cast<void>(simulation.run());
+  std::map<std::string, std::pair<uint64_t, uint64_t>> writers;
+  uint64_t sent = 0, writes = 0;
+  for (const Operation& op : simulation.calls()) {
+    ++sent;
+    for (const history::KeyWrite& write : op.arguments.writes) {
+      if (write.act == history::KeyAct::kRemove) continue;
+      const bool numbered = op.arguments.session != 0;
+      const std::pair writer(op.arguments.session, numbered ? op.arguments.sequence : sent);
+      const auto [at, fresh] = writers.emplace(write.value, writer);
+      EXPECT_EQ(at->second, writer) << write.value;
+      ++writes;
+    }
+  }
+  EXPECT_GT(writes, 100u);
 }
 
 TEST(Recorder, ARunThatIsNotToBeJudgedKeepsNothing) {
