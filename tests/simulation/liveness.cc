@@ -233,8 +233,12 @@ void Simulation::judge_end() {
 /// Undecided is a failure too: the judge's budget is far above what a sound run takes.
 void Simulation::judge_calls() {
   if (!recorder_.on()) return;
-  judge(recorder_.calls());
+  const history::Verdict verdict = judge(recorder_.calls());
   world_.mark(Mark::kJudged);
+  if (verdict.key_groups > 0) world_.mark(Mark::kKeysJudged);
+  const bool closed =
+      std::ranges::any_of(recorder_.calls(), [](const auto& call) { return call.answer.closed; });
+  if (closed) world_.mark(Mark::kDelayJudged);
 }
 
 void Simulation::mark_counters(SimNode& node) {
