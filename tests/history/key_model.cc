@@ -252,6 +252,18 @@ std::optional<std::string> KeyModel::read(const KeyRead& read) {
   return std::nullopt;
 }
 
+std::optional<std::string> KeyModel::made(const KeyRead& read) {
+  const auto at = keys.find(read.path);
+  const uint64_t revision = read.seen->create_revision;
+  if (at == keys.end()) return "it shows " + text(*read.seen) + ", but nothing created it then";
+  ModelKey& key = at->second;
+  if (!key.created.holds(revision) || key.owner != read.seen->owner) {
+    return "it shows " + text(*read.seen) + ", but then there was " + text(key);
+  }
+  key.created = {revision, revision};
+  return std::nullopt;
+}
+
 uint64_t KeyModel::hash() const {
   uint64_t hash = 7;
   for (const auto& [path, key] : keys) {

@@ -66,6 +66,8 @@ class KeyModel {
   void end(const std::string& path, Span revision);
   /// What is wrong with a read, or nothing. What it tells of a revision is remembered.
   std::optional<std::string> read(const KeyRead& read);
+  /// The same of what it shows, in the entry that is to have created that.
+  std::optional<std::string> made(const KeyRead& read);
 
   bool owns_any(uint64_t session) const;
   uint64_t hash() const;

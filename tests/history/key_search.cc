@@ -17,6 +17,7 @@ struct Item {
     kSessionEnd,      ///< session `index` ends
     kSessionOver,     ///< session `index` must have ended
     kWrite,           ///< command `index` is applied
+    kMade,            ///< what read `index` shows was created
     kRead,            ///< read `index` is answered
     kRefusalOver,     ///< command `index` must have met a state that refuses it
     kRefusalPossible  ///< from here on command `index` may meet one
@@ -117,6 +118,7 @@ class KeySearch {
     const KeyCommand& command = keys_.commands[index];
     if (command.revision != 0) {
       items_.push_back({Item::Kind::kWrite, command.revision, index});
+      written_.insert(command.revision);
     } else if (command.refused()) {
       if (!is_judged(command)) return;
       items_.push_back({Item::Kind::kRefusalPossible, command.window.after, index});
@@ -128,14 +130,17 @@ class KeySearch {
     }
   }
 
-  /// A key that is shown was so since its last write, whatever that was and whoever was told.
+  /// A key that is shown was so since its last write, and there since it was created, whatever did
+  /// that and whoever was told.
   void add_read(size_t index) {
     const KeyRead& read = keys_.reads[index];
     items_.push_back({Item::Kind::kRead, read.op->revision, index});
     if (read.seen == nullptr) return;
-    const uint64_t written = read.seen->modify_revision;
-    const bool told = !shown_.emplace(read.path, written).second;
-    if (!told) items_.push_back({Item::Kind::kRead, written, index});
+    const uint64_t written = read.seen->modify_revision, created = read.seen->create_revision;
+    const bool fresh = shown_.emplace(read.path, written).second;
+    if (fresh) items_.push_back({Item::Kind::kRead, written, index});
+    const bool made = created != written && made_.emplace(read.path, created).second;
+    if (made) items_.push_back({Item::Kind::kMade, created, index});
   }
 
   /// Sessions whose end these keys notice.
@@ -219,6 +224,8 @@ class KeySearch {
         return "session " + std::to_string(item.index) + " must have ended by now";
       case Item::Kind::kWrite:
         return write(state, keys_.commands[item.index]);
+      case Item::Kind::kMade:
+        return state.model.made(keys_.reads[item.index]);
       case Item::Kind::kRead:
         return state.model.read(keys_.reads[item.index]);
       case Item::Kind::kRefusalPossible:
@@ -297,6 +304,7 @@ class KeySearch {
   std::vector<size_t> insertable(const State& state) const {
     const bool likely = effort_ == Effort::kLikely;
     if (likely && state.inserted == kLikelyAtOnce) return {};
+    if (follows_its_write(items_[state.item])) return {};
     std::vector<std::pair<size_t, bool>> found;
     std::optional<bool> plain;  // does the item fit as things are?
     for (size_t i = 0; i < loose_.size(); ++i) {
@@ -317,9 +325,25 @@ class KeySearch {
     return options;
   }
 
+  /// It shows what a command that has been taken did in this very entry: what mattered to it came
+  /// before that command.
+  bool follows_its_write(const Item& item) const {
+    if (!written_.contains(item.revision)) return false;
+    if (item.kind == Item::Kind::kMade) return true;
+    const SeenKey* seen = item.kind == Item::Kind::kRead ? keys_.reads[item.index].seen : nullptr;
+    return seen != nullptr && seen->modify_revision == item.revision;
+  }
+
+  /// A write may make what is above its keys, too.
   bool touches_item(const State& state, const Loose& loose) const {
-    return std::ranges::any_of(paths_of(items_[state.item]), [&](const std::string& path) {
-      return touches(state, loose, path);
+    const Item& item = items_[state.item];
+    return std::ranges::any_of(paths_of(item), [&](std::string path) {
+      bool found = touches(state, loose, path);
+      while (item.kind == Item::Kind::kWrite && !found && path.rfind('/') > 0) {
+        path.resize(path.rfind('/'));
+        found = touches(state, loose, path);
+      }
+      return found;
     });
   }
 
@@ -370,6 +394,7 @@ class KeySearch {
 
   std::span<const std::string> paths_of(const Item& item) const {
     switch (item.kind) {
+      case Item::Kind::kMade:
       case Item::Kind::kRead:
         return {&keys_.reads[item.index].path, 1};
       case Item::Kind::kSessionEnd:
@@ -437,6 +462,7 @@ class KeySearch {
       case Item::Kind::kSessionEnd:
       case Item::Kind::kSessionOver:
         return kNever;
+      case Item::Kind::kMade:
       case Item::Kind::kRead:
         return keys_.reads[item.index].op->returned;
       default: {
@@ -469,7 +495,7 @@ class KeySearch {
   }
 
   std::string name(const Item& item) const {
-    if (item.kind == Item::Kind::kRead) {
+    if (item.kind == Item::Kind::kRead || item.kind == Item::Kind::kMade) {
       const KeyRead& read = keys_.reads[item.index];
       return name_of(*read.op) + " of " + read.path;
     }
@@ -491,10 +517,12 @@ class KeySearch {
   const uint64_t budget_;
   std::vector<std::vector<std::string>> paths_;  ///< of the commands
   std::vector<Item> items_;
+  std::set<uint64_t> written_;  ///< revisions of commands among them
   std::vector<Loose> loose_;
   std::vector<Frame> frames_;
   std::set<uint64_t> seen_;
   std::set<std::pair<std::string, uint64_t>> shown_;  ///< keys as of their last write
+  std::set<std::pair<std::string, uint64_t>> made_;   ///< and as of when they were created
   uint64_t steps_ = 0;
   size_t furthest_ = 0;
   std::string reason_;

@@ -266,7 +266,8 @@ class KeyLayout {
     for (Life& life : lives_) std::ranges::sort(life.changes);
   }
 
-  /// Of a key that is removed, or that is a container or has a TTL, it matters what is below it.
+  /// Of a key that is removed, or that is a container or has a TTL, it matters what is below it; of
+  /// one that others name, too, if it may have been made along with a key below it.
   void find_parents() {
     for (const KeyCommand& command : commands_) {
       for (const auto* list : {&command.asked().writes, &command.asked().otherwise}) {
@@ -275,10 +276,17 @@ class KeyLayout {
           const std::string path = command.path_of(write, i);
           const bool ends = write.act == KeyAct::kRemove || write.container || write.ttl_ms > 0;
           if (ends && !path.empty()) judged_.insert(path);
+          if (write.make_parents) find_made_along(write.path);
         }
       }
     }
     for (KeyCommand& command : commands_) hide_children(command);
+  }
+
+  void find_made_along(const std::string& path) {
+    for (std::string above = parent_of(path); above != "/"; above = parent_of(above)) {
+      if (numbers_.contains(above)) judged_.insert(above);
+    }
   }
 
   /// Children whose names nobody was told count too.

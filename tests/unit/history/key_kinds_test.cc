@@ -32,6 +32,19 @@ Said finds_nothing(const std::string& path, uint64_t revision) {
   return shows(gets(path), revision, {});
 }
 
+// ---- parents --------------------------------------------------------------------------------
+
+TEST(KeyKinds, AKeyThatWasMadeAlongWithOneBelowItIsWrittenAndReadAsAnyOther) {
+  const auto story = [](uint64_t parent_made, uint64_t version) {
+    return judge({made(puts_with_parents(1, "/k/a"), 5, 1).at(0, 10),
+                  shows(gets(), 6, {key("", 1, parent_made, parent_made)}).at(20, 30),
+                  made(puts(1, 2, "w"), 7, version).at(40, 50)});
+  };
+  expect_good(story(5, 2));
+  expect_broken(story(4, 2), "it shows");
+  expect_broken(story(5, 1), "other versions");
+}
+
 // ---- TTL ------------------------------------------------------------------------------------
 
 TEST(KeyKinds, AKeyWithATtlEndsWhenThatHasPassedAndNotBefore) {
