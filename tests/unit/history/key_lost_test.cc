@@ -68,6 +68,23 @@ TEST(KeyLost, WhatNeedsASessionIsNeverDoneWithoutOne) {
           .good());
 }
 
+// Only the last read tells that one of the lost writes made the parent: what came in between went
+// well either way.
+TEST(KeyLost, WhatMadeAParentIsKnownWhereItWasMade) {
+  const auto with_parents = [](uint64_t sequence, const std::string& path) {
+    Said put = puts(1, sequence, "v", 0, path);
+    put.op.arguments.writes[0].make_parents = true;
+    return put;
+  };
+  const Verdict verdict = judge(
+      {lost(with_parents(1, "/k/1")), lost(with_parents(2, "/k/2")), lost(with_parents(3, "/k/3")),
+       lost(with_parents(4, "/k/4")), lost(with_parents(5, "/k/5")), lost(with_parents(6, "/k/6")),
+       made(with_parents(20, "/k/a"), 18, 1).at(10, 20), made(puts(1, 21, "w"), 19, 2).at(30, 40),
+       shows(gets(), 19, {key("w", 2, 9, 19)}).at(50, 60)});
+  expect_good(verdict);
+  EXPECT_LT(verdict.steps, 50u);
+}
+
 TEST(KeyLost, KeysWithoutOwnerStayWhenAWriteWithoutSessionWasLost) {
   expect_broken(
       judge({lost(without_session(creates(1, 1, "/e", true))),
