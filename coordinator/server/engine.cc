@@ -122,7 +122,10 @@ Status Engine::snapshot_turn() {
 // The log goes by whole segments, and the core keeps what is there.
 void Engine::cut_log() {
   LogIndex through = snapshots_.cut_through();
-  if (const auto pinned = source_.pinned()) through = std::min(through, *pinned);
+  // A log that had to wait for a copy would keep the disk full; for whom the copy is too old then,
+  // another is made when there is room.
+  const auto pinned = room_.full() ? std::nullopt : source_.pinned();
+  if (pinned) through = std::min(through, *pinned);
   if (through <= cut_asked_) return;
   cut_asked_ = through;
   const LogIndex first = ports_.snapshots.cut_log(through);

@@ -68,6 +68,8 @@ class Room {
   const RoomStats& stats() const { return stats_; }
   /// The last copy for which there was no room, if that is not long ago.
   std::optional<std::string> refused_copy() const;
+  /// The disk of this server is full.
+  bool full() const { return disk_.full(); }
 
  private:
   struct Report {

@@ -157,8 +157,17 @@ class PinnedLogTest : public EngineSnapshotTest {
     follower.crash();
     follower.snapshots.spans = &spans_;
     follower.snapshots.cut_log = [this](LogIndex through) { return cut_through_ = through; };
+    follower.disk_room = {.path = "/data", .free_bytes = 1 << 30, .needed_bytes = 1'000};
     follower.start();
     cluster.advance(1s);
+  }
+  /// Where the log goes on from the copy that another server asked for.
+  LogIndex copied_for_another() {
+    ask_for_its_state();
+    EXPECT_THAT(cluster.held(), SizeIs(1));
+    peer::SnapshotPiece piece;
+    EXPECT_TRUE(codec_.decode(std::get<AppMessage>(cluster.held().at(0).content).bytes, piece));
+    return LogIndex(static_cast<uint64_t>(piece.appliedIndex));
   }
   void write_entries(int count) {
     for (int i = 0; i < count; ++i) {
@@ -174,15 +183,22 @@ class PinnedLogTest : public EngineSnapshotTest {
 
 // Whoever loads the copy needs the log from there.
 TEST_F(PinnedLogTest, WhatFollowsACopyStaysInTheLogUntilTheCopyIsGone) {
-  ask_for_its_state();
-  ASSERT_THAT(cluster.held(), SizeIs(1));
-  peer::SnapshotPiece piece;
-  ASSERT_TRUE(codec_.decode(std::get<AppMessage>(cluster.held()[0].content).bytes, piece));
-  const LogIndex copied(static_cast<uint64_t>(piece.appliedIndex));
+  const LogIndex copied = copied_for_another();
   write_entries(60);
   ASSERT_GT(applied().value, copied.value + 50);
   EXPECT_EQ(cut_through_, copied);
   cluster.advance(SnapshotSource::kIdle);
+  write_entries(1);
+  EXPECT_GT(cut_through_, copied);
+}
+
+// Else the log that piles up behind the copy keeps the disk full, and the cluster refuses writes.
+TEST_F(PinnedLogTest, OnAFullDiskTheLogDoesNotWaitForACopy) {
+  const LogIndex copied = copied_for_another();
+  write_entries(60);
+  ASSERT_EQ(cut_through_, copied);
+  follower.disk_room->state = raft::DiskRoom::State::kFull;
+  cluster.advance(Room::kLookEvery);
   write_entries(1);
   EXPECT_GT(cut_through_, copied);
 }
