@@ -31,9 +31,11 @@ const char* room_state_name(DiskRoom::State state) {
   return "unknown";
 }
 
-RoomKeeper::RoomKeeper(FileSystem& files, LogStore& log, RoomOptions options)
+RoomKeeper::RoomKeeper(FileSystem& files, LogStore& log, RoomOptions options, Instant now)
     : files_(files), log_(log), options_(std::move(options)) {
   room_.path = options_.directory;
+  if (auto free = files_.free_bytes(options_.directory)) free_ = *free;
+  judge(now);
 }
 
 DiskRoom RoomKeeper::room() const {

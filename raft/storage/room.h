@@ -52,8 +52,9 @@ class RoomKeeper {
   static constexpr Duration kRetryMin = 1s;
   static constexpr Duration kRetryMax = 8s;
 
-  /// Both outlive the keeper.
-  RoomKeeper(FileSystem& files, LogStore& log, RoomOptions options);
+  /// Both outlive the keeper. Asks at once what is free: room() is true before the first step,
+  /// which may take its time over the reserve.
+  RoomKeeper(FileSystem& files, LogStore& log, RoomOptions options, Instant now);
 
   /// Looks at the disk, takes or gives up what is to be. An error other than of a full disk means
   /// that the reserve's file cannot be used.

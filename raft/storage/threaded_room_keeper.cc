@@ -7,7 +7,7 @@ namespace holdfast::raft {
 ThreadedRoomKeeper::ThreadedRoomKeeper(FileSystem& files, LogStore& log, Clock& clock,
                                        RoomOptions options, Hooks hooks)
     : clock_(clock),
-      keeper_(files, log, std::move(options)),
+      keeper_(files, log, std::move(options), clock.now()),
       hooks_(std::move(hooks)),
       thread_([this] { run(); }) {}
 

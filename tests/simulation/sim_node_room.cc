@@ -14,8 +14,8 @@ constexpr Duration kLookEvery = 1s;
 server::RoomPorts SimNode::room_ports() {
   const auto bytes = static_cast<uint64_t>(world_.weather().room_bytes);
   if (bytes == 0) return {};
-  room_ = std::make_unique<raft::RoomKeeper>(*disk_, *log_,
-                                             raft::RoomOptions{kDataDirectory, bytes, bytes / 2});
+  room_ = std::make_unique<raft::RoomKeeper>(
+      *disk_, *log_, raft::RoomOptions{kDataDirectory, bytes, bytes / 2}, clock_.now());
   room_at_ = Instant();
   refused_room_ = false;
   return {[this] { return room_->room(); },

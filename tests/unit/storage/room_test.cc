@@ -23,8 +23,8 @@ class RoomTest : public ::testing::Test {
     auto log = LogStore::open(*disk, entropy, options);
     ASSERT_TRUE(log.ok()) << log.error().message;
     store = std::move(*log);
-    keeper =
-        std::make_unique<RoomKeeper>(*disk, *store, RoomOptions{kLogDirectory, 2 * kMiB, kMiB});
+    keeper = std::make_unique<RoomKeeper>(*disk, *store,
+                                          RoomOptions{kLogDirectory, 2 * kMiB, kMiB}, now);
   }
   void leave_free(uint64_t bytes) { disk->set_capacity(disk->used() + bytes); }
   /// A second passes, and what the preparing thread has to do is done.
@@ -56,6 +56,21 @@ class RoomTest : public ::testing::Test {
   Instant now{1000s};
   uint64_t write = 0;
 };
+
+// Whoever asks for a copy of the state in a server's first milliseconds is not told that there is
+// no room, and a server that starts on a full disk does not take writes until it has looked.
+TEST_F(RoomTest, WhatIsFreeIsKnownFromTheStart) {
+  leave_free(100 * kMiB);
+  open();
+  EXPECT_EQ(keeper->room().free_bytes, *disk->free_bytes(kLogDirectory));
+  EXPECT_GT(keeper->room().free_bytes, 90 * kMiB);
+  EXPECT_EQ(keeper->room().needed_bytes, kMiB);
+  EXPECT_EQ(keeper->room().state, State::kOk);
+  EXPECT_EQ(keeper->room().since, now);
+  leave_free(kMiB / 2);
+  open();
+  EXPECT_TRUE(keeper->room().full());
+}
 
 TEST_F(RoomTest, TheReserveIsTakenAndGrowsWithTheSnapshot) {
   open();
