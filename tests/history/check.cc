@@ -53,7 +53,7 @@ Verdict check(const History& history, uint64_t budget) {
     if (!add(search(lock, timeline.sessions, known, budget), verdict)) return verdict;
   }
   for (const KeyHistory& keys : timeline.keys) {
-    if (!add(search(keys, timeline.sessions, budget), verdict)) return verdict;
+    if (!add(search(keys, timeline.sessions, history.course(), budget), verdict)) return verdict;
   }
   return verdict;
 }

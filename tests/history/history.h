@@ -18,8 +18,10 @@
 
 #include <cstdint>
 #include <limits>
+#include <map>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "tests/history/key_calls.h"
@@ -170,14 +172,38 @@ struct Operation {
   size_t line = 0;        ///< where it was read from; record() numbers what has none
 };
 
+/// What the log of a simulated cluster says of keys, for the search to follow where no client was
+/// told: it tries no other order, so that it has little to try. The model believes none of it: what
+/// it does not allow is broken.
+struct Course {
+  struct Write {
+    std::vector<uint64_t> revisions;  ///< its entry's; without a session those of all its copies
+    bool otherwise = false;           ///< transact: its conditions did not hold
+    std::vector<std::string> created;
+  };
+  struct KeyEnd {
+    std::string path;
+    uint64_t revision = 0;
+    int64_t moment = 0;  ///< when the entry had been committed
+  };
+  std::map<size_t, Write> writes;  ///< by line, of calls that wrote; others did nothing
+  std::map<uint64_t, uint64_t> session_ends;
+  std::vector<KeyEnd> key_ends;  ///< of those that ended by themselves, in order
+};
+
 class History {
  public:
   /// Takes an operation, in any order. What is wrong with its form, or nothing.
   std::optional<std::string> record(Operation operation);
   const std::vector<Operation>& operations() const { return operations_; }
 
+  /// Once all operations are recorded.
+  void follow(Course course) { course_ = std::move(course); }
+  const Course* course() const { return course_ ? &*course_ : nullptr; }
+
  private:
   std::vector<Operation> operations_;
+  std::optional<Course> course_;
 };
 
 struct Verdict {

@@ -14,6 +14,7 @@ namespace {
 /// What stands at a revision that is known. The order of the kinds is that within one revision.
 struct Item {
   enum class Kind {
+    kKeyEnd,          ///< key end `index` of the course
     kSessionEnd,      ///< session `index` ends
     kSessionOver,     ///< session `index` must have ended
     kWrite,           ///< command `index` is applied
@@ -36,6 +37,8 @@ struct Loose {
   uint64_t after = 0;
   uint64_t until = kNoRevision;
   bool holds = true;  ///< what the conditions on locks come to
+  /// If there is a course: at one of these.
+  const std::vector<uint64_t>* revisions = nullptr;
 };
 
 /// What is inserted before an item.
@@ -49,14 +52,14 @@ constexpr size_t kLikelyAtOnce = 4;
 
 class KeySearch {
  public:
-  KeySearch(const KeyHistory& keys, const std::map<uint64_t, Session>& sessions, Effort effort,
-            uint64_t budget)
-      : keys_(keys), sessions_(sessions), effort_(effort), budget_(budget) {
+  KeySearch(const KeyHistory& keys, const std::map<uint64_t, Session>& sessions,
+            const Course* course, Effort effort, uint64_t budget)
+      : keys_(keys), sessions_(sessions), course_(course), effort_(effort), budget_(budget) {
     for (const KeyCommand& command : keys.commands) paths_.push_back(command.paths());
     for (size_t i = 0; i < keys.commands.size(); ++i) add_command(i);
     for (size_t i = 0; i < keys.reads.size(); ++i) add_read(i);
     for (const uint64_t session : owners()) add_session(session);
-    for (const std::string& path : mortals()) loose_.push_back({.ends = path});
+    add_key_ends();
     std::ranges::stable_sort(items_, {},
                              [](const Item& item) { return std::pair(item.revision, item.kind); });
   }
@@ -124,9 +127,11 @@ class KeySearch {
       items_.push_back({Item::Kind::kRefusalPossible, command.window.after, index});
       items_.push_back({Item::Kind::kRefusalOver, command.window.until, index});
     } else {
-      loose_.push_back({.index = index, .after = command.window.after});
-      if (command.asks_lock())
-        loose_.push_back({.index = index, .after = command.window.after, .holds = false});
+      Loose loose = {.index = index, .after = command.window.after};
+      if (course_ != nullptr) loose.revisions = &course_->writes.at(command.first->line).revisions;
+      loose_.push_back(loose);
+      loose.holds = false;
+      if (command.asks_lock()) loose_.push_back(loose);
     }
   }
 
@@ -172,18 +177,38 @@ class KeySearch {
     return all;
   }
 
+  void add_key_ends() {
+    const std::set<std::string> paths = mortals();
+    for (const std::string& path : paths) {
+      if (course_ == nullptr) loose_.push_back({.ends = path});
+    }
+    for (size_t i = 0; course_ != nullptr && i < course_->key_ends.size(); ++i) {
+      const Course::KeyEnd& end = course_->key_ends[i];
+      if (paths.contains(end.path)) items_.push_back({Item::Kind::kKeyEnd, end.revision, i});
+    }
+  }
+
   void add_session(uint64_t id) {
     const auto at = sessions_.find(id);
     const Session session = at == sessions_.end() ? Session{} : at->second;
-    if (session.ended_at != 0) {
-      items_.push_back({Item::Kind::kSessionEnd, session.ended_at, id});
-      return;
+    const uint64_t end = session.ended_at != 0 ? session.ended_at : end_in_course(id);
+    if (end != 0) {
+      items_.push_back({Item::Kind::kSessionEnd, end, id});
+    } else if (course_ == nullptr) {
+      ends_.emplace(id, loose_.size());
+      loose_.push_back(
+          {.is_end = true, .index = id, .after = session.alive_at, .until = session.ended_by});
     }
-    loose_.push_back(
-        {.is_end = true, .index = id, .after = session.alive_at, .until = session.ended_by});
-    if (session.ended_by != kNoRevision) {
+    if (session.ended_at == 0 && session.ended_by != kNoRevision) {
       items_.push_back({Item::Kind::kSessionOver, session.ended_by, id});
     }
+  }
+
+  /// 0: it has none.
+  uint64_t end_in_course(uint64_t session) const {
+    if (course_ == nullptr) return 0;
+    const auto end = course_->session_ends.find(session);
+    return end == course_->session_ends.end() ? 0 : end->second;
   }
 
   // -------------------------------------------------------------------------------- searching
@@ -212,6 +237,8 @@ class KeySearch {
   std::optional<std::string> take(State& state, const Item& item) const {
     for (const std::string& path : paths_of(item)) state.passed[path] = item.revision;
     switch (item.kind) {
+      case Item::Kind::kKeyEnd:
+        return end_key(state, course_->key_ends[item.index]);
       case Item::Kind::kSessionEnd:
         state.model.end_session(item.index, {item.revision, item.revision});
         meet(state);
@@ -236,6 +263,14 @@ class KeySearch {
         return "it was refused with " + keys_.commands[item.index].told->answer.error +
                ", which nothing explains";
     }
+    return std::nullopt;
+  }
+
+  std::optional<std::string> end_key(State& state, const Course::KeyEnd& end) const {
+    const Span at{end.revision, end.revision};
+    if (!state.model.may_end(end.path, at, end.moment)) return "it ended by itself, and may not";
+    state.model.end(end.path, at);
+    meet(state);
     return std::nullopt;
   }
 
@@ -347,20 +382,32 @@ class KeySearch {
     });
   }
 
+  static bool changes(const Item& item) {
+    return item.kind == Item::Kind::kWrite || item.kind == Item::Kind::kSessionEnd ||
+           item.kind == Item::Kind::kKeyEnd;
+  }
+
   /// Between what was last taken that it concerns and the next item: it is only placed once it
   /// makes a difference, but may have happened earlier.
   std::optional<Span> span(const State& state, const Loose& loose) const {
     const Item& next = items_[state.item];
     // What ends by itself may end in an entry, before what else that does.
-    const bool before = loose.ends.empty() &&
-                        (next.kind == Item::Kind::kWrite || next.kind == Item::Kind::kSessionEnd);
+    const bool before = loose.ends.empty() && changes(next);
     uint64_t after = loose.after;
     for (const auto& [path, revision] : state.passed) {
       if (touches(state, loose, path)) after = std::max(after, revision);
     }
-    const Span at{after + 1, std::min(next.revision - (before ? 1 : 0), loose.until)};
+    Span at{after + 1, std::min(next.revision - (before ? 1 : 0), loose.until)};
+    if (loose.revisions != nullptr) at = narrowed(at, *loose.revisions);
     if (at.first > at.last) return std::nullopt;
     return at;
+  }
+
+  /// To the first and the last of the revisions in it.
+  static Span narrowed(const Span& span, const std::vector<uint64_t>& revisions) {
+    const auto first = std::ranges::lower_bound(revisions, span.first);
+    const auto end = std::ranges::upper_bound(revisions, span.last);
+    return first < end ? Span{*first, *std::prev(end)} : Span{1, 0};
   }
 
   /// May it make a difference to the next item? If not, it may as well happen later.
@@ -371,9 +418,21 @@ class KeySearch {
       return loose.is_end ? loose.index == item.index
                           : keys_.commands[loose.index].asked().session == item.index;
     }
+    return is_near(state, loose, item) || comes_before_an_end(state, loose, item);
+  }
+
+  bool is_near(const State& state, const Loose& loose, const Item& item) const {
     return std::ranges::any_of(paths_of(item), [&](const std::string& path) {
       return touches(state, loose, path) || is_related(state, loose, path);
     });
+  }
+
+  /// The end of its session may make a difference to the item, and after that it cannot happen.
+  bool comes_before_an_end(const State& state, const Loose& loose, const Item& item) const {
+    if (loose.is_end || !loose.ends.empty()) return false;
+    const auto end = ends_.find(keys_.commands[loose.index].asked().session);
+    return end != ends_.end() && !state.used[end->second] &&
+           is_near(state, loose_[end->second], item);
   }
 
   /// Above or below a path, or beside it: where parents are judged, a key may depend on the others
@@ -394,6 +453,8 @@ class KeySearch {
 
   std::span<const std::string> paths_of(const Item& item) const {
     switch (item.kind) {
+      case Item::Kind::kKeyEnd:
+        return {&course_->key_ends[item.index].path, 1};
       case Item::Kind::kMade:
       case Item::Kind::kRead:
         return {&keys_.reads[item.index].path, 1};
@@ -459,6 +520,8 @@ class KeySearch {
   /// When the state that the item met had been applied.
   int64_t moment_of(const Item& item) const {
     switch (item.kind) {
+      case Item::Kind::kKeyEnd:
+        return course_->key_ends[item.index].moment;
       case Item::Kind::kSessionEnd:
       case Item::Kind::kSessionOver:
         return kNever;
@@ -502,6 +565,7 @@ class KeySearch {
     if (item.kind == Item::Kind::kSessionEnd || item.kind == Item::Kind::kSessionOver) {
       return "the end of session " + std::to_string(item.index);
     }
+    if (item.kind == Item::Kind::kKeyEnd) return "the end of " + paths_of(item).front();
     const KeyCommand& command = keys_.commands[item.index];
     return name_of(command.told == nullptr ? *command.first : *command.told);
   }
@@ -513,12 +577,14 @@ class KeySearch {
 
   const KeyHistory& keys_;
   const std::map<uint64_t, Session>& sessions_;
+  const Course* const course_;
   const Effort effort_;
   const uint64_t budget_;
   std::vector<std::vector<std::string>> paths_;  ///< of the commands
   std::vector<Item> items_;
   std::set<uint64_t> written_;  ///< revisions of commands among them
   std::vector<Loose> loose_;
+  std::map<uint64_t, size_t> ends_;  ///< of sessions, among them
   std::vector<Frame> frames_;
   std::set<uint64_t> seen_;
   std::set<std::pair<std::string, uint64_t>> shown_;  ///< keys as of their last write
@@ -531,10 +597,10 @@ class KeySearch {
 }  // namespace
 
 SearchResult search(const KeyHistory& keys, const std::map<uint64_t, Session>& sessions,
-                    uint64_t budget) {
-  SearchResult likely = KeySearch(keys, sessions, Effort::kLikely, budget / 2).run();
+                    const Course* course, uint64_t budget) {
+  SearchResult likely = KeySearch(keys, sessions, course, Effort::kLikely, budget / 2).run();
   if (likely.kind == Verdict::Kind::kGood) return likely;
-  SearchResult all = KeySearch(keys, sessions, Effort::kAll, budget / 2).run();
+  SearchResult all = KeySearch(keys, sessions, course, Effort::kAll, budget / 2).run();
   all.steps += likely.steps;
   return all;
 }

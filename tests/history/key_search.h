@@ -7,7 +7,8 @@
 
 namespace holdfast::history {
 
+/// `course` may be null.
 SearchResult search(const KeyHistory& keys, const std::map<uint64_t, Session>& sessions,
-                    uint64_t budget);
+                    const Course* course, uint64_t budget);
 
 }  // namespace holdfast::history

@@ -54,13 +54,15 @@ std::string text(uint64_t number) { return std::to_string(number); }
 
 class KeyLayout {
  public:
-  KeyLayout(const std::vector<Operation>& operations, const Known& known, Timeline& timeline)
-      : operations_(operations), known_(known), timeline_(timeline) {}
+  KeyLayout(const std::vector<Operation>& operations, const Course* course, const Known& known,
+            Timeline& timeline)
+      : operations_(operations), course_(course), known_(known), timeline_(timeline) {}
 
   void run() {
     for (const Operation* op : by_time(operations_)) {
       if (writes_keys(op->call)) place_write(*op);
     }
+    if (course_ != nullptr) follow_course();
     for (size_t i = 0; i < commands_.size(); ++i) {
       if (commands_[i].told == nullptr) unanswered_.push_back(i);
       revisions_.emplace(commands_[i].revision, i);
@@ -131,6 +133,26 @@ class KeyLayout {
     }
   }
 
+  /// What was never answered is in the log, or did nothing. Of writes without a session the log
+  /// does not say which copy it has.
+  void follow_course() {
+    std::erase_if(commands_, [&](KeyCommand& command) {
+      const auto at = course_->writes.find(command.first->line);
+      if (command.told != nullptr) return false;
+      if (at == course_->writes.end()) return true;
+      if (command.asked().sequence != 0) take_course(command, at->second);
+      return false;
+    });
+  }
+
+  void take_course(KeyCommand& command, const Course::Write& write) {
+    command.revision = command.window.until = write.revisions.front();
+    command.otherwise = write.otherwise;
+    for (const std::string& path : write.created) name_made(command, path);
+    if (command.revision > command.window.after) return;
+    broken(known_.stale(*command.first, "is in the log at revision " + text(command.revision)));
+  }
+
   // ------------------------------------------------------------------ what reads tell of writes
 
   void learn(const Operation& op) {
@@ -148,7 +170,7 @@ class KeyLayout {
   /// A write that was never answered may show up in a read: then its revision is known.
   void name_write(const SeenKey& seen, bool valued) {
     const auto known = revisions_.find(seen.modify_revision);
-    if (known != revisions_.end()) return name_made(commands_[known->second], seen);
+    if (known != revisions_.end()) return name_made(commands_[known->second], seen.path);
     size_t only = kNobody;
     for (const size_t i : unanswered_) {
       const KeyCommand& command = commands_[i];
@@ -165,14 +187,14 @@ class KeyLayout {
     commands_[only].otherwise =
         !may_have_made(commands_[only], commands_[only].asked().writes, seen, valued);
     revisions_.emplace(seen.modify_revision, only);
-    name_made(commands_[only], seen);
+    name_made(commands_[only], seen.path);
   }
 
-  static void name_made(KeyCommand& command, const SeenKey& seen) {
+  static void name_made(KeyCommand& command, const std::string& path) {
     const bool numbered = std::ranges::any_of(command.asked().writes, [&](const KeyWrite& write) {
-      return write.sequential && is_numbered(seen.path, write.path);
+      return write.sequential && is_numbered(path, write.path);
     });
-    if (numbered && command.told == nullptr) command.made = seen.path;
+    if (numbered && command.told == nullptr && command.made.empty()) command.made = path;
   }
 
   static bool may_have_made(const KeyCommand& command, const std::vector<KeyWrite>& steps,
@@ -411,6 +433,7 @@ class KeyLayout {
   }
 
   const std::vector<Operation>& operations_;
+  const Course* const course_;
   const Known& known_;
   Timeline& timeline_;
   std::vector<KeyCommand> commands_;
@@ -468,8 +491,9 @@ std::vector<std::string> KeyCommand::paths() const {
   return all;
 }
 
-void place_keys(const std::vector<Operation>& operations, const Known& known, Timeline& timeline) {
-  KeyLayout(operations, known, timeline).run();
+void place_keys(const std::vector<Operation>& operations, const Course* course, const Known& known,
+                Timeline& timeline) {
+  KeyLayout(operations, course, known, timeline).run();
 }
 
 std::vector<Operation> guards_of(const Operation& op) {

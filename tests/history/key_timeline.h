@@ -6,8 +6,9 @@
 
 namespace holdfast::history {
 
-/// Fills in `timeline.keys`, and what answers about keys say of sessions.
-void place_keys(const std::vector<Operation>& operations, const Known& known, Timeline& timeline);
+/// Fills in `timeline.keys`, and what answers about keys say of sessions. `course` may be null.
+void place_keys(const std::vector<Operation>& operations, const Course* course, const Known& known,
+                Timeline& timeline);
 
 /// What an answered write of keys says of locks: guards, and conditions on holders.
 std::vector<Operation> guards_of(const Operation& op);

@@ -48,14 +48,14 @@ std::string text(uint64_t number) { return std::to_string(number); }
 class Layout {
  public:
   Layout(const History& history, const Known& known)
-      : operations_(history.operations()), known_(known) {}
+      : operations_(history.operations()), course_(history.course()), known_(known) {}
 
   Timeline run() {
     for (const Operation& op : operations_) learn_together(op);
     for (const Operation& op : operations_) learn_uncancelled(op);
     for (const Operation* op : by_time(operations_)) place(*op);
     for (const Operation* op : by_time(operations_)) place_list(*op);
-    place_keys(operations_, known_, timeline_);
+    place_keys(operations_, course_, known_, timeline_);
     for (auto& [path, lock] : timeline_.locks) {
       name_uncancelled(lock);
       name_holders(lock);
@@ -414,6 +414,7 @@ class Layout {
   }
 
   const std::vector<Operation>& operations_;
+  const Course* const course_;
   const Known& known_;
   Timeline timeline_;
   std::map<std::string, const Operation*> opened_;

@@ -95,6 +95,7 @@ void History::apply_command(const raft::Entry& entry) {
   if (applied.reply == nullptr) throw Broken(Rule::kI5, num(entry.index) + " has no outcome");
   keys_.take(static_cast<int64_t>(entry.index.value), machine_.key_events(), effects_,
              machine_.keys());
+  note_key_ends(entry.index);
   locks_.begin(Revision(entry.index.value));
   check_decided(applied);
   check_once(applied);
@@ -309,6 +310,7 @@ void History::take_session_end(const Applied& applied, const rsm::Effect& effect
     if (rare) world_.mark(Mark::kDeadFirstWaiter);
   }
   locks_.session_ended(effect.session);
+  session_ends_[effect.session] = applied.revision;
   if (machine_.locks().places_of(effect.session) != 0) {
     throw Broken(Rule::kI12, "session " + std::to_string(effect.session.value) + " ended at " +
                                  num(applied.revision) + " and still owns locks or places");

@@ -51,6 +51,23 @@ class History {
   const LockHistory& locks() const { return locks_; }
   const KeyHistory& keys() const { return keys_; }
   SessionlessWrites& sessionless() { return sessionless_; }
+  const SessionlessWrites& sessionless() const { return sessionless_; }
+
+  /// A key that ended by itself.
+  struct KeyEnd {
+    std::string path;
+    LogIndex revision;
+    Duration moment{};  ///< of commit()
+  };
+  const std::vector<KeyEnd>& key_ends() const { return key_ends_; }
+  const std::map<SessionId, LogIndex>& session_ends() const { return session_ends_; }
+  /// A write of keys that was done.
+  struct Write {
+    Revision revision;
+    bool succeeded = true;  ///< its conditions held
+  };
+  /// Of a session's command, unless it was not applied or refused.
+  std::optional<Write> write_of(SessionId session, Sequence sequence) const;
 
   /// A node has applied everything to `applied` and has this state. Throws Broken (I5).
   void check_state(int node, LogIndex applied, const Digest& digest) const;
@@ -115,6 +132,7 @@ class History {
   const Fate* fate(SessionId session, Sequence sequence) const;
 
   // history_keys.cc
+  void note_key_ends(LogIndex revision);
   std::vector<api::WatchEvent> written(LogIndex revision) const;
   void enter_keys(const Applied& applied);
   void enter_sessionless(const Applied& applied);
@@ -149,6 +167,8 @@ class History {
   std::map<int64_t, Fate> sessionless_fates_;  ///< by revision
   std::vector<Digest> digests_;                ///< after index 1, 2, ...
   std::map<Id, Fate> fates_;
+  std::map<SessionId, LogIndex> session_ends_;
+  std::vector<KeyEnd> key_ends_;
   std::set<Id> forbidden_;
   std::set<std::string> forbidden_reasons_;
   std::set<std::string> reasons_;  ///< of commands without a session that were applied

@@ -91,6 +91,22 @@ bool relates(Number left, api::CompareRelation::type relation, Number right) {
 
 }  // namespace
 
+void History::note_key_ends(LogIndex revision) {
+  const KeyHistory::Entry* entry = keys_.entry(static_cast<int64_t>(revision.value));
+  if (entry == nullptr) return;
+  for (const api::WatchEvent& event : entry->events) {
+    const bool by_itself = event.removal == api::RemovalReason::TTL_PASSED ||
+                           event.removal == api::RemovalReason::CONTAINER_EMPTY;
+    if (by_itself) key_ends_.push_back({event.path, revision, world_.now()});
+  }
+}
+
+std::optional<History::Write> History::write_of(SessionId session, Sequence sequence) const {
+  const Fate* known = fate(session, sequence);
+  if (known == nullptr || known->result.code != ErrorCode::kOk) return std::nullopt;
+  return Write{known->first, known->result.status != 0};
+}
+
 std::vector<api::WatchEvent> History::written(LogIndex revision) const {
   std::vector<api::WatchEvent> written;
   const KeyHistory::Entry* entry = keys_.entry(static_cast<int64_t>(revision.value));

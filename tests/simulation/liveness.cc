@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "lockmgr/lock_table.h"
+#include "tests/simulation/call_judge.h"
 #include "tests/simulation/simulation.h"
 #include "tests/simulation/watch_keeper.h"
 
@@ -233,7 +234,7 @@ void Simulation::judge_end() {
 /// Undecided is a failure too: the judge's budget is far above what a sound run takes.
 void Simulation::judge_calls() {
   if (!recorder_.on()) return;
-  const history::Verdict verdict = judge(recorder_.calls());
+  const history::Verdict verdict = judge(recorder_.calls(), history_);
   world_.mark(Mark::kJudged);
   if (verdict.key_groups > 0) world_.mark(Mark::kKeysJudged);
   const bool closed =

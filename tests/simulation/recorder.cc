@@ -3,8 +3,6 @@
 #include <algorithm>
 #include <utility>
 
-#include "tests/simulation/invariants.h"
-
 namespace holdfast::sim {
 
 using history::Operation;
@@ -227,20 +225,6 @@ void Recorder::refused(size_t call, const api::HoldfastError& error) {
   operation.answer.known = error.applied == api::Applied::NO;
   operation.revision = number(error.header.revision);
   operation.returned = world_.now().count();
-}
-
-history::Verdict judge(const std::vector<Operation>& calls) {
-  history::History history;
-  for (const Operation& call : calls) {
-    const auto malformed = history.record(call);
-    if (malformed) throw Broken(Rule::kLinear, *malformed);
-  }
-  const history::Verdict verdict = history::check(history);
-  if (verdict.kind == history::Verdict::Kind::kEmpty) {
-    throw Broken(Rule::kVacuous, verdict.explanation);
-  }
-  if (!verdict.good()) throw Broken(Rule::kLinear, verdict.explanation);
-  return verdict;
 }
 
 }  // namespace holdfast::sim

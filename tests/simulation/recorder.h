@@ -67,9 +67,6 @@ history::Answer answer_of(const api::GetManyResult& result);
 history::Answer answer_of(const api::ListKeysResult& result);
 history::Answer answer_of(const api::WaitForChangeResult& result);
 
-/// Throws Broken (LINEAR) unless one order of all calls explains every answer. What was judged.
-history::Verdict judge(const std::vector<history::Operation>& calls);
-
 class Recorder {
  public:
   static constexpr size_t kNone = ~size_t{0};

@@ -38,6 +38,11 @@ void SessionlessWrites::applied(const std::string& tag, int64_t revision, ErrorC
   judge(tag, write);
 }
 
+std::set<int64_t> SessionlessWrites::done(const std::string& tag) const {
+  const auto write = writes_.find(tag);
+  return write == writes_.end() ? std::set<int64_t>() : write->second.revisions;
+}
+
 void SessionlessWrites::answered(const std::string& tag, int64_t revision) {
   Write& write = writes_[tag];
   if (write.revisions.contains(revision) && write.answered.insert(revision).second) return;

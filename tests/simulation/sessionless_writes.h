@@ -45,6 +45,8 @@ class SessionlessWrites {
   void sent(const std::string& tag) { ++writes_[tag].sent; }
   /// A copy is in the log, and came to this. Throws Broken (I17, I18).
   void applied(const std::string& tag, int64_t revision, ErrorCode code);
+  /// At these revisions copies were done.
+  std::set<int64_t> done(const std::string& tag) const;
   /// A client was told that its copy did it. Throws Broken (I17).
   void answered(const std::string& tag, int64_t revision);
   /// A client was told that its copy had no effect. Throws Broken (I17, I18).

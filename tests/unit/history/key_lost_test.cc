@@ -92,6 +92,25 @@ TEST(KeyLost, KeysWithoutOwnerStayWhenAWriteWithoutSessionWasLost) {
       "it shows no key");
 }
 
+// What nobody was told of its session is told by another key: the end came before that, and what
+// was lost before the end.
+TEST(KeyLost, AWriteMayHaveBeenDoneBeforeAnEndThatAnotherKeyTellsOf) {
+  const KeyWrite plain = {.act = KeyAct::kCreate, .path = "/k", .value = "v"};
+  const KeyWrite owned = {.act = KeyAct::kCreate, .path = "/e", .value = "v", .ephemeral = true};
+  const auto story = [&](int64_t sent) {
+    Said both = transacts(1, 1, {}, {plain, owned});
+    Said gone = removes(2, 1);
+    gone.op.arguments.writes[0].path = "/e";
+    return judge(
+        {wrote(std::move(both), 5, {{.path = "/k", .version = 1}, {.path = "/e", .version = 1}})
+             .at(0, 10),
+         removes(1, 2).at(sent, kNever), std::move(gone).at(20, 30).rev(8).error("NO_KEY"),
+         shows(gets(), 9, {}).at(40, 50)});
+  };
+  expect_good(story(15));
+  EXPECT_FALSE(story(35).good());
+}
+
 TEST(KeyLost, AMissingParentExplainsARefusedSequentialKey) {
   const KeyCompare always = {.target = Target::kModifyRevision,
                              .relation = Relation::kNotEqual,
