@@ -20,7 +20,9 @@ bool Simulation::in_core(const SimNode& node) const {
   return (core_mask_ >> (node.number() - 1) & 1) != 0;
 }
 
-/// The plan's core, without nodes that stay away, filled up to a quorum.
+/// The plan's core, without nodes that stay away, filled up to a quorum. One in quarantine does not
+/// stand for election, even if it alone has the newest entries: a quorum of others is healed with
+/// it.
 void Simulation::choose_core() {
   if (plan_.weather.spares != 0) {
     // Whoever was not removed: no other quorum is sure to be one in the end.
@@ -40,7 +42,7 @@ void Simulation::choose_core() {
                          !node->snapshot_damaged() && !node->odd();
       if (!take || (core_mask_ & bit) != 0 || !whole) continue;
       core_mask_ |= bit;
-      ++size;
+      if (!node->altered()) ++size;
     }
   }
   if (size < quorum) throw Broken(Rule::kLive, "more nodes were lost than a minority");
