@@ -20,6 +20,8 @@ class Pool {
     object->clear();
     free_.push_back(object);
   }
+  /// All that there ever were, those given back among them.
+  const std::deque<T>& objects() const { return objects_; }
 
  private:
   std::deque<T> objects_;

@@ -1,8 +1,11 @@
 #include "coordinator/snapshot/loader.h"
 
+#include <atomic>
 #include <charconv>
 #include <set>
 #include <string>
+#include <thread>
+#include <utility>
 #include <vector>
 
 #include "coordinator/snapshot/row_codec.h"
@@ -79,11 +82,59 @@ Status look_over(Database& database) {
                                               std::to_string(kFormatVersion)};
   }
   if (!database.writable()) return corrupt(database, "its header says that nobody may write it");
-  if (Status ours = verify_schema(database); !ours.ok()) return ours;
+  return verify_schema(database);
+}
+
+Status quick_check(Database& database) {
   const auto check = database.text("PRAGMA quick_check(1)");
   if (!check.ok()) return check.error();
   if (*check != "ok") return corrupt(database, *check);
   return ok_status();
+}
+
+/// What SQLite itself can make nothing of is damage.
+Status judged(Status good) {
+  const bool unknown = !good.ok() && good.error().code == ErrorCode::kInternal;
+  return unknown ? Status(Error{ErrorCode::kCorrupt, good.error().message}) : good;
+}
+
+class CheckBeside {
+ public:
+  CheckBeside(std::string path, std::string vfs)
+      : thread_([this, path = std::move(path), vfs = std::move(vfs)] { run(path, vfs); }) {}
+  ~CheckBeside() {
+    if (thread_.joinable()) thread_.join();
+  }
+  CheckBeside(const CheckBeside&) = delete;
+  CheckBeside& operator=(const CheckBeside&) = delete;
+
+  bool failed() const { return failed_; }
+  Status outcome() {
+    thread_.join();
+    return outcome_;
+  }
+
+ private:
+  void run(const std::string& path, const std::string& vfs) {
+    auto database = Database::open(path, Database::Mode::kRead, vfs);
+    outcome_ = database.ok() ? judged(quick_check(*database)) : Status(database.error());
+    failed_ = !outcome_.ok();
+  }
+
+  Status outcome_ = ok_status();
+  std::atomic<bool> failed_ = false;
+  std::thread thread_;
+};
+
+Result<SnapshotHead> load_tables(Database& database, const RowSink& sink,
+                                 const LoadProgress& progress) {
+  uint64_t rows = 0;
+  for (const TableSchema& schema : table_schemas()) {
+    Status loaded = load_table(database, schema, sink, progress, rows);
+    if (!loaded.ok()) return loaded.error();
+  }
+  progress(rows);
+  return read_head(database);
 }
 
 /// Absent as long as the members never changed.
@@ -104,12 +155,8 @@ Result<SnapshotMembership> read_membership(Database& database) {
 }  // namespace
 
 Status verify(Database& database) {
-  Status good = look_over(database);
-  // What SQLite itself can make nothing of.
-  if (!good.ok() && good.error().code == ErrorCode::kInternal) {
-    return Error{ErrorCode::kCorrupt, good.error().message};
-  }
-  return good;
+  Status ours = judged(look_over(database));
+  return ours.ok() ? judged(quick_check(database)) : ours;
 }
 
 Result<SnapshotHead> read_head(Database& database) {
@@ -142,13 +189,21 @@ Result<SnapshotHead> read_head(Database& database) {
 Result<SnapshotHead> load_database(Database& database, const RowSink& sink,
                                    const LoadProgress& progress) {
   if (Status good = verify(database); !good.ok()) return good.error();
-  uint64_t rows = 0;
-  for (const TableSchema& schema : table_schemas()) {
-    Status loaded = load_table(database, schema, sink, progress, rows);
-    if (!loaded.ok()) return loaded.error();
-  }
-  progress(rows);
-  return read_head(database);
+  return load_tables(database, sink, progress);
+}
+
+// What is damaged may be anything for the rows: of two errors the check's is the one to be told.
+Result<SnapshotHead> load_and_verify(Database& database, const std::string& vfs,
+                                     const RowSink& sink, const LoadProgress& progress) {
+  if (Status ours = judged(look_over(database)); !ours.ok()) return ours.error();
+  CheckBeside check(database.path(), vfs);
+  const RowSink unless_damaged = [&](RowTable table, uint64_t id, std::string_view row) {
+    if (check.failed()) return Status(Error{ErrorCode::kCorrupt, "it is damaged"});
+    return sink(table, id, row);
+  };
+  auto head = load_tables(database, unless_damaged, progress);
+  if (Status good = check.outcome(); !good.ok()) return good.error();
+  return head;
 }
 
 }  // namespace holdfast::snapshot

@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <string>
 #include <string_view>
 
 #include "base/error.h"
@@ -29,5 +30,11 @@ using LoadProgress = std::function<void(uint64_t rows)>;
 /// Errors of rows name the file.
 Result<SnapshotHead> load_database(Database& database, const RowSink& sink,
                                    const LoadProgress& progress);
+
+/// The same in less time: what verify() has to read the whole file for is done meanwhile by a
+/// thread and a connection of its own, in mode kRead, through `vfs`, which two threads may use. So
+/// `sink` is given rows of a file of which it turns out only then that it is damaged.
+Result<SnapshotHead> load_and_verify(Database& database, const std::string& vfs,
+                                     const RowSink& sink, const LoadProgress& progress);
 
 }  // namespace holdfast::snapshot

@@ -161,7 +161,9 @@ Result<SnapshotHead> SnapshotStore::load(const RowSink& sink, const LoadProgress
   if (Status safe = to_status(files_.sync_directory(directory_)); !safe.ok()) return safe.error();
   auto database = Database::open(path(), Database::Mode::kModify, vfs_);
   if (!database.ok()) return database.error();
-  auto head = load_database(*database, sink, progress);
+  // Others than SQLite's own way to the disk serve one thread.
+  auto head = vfs_.empty() ? load_and_verify(*database, vfs_, sink, progress)
+                           : load_database(*database, sink, progress);
   if (!head.ok()) return head;
   auto writer = SnapshotWriter::open(path(), writers_vfs_);
   if (!writer.ok()) return writer.error();

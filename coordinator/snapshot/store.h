@@ -62,7 +62,8 @@ class SnapshotStore {
   std::string path() const { return directory_ + "/" + current_; }
 
   /// Verifies the database in force, gives all its rows to `sink`, and makes what it gave durable.
-  /// Not if empty(). CORRUPT and UNSUPPORTED as in loader.h.
+  /// Not if empty(). CORRUPT and UNSUPPORTED as in loader.h. On the real disk by two threads
+  /// (load_and_verify()).
   Result<SnapshotHead> load(const RowSink& sink, const LoadProgress& progress);
   /// Size of the database, as last loaded or written; zero before.
   uint64_t database_bytes() const { return database_bytes_; }

@@ -32,18 +32,24 @@ std::string KeyTree::State::check_key(const Key& key) const {
 std::string KeyTree::State::check_family(const Key& key) const {
   const Family* const family = key.family;
   if (family == nullptr) return {};
-  const ChildCounts& counts = family->counts;
-  const uint64_t present = family->children.size();
   if (family->key != &key) return of(key, "its children are another's");
-  if (family->dirty || !family->has_row) return of(key, "its children were left unsettled");
+  if (family->dirty) return of(key, "its children were left unsettled");
+  for (const Key& child : family->children) {
+    if (child.parent != &key) return of(child, "it stands among another's children");
+  }
+  return check_counts(*family);
+}
+
+std::string KeyTree::State::check_counts(const Family& family) const {
+  const Key& key = *family.key;
+  const ChildCounts& counts = family.counts;
+  const uint64_t present = family.children.size();
+  if (!family.has_row) return of(key, "nothing counts its children");
   if (counts.version < present) return of(key, "it has more children than were ever created");
   // Each creation and each removal counts one, so both are odd or both even.
   if ((counts.version - present) % 2 != 0) return of(key, "a child came or went uncounted");
   if (counts.revision > revision) return of(key, "a child came or went in the future");
   if (present > 0 && counts.emptied_ms != 0) return of(key, "emptied and not empty");
-  for (const Key& child : family->children) {
-    if (child.parent != &key) return of(child, "it stands among another's children");
-  }
   return {};
 }
 

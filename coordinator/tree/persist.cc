@@ -148,10 +148,13 @@ Status KeyTree::State::load_children(uint64_t id, std::string_view bytes_of_row)
 
 Status KeyTree::finish_load() {
   State& s = *state_;
-  for (const auto& [id, key] : s.loaded) s.update_timer(key);
+  for (const Timer& timer : s.timer_pool.objects()) s.update_timer(timer.key);
   s.loaded = {};
-  if (const std::string broken = s.check_structure(); !broken.empty()) {
-    return Error{ErrorCode::kCorrupt, "the loaded keys break a rule: " + broken};
+  // What else check_structure() asks for load() has seen to, row by row.
+  for (const Family& family : s.family_pool.objects()) {
+    if (const std::string broken = s.check_counts(family); !broken.empty()) {
+      return Error{ErrorCode::kCorrupt, "the loaded keys break a rule: " + broken};
+    }
   }
   return ok_status();
 }

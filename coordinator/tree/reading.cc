@@ -145,12 +145,10 @@ uint64_t KeyTree::ephemerals_of(SessionId session) const {
 
 std::vector<SessionId> KeyTree::sessions() const {
   std::vector<SessionId> ids;
-  const Key* const root = state_->root;
-  for (const Key* key = root; key != nullptr; key = next_key(key, root)) {
-    if (key->tie != nullptr) ids.push_back(key->tie->session);
+  for (const Owner& owner : state_->owner_pool.objects()) {
+    if (!owner.ties.empty()) ids.push_back(owner.session);
   }
   std::sort(ids.begin(), ids.end());
-  ids.erase(std::unique(ids.begin(), ids.end()), ids.end());
   return ids;
 }
 

@@ -170,6 +170,7 @@ struct KeyTree::State {
   // Checks (invariants.cc): the first broken one as a sentence, or empty.
   std::string check_key(const Key& key) const;
   std::string check_family(const Key& key) const;
+  std::string check_counts(const Family& family) const;
   std::string check_ends(const Key& key) const;
   std::string check_structure() const;
   std::string check_digest() const;

@@ -140,6 +140,28 @@ TEST_F(SnapshotStores, ADamagedDatabaseIsKeptAside) {
   EXPECT_THAT(names(), ElementsAre("state-1.db.damaged"));
 }
 
+// Every row is whole and the digest right: only SQLite's own check counts the bytes of a page.
+TEST_F(SnapshotStores, DamageThatNoRowShowsIsFoundByTheCheckBesideTheLoading) {
+  {
+    auto store = open();
+    state_.apply(500);
+    write(*store);
+  }
+  ASSERT_TRUE(load(*open()).ok());
+  constexpr std::streamoff kPageBytes = 4096, kLeaf = 13, kFragmentedAt = 7;
+  std::fstream file(directory_.file("state-1.db"));
+  file.seekg(-kPageBytes, std::ios::end);
+  const std::streamoff page = file.tellg();
+  ASSERT_EQ(file.get(), kLeaf);
+  const int fragmented = file.seekg(page + kFragmentedAt).get();
+  file.seekp(page + kFragmentedAt).put(static_cast<char>(fragmented + 1));
+  file.close();
+  const auto head = load(*open());
+  ASSERT_FALSE(head.ok());
+  EXPECT_EQ(head.error().code, ErrorCode::kCorrupt);
+  EXPECT_THAT(head.error().message, HasSubstr("Fragmentation"));
+}
+
 TEST_F(SnapshotStores, ADamagedDatabaseWhoseSettingAsideWasInterruptedIsSetAside) {
   put("CURRENT", "state-3.db\n");
   put("state-3.db.damaged", "what it was");

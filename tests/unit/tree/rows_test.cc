@@ -127,7 +127,7 @@ TEST_F(TreeRows, CountsOfChildrenMustFitTheChildren) {
   const RowMirror good = rows_;
   const uint64_t id = rows_.rows().rbegin()->first.second;
   ASSERT_EQ(rows_.rows().erase({RowTable::kKeyChildren, id}), 1u);
-  EXPECT_THAT(refusal(), HasSubstr("left unsettled"));
+  EXPECT_THAT(refusal(), HasSubstr("nothing counts its children"));
   rows_ = good;
   set(id, ChildrenRow{.version = 2, .revision = Revision(101)});
   EXPECT_THAT(refusal(), HasSubstr("came or went uncounted"));
