@@ -5,9 +5,9 @@
 
 #include <cerrno>
 
-#include "tests/support/crash_scene.h"
 #include "tests/support/file_system_vfs.h"
 #include "tests/unit/snapshot/written_state.h"
+#include "tests/unit/storage/crash_scene.h"
 
 namespace holdfast::snapshot {
 namespace {

@@ -5,7 +5,7 @@
 
 #include <cerrno>
 
-#include "tests/support/crash_scene.h"
+#include "tests/unit/storage/crash_scene.h"
 #include "tests/unit/storage/log_workload.h"
 
 namespace holdfast::raft {
