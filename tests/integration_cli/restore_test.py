@@ -5,7 +5,9 @@ import contextlib
 import json
 import os
 import pathlib
+import re
 import resource
+import shlex
 import shutil
 import signal
 import sqlite3
@@ -160,6 +162,31 @@ def test_a_file_becomes_a_new_cluster(old, node):
     assert again.header.clusterId == first.header.clusterId
     assert again.appliedIndex >= first.appliedIndex
     assert again.sessions == 1, "the end of the sessions is not applied again"
+
+
+def test_what_it_says_is_to_be_started_serves_the_new_cluster(old, node):
+    """The command line that it prints, with the flags that the hint below it leaves to the user."""
+    done = restore(old.file, node)
+    assert done.returncode == 0, done.stderr
+    lines = done.stdout.splitlines()
+    made = re.match(r".*: node 1 is the one member of the new cluster (\d+), made from ", lines[0])
+    (at,) = [i for i, line in enumerate(lines) if line.startswith("start it:  ")]
+    name, *flags = shlex.split(lines[at].removeprefix("start it:"))
+    assert name == "holdfastd"
+    assert [flag.partition("=")[0] for flag in flags] == ["--node_id", "--data_dir",
+                                                          "--client_address", "--peer_address"]
+    hint = " ".join(lines[at + 1:])
+    assert "--admin_address and --http_address if they are not to be" in hint
+    assert "127.0.0.1:7413 and :7414" in hint
+    assert "--insecure if an address is beyond loopback" in hint
+    assert "doing this twice makes two clusters" in hint
+    defaults = subprocess.run([str(program("holdfastd")), "--help"], check=True, text=True,
+                              capture_output=True).stdout
+    assert "--admin_address=127.0.0.1:7413\n" in defaults
+    assert "--http_address=127.0.0.1:7414\n" in defaults
+    node.start([*flags, *TIMING])  # of a flag that is given twice the later one counts
+    eventually(node.ready, within=20, what="a restored server")
+    assert node.status().header.clusterId == int(made.group(1))
 
 
 def test_the_hold_that_is_asked_for_is_kept_and_may_be_ended(old, node):

@@ -72,6 +72,15 @@ Operation single(Asked call, const Request& request) {
 
 bool is_local(api::Consistency::type consistency) { return consistency == api::Consistency::LOCAL; }
 
+/// Of one key or of several, by their paths.
+template <class Request>
+Operation reads(Asked call, const Request& request) {
+  Operation operation{.call = call};
+  operation.arguments.local = is_local(request.consistency);
+  operation.arguments.stat_only = request.statOnly;
+  return operation;
+}
+
 Said written(int64_t revision, std::vector<KeyResult> results) {
   Said answer;
   answer.write_revision = number(revision);
@@ -122,18 +131,14 @@ std::optional<Operation> operation_of(const api::TransactRequest& request) {
 }
 
 std::optional<Operation> operation_of(const api::GetRequest& request) {
-  Operation operation{.call = Asked::kGet};
+  Operation operation = reads(Asked::kGet, request);
   operation.arguments.path = request.path;
-  operation.arguments.local = is_local(request.consistency);
-  operation.arguments.stat_only = request.statOnly;
   return operation;
 }
 
 std::optional<Operation> operation_of(const api::GetManyRequest& request) {
-  Operation operation{.call = Asked::kGetMany};
+  Operation operation = reads(Asked::kGetMany, request);
   operation.arguments.paths = request.paths;
-  operation.arguments.local = is_local(request.consistency);
-  operation.arguments.stat_only = request.statOnly;
   return operation;
 }
 

@@ -237,11 +237,27 @@ TEST_F(UnformedTest, WhoWaitsForAClusterAsksAgain) {
 TEST_F(UnformedTest, OneThatHasFormedMeanwhileIsAsked) {
   write(asks_once_);
   refuse(0);
-  calls_[0].first->cluster_id = 77;
-  calls_[1].first->cluster_id = 77;
+  a_.cluster_id = b_.cluster_id = 77;
   refuse(1);
   refuse(2);
   refuse(3);
+  EXPECT_FALSE(error_);
+}
+
+TEST_F(UnformedTest, WhatAServerSaidBeforeItHadFormedCountsNoLonger) {
+  write(asks_once_);
+  ASSERT_EQ(calls_.size(), 1u);
+  FakeServer& first = *calls_[0].first;
+  FakeServer& second = other(&first);
+  refuse(0);
+  second.cluster_id = 77;
+  refuse(1);
+  first.cluster_id = 77;
+  refuse(2);
+  ASSERT_EQ(calls_[2].first, &first);
+  second.cluster_id = 0;  // an empty one has its address now
+  refuse(3);
+  ASSERT_EQ(calls_[3].first, &second);
   EXPECT_FALSE(error_);
 }
 

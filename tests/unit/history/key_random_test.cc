@@ -3,7 +3,6 @@
 // changed.
 #include <gtest/gtest.h>
 
-#include <algorithm>
 #include <functional>
 #include <map>
 
@@ -110,36 +109,26 @@ class Keys {
 };
 
 TEST(RandomKeys, OverlappingCallsOfARightTreeAreAccepted) {
-  for (uint64_t seed = 1; seed <= 100; ++seed) {
-    const Verdict verdict = judge_all(Keys(seed).run(300));
-    ASSERT_TRUE(verdict.good()) << "seed " << seed << ": " << verdict.explanation;
-  }
+  expect_accepted(100, [](uint64_t seed) { return Keys(seed).run(300); });
 }
 
 TEST(RandomKeys, LongHistoriesCostAboutAStepPerOperation) {
-  const Verdict verdict = judge_all(Keys(7).run(20'000));
-  ASSERT_TRUE(verdict.good()) << verdict.explanation;
-  EXPECT_LT(verdict.steps, 10u * 20'000u);
+  expect_steps_each(10, Keys(7).run(20'000));
 }
 
-/// The last read that shows a key is changed.
-void expect_refused(const std::function<void(SeenKey&)>& lie) {
-  for (uint64_t seed = 1; seed <= 50; ++seed) {
-    std::vector<Operation> operations = Keys(seed).run(100);
-    const auto told = std::find_if(operations.rbegin(), operations.rend(), [](const Operation& op) {
-      return op.call == Call::kListKeys && !op.answer.keys.empty();
-    });
-    ASSERT_NE(told, operations.rend());
-    lie(told->answer.keys.back());
-    ASSERT_EQ(judge_all(operations).kind, Verdict::Kind::kBroken) << "seed " << seed;
-  }
+/// The last list that shows a key is changed.
+void expect_list_refused(const std::function<void(SeenKey&)>& lie) {
+  expect_refused(
+      [](uint64_t seed) { return Keys(seed).run(100); },
+      [](const Operation& op) { return op.call == Call::kListKeys && !op.answer.keys.empty(); },
+      [&](Operation& op) { lie(op.answer.keys.back()); });
 }
 
 TEST(RandomKeys, OneReadOfAnotherStateIsRefused) {
-  expect_refused([](SeenKey& key) { key.value = "0"; });
-  expect_refused([](SeenKey& key) { ++key.version; });
-  expect_refused([](SeenKey& key) { --key.create_revision; });
-  expect_refused([](SeenKey& key) { key.owner = 3; });
+  expect_list_refused([](SeenKey& key) { key.value = "0"; });
+  expect_list_refused([](SeenKey& key) { ++key.version; });
+  expect_list_refused([](SeenKey& key) { --key.create_revision; });
+  expect_list_refused([](SeenKey& key) { key.owner = 3; });
 }
 
 }  // namespace

@@ -42,10 +42,40 @@ class Overlapping {
   int64_t clock_ = 1000;
 };
 
-inline Verdict judge_all(const std::vector<Operation>& operations) {
+using Operations = std::vector<Operation>;
+
+inline Verdict judge_all(const Operations& operations) {
   History history;
   for (const Operation& op : operations) EXPECT_EQ(history.record(op), std::nullopt);
   return check(history);
+}
+
+/// The history of each seed from 1 on, which `tell` makes, is one that a right server may have.
+template <class Tell>
+void expect_accepted(uint64_t seeds, Tell&& tell) {
+  for (uint64_t seed = 1; seed <= seeds; ++seed) {
+    const Verdict verdict = judge_all(tell(seed));
+    ASSERT_TRUE(verdict.good()) << "seed " << seed << ": " << verdict.explanation;
+  }
+}
+
+inline void expect_steps_each(uint64_t steps, const Operations& operations) {
+  const Verdict verdict = judge_all(operations);
+  ASSERT_TRUE(verdict.good()) << verdict.explanation;
+  EXPECT_LT(verdict.steps, steps * operations.size());
+}
+
+/// Of the history of each seed the last answer that `fits` is altered by `lie`, and then it is none
+/// that a right server may have. Every history has such an answer.
+template <class Tell, class Fits, class Lie>
+void expect_refused(Tell&& tell, Fits&& fits, Lie&& lie) {
+  for (uint64_t seed = 1; seed <= 50; ++seed) {
+    Operations operations = tell(seed);
+    const auto told = std::find_if(operations.rbegin(), operations.rend(), fits);
+    ASSERT_NE(told, operations.rend()) << "seed " << seed;
+    lie(*told);
+    ASSERT_EQ(judge_all(operations).kind, Verdict::Kind::kBroken) << "seed " << seed;
+  }
 }
 
 }  // namespace holdfast::history

@@ -97,51 +97,37 @@ class World {
   std::string value_;
 };
 
+/// The histories of so many calls, by their seeds.
+auto histories_of(int calls) {
+  return [calls](uint64_t seed) { return World(seed, 6).run(calls); };
+}
+
+bool shows_holder(const Operation& op) { return !op.answer.holders.empty(); }
+
 TEST(RandomHistory, OverlappingCallsOfARightServerAreAccepted) {
-  for (uint64_t seed = 1; seed <= 100; ++seed) {
-    const Verdict verdict = judge_all(World(seed, 6).run(300));
-    ASSERT_TRUE(verdict.good()) << "seed " << seed << ": " << verdict.explanation;
-  }
+  expect_accepted(100, histories_of(300));
 }
 
 TEST(RandomHistory, LongHistoriesCostAboutAStepPerOperation) {
-  const Verdict verdict = judge_all(World(7, 12).run(20'000));
-  ASSERT_TRUE(verdict.good()) << verdict.explanation;
-  EXPECT_LT(verdict.steps, 20u * 20'000u);
+  expect_steps_each(20, World(7, 12).run(20'000));
 }
 
 TEST(RandomHistory, OneDescriptionThatForgetsTheHolderIsRefused) {
-  for (uint64_t seed = 1; seed <= 50; ++seed) {
-    std::vector<Operation> operations = World(seed, 6).run(120);
-    const auto lie = std::find_if(operations.rbegin(), operations.rend(),
-                                  [](const Operation& op) { return !op.answer.holders.empty(); });
-    ASSERT_NE(lie, operations.rend());
-    lie->answer.holders.clear();
-    ASSERT_EQ(judge_all(operations).kind, Verdict::Kind::kBroken) << "seed " << seed;
-  }
+  expect_refused(histories_of(120), shows_holder, [](Operation& op) { op.answer.holders.clear(); });
 }
 
 TEST(RandomHistory, OneValueThatIsTooOldIsRefused) {
-  for (uint64_t seed = 1; seed <= 50; ++seed) {
-    std::vector<Operation> operations = World(seed, 6).run(120);
-    const auto lie = std::find_if(operations.rbegin(), operations.rend(), [](const Operation& op) {
-      return !op.answer.holders.empty() && !op.answer.holders[0].value.empty();
-    });
-    if (lie == operations.rend()) continue;
-    lie->answer.holders[0].value = "0";
-    ASSERT_EQ(judge_all(operations).kind, Verdict::Kind::kBroken) << "seed " << seed;
-  }
+  const auto shows_value = [](const Operation& op) {
+    return shows_holder(op) && !op.answer.holders[0].value.empty();
+  };
+  expect_refused(histories_of(300), shows_value,
+                 [](Operation& op) { op.answer.holders[0].value = "0"; });
 }
 
 TEST(RandomHistory, AReleaseThatWasAnsweredTheOtherWayIsRefused) {
-  for (uint64_t seed = 1; seed <= 50; ++seed) {
-    std::vector<Operation> operations = World(seed, 6).run(120);
-    const auto lie = std::find_if(operations.begin(), operations.end(),
-                                  [](const Operation& op) { return op.call == Call::kRelease; });
-    ASSERT_NE(lie, operations.end());
-    lie->answer.release = ReleaseStatus::kNotHeld;
-    ASSERT_EQ(judge_all(operations).kind, Verdict::Kind::kBroken) << "seed " << seed;
-  }
+  expect_refused(
+      histories_of(120), [](const Operation& op) { return op.call == Call::kRelease; },
+      [](Operation& op) { op.answer.release = ReleaseStatus::kNotHeld; });
 }
 
 TEST(RandomHistory, AnExhaustedBudgetIsUndecidedAndNoSuccess) {

@@ -194,27 +194,17 @@ class World {
 };
 
 TEST(RandomTogether, OverlappingCallsOfARightServerAreAccepted) {
-  for (uint64_t seed = 1; seed <= 200; ++seed) {
-    const Verdict verdict = judge_all(World(seed, 7).run(250));
-    ASSERT_TRUE(verdict.good()) << "seed " << seed << ": " << verdict.explanation;
-  }
+  expect_accepted(200, [](uint64_t seed) { return World(seed, 7).run(250); });
 }
 
 TEST(RandomTogether, LongHistoriesCostAFewStepsPerOperation) {
-  const Verdict verdict = judge_all(World(7, 12).run(4'000));
-  ASSERT_TRUE(verdict.good()) << verdict.explanation;
-  EXPECT_LT(verdict.steps, 10u * 4'000u);
+  expect_steps_each(10, World(7, 12).run(4'000));
 }
 
 TEST(RandomTogether, OneDescriptionWithItsWaitersInAnotherOrderIsRefused) {
-  for (uint64_t seed = 1; seed <= 50; ++seed) {
-    std::vector<Operation> operations = World(seed, 7).run(120);
-    const auto lie = std::find_if(operations.rbegin(), operations.rend(),
-                                  [](const Operation& op) { return op.answer.waiters.size() > 1; });
-    ASSERT_NE(lie, operations.rend());
-    std::swap(lie->answer.waiters[0], lie->answer.waiters[1]);
-    ASSERT_EQ(judge_all(operations).kind, Verdict::Kind::kBroken) << "seed " << seed;
-  }
+  expect_refused([](uint64_t seed) { return World(seed, 7).run(120); },
+                 [](const Operation& op) { return op.answer.waiters.size() > 1; },
+                 [](Operation& op) { std::swap(op.answer.waiters[0], op.answer.waiters[1]); });
 }
 
 }  // namespace

@@ -410,5 +410,43 @@ TEST_F(MembersTest, ARemovedServerAnswersWhatIsOpenAndNothingMore) {
   EXPECT_EQ(cluster.server(3).outstanding(), 0U);
 }
 
+// The entry by which it has left may never come to it.
+TEST_F(MembersTest, ARemovedServerThatSawItsLeavingBegunIsNotAmongTheMembers) {
+  int configurations = 0;
+  cluster.hold([&](const Parcel& p) {
+    if (p.to != NodeId(3) || !p.is(raft::MessageType::kAppendRequest)) return false;
+    for (const raft::Entry& entry : std::get<raft::Message>(p.content).entries) {
+      configurations += entry.type == raft::EntryType::kConfiguration ? 1 : 0;
+    }
+    return configurations > 1;
+  });
+  const Call own = change(cluster.server(3), removing(3));
+  ASSERT_FALSE(own.answered());
+  ASSERT_THAT(roles_at(cluster.server(3)), ElementsAre("1:VOTER", "2:VOTER", "3:LEAVING"));
+  cluster.server(3).engine().retire("node 3 was removed at entry 7");
+  EXPECT_THAT(roles(own.result<api::ChangeMembersResult>().members),
+              ElementsAre("1:VOTER", "2:VOTER"));
+}
+
+// Nobody tells it of the newer term: the others refuse it, and it does not check its quorum.
+class UncheckedLeaderTest : public ThreeServersTest {
+ protected:
+  UncheckedLeaderTest() : ThreeServersTest(unchecked()) {}
+  static EngineOptions unchecked() {
+    EngineOptions options;
+    options.raft.check_quorum = false;
+    return options;
+  }
+};
+
+TEST_F(UncheckedLeaderTest, ItLeadsNoLongerOnceItIsToldThatItWasRemoved) {
+  cluster.isolate(1);
+  cluster.advance(10s);
+  ASSERT_EQ(leader.engine().host().soft.role, raft::Role::kLeader);
+  leader.engine().stand_aside();
+  cluster.advance(leader.engine().node().core().config().election_timeout_max + 20ms);
+  EXPECT_NE(leader.engine().host().soft.role, raft::Role::kLeader);
+}
+
 }  // namespace
 }  // namespace holdfast::server

@@ -18,6 +18,22 @@ class RenewalsTest : public ThreeServersTest {
     return cluster.leader()->engine().machine().sessions().find(who.id) != nullptr;
   }
 
+  /// To the leader, from node 2.
+  void send_renewal_of(SessionId session) {
+    PeerCodec codec;
+    peer::RenewalBatch batch;
+    batch.renewals.emplace_back();
+    batch.renewals.back().request = 4711;
+    batch.renewals.back().sessionId = static_cast<int64_t>(session.value);
+    leader.engine().on_app(NodeId(2), static_cast<uint8_t>(PeerKind::kRenewalBatch),
+                           codec.encode(batch));
+    leader.turn();
+  }
+  /// The session that the last of so many further entries opens: its id is that entry's index.
+  SessionId opened_after(uint64_t entries) {
+    return SessionId(leader.engine().host().applied.value + entries);
+  }
+
   Client client = cluster.client(1, "client");
 };
 
@@ -210,21 +226,15 @@ TEST_F(RenewalsTest, AnAnswerToAnEarlierProcessAcknowledgesNothingOfThisOne) {
 TEST_F(RenewalsTest, ASessionThatTheLeaderHasNotAppliedYetIsNotEnded) {
   // What the follower knows before the leader has applied it, as when the leader works off a
   // backlog: a renewal of a session above the leader's applied index.
-  peer::RenewalBatch batch;
-  batch.renewals.emplace_back();
-  batch.renewals.back().request = 4711;
-  batch.renewals.back().sessionId = static_cast<int64_t>(leader.engine().host().applied.value) + 1;
-  PeerCodec codec;
-  std::vector<Parcel> replies;
+  const SessionId session = opened_after(1);
   cluster.hold(is_reply);
-  leader.engine().on_app(NodeId(2), static_cast<uint8_t>(PeerKind::kRenewalBatch),
-                         codec.encode(batch));
-  leader.turn();
+  send_renewal_of(session);
   const Client opened = cluster.client(1, "opened");
-  ASSERT_EQ(static_cast<int64_t>(opened.id.value), batch.renewals.back().sessionId);
+  ASSERT_EQ(opened.id, session);
   cluster.settle();
   ASSERT_EQ(cluster.held().size(), 1u);
   peer::RenewalReplies answer;
+  PeerCodec codec;
   ASSERT_TRUE(codec.decode(std::get<AppMessage>(cluster.held()[0].content).bytes, answer));
   ASSERT_EQ(answer.replies.size(), 1u);
   EXPECT_EQ(answer.replies[0].code, api::ErrorCode::UNSPECIFIED);
@@ -232,14 +242,7 @@ TEST_F(RenewalsTest, ASessionThatTheLeaderHasNotAppliedYetIsNotEnded) {
 }
 
 TEST_F(RenewalsTest, WhatOthersSentToAFormerLeaderItDoesNotHandOn) {
-  peer::RenewalBatch batch;
-  batch.renewals.emplace_back();
-  batch.renewals.back().request = 4711;
-  batch.renewals.back().sessionId = static_cast<int64_t>(leader.engine().host().applied.value) + 99;
-  PeerCodec codec;
-  leader.engine().on_app(NodeId(2), static_cast<uint8_t>(PeerKind::kRenewalBatch),
-                         codec.encode(batch));
-  leader.turn();
+  send_renewal_of(opened_after(99));
   ASSERT_EQ(leader.engine().pending_renewals(), 1u) << "it waits for the session's opening";
   cluster.isolate(1);
   ASSERT_TRUE(cluster.until([&] { return cluster.leader() != &leader; }));

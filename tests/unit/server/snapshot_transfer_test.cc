@@ -251,12 +251,14 @@ TEST_F(SnapshotTransfer, AfterWhatWasNotGoodNothingIsAskedForAWhile) {
 
 TEST_F(SnapshotTransfer, ASlowSourceIsNotGivenUpNorItsCopyRemoved) {
   offer();
+  std::optional<StoredState> state;
   Duration took{};
-  while (!fetch_->take() && fetch_->under_way()) {
+  while (!(state = fetch_->take()) && fetch_->under_way() && took < 10min) {
     exchange();
     pass(SnapshotFetch::kGiveUp - 1s);
     took += SnapshotFetch::kGiveUp - 1s;
   }
+  expect_state(state);
   EXPECT_EQ(fetch_->stats().abandoned, 0u);
   EXPECT_GT(took, SnapshotSource::kIdle + SnapshotFetch::kGiveUp);
   EXPECT_EQ(give_->stats().copies, 1u);

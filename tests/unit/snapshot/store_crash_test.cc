@@ -5,9 +5,9 @@
 
 #include <cerrno>
 
-#include "tests/support/fake_file_system.h"
 #include "tests/support/file_system_vfs.h"
 #include "tests/unit/snapshot/written_state.h"
+#include "tests/unit/storage/crash_scene.h"
 
 namespace holdfast::snapshot {
 namespace {
@@ -99,11 +99,7 @@ class Client {
   Error error_{ErrorCode::kOk, {}};
 };
 
-/// A disk and the client that wrote on it until something struck.
-struct Scene {
-  std::unique_ptr<raft::FakeFileSystem> disk;
-  Client client;
-};
+using Scene = CrashScene<Client>;
 
 Scene empty_scene(uint64_t seed) {
   Scene scene{std::make_unique<raft::FakeFileSystem>(seed), {}};
@@ -112,8 +108,6 @@ Scene empty_scene(uint64_t seed) {
   return scene;
 }
 
-Scene copy_of(const Scene& scene, uint64_t seed) { return {scene.disk->clone(seed), scene.client}; }
-
 uint64_t operations_of(int spans) {
   Scene scene = empty_scene(1);
   const uint64_t before = scene.disk->operations();
@@ -121,36 +115,31 @@ uint64_t operations_of(int spans) {
   return scene.disk->operations() - before;
 }
 
-enum class Crash { kPower, kProcess, kProcessThenPower };
-constexpr Crash kCrashes[] = {Crash::kPower, Crash::kProcess, Crash::kProcessThenPower};
-
-void strike(Scene& scene, Crash crash) {
-  if (crash == Crash::kPower) {
-    scene.disk->power_loss();
-  } else {
-    scene.disk->process_crash();
-  }
+/// The operation of that number, counted after the directory was made, crashes.
+Scene run_until(uint64_t operation) {
+  Scene scene = empty_scene(operation);
+  scene.disk->crash_at(scene.disk->operations() + operation);
+  scene.client.run(*scene.disk, kSpans);
+  return scene;
 }
 
 TEST(SnapshotCrash, AtEveryOperationTheOldOrTheNewStateIsThere) {
   const uint64_t operations = operations_of(kSpans);
   for (uint64_t at = 1; at <= operations; ++at) {
-    Scene crashed = empty_scene(at);
-    crashed.disk->crash_at(crashed.disk->operations() + at);
-    crashed.client.run(*crashed.disk, kSpans);
+    const Scene crashed = run_until(at);
     for (uint64_t seed = 1; seed <= 3; ++seed) {
       for (const Crash crash : kCrashes) {
         SCOPED_TRACE("operation " + std::to_string(at) + " seed " + std::to_string(seed));
-        Scene scene = copy_of(crashed, seed);
-        strike(scene, crash);
-        scene.client.check(*scene.disk);
+        Scene scene = crashed.copy(seed);
+        scene.strike(crash);
+        scene.check();
         // What was loaded is durable without any further write.
-        strike(scene, crash == Crash::kProcessThenPower ? Crash::kPower : crash);
-        scene.client.check(*scene.disk);
+        scene.strike(crash == Crash::kProcessThenPower ? Crash::kPower : crash);
+        scene.check();
         scene.disk->process_crash();
         ASSERT_TRUE(scene.client.run(*scene.disk, 2)) << scene.client.error().message;
         scene.disk->power_loss();
-        scene.client.check(*scene.disk);
+        scene.check();
         ASSERT_FALSE(testing::Test::HasFailure());
       }
     }
@@ -160,27 +149,9 @@ TEST(SnapshotCrash, AtEveryOperationTheOldOrTheNewStateIsThere) {
 TEST(SnapshotCrash, ASecondCrashAtEveryOperationOfTheLoadLosesNothingEither) {
   const uint64_t operations = operations_of(kSpans);
   for (uint64_t at = 1; at <= operations; at += 2) {
-    Scene crashed = empty_scene(at);
-    crashed.disk->crash_at(crashed.disk->operations() + at);
-    crashed.client.run(*crashed.disk, kSpans);
-    for (const Crash crash : {Crash::kPower, Crash::kProcess}) {
-      for (uint64_t second = 1;; second += 2) {
-        SCOPED_TRACE("operations " + std::to_string(at) + ", " + std::to_string(second));
-        Scene scene = copy_of(crashed, second);
-        strike(scene, crash);
-        scene.disk->crash_at(scene.disk->operations() + second);
-        const bool finished = scene.client.run(*scene.disk, 0);
-        Scene other = copy_of(scene, at + second);
-        scene.disk->power_loss();
-        scene.client.check(*scene.disk);
-        other.disk->process_crash();
-        other.client.check(*other.disk);
-        other.disk->power_loss();
-        other.client.check(*other.disk);
-        ASSERT_FALSE(testing::Test::HasFailure());
-        if (finished) break;
-      }
-    }
+    crash_the_next_start(run_until(at), at, 2,
+                         [](Scene& scene) { return scene.client.run(*scene.disk, 0); });
+    ASSERT_FALSE(testing::Test::HasFailure());
   }
 }
 
@@ -200,12 +171,12 @@ TEST(SnapshotCrash, AfterAFailureAtEveryOperationTheOldOrTheNewStateIsThere) {
     }
     for (uint64_t second = 1; second <= 40; ++second) {
       SCOPED_TRACE("operations " + std::to_string(at) + ", " + std::to_string(second));
-      Scene scene = copy_of(failed, second);
+      Scene scene = failed.copy(second);
       scene.disk->process_crash();
       scene.disk->crash_at(scene.disk->operations() + second);
       const bool finished = scene.client.run(*scene.disk, 0);
       scene.disk->power_loss();
-      scene.client.check(*scene.disk);
+      scene.check();
       ASSERT_FALSE(testing::Test::HasFailure());
       if (finished) break;
     }
@@ -224,7 +195,7 @@ TEST(SnapshotCrash, AtEveryOperationThatFindsNoRoomTheSpanIsTriedAgain) {
       ++failed_syncs;
     }
     scene.disk->power_loss();
-    scene.client.check(*scene.disk);
+    scene.check();
     ASSERT_FALSE(testing::Test::HasFailure());
   }
   EXPECT_GT(failed_syncs, 0U) << "a sync that failed is never waited out";
@@ -367,7 +338,7 @@ TEST(SnapshotDamage, IsSetAsideOrStillThereWhateverCrashesMeanwhile) {
   for (uint64_t at = 1; !done; ++at) {
     for (uint64_t seed = 1; seed <= 16; ++seed) {
       SCOPED_TRACE("operation " + std::to_string(at) + " seed " + std::to_string(seed));
-      Scene scene = copy_of(whole, seed);
+      Scene scene = whole.copy(seed);
       scene.disk->process_crash();
       scene.disk->crash_at(scene.disk->operations() + at);
       done = set_aside(*scene.disk);

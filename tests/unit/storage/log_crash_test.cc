@@ -5,6 +5,7 @@
 
 #include <cerrno>
 
+#include "tests/unit/storage/crash_scene.h"
 #include "tests/unit/storage/log_workload.h"
 
 namespace holdfast::raft {
@@ -13,15 +14,8 @@ namespace {
 constexpr int kBatches = 30;
 constexpr uint64_t kWorkloadSeed = 5;
 
-enum class Crash { kPower, kProcess, kProcessThenPower };
 using Kind = LogWorkload::Kind;
-constexpr Crash kCrashes[] = {Crash::kPower, Crash::kProcess, Crash::kProcessThenPower};
-
-/// A disk and the client that wrote on it until something struck.
-struct Scene {
-  std::unique_ptr<FakeFileSystem> disk;
-  LogWorkload client;
-};
+using Scene = CrashScene<LogWorkload>;
 
 /// Runs the workload from an empty disk; the operation of that number, counted after the log's
 /// directory was made, crashes.
@@ -32,8 +26,6 @@ Scene run_until(uint64_t operation, Kind kind) {
   return scene;
 }
 
-Scene copy_of(const Scene& scene, uint64_t seed) { return {scene.disk->clone(seed), scene.client}; }
-
 uint64_t operations_of(Kind kind) {
   auto disk = fake_disk();
   const uint64_t before = disk->operations();
@@ -43,14 +35,6 @@ uint64_t operations_of(Kind kind) {
       << "the workload fills several segments";
   EXPECT_TRUE(!*disk->exists(segment_path(1)) || kind == Kind::kWhole) << "and cuts some off";
   return disk->operations() - before;
-}
-
-void strike(Scene& scene, Crash crash) {
-  if (crash == Crash::kPower) {
-    scene.disk->power_loss();
-  } else {
-    scene.disk->process_crash();
-  }
 }
 
 class LogCrash : public ::testing::TestWithParam<Kind> {};
@@ -67,14 +51,14 @@ TEST_P(LogCrash, AtEveryOperationNothingAcknowledgedIsLost) {
     for (uint64_t seed = 1; seed <= 4; ++seed) {
       for (const Crash crash : kCrashes) {
         SCOPED_TRACE("operation " + std::to_string(at) + " seed " + std::to_string(seed));
-        Scene scene = copy_of(crashed, seed);
-        strike(scene, crash);
-        scene.client.check(*scene.disk);
+        Scene scene = crashed.copy(seed);
+        scene.strike(crash);
+        scene.check();
         // What the recovery gave out is durable without any further write.
         if (crash == Crash::kProcessThenPower) scene.disk->power_loss();
         ASSERT_TRUE(scene.client.run(*scene.disk, 3));
         scene.disk->power_loss();
-        scene.client.check(*scene.disk);
+        scene.check();
         ASSERT_FALSE(testing::Test::HasFailure());
       }
     }
@@ -84,25 +68,9 @@ TEST_P(LogCrash, AtEveryOperationNothingAcknowledgedIsLost) {
 TEST_P(LogCrash, ASecondCrashAtEveryOperationOfTheRecoveryLosesNothingEither) {
   const uint64_t operations = operations_of(GetParam());
   for (uint64_t at = 1; at <= operations; at += 3) {
-    const Scene crashed = run_until(at, GetParam());
-    for (const Crash crash : {Crash::kPower, Crash::kProcess}) {
-      for (uint64_t second = 1; second <= 30; ++second) {
-        SCOPED_TRACE("operations " + std::to_string(at) + ", " + std::to_string(second));
-        Scene scene = copy_of(crashed, second);
-        strike(scene, crash);
-        scene.disk->crash_at(scene.disk->operations() + second);
-        const bool finished = scene.client.run(*scene.disk, 1);
-        Scene other = copy_of(scene, at + second);
-        scene.disk->power_loss();
-        scene.client.check(*scene.disk);
-        other.disk->process_crash();
-        other.client.check(*other.disk);
-        other.disk->power_loss();
-        other.client.check(*other.disk);
-        ASSERT_FALSE(testing::Test::HasFailure());
-        if (finished) break;
-      }
-    }
+    crash_the_next_start(run_until(at, GetParam()), at, 1,
+                         [](Scene& scene) { return scene.client.run(*scene.disk, 1); });
+    ASSERT_FALSE(testing::Test::HasFailure());
   }
 }
 
@@ -115,15 +83,15 @@ TEST_P(LogCrash, AKilledStartAndAPowerLossInTheNextLoseNothing) {
     for (uint64_t first = 1; first <= 12; ++first) {
       for (uint64_t second = 1; second <= 12; ++second) {
         SCOPED_TRACE("operations " + std::to_string(first) + ", " + std::to_string(second));
-        Scene scene = copy_of(whole, first + batches);
+        Scene scene = whole.copy(first + batches);
         scene.disk->process_crash();
         scene.disk->crash_at(scene.disk->operations() + first);
-        scene.client.check(*scene.disk);
+        scene.check();
         scene.disk->process_crash();
         scene.disk->crash_at(scene.disk->operations() + second);
-        scene.client.check(*scene.disk);
+        scene.check();
         scene.disk->power_loss();
-        scene.client.check(*scene.disk);
+        scene.check();
         ASSERT_FALSE(testing::Test::HasFailure());
       }
     }
@@ -138,14 +106,7 @@ TEST_P(LogCrash, AfterAFailureAtEveryOperationNothingAcknowledgedIsLost) {
       Scene scene{fake_disk(at), LogWorkload(kWorkloadSeed, GetParam())};
       scene.disk->fail_at(scene.disk->operations() + at, error);
       scene.client.run(*scene.disk, kBatches, true);
-      Scene other = copy_of(scene, at);
-      scene.disk->power_loss();
-      scene.client.check(*scene.disk);
-      // The pages of a failed sync are readable, on no disk, and look clean.
-      other.disk->process_crash();
-      other.client.check(*other.disk);
-      other.disk->power_loss();
-      other.client.check(*other.disk);
+      scene.check_after_each(at);
       ASSERT_FALSE(testing::Test::HasFailure());
     }
   }
@@ -155,7 +116,7 @@ TEST_P(LogCrash, AReadErrorDuringRecoveryIsAnErrorAndCutsNothing) {
   Scene scene{fake_disk(), LogWorkload(kWorkloadSeed, GetParam())};
   ASSERT_TRUE(scene.client.run(*scene.disk, kBatches));
   for (uint64_t at = 1; at <= 12; ++at) {
-    Scene other = copy_of(scene, at);
+    Scene other = scene.copy(at);
     other.disk->fail_read_at(at, EIO);
     const auto log = other.client.open(*other.disk);
     if (!log) {
@@ -164,7 +125,7 @@ TEST_P(LogCrash, AReadErrorDuringRecoveryIsAnErrorAndCutsNothing) {
           << log.error().message;
     }
     other.disk->process_crash();
-    other.client.check(*other.disk);
+    other.check();
   }
 }
 
@@ -177,10 +138,10 @@ TEST(LogLives, OfRandomLengthKeepEveryPromise) {
     for (int life = 0; life < 12; ++life) {
       scene.disk->crash_at(scene.disk->operations() + 1 + random.below(40));
       scene.client.run(*scene.disk, 20);
-      strike(scene, kCrashes[random.below(3)]);
+      scene.strike(kCrashes[random.below(3)]);
       ASSERT_FALSE(testing::Test::HasFailure());
     }
-    scene.client.check(*scene.disk);
+    scene.check();
   }
 }
 
