@@ -427,7 +427,13 @@ void Commands::fail(uint64_t request, Refusal refusal) {
   refuse(done, refusal);
 }
 
-void Commands::refuse(const PendingCommand& command, const Refusal& refusal) {
+// Of what cannot be repeated a client must not read that another server will know the outcome.
+void Commands::refuse(const PendingCommand& command, Refusal refusal) {
+  const bool lost = refusal.maybe_applied && !command.repeatable();
+  if (lost && refusal.code != ErrorCode::kOutcomeUnknown) {
+    refusal = {ErrorCode::kOutcomeUnknown, refusal.message + "; the command may still be applied",
+               true, false, 0};
+  }
   ++stats_.refused[std::min(static_cast<size_t>(refusal.code), stats_.refused.size() - 1)];
   if (command.has_call) host_.fail(command.call, refusal, command.header.sequence);
 }

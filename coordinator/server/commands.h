@@ -155,7 +155,7 @@ class Commands {
   void send_refusals();
   void expire(uint64_t request, Instant now);
   void fail(uint64_t request, Refusal refusal);
-  void refuse(const PendingCommand& command, const Refusal& refusal);
+  void refuse(const PendingCommand& command, Refusal refusal);
   void send_again(const std::vector<uint64_t>& requests);
 
   Host& host_;

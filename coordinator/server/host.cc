@@ -66,7 +66,9 @@ void Host::complete(CallId call, const ReplyView& reply) {
 }
 
 void Host::fail(CallId call, const Refusal& refusal, int64_t sequence) {
-  if (!quarantined_) return refuse(call, refusal, sequence);
+  // That nobody will ever know the fate of a command says nothing of the state here.
+  const bool lost = refusal.code == ErrorCode::kOutcomeUnknown;
+  if (!quarantined_ || lost) return refuse(call, refusal, sequence);
   refuse(call, quarantine_refusal(refusal.maybe_applied), sequence);
 }
 

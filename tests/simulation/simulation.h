@@ -49,6 +49,7 @@ class Simulation final : NodeWatcher {
   RunResult run();
   /// What the clients asked and were answered, if the plan wants it judged.
   const std::vector<history::Operation>& calls() const { return recorder_.calls(); }
+  const History& history() const { return history_; }
 
  private:
   // NodeWatcher

@@ -91,6 +91,30 @@ TEST_F(DigestWatchTest, TheOddFollowerIsFoundAndRemembersIt) {
   EXPECT_FALSE(mismatch(1)) << "it is over: nobody serves the odd state";
 }
 
+// What a session asked for another server tells when it is asked again; the rest nobody.
+TEST_F(DigestWatchTest, OfWhatIsUnderWayTheOddServerTellsNoOutcome) {
+  form(3);
+  Client client = cluster->client(1, "another-session");
+  diverge(3, "odd-session");
+  ASSERT_TRUE(cluster->until([&] { return server(3).engine().ready(); }, 2s));
+  cluster->hold([](const Parcel& parcel) { return parcel.is(PeerKind::kForwardBatch); });
+  const Call plain = server(3).change_setting("sessions_max", 777, 20'000);
+  api::RequestContext context = client.next();
+  context.deadlineMs = 20'000;
+  const Call of_session = server(3).acquire(context, acquire_of("/job"));
+  ASSERT_TRUE(cluster->until([&] { return quarantined(3); }, 5s));
+  EXPECT_THAT(plain.error(), Refuses(ErrorCode::OUTCOME_UNKNOWN, "may still be applied"));
+  EXPECT_FALSE(plain.error().retryable);
+  EXPECT_THAT(of_session.error(), Refuses(ErrorCode::SHUTTING_DOWN, "quarantined; use another"));
+  EXPECT_TRUE(of_session.error().retryable);
+  for (const Call& call : {plain, of_session}) {
+    EXPECT_EQ(call.error().applied, api::Applied::UNKNOWN);
+  }
+  cluster->release();
+  cluster->settle();
+  EXPECT_EQ(server(1).setting("sessions_max"), 777);
+}
+
 TEST_F(DigestWatchTest, OneThatIsRemovedIsNoAlarmAnyMore) {
   form(3);
   diverge(3, "odd-session");

@@ -92,6 +92,19 @@ TEST_F(DrainTest, AtTheEndNoCallIsLeftWithoutAnAnswer) {
   cluster.advance(2s);  // nothing is answered a second time
 }
 
+// Another server knows no more of a command without a session, and to repeat it may do it twice.
+TEST_F(DrainTest, OfWhatHasNoSessionItSaysThatTheOutcomeIsLost) {
+  cluster.hold([](const Parcel& p) { return p.is(PeerKind::kForwardBatch); });
+  const Call sent = follower.change_setting("sessions_max", 777, 20'000);
+  follower.turn();
+  follower.engine().begin_drain();
+  follower.engine().finish_drain();
+  EXPECT_THAT(sent.error(), Refuses(api::ErrorCode::OUTCOME_UNKNOWN, "may still be applied"));
+  EXPECT_EQ(sent.error().applied, api::Applied::UNKNOWN);
+  EXPECT_FALSE(sent.error().retryable);
+  cluster.drop_held();
+}
+
 TEST_F(DrainTest, ACopyThatWentOutBeforeIsNotDeniedAtTheEnd) {
   const Call call = follower.release(client.next(), "/a", 1);
   follower.turn();

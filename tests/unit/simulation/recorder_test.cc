@@ -5,8 +5,12 @@
 #include <algorithm>
 #include <functional>
 #include <map>
+#include <memory>
+#include <optional>
 
+#include "tests/simulation/call_judge.h"
 #include "tests/simulation/shrink.h"
+#include "tests/simulation/simulation.h"
 #include "tests/simulation/swarm.h"
 #include "tests/unit/simulation/broken.h"
 
@@ -33,11 +37,15 @@ Schedule judged_schedule() {
 class RecorderTest : public testing::Test {
  protected:
   static void SetUpTestSuite() {
-    const Schedule schedule = judged_schedule();
-    Draws draws(*schedule.draws_of_seed);
-    Simulation simulation(schedule.plan, draws, {});
-    result_ = simulation.run();
-    calls_ = simulation.calls();
+    schedule_ = judged_schedule();
+    draws_.emplace(*schedule_.draws_of_seed);
+    simulation_ = std::make_unique<Simulation>(schedule_.plan, *draws_, RunOptions{});
+    result_ = simulation_->run();
+    calls_ = simulation_->calls();
+  }
+  static void TearDownTestSuite() { simulation_.reset(); }
+  static std::string judged(const Calls& calls) {
+    return broken_by([&] { judge(calls, simulation_->history()); });
   }
   /// What is found when the first call of which `is_it` holds is changed.
   static std::string found(const std::function<bool(const Operation&)>& is_it,
@@ -46,7 +54,7 @@ class RecorderTest : public testing::Test {
     const auto at = std::find_if(calls.begin(), calls.end(), is_it);
     if (at == calls.end()) return "no such call";
     change(*at);
-    return broken_by([&] { judge(calls); });
+    return judged(calls);
   }
   static bool granted(const Operation& op) {
     return op.call == Asked::kAcquire && op.answer.status == history::Status::kGranted;
@@ -55,6 +63,9 @@ class RecorderTest : public testing::Test {
     return op.call == Asked::kDescribeLock && op.answer.known && !op.answer.holders.empty();
   }
 
+  static inline Schedule schedule_;
+  static inline std::optional<Draws> draws_;
+  static inline std::unique_ptr<Simulation> simulation_;
   static inline RunResult result_;
   static inline Calls calls_;
 };
@@ -64,7 +75,7 @@ TEST_F(RecorderTest, ASoundRunIsSound) {
   EXPECT_EQ(result_.marks.of(Mark::kJudged), 1u);
   EXPECT_EQ(result_.marks.of(Mark::kKeysJudged), 1u);
   EXPECT_GT(calls_.size(), 200u);
-  EXPECT_EQ(broken_by([] { judge(calls_); }), "");
+  EXPECT_EQ(judged(calls_), "");
 }
 
 TEST_F(RecorderTest, AGrantWithAnotherTokenIsFound) {
@@ -152,9 +163,7 @@ TEST(Recorder, ARunThatIsNotToBeJudgedKeepsNothing) {
   EXPECT_TRUE(recorder.calls().empty());
 }
 
-TEST(Recorder, AHistoryOfNothingBreaksVacuous) {
-  EXPECT_EQ(broken_by([] { judge({}); }), "VACUOUS");
-}
+TEST_F(RecorderTest, AHistoryOfNothingBreaksVacuous) { EXPECT_EQ(judged({}), "VACUOUS"); }
 
 }  // namespace
 }  // namespace holdfast::sim
