@@ -139,6 +139,18 @@ void SnapshotFetch::give_up(const std::string& why) {
                       ": " + why);
   ++stats_.abandoned;
   run_.reset();
+  discard();
+}
+
+// At once, not when the next attempt begins: what was left on a disk without room would keep it
+// full, and be counted against the room that the next attempt needs (PROMISE 12).
+void SnapshotFetch::discard() {
+  auto gone = no_outcome<Status>();
+  ports_.background.run([&files = ports_.files, path = ports_.path,
+                         gone] { *gone = snapshot::remove_database(files, path); },
+                        [this, gone] {
+                          if (!(*gone)->ok()) ports_.question.log((*gone)->error().message);
+                        });
 }
 
 void SnapshotFetch::turn_end() {

@@ -69,6 +69,8 @@ class SnapshotFetch {
 
   /// The state that came, once: verified, loaded and durable at the path, but not in force.
   std::optional<StoredState> take();
+  /// Nobody wants what take() gave, or what has arrived: its file is to take no room.
+  void discard();
   const SnapshotFetchStats& stats() const { return stats_; }
   /// "receiving ...: 12 MiB of 117 MiB", or empty.
   std::string progress() const;

@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <filesystem>
 #include <memory>
 #include <string>
 
@@ -105,7 +106,10 @@ TEST_F(EngineSnapshotTest, AStateThatIsAheadIsPutInForce) {
 TEST_F(EngineSnapshotTest, AStateThatTheLogHasOvertakenIsNot) {
   receive_the_state_three_entries_on();
   for (int i = 0; i < 3; ++i) cluster.client(1, "late-session-" + std::to_string(i));
+  EXPECT_TRUE(std::filesystem::exists(store_->incoming_path()));
   EXPECT_FALSE(follower.engine().take_received_state().has_value());
+  cluster.advance(100ms);
+  EXPECT_FALSE(std::filesystem::exists(store_->incoming_path())) << "it takes room";
 }
 
 TEST_F(EngineSnapshotTest, AServerGivesItsState) {

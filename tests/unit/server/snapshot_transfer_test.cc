@@ -79,7 +79,7 @@ class SnapshotTransfer : public ::testing::Test {
                            target_.transport,
                            target_work_,
                            files_,
-                           here_.file("state-2.db"),
+                           incoming(),
                            "",
                            {.cluster = cluster,
                             .node = kTarget,
@@ -87,6 +87,7 @@ class SnapshotTransfer : public ::testing::Test {
                             .log = [this](const std::string& line) { said_.push_back(line); }},
                            [this](uint64_t) { return no_room_here_; }});
   }
+  std::string incoming() const { return here_.file("state-2.db"); }
   void offer() { fetch_->begin(kSource, state_.head().applied); }
 
   void pass(Duration time) {
@@ -268,6 +269,29 @@ TEST_F(SnapshotTransfer, ASourceThatDiesIsGivenUp) {
   EXPECT_FALSE(run([](TestTransport::Sent&) { return true; }).has_value());
   EXPECT_FALSE(fetch_->under_way());
   EXPECT_THAT(said_, Contains(HasSubstr("it does not answer")));
+}
+
+// Else the next attempt might find no room beside what this one has left (PROMISE 12).
+TEST_F(SnapshotTransfer, WhatCameOfAStateThatIsGivenUpTakesNoRoom) {
+  offer();
+  exchange();
+  ASSERT_GT(fetch_->stats().pieces, 0u);
+  ASSERT_TRUE(std::filesystem::exists(incoming()));
+  pass(SnapshotFetch::kGiveUp);
+  fetch_->turn_end();
+  ASSERT_EQ(fetch_->stats().abandoned, 1u);
+  target_work_.deliver();
+  EXPECT_FALSE(std::filesystem::exists(incoming()));
+}
+
+TEST_F(SnapshotTransfer, WhatCameOfAStateThatWasAlteredTakesNoRoom) {
+  offer();
+  EXPECT_FALSE(run([](TestTransport::Sent& m) {
+                 m.bytes[m.bytes.size() / 2] ^= 1;
+                 return false;
+               }).has_value());
+  ASSERT_EQ(fetch_->stats().abandoned, 1u);
+  EXPECT_FALSE(std::filesystem::exists(incoming()));
 }
 
 TEST_F(SnapshotTransfer, WhoOffersItsStateIsAskedInsteadOfOneThatIsSilent) {
