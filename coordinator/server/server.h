@@ -112,7 +112,7 @@ class Server final : raft::TransportHandler, raft::GenesisTaker, ReplySink {
   /// Peers are dialled, and may ask.
   void join();
   std::optional<Failure> serve(StoredState state);
-  RoomPorts room_ports();
+  RoomPorts room_ports(uint64_t snapshot_bytes);
   StoredStateQuestion question();
   SnapshotPorts snapshot_ports();
   void drop_engine();

@@ -211,7 +211,7 @@ class SimNode final : raft::Transport, server::ReplySink {
   void schedule_disk();
   void disk_step();
   Duration disk_delay(Stream& draws) const;
-  server::RoomPorts room_ports();
+  server::RoomPorts room_ports(uint64_t snapshot_bytes);
   void look_at_disk();
   void mark_room();
   void schedule_snapshot();
