@@ -125,6 +125,7 @@ void SnapshotFetch::loaded(uint64_t run, Result<StoredState> state) {
                    std::to_string(state->machine->applied().value) + ", not " +
                    std::to_string(run_->at_least.value) + " or later");
   }
+  state->snapshot_bytes = run_->bytes;
   staged_ = std::move(*state);
   run_.reset();
 }

@@ -179,6 +179,14 @@ TEST_F(SnapshotTransfer, TheStateComesOverWhole) {
   EXPECT_FALSE(fetch_->under_way());
 }
 
+// By it the room for the next snapshot and for copies is reckoned (PROMISE 12).
+TEST_F(SnapshotTransfer, AStateThatCameIsAsLargeAsItsDatabase) {
+  offer();
+  const auto state = run();
+  ASSERT_TRUE(state.has_value());
+  EXPECT_EQ(state->snapshot_bytes, std::filesystem::file_size(store_->copy_path()));
+}
+
 TEST_F(SnapshotTransfer, WhatIsLostIsAskedForAgainAndNothingElse) {
   int pieces = 0;
   offer();
