@@ -18,6 +18,8 @@
 namespace holdfast::server {
 namespace {
 
+using testing::ElementsAre;
+using testing::HasSubstr;
 using testing::IsEmpty;
 using testing::SizeIs;
 
@@ -116,6 +118,23 @@ TEST_F(EngineSnapshotTest, AServerGivesItsState) {
   ask_for_its_state();
   ASSERT_THAT(cluster.held(), SizeIs(1));
   EXPECT_EQ(cluster.held()[0].to, NodeId(3));
+}
+
+// It waits for one that has a state to give, if there ever is another.
+TEST_F(EngineSnapshotTest, TheOthersMayBeRemovedWhileAServerIsRebuilt) {
+  api::RebuildStateRequest rebuild;
+  rebuild.force = true;
+  const Call rebuilt = follower.ask(&Engine::rebuild_state, {}, rebuild);
+  cluster.settle();
+  ASSERT_EQ(rebuilt.outcome(), "OK");
+  api::ChangeMembersRequest change;
+  change.removed = {1, 3};
+  leader.ask(&Engine::change_members, {}, change);
+  cluster.advance(1s);
+  ASSERT_THAT(follower.engine().node().core().configuration().voters, ElementsAre(NodeId(2)));
+  cluster.advance(SnapshotFetch::kGiveUp + SnapshotFetch::kPause);
+  EXPECT_THAT(follower.engine().quarantine(), HasSubstr("asked for it to be rebuilt"));
+  EXPECT_FALSE(follower.engine().waits_for_state());
 }
 
 TEST_F(EngineSnapshotTest, AQuarantinedServerGivesItToNobody) {
