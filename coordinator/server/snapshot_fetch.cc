@@ -81,7 +81,8 @@ bool SnapshotFetch::fits(const peer::SnapshotPiece& piece) const {
   const bool other = static_cast<uint64_t>(piece.copy) != run_->copy;
   const uint64_t offset = other ? 0 : run_->offset;
   const uint64_t bytes = other ? static_cast<uint64_t>(piece.bytes) : run_->bytes;
-  return piece.copy != 0 && piece.appliedIndex >= static_cast<int64_t>(run_->at_least.value) &&
+  return piece.copy != 0 && piece.bytes > 0 &&
+         piece.appliedIndex >= static_cast<int64_t>(run_->at_least.value) &&
          static_cast<uint64_t>(piece.offset) == offset && bytes > offset &&
          static_cast<uint64_t>(piece.bytes) == bytes &&
          piece.data.size() == std::min(snapshot::PieceSum::kPieceBytes, bytes - offset);

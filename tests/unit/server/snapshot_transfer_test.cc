@@ -467,6 +467,9 @@ TEST_F(SnapshotTransfer, WhatLiesAboutItsSizeIsNotTaken) {
       lie.bytes = bytes;
       fetch_->receive(kSource, source_.codec.encode(lie));
     }
+    peer::SnapshotPiece endless = piece;
+    endless.bytes = -1;
+    fetch_->receive(kSource, source_.codec.encode(endless));
     return true;
   });
   EXPECT_EQ(fetch_->stats().pieces, 0u);
