@@ -174,7 +174,6 @@ class Server final : raft::TransportHandler, raft::GenesisTaker, ReplySink {
   bool joined_ = false;
   /// While nothing is left of the state here.
   std::unique_ptr<SnapshotFetch> seeker_;
-  size_t next_source_ = 0;                  ///< whom the seeker asks next
   uint64_t states_received_ = 0;            ///< and put in force
   std::optional<std::string> quarantined_;  ///< why, if the state here is
   std::unique_ptr<Engine> engine_;

@@ -324,10 +324,9 @@ void Server::seek_turn() {
   background_->deliver();
   seeker_->turn_end();
   if (auto state = seeker_->take()) return put_in_force(std::move(*state));
-  const std::vector<raft::PeerLink> peers = transport_->peers();
-  if (!seeker_->under_way() && !peers.empty()) {
-    seeker_->begin(peers[next_source_++ % peers.size()].id, log_->first_index().prev());
-  }
+  std::vector<NodeId> sources;
+  for (const raft::PeerLink& peer : transport_->peers()) sources.push_back(peer.id);
+  seeker_->begin_any(sources, log_->first_index().prev());
   arm_wakeup(seeker_->next_wakeup());
 }
 

@@ -24,16 +24,22 @@ SnapshotFetch::SnapshotFetch(SnapshotFetchPorts ports) : ports_(std::move(ports)
 
 void SnapshotFetch::begin(NodeId from, LogIndex at_least) {
   const Instant now = ports_.clock.now();
-  const bool silent = run_ && run_->request != 0 && now >= run_->heard_at + kTurnAway;
+  const bool silent = run_ && run_->request != 0 && now >= run_->piece_at + kTurnAway;
   if (silent && run_->from != from) {
-    give_up("it is silent, and node " + std::to_string(from.value) + " offers its state");
+    give_up("it sends nothing, and node " + std::to_string(from.value) + " offers its state");
   }
   if (run_ || staged_ || now < not_before_) return;
-  run_ = Run{.from = from, .at_least = at_least, .number = ++last_run_, .heard_at = now};
+  run_ = Run{
+      .from = from, .at_least = at_least, .number = ++last_run_, .heard_at = now, .piece_at = now};
   ++stats_.started;
   ports_.question.log("asking node " + std::to_string(from.value) + " for its state at revision " +
                       std::to_string(at_least.value) + " or later");
   ask();
+}
+
+void SnapshotFetch::begin_any(const std::vector<NodeId>& sources, LogIndex at_least) {
+  if (run_ || sources.empty()) return;
+  begin(sources[stats_.started % sources.size()], at_least);
 }
 
 // Asked again, the question keeps its number: an answer to the first that is long on its way will
@@ -53,11 +59,15 @@ void SnapshotFetch::ask() {
 void SnapshotFetch::receive(NodeId from, std::string_view bytes) {
   peer::SnapshotPiece piece;
   if (!run_ || from != run_->from || !codec_.decode(bytes, piece) || run_->request == 0 ||
-      static_cast<uint64_t>(piece.request) != run_->request || !fits(piece)) {
+      static_cast<uint64_t>(piece.request) != run_->request) {
     return;
   }
+  // The copy is being made: with a large state that takes longer than a silence that tells of
+  // death.
+  if (piece.copy == 0) run_->heard_at = ports_.clock.now();
+  if (!fits(piece)) return;
   run_->request = 0;
-  run_->heard_at = ports_.clock.now();
+  run_->heard_at = run_->piece_at = ports_.clock.now();
   if (static_cast<uint64_t>(piece.copy) != run_->copy) {
     const auto whole = static_cast<uint64_t>(piece.bytes);
     if (const auto why = ports_.no_room ? ports_.no_room(whole) : std::nullopt) {
@@ -159,6 +169,7 @@ void SnapshotFetch::turn_end() {
   if (!run_ || run_->request == 0) return;
   const Instant now = ports_.clock.now();
   if (now >= run_->heard_at + kGiveUp) return abandon("it does not answer");
+  if (now >= run_->piece_at + kCopyMax) return abandon("it has no copy of its state yet");
   if (now >= run_->asked_at + kAskAgain) ask();
 }
 

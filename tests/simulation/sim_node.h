@@ -294,7 +294,6 @@ class SimNode final : raft::Transport, server::ReplySink {
   std::unique_ptr<StepBackground> background_;
   std::optional<snapshot::Database> person_;
   std::unique_ptr<server::SnapshotFetch> seeker_;
-  size_t next_source_ = 0;  ///< whom the seeker asks next
   std::unique_ptr<RpcServer> rpc_;
   std::unique_ptr<server::Engine> engine_;
 };
