@@ -141,7 +141,8 @@ struct SnapshotAsk {
 struct SnapshotPiece {
   /** The asker's number. */
   1: i64 request,
-  /** Which copy it is of: another one than was asked for if that is gone, from its beginning. */
+  /** Which copy it is of: another one than was asked for if that is gone, from its beginning.
+   *  Absent: none, the copy is being made, and the question stands. */
   2: i64 copy,
   /** The state after this entry. */
   3: i64 appliedIndex,

@@ -142,8 +142,10 @@ std::optional<StoredState> Engine::take_received_state() {
   if (!fetch_) return std::nullopt;
   auto state = fetch_->take();
   const bool any = host_.quarantined();
-  if (state && !any && state->machine->applied() <= host_.applied) state.reset();
-  return state;
+  const bool overtaken = state && !any && state->machine->applied() <= host_.applied;
+  if (!overtaken) return state;
+  fetch_->discard();
+  return std::nullopt;
 }
 
 void Engine::flush_renewals() {

@@ -112,7 +112,7 @@ class Server final : raft::TransportHandler, raft::GenesisTaker, ReplySink {
   /// Peers are dialled, and may ask.
   void join();
   std::optional<Failure> serve(StoredState state);
-  RoomPorts room_ports();
+  RoomPorts room_ports(uint64_t snapshot_bytes);
   StoredStateQuestion question();
   SnapshotPorts snapshot_ports();
   void drop_engine();
@@ -174,7 +174,6 @@ class Server final : raft::TransportHandler, raft::GenesisTaker, ReplySink {
   bool joined_ = false;
   /// While nothing is left of the state here.
   std::unique_ptr<SnapshotFetch> seeker_;
-  size_t next_source_ = 0;                  ///< whom the seeker asks next
   uint64_t states_received_ = 0;            ///< and put in force
   std::optional<std::string> quarantined_;  ///< why, if the state here is
   std::unique_ptr<Engine> engine_;

@@ -198,11 +198,12 @@ SnapshotPorts Server::snapshot_ports() {
           entropy_.next_u64()};
 }
 
-RoomPorts Server::room_ports() {
+RoomPorts Server::room_ports(uint64_t snapshot_bytes) {
   room_keeper_ = std::make_unique<raft::ThreadedRoomKeeper>(
       files_, *log_, clock_,
       raft::RoomOptions{options_.data_dir, static_cast<uint64_t>(options_.reserve_mib) << 20,
                         static_cast<uint64_t>(options_.min_free_mib) << 20},
+      snapshot_bytes,
       raft::ThreadedRoomKeeper::Hooks{
           [this] { loop_.post([] {}); },
           [](const std::string& why) { LOG(ERROR) << "no reserve for a full disk: " << why; }});
@@ -235,7 +236,7 @@ std::optional<Failure> Server::serve(StoredState state) {
                   [this] { return connections(); }, [this] { return alarms(); },
                   [this] { return disk_status(engine_->room().disk(), writer_->stats()); },
                   snapshot_ports(), member_ports(), genesis_bytes_, quarantine_ports(),
-                  room_ports()},
+                  room_ports(state.snapshot_bytes)},
       std::move(state));
   join();
   client_port_->serve(*engine_);
@@ -323,10 +324,9 @@ void Server::seek_turn() {
   background_->deliver();
   seeker_->turn_end();
   if (auto state = seeker_->take()) return put_in_force(std::move(*state));
-  const std::vector<raft::PeerLink> peers = transport_->peers();
-  if (!seeker_->under_way() && !peers.empty()) {
-    seeker_->begin(peers[next_source_++ % peers.size()].id, log_->first_index().prev());
-  }
+  std::vector<NodeId> sources;
+  for (const raft::PeerLink& peer : transport_->peers()) sources.push_back(peer.id);
+  seeker_->begin_any(sources, log_->first_index().prev());
   arm_wakeup(seeker_->next_wakeup());
 }
 

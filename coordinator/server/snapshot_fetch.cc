@@ -24,16 +24,22 @@ SnapshotFetch::SnapshotFetch(SnapshotFetchPorts ports) : ports_(std::move(ports)
 
 void SnapshotFetch::begin(NodeId from, LogIndex at_least) {
   const Instant now = ports_.clock.now();
-  const bool silent = run_ && run_->request != 0 && now >= run_->heard_at + kTurnAway;
+  const bool silent = run_ && run_->request != 0 && now >= run_->piece_at + kTurnAway;
   if (silent && run_->from != from) {
-    give_up("it is silent, and node " + std::to_string(from.value) + " offers its state");
+    give_up("it sends nothing, and node " + std::to_string(from.value) + " offers its state");
   }
   if (run_ || staged_ || now < not_before_) return;
-  run_ = Run{.from = from, .at_least = at_least, .number = ++last_run_, .heard_at = now};
+  run_ = Run{
+      .from = from, .at_least = at_least, .number = ++last_run_, .heard_at = now, .piece_at = now};
   ++stats_.started;
   ports_.question.log("asking node " + std::to_string(from.value) + " for its state at revision " +
                       std::to_string(at_least.value) + " or later");
   ask();
+}
+
+void SnapshotFetch::begin_any(const std::vector<NodeId>& sources, LogIndex at_least) {
+  if (run_ || sources.empty()) return;
+  begin(sources[stats_.started % sources.size()], at_least);
 }
 
 // Asked again, the question keeps its number: an answer to the first that is long on its way will
@@ -53,11 +59,15 @@ void SnapshotFetch::ask() {
 void SnapshotFetch::receive(NodeId from, std::string_view bytes) {
   peer::SnapshotPiece piece;
   if (!run_ || from != run_->from || !codec_.decode(bytes, piece) || run_->request == 0 ||
-      static_cast<uint64_t>(piece.request) != run_->request || !fits(piece)) {
+      static_cast<uint64_t>(piece.request) != run_->request) {
     return;
   }
+  // The copy is being made: with a large state that takes longer than a silence that tells of
+  // death.
+  if (piece.copy == 0) run_->heard_at = ports_.clock.now();
+  if (!fits(piece)) return;
   run_->request = 0;
-  run_->heard_at = ports_.clock.now();
+  run_->heard_at = run_->piece_at = ports_.clock.now();
   if (static_cast<uint64_t>(piece.copy) != run_->copy) {
     const auto whole = static_cast<uint64_t>(piece.bytes);
     if (const auto why = ports_.no_room ? ports_.no_room(whole) : std::nullopt) {
@@ -81,7 +91,8 @@ bool SnapshotFetch::fits(const peer::SnapshotPiece& piece) const {
   const bool other = static_cast<uint64_t>(piece.copy) != run_->copy;
   const uint64_t offset = other ? 0 : run_->offset;
   const uint64_t bytes = other ? static_cast<uint64_t>(piece.bytes) : run_->bytes;
-  return piece.copy != 0 && piece.appliedIndex >= static_cast<int64_t>(run_->at_least.value) &&
+  return piece.copy != 0 && piece.bytes > 0 &&
+         piece.appliedIndex >= static_cast<int64_t>(run_->at_least.value) &&
          static_cast<uint64_t>(piece.offset) == offset && bytes > offset &&
          static_cast<uint64_t>(piece.bytes) == bytes &&
          piece.data.size() == std::min(snapshot::PieceSum::kPieceBytes, bytes - offset);
@@ -125,6 +136,7 @@ void SnapshotFetch::loaded(uint64_t run, Result<StoredState> state) {
                    std::to_string(state->machine->applied().value) + ", not " +
                    std::to_string(run_->at_least.value) + " or later");
   }
+  state->snapshot_bytes = run_->bytes;
   staged_ = std::move(*state);
   run_.reset();
 }
@@ -139,12 +151,25 @@ void SnapshotFetch::give_up(const std::string& why) {
                       ": " + why);
   ++stats_.abandoned;
   run_.reset();
+  discard();
+}
+
+// At once, not when the next attempt begins: what was left on a disk without room would keep it
+// full, and be counted against the room that the next attempt needs (PROMISE 12).
+void SnapshotFetch::discard() {
+  auto gone = no_outcome<Status>();
+  ports_.background.run([&files = ports_.files, path = ports_.path,
+                         gone] { *gone = snapshot::remove_database(files, path); },
+                        [this, gone] {
+                          if (!(*gone)->ok()) ports_.question.log((*gone)->error().message);
+                        });
 }
 
 void SnapshotFetch::turn_end() {
   if (!run_ || run_->request == 0) return;
   const Instant now = ports_.clock.now();
   if (now >= run_->heard_at + kGiveUp) return abandon("it does not answer");
+  if (now >= run_->piece_at + kCopyMax) return abandon("it has no copy of its state yet");
   if (now >= run_->asked_at + kAskAgain) ask();
 }
 

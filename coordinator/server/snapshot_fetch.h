@@ -11,6 +11,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "base/clock.h"
 #include "base/entropy.h"
@@ -47,10 +48,12 @@ class SnapshotFetch {
  public:
   /// A question is repeated after this, if nothing came.
   static constexpr Duration kAskAgain = 1s;
-  /// A source that sends nothing for so long is given up.
+  /// A source that says nothing for so long is given up.
   static constexpr Duration kGiveUp = 10s;
-  /// Another that offers its state is asked instead of one that is silent for so long: it leads,
-  /// and whom this server asked may be gone for good.
+  /// And so is one that makes its copy for so long.
+  static constexpr Duration kCopyMax = 600s;
+  /// Another that offers its state is asked instead of one that sends none of its own for so long:
+  /// it leads, and whom this server asked may be gone for good.
   static constexpr Duration kTurnAway = 3s;
   /// After what came was not good, or found no room.
   static constexpr Duration kPause = 2s;
@@ -60,6 +63,8 @@ class SnapshotFetch {
   /// `from` has the state after `at_least`, or a later one. Nothing new if something is under way,
   /// unless it is with another that is silent.
   void begin(NodeId from, LogIndex at_least);
+  /// Any of them will do: each attempt asks the next one.
+  void begin_any(const std::vector<NodeId>& sources, LogIndex at_least);
   bool under_way() const { return run_.has_value(); }
   /// PeerKind::kSnapshotPiece.
   void receive(NodeId from, std::string_view bytes);
@@ -69,6 +74,8 @@ class SnapshotFetch {
 
   /// The state that came, once: verified, loaded and durable at the path, but not in force.
   std::optional<StoredState> take();
+  /// Nobody wants what take() gave, or what has arrived: its file is to take no room.
+  void discard();
   const SnapshotFetchStats& stats() const { return stats_; }
   /// "receiving ...: 12 MiB of 117 MiB", or empty.
   std::string progress() const;
@@ -81,6 +88,7 @@ class SnapshotFetch {
     uint64_t request = 0;  ///< the question that is open; zero: none is
     Instant asked_at;
     Instant heard_at;
+    Instant piece_at;   ///< the last one came, or the run began
     uint64_t copy = 0;  ///< which one it is that arrives; zero: none yet
     LogIndex applied;
     uint64_t bytes = 0;

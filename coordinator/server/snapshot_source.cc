@@ -42,11 +42,9 @@ void SnapshotSource::receive(NodeId from, std::string_view bytes) {
                   .offset = static_cast<uint64_t>(message.offset),
                   .until = host_.clock.now() + kForget};
   const auto before = std::ranges::find(asks_, from, &SnapshotAsk::peer);
-  if (before != asks_.end()) {
-    *before = std::move(ask);
-  } else {
-    asks_.push_back(std::move(ask));
-  }
+  if (before == asks_.end()) return asks_.push_back(std::move(ask));
+  *before = std::move(ask);
+  if (makes_copy_for(*before)) tell_of_making(*before);
 }
 
 const snapshot::SnapshotCopy* SnapshotSource::copy(uint64_t id) const {
@@ -225,6 +223,22 @@ void SnapshotSource::want_copy(const SnapshotAsk& ask, Instant now) {
   no_room_ = ports_.no_room ? ports_.no_room(snapshots_.stats().bytes) : std::nullopt;
   if (!no_room_) return make_copy();
   not_before_ = now + kPause;
+}
+
+/// The copy, or the span before it, is on its way to this server's disk.
+bool SnapshotSource::makes_copy_for(const SnapshotAsk& ask) const {
+  if (making_) return true;
+  const bool span = host_.applied >= ask.at_least && snapshots_.stats().written < ask.at_least;
+  return span && !snapshots_.obstacle();
+}
+
+// Whoever asks again does not give this server up for its silence, then: it would turn to others,
+// which have to make their copies too, and perhaps want a later state when it comes back.
+void SnapshotSource::tell_of_making(const SnapshotAsk& ask) {
+  peer::SnapshotPiece none;
+  none.request = static_cast<int64_t>(ask.request);
+  host_.transport.send_app(ask.peer, raft::Lane::kBulk,
+                           static_cast<uint8_t>(PeerKind::kSnapshotPiece), codec_.encode(none));
 }
 
 void SnapshotSource::make_copy() {

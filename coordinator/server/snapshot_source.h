@@ -98,6 +98,8 @@ class SnapshotSource {
   void send(const SnapshotAsk& ask, const Copy& copy, uint64_t offset, std::string data);
   void complete(const SnapshotAsk& ask, const Copy& copy, uint64_t offset, std::string data);
   void want_copy(const SnapshotAsk& ask, Instant now);
+  bool makes_copy_for(const SnapshotAsk& ask) const;
+  void tell_of_making(const SnapshotAsk& ask);
   void make_copy();
   void copy_made(Result<snapshot::SnapshotCopy> made);
   void drop_copy();

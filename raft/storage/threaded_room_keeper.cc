@@ -5,11 +5,14 @@
 namespace holdfast::raft {
 
 ThreadedRoomKeeper::ThreadedRoomKeeper(FileSystem& files, LogStore& log, Clock& clock,
-                                       RoomOptions options, Hooks hooks)
+                                       RoomOptions options, uint64_t snapshot_bytes, Hooks hooks)
     : clock_(clock),
       keeper_(files, log, std::move(options), clock.now()),
       hooks_(std::move(hooks)),
-      thread_([this] { run(); }) {}
+      thread_([this, snapshot_bytes] {
+        keeper_.note_snapshot(snapshot_bytes);
+        run();
+      }) {}
 
 ThreadedRoomKeeper::~ThreadedRoomKeeper() {
   {

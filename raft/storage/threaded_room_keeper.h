@@ -20,9 +20,10 @@ class ThreadedRoomKeeper {
     std::function<void()> changed;                   ///< room() says another state
     std::function<void(const std::string&)> failed;  ///< the reserve cannot be used; said once
   };
-  /// All outlive it.
+  /// All outlive it. `snapshot_bytes` is what note_snapshot() would say: the reserve's file may be
+  /// there already, and a first look that knew of no snapshot would give up what is held for it.
   ThreadedRoomKeeper(FileSystem& files, LogStore& log, Clock& clock, RoomOptions options,
-                     Hooks hooks);
+                     uint64_t snapshot_bytes, Hooks hooks);
   ~ThreadedRoomKeeper();
 
   DiskRoom room() const { return keeper_.room(); }

@@ -211,7 +211,7 @@ class SimNode final : raft::Transport, server::ReplySink {
   void schedule_disk();
   void disk_step();
   Duration disk_delay(Stream& draws) const;
-  server::RoomPorts room_ports();
+  server::RoomPorts room_ports(uint64_t snapshot_bytes);
   void look_at_disk();
   void mark_room();
   void schedule_snapshot();
@@ -294,7 +294,6 @@ class SimNode final : raft::Transport, server::ReplySink {
   std::unique_ptr<StepBackground> background_;
   std::optional<snapshot::Database> person_;
   std::unique_ptr<server::SnapshotFetch> seeker_;
-  size_t next_source_ = 0;  ///< whom the seeker asks next
   std::unique_ptr<RpcServer> rpc_;
   std::unique_ptr<server::Engine> engine_;
 };

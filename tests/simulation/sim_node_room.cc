@@ -11,11 +11,12 @@ constexpr Duration kLookEvery = 1s;
 
 }  // namespace
 
-server::RoomPorts SimNode::room_ports() {
+server::RoomPorts SimNode::room_ports(uint64_t snapshot_bytes) {
   const auto bytes = static_cast<uint64_t>(world_.weather().room_bytes);
   if (bytes == 0) return {};
   room_ = std::make_unique<raft::RoomKeeper>(
       *disk_, *log_, raft::RoomOptions{kDataDirectory, bytes, bytes / 2}, clock_.now());
+  room_->note_snapshot(snapshot_bytes);
   room_at_ = Instant();
   refused_room_ = false;
   return {[this] { return room_->room(); },
@@ -24,7 +25,7 @@ server::RoomPorts SimNode::room_ports() {
             room_->lend(lent);
             room_at_ = Instant();
           },
-          [this](uint64_t snapshot_bytes) { room_->note_snapshot(snapshot_bytes); },
+          [this](uint64_t bytes_wanted) { room_->note_snapshot(bytes_wanted); },
           [this] { return writer_->room(); },
           log_->preparer().segment_bytes(),
           log_->preparer().segment_bytes() / 4};

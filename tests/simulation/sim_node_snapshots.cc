@@ -203,9 +203,11 @@ void SimNode::seek_turn() {
   background_->deliver();
   seeker_->turn_end();
   if (auto state = seeker_->take()) return put_in_force(std::move(*state));
-  if (seeker_->under_way()) return;
-  const SimNode* source = nodes_[next_source_++ % nodes_.size()];
-  if (source != this) seeker_->begin(source->id(), log_->first_index().prev());
+  std::vector<NodeId> sources;
+  for (const SimNode* node : nodes_) {
+    if (node != this) sources.push_back(node->id());
+  }
+  seeker_->begin_any(sources, log_->first_index().prev());
 }
 
 // --------------------------------------------------------------------------------------- faults

@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <filesystem>
 #include <memory>
 #include <string>
 
@@ -17,6 +18,8 @@
 namespace holdfast::server {
 namespace {
 
+using testing::ElementsAre;
+using testing::HasSubstr;
 using testing::IsEmpty;
 using testing::SizeIs;
 
@@ -105,13 +108,33 @@ TEST_F(EngineSnapshotTest, AStateThatIsAheadIsPutInForce) {
 TEST_F(EngineSnapshotTest, AStateThatTheLogHasOvertakenIsNot) {
   receive_the_state_three_entries_on();
   for (int i = 0; i < 3; ++i) cluster.client(1, "late-session-" + std::to_string(i));
+  EXPECT_TRUE(std::filesystem::exists(store_->incoming_path()));
   EXPECT_FALSE(follower.engine().take_received_state().has_value());
+  cluster.advance(100ms);
+  EXPECT_FALSE(std::filesystem::exists(store_->incoming_path())) << "it takes room";
 }
 
 TEST_F(EngineSnapshotTest, AServerGivesItsState) {
   ask_for_its_state();
   ASSERT_THAT(cluster.held(), SizeIs(1));
   EXPECT_EQ(cluster.held()[0].to, NodeId(3));
+}
+
+// It waits for one that has a state to give, if there ever is another.
+TEST_F(EngineSnapshotTest, TheOthersMayBeRemovedWhileAServerIsRebuilt) {
+  api::RebuildStateRequest rebuild;
+  rebuild.force = true;
+  const Call rebuilt = follower.ask(&Engine::rebuild_state, {}, rebuild);
+  cluster.settle();
+  ASSERT_EQ(rebuilt.outcome(), "OK");
+  api::ChangeMembersRequest change;
+  change.removed = {1, 3};
+  leader.ask(&Engine::change_members, {}, change);
+  cluster.advance(1s);
+  ASSERT_THAT(follower.engine().node().core().configuration().voters, ElementsAre(NodeId(2)));
+  cluster.advance(SnapshotFetch::kGiveUp + SnapshotFetch::kPause);
+  EXPECT_THAT(follower.engine().quarantine(), HasSubstr("asked for it to be rebuilt"));
+  EXPECT_FALSE(follower.engine().waits_for_state());
 }
 
 TEST_F(EngineSnapshotTest, AQuarantinedServerGivesItToNobody) {

@@ -21,6 +21,7 @@ namespace holdfast::server {
 namespace {
 
 using ::testing::Contains;
+using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
 
@@ -79,7 +80,7 @@ class SnapshotTransfer : public ::testing::Test {
                            target_.transport,
                            target_work_,
                            files_,
-                           here_.file("state-2.db"),
+                           incoming(),
                            "",
                            {.cluster = cluster,
                             .node = kTarget,
@@ -87,6 +88,7 @@ class SnapshotTransfer : public ::testing::Test {
                             .log = [this](const std::string& line) { said_.push_back(line); }},
                            [this](uint64_t) { return no_room_here_; }});
   }
+  std::string incoming() const { return here_.file("state-2.db"); }
   void offer() { fetch_->begin(kSource, state_.head().applied); }
 
   void pass(Duration time) {
@@ -101,9 +103,9 @@ class SnapshotTransfer : public ::testing::Test {
       give_->receive(kTarget, m.bytes);
     }
     give_->turn_end();
-    source_work_.deliver();
+    if (source_disk_works_) source_work_.deliver();
     give_->turn_end();
-    source_work_.deliver();
+    if (source_disk_works_) source_work_.deliver();
     for (auto& m : std::exchange(source_.transport.sent, {})) {
       ASSERT_EQ(m.to, kTarget);
       if (lost && lost(m)) continue;
@@ -111,6 +113,12 @@ class SnapshotTransfer : public ::testing::Test {
     }
     target_work_.deliver();
     fetch_->turn_end();
+  }
+  void exchange_for(Duration time) {
+    for (Duration passed{}; passed < time; passed += 500ms) {
+      pass(500ms);
+      exchange();
+    }
   }
   peer::SnapshotPiece piece_of(const TestTransport::Sent& m) {
     peer::SnapshotPiece piece;
@@ -162,6 +170,7 @@ class SnapshotTransfer : public ::testing::Test {
   std::unique_ptr<snapshot::SnapshotStore> store_;
   HostFakes source_, target_;
   TestBackground source_work_, target_work_;
+  bool source_disk_works_ = true;
   LogIndex first_in_log_{1};
   std::optional<std::string> no_room_here_, no_room_there_;
   std::optional<Snapshots> snapshots_;
@@ -176,6 +185,14 @@ TEST_F(SnapshotTransfer, TheStateComesOverWhole) {
   EXPECT_GT(fetch_->stats().pieces, 3u);
   EXPECT_EQ(fetch_->stats().bytes, give_->stats().bytes);
   EXPECT_FALSE(fetch_->under_way());
+}
+
+// By it the room for the next snapshot and for copies is reckoned (PROMISE 12).
+TEST_F(SnapshotTransfer, AStateThatCameIsAsLargeAsItsDatabase) {
+  offer();
+  const auto state = run();
+  ASSERT_TRUE(state.has_value());
+  EXPECT_EQ(state->snapshot_bytes, std::filesystem::file_size(store_->copy_path()));
 }
 
 TEST_F(SnapshotTransfer, WhatIsLostIsAskedForAgainAndNothingElse) {
@@ -272,6 +289,74 @@ TEST_F(SnapshotTransfer, ASourceThatDiesIsGivenUp) {
   EXPECT_THAT(said_, Contains(HasSubstr("it does not answer")));
 }
 
+// Else the next attempt might find no room beside what this one has left (PROMISE 12).
+TEST_F(SnapshotTransfer, WhatCameOfAStateThatIsGivenUpTakesNoRoom) {
+  offer();
+  exchange();
+  ASSERT_GT(fetch_->stats().pieces, 0u);
+  ASSERT_TRUE(std::filesystem::exists(incoming()));
+  pass(SnapshotFetch::kGiveUp);
+  fetch_->turn_end();
+  ASSERT_EQ(fetch_->stats().abandoned, 1u);
+  target_work_.deliver();
+  EXPECT_FALSE(std::filesystem::exists(incoming()));
+}
+
+TEST_F(SnapshotTransfer, WhatCameOfAStateThatWasAlteredTakesNoRoom) {
+  offer();
+  EXPECT_FALSE(run([](TestTransport::Sent& m) {
+                 m.bytes[m.bytes.size() / 2] ^= 1;
+                 return false;
+               }).has_value());
+  ASSERT_EQ(fetch_->stats().abandoned, 1u);
+  EXPECT_FALSE(std::filesystem::exists(incoming()));
+}
+
+// A large state takes longer to be copied than a silence that tells of death.
+TEST_F(SnapshotTransfer, ASourceThatMakesItsCopyIsWaitedFor) {
+  source_disk_works_ = false;
+  offer();
+  exchange_for(3 * SnapshotFetch::kGiveUp);
+  EXPECT_EQ(fetch_->stats().abandoned, 0u);
+  source_disk_works_ = true;
+  expect_state(run());
+  EXPECT_EQ(give_->stats().copies, 1u);
+}
+
+TEST_F(SnapshotTransfer, ASourceWhoseCopyNeverComesIsGivenUp) {
+  source_disk_works_ = false;
+  offer();
+  exchange_for(SnapshotFetch::kCopyMax - 1s);
+  EXPECT_EQ(fetch_->stats().abandoned, 0u);
+  exchange_for(1s);
+  EXPECT_EQ(fetch_->stats().abandoned, 1u);
+  EXPECT_THAT(said_, Contains(HasSubstr("it has no copy of its state yet")));
+}
+
+TEST_F(SnapshotTransfer, WhoOffersItsStateIsAskedInsteadOfOneThatStillMakesItsCopy) {
+  source_disk_works_ = false;
+  offer();
+  exchange_for(SnapshotFetch::kTurnAway);
+  target_.transport.sent.clear();
+  fetch_->begin(NodeId(3), state_.head().applied);
+  ASSERT_EQ(target_.transport.sent.size(), 1u);
+  EXPECT_EQ(target_.transport.sent[0].to, NodeId(3));
+}
+
+// Whoever lost its state wakes a few times while it rests from an attempt, however often that is.
+TEST_F(SnapshotTransfer, OfSourcesThatWillDoTheNextOneIsAskedAfterEachAttempt) {
+  const std::vector<NodeId> sources = {NodeId(3), NodeId(4)};
+  std::vector<NodeId> asked;
+  for (int turn = 0; asked.size() < 4; ++turn) {
+    ASSERT_LT(turn, 100);
+    fetch_->turn_end();
+    fetch_->begin_any(sources, state_.head().applied);
+    if (fetch_->stats().started > asked.size()) asked.push_back(target_.transport.sent.back().to);
+    pass(fetch_->next_wakeup() - target_.clock.now());
+  }
+  EXPECT_THAT(asked, ElementsAre(NodeId(3), NodeId(4), NodeId(3), NodeId(4)));
+}
+
 TEST_F(SnapshotTransfer, WhoOffersItsStateIsAskedInsteadOfOneThatIsSilent) {
   constexpr NodeId kOther{3};
   offer();
@@ -285,7 +370,7 @@ TEST_F(SnapshotTransfer, WhoOffersItsStateIsAskedInsteadOfOneThatIsSilent) {
   fetch_->begin(kOther, state_.head().applied);
   ASSERT_EQ(target_.transport.sent.size(), 1u);
   EXPECT_EQ(target_.transport.sent[0].to, kOther);
-  EXPECT_THAT(said_, Contains(HasSubstr("it is silent, and node 3 offers its state")));
+  EXPECT_THAT(said_, Contains(HasSubstr("it sends nothing, and node 3 offers its state")));
 }
 
 TEST_F(SnapshotTransfer, AnotherCopyIsTakenFromItsBeginning) {
@@ -437,6 +522,9 @@ TEST_F(SnapshotTransfer, WhatLiesAboutItsSizeIsNotTaken) {
       lie.bytes = bytes;
       fetch_->receive(kSource, source_.codec.encode(lie));
     }
+    peer::SnapshotPiece endless = piece;
+    endless.bytes = -1;
+    fetch_->receive(kSource, source_.codec.encode(endless));
     return true;
   });
   EXPECT_EQ(fetch_->stats().pieces, 0u);
