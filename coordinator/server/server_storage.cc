@@ -202,8 +202,7 @@ RoomPorts Server::room_ports(uint64_t snapshot_bytes) {
   room_keeper_ = std::make_unique<raft::ThreadedRoomKeeper>(
       files_, *log_, clock_,
       raft::RoomOptions{options_.data_dir, static_cast<uint64_t>(options_.reserve_mib) << 20,
-                        static_cast<uint64_t>(options_.min_free_mib) << 20},
-      snapshot_bytes,
+                        static_cast<uint64_t>(options_.min_free_mib) << 20, snapshot_bytes},
       raft::ThreadedRoomKeeper::Hooks{
           [this] { loop_.post([] {}); },
           [](const std::string& why) { LOG(ERROR) << "no reserve for a full disk: " << why; }});

@@ -32,7 +32,10 @@ const char* room_state_name(DiskRoom::State state) {
 }
 
 RoomKeeper::RoomKeeper(FileSystem& files, LogStore& log, RoomOptions options, Instant now)
-    : files_(files), log_(log), options_(std::move(options)) {
+    : files_(files),
+      log_(log),
+      options_(std::move(options)),
+      snapshot_bytes_(options_.snapshot_bytes) {
   room_.path = options_.directory;
   if (auto free = files_.free_bytes(options_.directory)) free_ = *free;
   judge(now);

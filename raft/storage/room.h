@@ -40,6 +40,9 @@ struct RoomOptions {
   std::string directory;        ///< exists; the reserve's file is in it
   uint64_t reserve_bytes = 0;   ///< and as much again as the snapshot has
   uint64_t min_free_bytes = 0;  ///< full below it, low below twice as much
+  /// What note_snapshot() would say at first. The reserve's file may be there already, and a first
+  /// look that knew of no snapshot would give up what is held for it.
+  uint64_t snapshot_bytes = 0;
 };
 
 /// step() belongs to one thread that may wait for the disk, all else to any.

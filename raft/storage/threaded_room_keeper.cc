@@ -5,14 +5,11 @@
 namespace holdfast::raft {
 
 ThreadedRoomKeeper::ThreadedRoomKeeper(FileSystem& files, LogStore& log, Clock& clock,
-                                       RoomOptions options, uint64_t snapshot_bytes, Hooks hooks)
+                                       RoomOptions options, Hooks hooks)
     : clock_(clock),
       keeper_(files, log, std::move(options), clock.now()),
       hooks_(std::move(hooks)),
-      thread_([this, snapshot_bytes] {
-        keeper_.note_snapshot(snapshot_bytes);
-        run();
-      }) {}
+      thread_([this] { run(); }) {}
 
 ThreadedRoomKeeper::~ThreadedRoomKeeper() {
   {

@@ -20,10 +20,9 @@ class ThreadedRoomKeeper {
     std::function<void()> changed;                   ///< room() says another state
     std::function<void(const std::string&)> failed;  ///< the reserve cannot be used; said once
   };
-  /// All outlive it. `snapshot_bytes` is what note_snapshot() would say: the reserve's file may be
-  /// there already, and a first look that knew of no snapshot would give up what is held for it.
+  /// All outlive it.
   ThreadedRoomKeeper(FileSystem& files, LogStore& log, Clock& clock, RoomOptions options,
-                     uint64_t snapshot_bytes, Hooks hooks);
+                     Hooks hooks);
   ~ThreadedRoomKeeper();
 
   DiskRoom room() const { return keeper_.room(); }

@@ -15,8 +15,8 @@ server::RoomPorts SimNode::room_ports(uint64_t snapshot_bytes) {
   const auto bytes = static_cast<uint64_t>(world_.weather().room_bytes);
   if (bytes == 0) return {};
   room_ = std::make_unique<raft::RoomKeeper>(
-      *disk_, *log_, raft::RoomOptions{kDataDirectory, bytes, bytes / 2}, clock_.now());
-  room_->note_snapshot(snapshot_bytes);
+      *disk_, *log_, raft::RoomOptions{kDataDirectory, bytes, bytes / 2, snapshot_bytes},
+      clock_.now());
   room_at_ = Instant();
   refused_room_ = false;
   return {[this] { return room_->room(); },

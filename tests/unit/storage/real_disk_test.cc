@@ -15,7 +15,6 @@
 #include "raft/storage/data_directory.h"
 #include "raft/storage/posix_file_system.h"
 #include "raft/storage/threaded_log_writer.h"
-#include "raft/storage/threaded_room_keeper.h"
 #include "tests/unit/storage/log_support.h"
 
 namespace holdfast::raft {
@@ -65,24 +64,6 @@ class Wakeup {
   std::condition_variable arrived_;
   bool pending_ = false;
 };
-
-// What a first look gave up would be somebody else's, if the disk is full of others' files.
-TEST_F(RealDisk, AStartKeepsTheReserveThatIsHeldForTheSnapshot) {
-  constexpr uint64_t kMiB = 1 << 20;
-  auto log = open();
-  ASSERT_TRUE(log.ok()) << log.error().message;
-  const RoomOptions room{path_, kMiB, uint64_t{1} << 60};  // never enough: a look finds that
-  {
-    RoomKeeper before(files_, **log, room);
-    before.note_snapshot(3 * kMiB);
-    ASSERT_TRUE(before.step(clock_.now()).ok());
-  }
-  Wakeup looked;
-  ThreadedRoomKeeper keeper(files_, **log, clock_, room, 3 * kMiB,
-                            {[&] { looked.notify(); }, [](const std::string&) {}});
-  looked.wait();
-  EXPECT_EQ(keeper.room().reserve_bytes, 4 * kMiB);
-}
 
 TEST_F(RealDisk, ThreadsWriteEverythingInOrderAndAfterAReopenItIsThere) {
   constexpr uint64_t kWrites = 400;

@@ -23,8 +23,8 @@ class RoomTest : public ::testing::Test {
     auto log = LogStore::open(*disk, entropy, options);
     ASSERT_TRUE(log.ok()) << log.error().message;
     store = std::move(*log);
-    keeper = std::make_unique<RoomKeeper>(*disk, *store,
-                                          RoomOptions{kLogDirectory, 2 * kMiB, kMiB}, now);
+    keeper = std::make_unique<RoomKeeper>(*disk, *store, RoomOptions{kLogDirectory, 2 * kMiB, kMiB},
+                                          now);
   }
   void leave_free(uint64_t bytes) { disk->set_capacity(disk->used() + bytes); }
   /// A second passes, and what the preparing thread has to do is done.
@@ -80,6 +80,16 @@ TEST_F(RoomTest, TheReserveIsTakenAndGrowsWithTheSnapshot) {
   EXPECT_EQ(look().reserve_bytes, 5 * kMiB);
   keeper->note_snapshot(0);
   EXPECT_EQ(look().reserve_bytes, 2 * kMiB);
+}
+
+// What a first look gave up would be somebody else's, if the disk is full of others' files.
+TEST_F(RoomTest, AStartKeepsTheReserveThatIsHeldForTheSnapshot) {
+  open();
+  keeper->note_snapshot(3 * kMiB);
+  EXPECT_EQ(look().reserve_bytes, 5 * kMiB);
+  keeper = std::make_unique<RoomKeeper>(*disk, *store,
+                                        RoomOptions{kLogDirectory, 2 * kMiB, kMiB, 3 * kMiB}, now);
+  EXPECT_EQ(look().reserve_bytes, 5 * kMiB);
 }
 
 // Else the log never gets its next segment: nothing else wakes the thread that prepares it.
