@@ -1,14 +1,12 @@
 #include "coordinator/snapshot/loader.h"
 
-#include <atomic>
 #include <charconv>
 #include <set>
 #include <string>
-#include <thread>
-#include <utility>
 #include <vector>
 
 #include "coordinator/snapshot/row_codec.h"
+#include "coordinator/snapshot/threaded_check.h"
 
 namespace holdfast::snapshot {
 namespace {
@@ -85,46 +83,11 @@ Status look_over(Database& database) {
   return verify_schema(database);
 }
 
-Status quick_check(Database& database) {
-  const auto check = database.text("PRAGMA quick_check(1)");
-  if (!check.ok()) return check.error();
-  if (*check != "ok") return corrupt(database, *check);
-  return ok_status();
-}
-
 /// What SQLite itself can make nothing of is damage.
 Status judged(Status good) {
   const bool unknown = !good.ok() && good.error().code == ErrorCode::kInternal;
   return unknown ? Status(Error{ErrorCode::kCorrupt, good.error().message}) : good;
 }
-
-class CheckBeside {
- public:
-  CheckBeside(std::string path, std::string vfs)
-      : thread_([this, path = std::move(path), vfs = std::move(vfs)] { run(path, vfs); }) {}
-  ~CheckBeside() {
-    if (thread_.joinable()) thread_.join();
-  }
-  CheckBeside(const CheckBeside&) = delete;
-  CheckBeside& operator=(const CheckBeside&) = delete;
-
-  bool failed() const { return failed_; }
-  Status outcome() {
-    thread_.join();
-    return outcome_;
-  }
-
- private:
-  void run(const std::string& path, const std::string& vfs) {
-    auto database = Database::open(path, Database::Mode::kRead, vfs);
-    outcome_ = database.ok() ? judged(quick_check(*database)) : Status(database.error());
-    failed_ = !outcome_.ok();
-  }
-
-  Status outcome_ = ok_status();
-  std::atomic<bool> failed_ = false;
-  std::thread thread_;
-};
 
 Result<SnapshotHead> load_tables(Database& database, const RowSink& sink,
                                  const LoadProgress& progress) {
@@ -154,9 +117,16 @@ Result<SnapshotMembership> read_membership(Database& database) {
 
 }  // namespace
 
+Status quick_check(Database& database) {
+  const auto check = database.text("PRAGMA quick_check(1)");
+  if (!check.ok()) return judged(check.error());
+  if (*check != "ok") return corrupt(database, *check);
+  return ok_status();
+}
+
 Status verify(Database& database) {
   Status ours = judged(look_over(database));
-  return ours.ok() ? judged(quick_check(database)) : ours;
+  return ours.ok() ? quick_check(database) : ours;
 }
 
 Result<SnapshotHead> read_head(Database& database) {
@@ -196,7 +166,7 @@ Result<SnapshotHead> load_database(Database& database, const RowSink& sink,
 Result<SnapshotHead> load_and_verify(Database& database, const std::string& vfs,
                                      const RowSink& sink, const LoadProgress& progress) {
   if (Status ours = judged(look_over(database)); !ours.ok()) return ours.error();
-  CheckBeside check(database.path(), vfs);
+  ThreadedCheck check(database.path(), vfs);
   const RowSink unless_damaged = [&](RowTable table, uint64_t id, std::string_view row) {
     if (check.failed()) return Status(Error{ErrorCode::kCorrupt, "it is damaged"});
     return sink(table, id, row);

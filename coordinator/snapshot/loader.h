@@ -17,6 +17,8 @@ namespace holdfast::snapshot {
 /// CORRUPT: not a Holdfast snapshot, or SQLite's quick_check finds damage. UNSUPPORTED: of another
 /// format version, which is named. Each names the file.
 Status verify(Database& database);
+/// The part of it that reads the whole file.
+Status quick_check(Database& database);
 
 /// CORRUPT if there is no head, as in a database that was created and never written.
 Result<SnapshotHead> read_head(Database& database);

@@ -6,40 +6,11 @@
 #include <span>
 
 #include "tests/history/key_model.h"
+#include "tests/history/key_steps.h"
 #include "tests/history/model.h"
 
 namespace holdfast::history {
 namespace {
-
-/// What stands at a revision that is known. The order of the kinds is that within one revision.
-struct Item {
-  enum class Kind {
-    kKeyEnd,          ///< key end `index` of the course
-    kSessionEnd,      ///< session `index` ends
-    kSessionOver,     ///< session `index` must have ended
-    kWrite,           ///< command `index` is applied
-    kMade,            ///< what read `index` shows was created
-    kRead,            ///< read `index` is answered
-    kRefusalOver,     ///< command `index` must have met a state that refuses it
-    kRefusalPossible  ///< from here on command `index` may meet one
-  };
-  Kind kind = Kind::kRead;
-  uint64_t revision = 0;
-  uint64_t index = 0;
-};
-
-/// What may have happened at any revision after `after`, or not at all. The end of a key may come
-/// again and again.
-struct Loose {
-  bool is_end = false;  ///< of session `index`; else command `index`
-  std::string ends;     ///< not empty: the TTL key or container that ends by itself
-  uint64_t index = 0;
-  uint64_t after = 0;
-  uint64_t until = kNoRevision;
-  bool holds = true;  ///< what the conditions on locks come to
-  /// If there is a course: at one of these.
-  const std::vector<uint64_t>* revisions = nullptr;
-};
 
 /// What is inserted before an item.
 enum class Effort {
@@ -58,7 +29,7 @@ class KeySearch {
     for (const KeyCommand& command : keys.commands) paths_.push_back(command.paths());
     for (size_t i = 0; i < keys.commands.size(); ++i) add_command(i);
     for (size_t i = 0; i < keys.reads.size(); ++i) add_read(i);
-    for (const uint64_t session : owners()) add_session(session);
+    for (const uint64_t session : owners(keys)) add_session(session);
     add_key_ends();
     std::ranges::stable_sort(items_, {},
                              [](const Item& item) { return std::pair(item.revision, item.kind); });
@@ -148,37 +119,8 @@ class KeySearch {
     if (made) items_.push_back({Item::Kind::kMade, created, index});
   }
 
-  /// Sessions whose end these keys notice.
-  std::set<uint64_t> owners() const {
-    std::set<uint64_t> all;
-    for (const KeyCommand& command : keys_.commands) {
-      for (const auto* list : {&command.asked().writes, &command.asked().otherwise}) {
-        for (const KeyWrite& write : *list) {
-          if (write.ephemeral) all.insert(command.asked().session);
-        }
-      }
-    }
-    all.erase(0);
-    return all;
-  }
-
-  /// Keys that may end by themselves.
-  std::set<std::string> mortals() const {
-    std::set<std::string> all;
-    for (const KeyCommand& command : keys_.commands) {
-      for (const auto* list : {&command.asked().writes, &command.asked().otherwise}) {
-        for (size_t i = 0; i < list->size(); ++i) {
-          const KeyWrite& write = (*list)[i];
-          if (write.container || write.ttl_ms > 0) all.insert(command.path_of(write, i));
-        }
-      }
-    }
-    all.erase("");
-    return all;
-  }
-
   void add_key_ends() {
-    const std::set<std::string> paths = mortals();
+    const std::set<std::string> paths = mortals(keys_);
     for (const std::string& path : paths) {
       if (course_ == nullptr) loose_.push_back({.ends = path});
     }
