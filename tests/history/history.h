@@ -177,8 +177,10 @@ struct Operation {
 /// it does not allow is broken.
 struct Course {
   struct Write {
-    std::vector<uint64_t> revisions;  ///< its entry's; without a session those of all its copies
-    bool otherwise = false;           ///< transact: its conditions did not hold
+    uint64_t revision = 0;  ///< of its entry; zero: one of `shared`, or none
+    /// Of which of some calls alike these entries are the log does not say.
+    std::vector<uint64_t> shared;
+    bool otherwise = false;  ///< transact: its conditions did not hold
     std::vector<std::string> created;
   };
   struct KeyEnd {

@@ -99,7 +99,7 @@ class KeySearch {
       items_.push_back({Item::Kind::kRefusalOver, command.window.until, index});
     } else {
       Loose loose = {.index = index, .after = command.window.after};
-      if (course_ != nullptr) loose.revisions = &course_->writes.at(command.first->line).revisions;
+      if (course_ != nullptr) loose.revisions = &course_->writes.at(command.first->line).shared;
       loose_.push_back(loose);
       loose.holds = false;
       if (command.asks_lock()) loose_.push_back(loose);

@@ -133,20 +133,19 @@ class KeyLayout {
     }
   }
 
-  /// What was never answered is in the log, or did nothing. Of writes without a session the log
-  /// does not say which copy it has.
+  /// What was never answered is in the log, or did nothing.
   void follow_course() {
     std::erase_if(commands_, [&](KeyCommand& command) {
       const auto at = course_->writes.find(command.first->line);
       if (command.told != nullptr) return false;
       if (at == course_->writes.end()) return true;
-      if (command.asked().sequence != 0) take_course(command, at->second);
+      if (at->second.revision != 0) take_course(command, at->second);
       return false;
     });
   }
 
   void take_course(KeyCommand& command, const Course::Write& write) {
-    command.revision = command.window.until = write.revisions.front();
+    command.revision = command.window.until = write.revision;
     command.otherwise = write.otherwise;
     for (const std::string& path : write.created) name_made(command, path);
     if (command.revision > command.window.after) return;

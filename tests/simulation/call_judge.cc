@@ -1,7 +1,7 @@
 #include "tests/simulation/call_judge.h"
 
 #include <algorithm>
-#include <iterator>
+#include <map>
 
 #include "tests/simulation/invariants.h"
 
@@ -26,12 +26,10 @@ std::string tag_of(const history::Operation& op) {
   return {};
 }
 
-Write of_session(const history::Operation& op, const History& log) {
-  const auto done = log.write_of(SessionId(op.arguments.session), Sequence(op.arguments.sequence));
-  if (!done) return {};
-  Write write{.revisions = {done->revision.value}};
-  write.otherwise = op.call == history::Call::kTransact && !done->succeeded;
-  const auto* entry = log.keys().entry(static_cast<int64_t>(done->revision.value));
+Write to_write(const history::Operation& op, const History::Write& done, const History& log) {
+  Write write{.revision = done.revision.value};
+  write.otherwise = op.call == history::Call::kTransact && !done.succeeded;
+  const auto* entry = log.keys().entry(static_cast<int64_t>(done.revision.value));
   if (entry == nullptr) return write;
   for (const api::WatchEvent& event : entry->events) {
     if (event.eventType == api::EventType::KEY_CREATED) write.created.push_back(event.path);
@@ -39,19 +37,36 @@ Write of_session(const history::Operation& op, const History& log) {
   return write;
 }
 
-Write without_session(const history::Operation& op, const History& log) {
-  Write write;
-  std::ranges::copy(log.sessionless().done(tag_of(op)), std::back_inserter(write.revisions));
-  return write;
+/// Copies of a write are alike, so they may as well stand in the log in the order in which they
+/// were sent. Removals of a path are no copies of each other.
+void place_lost(const std::vector<const history::Operation*>& lost, const std::string& tag,
+                const History& log, std::map<size_t, Write>& writes) {
+  const std::vector<int64_t> untold = log.sessionless().untold(tag);
+  const bool alike = lost.front()->call != history::Call::kRemove;
+  for (size_t i = 0; i < lost.size() && !untold.empty(); ++i) {
+    if (!alike) {
+      writes[lost[i]->line].shared = {untold.begin(), untold.end()};
+    } else if (i < untold.size()) {
+      const Revision revision(static_cast<uint64_t>(untold[i]));
+      writes[lost[i]->line] = to_write(*lost[i], log.write_at(revision), log);
+    }
+  }
 }
 
 history::Course course_of(const history::History& calls, const History& log) {
   history::Course course;
+  std::map<std::string, std::vector<const history::Operation*>> lost;
   for (const history::Operation& op : calls.operations()) {
     if (!history::writes_keys(op.call)) continue;
-    Write write = op.arguments.session != 0 ? of_session(op, log) : without_session(op, log);
-    if (!write.revisions.empty()) course.writes.emplace(op.line, std::move(write));
+    if (op.arguments.session == 0) {
+      if (!op.answer.known) lost[tag_of(op)].push_back(&op);
+      continue;
+    }
+    const auto done =
+        log.write_of(SessionId(op.arguments.session), Sequence(op.arguments.sequence));
+    if (done) course.writes.emplace(op.line, to_write(op, *done, log));
   }
+  for (const auto& [tag, copies] : lost) place_lost(copies, tag, log, course.writes);
   for (const auto& [session, revision] : log.session_ends()) {
     course.session_ends.emplace(session.value, revision.value);
   }

@@ -68,6 +68,8 @@ class History {
   };
   /// Of a session's command, unless it was not applied or refused.
   std::optional<Write> write_of(SessionId session, Sequence sequence) const;
+  /// Of a command without a session that was done at this revision.
+  Write write_at(Revision revision) const;
 
   /// A node has applied everything to `applied` and has this state. Throws Broken (I5).
   void check_state(int node, LogIndex applied, const Digest& digest) const;

@@ -107,6 +107,11 @@ std::optional<History::Write> History::write_of(SessionId session, Sequence sequ
   return Write{known->first, known->result.status != 0};
 }
 
+History::Write History::write_at(Revision revision) const {
+  const Fate& fate = sessionless_fates_.at(static_cast<int64_t>(revision.value));
+  return {revision, fate.result.status != 0};
+}
+
 std::vector<api::WatchEvent> History::written(LogIndex revision) const {
   std::vector<api::WatchEvent> written;
   const KeyHistory::Entry* entry = keys_.entry(static_cast<int64_t>(revision.value));

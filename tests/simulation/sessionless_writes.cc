@@ -1,5 +1,8 @@
 #include "tests/simulation/sessionless_writes.h"
 
+#include <algorithm>
+#include <iterator>
+
 #include "tests/simulation/invariants.h"
 
 namespace holdfast::sim {
@@ -38,9 +41,13 @@ void SessionlessWrites::applied(const std::string& tag, int64_t revision, ErrorC
   judge(tag, write);
 }
 
-std::set<int64_t> SessionlessWrites::done(const std::string& tag) const {
+std::vector<int64_t> SessionlessWrites::untold(const std::string& tag) const {
+  std::vector<int64_t> untold;
   const auto write = writes_.find(tag);
-  return write == writes_.end() ? std::set<int64_t>() : write->second.revisions;
+  if (write == writes_.end()) return untold;
+  std::ranges::set_difference(write->second.revisions, write->second.answered,
+                              std::back_inserter(untold));
+  return untold;
 }
 
 void SessionlessWrites::answered(const std::string& tag, int64_t revision) {

@@ -7,6 +7,7 @@
 #include <map>
 #include <set>
 #include <string>
+#include <vector>
 
 #include "base/error.h"
 #include "tests/simulation/world.h"
@@ -45,8 +46,8 @@ class SessionlessWrites {
   void sent(const std::string& tag) { ++writes_[tag].sent; }
   /// A copy is in the log, and came to this. Throws Broken (I17, I18).
   void applied(const std::string& tag, int64_t revision, ErrorCode code);
-  /// At these revisions copies were done.
-  std::set<int64_t> done(const std::string& tag) const;
+  /// At these revisions copies were done of which no client was told.
+  std::vector<int64_t> untold(const std::string& tag) const;
   /// A client was told that its copy did it. Throws Broken (I17).
   void answered(const std::string& tag, int64_t revision);
   /// A client was told that its copy had no effect. Throws Broken (I17, I18).

@@ -9,7 +9,7 @@ Said lost(Said said, int64_t sent = 0) { return std::move(said).at(sent, kNever)
 
 Course::Write at_revision(uint64_t revision) {
   Course::Write write;
-  write.revisions = {revision};
+  write.revision = revision;
   return write;
 }
 
@@ -93,20 +93,19 @@ TEST(Course, ASequentialKeyThatNobodyWasToldOfHasTheNameThatTheLogGaveIt) {
     return judge_along(
         {made(puts(1, 1, "a"), 5, 1).at(0, 10), lost(creates(1, 2, "/k/n", false, true)),
          shows(list_keys("/k"), 9, {key("made", 1, 7, 7, listed)}).at(30, 40)},
-        {.writes = {{2, {.revisions = {7}, .created = {name}}}}});
+        {.writes = {{2, {.revision = 7, .created = {name}}}}});
   };
   expect_good(story(name));
   EXPECT_FALSE(story("/k/n00000000000000000008").good());
 }
 
-// Which of the copies stands at which of their revisions nobody can tell.
-TEST(Course, CopiesWithoutASessionAreAtTheRevisionsOfTheirWrite) {
+TEST(Course, CallsThatShareEntriesAreAtTheirRevisionsAndNoOther) {
   const auto copy = [] {
     Said put = puts(0, 0, "a");
     return lost(std::move(put));
   };
   const auto story = [&](uint64_t created_at, uint64_t written_at) {
-    const Course::Write both = {.revisions = {5, 7}};
+    const Course::Write both = {.shared = {5, 7}};
     return judge_along(
         {copy(), copy(), shows(gets(), 9, {key("a", 2, created_at, written_at)}).at(30, 40)},
         {.writes = {{1, both}, {2, both}}});
