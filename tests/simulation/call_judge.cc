@@ -1,7 +1,8 @@
 #include "tests/simulation/call_judge.h"
 
-#include <algorithm>
-#include <map>
+#include <optional>
+#include <string>
+#include <utility>
 
 #include "tests/simulation/invariants.h"
 
@@ -11,16 +12,13 @@ namespace {
 
 using Write = history::Course::Write;
 
-bool is_removal(const history::KeyWrite& write) { return write.act == history::KeyAct::kRemove; }
-
-/// As SessionlessWrites has it.
-std::string tag_of(const history::Operation& op) {
+/// The value by which the log knows a write without a session; a removal has none.
+std::string tagged_value(const history::Operation& op) {
   const history::Arguments& asked = op.arguments;
-  if (op.call == history::Call::kRemove) return removal_tag(asked.writes.front().path);
   for (const auto* steps : {&asked.writes, &asked.otherwise}) {
     for (const history::KeyWrite& step : *steps) {
-      const std::string tag = is_removal(step) ? std::string() : write_tag(step.value);
-      if (!tag.empty()) return tag;
+      const bool removal = step.act == history::KeyAct::kRemove;
+      if (!removal && !write_tag(step.value).empty()) return step.value;
     }
   }
   return {};
@@ -37,36 +35,30 @@ Write to_write(const history::Operation& op, const History::Write& done, const H
   return write;
 }
 
-/// Copies of a write are alike, so they may as well stand in the log in the order in which they
-/// were sent. Removals of a path are no copies of each other.
-void place_lost(const std::vector<const history::Operation*>& lost, const std::string& tag,
-                const History& log, std::map<size_t, Write>& writes) {
-  const std::vector<int64_t> untold = log.sessionless().untold(tag);
-  const bool alike = lost.front()->call != history::Call::kRemove;
-  for (size_t i = 0; i < lost.size() && !untold.empty(); ++i) {
-    if (!alike) {
-      writes[lost[i]->line].shared = {untold.begin(), untold.end()};
-    } else if (i < untold.size()) {
-      const Revision revision(static_cast<uint64_t>(untold[i]));
-      writes[lost[i]->line] = to_write(*lost[i], log.write_at(revision), log);
-    }
+std::optional<Write> of_session(const history::Operation& op, const History& log) {
+  const auto done = log.write_of(SessionId(op.arguments.session), Sequence(op.arguments.sequence));
+  return done ? std::optional(to_write(op, *done, log)) : std::nullopt;
+}
+
+std::optional<Write> without_session(const history::Operation& op, const History& log) {
+  if (const std::string value = tagged_value(op); !value.empty()) {
+    const auto done = log.write_of(value);
+    return done ? std::optional(to_write(op, *done, log)) : std::nullopt;
   }
+  const std::string& path = op.arguments.writes.front().path;
+  const bool removal = op.call == history::Call::kRemove;
+  const std::vector<int64_t> untold = log.sessionless().untold(removal ? removal_tag(path) : "");
+  if (untold.empty()) return std::nullopt;
+  return Write{.shared = {untold.begin(), untold.end()}};
 }
 
 history::Course course_of(const history::History& calls, const History& log) {
   history::Course course;
-  std::map<std::string, std::vector<const history::Operation*>> lost;
   for (const history::Operation& op : calls.operations()) {
     if (!history::writes_keys(op.call)) continue;
-    if (op.arguments.session == 0) {
-      if (!op.answer.known) lost[tag_of(op)].push_back(&op);
-      continue;
-    }
-    const auto done =
-        log.write_of(SessionId(op.arguments.session), Sequence(op.arguments.sequence));
-    if (done) course.writes.emplace(op.line, to_write(op, *done, log));
+    auto write = op.arguments.session != 0 ? of_session(op, log) : without_session(op, log);
+    if (write) course.writes.emplace(op.line, std::move(*write));
   }
-  for (const auto& [tag, copies] : lost) place_lost(copies, tag, log, course.writes);
   for (const auto& [session, revision] : log.session_ends()) {
     course.session_ends.emplace(session.value, revision.value);
   }

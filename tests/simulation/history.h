@@ -68,8 +68,8 @@ class History {
   };
   /// Of a session's command, unless it was not applied or refused.
   std::optional<Write> write_of(SessionId session, Sequence sequence) const;
-  /// Of a command without a session that was done at this revision.
-  Write write_at(Revision revision) const;
+  /// The same of a command without a session, by the value that it alone writes.
+  std::optional<Write> write_of(const std::string& value) const;
 
   /// A node has applied everything to `applied` and has this state. Throws Broken (I5).
   void check_state(int node, LogIndex applied, const Digest& digest) const;
@@ -139,6 +139,7 @@ class History {
   void enter_keys(const Applied& applied);
   void enter_sessionless(const Applied& applied);
   std::string tag();
+  std::string written_value();
   const Fate* write_fate(SessionId session, Sequence sequence, int64_t revision) const;
   void enter_put(const Applied& applied, const std::vector<api::WatchEvent>& events);
   void enter_create(const Applied& applied, const std::vector<api::WatchEvent>& events);
@@ -166,8 +167,9 @@ class History {
   LockHistory locks_;
   KeyHistory keys_;
   SessionlessWrites sessionless_{world_};
-  std::map<int64_t, Fate> sessionless_fates_;  ///< by revision
-  std::vector<Digest> digests_;                ///< after index 1, 2, ...
+  std::map<int64_t, Fate> sessionless_fates_;    ///< by revision
+  std::map<std::string, Write> written_values_;  ///< those of commands without a session
+  std::vector<Digest> digests_;                  ///< after index 1, 2, ...
   std::map<Id, Fate> fates_;
   std::map<SessionId, LogIndex> session_ends_;
   std::vector<KeyEnd> key_ends_;

@@ -107,9 +107,10 @@ std::optional<History::Write> History::write_of(SessionId session, Sequence sequ
   return Write{known->first, known->result.status != 0};
 }
 
-History::Write History::write_at(Revision revision) const {
-  const Fate& fate = sessionless_fates_.at(static_cast<int64_t>(revision.value));
-  return {revision, fate.result.status != 0};
+std::optional<History::Write> History::write_of(const std::string& value) const {
+  const auto written = written_values_.find(value);
+  if (written == written_values_.end()) return std::nullopt;
+  return written->second;
 }
 
 std::vector<api::WatchEvent> History::written(LogIndex revision) const {
@@ -154,6 +155,23 @@ void History::enter_sessionless(const Applied& applied) {
   const rsm::CommandResult& result = applied.reply->result;
   sessionless_fates_[revision] = {.first = Revision(applied.revision.value), .result = result};
   sessionless_.applied(tag(), revision, result.code);
+  if (result.code != ErrorCode::kOk) return;
+  written_values_[written_value()] = {Revision(applied.revision.value), result.status != 0};
+}
+
+std::string History::written_value() {
+  switch (header_.kind) {
+    case CommandKind::PUT_KEY:
+      return body<command::PutKey>().value;
+    case CommandKind::CREATE_KEY:
+      return body<command::CreateKey>().value;
+    case CommandKind::REMOVE_KEY:
+      return {};
+    default: {
+      const auto transact = body<command::Transact>();
+      return tagged_value(transact.thenOperations, transact.otherwiseOperations);
+    }
+  }
 }
 
 std::string History::tag() {

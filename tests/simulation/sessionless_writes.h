@@ -25,17 +25,22 @@ inline std::string write_tag(const std::string& value) {
 /// A removal has no value: all removals of a path have one tag.
 inline std::string removal_tag(const std::string& path) { return "remove " + path; }
 
-/// Of a transaction's steps, as a client asks for them or as they stand in the log.
+/// The first value with a tag of a transaction's steps, as a client asks for them or as they stand
+/// in the log. Copies have one tag, and values of their own.
 template <class Steps>
-std::string write_tag(const Steps& then_steps, const Steps& otherwise) {
+std::string tagged_value(const Steps& then_steps, const Steps& otherwise) {
   for (const Steps* steps : {&then_steps, &otherwise}) {
     for (const auto& step : *steps) {
       if (step.__isset.remove) continue;
-      std::string tag = write_tag(step.__isset.put ? step.put.value : step.create.value);
-      if (!tag.empty()) return tag;
+      const std::string& value = step.__isset.put ? step.put.value : step.create.value;
+      if (!write_tag(value).empty()) return value;
     }
   }
   return {};
+}
+template <class Steps>
+std::string write_tag(const Steps& then_steps, const Steps& otherwise) {
+  return write_tag(tagged_value(then_steps, otherwise));
 }
 
 class SessionlessWrites {
