@@ -121,6 +121,39 @@ def test_the_command_of_an_ephemeral_key_is_stopped_when_its_session_is_ended(cl
     assert "the key is gone" in answer.stderr
 
 
+def test_the_command_of_an_ephemeral_key_is_stopped_when_the_key_is_removed(cluster):
+    script = f"trap 'echo told; exit 3' TERM; {program('holdfast')} rm $HOLDFAST_KEY >&2; sleep 60"
+    script += " & wait"
+    answer = run(cluster, "create", "/taken", "", "--ephemeral", "--", "sh", "-c", script)
+    assert (answer.returncode, answer.stdout) == (76, "told\n"), answer.stderr
+    assert "the key is gone (it was removed); stopping the command" in answer.stderr
+
+
+def test_a_command_that_does_not_stop_is_killed_with_its_group(cluster):
+    script = f"trap '' TERM; {program('holdfast')} rm $HOLDFAST_KEY >&2; sleep 60; echo survived"
+    words = ["create", "/deaf", "", "--ephemeral", "--session-ttl", "4s", "--", "sh", "-c", script]
+    answer = run(cluster, *words)
+    assert (answer.returncode, answer.stdout) == (76, ""), answer.stderr
+
+
+def test_a_changed_ephemeral_key_leaves_its_command_alone(cluster):
+    script = f"{program('holdfast')} put $HOLDFAST_KEY 2; sleep 1; exit 4"
+    answer = run(cluster, "create", "/changed", "1", "--ephemeral", "--", "sh", "-c", script)
+    assert answer.returncode == 4, answer.stderr
+
+
+def test_the_command_is_told_before_a_session_under_notice_ends(cluster):
+    """The key is there when SIGTERM comes: it is a margin before the notice's end."""
+    holdfast = program("holdfast")
+    script = (f"trap '{holdfast} get $HOLDFAST_KEY; exit' TERM; "
+              f"{holdfast} session expire $HOLDFAST_SESSION --reason tidying >&2; sleep 60 & wait")
+    words = ["create", "/noticed", "still here", "--ephemeral", "--session-ttl", "8s", "--",
+             "sh", "-c", script]
+    answer = run(cluster, *words)
+    assert (answer.returncode, answer.stdout) == (76, "still here"), answer.stderr
+    assert "the session is being ended" in answer.stderr
+
+
 def test_a_signal_ends_the_command_and_the_ephemeral_key(cluster):
     servers = ",".join(node.address for node in cluster.nodes.values())
     words = ["create", "/signalled", "", "--ephemeral", "--servers", servers, "--", "sleep", "60"]
