@@ -292,6 +292,11 @@ void Engine::on_soft_state(const raft::SoftState& state) {
   const bool other_leader = state.leader != host_.soft.leader || state.term != host_.soft.term;
   if (state.leader && state.leader != host_.soft.leader) ++stats_.leader_changes;
   host_.soft = state;
+  if (state.leader) {
+    host_.leaderless_since.reset();
+  } else if (!host_.leaderless_since) {
+    host_.leaderless_since = host_.clock.now();
+  }
   if (state.role == Role::kLeader && !led) elected_at_ = host_.clock.now();
   if (led && (state.role != Role::kLeader || other_leader)) {
     host_.serving = false;
