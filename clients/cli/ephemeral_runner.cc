@@ -8,7 +8,9 @@
 #include <cstdio>
 #include <cstring>
 
+#include "clients/cli/args.h"
 #include "clients/cli/exit_codes.h"
+#include "clients/cli/table.h"
 
 namespace holdfast::cli {
 namespace {
@@ -18,7 +20,9 @@ constexpr Duration kFarewell = 3s;
 // This part of the TTL is what a command has between SIGTERM and SIGKILL, as under a lock.
 constexpr int kMarginPart = 4;
 
-void say(const std::string& message) { std::fprintf(stderr, "holdfast: %s\n", message.c_str()); }
+void say(const std::string& message) {
+  std::fprintf(stderr, "holdfast: %s\n", printable(message).c_str());
+}
 
 }  // namespace
 
@@ -49,7 +53,11 @@ int EphemeralRunner::run() {
 
 void EphemeralRunner::opened(client::Outcome<std::shared_ptr<client::SessionCore>> outcome) {
   if (exit_code_) return;
-  if (!outcome) return finish(report(outcome.error()));
+  if (!outcome) {
+    client::CallError refusal = outcome.error();
+    refusal.message = renamed(refusal.message, {{"ttlMs", "--session-ttl in ms"}});
+    return finish(report(refusal));
+  }
   session_ = *outcome;
   session_->on_ended = [this](const client::CallError& error) { key_gone(error.message); };
   session_->on_revocation = [this](const api::RevocationNotice& notice) { noticed(notice); };

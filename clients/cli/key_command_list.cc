@@ -131,7 +131,7 @@ std::vector<Command> key_commands() {
                   {"since", "REVISION", "begin after this revision; default: from now on"},
                   {"locks", nullptr, "locks instead of keys"},
                   {"keys", nullptr, "with --locks: keys, too"},
-                  {"count", "N", "end after so many events"},
+                  {"count", "N", "end after so many events; 0, as without it: never"},
                   kValues},
                  watch_command});
   return all;
