@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <charconv>
 
+#include "base/net/address.h"
+
 namespace holdfast::cli {
 namespace {
 
@@ -107,6 +109,14 @@ Result<int64_t> parse_number(const std::string& what, const std::string& text, i
   return number;
 }
 
+std::string renamed(std::string message, const std::map<std::string, std::string>& names) {
+  for (const auto& [field, name] : names) {
+    const size_t at = message.find(field + " is ");
+    if (at != std::string::npos) message.replace(at, field.size(), name);
+  }
+  return message;
+}
+
 Status check_lock_path(const std::string& path) {
   const std::string quoted = "path \"" + path + "\" ";
   if (path == "/") return bad(quoted + "names no lock: a name is needed behind it");
@@ -127,11 +137,17 @@ Result<std::string> one_path(const Args& args) {
   return args.words[0];
 }
 
-std::vector<std::string> split_list(const std::string& text) {
+Result<std::vector<std::string>> parse_addresses(const std::string& from, const std::string& list) {
   std::vector<std::string> parts;
-  for (size_t at = 0; at <= text.size();) {
-    const size_t comma = std::min(text.find(',', at), text.size());
-    if (comma > at) parts.push_back(text.substr(at, comma - at));
+  for (size_t at = 0; at <= list.size();) {
+    const size_t comma = std::min(list.find(',', at), list.size());
+    parts.push_back(list.substr(at, comma - at));
+    const auto address = net::parse_address(parts.back());
+    if (!address) return bad(from + " is \"" + list + "\": " + address.error().message);
+    if (address->port == 0) {
+      return bad(from + " is \"" + list + "\": port 0 of \"" + parts.back() +
+                 "\" cannot be dialled");
+    }
     at = comma + 1;
   }
   return parts;

@@ -36,12 +36,15 @@ Result<Duration> parse_duration(const std::string& text);
 /// A whole number within [smallest, largest]. BAD_ARGUMENT names `what`, text and bounds.
 Result<int64_t> parse_number(const std::string& what, const std::string& text, int64_t smallest,
                              int64_t largest);
+/// A message of a server with other names for its fields: those of the command line.
+std::string renamed(std::string message, const std::map<std::string, std::string>& names);
 /// A path of a lock or key as people mistype it; the servers judge the rest. BAD_ARGUMENT names the
 /// path and what is wrong with it.
 Status check_lock_path(const std::string& path);
 /// The one word of a command that takes a PATH.
 Result<std::string> one_path(const Args& args);
-/// "a,b,c", empty parts left out.
-std::vector<std::string> split_list(const std::string& text);
+/// "host:port,host:port,...". BAD_ARGUMENT names `from`, where the list comes from, and what is
+/// wrong with which of them.
+Result<std::vector<std::string>> parse_addresses(const std::string& from, const std::string& list);
 
 }  // namespace holdfast::cli

@@ -19,7 +19,7 @@ struct EphemeralJob {
   std::vector<std::string> command;
 };
 
-/// One run, on one loop: open, create, run, close.
+/// One run, on one loop: open, create, watch, run, close.
 class EphemeralRunner {
  public:
   EphemeralRunner(const Context& context, EphemeralJob job);
@@ -30,8 +30,14 @@ class EphemeralRunner {
  private:
   void opened(client::Outcome<std::shared_ptr<client::SessionCore>> outcome);
   void created(const client::Outcome<api::CreateResult>& outcome);
+  void watch_key(const api::CreateResult& created);
+  void told(const client::WatchBatch& batch);
+  void watch_ended(const client::CallError& error);
+  void start_child();
   void on_signal(int number);
-  void session_ended(const client::CallError& error);
+  void noticed(const api::RevocationNotice& notice);
+  void key_gone(const std::string& why);
+  void on_stop_timer();
   void close_and_finish(int exit_code);
   void finish(int exit_code);
 
@@ -42,10 +48,15 @@ class EphemeralRunner {
   net::Loop loop_{clock_};
   std::unique_ptr<client::ClientCore> client_;
   net::Timer farewell_;
+  net::Timer stop_timer_;
   std::unique_ptr<net::SignalWatcher> signals_;
   std::shared_ptr<client::SessionCore> session_;
+  std::string path_;   ///< of the key, as it was created
+  int64_t watch_ = 0;  ///< of the key
   Child child_;
-  std::optional<int> lost_code_;  ///< the key is gone, or nobody wants it any more
+  Instant kill_at_ = Instant::max();  ///< a command that is still there then is killed
+  bool told_to_stop_ = false;
+  std::optional<int> lost_code_;  ///< the key is gone or going, or nobody wants it any more
   std::optional<int> exit_code_;
 };
 

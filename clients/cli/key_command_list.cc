@@ -33,7 +33,8 @@ constexpr char kCreateText[] =
     "with a session, so a command is needed: the key is there while the command runs. It finds\n"
     "HOLDFAST_KEY and HOLDFAST_SESSION in its environment, signals are passed on, and its exit "
     "code\n"
-    "is ours. If the servers end the session, the command gets SIGTERM and the exit code is 76.\n\n"
+    "is ours. If the key is removed or its session ended, the command gets SIGTERM, a quarter of\n"
+    "--session-ttl later SIGKILL, and the exit code is 76.\n\n"
     "  holdfast create /queue/job- 'resize 7' --sequential\n"
     "  holdfast create /members/web-1 10.0.0.7:80 --ephemeral -- ./web";
 
@@ -130,7 +131,7 @@ std::vector<Command> key_commands() {
                   {"since", "REVISION", "begin after this revision; default: from now on"},
                   {"locks", nullptr, "locks instead of keys"},
                   {"keys", nullptr, "with --locks: keys, too"},
-                  {"count", "N", "end after so many events"},
+                  {"count", "N", "end after so many events; 0, as without it: never"},
                   kValues},
                  watch_command});
   return all;

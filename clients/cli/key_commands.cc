@@ -150,7 +150,11 @@ int create_command(const Args& args, const Context& context) {
   auto remote = Remote::connect(context.servers, context.timeout, true);
   if (!remote) return report(remote.error());
   const auto answer = (*remote)->write<client::CreateKey>(std::move(*request));
-  if (!answer) return report(answer.error());
+  if (!answer) {
+    client::CallError refusal = answer.error();
+    refusal.message = renamed(refusal.message, {{"ttlMs", "--ttl in ms"}});
+    return report(refusal);
+  }
   if (context.json) {
     print_json({{"path", answer->path}, {"revision", answer->revision}});
   } else {

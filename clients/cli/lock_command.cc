@@ -81,7 +81,10 @@ Result<LockJob> make_job(const Args& args) {
     const auto margin = parse_duration(args.get("margin"));
     if (!margin) return margin.error();
     // A parked poll leaves down to half the TTL on a healthy lease.
-    if (*margin > *ttl / 3) return bad("--margin must be at most a third of --ttl");
+    if (*margin > *ttl / 3) {
+      return bad("--margin is " + std::to_string(to_ms(*margin)) + " ms, at most " +
+                 std::to_string(to_ms(*ttl / 3)) + " are allowed, a third of --ttl");
+    }
     job.margin = *margin;
   }
   job.lock.value = args.get("value");

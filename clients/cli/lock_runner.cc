@@ -6,6 +6,7 @@
 #include <cstdio>
 #include <cstring>
 
+#include "clients/cli/args.h"
 #include "clients/cli/exit_codes.h"
 #include "clients/cli/table.h"
 
@@ -17,7 +18,9 @@ constexpr Duration kFarewell = 3s;
 // While the deadline is near it is looked at this often.
 constexpr Duration kDeadlineLook = 20ms;
 
-void say(const std::string& message) { std::fprintf(stderr, "holdfast: %s\n", message.c_str()); }
+void say(const std::string& message) {
+  std::fprintf(stderr, "holdfast: %s\n", printable(message).c_str());
+}
 
 }  // namespace
 
@@ -49,7 +52,11 @@ void LockRunner::open() {
 
 void LockRunner::opened(client::Outcome<std::shared_ptr<client::SessionCore>> outcome) {
   if (exit_code_) return;
-  if (!outcome) return finish(report(outcome.error()));
+  if (!outcome) {
+    client::CallError refusal = outcome.error();
+    refusal.message = renamed(refusal.message, {{"ttlMs", "--ttl in ms"}});
+    return finish(report(refusal));
+  }
   session_ = *outcome;
   session_->on_revocation = [this](const api::RevocationNotice& notice) {
     say("the lock is being revoked" + (notice.reason.empty() ? "" : ": " + notice.reason));

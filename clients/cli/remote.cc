@@ -4,6 +4,7 @@
 #include <nlohmann/json.hpp>
 
 #include "clients/cli/exit_codes.h"
+#include "clients/cli/table.h"
 
 namespace holdfast::cli {
 
@@ -27,7 +28,7 @@ client::Outcome<std::unique_ptr<Remote>> Remote::connect(const std::vector<std::
 }
 
 int report(const client::CallError& error) {
-  std::fprintf(stderr, "holdfast: %s%s[%s]\n", error.message.c_str(),
+  std::fprintf(stderr, "holdfast: %s%s[%s]\n", printable(error.message).c_str(),
                error.message.empty() ? "" : " ", error_code_name(error.code));
   switch (error.code) {
     case ErrorCode::kTimeout:
@@ -44,7 +45,7 @@ int report(const client::CallError& error) {
 }
 
 int report(const Error& error) {
-  std::fprintf(stderr, "holdfast: %s\n", error.message.c_str());
+  std::fprintf(stderr, "holdfast: %s\n", printable(error.message).c_str());
   return kExitUsage;
 }
 

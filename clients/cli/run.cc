@@ -111,17 +111,26 @@ std::vector<Flag> all_flags() {
   return flags;
 }
 
-std::string from_environment(const char* name, const char* otherwise) {
-  const char* value = std::getenv(name);
-  return value != nullptr && *value != '\0' ? value : otherwise;
+/// The addresses of a flag, else of a variable of the environment, else of the first server.
+Result<std::vector<std::string>> addresses_of(const Args& args, const std::string& flag,
+                                              const char* variable, const char* otherwise) {
+  if (args.has(flag)) return parse_addresses("--" + flag, args.get(flag));
+  const char* value = std::getenv(variable);
+  if (value == nullptr || *value == '\0') return std::vector<std::string>{otherwise};
+  return parse_addresses(variable, value);
 }
 
-Result<Context> make_context(const Args& args) {
+/// One that asks no server has no use for addresses, wrong ones or not.
+Result<Context> make_context(const Args& args, bool offline) {
   Context context;
-  context.servers =
-      split_list(args.get("servers", from_environment("HOLDFAST_SERVERS", "127.0.0.1:7411")));
-  context.admins =
-      split_list(args.get("admin", from_environment("HOLDFAST_ADMIN", "127.0.0.1:7413")));
+  if (!offline) {
+    auto servers = addresses_of(args, "servers", "HOLDFAST_SERVERS", "127.0.0.1:7411");
+    if (!servers) return servers.error();
+    auto admins = addresses_of(args, "admin", "HOLDFAST_ADMIN", "127.0.0.1:7413");
+    if (!admins) return admins.error();
+    context.servers = std::move(*servers);
+    context.admins = std::move(*admins);
+  }
   const auto timeout = parse_duration(args.get("timeout", "10s"));
   if (!timeout) return timeout.error();
   context.timeout = *timeout;
@@ -157,7 +166,7 @@ int run(const std::vector<std::string>& argv) {
     return kExitOk;
   }
   args->words.erase(args->words.begin(), args->words.begin() + static_cast<long>(used));
-  const auto context = make_context(*args);
+  const auto context = make_context(*args, command->offline);
   if (!context) return usage_error(context.error().message, command->name);
   return command->run(*args, *context);
 }

@@ -13,9 +13,23 @@ namespace {
 
 using loading::SnapshotFile;
 
+/// The rows are sound all the same: no server reads a view.
+void warn_of_views(const SnapshotFile& file) {
+  for (const std::string& view : file.other_views) {
+    std::fprintf(stderr,
+                 "holdfast: warning: %s: its view \"%s\" is not one that this version makes; what "
+                 "it shows need not be what is there\n",
+                 file.path.c_str(), printable(view).c_str());
+  }
+}
+
 Result<SnapshotFile> look_at_one(const Args& args) {
-  if (args.words.size() == 1) return look_at(args.words[0]);
-  return Error{ErrorCode::kBadArgument, "one FILE is needed, which holdfast snapshot save wrote"};
+  if (args.words.size() != 1) {
+    return Error{ErrorCode::kBadArgument, "one FILE is needed, which holdfast snapshot save wrote"};
+  }
+  auto file = look_at(args.words[0]);
+  if (file.ok()) warn_of_views(*file);
+  return file;
 }
 
 std::string text_of(const raft::Member& member) {

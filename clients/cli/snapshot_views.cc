@@ -83,6 +83,7 @@ json to_json(const loading::SnapshotFile& file) {
           {"waiters", file.waiters},
           {"keys", file.keys},
           {"members", std::move(members)},
+          {"other_views", file.other_views},
           {"bytes", file.bytes}};
 }
 

@@ -1,6 +1,7 @@
 #include "clients/cli/table.h"
 
 #include <algorithm>
+#include <cstdint>
 #include <cstdio>
 #include <ctime>
 
@@ -13,6 +14,23 @@ size_t width_of(const std::string& cell) {
   return static_cast<size_t>(std::count_if(cell.begin(), cell.end(), [](char c) {
     return (static_cast<unsigned char>(c) & 0xc0) != 0x80;  // not a continuation byte of UTF-8
   }));
+}
+
+/// The bytes of the character at `at`; 0 if it is none of UTF-8, or one that steers a terminal.
+size_t character_at(const std::string& bytes, size_t at) {
+  const auto byte = [&](size_t i) { return static_cast<unsigned char>(bytes[at + i]); };
+  const uint32_t first = byte(0);
+  if (first < 0x80) return first >= 0x20 && first != 0x7f ? 1 : 0;
+  const size_t length = first >= 0xf0 ? 4 : first >= 0xe0 ? 3 : 2;
+  if (first < 0xc2 || first > 0xf4 || bytes.size() - at < length) return 0;
+  uint32_t code = first & (0x7fu >> length);
+  for (size_t i = 1; i < length; ++i) {
+    if ((byte(i) & 0xc0) != 0x80) return 0;
+    code = code << 6 | (byte(i) & 0x3fu);
+  }
+  constexpr uint32_t kSmallest[] = {0xa0, 0x800, 0x10000};  // by length; below 0xa0 are controls
+  const bool surrogate = code >= 0xd800 && code <= 0xdfff;
+  return code >= kSmallest[length - 2] && code <= 0x10ffff && !surrogate ? length : 0;
 }
 
 }  // namespace
@@ -37,14 +55,14 @@ std::string Table::text() const {
 
 std::string printable(const std::string& bytes) {
   std::string out;
-  for (const char c : bytes) {
-    const auto byte = static_cast<unsigned char>(c);
-    if (byte >= 0x20 && byte != 0x7f) {
-      out += c;
+  for (size_t at = 0; at < bytes.size();) {
+    if (const size_t length = character_at(bytes, at); length > 0) {
+      out += bytes.substr(at, length);
+      at += length;
       continue;
     }
     char escaped[8];
-    std::snprintf(escaped, sizeof escaped, "\\x%02x", byte);
+    std::snprintf(escaped, sizeof escaped, "\\x%02x", static_cast<unsigned char>(bytes[at++]));
     out += escaped;
   }
   return out;

@@ -19,7 +19,7 @@ class Table {
   std::vector<std::vector<std::string>> rows_;
 };
 
-/// Bytes as text for a terminal: what is not printable is escaped as \xNN.
+/// Bytes as text for a terminal: control characters and what is not UTF-8 are escaped as \xNN.
 std::string printable(const std::string& bytes);
 /// "7.8s", "2m05s"; "-" if negative.
 std::string format_ms(int64_t ms);

@@ -1,4 +1,5 @@
 // txn.
+#include <algorithm>
 #include <cstdio>
 #include <nlohmann/json.hpp>
 
@@ -10,11 +11,21 @@
 namespace holdfast::cli {
 namespace {
 
-void print_result(const api::TransactResult& result, const Context& context) {
+/// Servers name the path of a sequential key alone, as only they know it, and no version of what is
+/// gone.
+nlohmann::json to_json(const api::OperationResult& done, const api::Operation& asked) {
+  return {{"path", done.path.empty() ? path_of(asked) : done.path},
+          {"version", asked.__isset.remove ? 0 : done.version},
+          {"removed", done.removed}};
+}
+
+void print_result(const api::TransactResult& result, const api::TransactRequest& request,
+                  const Context& context) {
   if (context.json) {
+    const auto& asked = result.succeeded ? request.thenOperations : request.otherwiseOperations;
     nlohmann::json steps = nlohmann::json::array();
-    for (const api::OperationResult& step : result.results) {
-      steps.push_back({{"path", step.path}, {"version", step.version}, {"removed", step.removed}});
+    for (size_t i = 0; i < std::min(asked.size(), result.results.size()); ++i) {
+      steps.push_back(to_json(result.results[i], asked[i]));
     }
     return print_json({{"revision", result.revision},
                        {"succeeded", static_cast<bool>(result.succeeded)},
@@ -36,15 +47,19 @@ int txn_command(const Args& args, const Context& context) {
   }
   const auto text = read_file(args.words[0]);
   if (!text) return report(text.error());
-  const auto request = parse_transaction(*text);
-  if (!request) {
-    return report(Error{ErrorCode::kBadArgument, args.words[0] + ", " + request.error().message});
+  const auto script = parse_transaction(*text);
+  if (!script) {
+    return report(Error{ErrorCode::kBadArgument, args.words[0] + ", " + script.error().message});
   }
   auto remote = Remote::connect(context.servers, context.timeout, true);
   if (!remote) return report(remote.error());
-  const auto answer = (*remote)->write<client::Transact>(*request);
-  if (!answer) return report(answer.error());
-  print_result(*answer, context);
+  const auto answer = (*remote)->write<client::Transact>(script->request);
+  if (!answer) {
+    client::CallError refusal = answer.error();
+    refusal.message = in_words_of(*script, refusal.message);
+    return report(refusal);
+  }
+  print_result(*answer, script->request, context);
   return answer->succeeded ? kExitOk : kExitConditions;
 }
 

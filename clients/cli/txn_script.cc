@@ -192,6 +192,7 @@ Result<api::CreateRequest> parse_create(Line& line) {
   if (!value) return value.error();
   create.path = *path;
   create.value = std::move(*value);
+  bool container = false;
   while (line.more()) {
     const std::string option = line.next();
     if (option == "parents") {
@@ -199,6 +200,7 @@ Result<api::CreateRequest> parse_create(Line& line) {
     } else if (option == "sequential") {
       create.sequential = true;
     } else if (option == "container") {
+      container = true;
       create.kind = api::KeyKind::CONTAINER;
     } else if (option == "ttl") {
       const auto ttl = parse_duration(line.next());
@@ -208,6 +210,7 @@ Result<api::CreateRequest> parse_create(Line& line) {
     } else {
       return bad("\"" + option + "\" is not sequential, container, ttl or parents");
     }
+    if (container && create.ttlMs != 0) return bad("container and ttl exclude each other");
   }
   return create;
 }
@@ -253,8 +256,9 @@ Result<api::Operation> parse_operation(Line& line) {
   return operation;
 }
 
-Status parse_line(Line line, api::TransactRequest& request) {
+Status parse_line(Line line, int number, TxnScript& script) {
   const std::string when = line.next();
+  api::TransactRequest& request = script.request;
   if (when == "if") {
     const auto compare = parse_compare(line);
     if (!compare) return compare.error();
@@ -262,7 +266,9 @@ Status parse_line(Line line, api::TransactRequest& request) {
   } else if (when == "then" || when == "else") {
     const auto operation = parse_operation(line);
     if (!operation) return operation.error();
-    (when == "then" ? request.thenOperations : request.otherwiseOperations).push_back(*operation);
+    const bool then = when == "then";
+    (then ? request.thenOperations : request.otherwiseOperations).push_back(*operation);
+    (then ? script.then_lines : script.otherwise_lines).push_back(number);
   } else {
     return bad("\"" + when + "\" is not if, then or else");
   }
@@ -271,20 +277,43 @@ Status parse_line(Line line, api::TransactRequest& request) {
 
 }  // namespace
 
-Result<api::TransactRequest> parse_transaction(const std::string& text) {
-  api::TransactRequest request;
+Result<TxnScript> parse_transaction(const std::string& text) {
+  TxnScript script;
   std::istringstream lines(text);
   std::string line;
   for (int number = 1; std::getline(lines, line); ++number) {
     auto words = words_of(line);
     if (words && words->empty()) continue;
-    const Status status = words ? parse_line(Line(std::move(*words)), request) : words.error();
+    const Status status =
+        words ? parse_line(Line(std::move(*words)), number, script) : words.error();
     if (!status) return bad("line " + std::to_string(number) + ": " + status.error().message);
   }
-  if (request.thenOperations.empty() && request.otherwiseOperations.empty()) {
+  if (script.then_lines.empty() && script.otherwise_lines.empty()) {
     return bad("there is nothing to do: a line with then or else is needed");
   }
-  return request;
+  return script;
+}
+
+std::string in_words_of(const TxnScript& script, const std::string& refusal) {
+  for (const auto& [list, lines] : {std::pair{"thenOperations[", &script.then_lines},
+                                    std::pair{"otherwiseOperations[", &script.otherwise_lines}}) {
+    if (!refusal.starts_with(list)) continue;
+    const size_t end = std::min(refusal.find("]: "), refusal.size());
+    const size_t begin = std::string(list).size();
+    const auto step = parse_number("step", refusal.substr(begin, end - begin), 0,
+                                   static_cast<int64_t>(lines->size()) - 1);
+    if (!step || end == refusal.size()) return refusal;
+    const std::string line = std::to_string((*lines)[static_cast<size_t>(*step)]);
+    return "line " + line + ": " +
+           renamed(refusal.substr(end + 3),
+                   {{"ttlMs", "ttl in ms"}, {"expectedVersion", "version"}});
+  }
+  return refusal;
+}
+
+const std::string& path_of(const api::Operation& step) {
+  if (step.__isset.put) return step.put.path;
+  return step.__isset.create ? step.create.path : step.remove.path;
 }
 
 }  // namespace holdfast::cli

@@ -93,4 +93,12 @@ Instant Lease::cap_for(const Hold& hold) const {
   return cap;
 }
 
+Instant Lease::ended_by_notice() const {
+  Instant end = Instant::max();
+  for (const InForce& f : in_force_) {
+    if (f.notice.path.empty()) end = std::min(end, f.ends);
+  }
+  return end;
+}
+
 }  // namespace holdfast::client

@@ -103,6 +103,8 @@ class Lease {
 
   /// When a hold must end for a notice; Instant::max() if none names it.
   Instant cap_for(const Hold& hold) const;
+  /// When the session itself must be taken for ended by a notice; Instant::max() without one.
+  Instant ended_by_notice() const;
   Instant deadline() const { return clock_->deadline(); }
   std::shared_ptr<const LeaseClock> clock() const { return clock_; }
 

@@ -87,6 +87,8 @@ Result<SnapshotFile> examine(raft::FileSystem& files, const std::string& path, u
   auto loaded = load_state(*database, {.hash_seed = hash_seed}, [](uint64_t) {});
   if (!loaded.ok()) return loaded.error();
   if (Status whole = has_size(*database, *bytes); !whole.ok()) return whole.error();
+  auto views = snapshot::other_views(*database);
+  if (!views.ok()) return views.error();
   auto members = members_of(path, loaded->head);
   if (!members.ok()) return members.error();
   std::unique_ptr<rsm::StateMachine> machine = std::move(loaded->machine);
@@ -98,6 +100,7 @@ Result<SnapshotFile> examine(raft::FileSystem& files, const std::string& path, u
                       .locks = machine->locks().lock_count(),
                       .waiters = machine->locks().waiter_count(),
                       .keys = machine->keys().key_count(),
+                      .other_views = std::move(*views),
                       .machine = std::move(machine)};
 }
 

@@ -25,6 +25,7 @@ struct SnapshotFile {
   uint64_t locks = 0;
   uint64_t waiters = 0;
   uint64_t keys = 0;
+  std::vector<std::string> other_views;        ///< that this program does not make
   std::unique_ptr<rsm::StateMachine> machine;  ///< the state itself
 };
 

@@ -66,6 +66,39 @@ void add_slow_disk_alarm(const raft::LogWriteStats& log, NodeId node, int64_t sl
   }
 }
 
+void add_no_leader_alarm(NodeId node, Duration without, const std::vector<NodeId>& voters,
+                         const std::vector<api::PeerConnection>& connections,
+                         std::vector<api::Alarm>& out) {
+  if (without < kNoLeaderAlarm) return;
+  std::string heard;
+  std::string silent;
+  for (const NodeId voter : voters) {
+    if (voter == node) continue;
+    const bool up = std::ranges::any_of(connections, [&](const api::PeerConnection& each) {
+      return each.connected && each.nodeId == static_cast<int32_t>(voter.value);
+    });
+    std::string& list = up ? heard : silent;
+    list += (list.empty() ? "" : ", ") + std::to_string(voter.value);
+  }
+  out.push_back(make_alarm(
+      "NO_LEADER", node,
+      "node " + std::to_string(node.value) + " knows no leader for " +
+          std::to_string(to_ms(without) / 1'000) + " s; of the other voters it is connected with " +
+          (heard.empty() ? "none" : heard) + (silent.empty() ? "" : ", not with " + silent) +
+          "; without a majority of the voters nothing is written and no lock granted"));
+}
+
+void add_address_alarm(const raft::Member* known, const std::string& own,
+                       std::vector<api::Alarm>& out) {
+  if (known == nullptr || known->peer_address == own) return;
+  out.push_back(
+      make_alarm("ADDRESS_MISMATCH", known->id,
+                 "node " + std::to_string(known->id.value) + " runs with the peer address " + own +
+                     ", the cluster knows it at " + known->peer_address +
+                     ", and no other server is connected with it; start it with --peer_advertise=" +
+                     known->peer_address + " if that leads to it, or replace it by a new server"));
+}
+
 api::DiskStatus disk_status(const raft::DiskRoom& room, const raft::LogWriteStats& log) {
   api::DiskStatus status;
   status.state = raft::room_state_name(room.state);

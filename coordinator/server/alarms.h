@@ -21,6 +21,16 @@ void add_room_alarms(const Room& room, NodeId node, std::vector<api::Alarm>& out
 /// way does.
 void add_slow_disk_alarm(const raft::LogWriteStats& log, NodeId node, int64_t slow_sync_ms,
                          std::vector<api::Alarm>& out);
+/// How long no leader may be known without an alarm: elections take less.
+inline constexpr Duration kNoLeaderAlarm = 10s;
+/// NO_LEADER: `node` has known none for that long; the cluster does nothing, as far as it sees.
+void add_no_leader_alarm(NodeId node, Duration without, const std::vector<NodeId>& voters,
+                         const std::vector<api::PeerConnection>& connections,
+                         std::vector<api::Alarm>& out);
+/// ADDRESS_MISMATCH: the membership knows this server, as `known`, at another address than `own`,
+/// and nobody reaches it.
+void add_address_alarm(const raft::Member* known, const std::string& own,
+                       std::vector<api::Alarm>& out);
 /// For the status.
 api::DiskStatus disk_status(const raft::DiskRoom& room, const raft::LogWriteStats& log);
 

@@ -55,16 +55,20 @@ Engine::Engine(const EngineOptions& options, raft::InitialState initial, EngineP
   host_.applied_term = state.applied_term;
   if (ports_.snapshots.background != nullptr) {
     const SnapshotPorts& disk = ports_.snapshots;
-    fetch_.emplace(SnapshotFetchPorts{
-        ports_.clock,
-        ports_.entropy,
-        ports_.transport,
-        *disk.background,
-        *disk.files,
-        disk.store->incoming_path(),
-        disk.store->vfs(),
-        {options.cluster, options.self, disk.hash_seed, disk.log, options.feature_level},
-        [this](uint64_t bytes) { return room_.no_room_for_copy(bytes); }});
+    fetch_.emplace(
+        SnapshotFetchPorts{ports_.clock,
+                           ports_.entropy,
+                           ports_.transport,
+                           *disk.background,
+                           *disk.files,
+                           disk.store->incoming_path(),
+                           disk.store->vfs(),
+                           {.cluster = options.cluster,
+                            .node = options.self,
+                            .hash_seed = disk.hash_seed,
+                            .log = disk.log,
+                            .feature_level = options.feature_level},
+                           [this](uint64_t bytes) { return room_.no_room_for_copy(bytes); }});
   }
   if (ports_.quarantine.standing) begin_quarantine(*ports_.quarantine.standing, NodeId());
 }
@@ -288,6 +292,11 @@ void Engine::on_soft_state(const raft::SoftState& state) {
   const bool other_leader = state.leader != host_.soft.leader || state.term != host_.soft.term;
   if (state.leader && state.leader != host_.soft.leader) ++stats_.leader_changes;
   host_.soft = state;
+  if (state.leader) {
+    host_.leaderless_since.reset();
+  } else if (!host_.leaderless_since) {
+    host_.leaderless_since = host_.clock.now();
+  }
   if (state.role == Role::kLeader && !led) elected_at_ = host_.clock.now();
   if (led && (state.role != Role::kLeader || other_leader)) {
     host_.serving = false;

@@ -2,6 +2,7 @@
 #include <gflags/gflags.h>
 
 #include <algorithm>
+#include <array>
 #include <cstdio>
 #include <cstdlib>
 #include <sstream>
@@ -260,6 +261,27 @@ bool is_wildcard(const net::Address& address) {
   return address.host == "0.0.0.0" || address.host == "::" || address.host == "*";
 }
 
+/// Where is listened, by flag.
+using Listens = std::array<std::pair<const char*, const net::Address*>, 4>;
+
+/// Two ports of one server need two numbers, also where one is of all addresses. Port 0 is any that
+/// is free.
+Status check_apart(const Listens& listens) {
+  for (size_t i = 0; i < listens.size(); ++i) {
+    const auto& [flag, address] = listens[i];
+    for (size_t j = 0; j < i; ++j) {
+      const auto& [other_flag, other] = listens[j];
+      const bool same_host =
+          address->host == other->host || is_wildcard(*address) || is_wildcard(*other);
+      if (address->port == 0 || address->port != other->port || !same_host) continue;
+      return bad(flag, net::to_string(*address),
+                 std::string("has the port of --") + other_flag + "=" + net::to_string(*other) +
+                     ": each of the addresses needs one of its own");
+    }
+  }
+  return ok_status();
+}
+
 /// Others are told the address to advertise, or without one that which is listened on.
 Status check_told(const std::string& who, const net::Address& listen,
                   const std::string& advertise) {
@@ -364,11 +386,11 @@ Result<ServerOptions> options_from_flags(int argc, char** argv) {
 }
 
 Status validate(const ServerOptions& o) {
-  const std::pair<const char*, const net::Address*> listens[] = {
-      {"client_address", &o.client_listen},
-      {"peer_address", &o.peer_listen},
-      {"admin_address", &o.admin_listen},
-      {"http_address", &o.http_listen}};
+  const Listens listens = {{{"client_address", &o.client_listen},
+                            {"peer_address", &o.peer_listen},
+                            {"admin_address", &o.admin_listen},
+                            {"http_address", &o.http_listen}}};
+  if (const Status apart = check_apart(listens); !apart.ok()) return apart;
   for (const auto& [flag, address] : listens) {
     if (!o.insecure && !net::is_loopback(*address)) {
       return bad(flag, net::to_string(*address),

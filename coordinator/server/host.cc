@@ -10,6 +10,7 @@ Host::Host(const EngineOptions& engine_options, Clock& clock_port, Entropy& entr
       transport(transport_port),
       machine(state_machine),
       members(engine_options.members),
+      leaderless_since(clock_port.now()),
       applied(state_machine.applied()),
       sink_(reply_sink),
       next_read_(entropy_port.next_id()) {}

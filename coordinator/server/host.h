@@ -84,10 +84,11 @@ class Host {
   rsm::StateMachine& machine;
   raft::Node* node = nullptr;
 
-  std::vector<raft::Member> members;  ///< for session replies and leader hints
-  raft::SoftState soft;               ///< role, leader and term, as last told by the core
-  LogIndex applied;                   ///< last entry applied here
-  Term applied_term;                  ///< and its term
+  std::vector<raft::Member> members;        ///< for session replies and leader hints
+  raft::SoftState soft;                     ///< role, leader and term, as last told by the core
+  std::optional<Instant> leaderless_since;  ///< no leader is known: since then
+  LogIndex applied;                         ///< last entry applied here
+  Term applied_term;                        ///< and its term
   /// This server leads and has applied the no-op of its own term: it may propose and renew.
   bool serving = false;
   /// What a leader answers to commands that need room, while there is none (room.h).

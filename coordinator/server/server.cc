@@ -348,6 +348,17 @@ std::vector<api::PeerConnection> Server::connections() const {
   return out;
 }
 
+// Others dial the address that the membership has. Two names may stand for one host: a server that
+// is dialled, or hears a leader, is found.
+bool Server::unreached() const {
+  const Host& host = engine_->host();
+  const bool hears = host.soft.leader && host.soft.leader != options_.node_id;
+  const bool waits = host.leaderless_since && loop_.now() - *host.leaderless_since < kNoLeaderAlarm;
+  return !hears && !waits && std::ranges::none_of(transport_->peers(), [](const raft::PeerLink& p) {
+    return p.inbound_up;
+  });
+}
+
 std::vector<api::Alarm> Server::alarms() const {
   std::vector<api::Alarm> out;
   const NodeId self = options_.node_id;
@@ -357,6 +368,9 @@ std::vector<api::Alarm> Server::alarms() const {
     out.push_back(make_alarm("PEER_REFUSED", peer.id,
                              "node " + std::to_string(peer.id.value) + " at " +
                                  net::to_string(peer.address) + " takes no part: " + peer.refusal));
+  }
+  if (unreached()) {
+    add_address_alarm(engine_->host().member(self), transport_->self().peer_address, out);
   }
   if (const auto obstacle = engine_->snapshot_obstacle()) {
     out.push_back(make_alarm("SNAPSHOT_HELD_UP", self,

@@ -135,6 +135,8 @@ class Server final : raft::TransportHandler, raft::GenesisTaker, ReplySink {
   net::HttpResponse readiness() const;
   const std::string& metrics();
   std::vector<api::PeerConnection> connections() const;
+  /// No other server has found this one for a while, or there is none.
+  bool unreached() const;
   std::vector<api::Alarm> alarms() const;
   void log_alarms();
   /// What keeps this server from being part of a cluster, as long as it is not.

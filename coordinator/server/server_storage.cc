@@ -15,6 +15,7 @@ namespace holdfast::server {
 namespace {
 
 void log_info(const std::string& line) { LOG(INFO) << line; }
+void log_warning(const std::string& line) { LOG(WARNING) << line; }
 
 }  // namespace
 
@@ -181,7 +182,8 @@ StoredStateQuestion Server::question() {
   return {.cluster = genesis_.cluster,
           .node = options_.node_id,
           .hash_seed = entropy_.next_u64(),
-          .log = log_info};
+          .log = log_info,
+          .warn = log_warning};
 }
 
 void Server::join() {

@@ -191,10 +191,10 @@ Result<StoredState> load_stored_state(const StoredStateQuestion& question,
   if (Status aside = snapshots.set_aside(); !aside.ok()) return aside.error();
   state = before_the_first_entry(question);
   state.lost = log.first_index() > LogIndex(1);
-  question.log(head.error().message + "; it is set aside, " +
-               (state.lost ? "another server is asked for the state, as the log begins at entry " +
-                                 std::to_string(log.first_index().value)
-                           : "the log is replayed from its beginning"));
+  question.warn(head.error().message + "; it is set aside, " +
+                (state.lost ? "another server is asked for the state, as the log begins at entry " +
+                                  std::to_string(log.first_index().value)
+                            : "the log is replayed from its beginning"));
   return state;
 }
 

@@ -31,8 +31,9 @@ struct StoredStateQuestion {
   ClusterId cluster;  ///< whose state is looked for, and which node's
   NodeId node;
   uint64_t hash_seed = 0;
-  std::function<void(const std::string&)> log;  ///< progress and warnings, a line each; any thread
-  int32_t feature_level = rsm::kFeatureLevel;   ///< highest that the state may need
+  std::function<void(const std::string&)> log;   ///< progress, a line each; any thread
+  std::function<void(const std::string&)> warn;  ///< that a state was set aside, likewise
+  int32_t feature_level = rsm::kFeatureLevel;    ///< highest that the state may need
 };
 
 /// Loads and verifies the database at `path`, which another server of the cluster may have written:

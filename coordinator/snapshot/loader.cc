@@ -1,5 +1,6 @@
 #include "coordinator/snapshot/loader.h"
 
+#include <algorithm>
 #include <charconv>
 #include <set>
 #include <string>
@@ -122,6 +123,21 @@ Status quick_check(Database& database) {
   if (!check.ok()) return judged(check.error());
   if (*check != "ok") return corrupt(database, *check);
   return ok_status();
+}
+
+Result<std::vector<std::string>> other_views(Database& database) {
+  const std::vector<std::string> ours = view_statements();
+  auto statement =
+      database.prepare("SELECT sql, name FROM sqlite_schema WHERE type = 'view' ORDER BY name");
+  if (!statement.ok()) return statement.error();
+  std::vector<std::string> others;
+  for (;;) {
+    const auto more = statement->step();
+    if (!more.ok()) return more.error();
+    if (!*more) return others;
+    if (std::ranges::find(ours, statement->bytes(0)) != ours.end()) continue;
+    others.emplace_back(statement->bytes(1));
+  }
 }
 
 Status verify(Database& database) {

@@ -6,6 +6,7 @@
 #include <functional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "base/error.h"
 #include "base/rows.h"
@@ -17,6 +18,9 @@ namespace holdfast::snapshot {
 /// CORRUPT: not a Holdfast snapshot, or SQLite's quick_check finds damage. UNSUPPORTED: of another
 /// format version, which is named. Each names the file.
 Status verify(Database& database);
+/// The views in it that are not those with which this program makes a database. What they show need
+/// not be what the rows say; nothing here reads them, and older programs may have had others.
+Result<std::vector<std::string>> other_views(Database& database);
 /// The part of it that reads the whole file.
 Status quick_check(Database& database);
 

@@ -183,6 +183,17 @@ std::string membership_statement() {
 
 std::string membership_schema() { return std::string("CREATE TABLE ") + kMembership; }
 
+std::vector<std::string> view_statements() {
+  std::vector<std::string> views;
+  const std::string_view all = kViews;
+  for (size_t at = all.find("CREATE"); at != std::string_view::npos;) {
+    const size_t end = all.find(";\n", at);
+    views.emplace_back(all.substr(at, end - at));
+    at = all.find("CREATE", end);
+  }
+  return views;
+}
+
 std::string create_statements() {
   std::string sql = "PRAGMA application_id = " + std::to_string(kApplicationId) +
                     ";\nPRAGMA user_version = " + std::to_string(kFormatVersion) + ";\n";

@@ -52,6 +52,8 @@ std::vector<std::string> table_statements();
 std::string membership_statement();
 /// And as SQLite keeps its text.
 std::string membership_schema();
+/// The views that a database is made with, as SQLite keeps their text.
+std::vector<std::string> view_statements();
 /// The statements that make an empty database of this format: tables, head, views.
 std::string create_statements();
 

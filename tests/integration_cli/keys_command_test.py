@@ -121,6 +121,39 @@ def test_the_command_of_an_ephemeral_key_is_stopped_when_its_session_is_ended(cl
     assert "the key is gone" in answer.stderr
 
 
+def test_the_command_of_an_ephemeral_key_is_stopped_when_the_key_is_removed(cluster):
+    script = f"trap 'echo told; exit 3' TERM; {program('holdfast')} rm $HOLDFAST_KEY >&2; sleep 60"
+    script += " & wait"
+    answer = run(cluster, "create", "/taken", "", "--ephemeral", "--", "sh", "-c", script)
+    assert (answer.returncode, answer.stdout) == (76, "told\n"), answer.stderr
+    assert "the key is gone (it was removed); stopping the command" in answer.stderr
+
+
+def test_a_command_that_does_not_stop_is_killed_with_its_group(cluster):
+    script = f"trap '' TERM; {program('holdfast')} rm $HOLDFAST_KEY >&2; sleep 60; echo survived"
+    words = ["create", "/deaf", "", "--ephemeral", "--session-ttl", "4s", "--", "sh", "-c", script]
+    answer = run(cluster, *words)
+    assert (answer.returncode, answer.stdout) == (76, ""), answer.stderr
+
+
+def test_a_changed_ephemeral_key_leaves_its_command_alone(cluster):
+    script = f"{program('holdfast')} put $HOLDFAST_KEY 2; sleep 1; exit 4"
+    answer = run(cluster, "create", "/changed", "1", "--ephemeral", "--", "sh", "-c", script)
+    assert answer.returncode == 4, answer.stderr
+
+
+def test_the_command_is_told_before_a_session_under_notice_ends(cluster):
+    """The key is there when SIGTERM comes: it is a margin before the notice's end."""
+    holdfast = program("holdfast")
+    script = (f"trap '{holdfast} get $HOLDFAST_KEY; exit' TERM; "
+              f"{holdfast} session expire $HOLDFAST_SESSION --reason tidying >&2; sleep 60 & wait")
+    words = ["create", "/noticed", "still here", "--ephemeral", "--session-ttl", "8s", "--",
+             "sh", "-c", script]
+    answer = run(cluster, *words)
+    assert (answer.returncode, answer.stdout) == (76, "still here"), answer.stderr
+    assert "the session is being ended" in answer.stderr
+
+
 def test_a_signal_ends_the_command_and_the_ephemeral_key(cluster):
     servers = ",".join(node.address for node in cluster.nodes.values())
     words = ["create", "/signalled", "", "--ephemeral", "--servers", servers, "--", "sleep", "60"]
@@ -178,6 +211,11 @@ def test_a_transaction_does_one_list_or_the_other(cluster):
     ("rm /a -l", "unknown flag -l"),
     ("txn /nonexistent/file", "/nonexistent/file"),
     ("txn", "one FILE is needed"),
+    ("get /a --servers 127.0.0.1", "--servers is \"127.0.0.1\": address \"127.0.0.1\""),
+    ("get /a --servers 127.0.0.1:99999", "127.0.0.1:99999"),
+    ("get /a --servers 127.0.0.1:7411,", "--servers is \"127.0.0.1:7411,\": address \"\""),
+    ("get /a --servers 127.0.0.1:0", "port 0 of \"127.0.0.1:0\" cannot be dialled"),
+    ("status --admin 127.0.0.1", "--admin is"),
 ])
 def test_a_wrong_command_line_is_named(line, says):
     answer = run(None, *line.split(" "))
@@ -199,9 +237,48 @@ def test_a_wrong_command_line_is_named(line, says):
     ("if value /a = x y\nthen rm /a", '"y" is not expected'),
     ('then put /a "open', "a quote is not closed"),
     ('then put /a "\\q"', "a \\ is not followed by"),
+    ("then create /a b ttl 5s container", "container and ttl exclude each other"),
+    ("then create /a b container ttl 5s", "container and ttl exclude each other"),
+    ("\x1b[31m /a", '"\\x1b[31m" is not if, then or else'),
+    ("\u00e9 /a \u009b", '"\u00e9" is not if, then or else'),
+    ("if exists /a \u009b", '"\\xc2\\x9b" is not expected'),
 ])
 def test_a_wrong_transaction_is_named_with_its_line(tmp_path, text, says):
     (tmp_path / "script").write_text(text, encoding="utf-8")
     answer = run(None, "txn", str(tmp_path / "script"))
     assert answer.returncode == 64, answer.stderr
     assert says in answer.stderr
+
+
+def test_bytes_that_are_no_text_are_escaped_in_an_error(tmp_path):
+    (tmp_path / "script").write_bytes(b"then \xff\xe2\x82")
+    answer = run(None, "txn", str(tmp_path / "script"))
+    assert answer.returncode == 64
+    assert '"\\xff\\xe2\\x82" is not put' in answer.stderr
+
+
+def test_wrong_addresses_of_the_environment_are_named_but_not_to_a_command_without_servers():
+    environment = dict(os.environ, HOLDFAST_SERVERS="127.0.0.1")
+    for words, code, says in ((["get", "/a"], 64, 'HOLDFAST_SERVERS is "127.0.0.1"'),
+                              (["log", "verify", "/nonexistent"], 64, "/nonexistent")):
+        answer = subprocess.run([str(program("holdfast")), *words], env=environment, timeout=30,
+                                capture_output=True, text=True, check=False)
+        assert (answer.returncode, says in answer.stderr) == (code, True), answer.stderr
+
+
+def test_a_refused_step_is_named_by_its_line(cluster):
+    text = b"\n# too short\nthen put /refused/a 1 parents\nthen create /refused/b 2 ttl 1ms\n"
+    answer = feed(cluster, text, "txn", "-")
+    assert answer.returncode == 65
+    assert b"holdfast: line 4: ttl in ms is 1, allowed are" in answer.stderr
+    other = feed(cluster, b"if exists /refused\nelse rm /refused/none", "txn", "-")
+    assert (other.returncode, b"holdfast: line 2: " in other.stderr) == (65, True), other.stderr
+
+
+def test_each_step_of_a_transaction_is_told_with_its_path(cluster):
+    text = (b"then put /steps 1\nthen create /steps/a 2\nthen create /steps/n- 3 sequential\n"
+            b"then rm /steps/a")
+    steps = json.loads(feed(cluster, text, "txn", "-", "--json").stdout)["results"]
+    assert [step["path"] for step in steps[:2]] == ["/steps", "/steps/a"]
+    assert steps[2]["path"].startswith("/steps/n-0")
+    assert steps[3] == {"path": "/steps/a", "version": 0, "removed": 1}

@@ -397,3 +397,12 @@ def test_a_command_under_a_lock_is_stopped_when_another_cluster_answers(tmp_path
         finally:
             process.kill()
             process.wait()
+
+
+def test_a_restored_server_at_another_address_is_told_so(old, node):
+    told = restore(old.file, node, "--json", "--peer_address=127.0.0.1:1")
+    assert told.returncode == 0, told.stderr
+    started(node)
+    eventually(lambda: "ADDRESS_MISMATCH" in alarms(node), within=10, what="the alarm")
+    (message,) = [a.message for a in node.status().alarms if a.name == "ADDRESS_MISMATCH"]
+    assert f"127.0.0.1:{node.peer_port}" in message and "127.0.0.1:1," in message

@@ -116,6 +116,20 @@ def test_a_file_that_was_cut_is_damaged(copy):
     assert str(copy) in refused(copy, 1)
 
 
+def test_a_view_that_holdfast_does_not_make_is_named_and_no_damage(copy):
+    change(copy, "DROP VIEW waiters")
+    whole = run(None, "snapshot", "verify", str(copy))
+    assert (whole.returncode, whole.stderr) == (0, "")
+    change(copy, "DROP VIEW tenures")
+    change(copy, "CREATE VIEW tenures AS SELECT 'nobody' AS session_name")
+    done = run(None, "snapshot", "verify", str(copy))
+    assert done.returncode == 0 and ": sound: " in done.stdout
+    assert done.stderr.count("\n") == 1
+    assert 'its view "tenures" is not one that this version makes' in done.stderr
+    shown = run(None, "snapshot", "show", str(copy), "--json")
+    assert json.loads(shown.stdout)["other_views"] == ["tenures"]
+
+
 def test_a_newer_format_is_no_damage(copy):
     change(copy, "PRAGMA user_version = 7")
     assert "its format version is 7, this program knows 1" in refused(copy, 65)

@@ -60,9 +60,10 @@ Result<server::StoredState> SimNode::load_state() {
       .cluster = genesis_.cluster,
       .node = id_,
       .hash_seed = entropy_.next_u64(),
-      .log =
+      .log = [this](const std::string& line) { log_line(line); },
+      .warn =
           [&](const std::string& line) {
-            set_aside = set_aside || line.find("it is set aside") != std::string::npos;
+            set_aside = true;
             log_line(line);
           },
       .feature_level = feature_level_};

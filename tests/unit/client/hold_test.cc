@@ -51,6 +51,20 @@ TEST_F(LeaseTest, OneRevocationEndsEveryHolderThatItNames) {
   EXPECT_FALSE(second->held(at_ms(3'010)));
 }
 
+TEST_F(LeaseTest, ANoticeWithoutAPathEndsTheSessionAndOneOfALockDoesNot) {
+  renewed(at_ms(0), 9'000, {}, at_ms(10));
+  renewed(at_ms(1'000), 9'000, {{70, "/a", 5, 1'000, "drill"}}, at_ms(1'010));
+  EXPECT_EQ(lease_.ended_by_notice(), Instant::max());
+  renewed(at_ms(2'000), 9'000, {{71, "", 0, 3'000, "drill"}}, at_ms(2'010));
+  EXPECT_EQ(lease_.ended_by_notice(), at_ms(5'010));
+}
+
+TEST_F(LeaseTest, ASessionUnderALongNoticeEndsWithTheLeaseThatItHadBefore) {
+  renewed(at_ms(0), 9'000, {}, at_ms(10));
+  renewed(at_ms(2'000), 9'000, {{71, "", 0, 30'000, "drill"}}, at_ms(2'010));
+  EXPECT_EQ(lease_.ended_by_notice(), at_ms(9'000));
+}
+
 TEST_F(LeaseTest, AReplyThatDidNotRenewExtendsNothing) {
   renewed(at_ms(0), 9'000, {}, at_ms(10));
   renewed(at_ms(5'000), 0, {}, at_ms(5'010));

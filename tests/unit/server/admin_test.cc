@@ -332,5 +332,40 @@ TEST_F(AdminTest, AnAuditLineShowsTheCallersTrace) {
   cluster.settle();
 }
 
+std::vector<std::string> alarm_names(TestServer& server) {
+  std::vector<std::string> names;
+  for (const api::Alarm& alarm : server.engine().alarms()) names.push_back(alarm.name);
+  return names;
+}
+
+TEST_F(AdminTest, NoLeaderForAWhileIsAnAlarmUntilOneIsKnown) {
+  cluster.advance(kNoLeaderAlarm + 5s, 50ms);
+  EXPECT_THAT(alarm_names(follower), testing::IsEmpty());
+  cluster.isolate(2);
+  ASSERT_TRUE(cluster.until([&] { return !follower.engine().host().soft.leader; }));
+  cluster.advance(kNoLeaderAlarm - 1s, 50ms);
+  EXPECT_THAT(alarm_names(follower), testing::IsEmpty());
+  cluster.advance(2s, 50ms);
+  EXPECT_THAT(alarm_names(follower), testing::ElementsAre("NO_LEADER"));
+  EXPECT_THAT(alarm_names(leader), testing::IsEmpty());
+  cluster.heal();
+  ASSERT_TRUE(cluster.until([&] { return bool(follower.engine().host().soft.leader); }));
+  EXPECT_THAT(alarm_names(follower), testing::IsEmpty());
+}
+
+TEST_F(AdminTest, HowLongLocksAreHeldAfterARestoreIsForTheLeaderToSay) {
+  leader.change_setting("restore_hold_until_ms",
+                        leader.engine().machine().cluster_time_ms() + 60'000);
+  cluster.settle();
+  cluster.advance(1s);
+  const auto said = [](TestServer& server) {
+    const auto alarms = server.engine().alarms();
+    return alarms.empty() ? std::string() : alarms[0].message;
+  };
+  EXPECT_THAT(said(leader), HasSubstr("no lock is granted for another "));
+  EXPECT_THAT(said(follower), HasSubstr("no lock is granted for up to "));
+  EXPECT_THAT(said(follower), HasSubstr(" after the last entry of the log (the leader knows"));
+}
+
 }  // namespace
 }  // namespace holdfast::server

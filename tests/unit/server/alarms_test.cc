@@ -45,6 +45,44 @@ TEST(SlowDisk, AWriteThatDoesNotEndRaisesItAtOnce) {
   EXPECT_THAT(raised[0].message, HasSubstr("node 3 waits for its disk for 4000 ms"));
 }
 
+api::PeerConnection connection(int32_t node, bool connected) {
+  api::PeerConnection out;
+  out.nodeId = node;
+  out.connected = connected;
+  return out;
+}
+
+TEST(NoLeader, IsAnAlarmAfterAWhileThatSaysWhoIsConnected) {
+  const std::vector<NodeId> voters = {NodeId(1), NodeId(2), NodeId(3)};
+  std::vector<api::Alarm> out;
+  add_no_leader_alarm(NodeId(1), kNoLeaderAlarm - 1ms, voters, {}, out);
+  EXPECT_THAT(out, IsEmpty());
+  add_no_leader_alarm(NodeId(1), 12s, voters, {connection(2, true), connection(3, false)}, out);
+  ASSERT_THAT(out, SizeIs(1));
+  EXPECT_EQ(out[0].name, "NO_LEADER");
+  EXPECT_EQ(out[0].message,
+            "node 1 knows no leader for 12 s; of the other voters it is connected with 2, not with "
+            "3; without a majority of the voters nothing is written and no lock granted");
+  add_no_leader_alarm(NodeId(1), kNoLeaderAlarm, voters, {connection(4, true)}, out);
+  EXPECT_THAT(out.back().message, HasSubstr("connected with none, not with 2, 3;"));
+}
+
+TEST(AddressMismatch, NamesBothAddresses) {
+  raft::Member known;
+  known.id = NodeId(2);
+  known.peer_address = "b.example:7412";
+  std::vector<api::Alarm> out;
+  add_address_alarm(nullptr, "c.example:7412", out);
+  add_address_alarm(&known, "b.example:7412", out);
+  EXPECT_THAT(out, IsEmpty());
+  add_address_alarm(&known, "c.example:7412", out);
+  ASSERT_THAT(out, SizeIs(1));
+  EXPECT_EQ(out[0].name, "ADDRESS_MISMATCH");
+  EXPECT_EQ(out[0].nodeId, 2);
+  EXPECT_THAT(out[0].message, HasSubstr("runs with the peer address c.example:7412"));
+  EXPECT_THAT(out[0].message, HasSubstr("--peer_advertise=b.example:7412"));
+}
+
 TEST(DiskStatus, TheWriteUnderWayCountsAsTheLongest) {
   raft::DiskRoom room;
   room.state = raft::DiskRoom::State::kLow;

@@ -300,5 +300,16 @@ TEST_F(FlagsTest, AValueFromAFlagFileIsJudgedLikeAnyOther) {
   expect_refused({"--flagfile=" + file("--node_id=0\n")}, "--node_id=0: must be from 1 to 1000");
 }
 
+TEST_F(FlagsTest, TwoAddressesCannotHaveOnePort) {
+  expect_refused({"--peer_address=127.0.0.1:7411"},
+                 "--peer_address=127.0.0.1:7411: has the port of --client_address=127.0.0.1:7411");
+  expect_refused({"--http_address=127.0.0.1:7413"},
+                 "--http_address=127.0.0.1:7413: has the port of --admin_address=127.0.0.1:7413");
+  expect_refused({"--insecure", "--admin_address=0.0.0.0:7412"},
+                 "--admin_address=0.0.0.0:7412: has the port of --peer_address=127.0.0.1:7412");
+  expect_taken({"--client_address=127.0.0.1:7412", "--peer_address=127.0.0.2:7412"});
+  expect_taken({"--client_address=127.0.0.1:0", "--admin_address=127.0.0.1:0"});
+}
+
 }  // namespace
 }  // namespace holdfast::server

@@ -53,7 +53,8 @@ class StoredStates : public testing::Test {
         .cluster = ClusterId(77),
         .node = NodeId(3),
         .hash_seed = 1,
-        .log = [&](const std::string& line) { said_ += line + "\n"; }};
+        .log = [](const std::string&) {},
+        .warn = [&](const std::string& line) { said_ += line + "\n"; }};
     return load_stored_state(question, **store, *log_);
   }
   std::string refusal(ErrorCode code) {
