@@ -192,7 +192,7 @@ TEST(DataDirectory, InspectionFindsThatTheLogWasLost) {
     const auto found = inspect_data_directory(*looked_at, kDirectory, InspectDetail::kSegments);
     ASSERT_FALSE(found.ok());
     EXPECT_EQ(found.error().code, ErrorCode::kCorrupt);
-    EXPECT_THAT(found.error().message, HasSubstr("/data/group-1/log holds none"));
+    EXPECT_THAT(found.error().message, HasSubstr("/data/group-1/log holds no entry"));
   }
 }
 
