@@ -71,7 +71,8 @@ Status Founding::fill() {
                           &Founding::read_back, &Founding::begin_log}) {
     if (Status done = (this->*step)(); !done.ok()) return done;
   }
-  const Status kept = directory_->keep_genesis(kDefaultGroup, raft::encode_genesis(genesis()));
+  const Status kept =
+      directory_->keep_genesis(kDefaultGroup, founded_.cluster, raft::encode_genesis(genesis()));
   return kept.ok() ? directory_->establish() : kept;
 }
 

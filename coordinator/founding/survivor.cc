@@ -114,6 +114,8 @@ Status Opening::find_kept_genesis() {
 Status Opening::take_genesis(std::string_view bytes) {
   auto genesis = raft::decode_genesis(bytes);
   if (!genesis.ok()) return genesis.error();
+  const Status fits = found_.directory->check_cluster(genesis->cluster);
+  if (!fits.ok()) return fits;
   found_.cluster = genesis->cluster;
   configuration_ = std::move(genesis->configuration);
   if (!head_ || head_->cluster == genesis->cluster) return ok_status();
@@ -143,6 +145,8 @@ Status Opening::open_log() {
 Status Opening::find_genesis() {
   if (found_.cluster) return ok_status();
   if (const auto& first = log_->recovered().genesis) return take_genesis(first->data.view());
+  const raft::StoreIdentity& identity = found_.directory->identity();
+  if (identity.cluster) return raft::log_lost(path_, identity, "its log is empty");
   return Error{ErrorCode::kBadArgument, path_ + ": this server was in no cluster"};
 }
 

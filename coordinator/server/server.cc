@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "coordinator/server/alarms.h"
+#include "coordinator/server/first_entry.h"
 #include "coordinator/server/initial_cluster.h"
 #include "coordinator/server/io_port.h"
 #include "coordinator/server/rpc_port.h"
@@ -83,7 +84,7 @@ std::optional<Failure> Server::start() {
   turn_hook_ = loop_.on_turn_end(0, [this] { turn_end(); });
   alarm_timer_.arm_every(AlarmLog::kLookEvery);
 
-  const auto genesis = find_genesis();
+  const auto genesis = find_genesis(*directory_, *snapshots_, *log_);
   if (!genesis.ok()) return failure_of(genesis.error());
   if (*genesis) {
     if (auto failed = begin_again(**genesis)) return failed;
@@ -187,7 +188,7 @@ void Server::begin_bootstrap() {
               {list ? ExitCode::kBadFlag : ExitCode::kWrongDirectory, genesis.error().message});
         }
         const std::string bytes = raft::encode_genesis(*genesis);
-        const Status written = write_genesis(bytes);
+        const Status written = write_genesis(*log_, bytes);
         if (!written.ok()) return stop_with(failure_of(written.error()));
         if (auto failed = begin_serving(bytes)) stop_with(std::move(*failed));
       });
@@ -204,7 +205,7 @@ void Server::take_genesis(raft::Genesis genesis, std::string bytes,
   bootstrapper_.reset();  // another server that has --bootstrap too was first
   joiner_.reset();
   std::optional<Failure> failed;
-  if (const Status written = write_genesis(bytes); written.ok()) {
+  if (const Status written = write_genesis(*log_, bytes); written.ok()) {
     failed = begin_serving(bytes);
   } else {
     failed = failure_of(written.error());

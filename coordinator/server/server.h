@@ -85,8 +85,6 @@ class Server final : raft::TransportHandler, raft::GenesisTaker, ReplySink {
   std::optional<Failure> begin_again(const std::string& genesis);
   void check_join();
   std::optional<std::string> why_not_taken(const raft::Genesis& genesis) const;
-  /// Makes entry 1 durable, with the term it stands in.
-  Status write_genesis(const std::string& bytes);
   /// Why this server must not serve as a member of this cluster, whose configuration is `latest` as
   /// far as its log goes.
   std::optional<Failure> check_belonging(const raft::Configuration& latest) const;
@@ -104,8 +102,6 @@ class Server final : raft::TransportHandler, raft::GenesisTaker, ReplySink {
   Result<ClusterId> known_cluster() const;
   std::optional<Failure> open_log();
   std::optional<Failure> open_snapshots();
-  /// Entry 1, if this directory belongs to a cluster.
-  Result<std::optional<std::string>> find_genesis();
   std::optional<Failure> know_genesis(const std::string& bytes);
   std::optional<Failure> begin_serving(const std::string& genesis);
   std::optional<Failure> load_and_serve();

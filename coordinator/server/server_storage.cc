@@ -93,38 +93,6 @@ std::optional<Failure> Server::open_log() {
   return std::nullopt;
 }
 
-// The log has it until it is cut for the first time, and what is kept beside it from then on.
-Result<std::optional<std::string>> Server::find_genesis() {
-  if (const auto& first = log_->recovered().genesis) {
-    return std::optional<std::string>(first->data.view());
-  }
-  auto kept = directory_->kept_genesis(kDefaultGroup);
-  if (!kept.ok()) return kept.error();
-  const bool empty = log_->last_index() == LogIndex();
-  if (empty && (*kept || !snapshots_->empty())) {
-    return Error{ErrorCode::kCorrupt,
-                 options_.data_dir + ": this server belonged to a cluster, but its log is empty: " +
-                     "it was lost, and with it this server's votes"};
-  }
-  if (!empty && !*kept) {
-    return Error{ErrorCode::kCorrupt, options_.data_dir + ": the log begins at entry " +
-                                          std::to_string(log_->first_index().value) +
-                                          ", and the copy of entry 1 beside it is gone"};
-  }
-  return kept;
-}
-
-Status Server::write_genesis(const std::string& bytes) {
-  raft::Write write;
-  write.number = 1;
-  write.hard_state = raft::HardState{Term(1), NodeId{}};
-  write.entries.push_back({Term(1), LogIndex(1), raft::EntryType::kGenesis, Blob(bytes)});
-  const auto appended = log_->append(std::span(&write, 1));
-  if (!appended.ok()) return appended.error();
-  log_->publish(*appended);
-  return ok_status();
-}
-
 // ------------------------------------------------------------------------------------ serving
 
 // One that joined later is not named by entry 1, nor by its log before it has come that far: that
@@ -165,10 +133,9 @@ std::optional<Failure> Server::begin_serving(const std::string& bytes) {
 }
 
 std::optional<Failure> Server::load_and_serve() {
-  const Status kept = directory_->keep_genesis(kDefaultGroup, genesis_bytes_);
-  if (!kept.ok()) {
-    return failure_of(kept.error());
-  }
+  // Before there is an engine that votes and acknowledges.
+  const Status kept = directory_->keep_genesis(kDefaultGroup, genesis_.cluster, genesis_bytes_);
+  if (!kept.ok()) return failure_of(kept.error());
   auto quarantined = quarantine_file().read();
   if (!quarantined.ok()) return failure_of(quarantined.error());
   quarantined_ = std::move(*quarantined);

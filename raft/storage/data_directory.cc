@@ -14,11 +14,14 @@ namespace {
 constexpr const char* kLockName = "LOCK";
 constexpr const char* kIdentityName = "identity";
 constexpr uint64_t kIdentityBytesMax = 4096;
+constexpr const char* kClusterName = "cluster";
+constexpr const char* kGroupPrefix = "group-";
 constexpr const char* kGenesisName = "genesis";
 constexpr uint64_t kGenesisBytesMax = 1 << 20;
 /// Of a file system's own, at the top of it.
 constexpr const char* kLostAndFound = "lost+found";
 constexpr std::string_view kFirstLine = "holdfast-identity 1\n";
+constexpr std::string_view kClusterFirstLine = "holdfast-cluster 1\n";
 
 std::string checksum_line(std::string_view text) {
   char digits[17];
@@ -43,6 +46,25 @@ Error corrupt(const std::string& path, const std::string& what) {
                                    "; it names the node and the store that this directory belongs "
                                    "to and cannot be made up: restore it from a copy, or give the "
                                    "node an empty directory and join it as a new member"};
+}
+
+Error cluster_corrupt(const std::string& path, const std::string& what) {
+  return {ErrorCode::kCorrupt, path + ": " + what +
+                                   "; it names the cluster that this store belongs to: restore it "
+                                   "from a copy, or give the node an empty directory and join it "
+                                   "as a new member"};
+}
+
+/// Zero: there is no such file.
+Result<ClusterId> read_cluster(FileSystem& files, const std::string& directory) {
+  const std::string path = directory + "/" + kClusterName;
+  auto there = files.exists(path);
+  if (!there) return there.error().to_error();
+  if (!*there) return ClusterId();
+  auto text = read_file(files, path, kIdentityBytesMax);
+  if (text) return decode_cluster(*text, path);
+  if (text.error().number == EFBIG) return cluster_corrupt(path, text.error().detail);
+  return text.error().to_error();
 }
 
 IoStatus make_directory(FileSystem& files, const std::string& parent, const std::string& path) {
@@ -75,7 +97,7 @@ Error unusable(const std::string& path, const IoError& error) {
 }
 
 std::string group_directory_path(const std::string& data_directory, GroupId group) {
-  return data_directory + "/group-" + std::to_string(group.value);
+  return data_directory + "/" + kGroupPrefix + std::to_string(group.value);
 }
 
 }  // namespace
@@ -102,12 +124,52 @@ Result<StoreIdentity> decode_identity(const std::string& text, const std::string
   return StoreIdentity{node, store};
 }
 
+std::string encode_cluster(ClusterId cluster) {
+  std::string text(kClusterFirstLine);
+  text += "cluster " + std::to_string(cluster.value) + "\n";
+  return text + checksum_line(text);
+}
+
+Result<ClusterId> decode_cluster(const std::string& text, const std::string& path) {
+  std::string_view rest = text;
+  if (!rest.starts_with(kClusterFirstLine)) {
+    return cluster_corrupt(path, "the cluster file has no valid start");
+  }
+  rest.remove_prefix(kClusterFirstLine.size());
+  const ClusterId cluster(take_number(rest, "cluster "));
+  if (!cluster) return cluster_corrupt(path, "the cluster file names no cluster");
+  const std::string_view summed = std::string_view{text}.substr(0, text.size() - rest.size());
+  if (rest == checksum_line(summed)) return cluster;
+  return cluster_corrupt(path, "the cluster file's checksum does not match: it says cluster " +
+                                   std::to_string(cluster.value));
+}
+
 Result<StoreIdentity> read_identity(FileSystem& files, const std::string& directory) {
   const std::string path = directory + "/" + kIdentityName;
   auto text = read_file(files, path, kIdentityBytesMax);
-  if (text) return decode_identity(*text, path);
-  if (text.error().number == EFBIG) return corrupt(path, text.error().detail);
-  return text.error().to_error();
+  if (!text) {
+    if (text.error().number == EFBIG) return corrupt(path, text.error().detail);
+    return text.error().to_error();
+  }
+  auto identity = decode_identity(*text, path);
+  if (!identity) return identity;
+  const auto cluster = read_cluster(files, directory);
+  if (!cluster) return cluster.error();
+  identity->cluster = *cluster;
+  return identity;
+}
+
+Error log_lost(const std::string& directory, const StoreIdentity& identity,
+               const std::string& missing) {
+  const std::string node = std::to_string(identity.node.value);
+  std::string said = directory + ": this server belonged to a cluster";
+  if (identity.cluster) said += " (" + std::to_string(identity.cluster.value) + ")";
+  said += ", but " + missing +
+          ": its log was lost, and with it this server's votes and what it had acknowledged. If a "
+          "file system is not mounted, mount it. Else empty the whole directory, start the server "
+          "under an id that was never used, with --join, and run `holdfast member replace " +
+          node + " NEW_ID ADDRESS`";
+  return {ErrorCode::kCorrupt, std::move(said)};
 }
 
 Result<StoreIdentity> DataDirectory::establish_identity(FileSystem& files, Entropy& entropy,
@@ -115,11 +177,11 @@ Result<StoreIdentity> DataDirectory::establish_identity(FileSystem& files, Entro
   auto found = files.exists(path + "/" + kIdentityName);
   if (!found) return found.error().to_error();
   if (*found) return read_identity(files, path);
-  // Files of a group without an identity: it was lost, not never made.
+  // What a store is given, without an identity: it was lost, not never made.
   auto names = files.list(path);
   if (!names) return names.error().to_error();
   for (const std::string& name : *names) {
-    if (name.starts_with("group-")) {
+    if (name.starts_with(kGroupPrefix) || name == kClusterName) {
       return corrupt(path + "/" + kIdentityName,
                      "the identity file is missing, but " + name +
                          " is there, as after a restore or a recovery that was cut short: then "
@@ -187,8 +249,27 @@ Result<std::unique_ptr<DataDirectory>> DataDirectory::open(FileSystem& files, En
                                               std::to_string(identity->node.value) +
                                               ", this is node " + std::to_string(node.value)};
   }
-  return std::unique_ptr<DataDirectory>(
+  std::unique_ptr<DataDirectory> directory(
       new DataDirectory(files, path, std::move(*lock), *identity));
+  if (const Status whole = directory->check_not_lost(); !whole.ok()) return whole.error();
+  return directory;
+}
+
+// The group's directory itself may be there: it is what a file system is mounted on. One that holds
+// directories but no log is known when that was opened (find_genesis()).
+Status DataDirectory::check_not_lost() const {
+  if (!identity_.cluster) return ok_status();
+  auto names = files_.list(path_);
+  if (!names) return names.error().to_error();
+  for (const std::string& name : *names) {
+    if (!name.starts_with(kGroupPrefix)) continue;
+    auto held = files_.list(path_ + "/" + name);
+    if (!held) return held.error().to_error();
+    std::erase(*held, kLostAndFound);
+    if (!held->empty()) return ok_status();
+  }
+  return log_lost(path_, identity_,
+                  group_directory_path(path_, kDefaultGroup) + " is missing or empty");
 }
 
 DataDirectory::DataDirectory(FileSystem& files, std::string path, std::unique_ptr<FileLock> lock,
@@ -203,7 +284,27 @@ Result<std::string> DataDirectory::snapshot_directory(GroupId group) {
   return directory_of_group(group, snapshot_directory_path(path_, group));
 }
 
-Status DataDirectory::keep_genesis(GroupId group, const std::string& genesis) {
+Status DataDirectory::check_cluster(ClusterId cluster) const {
+  if (!identity_.cluster || identity_.cluster == cluster) return ok_status();
+  return Error{ErrorCode::kBadArgument, path_ + ": the data directory belongs to cluster " +
+                                            std::to_string(identity_.cluster.value) +
+                                            ", entry 1 of its log is of cluster " +
+                                            std::to_string(cluster.value)};
+}
+
+// In this order, behind the log: a crash between any two leaves a store that has entry 1, and whose
+// next start keeps the rest.
+Status DataDirectory::keep_genesis(GroupId group, ClusterId cluster, const std::string& genesis) {
+  if (const Status fits = check_cluster(cluster); !fits.ok()) return fits;
+  if (const Status kept = keep_bytes(group, genesis); !kept.ok()) return kept;
+  if (identity_.cluster) return ok_status();
+  const IoStatus written = replace_file(files_, path_, kClusterName, encode_cluster(cluster));
+  if (!written) return written.error().to_error();
+  identity_.cluster = cluster;
+  return ok_status();
+}
+
+Status DataDirectory::keep_bytes(GroupId group, const std::string& genesis) {
   const auto kept = kept_genesis(group);
   if (!kept.ok()) return kept.error();
   if (*kept) return ok_status();

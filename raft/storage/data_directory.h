@@ -2,6 +2,7 @@
 //
 //   LOCK             held while a process uses the directory; holds its process id
 //   identity         node id and store id, in text, checksummed
+//   cluster          id of the cluster that the store belongs to, likewise; from entry 1 on
 //   group-1/genesis  entry 1 of its log, checksummed: the log itself is cut some day
 //   group-1/log/     the log of group 1 (log_store.h)
 //   group-1/snapshot/  its snapshot (coordinator/snapshot/store.h)
@@ -21,21 +22,36 @@ namespace holdfast::raft {
 struct StoreIdentity {
   NodeId node;
   StoreId store;
+  ClusterId cluster = {};  ///< zero: it has taken no entry 1 yet
   friend bool operator==(const StoreIdentity&, const StoreIdentity&) = default;
 };
 
-/// Text of the identity file, and back. CORRUPT names what is wrong with it.
+/// Text of the identity file, which says nothing of the cluster, and back. CORRUPT names what is
+/// wrong with it.
 std::string encode_identity(const StoreIdentity& identity);
 Result<StoreIdentity> decode_identity(const std::string& text, const std::string& path);
 
-/// Reads the identity file without locking anything; for offline tools.
+/// Likewise of the file `cluster`. It is a file of its own so that programs which do not know it
+/// read the directory too: a server may go back to one (docs/operations.md, "Upgrading").
+std::string encode_cluster(ClusterId cluster);
+Result<ClusterId> decode_cluster(const std::string& text, const std::string& path);
+
+/// Reads both files without locking anything; for offline tools.
 Result<StoreIdentity> read_identity(FileSystem& files, const std::string& directory);
+
+/// CORRUPT, for a store that belonged to a cluster, and has nothing more of its log: `missing` says
+/// where that was looked for. It must not begin again under its store id: its peers would count the
+/// votes and entries of a server that has forgotten what it promised (PROMISE 8).
+Error log_lost(const std::string& directory, const StoreIdentity& identity,
+               const std::string& missing);
 
 class DataDirectory {
  public:
   /// Locks the directory (its parent must exist) and reads its identity; on first use mints a store
   /// id and makes it durable. BAD_ARGUMENT: the path is none that can be used, it is in use by
-  /// another process (named), or belongs to another node. CORRUPT: the identity cannot be read.
+  /// another process (named), or belongs to another node. CORRUPT: the identity cannot be read, or
+  /// the store belongs to a cluster and holds nothing of any group: then nothing is made in it, so
+  /// that a group's directory on a file system of its own can still be mounted.
   /// `files` must outlive the result.
   static Result<std::unique_ptr<DataDirectory>> open(FileSystem& files, Entropy& entropy,
                                                      const std::string& path, NodeId node);
@@ -51,13 +67,19 @@ class DataDirectory {
 
   NodeId node() const { return identity_.node; }
   StoreId store() const { return identity_.store; }
+  const StoreIdentity& identity() const { return identity_; }
   const std::string& path() const { return path_; }
   /// The directory of the group's log; made, and its name made durable, if it was not there.
   Result<std::string> log_directory(GroupId group);
   /// Likewise that of its snapshot.
   Result<std::string> snapshot_directory(GroupId group);
-  /// Keeps entry 1 of the group's log, unless it is kept already.
-  Status keep_genesis(GroupId group, const std::string& genesis);
+  /// BAD_ARGUMENT: the store belongs to another cluster.
+  Status check_cluster(ClusterId cluster) const;
+  /// Keeps entry 1 of the group's log, which is durable there, and then the cluster that it founds,
+  /// unless they are kept already. To be called before the store votes or acknowledges anything: by
+  /// the cluster a start knows that it did, whatever else was lost. BAD_ARGUMENT: the store belongs
+  /// to another cluster.
+  Status keep_genesis(GroupId group, ClusterId cluster, const std::string& genesis);
   /// What was kept, or nothing. CORRUPT if it cannot be read back.
   Result<std::optional<std::string>> kept_genesis(GroupId group) const;
 
@@ -69,11 +91,13 @@ class DataDirectory {
   static Status check_empty(FileSystem& files, const std::string& path);
   static Result<StoreIdentity> establish_identity(FileSystem& files, Entropy& entropy,
                                                   const std::string& path, NodeId node);
+  Status check_not_lost() const;
+  Status keep_bytes(GroupId group, const std::string& genesis);
 
   FileSystem& files_;
   const std::string path_;
   std::unique_ptr<FileLock> lock_;
-  const StoreIdentity identity_;
+  StoreIdentity identity_;
 };
 
 /// "DIR/group-1/log", whether it exists or not.

@@ -202,6 +202,14 @@ Result<std::vector<LogInspection>> inspect_data_directory(FileSystem& files,
     logs.push_back(inspect_log(files, log_directory_path(data_directory, *group), *group,
                                identity->store, detail));
   }
+  // A start that was refused has made an empty log there: sound, but not what is missed.
+  const bool lost = std::all_of(logs.begin(), logs.end(), [](const LogInspection& log) {
+    return log.verdict != LogInspection::Verdict::kDamaged && log.tail.last_index == LogIndex();
+  });
+  if (lost && identity->cluster) {
+    return log_lost(data_directory, *identity,
+                    log_directory_path(data_directory, kDefaultGroup) + " holds no entry");
+  }
   return logs;
 }
 

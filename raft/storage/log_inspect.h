@@ -70,8 +70,8 @@ const char* verdict_name(LogInspection::Verdict verdict);
 LogInspection inspect_log(FileSystem& files, const std::string& log_directory, GroupId group,
                           std::optional<StoreId> store, InspectDetail detail);
 
-/// All groups' logs below a node's data directory, by group. An error if it is no data directory
-/// or its identity is corrupt.
+/// All groups' logs below a node's data directory, by group. An error if it is no data directory,
+/// its identity is corrupt, or it belongs to a cluster and has no log any more.
 Result<std::vector<LogInspection>> inspect_data_directory(FileSystem& files,
                                                           const std::string& data_directory,
                                                           InspectDetail detail);

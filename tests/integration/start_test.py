@@ -213,22 +213,27 @@ def test_all_servers_may_have_bootstrap(together):
         cluster.stop()
 
 
-def test_a_server_that_cannot_go_on_from_entry_1_ends_with_a_line():
-    """It has taken entry 1 and cannot read its directory: no crash, and the cluster is formed."""
+@pytest.mark.parametrize("stands", ["group-1/quarantine", "cluster.new"])
+def test_a_server_that_cannot_go_on_from_entry_1_ends_with_a_line(stands):
+    """It has taken entry 1 and cannot read its directory, or not write down which cluster it is of:
+    no crash, it takes no part, and the cluster is formed. Its next start goes on from there."""
     cluster = Cluster(3)
     try:
         node = cluster.nodes[2]
         cluster.start(node)
-        group = data_of(node) / "group-1"
+        obstacle = data_of(node) / stands
         eventually(lambda: "the data directory is empty" in node.log(), what="it waits")
-        (group / "quarantine").mkdir()
+        obstacle.mkdir()
         others = [cluster.nodes[1], cluster.nodes[3]]
         for other in others:
             cluster.start(other)
         cluster.wait_ready(others)
         eventually(lambda: not node.running, within=20, what="its end")
         assert node.process.returncode > 0, "no signal ended it"
-        assert str(group / "quarantine") in node.log()
+        assert str(obstacle) in node.log() and "clients on port" not in node.log()
+        obstacle.rmdir()
+        cluster.start(node)
+        cluster.wait_ready([node])
     finally:
         cluster.stop()
 
@@ -273,6 +278,56 @@ def test_damage_in_the_middle_of_the_log_is_found_and_named(own_single, dial):
     assert node.process.returncode == CORRUPT
     said = node.log().strip().splitlines()[-1]
     assert oldest.name in said and "offset" in said, said
+
+
+@pytest.mark.parametrize("left", [[], ["group-1"], ["group-1/log", "group-1/snapshot"]])
+def test_a_server_that_lost_its_group_does_not_begin_again_under_its_store(left, own, dial):
+    """PROMISE 8: as after a volume that is not mounted. With the server that was away it would make
+    a majority that has not what was acknowledged."""
+    first, second, third = own.nodes.values()
+    third.kill()
+    own.leader(among=[first, second])
+    dial(second).put(path="/acked", value=b"important")
+    first.kill()
+    second.kill()
+    data = data_of(first)
+    kept = first.folder / "kept"
+    (data / "group-1").rename(kept)
+    for name in left:
+        (data / name).mkdir(parents=True)
+    own.start(third)
+    for _ in range(2):
+        own.start(first)
+        eventually(lambda: not first.running, within=20, what="the refusal")
+        assert first.process.returncode == CORRUPT, first.log()
+        said = first.log().strip().splitlines()[-1]
+        assert f"{data}: this server belonged to a cluster" in said, said
+        assert "votes" in said and "holdfast member replace 1 NEW_ID" in said, said
+    verify = [str(paths.program("holdfast")), "log", "verify", str(data)]
+    judged = subprocess.run(verify, capture_output=True, text=True, timeout=30, check=False)
+    assert judged.returncode != 0 and str(data) in judged.stdout + judged.stderr, judged
+    alone = eventually(third.status, what="its status")
+    assert alone.leaderId == 0
+    # Mounted again, it is the server that it was.
+    shutil.rmtree(data / "group-1", ignore_errors=True)
+    kept.rename(data / "group-1")
+    own.start(first)
+    own.wait_ready([first, third])
+    assert dial(third).get(path="/acked").key.value == b"important"
+
+
+def test_a_directory_of_an_earlier_program_is_of_its_cluster_from_the_next_start(own_single):
+    """The file is made when it is missing; a server without it is refused nothing."""
+    node = own_single.nodes[1]
+    node.kill()
+    data = data_of(node)
+    written = (data / "cluster").read_text()
+    assert re.fullmatch("holdfast-cluster 1\ncluster [0-9]+\nchecksum [0-9a-f]{16}\n", written)
+    (data / "cluster").unlink()
+    own_single.start(node)
+    own_single.wait_ready()
+    assert (data / "cluster").read_text() == written
+    assert str(node.status().header.clusterId) in written
 
 
 def alarms_of(node):

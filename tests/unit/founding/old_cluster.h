@@ -63,7 +63,8 @@ class OldServer {
     EXPECT_TRUE(log.ok()) << log.error().message;
     log_ = std::move(*log);
     append(raft::EntryType::kGenesis, raft::encode_genesis(genesis()));
-    EXPECT_TRUE(directory_->keep_genesis(kDefaultGroup, raft::encode_genesis(genesis())).ok());
+    EXPECT_TRUE(
+        directory_->keep_genesis(kDefaultGroup, kOldCluster, raft::encode_genesis(genesis())).ok());
   }
 
   void run(int entries) {

@@ -216,6 +216,27 @@ TEST_F(SurvivorTest, AServerThatWasInNoClusterIsRefused) {
   EXPECT_THAT(survivor.error().message, HasSubstr("was in no cluster"));
 }
 
+TEST_F(SurvivorTest, AServerThatHasLostItsLogIsNotTakenForOneThatWasInNoCluster) {
+  leave([](OldServer& server) { server.run(5); });
+  for (const std::string& path : files_.paths()) {
+    if (!path.starts_with("/old/group-1/")) continue;
+    ASSERT_TRUE(files_.unlink(path).ok());
+  }
+  const auto survivor = open();
+  ASSERT_FALSE(survivor.ok());
+  EXPECT_EQ(survivor.error().code, ErrorCode::kCorrupt);
+  EXPECT_THAT(survivor.error().message, HasSubstr("belonged to a cluster (77), but its log"));
+}
+
+TEST_F(SurvivorTest, AServerWhoseLogIsOfAnotherClusterIsRefused) {
+  leave([](OldServer& server) { server.run(5); });
+  files_.put("/old/cluster", raft::encode_cluster(ClusterId(78)));
+  const auto survivor = open();
+  ASSERT_FALSE(survivor.ok());
+  EXPECT_EQ(survivor.error().code, ErrorCode::kBadArgument);
+  EXPECT_THAT(survivor.error().message, HasSubstr("belongs to cluster 78"));
+}
+
 TEST_F(SurvivorTest, ADamagedSnapshotIsNamed) {
   std::string database;
   leave([&](OldServer& server) {

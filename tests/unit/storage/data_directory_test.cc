@@ -15,11 +15,28 @@ using ::testing::HasSubstr;
 
 constexpr const char* kDirectory = "/data";
 constexpr const char* kIdentity = "/data/identity";
+constexpr const char* kCluster = "/data/cluster";
+constexpr ClusterId kOwn{4711};
 
 Result<std::unique_ptr<DataDirectory>> open_directory(FileSystem& files, uint64_t node,
                                                       uint64_t seed = 7) {
   SeededEntropy entropy(seed);
   return DataDirectory::open(files, entropy, kDirectory, NodeId(node));
+}
+
+Status keep_genesis(DataDirectory& directory, ClusterId cluster = kOwn) {
+  if (const auto made = directory.log_directory(kDefaultGroup); !made.ok()) return made.error();
+  return directory.keep_genesis(kDefaultGroup, cluster, "entry 1");
+}
+
+/// Of a store that has entry 1: its files, and its group's directory without any.
+void lose_group(FakeFileSystem& disk, FakeFileSystem& left) {
+  auto directory = open_directory(disk, 1);
+  ASSERT_TRUE(directory.ok()) << directory.error().message;
+  const Status kept = keep_genesis(**directory);
+  ASSERT_TRUE(kept.ok()) << kept.error().message;
+  ASSERT_TRUE(left.create_directory(kDirectory));
+  for (const char* file : {kIdentity, kCluster}) left.put(file, disk.content(file));
 }
 
 TEST(DataDirectory, MintsAStoreIdOnFirstUseAndKeepsIt) {
@@ -116,6 +133,109 @@ TEST(DataDirectory, DoesNotMakeUpAnIdentityForALogThatIsThere) {
   ASSERT_FALSE(opened.ok());
   EXPECT_EQ(opened.error().code, ErrorCode::kCorrupt);
   EXPECT_THAT(opened.error().message, HasSubstr("group-1"));
+}
+
+TEST(DataDirectory, RemembersItsClusterOnceItHasEntry1) {
+  FakeFileSystem disk;
+  {
+    auto first = open_directory(disk, 1);
+    ASSERT_TRUE(first.ok());
+    EXPECT_FALSE((*first)->identity().cluster);
+    ASSERT_TRUE(keep_genesis(**first).ok());
+    EXPECT_EQ((*first)->identity().cluster, kOwn);
+  }
+  disk.power_loss();
+  const auto again = open_directory(disk, 1);
+  ASSERT_TRUE(again.ok()) << again.error().message;
+  EXPECT_EQ((*again)->identity().cluster, kOwn);
+  EXPECT_EQ((*again)->kept_genesis(kDefaultGroup).value(), "entry 1");
+  EXPECT_EQ(read_identity(disk, kDirectory).value(), (*again)->identity());
+}
+
+TEST(DataDirectory, AnOlderOneWhoseEntry1IsThereRemembersItsClusterFromTheNextStart) {
+  FakeFileSystem disk;
+  ASSERT_TRUE(keep_genesis(**open_directory(disk, 1)).ok());
+  const std::string identity = disk.content(kIdentity);
+  ASSERT_TRUE(disk.unlink(kCluster).ok());
+  ASSERT_TRUE(disk.sync_directory(kDirectory).ok());
+  ASSERT_TRUE(keep_genesis(**open_directory(disk, 1)).ok());
+  disk.power_loss();
+  EXPECT_EQ(read_identity(disk, kDirectory)->cluster, kOwn);
+  EXPECT_EQ(disk.content(kIdentity), identity) << "what an older program reads is as it was";
+}
+
+TEST(DataDirectory, ThatBelongedToAClusterDoesNotBeginAgainWithoutItsGroup) {
+  const std::vector<std::vector<const char*>> left = {
+      {}, {"/data/group-1"}, {"/data/group-1", "/data/group-1/lost+found"}};
+  for (const auto& directories : left) {
+    SCOPED_TRACE(directories.size());
+    FakeFileSystem whole;
+    FakeFileSystem disk;
+    lose_group(whole, disk);
+    for (const char* path : directories) ASSERT_TRUE(disk.create_directory(path).ok());
+    const auto opened = open_directory(disk, 1);
+    ASSERT_FALSE(opened.ok());
+    EXPECT_EQ(opened.error().code, ErrorCode::kCorrupt);
+    EXPECT_THAT(opened.error().message,
+                AllOf(HasSubstr("belonged to a cluster (4711)"),
+                      HasSubstr("/data/group-1 is missing or empty"), HasSubstr("votes"),
+                      HasSubstr("mount it"), HasSubstr("holdfast member replace 1 NEW_ID")));
+    EXPECT_THAT(disk.paths(), testing::UnorderedElementsAre(kIdentity, kCluster));
+  }
+}
+
+TEST(DataDirectory, InspectionFindsThatTheLogWasLost) {
+  FakeFileSystem whole;
+  FakeFileSystem disk;
+  lose_group(whole, disk);
+  for (FakeFileSystem* looked_at : {&whole, &disk}) {
+    const auto found = inspect_data_directory(*looked_at, kDirectory, InspectDetail::kSegments);
+    ASSERT_FALSE(found.ok());
+    EXPECT_EQ(found.error().code, ErrorCode::kCorrupt);
+    EXPECT_THAT(found.error().message, HasSubstr("/data/group-1/log holds no entry"));
+  }
+}
+
+TEST(DataDirectory, OfOneClusterTakesNoEntry1OfAnother) {
+  FakeFileSystem disk;
+  auto directory = open_directory(disk, 1);
+  ASSERT_TRUE(keep_genesis(**directory).ok());
+  const uint64_t before = disk.operations();
+  const Status other = (*directory)->keep_genesis(kDefaultGroup, ClusterId(4712), "entry 1");
+  EXPECT_EQ(other.error().code, ErrorCode::kBadArgument);
+  EXPECT_THAT(other.error().message,
+              AllOf(HasSubstr("belongs to cluster 4711"), HasSubstr("of cluster 4712")));
+  EXPECT_EQ(disk.operations(), before);
+}
+
+TEST(DataDirectory, RefusesEveryFlippedBitOfTheClusterAndWhatIsLeftOfIt) {
+  FakeFileSystem disk;
+  ASSERT_TRUE(keep_genesis(**open_directory(disk, 1)).ok());
+  const std::string good = disk.content(kCluster);
+  std::vector<std::string> all = {"", good.substr(0, good.size() - 1), good + "\n",
+                                  std::string(5000, 'x')};
+  for (size_t offset = 0; offset < 8 * good.size(); ++offset) {
+    all.push_back(good);
+    all.back()[offset / 8] = static_cast<char>(all.back()[offset / 8] ^ (1 << offset % 8));
+  }
+  for (const std::string& bad : all) {
+    disk.put(kCluster, bad);
+    const auto opened = open_directory(disk, 1);
+    ASSERT_FALSE(opened.ok()) << bad;
+    EXPECT_EQ(opened.error().code, ErrorCode::kCorrupt);
+    EXPECT_THAT(opened.error().message, HasSubstr(kCluster));
+  }
+}
+
+TEST(DataDirectory, DoesNotMakeUpAnIdentityForAClusterThatIsThere) {
+  FakeFileSystem whole;
+  FakeFileSystem disk;
+  lose_group(whole, disk);
+  ASSERT_TRUE(disk.unlink(kIdentity).ok());
+  const auto opened = open_directory(disk, 1);
+  ASSERT_FALSE(opened.ok());
+  EXPECT_EQ(opened.error().code, ErrorCode::kCorrupt);
+  EXPECT_THAT(opened.error().message, HasSubstr("identity file is missing, but cluster is there"));
 }
 
 TEST(DataDirectory, SaysWhatTheDiskSaid) {
