@@ -99,6 +99,18 @@ void add_address_alarm(const raft::Member* known, const std::string& own,
                      known->peer_address + " if that leads to it, or replace it by a new server"));
 }
 
+api::Alarm restore_hold_alarm(int64_t left_ms, bool leads) {
+  const std::string seconds = std::to_string((left_ms + 999) / 1'000) + " s";
+  const std::string left =
+      leads ? "for another " + seconds
+            : "for up to " + seconds +
+                  " after the last entry of the log (the leader knows how long from now)";
+  return make_alarm("RESTORE_HOLD", NodeId(),
+                    "the cluster was restored: no lock is granted " + left +
+                        ", so that old holders learn of it first; the setting "
+                        "restore_hold_until_ms=0 ends that, and then only fencing tokens protect");
+}
+
 api::DiskStatus disk_status(const raft::DiskRoom& room, const raft::LogWriteStats& log) {
   api::DiskStatus status;
   status.state = raft::room_state_name(room.state);

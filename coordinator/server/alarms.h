@@ -31,6 +31,9 @@ void add_no_leader_alarm(NodeId node, Duration without, const std::vector<NodeId
 /// and nobody reaches it.
 void add_address_alarm(const raft::Member* known, const std::string& own,
                        std::vector<api::Alarm>& out);
+/// RESTORE_HOLD: no lock is granted for so long, by the clock of the leader, or as of the log's
+/// last entry: cluster time between two entries is the leader's alone.
+api::Alarm restore_hold_alarm(int64_t left_ms, bool leads);
 /// For the status.
 api::DiskStatus disk_status(const raft::DiskRoom& room, const raft::LogWriteStats& log);
 

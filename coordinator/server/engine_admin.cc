@@ -185,16 +185,7 @@ std::optional<api::Alarm> Engine::restore_hold() const {
   const int64_t now_ms = host_.serving ? host_.cluster_now_ms() : machine_.cluster_time_ms();
   const int64_t left_ms = held_until_ms() - now_ms;
   if (left_ms <= 0) return std::nullopt;
-  // Cluster time between two entries is the leader's alone.
-  const std::string seconds = std::to_string((left_ms + 999) / 1'000) + " s";
-  const std::string left = host_.serving ? "for another " + seconds
-                                         : "for up to " + seconds +
-                                               " after the last entry of the log (the "
-                                               "leader knows how long from now)";
-  return make_alarm("RESTORE_HOLD", NodeId(),
-                    "the cluster was restored: no lock is granted " + left +
-                        ", so that old holders learn of it first; the setting "
-                        "restore_hold_until_ms=0 ends that, and then only fencing tokens protect");
+  return restore_hold_alarm(left_ms, host_.serving);
 }
 
 void Engine::expire_session(CallId call, const api::RequestContext& context,

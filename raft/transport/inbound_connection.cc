@@ -68,6 +68,8 @@ void InboundConnection::handle(const Hello& hello) {
 }
 
 void InboundConnection::handle(const IdentityQuery& query) {
+  // Whoever asks does so again.
+  if (owner_.knows_no_members()) return end("");
   reply(IdentityReply{.self = context_.self,
                       .asker_store = owner_.store_of(query.asker),
                       .bootstraps = context_.options.bootstraps,

@@ -32,6 +32,9 @@ class InboundConnection final : net::FrameConnection::Handler {
     virtual void on_inbound_closed(InboundConnection& inbound, const std::string& complaint) = 0;
     /// While entry 1 is being synced nothing is answered.
     virtual bool silent() const = 0;
+    /// Whose entry 1 it has, and not yet who is a member: of nobody it could be said that it is
+    /// none.
+    virtual bool knows_no_members() const = 0;
 
    protected:
     ~Owner() = default;

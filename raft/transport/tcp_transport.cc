@@ -89,6 +89,7 @@ class TcpTransport::Impl final : public OutboundLane::Listener, public InboundCo
   void on_inbound_app(InboundConnection& inbound, const AppFrame& app) override;
   void on_inbound_closed(InboundConnection& inbound, const std::string& complaint) override;
   bool silent() const override { return taking_genesis_; }
+  bool knows_no_members() const override { return context_.self.formed() && !told_members_; }
 
   void accept(net::Socket socket, const net::Address& from);
   Peer* find(NodeId id);
@@ -111,6 +112,7 @@ class TcpTransport::Impl final : public OutboundLane::Listener, public InboundCo
   std::map<InboundConnection*, std::unique_ptr<InboundConnection>> inbound_;
   size_t strangers_ = 0;
   bool taking_genesis_ = false;
+  bool told_members_ = false;
   InboundConnection* genesis_giver_ = nullptr;  ///< waits for the answer; null if it went away
   std::map<std::string, Instant> logged_;
   std::shared_ptr<Impl*> alive_ = std::make_shared<Impl*>(this);  ///< for what comes back late
@@ -289,6 +291,7 @@ void TcpTransport::Impl::form(ClusterId cluster, std::string genesis) {
 
 void TcpTransport::Impl::set_peers(std::vector<PeerSpec> specs, std::vector<RemovedMember> removed,
                                    uint32_t level) {
+  told_members_ = true;
   removed_ = std::move(removed);
   context_.level = level;
   const auto keeps = [&specs, this](Peer& peer) {

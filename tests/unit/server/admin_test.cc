@@ -1,4 +1,5 @@
 // Administration: what operators see and do, and what of it is logged.
+#include "coordinator/server/alarms.h"
 #include "lockmgr/lock_table.h"
 #include "session/session_table.h"
 #include "tests/unit/server/test_cluster.h"
@@ -351,20 +352,6 @@ TEST_F(AdminTest, NoLeaderForAWhileIsAnAlarmUntilOneIsKnown) {
   cluster.heal();
   ASSERT_TRUE(cluster.until([&] { return bool(follower.engine().host().soft.leader); }));
   EXPECT_THAT(alarm_names(follower), testing::IsEmpty());
-}
-
-TEST_F(AdminTest, HowLongLocksAreHeldAfterARestoreIsForTheLeaderToSay) {
-  leader.change_setting("restore_hold_until_ms",
-                        leader.engine().machine().cluster_time_ms() + 60'000);
-  cluster.settle();
-  cluster.advance(1s);
-  const auto said = [](TestServer& server) {
-    const auto alarms = server.engine().alarms();
-    return alarms.empty() ? std::string() : alarms[0].message;
-  };
-  EXPECT_THAT(said(leader), HasSubstr("no lock is granted for another "));
-  EXPECT_THAT(said(follower), HasSubstr("no lock is granted for up to "));
-  EXPECT_THAT(said(follower), HasSubstr(" after the last entry of the log (the leader knows"));
 }
 
 }  // namespace

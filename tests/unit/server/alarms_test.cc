@@ -163,5 +163,12 @@ TEST_F(RefusedCopyTest, WhereNobodyLooksAtTheDiskThereIsRoom) {
   EXPECT_EQ(unwatched.no_room_for_copy(1'000 * kMiB), std::nullopt);
 }
 
+TEST(RestoreHoldAlarm, HowLongFromNowIsForTheLeaderToSay) {
+  EXPECT_THAT(restore_hold_alarm(59'001, true).message,
+              testing::HasSubstr("no lock is granted for another 60 s, so that"));
+  EXPECT_THAT(restore_hold_alarm(59'001, false).message,
+              testing::HasSubstr("for up to 60 s after the last entry of the log (the leader"));
+}
+
 }  // namespace
 }  // namespace holdfast::server

@@ -39,7 +39,7 @@ struct BootstrapTest : TransportTest {
   void form_node_2(uint64_t store_of_node_1) {
     TcpTransport& second = *nodes.at(2)->transport;
     second.form(ClusterId(777), "");
-    if (store_of_node_1 == 0) return;
+    if (store_of_node_1 == 0) return second.set_peers({});
     second.set_peers({{NodeId(1), nodes.at(1)->address(), StoreId(store_of_node_1)}});
   }
   void expect_refused(ErrorCode code, const std::vector<std::string>& parts) {
@@ -280,6 +280,7 @@ TEST_F(GenesisTest, NothingIsAnsweredUntilEntryOneIsSynced) {
   asker.write(net::frame_of(query));
   EXPECT_FALSE(answer(asker).has_value()) << "closed without an answer";
   nodes.at(2)->transport->form(kCluster, nodes.at(2)->offered_bytes);
+  nodes.at(2)->transport->set_peers({});
   nodes.at(2)->genesis_done(ok_status());
   EXPECT_TRUE(genesis_answer(giver).accepted);
   net::RawPeer later(nodes.at(2)->transport->port());
