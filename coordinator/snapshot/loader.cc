@@ -6,8 +6,8 @@
 #include <string>
 #include <vector>
 
+#include "coordinator/snapshot/check_thread.h"
 #include "coordinator/snapshot/row_codec.h"
-#include "coordinator/snapshot/threaded_check.h"
 
 namespace holdfast::snapshot {
 namespace {
@@ -182,7 +182,7 @@ Result<SnapshotHead> load_database(Database& database, const RowSink& sink,
 Result<SnapshotHead> load_and_verify(Database& database, const std::string& vfs,
                                      const RowSink& sink, const LoadProgress& progress) {
   if (Status ours = judged(look_over(database)); !ours.ok()) return ours.error();
-  ThreadedCheck check(database.path(), vfs);
+  CheckThread check(database.path(), vfs);
   const RowSink unless_damaged = [&](RowTable table, uint64_t id, std::string_view row) {
     if (check.failed()) return Status(Error{ErrorCode::kCorrupt, "it is damaged"});
     return sink(table, id, row);

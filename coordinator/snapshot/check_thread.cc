@@ -1,4 +1,4 @@
-#include "coordinator/snapshot/threaded_check.h"
+#include "coordinator/snapshot/check_thread.h"
 
 #include <utility>
 
@@ -7,19 +7,19 @@
 
 namespace holdfast::snapshot {
 
-ThreadedCheck::ThreadedCheck(std::string path, std::string vfs)
+CheckThread::CheckThread(std::string path, std::string vfs)
     : thread_([this, path = std::move(path), vfs = std::move(vfs)] { run(path, vfs); }) {}
 
-ThreadedCheck::~ThreadedCheck() {
+CheckThread::~CheckThread() {
   if (thread_.joinable()) thread_.join();
 }
 
-Status ThreadedCheck::outcome() {
+Status CheckThread::outcome() {
   thread_.join();
   return outcome_;
 }
 
-void ThreadedCheck::run(const std::string& path, const std::string& vfs) {
+void CheckThread::run(const std::string& path, const std::string& vfs) {
   auto database = Database::open(path, Database::Mode::kRead, vfs);
   outcome_ = database.ok() ? quick_check(*database) : Status(database.error());
   failed_ = !outcome_.ok();

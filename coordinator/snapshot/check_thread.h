@@ -10,14 +10,14 @@
 
 namespace holdfast::snapshot {
 
-class ThreadedCheck {
+class CheckThread {
  public:
   /// Begins. `vfs` as in Database::open(); two threads may use it.
-  ThreadedCheck(std::string path, std::string vfs);
+  CheckThread(std::string path, std::string vfs);
   /// Waits for the check.
-  ~ThreadedCheck();
-  ThreadedCheck(const ThreadedCheck&) = delete;
-  ThreadedCheck& operator=(const ThreadedCheck&) = delete;
+  ~CheckThread();
+  CheckThread(const CheckThread&) = delete;
+  CheckThread& operator=(const CheckThread&) = delete;
 
   /// It has ended, and not well: outcome() says why.
   bool failed() const { return failed_; }
