@@ -114,7 +114,7 @@ Status Opening::find_kept_genesis() {
 Status Opening::take_genesis(std::string_view bytes) {
   auto genesis = raft::decode_genesis(bytes);
   if (!genesis.ok()) return genesis.error();
-  const Status fits = found_.directory->check_cluster(genesis->cluster);
+  Status fits = found_.directory->check_cluster(genesis->cluster);
   if (!fits.ok()) return fits;
   found_.cluster = genesis->cluster;
   configuration_ = std::move(genesis->configuration);

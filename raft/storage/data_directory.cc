@@ -295,8 +295,8 @@ Status DataDirectory::check_cluster(ClusterId cluster) const {
 // In this order, behind the log: a crash between any two leaves a store that has entry 1, and whose
 // next start keeps the rest.
 Status DataDirectory::keep_genesis(GroupId group, ClusterId cluster, const std::string& genesis) {
-  if (const Status fits = check_cluster(cluster); !fits.ok()) return fits;
-  if (const Status kept = keep_bytes(group, genesis); !kept.ok()) return kept;
+  if (Status fits = check_cluster(cluster); !fits.ok()) return fits;
+  if (Status kept = keep_bytes(group, genesis); !kept.ok()) return kept;
   if (identity_.cluster) return ok_status();
   const IoStatus written = replace_file(files_, path_, kClusterName, encode_cluster(cluster));
   if (!written) return written.error().to_error();

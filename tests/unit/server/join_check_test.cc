@@ -15,7 +15,7 @@ struct JoinCheckTest : raft::TransportTest {
   net::Address server(uint64_t id, uint64_t cluster) {
     Node& each = node(id);
     each.self.cluster = ClusterId(cluster);
-    each.open();
+    each.open().transport->set_peers({});
     return each.address();
   }
   /// It accepts, and says nothing.

@@ -21,7 +21,8 @@ struct JoinerTest : raft::TransportTest {
   raft::Node& server(uint64_t id, ClusterId cluster = kCluster) {
     raft::Node& each = node(id);
     each.self.cluster = cluster;
-    return each.open();
+    each.open().transport->set_peers({});
+    return each;
   }
   /// Its cluster has the asker's node, under this store.
   static void add(raft::Node& server, StoreId store) {
