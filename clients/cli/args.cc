@@ -137,16 +137,24 @@ Result<std::string> one_path(const Args& args) {
   return args.words[0];
 }
 
+namespace {
+
+Error bad_addresses(const std::string& from, const std::string& list, const std::string& why) {
+  return bad(from + " is \"" + list + "\": " + why);
+}
+
+}  // namespace
+
 Result<std::vector<std::string>> parse_addresses(const std::string& from, const std::string& list) {
   std::vector<std::string> parts;
   for (size_t at = 0; at <= list.size();) {
     const size_t comma = std::min(list.find(',', at), list.size());
     parts.push_back(list.substr(at, comma - at));
     const auto address = net::parse_address(parts.back());
-    if (!address) return bad(from + " is \"" + list + "\": " + address.error().message);
-    if (address->port == 0) {
-      return bad(from + " is \"" + list + "\": port 0 of \"" + parts.back() +
-                 "\" cannot be dialled");
+    if (!address || address->port == 0) {
+      return bad_addresses(from, list,
+                           address ? "port 0 of \"" + parts.back() + "\" cannot be dialled"
+                                   : address.error().message);
     }
     at = comma + 1;
   }

@@ -109,25 +109,25 @@ class Line {
 
 Result<api::CompareRelation::type> relation_of(const std::string& word) {
   using R = api::CompareRelation;
-  static const std::map<std::string, R::type> kRelations = {
+  static const std::map<std::string, R::type> relations = {
       {"=", R::EQUAL}, {"!=", R::NOT_EQUAL}, {"<", R::LESS}, {">", R::GREATER}};
-  const auto at = kRelations.find(word);
-  if (at == kRelations.end()) return bad("\"" + word + "\" is not =, !=, < or >");
+  const auto at = relations.find(word);
+  if (at == relations.end()) return bad("\"" + word + "\" is not =, !=, < or >");
   return at->second;
 }
 
 /// Behind "if": exists PATH, absent PATH, or WHAT PATH RELATION NUMBER-or-value.
 Result<api::Compare> parse_compare(Line& line) {
   using T = api::CompareTarget;
-  static const std::map<std::string, T::type> kTargets = {{"exists", T::EXISTS},
-                                                          {"absent", T::EXISTS},
-                                                          {"version", T::VERSION},
-                                                          {"value", T::VALUE},
-                                                          {"modified", T::MODIFY_REVISION},
-                                                          {"created", T::CREATE_REVISION}};
+  static const std::map<std::string, T::type> targets = {{"exists", T::EXISTS},
+                                                         {"absent", T::EXISTS},
+                                                         {"version", T::VERSION},
+                                                         {"value", T::VALUE},
+                                                         {"modified", T::MODIFY_REVISION},
+                                                         {"created", T::CREATE_REVISION}};
   const std::string what = line.next();
-  const auto target = kTargets.find(what);
-  if (target == kTargets.end()) {
+  const auto target = targets.find(what);
+  if (target == targets.end()) {
     return bad("\"" + what + "\" is not exists, absent, version, value, modified or created");
   }
   const auto path = line.path();

@@ -91,17 +91,17 @@ Result<SnapshotFile> examine(raft::FileSystem& files, const std::string& path, u
   if (!views.ok()) return views.error();
   auto members = members_of(path, loaded->head);
   if (!members.ok()) return members.error();
-  std::unique_ptr<rsm::StateMachine> machine = std::move(loaded->machine);
+  const rsm::StateMachine& machine = *loaded->machine;
   return SnapshotFile{.path = path,
                       .bytes = *bytes,
                       .head = std::move(loaded->head),
                       .members = std::move(*members),
-                      .sessions = machine->sessions().size(),
-                      .locks = machine->locks().lock_count(),
-                      .waiters = machine->locks().waiter_count(),
-                      .keys = machine->keys().key_count(),
+                      .sessions = machine.sessions().size(),
+                      .locks = machine.locks().lock_count(),
+                      .waiters = machine.locks().waiter_count(),
+                      .keys = machine.keys().key_count(),
                       .other_views = std::move(*views),
-                      .machine = std::move(machine)};
+                      .machine = std::move(loaded->machine)};
 }
 
 }  // namespace holdfast::loading

@@ -241,17 +241,17 @@ Status parse_addresses(ServerOptions& o) {
       {"http_address", {&FLAGS_http_address, &o.http_listen}},
   };
   for (const auto& [flag, field] : fields) {
-    const Status parsed = parse_into(flag, *field.first, *field.second);
+    Status parsed = parse_into(flag, *field.first, *field.second);
     if (!parsed.ok()) return parsed;
   }
   net::Address unused;
   for (const auto& [flag, text] : {std::pair{"client_advertise", &FLAGS_client_advertise},
                                    {"peer_advertise", &FLAGS_peer_advertise}}) {
     if (text->empty()) continue;
-    const Status parsed = parse_into(flag, *text, unused);
+    Status parsed = parse_into(flag, *text, unused);
     if (!parsed.ok()) return parsed;
   }
-  const Status joins = parse_join(FLAGS_join, o.join);
+  Status joins = parse_join(FLAGS_join, o.join);
   if (!joins.ok()) return joins;
   return parse_cluster(FLAGS_initial_cluster, o.initial_cluster);
 }
@@ -390,7 +390,7 @@ Status validate(const ServerOptions& o) {
                             {"peer_address", &o.peer_listen},
                             {"admin_address", &o.admin_listen},
                             {"http_address", &o.http_listen}}};
-  if (const Status apart = check_apart(listens); !apart.ok()) return apart;
+  if (Status apart = check_apart(listens); !apart.ok()) return apart;
   for (const auto& [flag, address] : listens) {
     if (!o.insecure && !net::is_loopback(*address)) {
       return bad(flag, net::to_string(*address),

@@ -158,8 +158,8 @@ raft::Configuration last_known_members(const raft::Genesis& genesis,
                                        const snapshot::SnapshotStore& snapshots,
                                        const raft::RecoveredLog& log) {
   const auto decoded = [&](std::string_view bytes) {
-    auto configuration = raft::decode_configuration(bytes);
-    return configuration.ok() ? std::move(*configuration) : genesis.configuration;
+    const auto configuration = raft::decode_configuration(bytes);
+    return configuration.ok() ? *configuration : genesis.configuration;
   };
   if (!log.configurations.empty()) return decoded(log.configurations.back().data.view());
   const auto head = snapshots.head_set_aside();

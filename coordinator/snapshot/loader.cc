@@ -85,7 +85,7 @@ Status look_over(Database& database) {
 }
 
 /// What SQLite itself can make nothing of is damage.
-Status judged(Status good) {
+Status judged(const Status& good) {
   const bool unknown = !good.ok() && good.error().code == ErrorCode::kInternal;
   return unknown ? Status(Error{ErrorCode::kCorrupt, good.error().message}) : good;
 }
