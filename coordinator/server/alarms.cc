@@ -34,7 +34,7 @@ void add_room_alarms(const Room& room, NodeId node, std::vector<api::Alarm>& out
   const std::string since = "for " + std::to_string(to_ms(room.in_this_state()) / 1'000) + " s";
   if (disk.full()) {
     out.push_back(make_alarm("NO_SPACE", node,
-                             free + ", " + byte_text(disk.needed_bytes) +
+                             free + ", " + byte_text(disk.wanted_bytes()) +
                                  " are wanted, and there is no room for " + disk.missing + ", " +
                                  since +
                                  "; the cluster goes on while a quorum of its servers has room, "
@@ -116,7 +116,7 @@ api::DiskStatus disk_status(const raft::DiskRoom& room, const raft::LogWriteStat
   status.state = raft::room_state_name(room.state);
   status.path = room.path;
   status.freeBytes = static_cast<int64_t>(room.free_bytes);
-  status.neededBytes = static_cast<int64_t>(room.needed_bytes);
+  status.neededBytes = static_cast<int64_t>(room.full() ? room.wanted_bytes() : room.needed_bytes);
   status.reserveBytes = static_cast<int64_t>(room.reserve_bytes);
   status.syncMedianUs = to_us(log.recent.median);
   status.syncP99Us = to_us(log.recent.p99);

@@ -14,6 +14,7 @@ namespace {
 
 /// A client that is refused asks again no sooner: room does not come within milliseconds.
 constexpr int64_t kRetryAfterMs = 1'000;
+constexpr const char* kTheSnapshot = "a snapshot of what was written last";
 
 }  // namespace
 
@@ -59,6 +60,7 @@ void Room::turn() {
   const Instant now = host_.clock.now();
   if (std::exchange(led_, host_.serving) != host_.serving) led_since_ = now;
   if (looked_at_ == Instant() || now >= looked_at_ + kLookEvery) look(now);
+  weigh();
   report(now);
   host_.no_space = refusal();
 }
@@ -75,6 +77,11 @@ void Room::look(Instant now) {
   renew_reserve();
   lend_reserve();
 }
+
+// Between two looks at the disk, too, no more is gathered than the snapshot can write: a span that
+// finds no room even in the reserve would stay, the log would not be cut, and keys that are removed
+// would give no room back.
+void Room::weigh() { overdrawn_ = snapshots_.room_wanted() > disk_.snapshot_bytes(); }
 
 // While the disk is full the log has its segments and no more. What a snapshot covers of it becomes
 // segments again: so one is written whenever half a segment has gone.
@@ -94,7 +101,7 @@ void Room::lend_reserve() {
 
 void Room::report(Instant now) {
   const NodeId leader = host_.other_leader();
-  const bool room = !disk_.full();
+  const bool room = !full();
   const bool news = leader != told_leader_ || room != told_room_;
   if (!news && now < told_at_ + kReportEvery) return;
   told_leader_ = leader;
@@ -134,13 +141,13 @@ bool Room::has_said_so(NodeId node) const {
 
 /// Who is silent may be down and counts as nobody; a new leader has heard of nobody yet.
 bool Room::has_room(NodeId voter) const {
-  if (voter == host_.options.self) return !disk_.full();
+  if (voter == host_.options.self) return !full();
   if (const Report* report = fresh_report(voter)) return report->room;
   return host_.clock.now() - led_since_ < kFresh;
 }
 
 bool Room::anybody_full() const {
-  return disk_.full() || std::ranges::any_of(reports_, [this](const auto& each) {
+  return full() || std::ranges::any_of(reports_, [this](const auto& each) {
            const Report* report = fresh_report(each.first);
            return report != nullptr && !report->room;
          });
@@ -160,11 +167,11 @@ std::optional<Refusal> Room::refusal() const {
   const raft::Raft& core = host_.node->core();
   if (core.role() != raft::Role::kLeader || core.transferring()) return std::nullopt;
   std::string why;
-  if (disk_.full()) {
+  if (full()) {
     why = "the leader, node " + std::to_string(host_.options.self.value) +
-          ", has no room on its disk for " + disk_.missing + ": " + disk_.path + " has " +
-          byte_text(disk_.free_bytes) + " free, and " + byte_text(disk_.needed_bytes) +
-          " are wanted";
+          ", has no room on its disk for " + (disk_.full() ? disk_.missing : kTheSnapshot) + ": " +
+          disk_.path + " has " + byte_text(disk_.free_bytes) + " free, and " +
+          byte_text(disk_.wanted_bytes()) + " are wanted";
   } else if (!quorum_has_room()) {
     why = "no quorum of the servers has room on its disks";
   } else {
@@ -187,10 +194,10 @@ void Room::began_to_hand_over() {
 
 std::optional<std::string> Room::no_room_for_copy(uint64_t bytes) {
   if (!watched()) return std::nullopt;
-  if (!disk_.full() && disk_.free_bytes >= bytes + disk_.needed_bytes) return std::nullopt;
+  if (!full() && disk_.free_bytes >= bytes + disk_.wanted_bytes()) return std::nullopt;
   refused_copy_ = "a copy of the state takes " + byte_text(bytes) + ", and " + disk_.path +
                   " has " + byte_text(disk_.free_bytes) + " free, of which " +
-                  byte_text(disk_.needed_bytes) + " are to stay free";
+                  byte_text(disk_.wanted_bytes()) + " are to stay free";
   refused_copy_at_ = host_.clock.now();
   return refused_copy_;
 }

@@ -68,8 +68,8 @@ class Room {
   const RoomStats& stats() const { return stats_; }
   /// The last copy for which there was no room, if that is not long ago.
   std::optional<std::string> refused_copy() const;
-  /// The disk of this server is full.
-  bool full() const { return disk_.full(); }
+  /// The disk of this server is full, or the snapshot of what waits in memory might find no room.
+  bool full() const { return disk_.full() || overdrawn_; }
 
  private:
   struct Report {
@@ -79,6 +79,7 @@ class Room {
 
   bool watched() const { return static_cast<bool>(ports_.look); }
   void look(Instant now);
+  void weigh();
   void lend_reserve();
   void report(Instant now);
   const Report* fresh_report(NodeId node) const;
@@ -95,6 +96,7 @@ class Room {
   raft::DiskRoom disk_;
   Instant looked_at_;
   bool lent_ = false;
+  bool overdrawn_ = false;
   uint64_t hurried_at_bytes_ = ~uint64_t{0};  ///< what the log had left for what frees
   std::map<NodeId, Report> reports_;
   Instant led_since_;  ///< if this server leads

@@ -14,6 +14,9 @@ constexpr uint64_t kMarksPerTail = 16;
 /// So many spans' worth of the log waits behind the one that is written: it is written too slowly.
 constexpr uint64_t kHurriedSpans = 2;
 
+/// While the disk is full: what is removed is to give room soon.
+constexpr Duration kIntervalWhileFull = 1s;
+
 }  // namespace
 
 Snapshots::Snapshots(Host& host, snapshot::SpanWriter* writer, std::string genesis, uint64_t bytes)
@@ -94,8 +97,12 @@ Status Snapshots::collect() {
 
 bool Snapshots::due() const {
   if (rows_.empty()) return false;
-  return hurried_ || log_bytes_ >= due_bytes() ||
-         host_.clock.now() - sealed_at_ >= host_.options.snapshot_interval;
+  return hurried_ || log_bytes_ >= due_bytes() || host_.clock.now() - sealed_at_ >= interval();
+}
+
+Duration Snapshots::interval() const {
+  const Duration interval = host_.options.snapshot_interval;
+  return host_.budget.full() ? std::min(interval, Duration(kIntervalWhileFull)) : interval;
 }
 
 // Half the live bytes bounds how often a row is written again: the disk takes a few times what the
@@ -120,7 +127,7 @@ void Snapshots::seal() {
   if (placed.index) {
     head.membership = {placed.index, raft::encode_configuration(placed.configuration)};
   }
-  sealed_ = snapshot::Span{std::exchange(rows_, {}), std::move(head)};
+  sealed_ = snapshot::Span{std::exchange(rows_, {}), std::move(head), host_.budget.full()};
 }
 
 bool Snapshots::settled() const {
@@ -130,7 +137,7 @@ bool Snapshots::settled() const {
 
 Instant Snapshots::next_wakeup() const {
   if (writer_ == nullptr || rows_.empty() || sealed_ || submitted_at_) return Instant::max();
-  return hurried_ ? sealed_at_ : sealed_at_ + host_.options.snapshot_interval;
+  return hurried_ ? sealed_at_ : sealed_at_ + interval();
 }
 
 std::optional<std::string> Snapshots::obstacle() const {

@@ -59,6 +59,7 @@ class Snapshots {
 
  private:
   bool due() const;
+  Duration interval() const;
   uint64_t due_bytes() const;
   void seal();
   Status collect();

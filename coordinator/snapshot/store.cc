@@ -24,6 +24,10 @@ constexpr const char* kWal = "-wal";
 /// SQLite's own files of a database.
 constexpr const char* kCompanions[] = {kWal, "-shm", "-journal"};
 constexpr size_t kPieceBytes = 1 << 20;
+/// Of the database, one part in so many must be free for it to be written anew without that.
+constexpr uint64_t kFreePartToShrink = 4;
+/// After so many attempts for which even the reserve had no room the span is done as it is.
+constexpr int kShrinksWithoutRoomMax = 3;
 
 std::string name_of(uint64_t number) {
   return std::string(kPrefix) + std::to_string(number) + std::string(kSuffix);
@@ -268,7 +272,27 @@ Result<WrittenSpan> SnapshotStore::write_with(SnapshotWriter& writer, const Span
   }
   const auto durable = checkpoint(writer);
   if (!durable.ok()) return durable.error();
+  if (span.shrink && *durable) {
+    if (Status shrunk = shrink(writer); !shrunk.ok()) return shrunk.error();
+  }
   return WrittenSpan{span.head.applied, rows.size(), database_bytes_, 0, *durable};
+}
+
+// An obstacle makes the span come again, and for want of room the reserve is lent to it.
+Status SnapshotStore::shrink(SnapshotWriter& writer) {
+  const auto free = writer.free_bytes();
+  if (!free.ok()) return free.error();
+  if (*free < database_bytes_ / kFreePartToShrink) return ok_status();
+  const Status shrunk = writer.shrink();
+  const bool no_room = !shrunk.ok() && shrunk.error().code == ErrorCode::kNoSpace;
+  if (no_room && ++shrinks_without_room_ < kShrinksWithoutRoomMax) return shrunk;
+  shrinks_without_room_ = 0;
+  const bool passes = no_room || (!shrunk.ok() && shrunk.error().code == ErrorCode::kOverloaded);
+  if (!shrunk.ok() && !passes) return shrunk;
+  const auto bytes = writer.database_bytes();
+  if (!bytes.ok()) return bytes.error();
+  database_bytes_ = *bytes;
+  return ok_status();
 }
 
 Result<bool> SnapshotStore::checkpoint(SnapshotWriter& writer) {

@@ -27,6 +27,9 @@ namespace holdfast::snapshot {
 struct Span {
   RowSpan rows;
   SnapshotHead head;
+  /// The disk is full: what removed rows leave of the database is given back to it, if that is
+  /// much.
+  bool shrink = false;
 };
 
 /// What one write of a span came to.
@@ -104,6 +107,7 @@ class SnapshotStore {
   Result<WrittenSpan> write_next(const Span& span);
   Result<WrittenSpan> write_new(const std::string& name, const Span& span);
   Result<WrittenSpan> write_with(SnapshotWriter& writer, const Span& span);
+  Status shrink(SnapshotWriter& writer);
   Status remove_unless_kept(const std::string& name);
   Status switch_to(const std::string& name);
   /// Makes durable what was written; false: not yet.
@@ -120,6 +124,7 @@ class SnapshotStore {
   uint64_t next_number_ = 1;
   std::string incoming_;
   uint64_t database_bytes_ = 0;
+  int shrinks_without_room_ = 0;  ///< of this span
   std::optional<SnapshotWriter> writer_;
 };
 

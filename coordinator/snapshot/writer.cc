@@ -156,8 +156,22 @@ Result<bool> SnapshotWriter::checkpoint() {
   return !busy && statement->integer(1) == statement->integer(2);
 }
 
-Result<uint64_t> SnapshotWriter::database_bytes() {
-  const auto pages = database_.integer("PRAGMA page_count");
+Result<uint64_t> SnapshotWriter::database_bytes() { return bytes_of_pages("PRAGMA page_count"); }
+
+Result<uint64_t> SnapshotWriter::free_bytes() { return bytes_of_pages("PRAGMA freelist_count"); }
+
+// The -wal goes in any case: it may be as large as the database was, and holds what an attempt for
+// which there was no room has taken.
+Status SnapshotWriter::shrink() {
+  const Status rebuilt = database_.run("VACUUM");
+  const auto busy = database_.integer("PRAGMA wal_checkpoint(TRUNCATE)");
+  if (!rebuilt.ok()) return rebuilt;
+  if (!busy.ok()) return busy.error();
+  return *busy == 0 ? ok_status() : Error{ErrorCode::kOverloaded, "another process reads it"};
+}
+
+Result<uint64_t> SnapshotWriter::bytes_of_pages(const char* count) {
+  const auto pages = database_.integer(count);
   if (!pages.ok()) return pages.error();
   const auto page = database_.integer("PRAGMA page_size");
   if (!page.ok()) return page.error();

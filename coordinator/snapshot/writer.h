@@ -63,6 +63,12 @@ class SnapshotWriter {
   Result<bool> checkpoint();
   /// Size of the database without its -wal.
   Result<uint64_t> database_bytes();
+  /// Of it, what holds no row.
+  Result<uint64_t> free_bytes();
+  /// Gives that back to the file system, and the -wal. Holds the rows in memory meanwhile, and
+  /// takes as much room in the -wal as they do. Only after checkpoint() was true; after an error
+  /// the file is as before. NO_SPACE, or OVERLOADED if somebody reads the file.
+  Status shrink();
 
  private:
   struct TableStatements {
@@ -72,6 +78,7 @@ class SnapshotWriter {
   };
   explicit SnapshotWriter(Database database) : database_(std::move(database)) {}
   Status prepare();
+  Result<uint64_t> bytes_of_pages(const char* count);
   Status write_rows(std::span<const RowLog::Change> changes, const SnapshotHead& head);
   Status write_row(const RowLog::Change& change);
   Status write_head(const SnapshotHead& head);

@@ -39,7 +39,7 @@ struct LogOptions {
   StoreId store;
   GroupId group = kDefaultGroup;
   /// Size of a segment, kSegmentBytesMin to kSegmentBytesMax. May change between starts.
-  uint64_t segment_bytes = 64 << 20;
+  uint64_t segment_bytes = 32 << 20;
   /// Segments kept ready behind the one that is written, 1 to kSegmentsAheadMax. All but one are
   /// the reserve for when the disk is full.
   size_t segments_ahead = 1;

@@ -11,6 +11,9 @@ constexpr uint64_t kMiB = uint64_t{1} << 20;
 /// SQLite's shared memory, a process id, CURRENT.
 constexpr uint64_t kStartBytes = 4 * kMiB;
 
+/// While one is filled the next may be begun.
+constexpr uint64_t kSegmentsBetweenLooks = 2;
+
 uint64_t rounded_up(uint64_t bytes) { return (bytes + kMiB - 1) / kMiB * kMiB; }
 
 std::string reserve_path(const std::string& directory) {
@@ -31,6 +34,11 @@ const char* room_state_name(DiskRoom::State state) {
   return "unknown";
 }
 
+uint64_t DiskRoom::snapshot_bytes() const {
+  const uint64_t spoken_for = wanted_bytes() + log_bytes;
+  return reserve_bytes + free_bytes - std::min(free_bytes, spoken_for);
+}
+
 RoomKeeper::RoomKeeper(FileSystem& files, LogStore& log, RoomOptions options, Instant now)
     : files_(files),
       log_(log),
@@ -39,7 +47,10 @@ RoomKeeper::RoomKeeper(FileSystem& files, LogStore& log, RoomOptions options, In
   room_.path = options_.directory;
   if (auto free = files_.free_bytes(options_.directory)) free_ = *free;
   judge(now);
+  log_.preparer().set_permit([this](uint64_t bytes) { return may_take_segment(bytes); });
 }
+
+RoomKeeper::~RoomKeeper() { log_.preparer().set_permit(nullptr); }
 
 DiskRoom RoomKeeper::room() const {
   const std::lock_guard lock(mutex_);
@@ -54,26 +65,27 @@ void RoomKeeper::lend(bool lent) {
 void RoomKeeper::note_snapshot(uint64_t bytes) {
   const std::lock_guard lock(mutex_);
   snapshot_bytes_ = bytes;
+  noted_ = true;
 }
 
 Status RoomKeeper::step(Instant now) {
-  const auto [lent, wanted] = reserve_wanted();
+  const Wanted wanted = this->wanted();
   auto free = files_.free_bytes(options_.directory);
   if (free) free_ = *free;
   const IoStatus held = hold_reserve(wanted);
   reserve_missing_ = !held || reserve_too_large_;
   free = files_.free_bytes(options_.directory);
   if (free) free_ = *free;
-  if (!lent) retry_preparation(now);
+  if (!wanted.lent) retry_preparation(now);
   judge(now);
   if (!held && !held.error().out_of_space()) return held.error().to_error();
   return free ? ok_status() : Status(free.error().to_error());
 }
 
-std::pair<bool, uint64_t> RoomKeeper::reserve_wanted() const {
+RoomKeeper::Wanted RoomKeeper::wanted() const {
   const std::lock_guard lock(mutex_);
-  const bool none = lent_ || options_.reserve_bytes == 0;
-  return {lent_, none ? 0 : options_.reserve_bytes + rounded_up(snapshot_bytes_)};
+  if (lent_ || options_.reserve_bytes == 0) return {lent_, true, 0};
+  return {false, noted_, options_.reserve_bytes + rounded_up(snapshot_bytes_)};
 }
 
 IoStatus RoomKeeper::open_reserve() {
@@ -90,22 +102,35 @@ IoStatus RoomKeeper::open_reserve() {
 }
 
 // The log comes first: while it lacks a segment, nothing is taken that a segment could have. What
-// does not fit is not tried: for a moment it would take all that is free from the log's next
-// segment and from the snapshot.
-IoStatus RoomKeeper::hold_reserve(uint64_t wanted) {
+// does not fit beside what is to stay free is not tried: for a moment it would take all that is
+// free from the log's next segment and from the snapshot.
+IoStatus RoomKeeper::hold_reserve(const Wanted& wanted) {
   if (file_ == nullptr) {
     if (auto done = open_reserve(); !done) return done;
   }
-  if (held_ > wanted) {
-    if (auto done = file_->truncate(wanted); !done) return done;
-    held_ = wanted;
+  if (held_ > wanted.reserve_bytes && wanted.known) {
+    if (auto done = file_->truncate(wanted.reserve_bytes); !done) return done;
+    held_ = wanted.reserve_bytes;
   }
-  const uint64_t part = std::min(kStepBytes, wanted - held_);
-  reserve_too_large_ = part > free_;
+  short_ = wanted.reserve_bytes - std::min(held_, wanted.reserve_bytes);
+  const uint64_t part = std::min(kStepBytes, short_);
+  reserve_too_large_ = part > 0 && part + options_.min_free_bytes > free_;
   if (part == 0 || reserve_too_large_ || segments_missing_) return io_ok();
   if (auto done = file_->allocate(held_, part); !done) return done;
   held_ += part;
+  short_ -= part;
   return io_ok();
+}
+
+// A log that took what the snapshot needs could not be cut any more. Before anybody has said what
+// that is, the log's first segments are all that is begun.
+bool RoomKeeper::may_take_segment(uint64_t bytes) const {
+  auto free = files_.free_bytes(options_.directory);
+  const std::lock_guard lock(mutex_);
+  if (!free || !noted_) return true;
+  const uint64_t held = room_.reserve_bytes;
+  const uint64_t snapshot = snapshot_bytes_ - std::min(held, snapshot_bytes_);
+  return !lent_ && *free >= bytes + options_.min_free_bytes + snapshot;
 }
 
 // A segment that does not fit is not begun: its zeros would be written and given back, again and
@@ -118,7 +143,7 @@ void RoomKeeper::retry_preparation(Instant now) {
     retry_after_ = kRetryMin;
   } else if (preparer.out_of_space()) {
     segments_missing_ = true;
-    if (now < retry_at_ || free_ < preparer.segment_bytes()) return;
+    if (now < retry_at_ || !may_take_segment(preparer.segment_bytes())) return;
     retry_at_ = now + retry_after_;
     retry_after_ = std::min(retry_after_ * 2, Duration(kRetryMax));
     log_.retry_preparation();
@@ -139,12 +164,15 @@ void RoomKeeper::judge(Instant now) {
   const auto raised = [&](uint64_t mark, DiskRoom::State at) {
     return room_.state >= at ? mark + mark / 4 : mark;
   };
-  room_.needed_bytes = raised(min, DiskRoom::State::kFull);
   room_.free_bytes = free_;
   room_.reserve_bytes = held_;
+  const SegmentPreparer& preparer = log_.preparer();
+  const uint64_t lacking = segments_missing_ ? preparer.ahead() - preparer.ready() : 0;
+  room_.short_bytes = short_ + lacking * preparer.segment_bytes();
+  room_.log_bytes = kSegmentsBetweenLooks * preparer.segment_bytes();
   room_.missing = missing();
   DiskRoom::State state = DiskRoom::State::kOk;
-  if (!room_.missing.empty() || free_ < room_.needed_bytes) {
+  if (!room_.missing.empty() || free_ < raised(min, DiskRoom::State::kFull)) {
     state = DiskRoom::State::kFull;
   } else if (free_ < raised(2 * min, DiskRoom::State::kLow)) {
     state = DiskRoom::State::kLow;
@@ -152,6 +180,7 @@ void RoomKeeper::judge(Instant now) {
   if (room_.missing.empty()) room_.missing = "more than what frees";
   if (state != room_.state || room_.since == Instant()) room_.since = now;
   room_.state = state;
+  room_.needed_bytes = raised(min, DiskRoom::State::kFull);
 }
 
 Status RoomKeeper::make_room_to_start(FileSystem& files, const std::string& directory) {

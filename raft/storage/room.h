@@ -29,7 +29,14 @@ struct DiskRoom {
   uint64_t free_bytes = 0;
   uint64_t needed_bytes = 0;   ///< below which it counts as full, or, once full, still does
   uint64_t reserve_bytes = 0;  ///< in the reserve's file
-  std::string missing;         ///< full: what there is no room for, as part of a sentence
+  uint64_t short_bytes = 0;    ///< that the reserve lacks, and a segment that could not be had
+  uint64_t log_bytes = 0;      ///< that the log may take before the next look
+
+  /// What must be free for the disk to count as full no longer.
+  uint64_t wanted_bytes() const { return needed_bytes + short_bytes; }
+  /// The snapshot can have so much, whatever the log takes until the next look.
+  uint64_t snapshot_bytes() const;
+  std::string missing;  ///< full: what there is no room for, as part of a sentence
 
   bool full() const { return state == State::kFull; }
 };
@@ -40,8 +47,8 @@ struct RoomOptions {
   std::string directory;        ///< exists; the reserve's file is in it
   uint64_t reserve_bytes = 0;   ///< and as much again as the snapshot has
   uint64_t min_free_bytes = 0;  ///< full below it, low below twice as much
-  /// What note_snapshot() would say at first. The reserve's file may be there already, and a first
-  /// look that knew of no snapshot would give up what is held for it.
+  /// What note_snapshot() would say at first. Until it is called nothing of the reserve's file is
+  /// given up: it may be held for what is replayed from the log, of which nobody knows yet.
   uint64_t snapshot_bytes = 0;
 };
 
@@ -58,6 +65,9 @@ class RoomKeeper {
   /// Both outlive the keeper. Asks at once what is free: room() is true before the first step,
   /// which may take its time over the reserve.
   RoomKeeper(FileSystem& files, LogStore& log, RoomOptions options, Instant now);
+  ~RoomKeeper();
+  RoomKeeper(const RoomKeeper&) = delete;
+  RoomKeeper& operator=(const RoomKeeper&) = delete;
 
   /// Looks at the disk, takes or gives up what is to be. An error other than of a full disk means
   /// that the reserve's file cannot be used.
@@ -72,10 +82,15 @@ class RoomKeeper {
   static Status make_room_to_start(FileSystem& files, const std::string& directory);
 
  private:
-  /// Lent, and bytes to be held.
-  std::pair<bool, uint64_t> reserve_wanted() const;
-  IoStatus hold_reserve(uint64_t wanted);
+  struct Wanted {
+    bool lent = false;
+    bool known = true;       ///< less than is held may be held
+    uint64_t reserve_bytes;  ///< to be held
+  };
+  Wanted wanted() const;
+  IoStatus hold_reserve(const Wanted& wanted);
   IoStatus open_reserve();
+  bool may_take_segment(uint64_t bytes) const;
   void retry_preparation(Instant now);
   void judge(Instant now);
   std::string missing() const;
@@ -90,6 +105,7 @@ class RoomKeeper {
   bool reserve_missing_ = false;
   bool reserve_too_large_ = false;  ///< for what is free
   bool segments_missing_ = false;
+  uint64_t short_ = 0;
   uint64_t free_ = 0;
   Instant retry_at_;
   Duration retry_after_ = kRetryMin;
@@ -97,6 +113,7 @@ class RoomKeeper {
   mutable std::mutex mutex_;  ///< of what follows; never held while the disk works
   bool lent_ = false;
   uint64_t snapshot_bytes_ = 0;
+  bool noted_ = false;  ///< snapshot_bytes_ is what the snapshot takes, not what it took
   DiskRoom room_;
 };
 

@@ -59,6 +59,10 @@ IoStatus SegmentPreparer::advance() {
 
 IoStatus SegmentPreparer::fill() {
   if (filling_ == nullptr) {
+    if (permit_ && !permit_(segment_bytes_)) {
+      return IoError{ENOSPC, "allocate", path_of(segment_file_name(number_)),
+                     "what is free is kept for the snapshot"};
+    }
     auto file = files_.open(path_of(temporary_file_name(number_)), OpenMode::kCreate);
     if (!file) return file.error();
     filling_ = std::move(*file);
@@ -212,6 +216,11 @@ void SegmentPreparer::retry() {
   const std::lock_guard lock(signal_mutex_);
   paused_ = false;
   work_.notify_one();
+}
+
+void SegmentPreparer::set_permit(Permit permit) {
+  const std::lock_guard lock(mutex_);
+  permit_ = std::move(permit);
 }
 
 void SegmentPreparer::close() {

@@ -8,6 +8,7 @@
 #include <condition_variable>
 #include <cstdint>
 #include <deque>
+#include <functional>
 #include <memory>
 #include <mutex>
 #include <optional>
@@ -75,11 +76,15 @@ class SegmentPreparer {
   bool has_work() const;
   void retry();
   void close();
+  /// Asked before a new file of so many bytes is begun, by whichever thread needs it; if not, the
+  /// disk counts as full. Empty: always. Must not call the preparer but for ready() and the like.
+  using Permit = std::function<bool(uint64_t bytes)>;
+  void set_permit(Permit permit);
 
   /// Zeros written and synced in one step.
   static constexpr uint64_t kStepBytes = 1 << 20;
   /// Files kept for reuse besides those that are ready.
-  static constexpr size_t kSparesMax = 1;
+  static constexpr size_t kSparesMax = 2;
   /// After a segment was put back: room on a disk tells nobody of itself.
   static constexpr Duration kPutBackFor = 1s;
 
@@ -105,6 +110,7 @@ class SegmentPreparer {
   mutable std::mutex mutex_;  ///< held while the disk works; before the other
   uint64_t number_;           ///< of the segment in preparation, above those that are ready
   std::vector<std::string> spares_;
+  Permit permit_;
   std::unique_ptr<File> filling_;
   uint64_t filled_ = 0;
   bool naming_ = false;                ///< a rename is done and not durable yet

@@ -11,10 +11,10 @@
 
 namespace holdfast::raft {
 
-/// Looks once a second, and at once when something is lent or wanted back.
+/// Looks ten times a second, and at once when something is lent or wanted back.
 class ThreadedRoomKeeper {
  public:
-  static constexpr Duration kEvery = 1s;
+  static constexpr Duration kEvery = 100ms;
   /// Runs on that thread.
   struct Hooks {
     std::function<void()> changed;                   ///< room() says another state

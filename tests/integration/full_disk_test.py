@@ -306,6 +306,46 @@ def test_while_all_are_full_only_what_frees_is_done(disks, dial):
     assert not renewing.failures
 
 
+def fill_with_keys(stock):
+    """Write until the disks are full of keys and of nothing else: how many there are."""
+    written = 0
+    for written in range(1000):
+        try:
+            stock.put(path=f"/full{written}", value=bytes(50_000))
+        except t.HoldfastError as error:
+            assert error.codeName == "NO_SPACE", error.message
+            break
+    assert 20 < written < 999
+    return written
+
+
+def test_disks_that_are_full_of_keys_have_room_again_when_those_are_removed(disks, dial):
+    stock = dial(disks.leader())
+    written = fill_with_keys(stock)
+    stock = dial(disks.leader())
+    for number in range(written):
+        stock.remove(path=f"/full{number}")
+    eventually(lambda: put_done(stock), within=WITHIN, what="writes again")
+    for each in disks.nodes.values():
+        eventually(lambda n=each: state(n) in ("ok", "low"), within=WITHIN, what="room")
+    # As much fits as before, again and again.
+    again = fill_with_keys(stock)
+    assert again > written / 2
+    assert all(node.running for node in disks.nodes.values())
+
+
+def test_servers_that_are_full_of_keys_have_room_after_a_restart_when_those_are_removed(disks, dial):
+    written = fill_with_keys(dial(disks.leader()))
+    disks.kill_all()
+    disks.start_all()
+    stock = dial(disks.leader())
+    for number in range(written):
+        stock.remove(path=f"/full{number}")
+    eventually(lambda: put_done(stock), within=WITHIN, what="writes again")
+    for each in disks.nodes.values():
+        eventually(lambda n=each: state(n) in ("ok", "low"), within=WITHIN, what="room")
+
+
 def put_done(stock):
     """A write that may be refused for want of room, as long as nobody has found the room."""
     try:

@@ -18,7 +18,7 @@ raft::DiskRoom disk_of(State state) {
   raft::DiskRoom room;
   room.state = state;
   room.path = "/data";
-  room.free_bytes = uint64_t{3} << 20;
+  room.free_bytes = uint64_t{state == State::kOk ? 300U : 3U} << 20;
   room.needed_bytes = uint64_t{32} << 20;
   room.missing = "the reserve";
   return room;

@@ -13,11 +13,14 @@ namespace {
 
 using ::testing::AllOf;
 using ::testing::Ge;
+using ::testing::HasSubstr;
 using ::testing::Le;
 
 constexpr uint64_t kValue = 10'000;
 /// Of a put's rows, without the value.
 constexpr uint64_t kRows = 1'000;
+
+constexpr uint64_t kFree = 1 << 30;
 
 /// What is reserved for the rows of one put, so many times.
 auto puts(uint64_t times) { return AllOf(Ge(times * kValue), Le(times * (kValue + kRows))); }
@@ -27,7 +30,7 @@ class SnapshotRoomTest : public OneServerTest {
  protected:
   SnapshotRoomTest() {
     server.crash();
-    server.disk_room.emplace();
+    server.disk_room.emplace().free_bytes = kFree;
     server.snapshots.spans = &spans;
     server.start();
     cluster.lead(1);
@@ -37,20 +40,30 @@ class SnapshotRoomTest : public OneServerTest {
     cluster.advance(Room::kLookEvery);
     return server.snapshot_room;
   }
-  void put() {
+  Call try_to_put() {
     api::PutRequest request;
     request.path = "/k";
     request.value = std::string(kValue, 'v');
     const Call call = server.ask(&Engine::put, client.next(), request);
     cluster.settle();
+    return call;
+  }
+  void put() { ASSERT_EQ(try_to_put().outcome(), "OK"); }
+  void remove() {
+    api::RemoveRequest request;
+    request.path = "/k";
+    const Call call = server.ask(&Engine::remove, client.next(), request);
+    cluster.settle();
     ASSERT_EQ(call.outcome(), "OK");
+  }
+  void set(raft::DiskRoom::State state) {
+    server.disk_room->state = state;
+    cluster.advance(Room::kLookEvery);
   }
   /// A disk that runs low has what is gathered written.
   void begin_to_write() {
-    server.disk_room->state = raft::DiskRoom::State::kLow;
-    cluster.advance(Room::kLookEvery);
-    server.disk_room->state = raft::DiskRoom::State::kOk;
-    cluster.advance(Room::kLookEvery);
+    set(raft::DiskRoom::State::kLow);
+    set(raft::DiskRoom::State::kOk);
     ASSERT_TRUE(spans.under_way);
   }
   void finish(uint64_t database_bytes, uint64_t wal_bytes, bool durable = true) {
@@ -104,6 +117,34 @@ TEST_F(SnapshotRoomTest, AWalThatWaitsToBeDurableIsNotFilledAnew) {
   begin_to_write();
   finish(50'000, 20'000, /*durable=*/false);
   EXPECT_EQ(reserved(), 50'000U);
+}
+
+// A span that found no room could never be written, whatever was removed behind it.
+TEST_F(SnapshotRoomTest, NoMoreIsGatheredThanTheSnapshotCanBeSureToWrite) {
+  server.disk_room->free_bytes = 0;
+  server.disk_room->reserve_bytes = 4 * (kValue + kRows);
+  cluster.advance(Room::kLookEvery);
+  for (int i = 0; i < 3; ++i) put();
+  const api::HoldfastError error = try_to_put().error();
+  EXPECT_EQ(error.code, api::ErrorCode::NO_SPACE);
+  EXPECT_THAT(error.message, HasSubstr("no room on its disk for a snapshot of what was written"));
+  remove();
+  server.disk_room->reserve_bytes *= 2;
+  cluster.advance(Room::kLookEvery);
+  put();
+}
+
+TEST_F(SnapshotRoomTest, WhileTheDiskIsFullWhatIsRemovedIsSoonGivenBackToIt) {
+  cluster.options.snapshot_interval = 3'600s;
+  put();
+  begin_to_write();
+  EXPECT_FALSE(spans.shrink);
+  finish(50'000, 20'000);
+  set(raft::DiskRoom::State::kFull);
+  remove();
+  cluster.advance(1s);
+  ASSERT_TRUE(spans.under_way);
+  EXPECT_TRUE(spans.shrink);
 }
 
 }  // namespace

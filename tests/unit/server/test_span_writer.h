@@ -27,7 +27,10 @@ struct PromptSpanWriter final : snapshot::SpanWriter {
 
 /// Whatever it is given is under way until the test says what has come of it.
 struct SlowSpanWriter final : snapshot::SpanWriter {
-  void submit(snapshot::Span span) override { under_way = span.head.applied; }
+  void submit(snapshot::Span span) override {
+    under_way = span.head.applied;
+    shrink = span.shrink;
+  }
   std::optional<Result<snapshot::WrittenSpan>> collect() override {
     if (!outcome) return std::nullopt;
     under_way = LogIndex();
@@ -42,6 +45,7 @@ struct SlowSpanWriter final : snapshot::SpanWriter {
     outcome = written;
   }
   LogIndex under_way;
+  bool shrink = false;  ///< as the last span said
   std::optional<snapshot::WrittenSpan> outcome;
 };
 

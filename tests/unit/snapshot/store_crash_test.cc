@@ -15,6 +15,8 @@ namespace {
 constexpr char kDirectory[] = "/snapshot";
 constexpr int kSpans = 5;
 constexpr int kEntriesMax = 40;
+/// Half of the database in the third span, removed in the fourth.
+constexpr Bulk kBulk = {.first = 10, .last = 18, .gone = 40};
 
 bool passes(const Error& error) {
   return error.code == ErrorCode::kNoSpace || error.code == ErrorCode::kOverloaded;
@@ -46,6 +48,7 @@ class Client {
   }
   const Error& error() const { return error_; }
   uint64_t operations_before_close() const { return before_close_; }
+  bool has_shrunk() const { return last_bytes_ < most_bytes_ * 3 / 4; }
 
  private:
   bool load(SnapshotStore& store) {
@@ -69,12 +72,13 @@ class Client {
   }
   // The entries behind what was loaded are applied again, as from the log.
   bool write(SnapshotStore& store, int spans) {
-    WrittenState state(4);
+    WrittenState state(4, kBulk);
     state.apply(static_cast<int>(loaded_.value));
     state.take_span();
     for (int span = 0; span < spans; ++span) {
       state.apply(1 + static_cast<int>(state.machine().applied().value * 7 % kEntriesMax));
-      const Span next = state.take_span();
+      Span next = state.take_span();
+      next.shrink = true;
       given_[next.head.applied] = next.head.digest;
       auto written = store.write(next);
       if (!written.ok() && passes(written.error())) {
@@ -84,6 +88,8 @@ class Client {
       if (!written.ok()) return fail(written.error());
       EXPECT_TRUE(written->durable);
       durable_ = written->applied;
+      most_bytes_ = std::max(most_bytes_, written->database_bytes);
+      last_bytes_ = written->database_bytes;
     }
     return true;
   }
@@ -96,6 +102,8 @@ class Client {
   LogIndex loaded_;
   LogIndex durable_;
   uint64_t before_close_ = 0;
+  uint64_t most_bytes_ = 0;
+  uint64_t last_bytes_ = 0;
   Error error_{ErrorCode::kOk, {}};
 };
 
@@ -112,6 +120,7 @@ uint64_t operations_of(int spans) {
   Scene scene = empty_scene(1);
   const uint64_t before = scene.disk->operations();
   EXPECT_TRUE(scene.client.run(*scene.disk, spans));
+  EXPECT_TRUE(scene.client.has_shrunk());
   return scene.disk->operations() - before;
 }
 
@@ -240,6 +249,47 @@ class FullDisk {
   std::unique_ptr<SnapshotStore> store_;
   WrittenState state_{12};
 };
+
+// Without end it would keep the snapshot from all that follows, and the log from being cut.
+TEST(FullDisks, ThatNeverHaveRoomForAnAttemptToShrinkAreNotWaitedFor) {
+  raft::FakeFileSystem files{1};
+  ASSERT_TRUE(files.create_directory(kDirectory));
+  const FileSystemVfs vfs(files, 1);
+  auto store = std::move(*SnapshotStore::open(files, kDirectory, vfs.name()));
+  WrittenState state(12, {.first = 100, .last = 199, .gone = 1'000});
+  uint64_t large = 0;
+  for (const int entries : {900, 200}) {
+    state.apply(entries);
+    const auto written = store->write(state.take_span());
+    ASSERT_TRUE(written.ok());
+    large = written->database_bytes;
+  }
+  // What it has written ahead goes with the process.
+  store.reset();
+  store = std::move(*SnapshotStore::open(files, kDirectory, vfs.name()));
+  state.apply(5);
+  ASSERT_TRUE(store->write(state.take_span()).ok());
+  state.apply(5);
+  Span span = state.take_span();
+  span.shrink = true;
+  files.set_capacity(files.used() + 20'000);
+  const uint64_t used = files.used();
+  for (int attempt = 1; attempt <= 2; ++attempt) {
+    const auto refused = store->write(span);
+    ASSERT_FALSE(refused.ok());
+    EXPECT_EQ(refused.error().code, ErrorCode::kNoSpace) << refused.error().message;
+    EXPECT_LE(files.used(), used) << "an attempt takes nothing from others";
+  }
+  const auto written = store->write(span);
+  ASSERT_TRUE(written.ok()) << written.error().message;
+  EXPECT_TRUE(written->durable);
+  EXPECT_EQ(written->database_bytes, large);
+  files.set_capacity(~uint64_t{0});
+  const auto shrunk = store->write(span);
+  ASSERT_TRUE(shrunk.ok());
+  EXPECT_LT(shrunk->database_bytes, large / 2);
+  EXPECT_EQ((*load(store->path(), vfs.name()))->digest(), state.machine().digest());
+}
 
 constexpr uint64_t kMuch = 10'000'000;
 

@@ -53,6 +53,59 @@ class SnapshotStores : public testing::Test {
   std::unique_ptr<rsm::StateMachine> machine_;
 };
 
+class ShrinkingStores : public SnapshotStores {
+ protected:
+  ShrinkingStores() { state_ = std::make_unique<WrittenState>(7, Bulk{100, 199, 350}); }
+  /// Goes on by so many entries and writes them.
+  WrittenSpan write(SnapshotStore& store, int entries, bool shrink) {
+    state_->apply(entries);
+    Span span = state_->take_span();
+    span.shrink = shrink;
+    const auto written = store.write(span);
+    EXPECT_TRUE(written.ok()) << written.error().message;
+    return *written;
+  }
+  std::unique_ptr<WrittenState> state_;
+};
+
+constexpr uint64_t kBulkBytes = 2'000'000;
+
+TEST_F(ShrinkingStores, GiveBackWhatRemovedRowsLeaveWhenTheDiskIsFull) {
+  auto store = open();
+  const WrittenSpan large = write(*store, 300, true);
+  EXPECT_GT(large.database_bytes, kBulkBytes);
+  const WrittenSpan kept = write(*store, 100, false);
+  EXPECT_GE(kept.database_bytes, large.database_bytes) << "later rows fill it";
+  const WrittenSpan small = write(*store, 10, true);
+  EXPECT_LT(small.database_bytes, kBulkBytes / 4);
+  EXPECT_EQ(small.wal_bytes, 0U);
+  EXPECT_TRUE(small.durable);
+  EXPECT_EQ(std::filesystem::file_size(store->path()), small.database_bytes);
+  write(*store, 100, false);
+  EXPECT_EQ((*snapshot::load(store->path()))->digest(), state_->machine().digest());
+}
+
+TEST_F(ShrinkingStores, DoNotWriteADatabaseAnewForLittle) {
+  auto store = open();
+  const WrittenSpan before = write(*store, 300, true);
+  const WrittenSpan after = write(*store, 10, true);
+  EXPECT_GE(after.database_bytes, before.database_bytes);
+  EXPECT_GT(after.wal_bytes, 0U);
+}
+
+// A database that somebody reads is written, and shrinks some other time.
+TEST_F(ShrinkingStores, WaitForNoReader) {
+  auto store = open();
+  const WrittenSpan large = write(*store, 300, true);
+  write(*store, 100, false);
+  auto reader = Database::open(store->path(), Database::Mode::kRead);
+  ASSERT_TRUE(reader.ok() && reader->run("BEGIN; SELECT count(*) FROM key_rows").ok());
+  const WrittenSpan read = write(*store, 10, true);
+  EXPECT_EQ(read.applied, state_->machine().applied());
+  ASSERT_TRUE(reader->run("COMMIT").ok());
+  EXPECT_LT(write(*store, 10, true).database_bytes, large.database_bytes / 4);
+}
+
 TEST_F(SnapshotStores, IsEmptyAtFirstAndHoldsWhatWasWrittenAfterwards) {
   {
     auto store = open();

@@ -6,7 +6,9 @@
 
 #include <cstdlib>
 #include <filesystem>
+#include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <utility>
 
@@ -35,15 +37,44 @@ class TemporaryDirectory {
   std::string path_;
 };
 
+/// Large values below "/big" in the first of two intervals of the log, removed in the entry `gone`.
+struct Bulk {
+  uint64_t first = 0;
+  uint64_t last = 0;
+  uint64_t gone = 0;
+
+  std::optional<std::string> entry(uint64_t index) const {
+    command::CommandHeader header;
+    header.level = rsm::kFeatureLevel;
+    rsm::CommandEncoder encoder;
+    if (index == gone) {
+      header.kind = command::CommandKind::REMOVE_KEY;
+      command::RemoveKey body;
+      body.path = "/big";
+      body.recursive = true;
+      return std::string(encoder.entry_of(header, body).view());
+    }
+    if (index < first || index > last) return std::nullopt;
+    header.kind = command::CommandKind::PUT_KEY;
+    command::PutKey body;
+    body.path = "/big/" + std::to_string(index);
+    body.value = std::string(20'000, 'b');
+    body.makeParents = true;
+    return std::string(encoder.entry_of(header, body).view());
+  }
+};
+
 class WrittenState {
  public:
-  explicit WrittenState(uint64_t seed) : workload_(seed) {}
+  explicit WrittenState(uint64_t seed, Bulk bulk = {}) : workload_(seed), bulk_(bulk) {}
 
   void apply(int entries) {
     for (int i = 0; i < entries; ++i) {
       ++index_;
       effects_.clear();
-      machine_.apply(LogIndex(index_), term(), workload_.next(index_, term().value), effects_);
+      const auto special = bulk_.entry(index_);
+      const std::string entry = special ? *special : workload_.next(index_, term().value);
+      machine_.apply(LogIndex(index_), term(), entry, effects_);
       span_.add(machine_.row_changes());
     }
   }
@@ -69,6 +100,7 @@ class WrittenState {
   Term term() const { return Term(2 + index_ / 300); }
 
   rsm::Workload workload_;
+  const Bulk bulk_;
   rsm::StateMachine machine_;
   rsm::Effects effects_;
   RowSpan span_;

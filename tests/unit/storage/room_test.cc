@@ -92,6 +92,80 @@ TEST_F(RoomTest, AStartKeepsTheReserveThatIsHeldForTheSnapshot) {
   EXPECT_EQ(look().reserve_bytes, 5 * kMiB);
 }
 
+// What is replayed from the log waits for the snapshot, too, and nobody knows how much it is yet.
+TEST_F(RoomTest, AStartGivesNothingUpBeforeItKnowsWhatTheSnapshotTakes) {
+  open();
+  keeper->note_snapshot(3 * kMiB);
+  look();
+  open();
+  EXPECT_EQ(look().reserve_bytes, 5 * kMiB);
+  keeper->note_snapshot(kMiB);
+  EXPECT_EQ(look().reserve_bytes, 3 * kMiB);
+}
+
+// Whoever makes as much room as the message says has done enough, and need not try again.
+TEST_F(RoomTest, WhatIsWantedIsTheWholeNeed) {
+  open();
+  leave_free(kMiB);
+  DiskRoom full = look();
+  ASSERT_EQ(full.missing, "the reserve");
+  EXPECT_EQ(full.wanted_bytes(), kMiB + kMiB / 4 + 2 * kMiB);
+  leave_free(full.wanted_bytes() - 1);
+  EXPECT_TRUE(look_often().full());
+  leave_free(full.wanted_bytes());
+  EXPECT_FALSE(look_often().full());
+  keeper->note_snapshot(2 * kMiB);
+  leave_free(0);
+  for (int batch = 0; batch < 3; ++batch) {
+    ASSERT_TRUE(fill_segment().ok());
+    look();
+  }
+  full = keeper->room();
+  ASSERT_EQ(full.missing, "the log's next segments");
+  EXPECT_GT(full.short_bytes, 2 * kMiB) << "the reserve has not grown either";
+  leave_free(full.wanted_bytes());
+  EXPECT_FALSE(look_often().full());
+}
+
+TEST_F(RoomTest, TheReserveTakesNothingOfWhatIsToStayFree) {
+  open();
+  look();
+  keeper->note_snapshot(kMiB);
+  leave_free(2 * kMiB - 1);
+  EXPECT_EQ(look().missing, "the reserve");
+  EXPECT_EQ(reserve(), 2 * kMiB);
+  EXPECT_EQ(keeper->room().free_bytes, 2 * kMiB - 1);
+}
+
+// The log is cut by the snapshot alone: whatever it took of its room it would never give back.
+TEST_F(RoomTest, TheLogTakesNoSegmentThatTheSnapshotNeeds) {
+  open();
+  look();
+  keeper->note_snapshot(3 * kMiB);
+  const uint64_t enough = store->preparer().segment_bytes() + kMiB + kMiB;
+  leave_free(enough - 1);
+  ASSERT_TRUE(fill_segment().ok());
+  ASSERT_TRUE(fill_segment().ok());
+  EXPECT_EQ(look_often().missing, "the log's next segments");
+  EXPECT_EQ(store->space().segments_ready, 1U);
+  EXPECT_EQ(keeper->room().free_bytes, enough - 1);
+  leave_free(enough);
+  look_often();
+  EXPECT_EQ(store->space().segments_ready, 2U);
+}
+
+TEST_F(RoomTest, TheSnapshotHasTheReserveAndWhatIsNobodyElses) {
+  open();
+  look();
+  leave_free(kMiB);
+  EXPECT_EQ(look().snapshot_bytes(), 2 * kMiB);
+  leave_free(20 * kMiB);
+  const uint64_t log = 2 * store->preparer().segment_bytes();
+  EXPECT_EQ(look().snapshot_bytes(), (2 + 20 - 1) * kMiB - log);
+  keeper->note_snapshot(30 * kMiB);
+  EXPECT_EQ(look().snapshot_bytes(), 2 * kMiB) << "the rest is wanted for the reserve";
+}
+
 // Else the log never gets its next segment: nothing else wakes the thread that prepares it.
 TEST_F(RoomTest, ASegmentThatCouldNotBeRemovedForWantOfSpaceIsTriedAgain) {
   open();
