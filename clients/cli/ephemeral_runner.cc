@@ -159,6 +159,7 @@ void EphemeralRunner::on_stop_timer() {
 void EphemeralRunner::close_and_finish(int exit_code) {
   if (session_ == nullptr || !session_->open()) return finish(exit_code);
   lost_code_ = exit_code;
+  stop_timer_.cancel();
   farewell_.arm_after(kFarewell);
   session_->on_ended = nullptr;
   session_->unwatch(watch_);

@@ -30,7 +30,7 @@ constexpr int64_t kHoldMsMax = 7 * 86'400'000;
 constexpr const char* kHold = "30s";
 
 int fail(const Error& error) {
-  std::fprintf(stderr, "holdfast: %s\n", error.message.c_str());
+  std::fprintf(stderr, "holdfast: %s\n", printable(error.message).c_str());
   switch (error.code) {
     case ErrorCode::kBadArgument:
       return kExitUsage;

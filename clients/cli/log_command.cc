@@ -4,6 +4,7 @@
 
 #include "clients/cli/commands.h"
 #include "clients/cli/exit_codes.h"
+#include "clients/cli/table.h"
 #include "raft/storage/log_inspect.h"
 #include "raft/storage/posix_file_system.h"
 
@@ -83,7 +84,7 @@ int verdict_code(const std::vector<LogInspection>& logs) {
 
 int report_inspection(const Error& error) {
   if (error.code == ErrorCode::kBadArgument) return report(error);
-  std::fprintf(stderr, "holdfast: %s\n", error.message.c_str());
+  std::fprintf(stderr, "holdfast: %s\n", printable(error.message).c_str());
   return kExitDamaged;
 }
 

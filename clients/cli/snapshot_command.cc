@@ -52,7 +52,9 @@ void print(const SnapshotFile& file) {
   add("locks", file.locks);
   add("waiters", file.waiters);
   add("keys", file.keys);
-  for (const raft::Member& member : file.members) table.add({"member", text_of(member)});
+  for (const raft::Member& member : file.members) {
+    table.add({"member", printable(text_of(member))});
+  }
   table.add({"size", format_bytes(file.bytes)});
   std::printf("%s", table.text().c_str());
 }

@@ -48,7 +48,7 @@ Result<loading::SnapshotFile> look_at(const std::string& path) {
 }
 
 int report_snapshot(const Error& error) {
-  std::fprintf(stderr, "holdfast: %s\n", error.message.c_str());
+  std::fprintf(stderr, "holdfast: %s\n", printable(error.message).c_str());
   switch (error.code) {
     case ErrorCode::kBadArgument:
       return kExitUsage;

@@ -142,11 +142,15 @@ Status Opening::open_log() {
   return log_->recovered().check_terms();
 }
 
+// What is kept beside a log that was lost would make a cluster without any state.
 Status Opening::find_genesis() {
+  const raft::StoreIdentity& identity = found_.directory->identity();
+  const bool belonged = found_.cluster || identity.cluster || head_;
+  if (belonged && found_.last == LogIndex()) {
+    return raft::log_lost(path_, identity, "its log is empty");
+  }
   if (found_.cluster) return ok_status();
   if (const auto& first = log_->recovered().genesis) return take_genesis(first->data.view());
-  const raft::StoreIdentity& identity = found_.directory->identity();
-  if (identity.cluster) return raft::log_lost(path_, identity, "its log is empty");
   return Error{ErrorCode::kBadArgument, path_ + ": this server was in no cluster"};
 }
 

@@ -21,7 +21,8 @@ void add_room_alarms(const Room& room, NodeId node, std::vector<api::Alarm>& out
 /// way does.
 void add_slow_disk_alarm(const raft::LogWriteStats& log, NodeId node, int64_t slow_sync_ms,
                          std::vector<api::Alarm>& out);
-/// How long no leader may be known without an alarm: elections take less.
+/// How long no leader may be known without an alarm: elections take less, unless their timeouts are
+/// set to longer ones.
 inline constexpr Duration kNoLeaderAlarm = 10s;
 /// NO_LEADER: `node` has known none for that long; the cluster does nothing, as far as it sees.
 void add_no_leader_alarm(NodeId node, Duration without, const std::vector<NodeId>& voters,

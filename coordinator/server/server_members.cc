@@ -34,9 +34,12 @@ std::optional<Failure> Server::begin_again(const std::string& genesis) {
 }
 
 // Meanwhile it says which cluster it is of: those that start with it and ask the same need to hear
-// it, and nobody offers it an entry 1.
+// it, and nobody offers it an entry 1. It says so only once it can say who the members are, too
+// (InboundConnection::Owner::knows_no_members()): as far as that is known without the state.
 void Server::check_join() {
   join();
+  const raft::Configuration known = last_known_members(genesis_, *snapshots_, log_->recovered());
+  transport_->set_peers(peers_of(options_, known.members), known.removed, known.level);
   raft::PeerIdentity self = transport_->self();
   self.cluster = genesis_.cluster;
   join_check_ = std::make_unique<JoinCheck>(

@@ -18,11 +18,12 @@ namespace holdfast::snapshot {
 /// CORRUPT: not a Holdfast snapshot, or SQLite's quick_check finds damage. UNSUPPORTED: of another
 /// format version, which is named. Each names the file.
 Status verify(Database& database);
-/// The views in it that are not those with which this program makes a database. What they show need
-/// not be what the rows say; nothing here reads them, and older programs may have had others.
-Result<std::vector<std::string>> other_views(Database& database);
-/// The part of it that reads the whole file.
+/// The part of verify() that reads the whole file: SQLite's own check.
 Status quick_check(Database& database);
+/// Names of the views in it that are not those with which this program makes a database. What they
+/// show need not be what the rows say; nothing here reads them, and older programs may have had
+/// others.
+Result<std::vector<std::string>> other_views(Database& database);
 
 /// CORRUPT if there is no head, as in a database that was created and never written.
 Result<SnapshotHead> read_head(Database& database);

@@ -68,7 +68,7 @@ void InboundConnection::handle(const Hello& hello) {
 }
 
 void InboundConnection::handle(const IdentityQuery& query) {
-  // Whoever asks does so again.
+  // A server without entry 1 asks again.
   if (owner_.knows_no_members()) return end("");
   reply(IdentityReply{.self = context_.self,
                       .asker_store = owner_.store_of(query.asker),

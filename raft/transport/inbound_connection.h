@@ -32,8 +32,8 @@ class InboundConnection final : net::FrameConnection::Handler {
     virtual void on_inbound_closed(InboundConnection& inbound, const std::string& complaint) = 0;
     /// While entry 1 is being synced nothing is answered.
     virtual bool silent() const = 0;
-    /// Whose entry 1 it has, and not yet who is a member: of nobody it could be said that it is
-    /// none.
+    /// This server has entry 1 and was not told yet who the members are: it would deny those that
+    /// are.
     virtual bool knows_no_members() const = 0;
 
    protected:

@@ -53,9 +53,9 @@ struct KeyCommand {
   const Operation* first = nullptr;
   const Operation* told = nullptr;  ///< an attempt with an outcome
   Window window;
-  uint64_t revision = 0;   ///< of its entry, once anybody was told of its effect
-  std::string made;        ///< the path of a sequential key that only a read told
-  bool otherwise = false;  ///< a read told what it did: what is to be done if conditions fail
+  uint64_t revision = 0;   ///< of its entry, if an answer, a read or the course tells it
+  std::string made;        ///< the path of a sequential key that its own answer does not tell
+  bool otherwise = false;  ///< without an answer: its conditions did not hold, as others tell
   bool hides = false;      ///< a sequential key whose path nobody was told counts as a child
 
   const Arguments& asked() const { return first->arguments; }

@@ -186,6 +186,27 @@ def test_a_member_with_join_needs_nobody_to_start(own_single):
     own_single.wait_ready([node])
 
 
+def listens(port):
+    """Does somebody accept connections there?"""
+    with socket.socket() as connection:
+        return connection.connect_ex(("127.0.0.1", port)) == 0
+
+
+def test_a_member_that_asks_the_servers_of_join_says_itself_which_cluster_it_is_of(
+        own, own_single, tmp_path):
+    """As when all are started at once, one of them with the directory of another cluster."""
+    asks, alone = own.nodes[1], own_single.nodes[1]
+    asks.kill()
+    alone.kill()
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        asks.start([*TIMING, f"--join=127.0.0.1:{silent.getsockname()[1]}"])
+        eventually(lambda: listens(asks.peer_port), what="its peer port")
+        refusal = Refusal([f"--data_dir={data_of(alone)}", peers_of(asks)], tmp_path)
+    assert refusal.code == WRONG_DIRECTORY, refusal.said
+    assert f"127.0.0.1:{asks.peer_port}, node 1 " in refusal.said, refusal.said
+    own.wait_ready([asks])
+
+
 def test_a_list_that_leaves_out_a_member_only_has_no_address_for_it(own):
     """What is stored counts: the server dials the member where the cluster was told it is."""
     node = own.nodes[1]

@@ -116,6 +116,11 @@ def test_a_file_that_was_cut_is_damaged(copy):
     assert str(copy) in refused(copy, 1)
 
 
+def test_what_a_file_holds_does_not_steer_the_terminal(copy):
+    change(copy, 'CREATE TABLE "\x1b[31m" (x)')
+    assert r"no snapshot has '\x1b[31m' as it has" in refused(copy, 1)
+
+
 def test_a_view_that_holdfast_does_not_make_is_named_and_no_damage(copy):
     change(copy, "DROP VIEW waiters")
     whole = run(None, "snapshot", "verify", str(copy))

@@ -1,5 +1,5 @@
-// The recorded calls of a run are judged (tests/history). The search follows the committed history
-// where no client was told, instead of trying every order.
+// The recorded calls of a run are judged (tests/history). What no client was told the search takes
+// from the committed history, instead of trying every order.
 #pragma once
 
 #include <vector>
@@ -9,8 +9,8 @@
 
 namespace holdfast::sim {
 
-/// Throws Broken (LINEAR) unless the order of the log explains every answer of the calls, and the
-/// log is that of their cluster. What was judged.
+/// The verdict, which is good. Throws Broken (LINEAR) unless the order of the log explains every
+/// answer of the calls, and (VACUOUS) if there is nothing to judge. `log` is that of their cluster.
 history::Verdict judge(const std::vector<history::Operation>& calls, const History& log);
 
 }  // namespace holdfast::sim

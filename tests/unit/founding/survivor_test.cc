@@ -23,6 +23,18 @@ class SurvivorTest : public testing::Test {
     return server.machine().digest();
   }
 
+  /// Once the files of a folder have gone.
+  void expect_lost_without(const std::string& folder) {
+    for (const std::string& path : files_.paths()) {
+      if (!path.starts_with(folder)) continue;
+      ASSERT_TRUE(files_.unlink(path).ok());
+    }
+    const auto survivor = open();
+    ASSERT_FALSE(survivor.ok());
+    EXPECT_EQ(survivor.error().code, ErrorCode::kCorrupt);
+    EXPECT_THAT(survivor.error().message, HasSubstr("belonged to a cluster (77), but its log"));
+  }
+
   raft::FakeFileSystem files_;
   std::unique_ptr<Process> process_;
 };
@@ -218,14 +230,12 @@ TEST_F(SurvivorTest, AServerThatWasInNoClusterIsRefused) {
 
 TEST_F(SurvivorTest, AServerThatHasLostItsLogIsNotTakenForOneThatWasInNoCluster) {
   leave([](OldServer& server) { server.run(5); });
-  for (const std::string& path : files_.paths()) {
-    if (!path.starts_with("/old/group-1/")) continue;
-    ASSERT_TRUE(files_.unlink(path).ok());
-  }
-  const auto survivor = open();
-  ASSERT_FALSE(survivor.ok());
-  EXPECT_EQ(survivor.error().code, ErrorCode::kCorrupt);
-  EXPECT_THAT(survivor.error().message, HasSubstr("belonged to a cluster (77), but its log"));
+  expect_lost_without("/old/group-1/");
+}
+
+TEST_F(SurvivorTest, AServerThatHasLostItsLogButEntry1IsNotTakenForOneWithoutState) {
+  leave([](OldServer& server) { server.run(5); });
+  expect_lost_without("/old/group-1/log/");
 }
 
 TEST_F(SurvivorTest, AServerWhoseLogIsOfAnotherClusterIsRefused) {
