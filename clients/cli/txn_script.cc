@@ -205,6 +205,7 @@ Result<api::CreateRequest> parse_create(Line& line) {
     } else if (option == "ttl") {
       const auto ttl = parse_duration(line.next());
       if (!ttl) return ttl.error();
+      if (*ttl <= Duration(0)) return bad("ttl must be above 0");
       create.kind = api::KeyKind::TTL;
       create.ttlMs = to_ms(*ttl);
     } else {

@@ -431,7 +431,8 @@ void Commands::fail(uint64_t request, Refusal refusal) {
 void Commands::refuse(const PendingCommand& command, Refusal refusal) {
   const bool lost = refusal.maybe_applied && !command.repeatable();
   if (lost && refusal.code != ErrorCode::kOutcomeUnknown) {
-    refusal = {ErrorCode::kOutcomeUnknown, refusal.message + "; the command may still be applied",
+    refusal = {ErrorCode::kOutcomeUnknown,
+               refusal.message + "; the command may still be applied, and no other server can tell",
                true, false, 0};
   }
   ++stats_.refused[std::min(static_cast<size_t>(refusal.code), stats_.refused.size() - 1)];

@@ -154,6 +154,15 @@ Result<raft::InitialState> initial_state_of(const StoredState& state,
   return initial;
 }
 
+namespace {
+
+std::optional<snapshot::SnapshotHead> head_of(const snapshot::SnapshotStore& snapshots) {
+  auto head = snapshots.head();
+  return head.ok() ? std::optional(std::move(*head)) : std::nullopt;
+}
+
+}  // namespace
+
 raft::Configuration last_known_members(const raft::Genesis& genesis,
                                        const snapshot::SnapshotStore& snapshots,
                                        const raft::RecoveredLog& log) {
@@ -162,7 +171,7 @@ raft::Configuration last_known_members(const raft::Genesis& genesis,
     return configuration.ok() ? *configuration : genesis.configuration;
   };
   if (!log.configurations.empty()) return decoded(log.configurations.back().data.view());
-  const auto head = snapshots.head_set_aside();
+  const auto head = snapshots.empty() ? snapshots.head_set_aside() : head_of(snapshots);
   const bool tells = head && head->cluster == genesis.cluster && head->membership.index;
   return tells ? decoded(head->membership.configuration) : genesis.configuration;
 }

@@ -59,7 +59,7 @@ Result<raft::InitialState> initial_state_of(const StoredState& state,
                                             const raft::RecoveredLog& log);
 
 /// The members as far as is known without the state: those of the log's last configuration, else
-/// those that a snapshot named which was set aside, else entry 1's. For whom to ask.
+/// those that the snapshot names, or one that was set aside, else entry 1's. For whom to ask.
 raft::Configuration last_known_members(const raft::Genesis& genesis,
                                        const snapshot::SnapshotStore& snapshots,
                                        const raft::RecoveredLog& log);

@@ -239,6 +239,7 @@ def test_a_wrong_command_line_is_named(line, says):
     ('then put /a "\\q"', "a \\ is not followed by"),
     ("then create /a b ttl 5s container", "container and ttl exclude each other"),
     ("then create /a b container ttl 5s", "container and ttl exclude each other"),
+    ("then create /a b container ttl 0s", "ttl must be above 0"),
     ("\x1b[31m /a", '"\\x1b[31m" is not if, then or else'),
     ("\u00e9 /a \u009b", '"\u00e9" is not if, then or else'),
     ("if exists /a \u009b", '"\\xc2\\x9b" is not expected'),

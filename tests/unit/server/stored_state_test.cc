@@ -189,6 +189,15 @@ TEST_F(StoredStates, ThatAreSetAsideStillSayWhoTheOthersAre) {
   EXPECT_EQ(known(), members_of({1, 2, 3}));
 }
 
+// Whoever asks a server that has not loaded it yet is not told that a member is none.
+TEST_F(StoredStates, SayBeforeTheyAreLoadedWhoTheOthersAre) {
+  head_.membership = {LogIndex(200), raft::encode_configuration(members_of({1, 2}))};
+  write(head_, 260, head_.applied_term);
+  const auto store = snapshot::SnapshotStore::open(files_, "/snapshot", vfs_.name());
+  EXPECT_EQ(last_known_members({ClusterId(77), members_of({1})}, **store, raft::RecoveredLog()),
+            members_of({1, 2}));
+}
+
 TEST_F(StoredStates, WithoutAnyMembersAreThoseOfEntry1) {
   write(head_, 260, head_.applied_term);
   const auto store = snapshot::SnapshotStore::open(files_, "/snapshot", vfs_.name());
