@@ -22,6 +22,7 @@ class RoomTest : public ::testing::Test {
     options.segments_ahead = segments_ahead;
     auto log = LogStore::open(*disk, entropy, options);
     ASSERT_TRUE(log.ok()) << log.error().message;
+    keeper.reset();
     store = std::move(*log);
     keeper = std::make_unique<RoomKeeper>(*disk, *store, RoomOptions{kLogDirectory, 2 * kMiB, kMiB},
                                           now);
@@ -87,6 +88,7 @@ TEST_F(RoomTest, AStartKeepsTheReserveThatIsHeldForTheSnapshot) {
   open();
   keeper->note_snapshot(3 * kMiB);
   EXPECT_EQ(look().reserve_bytes, 5 * kMiB);
+  keeper.reset();
   keeper = std::make_unique<RoomKeeper>(*disk, *store,
                                         RoomOptions{kLogDirectory, 2 * kMiB, kMiB, 3 * kMiB}, now);
   EXPECT_EQ(look().reserve_bytes, 5 * kMiB);
