@@ -133,7 +133,9 @@ std::vector<Command> cluster_commands() {
       {"settings",
        "[NAME=VALUE...]",
        "show or change the replicated limits",
-       "All or none of the changes are taken.\n\n  holdfast settings\n"
+       "Shows all, or changes those that are named, all or none of them, and shows for each the "
+       "value\n"
+       "that it had and the one that it has now.\n\n  holdfast settings\n"
        "  holdfast settings waiters_per_lock_max=5000",
        {},
        settings_command},

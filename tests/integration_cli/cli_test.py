@@ -96,3 +96,18 @@ def test_a_refused_setting_names_its_own_bounds(cluster):
     assert done.returncode == 65
     assert "-1" in done.stderr and "9223372036854775807" not in done.stderr
     assert done.stderr.rstrip().endswith("[BAD_ARGUMENT]")
+
+
+def test_settings_shows_all_and_a_change_only_what_was_changed(cluster):
+    everything = {s["name"]: s for s in json.loads(run(cluster, "settings", "--json").stdout)}
+    assert len(everything) > 2
+    assert len(run(cluster, "settings").stdout.splitlines()) == len(everything) + 1
+    old = everything["locks_max"]["value"]
+    told = run(cluster, "settings", "locks_max=7").stdout.splitlines()
+    assert told[0].split()[:3] == ["NAME", "OLD", "NEW"]
+    assert [line.split()[:3] for line in told[1:]] == [["locks_max", str(old), "7"]]
+    told = json.loads(run(cluster, "settings", "locks_max=8", "waiters_per_lock_max=9",
+                          "--json").stdout)
+    assert [(s["name"], s["old_value"], s["value"]) for s in told] == [
+        ("locks_max", 7, 8),
+        ("waiters_per_lock_max", everything["waiters_per_lock_max"]["value"], 9)]
