@@ -199,10 +199,12 @@ int transfer_command(const Args& args, const Context& context) {
   const auto answer = (*remote)->write<client::TransferLeadership>(request);
   if (!answer) return report(answer.error());
   if (context.json) {
-    print_json({{"leader_id", answer->header.leaderId}, {"term", answer->header.term}});
+    print_json({{"changed", !answer->ledAlready},
+                {"leader_id", answer->header.leaderId},
+                {"term", answer->header.term}});
   } else {
-    std::printf("node %d leads in term %lld\n", answer->header.leaderId,
-                static_cast<long long>(answer->header.term));
+    std::printf("node %d leads %sin term %lld\n", answer->header.leaderId,
+                answer->ledAlready ? "already, " : "", static_cast<long long>(answer->header.term));
   }
   return kExitOk;
 }

@@ -116,7 +116,9 @@ std::vector<Command> cluster_commands() {
       {"transfer-leader",
        "[NODE]",
        "hand leadership to another server",
-       "To NODE, or to the voter whose log is furthest ahead.\n\n  holdfast transfer-leader 2",
+       "To NODE, or to the other voter whose log is furthest ahead. If NODE leads already there "
+       "is\n"
+       "nothing to do, and the exit code 0.\n\n  holdfast transfer-leader 2",
        {},
        transfer_command},
       {"rebuild",

@@ -111,3 +111,16 @@ def test_settings_shows_all_and_a_change_only_what_was_changed(cluster):
     assert [(s["name"], s["old_value"], s["value"]) for s in told] == [
         ("locks_max", 7, 8),
         ("waiters_per_lock_max", everything["waiters_per_lock_max"]["value"], 9)]
+
+
+def test_a_transfer_to_who_leads_already_is_no_error(cluster):
+    leader = cluster.leader().node_id
+    for node in cluster.nodes.values():
+        done = run(cluster, "transfer-leader", str(leader), nodes=[node])
+        assert (done.returncode, done.stderr) == (0, "")
+        assert f"node {leader} leads already" in done.stdout
+    told = json.loads(run(cluster, "transfer-leader", str(leader), "--json").stdout)
+    assert (told["changed"], told["leader_id"]) == (False, leader)
+    told = json.loads(run(cluster, "transfer-leader", "--json").stdout)
+    assert told["changed"] and told["leader_id"] != leader
+    assert run(cluster, "transfer-leader", "9").returncode == 65

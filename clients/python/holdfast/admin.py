@@ -64,7 +64,10 @@ class Admin:
         return bool(result.changed)
 
     def transfer_leadership(self, node_id: int = 0) -> int:
-        """Hand leadership to ``node_id`` (0: whoever is furthest). Returns the new leader's id."""
+        """Hand leadership to ``node_id`` (0: whoever else is furthest). Returns who leads then.
+
+        If ``node_id`` leads already nothing is done.
+        """
         result = self._ask("transferLeadership", TransferLeadershipRequest(nodeId=node_id), False)
         return result.header.leaderId or 0
 
