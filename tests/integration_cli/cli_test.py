@@ -124,3 +124,15 @@ def test_a_transfer_to_who_leads_already_is_no_error(cluster):
     told = json.loads(run(cluster, "transfer-leader", "--json").stdout)
     assert told["changed"] and told["leader_id"] != leader
     assert run(cluster, "transfer-leader", "9").returncode == 65
+
+
+def test_who_has_caught_up_is_asked_of_the_leader_wherever_it_stands_in_the_list(cluster):
+    leader, (one, two) = cluster.leader(), cluster.followers()
+    for nodes in ([leader, one, two], [one, leader, two], [one, two, leader]) * 3:
+        members = json.loads(run(cluster, "member", "list", "--json", nodes=nodes).stdout)
+        assert all("caught_up" in m for m in members), [n.node_id for n in nodes]
+    asked = run(cluster, "member", "list", nodes=[one, two]).stdout.splitlines()
+    at = asked[0].index("CAUGHT UP")
+    assert [line[at:].split()[0] for line in asked[1:4]] == ["-", "-", "-"]
+    assert asked[4:] == [f"CAUGHT UP: only the leader, node {leader.node_id}, knows, and it "
+                         "answered at no --admin address"]
