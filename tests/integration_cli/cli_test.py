@@ -3,6 +3,7 @@
 import json
 import signal
 
+import pytest
 from support.command import run
 from support.paths import program
 from support.stock import Stock
@@ -136,3 +137,22 @@ def test_who_has_caught_up_is_asked_of_the_leader_wherever_it_stands_in_the_list
     assert [line[at:].split()[0] for line in asked[1:4]] == ["-", "-", "-"]
     assert asked[4:] == [f"CAUGHT UP: only the leader, node {leader.node_id}, knows, and it "
                          "answered at no --admin address"]
+
+
+@pytest.mark.parametrize(("act", "types"), [
+    ("lock revoke $HOLDFAST_LOCK --notice 2s --reason tidying", ["notice", "stopping"]),
+    ("session expire $HOLDFAST_SESSION --notice 2s --reason tidying", ["notice", "stopping"]),
+    ("session expire $HOLDFAST_SESSION --force", ["lost"])])
+def test_programs_are_told_of_the_end_of_a_lock_by_json_lines(cluster, act, types):
+    script = f"{program('holdfast')} {act} >/dev/null; sleep 60"
+    done = run(cluster, "lock", "/jobs/a", "--json", "--", "sh", "-c", script)
+    assert (done.returncode, done.stdout) == (76, ""), done.stderr
+    told = [json.loads(line) for line in done.stderr.splitlines()]
+    assert [line["type"] for line in told] == types
+    assert len({line["session_id"] for line in told}) == 1
+    if types[0] == "notice":
+        path = "/jobs/a" if act.startswith("lock") else ""
+        assert (told[0]["path"], told[0]["reason"]) == (path, "tidying")
+        assert 0 < told[0]["notice_ms"] <= 2000 and told[1]["path"] == "/jobs/a"
+    else:
+        assert (told[0]["path"], told[0]["reason"]) == ("/jobs/a", "session ended")
