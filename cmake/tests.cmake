@@ -45,6 +45,7 @@ hf_suite(unit/founding LINK coordinator/founding coordinator/loading tests/suppo
 hf_suite(unit/server LINK coordinator/server coordinator/snapshot coordinator/loading
          coordinator/rsm tests/support tests/counting)
 hf_suite(unit/client LINK clients/cpp)
+hf_suite(unit/cli LINK clients/cli)
 hf_suite(unit/raftlab LINK tests/raftlab)
 hf_suite(unit/wire LINK bench/wire)
 hf_suite(unit/history LINK base tests/history)

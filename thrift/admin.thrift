@@ -269,14 +269,16 @@ struct ChangeMembersResult {
 
 /** Asks the leader to hand leadership over. */
 struct TransferLeadershipRequest {
-  /** To whom; 0 = the member that is furthest. */
+  /** To whom; 0 = another one than leads now, the member that is furthest. */
   1: i32 nodeId,
 }
 
-/** The answer, given when the new leader is known. */
+/** The answer, given when the new leader is known, or at once if who was named leads already. */
 struct TransferLeadershipResult {
   /** As in every result; names the new leader. */
   1: holdfast.ResponseHeader header,
+  /** There was nothing to do: who was named led before. */
+  2: bool ledAlready,
 }
 
 /** Lists sessions by id. A page ends early at 1 MiB. */

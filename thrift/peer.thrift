@@ -93,7 +93,7 @@ struct TransferRequest {
   2: i32 nodeId,
 }
 
-/** The leader could not even begin. */
+/** The leader does not begin. */
 struct TransferRefusal {
   /** The asker's number. */
   1: i64 request,
@@ -101,6 +101,8 @@ struct TransferRefusal {
   2: holdfast.ErrorCode code,
   /** The sentence. */
   3: string message,
+  /** Because there is nothing to do: who was named leads. Those that do not know this refuse. */
+  4: bool leads,
 }
 
 /** A server asks the leader what is left of leases, and what time it is, for a view that operators

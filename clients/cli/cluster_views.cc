@@ -1,4 +1,4 @@
-// status, transfer-leader, settings.
+// status, transfer-leader.
 #include <algorithm>
 #include <cstdio>
 #include <nlohmann/json.hpp>
@@ -149,13 +149,6 @@ void add_row(Table& table, const std::string& admin, const api::StatusResult& s)
              std::to_string(s.alarms.size())});
 }
 
-/// As far as the server that answers knows; if none does, what follows meets that.
-bool holds_after_restore(Remote& remote) {
-  const auto status = remote.read<client::ServerStatus>({});
-  return status && std::ranges::find(status->alarms, "RESTORE_HOLD", &api::Alarm::name) !=
-                       status->alarms.end();
-}
-
 }  // namespace
 
 int status_command(const Args& args, const Context& context) {
@@ -206,57 +199,12 @@ int transfer_command(const Args& args, const Context& context) {
   const auto answer = (*remote)->write<client::TransferLeadership>(request);
   if (!answer) return report(answer.error());
   if (context.json) {
-    print_json({{"leader_id", answer->header.leaderId}, {"term", answer->header.term}});
+    print_json({{"changed", !answer->ledAlready},
+                {"leader_id", answer->header.leaderId},
+                {"term", answer->header.term}});
   } else {
-    std::printf("node %d leads in term %lld\n", answer->header.leaderId,
-                static_cast<long long>(answer->header.term));
-  }
-  return kExitOk;
-}
-
-int settings_command(const Args& args, const Context& context) {
-  api::SettingsRequest request;
-  for (const std::string& word : args.words) {
-    const size_t equals = word.find('=');
-    if (equals == std::string::npos || equals == 0) {
-      return report(Error{ErrorCode::kBadArgument, "\"" + word + "\" is not NAME=VALUE"});
-    }
-    // Every number goes to the servers, whose refusal names the setting's own bounds.
-    const auto value =
-        parse_number(word.substr(0, equals), word.substr(equals + 1), INT64_MIN, INT64_MAX);
-    if (!value) {
-      return report(Error{ErrorCode::kBadArgument, "\"" + word + "\" needs a whole number"});
-    }
-    request.changes[word.substr(0, equals)] = *value;
-  }
-  auto remote = Remote::connect(context.admins, context.timeout, false);
-  if (!remote) return report(remote.error());
-  const bool ends_hold =
-      request.changes.contains("restore_hold_until_ms") && holds_after_restore(**remote);
-  const auto answer = request.changes.empty() ? (*remote)->read<client::ChangeSettings>(request)
-                                              : (*remote)->write<client::ChangeSettings>(request);
-  if (!answer) return report(answer.error());
-  if (ends_hold) {
-    std::fprintf(stderr,
-                 "holdfast: locks are granted sooner than their old holders must know that they "
-                 "lost them: until then only fencing tokens protect\n");
-  }
-  Table table({"NAME", "VALUE", "SMALLEST", "LARGEST", "INITIAL", "WHAT IT LIMITS"});
-  json all = json::array();
-  for (const auto& s : answer->settings) {
-    table.add({s.name, std::to_string(s.value), std::to_string(s.smallest),
-               std::to_string(s.largest), std::to_string(s.initial), s.help});
-    all.push_back({{"name", s.name},
-                   {"value", s.value},
-                   {"smallest", s.smallest},
-                   {"largest", s.largest},
-                   {"initial", s.initial},
-                   {"help", s.help}});
-  }
-  if (context.json) {
-    print_json(all);
-  } else {
-    std::printf("%s", table.text().c_str());
+    std::printf("node %d leads %sin term %lld\n", answer->header.leaderId,
+                answer->ledAlready ? "already, " : "", static_cast<long long>(answer->header.term));
   }
   return kExitOk;
 }

@@ -116,7 +116,9 @@ std::vector<Command> cluster_commands() {
       {"transfer-leader",
        "[NODE]",
        "hand leadership to another server",
-       "To NODE, or to the voter whose log is furthest ahead.\n\n  holdfast transfer-leader 2",
+       "To NODE, or to the other voter whose log is furthest ahead. If NODE leads already there "
+       "is\n"
+       "nothing to do, and the exit code 0.\n\n  holdfast transfer-leader 2",
        {},
        transfer_command},
       {"rebuild",
@@ -133,7 +135,9 @@ std::vector<Command> cluster_commands() {
       {"settings",
        "[NAME=VALUE...]",
        "show or change the replicated limits",
-       "All or none of the changes are taken.\n\n  holdfast settings\n"
+       "Shows all, or changes those that are named, all or none of them, and shows for each the "
+       "value\n"
+       "that it had and the one that it has now.\n\n  holdfast settings\n"
        "  holdfast settings waiters_per_lock_max=5000",
        {},
        settings_command},

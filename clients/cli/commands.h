@@ -45,6 +45,7 @@ int revoke_command(const Args& args, const Context& context);
 // cluster_views.cc
 int status_command(const Args& args, const Context& context);
 int transfer_command(const Args& args, const Context& context);
+// settings_command.cc
 int settings_command(const Args& args, const Context& context);
 // member_commands.cc
 int members_command(const Args& args, const Context& context);

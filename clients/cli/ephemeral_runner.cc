@@ -7,6 +7,7 @@
 #include <cerrno>
 #include <cstdio>
 #include <cstring>
+#include <nlohmann/json.hpp>
 
 #include "clients/cli/args.h"
 #include "clients/cli/exit_codes.h"
@@ -29,6 +30,7 @@ void say(const std::string& message) {
 EphemeralRunner::EphemeralRunner(const Context& context, EphemeralJob job)
     : context_(context),
       job_(std::move(job)),
+      lines_(context.json, stderr),
       farewell_(loop_, [this] { finish(*lost_code_); }),
       stop_timer_(loop_, [this] { on_stop_timer(); }) {}
 
@@ -59,7 +61,7 @@ void EphemeralRunner::opened(client::Outcome<std::shared_ptr<client::SessionCore
     return finish(report(refusal));
   }
   session_ = *outcome;
-  session_->on_ended = [this](const client::CallError& error) { key_gone(error.message); };
+  session_->on_ended = [this](const client::CallError& error) { session_ended(error.message); };
   session_->on_revocation = [this](const api::RevocationNotice& notice) { noticed(notice); };
   session_->command<client::CreateKey>(
       job_.create, [this](const auto& result, const auto&) { created(result); });
@@ -130,16 +132,32 @@ void EphemeralRunner::on_signal(int number) {
 // An operator ends the session: as with a lock, the command is told a margin before.
 void EphemeralRunner::noticed(const api::RevocationNotice& notice) {
   if (exit_code_ || told_to_stop_ || farewell_.armed() || !notice.path.empty()) return;
-  say("the session is being ended" + (notice.reason.empty() ? "" : ": " + notice.reason));
+  lines_.notice(session_->id(), notice);
   kill_at_ = session_->lease().ended_by_notice();
   stop_timer_.arm(std::max(clock_.now(), kill_at_ - job_.ttl / kMarginPart));
 }
 
-// Whoever relies on the key must not take the command for alive. Unlike a lost lock it does no harm
-// in the time that it needs to end.
+std::string EphemeralRunner::gone_sentence(const std::string& why) const {
+  return "the key is gone (" + why + ")" + (child_.running() ? "; stopping the command" : "");
+}
+
+// The key went with it.
+void EphemeralRunner::session_ended(const std::string& why) {
+  if (exit_code_ || farewell_.armed()) return;
+  lines_.session_ended(session_->id(), why, gone_sentence(why));
+  stop_for_good();
+}
+
 void EphemeralRunner::key_gone(const std::string& why) {
   if (exit_code_ || farewell_.armed()) return;
-  say("the key is gone (" + why + ")" + (child_.running() ? "; stopping the command" : ""));
+  lines_.say({{"type", "gone"}, {"session_id", session_->id()}, {"path", path_}, {"reason", why}},
+             gone_sentence(why));
+  stop_for_good();
+}
+
+// Whoever relies on the key must not take the command for alive. Unlike a lost lock it does no harm
+// in the time that it needs to end.
+void EphemeralRunner::stop_for_good() {
   if (!child_.running()) return close_and_finish(kExitLost);
   kill_at_ = std::min(kill_at_, clock_.now() + job_.ttl / kMarginPart);
   if (!told_to_stop_) on_stop_timer();

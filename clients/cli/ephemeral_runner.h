@@ -10,6 +10,7 @@
 #include "base/net/timer.h"
 #include "clients/cli/child.h"
 #include "clients/cli/remote.h"
+#include "clients/cli/session_lines.h"
 
 namespace holdfast::cli {
 
@@ -36,13 +37,17 @@ class EphemeralRunner {
   void start_child();
   void on_signal(int number);
   void noticed(const api::RevocationNotice& notice);
+  void session_ended(const std::string& why);
   void key_gone(const std::string& why);
+  void stop_for_good();
+  std::string gone_sentence(const std::string& why) const;
   void on_stop_timer();
   void close_and_finish(int exit_code);
   void finish(int exit_code);
 
   const Context& context_;
   const EphemeralJob job_;
+  const SessionLines lines_;
   SystemClock clock_;
   SystemEntropy entropy_;
   net::Loop loop_{clock_};

@@ -1,4 +1,7 @@
 // snapshot restore, recover: a new cluster out of a saved snapshot or of a server that survived.
+#include <unistd.h>
+
+#include <cerrno>
 #include <csignal>
 #include <cstdio>
 #include <iostream>
@@ -13,6 +16,7 @@
 #include "clients/cli/snapshot_views.h"
 #include "clients/cli/table.h"
 #include "coordinator/founding/survivor.h"
+#include "raft/storage/data_directory.h"
 #include "raft/storage/posix_file_system.h"
 
 namespace holdfast::cli {
@@ -55,6 +59,22 @@ struct Machine {
   raft::PosixFileSystem files;
   founding::Ports ports() { return {files, entropy, clock.wall_unix_ms()}; }
 };
+
+/// The new directory is the last thing that is made. What can be told of it is told first: before a
+/// snapshot is verified, a log replayed, or a person asked. Nothing is made for it.
+Status judge_target(raft::FileSystem& files, const std::string& path) {
+  if (Status begins = raft::DataDirectory::check_beginning(files, path); !begins.ok()) {
+    return begins;
+  }
+  auto there = files.exists(path);
+  const size_t slash = path.find_last_of('/');
+  const std::string parent = slash == std::string::npos ? "." : path.substr(0, slash + 1);
+  const std::string& written = there && *there ? path : parent;
+  if (::access(written.c_str(), W_OK | X_OK) == 0) return ok_status();
+  return Error{ErrorCode::kDiskFailed,
+               "the data directory " + path + " cannot be written: " +
+                   raft::IoError{errno, "access", written, ""}.to_error().message};
+}
 
 // ------------------------------------------------------------------------------------- flags
 
@@ -203,6 +223,10 @@ int snapshot_restore_command(const Args& args, const Context& context) {
   if (!directory.ok()) return fail(directory.error());
   const auto node = node_of(args);
   if (!node.ok()) return fail(node.error());
+  Machine machine;
+  if (const Status fits = judge_target(machine.files, *directory); !fits.ok()) {
+    return fail(fits.error());
+  }
   auto file = look_at(args.words[0]);
   if (!file.ok()) return report_snapshot(file.error());
   const auto founder = founder_of(args, *node, known_member(file->members, *node));
@@ -211,7 +235,6 @@ int snapshot_restore_command(const Args& args, const Context& context) {
   state.machine = std::move(file->machine);
   state.term = state.last_term = file->head.applied_term;
   state.database = file->path;
-  Machine machine;
   const auto founded =
       founding::found_cluster(machine.ports(), std::move(state), *founder, *directory);
   if (!founded.ok()) return fail(founded.error());
@@ -231,6 +254,7 @@ int recover_command(const Args& args, const Context& context) {
   const auto node = node_of(args);
   if (!node.ok()) return fail(node.error());
   Machine machine;
+  if (const Status fits = judge_target(machine.files, into); !fits.ok()) return fail(fits.error());
   auto survivor = founding::open_survivor(machine.ports(), *directory, *node);
   if (!survivor.ok()) return fail(survivor.error());
   const auto founder = founder_of(args, *node, survivor->self);

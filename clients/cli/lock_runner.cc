@@ -5,6 +5,7 @@
 #include <cerrno>
 #include <cstdio>
 #include <cstring>
+#include <nlohmann/json.hpp>
 
 #include "clients/cli/args.h"
 #include "clients/cli/exit_codes.h"
@@ -27,6 +28,7 @@ void say(const std::string& message) {
 LockRunner::LockRunner(const Context& context, LockJob job)
     : context_(context),
       job_(std::move(job)),
+      lines_(context.json, stderr),
       deadline_timer_(loop_, [this] { on_deadline_timer(); }),
       give_up_timer_(loop_, [this] { give_up(); }) {}
 
@@ -59,7 +61,7 @@ void LockRunner::opened(client::Outcome<std::shared_ptr<client::SessionCore>> ou
   }
   session_ = *outcome;
   session_->on_revocation = [this](const api::RevocationNotice& notice) {
-    say("the lock is being revoked" + (notice.reason.empty() ? "" : ": " + notice.reason));
+    lines_.notice(session_->id(), notice);
     watch_deadline();
   };
   ticket_ = session_->acquire(job_.path, job_.lock, [this](auto acquired_outcome) {
@@ -79,12 +81,20 @@ void LockRunner::give_up() {
 void LockRunner::acquired(client::Outcome<client::Acquired> outcome) {
   give_up_timer_.cancel();
   if (exit_code_) return;
-  if (!outcome) return release_and_finish(report(outcome.error()));
+  if (!outcome) return not_acquired(outcome.error());
   if (outcome->hold == nullptr) return not_granted(outcome->result);
   hold_ = outcome->hold;
   hold_->on_lost = [this](client::LostReason reason) { lost(reason); };
   if (lost_code_) return release_and_finish(*lost_code_);
   start_child();
+}
+
+void LockRunner::not_acquired(const client::CallError& error) {
+  if (context_.json && error.code == ErrorCode::kSessionExpired) {
+    lines_.session_ended(session_->id(), error.message, error.message);
+    return release_and_finish(kExitRefused);
+  }
+  release_and_finish(report(error));
 }
 
 void LockRunner::not_granted(const api::AcquireResult& result) {
@@ -182,8 +192,13 @@ void LockRunner::on_deadline_timer() {
   if (!told_to_stop_ && now >= hold_->deadline() - job_.margin) {
     told_to_stop_ = true;
     lost_code_ = kExitLost;
-    say("the lock can be relied on for " + std::to_string(to_ms(hold_->deadline() - now)) +
-        " ms more; stopping the command");
+    const int64_t left_ms = to_ms(hold_->deadline() - now);
+    lines_.say({{"type", "stopping"},
+                {"session_id", session_->id()},
+                {"path", job_.path},
+                {"left_ms", left_ms}},
+               "the lock can be relied on for " + std::to_string(left_ms) +
+                   " ms more; stopping the command");
     child_.signal(SIGTERM);
     child_.signal(SIGCONT);
   }
@@ -193,8 +208,10 @@ void LockRunner::on_deadline_timer() {
 void LockRunner::lost(client::LostReason reason) {
   lost_code_ = kExitLost;
   if (!child_.running()) return;
-  say(std::string("the lock is lost (") + client::lost_reason_name(reason) +
-      "); killing the command");
+  const std::string why = client::lost_reason_name(reason);
+  lines_.say(
+      {{"type", "lost"}, {"session_id", session_->id()}, {"path", job_.path}, {"reason", why}},
+      "the lock is lost (" + why + "); killing the command");
   child_.signal(SIGKILL);
 }
 

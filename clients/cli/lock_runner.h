@@ -11,6 +11,7 @@
 #include "base/net/timer.h"
 #include "clients/cli/child.h"
 #include "clients/cli/remote.h"
+#include "clients/cli/session_lines.h"
 
 namespace holdfast::cli {
 
@@ -34,6 +35,7 @@ class LockRunner {
   void open();
   void opened(client::Outcome<std::shared_ptr<client::SessionCore>> outcome);
   void acquired(client::Outcome<client::Acquired> outcome);
+  void not_acquired(const client::CallError& error);
   void not_granted(const api::AcquireResult& result);
   void explain_and_finish(const std::string& message);
   void start_child();
@@ -49,6 +51,7 @@ class LockRunner {
 
   const Context& context_;
   const LockJob job_;
+  const SessionLines lines_;
   SystemClock clock_;
   SystemEntropy entropy_;
   net::Loop loop_{clock_};

@@ -8,7 +8,7 @@ constexpr char kListText[] =
     "Every member with its role, its addresses and which disk it has, and who was removed. A\n"
     "`voter` votes; a `learner` only receives; `joining` becomes a voter, by itself as soon as it\n"
     "has caught up; `leaving` is replaced by the change under way. Only the leader knows who has\n"
-    "caught up: ask it, or another server shows \"?\".\n\n"
+    "caught up: it is looked for among --admin, and without it CAUGHT UP shows \"-\".\n\n"
     "  holdfast member list\n"
     "  holdfast members";
 

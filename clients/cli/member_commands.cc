@@ -3,6 +3,7 @@
 #include <cstdio>
 #include <nlohmann/json.hpp>
 #include <optional>
+#include <utility>
 
 #include "clients/cli/commands.h"
 #include "clients/cli/exit_codes.h"
@@ -12,6 +13,9 @@ namespace holdfast::cli {
 namespace {
 
 using nlohmann::json;
+
+/// As for `status`: one that does not answer within a moment is down.
+constexpr Duration kAskEach = 2s;
 
 const char* name_of(api::MemberRole::type role) {
   switch (role) {
@@ -35,7 +39,7 @@ const char* name_of(api::MemberProgress::type progress) {
     case api::MemberProgress::BEHIND:
       return "no";
     default:
-      return "?";
+      return "-";
   }
 }
 
@@ -68,6 +72,25 @@ json to_json(const std::vector<api::Member>& members) {
   return all;
 }
 
+bool knows_progress(const std::vector<api::Member>& members) {
+  return std::ranges::any_of(
+      members, [](const api::Member& m) { return m.progress != api::MemberProgress::UNSPECIFIED; });
+}
+
+/// Each server tells of the members what it knows itself, and who has caught up only the leader
+/// knows: its answer, if `told` is not of it, and it is one of --admin.
+std::optional<api::MembersResult> ask_leader(const std::vector<api::Member>& told,
+                                             const Context& context) {
+  if (knows_progress(told) || context.admins.size() == 1) return std::nullopt;
+  for (const std::string& admin : context.admins) {
+    auto remote = Remote::connect({admin}, std::min<Duration>(context.timeout, kAskEach), false);
+    if (!remote) continue;
+    const auto answer = (*remote)->read<client::ListMembers>({});
+    if (answer && knows_progress(answer->members)) return *answer;
+  }
+  return std::nullopt;
+}
+
 void print_members(const std::vector<api::Member>& members, int32_t leader) {
   Table table({"NODE", "ROLE", "CAUGHT UP", "CLIENTS", "PEERS", "STORE", "FEATURES"});
   for (const api::Member& m : members) {
@@ -77,6 +100,14 @@ void print_members(const std::vector<api::Member>& members, int32_t leader) {
                std::to_string(m.storeId), std::to_string(m.featureLevel)});
   }
   std::printf("%s", table.text().c_str());
+  if (knows_progress(members)) return;
+  if (leader == 0) {
+    std::printf("CAUGHT UP: only the leader knows, and no server leads\n");
+  } else {
+    std::printf(
+        "CAUGHT UP: only the leader, node %d, knows, and it answered at no --admin address\n",
+        leader);
+  }
 }
 
 /// The word as a node id, or what is wrong with it.
@@ -106,8 +137,8 @@ client::Outcome<api::ChangeMembersResult> ask_for(const api::ChangeMembersReques
   return (*remote)->write<client::ChangeMembers>(request);
 }
 
-void print_change(const api::ChangeMembersResult& answer, const Context& context,
-                  const Told& told) {
+void print_change(api::ChangeMembersResult answer, const Context& context, const Told& told) {
+  if (const auto leader = ask_leader(answer.members, context)) answer.members = leader->members;
   if (context.json) {
     return print_json({{"changed", answer.changed},
                        {"leader_id", answer.header.leaderId},
@@ -146,8 +177,9 @@ int members_command(const Args& args, const Context& context) {
   if (!args.words.empty()) return report(Error{ErrorCode::kBadArgument, "no word is expected"});
   auto remote = Remote::connect(context.admins, context.timeout, false);
   if (!remote) return report(remote.error());
-  const auto answer = (*remote)->read<client::ListMembers>({});
+  auto answer = (*remote)->read<client::ListMembers>({});
   if (!answer) return report(answer.error());
+  if (auto leader = ask_leader(answer->members, context)) *answer = std::move(*leader);
   if (context.json) {
     json all = to_json(answer->members);
     for (const api::RemovedMember& gone : answer->removed) all.push_back(to_json(gone));

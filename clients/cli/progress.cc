@@ -27,10 +27,7 @@ std::string bar(uint64_t done, uint64_t all) {
 }  // namespace
 
 Progress::Progress(Clock& clock)
-    : clock_(clock),
-      terminal_(isatty(STDERR_FILENO) == 1),
-      began_(clock.now()),
-      shown_at_(began_) {}
+    : clock_(clock), terminal_(isatty(STDERR_FILENO) == 1), shown_at_(clock.now()) {}
 
 bool Progress::due() {
   const Instant now = clock_.now();
@@ -49,14 +46,21 @@ void Progress::print(const std::string& text) {
 }
 
 void Progress::show(uint64_t done, uint64_t all) {
+  if (!began_ || done < began_->done) began_ = {clock_.now(), done};
   if (!due()) return;
-  const double seconds = std::chrono::duration<double>(clock_.now() - began_).count();
-  const auto a_second = static_cast<uint64_t>(static_cast<double>(done) / std::max(seconds, 0.001));
-  print((terminal_ ? bar(done, all) : "") + format_bytes(done) + " of " + format_bytes(all) + ", " +
-        format_bytes(a_second) + "/s");
+  std::string text =
+      (terminal_ ? bar(done, all) : "") + format_bytes(done) + " of " + format_bytes(all);
+  // How long the first piece took nobody knows: the wait for the copy was part of the same call.
+  if (done > began_->done) {
+    const double seconds = std::chrono::duration<double>(clock_.now() - began_->at).count();
+    const auto bytes = static_cast<double>(done - began_->done);
+    text += ", " + format_bytes(static_cast<uint64_t>(bytes / std::max(seconds, 0.001))) + "/s";
+  }
+  print(text);
 }
 
 void Progress::wait(const std::string& why) {
+  began_.reset();
   if (due()) print(why);
 }
 

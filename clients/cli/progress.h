@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 
 #include "base/clock.h"
@@ -12,7 +13,8 @@ namespace holdfast::cli {
 class Progress {
  public:
   explicit Progress(Clock& clock);
-  /// So many bytes of all are there.
+  /// So many bytes of all are there. The rate is that of what came since the first that was there
+  /// after the last wait().
   void show(uint64_t done, uint64_t all);
   /// Nothing comes yet, and why.
   void wait(const std::string& why);
@@ -23,9 +25,15 @@ class Progress {
   bool due();
   void print(const std::string& text);
 
+  /// Since when bytes come, and how many there were then.
+  struct Beginning {
+    Instant at;
+    uint64_t done = 0;
+  };
+
   Clock& clock_;
   const bool terminal_;
-  const Instant began_;
+  std::optional<Beginning> began_;  ///< none: nothing comes yet
   Instant shown_at_;
   bool open_line_ = false;
 };

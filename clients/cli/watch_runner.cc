@@ -21,6 +21,7 @@ constexpr Duration kFarewell = 1s;
 WatchRunner::WatchRunner(const Context& context, WatchJob job)
     : context_(context),
       job_(std::move(job)),
+      lines_(context.json, stdout),
       farewell_(loop_, [this] { finish(closing_code_); }) {}
 
 WatchRunner::~WatchRunner() = default;
@@ -49,6 +50,9 @@ void WatchRunner::opened(client::Outcome<std::shared_ptr<client::SessionCore>> o
   if (exit_code_) return;
   if (!outcome) return finish(report(outcome.error()));
   session_ = *outcome;
+  session_->on_revocation = [this](const api::RevocationNotice& notice) {
+    lines_.notice(session_->id(), notice);
+  };
   client::WatchHandlers handlers;
   handlers.started = [this](int64_t revision) { started(revision); };
   handlers.told = [this](const client::WatchBatch& batch) { told(batch); };
@@ -76,8 +80,9 @@ void WatchRunner::told(const client::WatchBatch& batch) {
 void WatchRunner::ended(const client::CallError& error) {
   if (exit_code_ || farewell_.armed()) return;
   if (error.code != ErrorCode::kSessionExpired) return close_and_finish(report(error));
+  lines_.session_ended(session_->id(), error.message,
+                       error.message + "; watching on with another session");
   session_.reset();
-  std::fprintf(stderr, "holdfast: %s; watching on with another session\n", error.message.c_str());
   open();
 }
 

@@ -9,6 +9,7 @@
 #include "base/net/signal_watcher.h"
 #include "base/net/timer.h"
 #include "clients/cli/remote.h"
+#include "clients/cli/session_lines.h"
 
 namespace holdfast::cli {
 
@@ -38,6 +39,7 @@ class WatchRunner {
 
   const Context& context_;
   WatchJob job_;  ///< its since_revision goes on with what was shown
+  const SessionLines lines_;
   SystemClock clock_;
   SystemEntropy entropy_;
   net::Loop loop_{clock_};

@@ -330,6 +330,8 @@ class Engine final : public raft::Application, Commands::Owner, Renewals::Owner 
   void cut_log();
   void check_transfers(Instant now);
   /// Of the voters beside this one the furthest that may lead; one that has room if any does.
+  /// To the node that was asked for, 0: to the best one. What to answer if it does not begin.
+  std::optional<peer::TransferRefusal> begin_transfer(int32_t asked);
   NodeId best_successor() const { return best_of(node_.core().configuration().voters); }
   NodeId best_of(const std::vector<NodeId>& voters) const;
   NodeId furthest_of(const std::vector<NodeId>& voters,

@@ -294,24 +294,40 @@ void Engine::transfer_leadership(CallId call, const api::RequestContext& context
 void Engine::receive_transfer_request(NodeId from, std::string_view bytes) {
   peer::TransferRequest message;
   if (!codec_.decode(bytes, message)) return;
-  const NodeId target = message.nodeId == 0
-                            ? best_successor()
-                            : NodeId(static_cast<uint64_t>(std::max(0, message.nodeId)));
-  const bool quarantined = digests_.quarantined(target);
-  const raft::TransferResult result =
-      quarantined ? raft::TransferResult::kNotVoter : node_.transfer_leadership(target);
-  if (result == raft::TransferResult::kStarted) return;
+  auto refusal = begin_transfer(message.nodeId);
+  if (!refusal) return;
+  refusal->request = message.request;
+  const std::string answer(codec_.encode(*refusal));
+  if (from == host_.options.self) return receive_transfer_refusal(answer);
+  host_.transport.send_app(from, raft::Lane::kControl,
+                           static_cast<uint8_t>(PeerKind::kTransferRefusal), answer);
+}
+
+std::optional<peer::TransferRefusal> Engine::begin_transfer(int32_t asked) {
+  const NodeId target =
+      asked == 0 ? best_successor() : NodeId(static_cast<uint64_t>(std::max(0, asked)));
+  const raft::Raft& core = node_.core();
   peer::TransferRefusal refusal;
-  refusal.request = message.request;
   refusal.code = api::ErrorCode::BAD_ARGUMENT;
-  const std::string node = "node " + std::to_string(target.value);
+  const std::string node =
+      "node " + (target ? std::to_string(target.value) : std::to_string(asked));
+  if (digests_.quarantined(target)) {
+    refusal.message = node + " is quarantined and does not lead";
+    return refusal;
+  }
+  // One that hands over to another at this moment is not to be relied on as leader.
+  const bool leads = core.is_leader() && target == core.id();
+  const raft::TransferResult result = leads && core.transferring()
+                                          ? raft::TransferResult::kAlreadyRunning
+                                          : node_.transfer_leadership(target);
   switch (result) {
+    case raft::TransferResult::kStarted:
+      return std::nullopt;
     case raft::TransferResult::kNotVoter:
-      if (quarantined) {
-        refusal.message = node + " is quarantined and does not lead";
-        break;
-      }
-      refusal.message = node + " is not another voter of this cluster";
+      refusal.leads = leads;
+      refusal.message = leads                  ? node + " leads already"
+                        : target || asked != 0 ? node + " is not another voter of this cluster"
+                                               : "there is no other voter that could lead";
       break;
     case raft::TransferResult::kAlreadyRunning:
       refusal.code = api::ErrorCode::OVERLOADED;
@@ -322,10 +338,7 @@ void Engine::receive_transfer_request(NodeId from, std::string_view bytes) {
       refusal.message = "this server does not lead any more";
       break;
   }
-  const std::string answer(codec_.encode(refusal));
-  if (from == host_.options.self) return receive_transfer_refusal(answer);
-  host_.transport.send_app(from, raft::Lane::kControl,
-                           static_cast<uint8_t>(PeerKind::kTransferRefusal), answer);
+  return refusal;
 }
 
 void Engine::receive_transfer_refusal(std::string_view bytes) {
@@ -336,6 +349,12 @@ void Engine::receive_transfer_refusal(std::string_view bytes) {
   if (at == transfers_.end()) return;
   const CallId call = at->call;
   transfers_.erase(at);
+  if (refusal.leads) {
+    api::TransferLeadershipResult reply;
+    host_.fill(reply.header, 0);
+    reply.ledAlready = true;
+    return host_.complete(call, &reply);
+  }
   const bool retryable = refusal.code != api::ErrorCode::BAD_ARGUMENT;
   host_.fail(call, {static_cast<ErrorCode>(refusal.code), refusal.message, false, retryable, 100},
              0);

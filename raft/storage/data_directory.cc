@@ -220,6 +220,13 @@ Status DataDirectory::check_empty(FileSystem& files, const std::string& path) {
   return ok_status();
 }
 
+Status DataDirectory::check_beginning(FileSystem& files, const std::string& path) {
+  auto parent = files.exists(parent_of(path));
+  if (!parent) return unusable(path, parent.error());
+  if (!*parent) return unusable(path, {ENOENT, "stat", parent_of(path), ""});
+  return check_empty(files, path);
+}
+
 Result<std::unique_ptr<DataDirectory>> DataDirectory::begin(FileSystem& files, Entropy& entropy,
                                                             const std::string& path, NodeId node) {
   if (const Status empty = check_empty(files, path); !empty.ok()) return empty.error();

@@ -62,6 +62,9 @@ class DataDirectory {
   /// any moment; establish() comes last.
   static Result<std::unique_ptr<DataDirectory>> begin(FileSystem& files, Entropy& entropy,
                                                       const std::string& path, NodeId node);
+  /// What begin() would say of the path, as far as can be known without making anything: for those
+  /// with much to do before.
+  static Status check_beginning(FileSystem& files, const std::string& path);
   /// Makes the identity durable.
   Status establish();
 

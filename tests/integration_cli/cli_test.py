@@ -3,6 +3,7 @@
 import json
 import signal
 
+import pytest
 from support.command import run
 from support.paths import program
 from support.stock import Stock
@@ -96,3 +97,62 @@ def test_a_refused_setting_names_its_own_bounds(cluster):
     assert done.returncode == 65
     assert "-1" in done.stderr and "9223372036854775807" not in done.stderr
     assert done.stderr.rstrip().endswith("[BAD_ARGUMENT]")
+
+
+def test_settings_shows_all_and_a_change_only_what_was_changed(cluster):
+    everything = {s["name"]: s for s in json.loads(run(cluster, "settings", "--json").stdout)}
+    assert len(everything) > 2
+    assert len(run(cluster, "settings").stdout.splitlines()) == len(everything) + 1
+    old = everything["locks_max"]["value"]
+    told = run(cluster, "settings", "locks_max=7").stdout.splitlines()
+    assert told[0].split()[:3] == ["NAME", "OLD", "NEW"]
+    assert [line.split()[:3] for line in told[1:]] == [["locks_max", str(old), "7"]]
+    told = json.loads(run(cluster, "settings", "locks_max=8", "waiters_per_lock_max=9",
+                          "--json").stdout)
+    assert [(s["name"], s["old_value"], s["value"]) for s in told] == [
+        ("locks_max", 7, 8),
+        ("waiters_per_lock_max", everything["waiters_per_lock_max"]["value"], 9)]
+
+
+def test_a_transfer_to_who_leads_already_is_no_error(cluster):
+    leader = cluster.leader().node_id
+    for node in cluster.nodes.values():
+        done = run(cluster, "transfer-leader", str(leader), nodes=[node])
+        assert (done.returncode, done.stderr) == (0, "")
+        assert f"node {leader} leads already" in done.stdout
+    told = json.loads(run(cluster, "transfer-leader", str(leader), "--json").stdout)
+    assert (told["changed"], told["leader_id"]) == (False, leader)
+    told = json.loads(run(cluster, "transfer-leader", "--json").stdout)
+    assert told["changed"] and told["leader_id"] != leader
+    assert run(cluster, "transfer-leader", "9").returncode == 65
+
+
+def test_who_has_caught_up_is_asked_of_the_leader_wherever_it_stands_in_the_list(cluster):
+    leader, (one, two) = cluster.leader(), cluster.followers()
+    for nodes in ([leader, one, two], [one, leader, two], [one, two, leader]) * 3:
+        members = json.loads(run(cluster, "member", "list", "--json", nodes=nodes).stdout)
+        assert all("caught_up" in m for m in members), [n.node_id for n in nodes]
+    asked = run(cluster, "member", "list", nodes=[one, two]).stdout.splitlines()
+    at = asked[0].index("CAUGHT UP")
+    assert [line[at:].split()[0] for line in asked[1:4]] == ["-", "-", "-"]
+    assert asked[4:] == [f"CAUGHT UP: only the leader, node {leader.node_id}, knows, and it "
+                         "answered at no --admin address"]
+
+
+@pytest.mark.parametrize(("act", "types"), [
+    ("lock revoke $HOLDFAST_LOCK --notice 2s --reason tidying", ["notice", "stopping"]),
+    ("session expire $HOLDFAST_SESSION --notice 2s --reason tidying", ["notice", "stopping"]),
+    ("session expire $HOLDFAST_SESSION --force", ["lost"])])
+def test_programs_are_told_of_the_end_of_a_lock_by_json_lines(cluster, act, types):
+    script = f"{program('holdfast')} {act} >/dev/null; sleep 60"
+    done = run(cluster, "lock", "/jobs/a", "--json", "--", "sh", "-c", script)
+    assert (done.returncode, done.stdout) == (76, ""), done.stderr
+    told = [json.loads(line) for line in done.stderr.splitlines()]
+    assert [line["type"] for line in told] == types
+    assert len({line["session_id"] for line in told}) == 1
+    if types[0] == "notice":
+        path = "/jobs/a" if act.startswith("lock") else ""
+        assert (told[0]["path"], told[0]["reason"]) == (path, "tidying")
+        assert 0 < told[0]["notice_ms"] <= 2000 and told[1]["path"] == "/jobs/a"
+    else:
+        assert (told[0]["path"], told[0]["reason"]) == ("/jobs/a", "session ended")

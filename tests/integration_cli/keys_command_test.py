@@ -154,6 +154,19 @@ def test_the_command_is_told_before_a_session_under_notice_ends(cluster):
     assert "the session is being ended" in answer.stderr
 
 
+@pytest.mark.parametrize(("act", "kind"), [
+    ("session expire $HOLDFAST_SESSION --notice 2s --reason tidying", "notice"),
+    ("session expire $HOLDFAST_SESSION --force", "session_ended"),
+    ("rm $HOLDFAST_KEY", "gone")])
+def test_programs_are_told_of_the_end_of_an_ephemeral_key_by_a_json_line(cluster, act, kind):
+    script = f"{program('holdfast')} {act} >/dev/null; sleep 60"
+    answer = run(cluster, "create", "/told", "", "--ephemeral", "--json", "--", "sh", "-c", script)
+    assert (answer.returncode, answer.stdout) == (76, ""), answer.stderr
+    told = json.loads(answer.stderr)
+    assert told["type"] == kind and told["session_id"] > 0 and told["reason"]
+    assert answer.stderr.count("\n") == 1
+
+
 def test_a_signal_ends_the_command_and_the_ephemeral_key(cluster):
     servers = ",".join(node.address for node in cluster.nodes.values())
     words = ["create", "/signalled", "", "--ephemeral", "--servers", servers, "--", "sleep", "60"]

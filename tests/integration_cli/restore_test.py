@@ -12,6 +12,7 @@ import shutil
 import signal
 import sqlite3
 import subprocess
+import tempfile
 import time
 
 import pytest
@@ -225,6 +226,55 @@ def test_the_one_server_that_is_left_becomes_a_new_cluster(old, node, tmp_path):
         assert [x.reason for x in tenures] == [t.EndReason.RESTORED], "what came after the backup"
     assert sorted(p.name for p in old.data.iterdir()) == before
     assert run(None, "log", "verify", str(old.data)).returncode == 0
+
+
+UNUSABLE = {"not empty": (64, "must be empty, but notes is there; nothing was changed"),
+            "a file": (64, "is no directory, or its parent is none"),
+            "no parent": (64, "cannot be made: create its parent"),
+            "not writable": (73, "Permission denied")}
+
+
+def unusable(folder, how):
+    """A place where no directory can be made, or that is none to use."""
+    place = folder / "place"
+    place.mkdir()
+    if how == "not empty":
+        (place / "notes").write_text("mine")
+    if how == "a file":
+        (folder / "file").write_text("mine")
+        return folder / "file"
+    if how == "no parent":
+        return place / "absent" / "new"
+    return place / "new" if how == "not writable" else place
+
+
+def as_nobody():
+    """Root may write everywhere."""
+    if os.geteuid() == 0:
+        os.setuid(65534)
+
+
+@pytest.mark.parametrize("how", UNUSABLE)
+def test_a_new_directory_that_cannot_be_used_is_refused_before_all_work(how):
+    code, said = UNUSABLE[how]
+    with tempfile.TemporaryDirectory() as name:
+        folder = pathlib.Path(name)
+        place = unusable(folder, how)
+        for parent in (folder / "place", folder):
+            parent.chmod(0o555)
+        before = sorted(folder.rglob("*"))
+        # Neither the file nor the old directory is there: whoever looks at them first says so.
+        for words in (["recover", "--force-new-cluster", f"--data_dir={folder}/old",
+                       f"--into={place}", "--node_id=2", "--yes"],
+                      ["snapshot", "restore", f"{folder}/saved.db", f"--data_dir={place}",
+                       "--node_id=2"]):
+            done = subprocess.run([str(program("holdfast")), *words], timeout=30, text=True,
+                                  capture_output=True, preexec_fn=as_nobody, check=False)
+            assert (done.returncode, done.stderr.count("\n")) == (code, 1), done.stderr
+            assert said in done.stderr and str(place) in done.stderr
+        assert sorted(folder.rglob("*")) == before
+        for parent in (folder, folder / "place"):
+            parent.chmod(0o755)
 
 
 def test_a_recovery_that_is_not_confirmed_does_nothing(old, tmp_path):

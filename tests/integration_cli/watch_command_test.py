@@ -70,6 +70,19 @@ def test_locks_are_watched_beside_keys(cluster):
                 ("ended", "/jobs/a", "session closed")]
 
 
+def test_the_end_of_its_session_is_a_line_and_the_watch_goes_on(cluster):
+    with Follower(cluster, "/w") as follower, Stock(cluster.nodes[1].address) as stock:
+        (watching,) = json.loads(run(cluster, "sessions", "--json").stdout)
+        number = watching["session_id"]
+        run(cluster, "session", "expire", str(number), "--notice", "1s", "--reason", "tidying")
+        notice, ended = follower.next(), follower.next()
+        assert (notice["type"], notice["session_id"], notice["path"], notice["reason"]) == (
+            "notice", number, "", "tidying")
+        assert (ended["type"], ended["session_id"]) == ("session_ended", number)
+        stock.put(path="/w", value=b"1")
+        assert follower.take(1) == [("created", "/w", None)]
+
+
 def test_people_are_shown_lines_since_a_revision_until_enough_were_shown(cluster):
     with Stock(cluster.nodes[1].address) as stock:
         since = stock.put(path="/p", value=b"1").revision

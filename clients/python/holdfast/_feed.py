@@ -8,6 +8,7 @@ from typing import Callable, Deque, Optional, Tuple
 
 from holdfast_api.watch.ttypes import WatchScope, WatchSpace
 
+from . import _arguments
 from ._assembly import Assembly, Group
 from .errors import BadArgument, HoldfastError
 from .events import Event
@@ -28,6 +29,9 @@ class Spec:
     values: bool = False
 
     def __post_init__(self) -> None:
+        _arguments.text("scope", self.scope)
+        _arguments.text("space", self.space)
+        _arguments.flag("values", self.values)
         if self.scope not in SCOPES:
             raise BadArgument(f"scope {self.scope!r} is none of {', '.join(SCOPES)}")
         if self.space not in SPACES:

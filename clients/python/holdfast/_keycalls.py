@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import math
 import time
 from typing import TYPE_CHECKING, Any, Iterable, Iterator, List, Optional
@@ -10,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Iterable, Iterator, List, Optional
 from holdfast_api.keys.ttypes import (GetManyRequest, GetRequest, ListKeysRequest,
                                       WaitForChangeRequest)
 
-from . import _reads, _requests
+from . import _arguments, _reads, _requests
 from ._core import Core
 from ._router import Router
 from .errors import BadArgument, LockLost, NotHeld
@@ -73,7 +74,7 @@ class KeyReads:
         keys' ``read_revision`` tells.
         """
         self._check()
-        left = [_requests.path_of(path) for path in paths]
+        left = [_requests.path_of(path) for path in _arguments.many("paths", paths, "paths")]
         found: List[Optional[Key]] = []
         while left:
             request = GetManyRequest(paths=left, consistency=_reads.consistency(local))
@@ -94,15 +95,22 @@ class KeyReads:
              local: bool = False) -> Iterator[Key]:
         """The children of a key, or all keys below it, without the key itself.
 
-        In the order of path segments, each key before its children. Pages are read as they are
-        needed: a key that is there all the time comes once, one that comes or goes meanwhile may be
-        in it or not. Without ``values`` the keys' values are empty. Raises :class:`NoKey` if
-        there is no such key.
+        In the order of path segments, each key before its children. The first page is read by the
+        call, which raises :class:`NoKey` if there is no such key, the others as they are needed: a
+        key that is there all the time comes once, one that comes or goes meanwhile may be in it or
+        not. Without ``values`` the keys' values are empty.
         """
         self._check()
-        for page in pages(self._router, path, subtree, values, local, self._timeout):
-            for key in page.keys or ():
-                yield Key.of(key, page.header.revision or 0)
+        _arguments.flag("subtree", subtree)
+        _arguments.flag("values", values)
+        found = pages(self._router, path, subtree, values, local, self._timeout)
+        first = next(found)  # what is wrong with the call is raised by the call
+
+        def keys() -> Iterator[Key]:
+            for page in itertools.chain((first,), found):
+                for key in page.keys or ():
+                    yield Key.of(key, page.header.revision or 0)
+        return keys()
 
     def wait_for_change(self, path: str, after: int, timeout: Optional[float] = None) -> Change:
         """Wait until a key is newer than revision ``after``, and return what it is then.
@@ -113,6 +121,8 @@ class KeyReads:
         server cannot always tell.
         """
         self._check()
+        _arguments.whole("after", after)
+        _arguments.timeout(timeout)
         until = math.inf if timeout is None else time.monotonic() + timeout
         while True:
             wait = max(0.0, min(WAIT_SECONDS, until - time.monotonic()))
@@ -196,7 +206,7 @@ class SessionKeys(KeyReads):
     def _guarded(self, guard: "Optional[Lock]") -> "contextlib.AbstractContextManager[None]":
         if guard is None:
             return contextlib.nullcontext()
-        if guard._core is not self._core:
+        if _requests.check_lock("guard", guard)._core is not self._core:
             raise BadArgument(f"lock {guard.path} belongs to another session than the write")
         return _lost_if_not_held(guard)
 

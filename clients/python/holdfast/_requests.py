@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Iterable, Optional
 from holdfast_api.keys.ttypes import CreateRequest, LockGuard, PutRequest, RemoveRequest
 from holdfast_api.watch.ttypes import KeyKind as WireKeyKind
 
+from . import _arguments
 from .errors import BadArgument
 from .types import Value, check_path, to_bytes
 
@@ -50,6 +51,7 @@ def check_size(compares: Iterable[Any], *operations: Iterable[Any]) -> None:
 
 def expected(version: Optional[int]) -> Optional[int]:
     """The wire's expectedVersion: None is any, 0 that there is no such key."""
+    version = _arguments.whole_or_none("version", version, "any")
     if version is None:
         return None
     if version < 0:
@@ -57,17 +59,24 @@ def expected(version: Optional[int]) -> Optional[int]:
     return version or MUST_NOT_EXIST
 
 
+def check_lock(name: str, lock: "Lock") -> "Lock":
+    """The lock, if it is one."""
+    from .lock import Lock  # it comes of a session, which is built on this
+    return _arguments.instance(name, lock, Lock, "a Lock")
+
+
 def guard_of(guard: "Optional[Lock]") -> Any:
     """The wire's LockGuard for a lock that is held; raises as :meth:`Lock.check` does."""
     if guard is None:
         return None
-    guard.check()
+    check_lock("guard", guard).check()
     return LockGuard(path=guard.path, holderId=guard.holder_id)
 
 
 def put(path: str, value: Value, version: Optional[int], parents: bool,
         guard: "Optional[Lock]" = None) -> Any:
     """A PutRequest."""
+    _arguments.flag("parents", parents)
     return PutRequest(path=path_of(path), value=value_of(value), expectedVersion=expected(version),
                       makeParents=parents or None, guard=guard_of(guard))
 
@@ -75,6 +84,11 @@ def put(path: str, value: Value, version: Optional[int], parents: bool,
 def create(path: str, value: Value, *, ephemeral: bool, sequential: bool, container: bool,
            ttl: Optional[float], parents: bool, guard: "Optional[Lock]" = None) -> Any:
     """A CreateRequest."""
+    for name, given in (("ephemeral", ephemeral), ("sequential", sequential),
+                        ("container", container), ("parents", parents)):
+        _arguments.flag(name, given)
+    if ttl is not None:
+        ttl = _arguments.seconds("ttl", ttl)
     kinds = [kind for wanted, kind in ((ephemeral, WireKeyKind.EPHEMERAL),
                                        (container, WireKeyKind.CONTAINER),
                                        (ttl is not None, WireKeyKind.TTL)) if wanted]
@@ -89,6 +103,8 @@ def create(path: str, value: Value, *, ephemeral: bool, sequential: bool, contai
 def delete(path: str, version: Optional[int], recursive: bool,
            guard: "Optional[Lock]" = None) -> Any:
     """A RemoveRequest."""
+    _arguments.flag("recursive", recursive)
+    version = _arguments.whole_or_none("version", version, "any")
     if version is not None and version < 1:
         raise BadArgument(f"version {version} is that of no key: versions begin at 1")
     return RemoveRequest(path=path_of(path), expectedVersion=version, recursive=recursive or None,

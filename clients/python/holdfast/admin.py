@@ -9,7 +9,7 @@ from holdfast_api.admin.ttypes import (ChangeMembersRequest, ExpireSessionReques
                                        MembersRequest, NewMember, RaftRole, SettingsRequest,
                                        StatusRequest, TransferLeadershipRequest)
 
-from . import _reads
+from . import _arguments, _reads
 from ._connection import DEFAULT_ADMIN_PORT
 from ._router import Router
 from .types import Member, SessionInfo, Setting, Status
@@ -57,15 +57,25 @@ class Admin:
         ``force`` risks.
         """
         role = MemberRole.LEARNER if learners else MemberRole.JOINING
-        added = [NewMember(nodeId=node, peerAddress=address, role=role)
-                 for node, address in (add or {}).items()]
+        added = [NewMember(nodeId=_arguments.whole("a key of add", node),
+                           peerAddress=_arguments.text(f"add[{node!r}]", address), role=role)
+                 for node, address in _arguments.mapping("add", add, "node id to address").items()]
+        promoted, removed = (
+            [_arguments.whole(f"each of {name}", node)
+             for node in _arguments.many(name, given, "node ids")]
+            for name, given in (("promote", promote), ("remove", remove)))
         result = self._ask("changeMembers", ChangeMembersRequest(
-            added=added, promoted=list(promote), removed=list(remove), force=force), False)
+            added=added, promoted=promoted, removed=removed,
+            force=_arguments.flag("force", force)), False)
         return bool(result.changed)
 
     def transfer_leadership(self, node_id: int = 0) -> int:
-        """Hand leadership to ``node_id`` (0: whoever is furthest). Returns the new leader's id."""
-        result = self._ask("transferLeadership", TransferLeadershipRequest(nodeId=node_id), False)
+        """Hand leadership to ``node_id`` (0: whoever else is furthest). Returns who leads then.
+
+        If ``node_id`` leads already nothing is done.
+        """
+        request = TransferLeadershipRequest(nodeId=_arguments.whole("node_id", node_id))
+        result = self._ask("transferLeadership", request, False)
         return result.header.leaderId or 0
 
     def sessions(self) -> Iterator[SessionInfo]:
@@ -81,14 +91,18 @@ class Admin:
     def expire_session(self, session_id: int, *, notice: float = 10.0, reason: str = "",
                        force: bool = False) -> None:
         """End a session. Notice and force as in :meth:`holdfast.Client.revoke`."""
-        self._ask("expireSession",
-                  ExpireSessionRequest(sessionId=session_id, noticeMs=round(notice * 1000),
-                                       reason=reason, force=force), False)
+        self._ask("expireSession", ExpireSessionRequest(
+            sessionId=_arguments.whole("session_id", session_id),
+            noticeMs=round(_arguments.seconds("notice", notice) * 1000),
+            reason=_arguments.text("reason", reason), force=_arguments.flag("force", force)), False)
 
     def settings(self, changes: Optional[Mapping[str, int]] = None) -> Dict[str, Setting]:
         """The replicated limits by name, after ``changes`` took effect, all or none."""
-        result = self._ask("settings", SettingsRequest(changes=dict(changes or {}) or None),
-                           repeatable=not changes)
+        wanted = {_arguments.text("a key of changes", name): _arguments.whole(
+            f"changes[{name!r}]", value)
+            for name, value in _arguments.mapping("changes", changes, "name to int").items()}
+        result = self._ask("settings", SettingsRequest(changes=wanted or None),
+                           repeatable=not wanted)
         return {s.name: Setting(s.name, s.value or 0, s.smallest or 0, s.largest or 0,
                                 s.initial or 0, s.help or "") for s in result.settings or ()}
 

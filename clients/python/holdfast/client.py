@@ -8,7 +8,7 @@ from typing import Dict, Iterable, Iterator, List, Mapping, Optional, Type, Unio
 
 from holdfast_api.holdfast.ttypes import (CheckTokenRequest, ListLocksRequest, RevokeLockRequest)
 
-from . import _process, _reads
+from . import _arguments, _process, _reads
 from ._connection import DEFAULT_ADMIN_PORT, DEFAULT_PORT
 from ._keycalls import ClientKeys
 from ._router import Router
@@ -42,8 +42,12 @@ class Client(ClientKeys):
     def __init__(self, servers: Union[str, Iterable[str]] = DEFAULT_SERVERS, *,
                  timeout: float = 15.0, connect_timeout: float = 2.0,
                  discover: bool = True) -> None:
-        given = servers.split(",") if isinstance(servers, str) else servers
-        self._timeout = timeout
+        given = servers.split(",") if isinstance(servers, str) else [
+            _arguments.text("each of servers", server)
+            for server in _arguments.many("servers", servers, "addresses, or one str")]
+        self._timeout = _arguments.seconds("timeout", timeout)
+        _arguments.seconds("connect_timeout", connect_timeout)
+        _arguments.flag("discover", discover)
         self._router = Router(given, discover=discover, connect_timeout=connect_timeout)
         self._mutex = threading.Lock()
         self._sessions: List[Session] = []
@@ -74,6 +78,7 @@ class Client(ClientKeys):
         :param timeout: seconds to try for; the client's timeout by default.
         """
         self._home.check("client")
+        _arguments.timeout(timeout, none="the client's")
         session = Session(self._router, ttl=ttl, name=name, attributes=attributes,
                           on_expired=on_expired,
                           timeout=self._timeout if timeout is None else timeout)
@@ -91,18 +96,22 @@ class Client(ClientKeys):
         ``local``: let any server answer from its own state, which may lag behind.
         """
         self._home.check("client")
-        request = CheckTokenRequest(path=check_path(path), token=token,
+        request = CheckTokenRequest(path=check_path(path), token=_arguments.whole("token", token),
                                     consistency=_reads.consistency(local))
         return bool(_reads.ask(self._router, "checkToken", request, self._timeout).current)
 
     def describe(self, path: str, *, local: bool = False, min_revision: int = 0) -> LockInfo:
         """Who holds a lock, who waits for it, and why earlier tenures ended."""
         self._home.check("client")
-        return _reads.describe(self._router, path, self._timeout, local, min_revision)
+        return _reads.describe(self._router, path, self._timeout, local,
+                               _arguments.whole("min_revision", min_revision))
 
     def locks(self, prefix: str = "", *, local: bool = False) -> Iterator[LockSummary]:
         """All locks whose path begins with ``prefix``, sorted by path."""
         self._home.check("client")
+        return self._locks(_arguments.text("prefix", prefix), local)
+
+    def _locks(self, prefix: str, local: bool) -> Iterator[LockSummary]:
         page = ""
         while True:
             request = ListLocksRequest(prefix=prefix, page=page, pageSize=PAGE_SIZE,
@@ -121,15 +130,17 @@ class Client(ClientKeys):
         lock a TTL after the announcement. ``force`` takes it at once: then only tokens protect.
         """
         self._home.check("client")
-        request = RevokeLockRequest(path=check_path(path), holderId=holder_id,
-                                    noticeMs=round(notice * 1000), reason=reason, force=force)
+        request = RevokeLockRequest(
+            path=check_path(path), holderId=_arguments.whole("holder_id", holder_id),
+            noticeMs=round(_arguments.seconds("notice", notice) * 1000),
+            reason=_arguments.text("reason", reason), force=_arguments.flag("force", force))
         result = _reads.ask(self._router, "revokeLock", request, self._timeout, repeatable=False)
         return Revocation(result.noticeId or 0, result.holders or 0)
 
     def admin(self, address: str = f"127.0.0.1:{DEFAULT_ADMIN_PORT}") -> Admin:
         """The administration of one server, on a port of its own (7413)."""
         self._home.check("client")
-        if address not in self._admins:
+        if _arguments.text("address", address) not in self._admins:
             self._admins[address] = Admin(address, self._timeout)
         return self._admins[address]
 

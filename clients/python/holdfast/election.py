@@ -5,11 +5,11 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Iterator, Optional, Tuple
 
-from . import _reads
+from . import _arguments, _reads
 from ._router import Router
 from .errors import SessionError, Unavailable
 from .lock import Leadership, OnLost, OnRevoke
-from .types import Leader, Value
+from .types import Leader, Value, check_path
 
 if TYPE_CHECKING:
     from .session import Session
@@ -27,7 +27,7 @@ class Election:
 
     def __init__(self, path: str, router: Router, patience: float,
                  session: "Optional[Session]" = None) -> None:
-        self._path = path
+        self._path = check_path(path)
         self._router = router
         self._patience = patience
         self._session = session
@@ -62,6 +62,9 @@ class Election:
         Yields None while nobody leads. A change and its reversal between two questions are missed;
         a time without servers is waited out. End it by leaving the loop.
         """
+        return self._changes(_arguments.seconds("interval", interval))
+
+    def _changes(self, interval: float) -> Iterator[Optional[Leader]]:
         told: Tuple[Optional[Leader], ...] = ()
         while True:
             try:

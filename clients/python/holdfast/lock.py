@@ -14,6 +14,7 @@ from typing import Any, Callable, Iterator, Optional, Sequence, Tuple, Type, Typ
 from holdfast_api.holdfast.ttypes import (AcquireAllRequest, AcquireRequest, LockWanted,
                                           ReleaseRequest, ReleaseStatus, SetHolderValueRequest)
 
+from . import _arguments
 from ._acquire import Asking, give_back
 from ._clock import boot
 from ._core import Core, call_apart
@@ -148,7 +149,8 @@ class Lock:
         included, leaves neither a place in the queue nor a grant behind.
         """
         self._core.check_alive()
-        limit = self._terms.timeout if timeout is ... else timeout
+        limit = (self._terms.timeout if timeout is ... else
+                 _arguments.timeout(timeout, none="as long as the session lives"))
         if limit is not None and not 0 <= limit < math.inf:
             raise ValueError(f"timeout {limit} is neither None nor a number of seconds from 0 on")
         if not self._busy.acquire(blocking=False):
@@ -204,14 +206,14 @@ class Lock:
 
     def set_value(self, value: Value) -> None:
         """Replace what this holder publishes, e.g. its address. Raises LockLost or NotHeld."""
+        data = to_bytes(value)
         self.check()
         holding = self._latest()
-        request = SetHolderValueRequest(path=self.path, holderId=holding.holder_id,
-                                        value=to_bytes(value))
+        request = SetHolderValueRequest(path=self.path, holderId=holding.holder_id, value=data)
         with self._server_knows_better(holding):
             self._core.settle("setHolderValue", request, self._core.sequences.take(),
                               gate=self.check)
-        self._value = to_bytes(value)
+        self._value = data
 
     def release(self) -> None:
         """Give the lock back. Nothing happens if that was done already.
@@ -252,11 +254,11 @@ class Lock:
         lock even then (other shared holders, too few permits, a lock-delay, several locks wanted
         together); the lock is then still held.
         """
+        target = to.holder_id if isinstance(to, Waiter) else _arguments.whole("to", to)
         self.check()
         if self._method == "acquireAll":
             raise LockError("locks that were taken together cannot be handed over")
         holding = self._latest()
-        target = to.holder_id if isinstance(to, Waiter) else int(to)
         request = ReleaseRequest(path=self.path, holderId=holding.holder_id, to=target)
         result = self._core.settle("release", request, self._core.sequences.take(),
                                    gate=self.check)

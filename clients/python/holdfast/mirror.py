@@ -10,6 +10,7 @@ from typing import (Any, Callable, Dict, FrozenSet, ItemsView, Iterator, KeysVie
 
 from holdfast_api.keys.ttypes import GetRequest
 
+from . import _arguments
 from ._assembly import Group
 from ._feed import Feed, Spec
 from ._keycalls import pages, read
@@ -167,7 +168,8 @@ class Mirror(Mapping[str, Entry]):
         Raises :class:`WaitTimeout` after ``timeout`` seconds, or what has ended the mirror.
         """
         self._home.check("mirror")
-        self._watches.reach(self._feed, revision, timeout)
+        self._watches.reach(self._feed, _arguments.whole("revision", revision),
+                            _arguments.timeout(timeout))
 
     def on_update(self, function: OnUpdate) -> OnUpdate:
         """Have a function called after the mirror has changed, on the session's thread for that.
@@ -175,6 +177,8 @@ class Mirror(Mapping[str, Entry]):
         It is given the mirror and the paths that have changed since it was called last: while it
         runs, changes gather. An exception is logged, and the next call comes all the same.
         """
+        if not callable(function):
+            raise _arguments.wrong("function", function, "a function")
         with self._lock():
             self._functions.append(function)
             self._feed.tell = self._tell_later

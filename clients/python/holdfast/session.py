@@ -12,6 +12,7 @@ from typing import Callable, Iterable, Literal, Mapping, Optional, Type, Union
 
 from holdfast_api.holdfast.ttypes import CloseSessionRequest, OpenSessionRequest, RequestContext
 
+from . import _arguments
 from ._clock import boot
 from ._core import Core
 from ._feed import Buffer, Spec
@@ -55,6 +56,13 @@ class Session(SessionKeys):
                  attributes: Optional[Mapping[str, str]], on_expired: Optional[OnExpired],
                  timeout: float) -> None:
         """Open a session: use :meth:`holdfast.Client.session` instead."""
+        _arguments.seconds("ttl", ttl)
+        if name is not None:
+            _arguments.text("name", name)
+        for key, value in _arguments.mapping("attributes", attributes, "str to str").items():
+            _arguments.text(f"attributes[{key!r}]", value)
+            _arguments.text("a key of attributes", key)
+        _arguments.function("on_expired", on_expired)
         self._home = router.home
         self._router = router
         self._patience = self._timeout = timeout
@@ -151,7 +159,7 @@ class Session(SessionKeys):
 
         The limit is fixed while the semaphore is held or waited for; another one is refused.
         """
-        wanted = Wanted(path, permits=permits, limit=limit)
+        wanted = Wanted(path, permits=permits, limit=_arguments.whole("limit", limit))
         return Lock(self._core, [wanted], False, self._terms(
             timeout, value, lock_delay, max_queue, owner, on_lost, on_revoke))
 
@@ -163,7 +171,8 @@ class Session(SessionKeys):
         It stands in every queue from one moment on, so that programs which take their locks only
         this way cannot deadlock. One token stands for all; if one of them is lost, the handle is.
         """
-        items = [w if isinstance(w, Wanted) else Wanted(w) for w in wanted]
+        items = [w if isinstance(w, Wanted) else Wanted(w)
+                 for w in _arguments.many("wanted", wanted, "paths or Wanted")]
         if not items:
             raise ValueError("locks() needs at least one path")
         return Lock(self._core, items, True, self._terms(
@@ -180,8 +189,11 @@ class Session(SessionKeys):
 
     def _terms(self, timeout: Optional[float], value: Value, lock_delay: float, max_queue: int,
                owner: str, on_lost: Optional[OnLost], on_revoke: Optional[OnRevoke]) -> Terms:
-        return Terms(timeout, to_bytes(value), lock_delay, max_queue, owner, on_lost, on_revoke,
-                     self._patience)
+        return Terms(_arguments.timeout(timeout, none="as long as the session lives"),
+                     to_bytes(value), _arguments.seconds("lock_delay", lock_delay),
+                     _arguments.whole("max_queue", max_queue), _arguments.text("owner", owner),
+                     _arguments.function("on_lost", on_lost),
+                     _arguments.function("on_revoke", on_revoke), self._patience)
 
     # ---------------------------------------------------------------------------------- watches
 
@@ -202,7 +214,9 @@ class Session(SessionKeys):
             iterated over again. None: it does not end.
         :param buffer: so many events may wait to be read (or 16 MiB); then the watch rests.
         """
-        feed = Buffer(Spec(path_of(path), scope, space, values), since_revision(since), buffer)
+        _arguments.timeout(timeout)
+        feed = Buffer(Spec(path_of(path), scope, space, values), since_revision(since),
+                      _arguments.whole("buffer", buffer))
         self._core.watches.add(feed, self._timeout)
         return Watch(self._core.watches, feed, timeout)
 
@@ -227,8 +241,12 @@ class Session(SessionKeys):
         if errors not in ("log", "stop"):
             raise ValueError(f"errors {errors!r} is neither 'log' nor 'stop'")
         spec = Spec(path_of(path), scope, space, values)
+        since_revision(since)
+        _arguments.whole("buffer", buffer)
 
         def begin(function: OnEvent) -> Subscription[OnEvent]:
+            if not callable(function):
+                raise _arguments.wrong("what on_change decorates", function, "a function")
             made = Subscription(self._core.watches, function, errors == "stop")
             made._begin(spec, since_revision(since), buffer, self._timeout)
             return made
@@ -248,6 +266,7 @@ class Session(SessionKeys):
         to expire. Nothing happens if it is over already.
         """
         self._home.check("session")
+        _arguments.timeout(timeout, none="at most 5 s")
         core = self._core
         if core.ended_by is not None:
             self._keeper.stop()

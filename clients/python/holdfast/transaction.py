@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Callable, List, Optional, Type
 from holdfast_api.keys.ttypes import (Compare, CompareRelation, CompareTarget, Operation,
                                       TransactRequest)
 
-from . import _requests
+from . import _arguments, _requests
 from .errors import BadArgument, ConditionsFailed, HoldfastError
 from .types import Value
 
@@ -113,20 +113,23 @@ class Transaction(Steps):
 
         ``relation`` is "==", "!=", "<" or ">": what is there stands on its left.
         """
-        self._number(CompareTarget.VERSION, path, version, relation)
+        self._number(CompareTarget.VERSION, path, _arguments.whole("version", version), relation)
 
     def check_revision(self, path: str, revision: int, relation: str = "==") -> None:
         """The key's ``modify_revision``, 0 if there is no such key: unlike a version it tells a key
         from one that was made again at the same path."""
-        self._number(CompareTarget.MODIFY_REVISION, path, revision, relation)
+        self._number(CompareTarget.MODIFY_REVISION, path, _arguments.whole("revision", revision),
+                     relation)
 
     def check_created(self, path: str, revision: int, relation: str = "==") -> None:
         """The key's ``create_revision``, 0 if there is no such key."""
-        self._number(CompareTarget.CREATE_REVISION, path, revision, relation)
+        self._number(CompareTarget.CREATE_REVISION, path, _arguments.whole("revision", revision),
+                     relation)
 
     def check_exists(self, path: str, exists: bool = True) -> None:
         """The key exists, or does not."""
-        self._number(CompareTarget.EXISTS, path, 1, "==" if exists else "!=")
+        wanted = _arguments.flag("exists", exists)
+        self._number(CompareTarget.EXISTS, path, 1, "==" if wanted else "!=")
 
     def check_value(self, path: str, value: Value, relation: str = "==") -> None:
         """The key's value, bytewise; of a key that does not exist no comparison holds."""
@@ -139,6 +142,7 @@ class Transaction(Steps):
 
         Raises as :meth:`holdfast.Lock.check` does if it is known to have ended.
         """
+        _requests.check_lock("lock", lock)
         if self._session is None or lock._core is not self._session:
             raise BadArgument(f"lock {lock.path} belongs to another session than the transaction")
         guard = _requests.guard_of(lock)
@@ -205,7 +209,7 @@ class Transaction(Steps):
 
 def _relation(relation: str) -> int:
     try:
-        return int(_RELATIONS[relation])
+        return int(_RELATIONS[_arguments.text("relation", relation)])
     except KeyError:
         raise BadArgument(f"relation {relation!r} is none of "
                           f"{', '.join(_RELATIONS)}") from None

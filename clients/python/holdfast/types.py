@@ -13,6 +13,7 @@ from typing import Any, Dict, Mapping, Optional, Sequence, Tuple, Union
 from holdfast_api.holdfast.ttypes import EndReason as WireEndReason
 from holdfast_api.holdfast.ttypes import LockMode as WireLockMode
 
+from . import _arguments
 from .errors import BadArgument
 
 #: What a holder may publish: bytes, or text that is sent as UTF-8.
@@ -21,7 +22,7 @@ Value = Union[bytes, str]
 
 def to_bytes(value: Value) -> bytes:
     """The bytes of a value."""
-    return value.encode() if isinstance(value, str) else bytes(value)
+    return _arguments.value_bytes(value)
 
 
 class Mode(enum.Enum):
@@ -184,7 +185,7 @@ class LockSummary:
 
 def check_path(path: str) -> str:
     """The path of a lock or key, as programs get it wrong; the servers judge the rest."""
-    if not isinstance(path, str) or not path.startswith("/"):
+    if not _arguments.text("path", path).startswith("/"):
         raise BadArgument(f"path {path!r} is not absolute: it does not begin with '/'")
     if path == "/":
         raise BadArgument("path '/' names no lock")
@@ -204,6 +205,9 @@ class Wanted:
 
     def __post_init__(self) -> None:
         check_path(self.path)
+        _arguments.flag("shared", self.shared)
+        _arguments.whole("permits", self.permits)
+        _arguments.whole_or_none("limit", self.limit, "no semaphore")
 
     @property
     def mode(self) -> Mode:

@@ -8,6 +8,7 @@ import weakref
 from types import TracebackType
 from typing import Any, Callable, Generic, Literal, Optional, Tuple, Type, TypeVar
 
+from . import _arguments
 from ._feed import Buffer, Feed, Spec
 from ._watches import Watches
 from .errors import BadArgument, HoldfastError
@@ -24,6 +25,7 @@ OnEvent = TypeVar("OnEvent", bound=Callable[[Event], Any])
 def since_revision(since: Optional[int]) -> int:
     """The wire's sinceRevision: None is from now on; 0 would be that, too, so it becomes the first
     revision, which no key has."""
+    since = _arguments.whole_or_none("since", since, "from now on")
     if since is None:
         return 0
     if since < 0:
@@ -86,6 +88,7 @@ class Watch:
 
     def _next(self, pop: Callable[[], Any], timeout: Optional[float]) -> Any:
         self._home.check("watch")
+        _arguments.timeout(timeout)
         until = None if timeout is None else time.monotonic() + timeout
         with self._watches.mutex:
             while True:

@@ -86,6 +86,7 @@ TEST_F(AdminTest, ATransferIsAnsweredWhenTheNewLeaderIsKnown) {
   EXPECT_FALSE(call.answered());
   ASSERT_TRUE(cluster.until([&] { return call.answered(); }));
   EXPECT_EQ(call.result<api::TransferLeadershipResult>().header.leaderId, 3);
+  EXPECT_FALSE(call.result<api::TransferLeadershipResult>().ledAlready);
 }
 
 TEST_F(AdminTest, ATransferMayBeAskedOfAnyServerAndFindsTheMemberThatIsFurthest) {
@@ -98,13 +99,38 @@ TEST_F(AdminTest, ATransferMayBeAskedOfAnyServerAndFindsTheMemberThatIsFurthest)
 }
 
 TEST_F(AdminTest, ATransferToWhoCannotLeadIsRefusedAtOnce) {
-  for (const int target : {1, 9, -4}) {
+  for (const int target : {9, -4}) {
     const Call call = transfer(follower, target);
     cluster.settle();
     EXPECT_THAT(call.error(), Refuses(ErrorCode::BAD_ARGUMENT, "is not another voter")) << target;
     EXPECT_FALSE(call.error().retryable);
   }
   EXPECT_TRUE(leader.serving());
+}
+
+TEST_F(AdminTest, ATransferToWhoLeadsAlreadyIsDoneAtOnce) {
+  for (TestServer* through : {&leader, &follower}) {
+    const Call call = transfer(*through, 1);
+    cluster.settle();
+    ASSERT_TRUE(call.answered());
+    EXPECT_TRUE(call.result<api::TransferLeadershipResult>().ledAlready);
+    EXPECT_EQ(call.result<api::TransferLeadershipResult>().header.leaderId, 1);
+  }
+  EXPECT_FALSE(leader.engine().node().core().transferring());
+}
+
+TEST_F(AdminTest, ALeaderThatHandsOverDoesNotSayThatItLeads) {
+  cluster.isolate(3);
+  transfer(leader, 3);
+  EXPECT_THAT(transfer(leader, 1).error(),
+              Refuses(ErrorCode::OVERLOADED, "being handed over already"));
+}
+
+TEST(LoneAdminTest, WhoHasNobodyToHandOverToSaysSo) {
+  TestCluster alone(1);
+  const Call call = alone.lead(1).ask(&Engine::transfer_leadership, api::RequestContext{},
+                                      api::TransferLeadershipRequest{});
+  EXPECT_THAT(call.error(), Refuses(ErrorCode::BAD_ARGUMENT, "there is no other voter"));
 }
 
 TEST_F(AdminTest, ASecondTransferIsRefusedWhileOneIsUnderWay) {

@@ -1,0 +1,114 @@
+"""What programs pass, judged where they pass it.
+
+Of a wrong type the wire would complain far from the call, in its own words, or not at all:
+``bytes(3)`` are three zero bytes, and the letters of one path are iterable like a list of paths.
+"""
+
+from __future__ import annotations
+
+import math
+import numbers
+from typing import Any, Iterable, List, Mapping, Optional, Type, TypeVar
+
+T = TypeVar("T")
+
+
+def wrong(name: str, value: object, expected: str) -> TypeError:
+    """The error: which argument, what was given, what is expected."""
+    shown = repr(value)
+    if len(shown) > 60:
+        shown = shown[:57] + "..."
+    return TypeError(f"{name} must be {expected}, not {type(value).__name__} {shown}")
+
+
+def instance(name: str, value: Any, kind: Type[T], what: str) -> T:
+    """An object of the class."""
+    if isinstance(value, kind):
+        return value
+    raise wrong(name, value, what)
+
+
+def text(name: str, value: Any) -> str:
+    """A str."""
+    if isinstance(value, str):
+        return value
+    raise wrong(name, value, "a str")
+
+
+def flag(name: str, value: Any) -> bool:
+    """True or False."""
+    if isinstance(value, bool):
+        return value
+    raise wrong(name, value, "True or False")
+
+
+def _is_whole(value: Any) -> bool:
+    return isinstance(value, numbers.Integral) and not isinstance(value, bool)
+
+
+def whole(name: str, value: Any) -> int:
+    """An int."""
+    if _is_whole(value):
+        return int(value)
+    raise wrong(name, value, "an int")
+
+
+def whole_or_none(name: str, value: Any, none: str) -> Optional[int]:
+    """An int, or None; ``none`` says what that means."""
+    if value is None or _is_whole(value):
+        return None if value is None else int(value)
+    raise wrong(name, value, f"an int, or None ({none})")
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, numbers.Real) and not isinstance(value, bool)
+
+
+def seconds(name: str, value: Any) -> float:
+    """A finite number of seconds."""
+    if not _is_number(value):
+        raise wrong(name, value, "a number of seconds")
+    if not math.isfinite(value):
+        raise ValueError(f"{name} {value} is no number of seconds")
+    return float(value)
+
+
+def timeout(value: Any, name: str = "timeout", none: str = "no limit") -> Optional[float]:
+    """A number of seconds, or None."""
+    if value is not None and not _is_number(value):
+        raise wrong(name, value, f"a number of seconds, or None ({none})")
+    if value is not None and math.isnan(value):
+        raise ValueError(f"{name} {value} is no number of seconds")
+    return None if value is None else float(value)
+
+
+def function(name: str, value: Any) -> Any:
+    """What can be called, or None."""
+    if value is None or callable(value):
+        return value
+    raise wrong(name, value, "a function, or None")
+
+
+def value_bytes(value: Any, name: str = "value") -> bytes:
+    """Bytes, or the UTF-8 of a text."""
+    if isinstance(value, str):
+        return value.encode()
+    if isinstance(value, (bytes, bytearray, memoryview)):
+        return bytes(value)
+    raise wrong(name, value, "bytes or a str")
+
+
+def many(name: str, value: Any, what: str) -> List[Any]:
+    """Several of something, but not one text, which is several letters."""
+    if isinstance(value, (str, bytes)) or not isinstance(value, Iterable):
+        raise wrong(name, value, f"a list of {what}")
+    return list(value)
+
+
+def mapping(name: str, value: Any, what: str) -> Mapping[Any, Any]:
+    """A dict or the like; of None an empty one."""
+    if value is None:
+        return {}
+    if isinstance(value, Mapping):
+        return value
+    raise wrong(name, value, f"a dict of {what}")

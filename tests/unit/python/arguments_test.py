@@ -1,0 +1,168 @@
+"""Arguments of a wrong type: a TypeError of the call itself names the argument, what was given, and
+what is expected; nothing is sent."""
+
+import datetime
+import decimal
+import fractions
+import pathlib
+
+import pytest
+
+import holdfast
+from holdfast import Client, Wanted
+
+HOUR = datetime.timedelta(hours=1)
+
+CLIENT = [
+    ("path must be a str, not bytes b'/a'", lambda c: c.get(b"/a")),
+    ("path must be a str, not NoneType None", lambda c: c.put(None, "")),
+    ("path must be a str, not PosixPath", lambda c: c.describe(pathlib.PosixPath("/a"))),
+    ("path must be a str, not int 7", lambda c: c.election(7)),
+    ("value must be bytes or a str, not int 3", lambda c: c.put("/a", 3)),
+    ("value must be bytes or a str, not list", lambda c: c.create("/a", [104, 105])),
+    ("value must be bytes or a str, not dict", lambda c: c.transact().put("/a", {})),
+    ("value must be bytes or a str, not NoneType",
+     lambda c: c.transact().check_value("/a", None)),
+    ("version must be an int, or None (any), not bool True", lambda c: c.put("/a", "", True)),
+    ("version must be an int, or None (any), not str '1'", lambda c: c.delete("/a", "1")),
+    ("version must be an int, not float 1.0", lambda c: c.transact().check_version("/a", 1.0)),
+    ("revision must be an int, not NoneType", lambda c: c.transact().check_revision("/a", None)),
+    ("relation must be a str, not int", lambda c: c.transact().check_version("/a", 1, 2)),
+    ("exists must be True or False, not int 0", lambda c: c.transact().check_exists("/a", 0)),
+    ("lock must be a Lock, not str", lambda c: c.transact().holds("/a")),
+    ("ttl must be a number of seconds, not str '5s'", lambda c: c.create("/a", ttl="5s")),
+    ("parents must be True or False, not str", lambda c: c.put("/a", "", parents="yes")),
+    ("recursive must be True or False, not int", lambda c: c.delete("/a", recursive=1)),
+    ("subtree must be True or False, not str '/a'", lambda c: c.list("/a", subtree="/a")),
+    ("values must be True or False, not str 'yes'", lambda c: c.list("/a", values="yes")),
+    ("paths must be a list of paths, not str '/a'", lambda c: c.get_many("/a")),
+    ("path must be a str, not int", lambda c: c.get_many([1])),
+    ("after must be an int, not NoneType", lambda c: c.wait_for_change("/a", None)),
+    ("timeout must be a number of seconds, or None (no limit), not str '5'",
+     lambda c: c.wait_for_change("/a", 1, "5")),
+    ("prefix must be a str, not NoneType", lambda c: c.locks(None)),
+    ("token must be an int, not str", lambda c: c.check_token("/a", "17")),
+    ("min_revision must be an int", lambda c: c.describe("/a", min_revision="1")),
+    ("notice must be a number of seconds, not timedelta", lambda c: c.revoke("/a", notice=HOUR)),
+    ("holder_id must be an int", lambda c: c.revoke("/a", holder_id="17")),
+    ("reason must be a str", lambda c: c.revoke("/a", reason=b"whim")),
+    ("force must be True or False", lambda c: c.revoke("/a", force="no")),
+    ("interval must be a number of seconds", lambda c: c.election("/a").observe("1")),
+    ("ttl must be a number of seconds, not timedelta", lambda c: c.session(ttl=HOUR)),
+    ("ttl must be a number of seconds, not Decimal", lambda c: c.session(decimal.Decimal(10))),
+    ("name must be a str, not int", lambda c: c.session(name=7)),
+    ("attributes must be a dict of str to str, not list", lambda c: c.session(attributes=["a"])),
+    ("attributes['shard'] must be a str, not int 3",
+     lambda c: c.session(attributes={"shard": 3})),
+    ("on_expired must be a function, or None, not str", lambda c: c.session(on_expired="f")),
+    ("timeout must be a number of seconds, or None (the client's)",
+     lambda c: c.session(timeout="1")),
+    ("address must be a str, not int 7413", lambda c: c.admin(7413)),
+]
+
+SESSION = [
+    ("path must be a str, not list", lambda s: s.lock(["/a"])),
+    ("shared must be True or False, not str", lambda s: s.lock("/a", shared="yes")),
+    ("timeout must be a number of seconds, or None (as long as the session lives), not str",
+     lambda s: s.lock("/a", timeout="10s")),
+    ("timeout must be a number of seconds", lambda s: s.lock("/a").acquire("10s")),
+    ("value must be bytes or a str, not int", lambda s: s.lock("/a", value=80)),
+    ("lock_delay must be a number of seconds", lambda s: s.lock("/a", lock_delay=None)),
+    ("max_queue must be an int, not NoneType", lambda s: s.lock("/a", max_queue=None)),
+    ("owner must be a str", lambda s: s.lock("/a", owner=7)),
+    ("on_lost must be a function", lambda s: s.lock("/a", on_lost="f")),
+    ("on_revoke must be a function", lambda s: s.lock("/a", on_revoke=True)),
+    ("limit must be an int, not NoneType None", lambda s: s.semaphore("/a", None)),
+    ("permits must be an int, not float 2.0", lambda s: s.semaphore("/a", 5, permits=2.0)),
+    ("wanted must be a list of paths or Wanted, not str '/a'", lambda s: s.locks("/a")),
+    ("path must be a str, not tuple", lambda s: s.locks([("/a", True)])),
+    ("value must be bytes or a str, not tuple", lambda s: s.election("/a").campaign(("h", 80))),
+    ("guard must be a Lock, not str '/a'", lambda s: s.put("/b", "", guard="/a")),
+    ("ephemeral must be True or False", lambda s: s.create("/a", ephemeral=None)),
+    ("scope must be a str, not bool True", lambda s: s.watch("/a", scope=True)),
+    ("values must be True or False", lambda s: s.watch("/a", values="all")),
+    ("since must be an int, or None (from now on), not str '7'",
+     lambda s: s.watch("/a", since="7")),
+    ("timeout must be a number of seconds", lambda s: s.watch("/a", timeout="5")),
+    ("buffer must be an int", lambda s: s.watch("/a", buffer=1e4)),
+    ("since must be an int", lambda s: s.on_change("/a", since=1.5)),
+    ("what on_change decorates must be a function, not int", lambda s: s.on_change("/a")(7)),
+    ("path must be a str, not bytes", lambda s: s.mirror(b"/a")),
+    ("timeout must be a number of seconds, or None (at most 5 s)", lambda s: s.close("1")),
+]
+
+ADMIN = [
+    ("node_id must be an int, not str", lambda a: a.transfer_leadership("2")),
+    ("add must be a dict of node id to address, not list",
+     lambda a: a.change_members(add=["10.0.0.4:7412"])),
+    ("a key of add must be an int, not str '4'",
+     lambda a: a.change_members(add={"4": "10.0.0.4:7412"})),
+    ("add[4] must be a str, not int", lambda a: a.change_members(add={4: 7412})),
+    ("remove must be a list of node ids, not int 3", lambda a: a.change_members(remove=3)),
+    ("each of promote must be an int", lambda a: a.change_members(promote=["3"])),
+    ("session_id must be an int", lambda a: a.expire_session("4711")),
+    ("notice must be a number of seconds", lambda a: a.expire_session(4711, notice="30s")),
+    ("changes must be a dict of name to int", lambda a: a.settings("locks_max")),
+    ("changes['locks_max'] must be an int, not str '7'",
+     lambda a: a.settings({"locks_max": "7"})),
+]
+
+
+def told(call, *args):
+    """The words of the TypeError that it raises."""
+    with pytest.raises(TypeError) as raised:
+        call(*args)
+    assert not isinstance(raised.value, holdfast.HoldfastError)
+    return str(raised.value)
+
+
+@pytest.mark.parametrize(("says", "call"), CLIENT, ids=[says for says, _ in CLIENT])
+def test_a_client_names_the_argument(cluster, client, says, call):
+    assert says in told(call, client)
+    assert not cluster.model.calls
+
+
+@pytest.mark.parametrize(("says", "call"), SESSION, ids=[says for says, _ in SESSION])
+def test_a_session_names_the_argument(session, says, call):
+    assert says in told(call, session)
+    assert session.alive
+
+
+@pytest.mark.parametrize(("says", "call"), ADMIN, ids=[says for says, _ in ADMIN])
+def test_the_administration_names_the_argument(client, says, call):
+    assert says in told(call, client.admin("127.0.0.1:1"))
+
+
+@pytest.mark.parametrize(("says", "call"), [
+    ("servers must be a list of addresses, or one str, not int 7411", lambda: Client(7411)),
+    ("each of servers must be a str, not tuple", lambda: Client([("127.0.0.1", 7411)])),
+    ("timeout must be a number of seconds, not NoneType",
+     lambda: Client("127.0.0.1:1", timeout=None)),
+    ("connect_timeout must be a number", lambda: Client("127.0.0.1:1", connect_timeout="2")),
+    ("discover must be True or False", lambda: Client("127.0.0.1:1", discover="no")),
+    ("shared must be True or False", lambda: Wanted("/a", "shared"))])
+def test_making_one_names_the_argument(says, call):
+    assert says in told(call)
+
+
+def test_a_handle_that_is_held_goes_on_after_a_wrong_argument(session):
+    with session.lock("/a", value="1") as lock:
+        assert "value must be bytes or a str, not int 2" in told(lock.set_value, 2)
+        assert "to must be an int, not str" in told(lock.handover, "17")
+        assert lock.held and lock.value == b"1"
+
+
+def test_a_number_that_is_none_is_a_value_error(client):
+    for number in (float("nan"), float("inf")):
+        with pytest.raises(ValueError, match=f"ttl {number} is no number of seconds"):
+            client.session(ttl=number)
+
+
+def test_whatever_is_a_number_or_bytes_will_do(client):
+    with client.session(ttl=fractions.Fraction(10)) as session:
+        assert session.ttl == 10
+        assert session.put("/a", bytearray(b"1"), parents=True).version == 1
+        assert session.put("/a", memoryview(b"2"), version=1).version == 2
+        assert client.get("/a").value == b"2"
+        with session.locks(path for path in ("/x", "/y")) as both:
+            assert both.paths == ("/x", "/y")
