@@ -122,8 +122,10 @@ def test_the_command_of_an_ephemeral_key_is_stopped_when_its_session_is_ended(cl
 
 
 def test_the_command_of_an_ephemeral_key_is_stopped_when_the_key_is_removed(cluster):
-    script = f"trap 'echo told; exit 3' TERM; {program('holdfast')} rm $HOLDFAST_KEY >&2; sleep 60"
-    script += " & wait"
+    script = f"trap 'echo told; exit 3' TERM; {program('holdfast')} rm $HOLDFAST_KEY >&2; "
+    # A shell that is told between its fork and the exec of sleep leaves that behind: it must not
+    # hold the output open.
+    script += "sleep 60 >/dev/null 2>&1 & wait"
     answer = run(cluster, "create", "/taken", "", "--ephemeral", "--", "sh", "-c", script)
     assert (answer.returncode, answer.stdout) == (76, "told\n"), answer.stderr
     assert "the key is gone (it was removed); stopping the command" in answer.stderr
@@ -146,7 +148,8 @@ def test_the_command_is_told_before_a_session_under_notice_ends(cluster):
     """The key is there when SIGTERM comes: it is a margin before the notice's end."""
     holdfast = program("holdfast")
     script = (f"trap '{holdfast} get $HOLDFAST_KEY; exit' TERM; "
-              f"{holdfast} session expire $HOLDFAST_SESSION --reason tidying >&2; sleep 60 & wait")
+              f"{holdfast} session expire $HOLDFAST_SESSION --reason tidying >&2; "
+              "sleep 60 >/dev/null 2>&1 & wait")
     words = ["create", "/noticed", "still here", "--ephemeral", "--session-ttl", "8s", "--",
              "sh", "-c", script]
     answer = run(cluster, *words)
