@@ -16,11 +16,17 @@ constexpr uint64_t kHurriedSpans = 2;
 
 /// While the disk is full: what is removed is to give room soon.
 constexpr Duration kIntervalWhileFull = 1s;
+/// Likewise if nothing is removed any more, but the last attempt to give room back came to nothing.
+constexpr Duration kGiveBackEvery = 5s;
 
 }  // namespace
 
 Snapshots::Snapshots(Host& host, snapshot::SpanWriter* writer, std::string genesis, uint64_t bytes)
-    : host_(host), writer_(writer), genesis_(std::move(genesis)), sealed_at_(host.clock.now()) {
+    : host_(host),
+      writer_(writer),
+      genesis_(std::move(genesis)),
+      sealed_at_(host.clock.now()),
+      slack_(bytes > 0) {
   stats_.applied = stats_.written = host.applied;
   stats_.bytes = bytes;
   marks_.push_back({host.applied, 0});
@@ -89,6 +95,7 @@ Status Snapshots::collect() {
   stats_.bytes = written.database_bytes;
   span_bytes_ = 0;
   wal_bytes_ = written.durable ? written.wal_bytes : 0;
+  slack_ = written.slack;
   stats_.written = written.applied;
   if (written.durable) stats_.applied = written.applied;
   advance_cut();
@@ -96,9 +103,16 @@ Status Snapshots::collect() {
 }
 
 bool Snapshots::due() const {
-  if (rows_.empty()) return false;
+  if (rows_.empty()) {
+    return has_slack_to_give() && host_.clock.now() - sealed_at_ >= kGiveBackEvery;
+  }
   return hurried_ || log_bytes_ >= due_bytes() || host_.clock.now() - sealed_at_ >= interval();
 }
+
+// A cluster that refuses all writes for want of room may never change a row again: a database that
+// was read when it was to shrink, or had been written before the disk was full, would keep the room
+// for ever.
+bool Snapshots::has_slack_to_give() const { return slack_ && host_.budget.full(); }
 
 Duration Snapshots::interval() const {
   const Duration interval = host_.options.snapshot_interval;
@@ -136,7 +150,8 @@ bool Snapshots::settled() const {
 }
 
 Instant Snapshots::next_wakeup() const {
-  if (writer_ == nullptr || rows_.empty() || sealed_ || submitted_at_) return Instant::max();
+  if (writer_ == nullptr || sealed_ || submitted_at_) return Instant::max();
+  if (rows_.empty()) return has_slack_to_give() ? sealed_at_ + kGiveBackEvery : Instant::max();
   return hurried_ ? sealed_at_ : sealed_at_ + interval();
 }
 

@@ -213,13 +213,16 @@ Status SnapshotStore::adopt_incoming() {
 }
 
 Result<WrittenSpan> SnapshotStore::write(const Span& span) {
+  wal_is_read_ = false;
   auto written = empty() ? write_first(span) : write_next(span);
   if (!written.ok()) return written;
-  auto wal = files_.open(path() + "-wal", raft::OpenMode::kRead);
-  if (!wal) return wal.error().to_error();
-  auto bytes = (*wal)->size();
-  if (!bytes) return bytes.error().to_error();
-  written->wal_bytes = *bytes;
+  const auto wal = wal_bytes();
+  if (!wal.ok()) return wal.error();
+  const auto much = much_is_free(*writer_);
+  if (!much.ok()) return much.error();
+  written->slack = !written->durable || *much || wal_is_read_ || wal_is_large(*wal);
+  // What waits in it for somebody who reads is not there to be filled anew.
+  written->wal_bytes = wal_is_read_ ? 0 : *wal;
   return written;
 }
 
@@ -278,21 +281,50 @@ Result<WrittenSpan> SnapshotStore::write_with(SnapshotWriter& writer, const Span
   return WrittenSpan{span.head.applied, rows.size(), database_bytes_, 0, *durable};
 }
 
-// An obstacle makes the span come again, and for want of room the reserve is lent to it.
+// An obstacle makes the span come again, and for want of room the reserve is lent to it. Somebody
+// who reads is not waited for: what the database has to give then stays for a later span.
 Status SnapshotStore::shrink(SnapshotWriter& writer) {
-  const auto free = writer.free_bytes();
-  if (!free.ok()) return free.error();
-  if (*free < database_bytes_ / kFreePartToShrink) return ok_status();
-  const Status shrunk = writer.shrink();
+  const auto wal = wal_bytes();
+  if (!wal.ok()) return wal.error();
+  const Status shrunk = give_back(writer, *wal);
   const bool no_room = !shrunk.ok() && shrunk.error().code == ErrorCode::kNoSpace;
   if (no_room && ++shrinks_without_room_ < kShrinksWithoutRoomMax) return shrunk;
   shrinks_without_room_ = 0;
-  const bool passes = no_room || (!shrunk.ok() && shrunk.error().code == ErrorCode::kOverloaded);
-  if (!shrunk.ok() && !passes) return shrunk;
+  wal_is_read_ = !shrunk.ok() && shrunk.error().code == ErrorCode::kOverloaded;
+  if (!shrunk.ok() && !no_room && !wal_is_read_) return shrunk;
   const auto bytes = writer.database_bytes();
   if (!bytes.ok()) return bytes.error();
   database_bytes_ = *bytes;
   return ok_status();
+}
+
+Status SnapshotStore::give_back(SnapshotWriter& writer, uint64_t wal_bytes) {
+  const auto much = much_is_free(writer);
+  if (!much.ok()) return much.error();
+  if (*much) return writer.shrink();
+  return wal_is_large(wal_bytes) ? writer.give_wal_back() : ok_status();
+}
+
+// Readers may have let it grow over many spans, and it never shrinks by itself.
+bool SnapshotStore::wal_is_large(uint64_t wal_bytes) const {
+  return wal_bytes > database_bytes_ + database_bytes_ / kFreePartToShrink;
+}
+
+Result<bool> SnapshotStore::much_is_free(SnapshotWriter& writer) const {
+  const auto free = writer.free_bytes();
+  if (!free.ok()) return free.error();
+  return *free >= database_bytes_ / kFreePartToShrink;
+}
+
+Result<uint64_t> SnapshotStore::wal_bytes() const {
+  auto there = files_.exists(path() + kWal);
+  if (!there) return to_error(there.error());
+  if (!*there) return uint64_t{0};
+  auto wal = files_.open(path() + kWal, raft::OpenMode::kRead);
+  if (!wal) return to_error(wal.error());
+  auto bytes = (*wal)->size();
+  if (!bytes) return to_error(bytes.error());
+  return *bytes;
 }
 
 Result<bool> SnapshotStore::checkpoint(SnapshotWriter& writer) {

@@ -27,8 +27,8 @@ namespace holdfast::snapshot {
 struct Span {
   RowSpan rows;
   SnapshotHead head;
-  /// The disk is full: what removed rows leave of the database is given back to it, if that is
-  /// much.
+  /// The disk is full: what removed rows leave of the database, and what the "-wal" has beyond what
+  /// it needs, is given back to it, if that is much. There may be no rows.
   bool shrink = false;
 };
 
@@ -42,6 +42,8 @@ struct WrittenSpan {
   /// On disk, in the database itself. False: another process reads the database and holds that up;
   /// it comes with a later span.
   bool durable = false;
+  /// The file system could have more of it back: a span that says shrink would do that.
+  bool slack = false;
 };
 
 class SnapshotStore {
@@ -108,6 +110,10 @@ class SnapshotStore {
   Result<WrittenSpan> write_new(const std::string& name, const Span& span);
   Result<WrittenSpan> write_with(SnapshotWriter& writer, const Span& span);
   Status shrink(SnapshotWriter& writer);
+  Status give_back(SnapshotWriter& writer, uint64_t wal_bytes);
+  bool wal_is_large(uint64_t wal_bytes) const;
+  Result<bool> much_is_free(SnapshotWriter& writer) const;
+  Result<uint64_t> wal_bytes() const;
   Status remove_unless_kept(const std::string& name);
   Status switch_to(const std::string& name);
   /// Makes durable what was written; false: not yet.
@@ -125,6 +131,7 @@ class SnapshotStore {
   std::string incoming_;
   uint64_t database_bytes_ = 0;
   int shrinks_without_room_ = 0;  ///< of this span
+  bool wal_is_read_ = false;      ///< somebody kept it from being given back with this span
   std::optional<SnapshotWriter> writer_;
 };
 

@@ -69,6 +69,8 @@ class SnapshotWriter {
   /// takes as much room in the -wal as they do. Only after checkpoint() was true; after an error
   /// the file is as before. NO_SPACE, or OVERLOADED if somebody reads the file.
   Status shrink();
+  /// Gives the -wal back to the file system, after checkpoint() was true. OVERLOADED likewise.
+  Status give_wal_back();
 
  private:
   struct TableStatements {

@@ -66,8 +66,10 @@ class SnapshotRoomTest : public OneServerTest {
     set(raft::DiskRoom::State::kOk);
     ASSERT_TRUE(spans.under_way);
   }
-  void finish(uint64_t database_bytes, uint64_t wal_bytes, bool durable = true) {
+  void finish(uint64_t database_bytes, uint64_t wal_bytes, bool durable = true,
+              bool slack = false) {
     snapshot::WrittenSpan written;
+    written.slack = slack;
     written.durable = durable;
     written.database_bytes = database_bytes;
     written.wal_bytes = wal_bytes;
@@ -145,6 +147,23 @@ TEST_F(SnapshotRoomTest, WhileTheDiskIsFullWhatIsRemovedIsSoonGivenBackToIt) {
   cluster.advance(1s);
   ASSERT_TRUE(spans.under_way);
   EXPECT_TRUE(spans.shrink);
+}
+
+// Nothing that makes rows is admitted, so the database would keep the room for ever.
+TEST_F(SnapshotRoomTest, WhileTheDiskIsFullRoomIsGivenBackThoughNoRowChanges) {
+  cluster.options.snapshot_interval = 3'600s;
+  put();
+  begin_to_write();
+  finish(50'000, 20'000, /*durable=*/true, /*slack=*/true);
+  cluster.advance(20s);
+  EXPECT_FALSE(spans.under_way) << "later rows fill it";
+  set(raft::DiskRoom::State::kFull);
+  cluster.advance(6s);
+  ASSERT_TRUE(spans.under_way);
+  EXPECT_TRUE(spans.shrink);
+  finish(20'000, 0);
+  cluster.advance(20s);
+  EXPECT_FALSE(spans.under_way);
 }
 
 }  // namespace

@@ -102,8 +102,53 @@ TEST_F(ShrinkingStores, WaitForNoReader) {
   ASSERT_TRUE(reader.ok() && reader->run("BEGIN; SELECT count(*) FROM key_rows").ok());
   const WrittenSpan read = write(*store, 10, true);
   EXPECT_EQ(read.applied, state_->machine().applied());
+  EXPECT_TRUE(read.slack);
   ASSERT_TRUE(reader->run("COMMIT").ok());
-  EXPECT_LT(write(*store, 10, true).database_bytes, large.database_bytes / 4);
+  const WrittenSpan shrunk = write(*store, 0, true);
+  EXPECT_LT(shrunk.database_bytes, large.database_bytes / 4);
+  EXPECT_EQ(std::filesystem::file_size(store->path()), shrunk.database_bytes);
+  EXPECT_EQ(std::filesystem::file_size(store->path() + "-wal"), 0U);
+  EXPECT_FALSE(shrunk.slack);
+}
+
+// One reader held the span up, the next came before it was in the database: that reads what stands
+// there before the database shrinks.
+TEST_F(ShrinkingStores, GiveTheWalBackWhenWhoReadItIsGone) {
+  constexpr const char* kRead = "BEGIN; SELECT count(*) FROM key_rows";
+  auto store = open();
+  write(*store, 300, false);
+  auto first = Database::open(store->path(), Database::Mode::kRead);
+  ASSERT_TRUE(first.ok() && first->run(kRead).ok());
+  ASSERT_FALSE(write(*store, 100, false).durable);
+  auto second = Database::open(store->path(), Database::Mode::kRead);
+  ASSERT_TRUE(second.ok() && second->run(kRead).ok());
+  ASSERT_TRUE(first->run("COMMIT").ok());
+  const WrittenSpan read = write(*store, 0, true);
+  ASSERT_TRUE(read.durable);
+  ASSERT_LT(read.database_bytes, kBulkBytes / 4) << "it has shrunk, in the -wal";
+  EXPECT_EQ(read.wal_bytes, 0U) << "it is there to be read, and not to be filled anew";
+  EXPECT_TRUE(read.slack);
+  ASSERT_TRUE(second->run("COMMIT").ok());
+  const WrittenSpan given = write(*store, 0, true);
+  EXPECT_FALSE(given.slack);
+  EXPECT_EQ(std::filesystem::file_size(store->path()), given.database_bytes);
+  EXPECT_EQ(std::filesystem::file_size(store->path() + "-wal"), 0U);
+}
+
+// Who reads for long lets the "-wal" grow with every span, and it is no smaller afterwards.
+TEST_F(ShrinkingStores, GiveBackAWalThatReadersLetGrow) {
+  auto store = open();
+  write(*store, 90, false);
+  auto reader = Database::open(store->path(), Database::Mode::kRead);
+  ASSERT_TRUE(reader.ok() && reader->run("BEGIN; SELECT count(*) FROM key_rows").ok());
+  for (int span = 0; span < 10; ++span) write(*store, 100, false);
+  ASSERT_TRUE(reader->run("COMMIT").ok());
+  const WrittenSpan grown = write(*store, 10, false);
+  ASSERT_GT(grown.wal_bytes, 2 * grown.database_bytes);
+  EXPECT_TRUE(grown.slack);
+  const WrittenSpan given = write(*store, 0, true);
+  EXPECT_EQ(given.wal_bytes, 0U);
+  EXPECT_TRUE(given.durable);
 }
 
 TEST_F(SnapshotStores, IsEmptyAtFirstAndHoldsWhatWasWrittenAfterwards) {
