@@ -334,7 +334,7 @@ def test_disks_that_are_full_of_keys_have_room_again_when_those_are_removed(disk
     assert all(node.running for node in disks.nodes.values())
 
 
-def test_servers_that_are_full_of_keys_have_room_after_a_restart_when_those_are_removed(disks, dial):
+def test_servers_full_of_keys_have_room_after_a_restart_when_those_are_removed(disks, dial):
     written = fill_with_keys(dial(disks.leader()))
     disks.kill_all()
     disks.start_all()
