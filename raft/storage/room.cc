@@ -167,7 +167,8 @@ void RoomKeeper::judge(Instant now) {
   room_.free_bytes = free_;
   room_.reserve_bytes = held_;
   const SegmentPreparer& preparer = log_.preparer();
-  const uint64_t lacking = segments_missing_ ? preparer.ahead() - preparer.ready() : 0;
+  const size_t ready = std::min(preparer.ready(), preparer.ahead());
+  const uint64_t lacking = segments_missing_ ? preparer.ahead() - ready : 0;
   room_.short_bytes = short_ + lacking * preparer.segment_bytes();
   room_.log_bytes = kSegmentsBetweenLooks * preparer.segment_bytes();
   room_.missing = missing();

@@ -319,15 +319,20 @@ def fill_with_keys(stock):
     return written
 
 
-def test_disks_that_are_full_of_keys_have_room_again_when_those_are_removed(disks, dial):
-    stock = dial(disks.leader())
-    written = fill_with_keys(stock)
-    stock = dial(disks.leader())
+def remove_what_filled(disks, stock, written):
+    """Writes are taken again and every disk has room, without anybody else's help."""
     for number in range(written):
         stock.remove(path=f"/full{number}")
     eventually(lambda: put_done(stock), within=WITHIN, what="writes again")
     for each in disks.nodes.values():
         eventually(lambda n=each: state(n) in ("ok", "low"), within=WITHIN, what="room")
+
+
+def test_disks_that_are_full_of_keys_have_room_again_when_those_are_removed(disks, dial):
+    stock = dial(disks.leader())
+    written = fill_with_keys(stock)
+    stock = dial(disks.leader())
+    remove_what_filled(disks, stock, written)
     # As much fits as before, again and again.
     again = fill_with_keys(stock)
     assert again > written / 2
@@ -339,11 +344,7 @@ def test_servers_full_of_keys_have_room_after_a_restart_when_those_are_removed(d
     disks.kill_all()
     disks.start_all()
     stock = dial(disks.leader())
-    for number in range(written):
-        stock.remove(path=f"/full{number}")
-    eventually(lambda: put_done(stock), within=WITHIN, what="writes again")
-    for each in disks.nodes.values():
-        eventually(lambda n=each: state(n) in ("ok", "low"), within=WITHIN, what="room")
+    remove_what_filled(disks, stock, written)
 
 
 def put_done(stock):

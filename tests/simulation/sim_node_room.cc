@@ -1,4 +1,5 @@
-// A simulated server's disk that runs full: looked at once a second, as the server's thread does.
+// A simulated server's disk that runs full: looked at once a second, more rarely than the server's
+// thread does, so that more happens between two looks.
 #include <algorithm>
 
 #include "tests/simulation/sim_node.h"
