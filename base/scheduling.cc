@@ -2,6 +2,7 @@
 
 #include <linux/sched.h>
 #include <linux/sched/types.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -18,6 +19,11 @@ constexpr int kNicest = 19;
 constexpr uint64_t kLongSliceNs = 100'000'000;
 
 }  // namespace
+
+void name_this_thread(const std::string& what) {
+  constexpr size_t kKept = 15;
+  ::prctl(PR_SET_NAME, ("holdfast-" + what).substr(0, kKept).c_str());
+}
 
 // Best effort: what a scheduler refuses costs time, nothing else. Niceness is a thread's own.
 void schedule_in_background() {

@@ -1,7 +1,12 @@
-// How the scheduler is to treat a thread, told to it by the thread itself. Linux.
+// What a thread tells the kernel of itself: its name, how the scheduler is to treat it. Linux.
 #pragma once
 
+#include <string>
+
 namespace holdfast {
+
+/// As `top -H` and `perf` show it: "holdfast-" and `what`, of which the kernel keeps 15 bytes.
+void name_this_thread(const std::string& what);
 
 /// Nobody waits for this thread: it is nice, and has a long slice. A thread with the usual slice,
 /// which a request may wait for, takes its place as soon as it wakes; a thread with the same slice

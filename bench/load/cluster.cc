@@ -94,7 +94,8 @@ void Cluster::start(Node& node) {
   for (std::string& word : words) argv.push_back(word.data());
   argv.push_back(nullptr);
   const std::string log = node.data + ".log";
-  const pid_t pid = ::fork();
+  // Of this program's memory nothing is copied, not even page by page later: it measures meanwhile.
+  const pid_t pid = ::vfork();
   if (pid < 0) fail("cannot start " + program_);
   if (pid == 0) {
     ::prctl(PR_SET_PDEATHSIG, SIGKILL);

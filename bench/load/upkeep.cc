@@ -1,7 +1,9 @@
 // upkeep: what writes cost while the servers write their snapshots, while one is saved to a file,
 // and while a server that lost its own fetches that of another.
+#include <future>
 #include <semaphore>
 #include <thread>
+#include <tuple>
 
 #include "bench/load/command.h"
 #include "bench/load/key_load.h"
@@ -113,6 +115,7 @@ class UpkeepBench {
     nlohmann::json result = snapshots();
     result["backup"] = load_->within(timed([this] { save(); }));
     const std::string server = lose_a_state();
+    std::tie(result["two_servers_snapshot"], result["two_servers_quiet"]) = beside_snapshots();
     result["fetch"] = load_->within(timed([&] { fetch(server); }));
     load_->stop();
     return result;
@@ -129,14 +132,18 @@ class UpkeepBench {
 
   nlohmann::json snapshots() {
     progress("writes beside snapshots");
-    load_->forget();
-    SlowWork work(*bench_.cluster(), bench_.loop().clock());
     const int64_t written = bench_.cluster()->total_written_bytes();
-    bench_.turn_for(seconds_of(bench_.parameters().seconds));
-    auto [beside, quiet] = load_->split_by(work.end());
+    auto [beside, quiet] = beside_snapshots();
     nlohmann::json result = {{"quiet", quiet}, {"snapshot", beside}};
     result["written_bytes_per_put_and_server"] = written_per_put(written);
     return result;
+  }
+  /// The puts of some seconds: those beside a snapshot, and the others.
+  std::pair<nlohmann::json, nlohmann::json> beside_snapshots() {
+    load_->forget();
+    SlowWork work(*bench_.cluster(), bench_.loop().clock());
+    bench_.turn_for(seconds_of(bench_.parameters().seconds));
+    return load_->split_by(work.end());
   }
 
   /// Log, snapshot and all.
@@ -155,7 +162,9 @@ class UpkeepBench {
     if (*status != 0) fail("holdfast snapshot save: wait status " + std::to_string(*status));
   }
 
-  /// The files are removed by this thread, which sends nothing meanwhile.
+  /// The files are removed by this thread, which sends nothing meanwhile. While one of three
+  /// servers is gone no put is answered sooner than by the slower of the others: a fetch is to be
+  /// held against that.
   std::string lose_a_state() {
     Cluster& cluster = *bench_.cluster();
     std::string server;
@@ -172,7 +181,12 @@ class UpkeepBench {
     progress("writes beside a server that fetches a state");
     Cluster& cluster = *bench_.cluster();
     cluster.restart(server);
-    while (!cluster.ready(server)) bench_.turn_for(5ms);
+    // A server that loads a state answers late; this thread has puts to send meanwhile.
+    const auto ready = std::async(std::launch::async, [&] {
+      std::binary_semaphore never{0};
+      while (!cluster.ready(server)) never.try_acquire_for(5ms);
+    });
+    while (ready.wait_for(0s) != std::future_status::ready) bench_.turn_for(5ms);
   }
 
   Bench& bench_;

@@ -1,10 +1,10 @@
 #include "coordinator/server/io_thread.h"
 
-#include <pthread.h>
-
 #include <algorithm>
 #include <type_traits>
 #include <utility>
+
+#include "base/scheduling.h"
 
 namespace holdfast::server {
 
@@ -32,7 +32,7 @@ void IoThread::flush() {
 // ------------------------------------------------------------------------------ the I/O thread
 
 void IoThread::run(uint32_t tag) {
-  pthread_setname_np(pthread_self(), ("holdfast-io-" + std::to_string(tag)).c_str());
+  name_this_thread("io-" + std::to_string(tag));
   loop_.run();
 }
 

@@ -36,6 +36,7 @@ void BackgroundThread::deliver() {
 }
 
 void BackgroundThread::serve() {
+  name_this_thread("copies");
   schedule_in_background();
   std::unique_lock lock(mutex_);
   for (;;) {

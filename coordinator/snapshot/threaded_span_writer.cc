@@ -55,6 +55,7 @@ void ThreadedSpanWriter::hurry(bool urgent) {
 }
 
 void ThreadedSpanWriter::run() {
+  name_this_thread("rows");
   schedule_in_background();
   std::unique_lock lock(mutex_);
   for (;;) {

@@ -1,5 +1,7 @@
 #include "raft/storage/threaded_log_writer.h"
 
+#include "base/scheduling.h"
+
 namespace holdfast::raft {
 
 ThreadedLogWriter::ThreadedLogWriter(LogStore& log, Clock& clock, LogWriterNotify notify)
@@ -18,6 +20,7 @@ ThreadedLogWriter::~ThreadedLogWriter() {
 }
 
 void ThreadedLogWriter::run_writer() {
+  name_this_thread("log");
   while (queue_.wait()) {
     write_batch();
     if (queue_.out_of_room()) preparer_.wait_for_segment();
@@ -52,6 +55,7 @@ LogWriteStats ThreadedLogWriter::stats() const {
 }
 
 void ThreadedLogWriter::run_preparer() {
+  name_this_thread("next");
   while (preparer_.wait_for_work()) {
     const size_t before = preparer_.ready();
     preparer_.step();

@@ -2,6 +2,8 @@
 
 #include <utility>
 
+#include "base/scheduling.h"
+
 namespace holdfast::raft {
 
 ThreadedRoomKeeper::ThreadedRoomKeeper(FileSystem& files, LogStore& log, Clock& clock,
@@ -30,6 +32,7 @@ void ThreadedRoomKeeper::lend(bool lent) {
 }
 
 void ThreadedRoomKeeper::run() {
+  name_this_thread("room");
   std::unique_lock lock(mutex_);
   while (!closed_) {
     hurry_ = false;

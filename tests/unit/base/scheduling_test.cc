@@ -1,8 +1,10 @@
 #include "base/scheduling.h"
 
 #include <gtest/gtest.h>
+#include <pthread.h>
 #include <sys/resource.h>
 
+#include <array>
 #include <thread>
 
 namespace holdfast {
@@ -19,6 +21,15 @@ TEST(SchedulingTest, ABackgroundThreadIsNicerThanTheOthers) {
   }).join();
   EXPECT_GT(after, before);
   EXPECT_EQ(niceness(), before) << "the thread alone";
+}
+
+TEST(SchedulingTest, AThreadIsNamedAsFarAsTheKernelKeepsIt) {
+  std::array<char, 64> name{};
+  std::thread([&] {
+    name_this_thread("a-longer-name");
+    pthread_getname_np(pthread_self(), name.data(), name.size());
+  }).join();
+  EXPECT_STREQ(name.data(), "holdfast-a-long");
 }
 
 }  // namespace
