@@ -95,11 +95,12 @@ class Core:
             raise
 
     def settle(self, method: str, request: Any, sequence: int, *, until: Optional[float] = None,
-               gate: Callable[[], None] = lambda: None) -> Any:
+               gate: Callable[[], None] = lambda: None,
+               late: Callable[[Any], object] = lambda result: None) -> Any:
         """Like :meth:`command`, for a command with one answer: it leaves no number unfinished.
 
         If this cannot wait for the outcome, the command is repeated in the background until it is
-        known.
+        known; ``late`` is given the result then.
         """
         outcome_known = False
         try:
@@ -114,11 +115,12 @@ class Core:
             if outcome_known:
                 self.sequences.finish(sequence)
             elif not self.over.is_set():
-                self.later(method, lambda: self._settle_now(method, request, sequence))
+                self.later(method, lambda: self._settle_now(method, request, sequence, late))
 
-    def _settle_now(self, method: str, request: Any, sequence: int) -> None:
+    def _settle_now(self, method: str, request: Any, sequence: int,
+                    late: Callable[[Any], object]) -> None:
         try:
-            self.command(method, request, sequence)
+            late(self.command(method, request, sequence))
         finally:
             self.sequences.finish(sequence)
 

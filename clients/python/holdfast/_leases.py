@@ -34,6 +34,8 @@ class Holding:
     loss: str = ""
     #: Given back by this program.
     released: bool = False
+    #: A handover is on its way: another may hold the lock already.
+    giving_up: bool = False
     #: On the boot clock, when it ended in either way.
     ended_at: float = 0.0
 

@@ -20,8 +20,8 @@ from ._clock import boot
 from ._core import Core, call_apart
 from ._leases import Holding
 from ._router import Undecided
-from .errors import (LockError, LockLost, NotGranted, NotHeld, SessionError, TargetBlocked,
-                     TargetGone)
+from .errors import (HoldfastError, LockError, LockLost, NotGranted, NotHeld, SessionError,
+                     TargetBlocked, TargetGone)
 from .types import Notice, Value, Waiter, Wanted, to_bytes
 
 log = logging.getLogger("holdfast")
@@ -119,7 +119,7 @@ class Lock:
         """
         self._core.home.check("lock")
         holding = self._holding
-        if holding is None or not holding.live:
+        if holding is None or holding.giving_up or not holding.live:
             return 0.0
         return max(0.0, holding.deadline - boot())
 
@@ -132,11 +132,9 @@ class Lock:
         """
         self._core.home.check("lock")
         holding = self._latest()
-        self._core.expire()
-        if holding.loss:
-            raise self._loss(holding)
-        if holding.released:
-            raise NotHeld(f"{self._name()} was given back")
+        self._check_ours(holding)
+        if holding.giving_up:
+            raise NotHeld(f"{self._name()} is being handed over")
 
     # --------------------------------------------------------------------------------- acquire
 
@@ -156,7 +154,8 @@ class Lock:
         if not self._busy.acquire(blocking=False):
             raise LockError(f"another thread is acquiring {self._name()} with this handle")
         try:
-            if self._holding is not None and self.held:
+            self._core.expire()
+            if self._holding is not None and self._holding.live:
                 raise LockError(f"{self._name()} is already held by this handle (token "
                                 f"{self.token}); locks are not reentrant")
             self._holding = self._ask(limit)
@@ -252,7 +251,8 @@ class Lock:
         ``to`` is a :class:`Waiter` of :meth:`holdfast.Client.describe`, or its holder id. Raises
         :class:`TargetGone` if it no longer waits, :class:`TargetBlocked` if it could not hold the
         lock even then (other shared holders, too few permits, a lock-delay, several locks wanted
-        together); the lock is then still held.
+        together); the lock is then still held. Until the answer is there it does not count as held:
+        the other may have it.
         """
         target = to.holder_id if isinstance(to, Waiter) else _arguments.whole("to", to)
         self.check()
@@ -260,16 +260,21 @@ class Lock:
             raise LockError("locks that were taken together cannot be handed over")
         holding = self._latest()
         request = ReleaseRequest(path=self.path, holderId=holding.holder_id, to=target)
-        result = self._core.settle("release", request, self._core.sequences.take(),
-                                   gate=self.check)
+        holding.giving_up = True
+        try:
+            result = self._core.settle("release", request, self._core.sequences.take(),
+                                       gate=lambda: self._check_ours(holding),
+                                       late=lambda late: self._gave_up(holding, late.status))
+        except HoldfastError as error:
+            holding.giving_up = not error.code  # a server that refused it has left it with us
+            raise
+        self._gave_up(holding, result.status)
         if result.status == ReleaseStatus.TARGET_GONE:
             raise TargetGone(f"holder id {target} does not wait for {self._name()}; it is kept")
         if result.status == ReleaseStatus.TARGET_BLOCKED:
             raise TargetBlocked(f"holder id {target} could not hold {self._name()}; it is kept")
         if result.status == ReleaseStatus.NOT_HELD:
-            self._core.lose(holding, "the servers do not count it as held")
             raise self._loss(holding)
-        self._core.let_go(holding)
         log.info("handed %s over to holder %d", self._name(), target)
 
     def __enter__(self: Self) -> Self:
@@ -300,6 +305,23 @@ class Lock:
     def _name(self) -> str:
         return ", ".join(self.paths)
 
+    def _check_ours(self, holding: Holding) -> None:
+        """Raise if the holding has ended."""
+        self._core.expire()
+        if holding.loss:
+            raise self._loss(holding)
+        if holding.released:
+            raise NotHeld(f"{self._name()} was given back")
+
+    def _gave_up(self, holding: Holding, status: int) -> None:
+        """What has become of a handover is known."""
+        if status in (ReleaseStatus.TARGET_GONE, ReleaseStatus.TARGET_BLOCKED):
+            holding.giving_up = False
+        elif status == ReleaseStatus.NOT_HELD:
+            self._core.lose(holding, "the servers do not count it as held")
+        else:
+            self._core.let_go(holding)
+
     def _latest(self) -> Holding:
         if self._holding is None:
             raise NotHeld(f"{self._name()} was not acquired")
@@ -313,6 +335,8 @@ class Lock:
         try:
             yield
         except NotHeld as error:
+            if not error.code:  # the handle itself knows that it was given back
+                raise
             self._core.lose(holding, str(error))
             raise self._loss(holding) from error
 

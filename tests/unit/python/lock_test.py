@@ -3,6 +3,8 @@
 import threading
 
 import pytest
+from support.fake_model import refusal
+from support.fake_server import Fault
 from support.waiting import eventually
 
 import holdfast
@@ -131,6 +133,74 @@ def test_a_handover_to_nobody_keeps_the_lock(session):
         with pytest.raises(holdfast.TargetGone, match="999"):
             lock.handover(to=999)
         lock.check()
+
+
+def queued(cluster, client, path):
+    """Another session's handle that waits, its thread, and its holder id."""
+    heir = client.session(ttl=4, name="heir").lock(path)
+    thread = threading.Thread(target=heir.acquire)
+    thread.start()
+    eventually(lambda: cluster.model.queue, what="a place in the queue")
+    return heir, thread, cluster.model.queue[0].holder_id
+
+
+def test_a_lock_that_is_being_handed_over_is_not_held_by_two(cluster, client, session):
+    held = session.lock("/a").acquire()
+    heir, waiting, target = queued(cluster, client, "/a")
+    cluster.fault("release", Fault(delay=1.0))  # done, but the answer is long on its way
+    giving = threading.Thread(target=held.handover, args=(target,))
+    giving.start()
+    eventually(lambda: heir.held)
+    assert giving.is_alive() and not held.held
+    with pytest.raises(holdfast.NotHeld, match="handed over"):
+        held.check()
+    for thread in (giving, waiting):
+        thread.join(5)
+
+
+@pytest.mark.parametrize("gone", [False, True])
+def test_a_handover_that_was_interrupted_comes_to_its_end(cluster, client, session, monkeypatch,
+                                                          gone):
+    losses = []
+    held = session.lock("/a", on_lost=lambda lock, reason: losses.append(reason)).acquire()
+    heir, waiting, target = queued(cluster, client, "/a")
+    command = session._core.command
+
+    def interrupted(method, *args, **limits):
+        monkeypatch.undo()
+        command(method, *args, **limits)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(session._core, "command", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        held.handover(to=999 if gone else target)
+    if gone:  # it is kept, which is learned in the background
+        eventually(lambda: held.held)
+        held.release()
+    waiting.join(5)
+    eventually(lambda: heir.held and held._holding.released)
+    assert not held.held and not losses
+
+
+def test_a_value_that_is_set_while_the_lock_is_given_back_loses_nothing(cluster, session):
+    losses = []
+    lock = session.lock("/a", on_lost=lambda lock, reason: losses.append(reason)).acquire()
+    refused, raised = threading.Event(), []
+    cluster.fault("setHolderValue", Fault(then=refused.set, before=refusal(
+        "NO_SPACE", retryable=True, retry_after_ms=300)))
+
+    def publish():
+        try:
+            lock.set_value("late")
+        except holdfast.LockError as error:
+            raised.append(error)
+
+    thread = threading.Thread(target=publish)
+    thread.start()
+    assert refused.wait(5)
+    lock.release()
+    thread.join(5)
+    assert isinstance(raised[0], holdfast.NotHeld) and not losses
 
 
 def test_a_handover_to_one_who_could_not_hold_it_keeps_the_lock(cluster, client, session):
