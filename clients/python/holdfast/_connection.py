@@ -10,17 +10,18 @@ from __future__ import annotations
 import contextlib
 import select
 import socket
+import struct
 from typing import Any, Tuple
 
 from holdfast_api.admin import HoldfastAdmin
 from holdfast_api.holdfast.ttypes import HoldfastError as WireError
 from holdfast_api.keys import HoldfastKeys
 from thrift.protocol.TBinaryProtocol import TBinaryProtocolAccelerated
-from thrift.Thrift import TApplicationException
+from thrift.Thrift import TApplicationException, TType
 from thrift.transport.TSocket import TSocket
 from thrift.transport.TTransport import TFramedTransport
 
-from .errors import Unsupported
+from .errors import BadArgument, Unsupported
 
 DEFAULT_PORT = 7411
 DEFAULT_ADMIN_PORT = 7413
@@ -54,6 +55,18 @@ def format_address(host: str, port: int) -> str:
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
+def _unfit(request: Any) -> str:
+    """The field that the wire has no room for, if it is one of the request's own."""
+    for spec in request.thrift_spec or ():
+        value = getattr(request, spec[2], None) if spec else None
+        bits = {TType.I32: 32, TType.I64: 64}.get(spec[1] if spec else 0)
+        if bits and isinstance(value, int) and not -1 << (bits - 1) <= value < 1 << (bits - 1):
+            return f"{spec[2]} {value} does not fit into {bits} bits"
+        if isinstance(value, str) and any("\ud800" <= c <= "\udfff" for c in value):
+            return f"{spec[2]} {value!r} is not Unicode text"
+    return ""
+
+
 class Connection:
     """A connection for one call at a time."""
 
@@ -79,10 +92,11 @@ class Connection:
         """
         try:
             self._transport.setTimeout(max(timeout, 0.001) * 1000)
-            result = getattr(self._client, method)(context, request)
+            self._send(method, context, request)
+            result = getattr(self._client, f"recv_{method}")()
             self._check_echo(context, result.header)
             return result
-        except (WireError, Broken):
+        except (WireError, Broken, BadArgument):
             raise
         except TApplicationException as error:
             self.close()
@@ -95,6 +109,14 @@ class Connection:
         except BaseException:
             self.close()
             raise
+
+    def _send(self, method: str, context: Any, request: Any) -> None:
+        try:
+            getattr(self._client, f"send_{method}")(context, request)
+        except (OverflowError, ValueError, TypeError, AttributeError, struct.error) as error:
+            # A frame leaves when it is whole: nothing was sent. No server would fare better.
+            self.close()
+            raise BadArgument(f"{method} cannot be sent: {_unfit(request) or error}") from error
 
     def _check_echo(self, context: Any, header: Any) -> None:
         echoed = (header.sequence or 0) if header else 0

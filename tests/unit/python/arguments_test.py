@@ -5,6 +5,7 @@ import datetime
 import decimal
 import fractions
 import pathlib
+import threading
 
 import pytest
 
@@ -166,3 +167,47 @@ def test_whatever_is_a_number_or_bytes_will_do(client):
         assert client.get("/a").value == b"2"
         with session.locks(path for path in ("/x", "/y")) as both:
             assert both.paths == ("/x", "/y")
+
+
+NO_ROOM = [
+    ("maxQueue 2147483648 does not fit into 32 bits",
+     lambda c, s: s.lock("/a", max_queue=2**31).acquire()),
+    ("lockDelayMs 1000.* does not fit into 64 bits",
+     lambda c, s: s.lock("/a", lock_delay=1e17).acquire()),
+    ("limit 2147483648 ", lambda c, s: s.semaphore("/a", limit=2**31).acquire()),
+    ("waitMs 1000", lambda c, s: s.lock("/a").acquire(timeout=1e300)),
+    ("owner .* is not Unicode text", lambda c, s: s.lock("/a", owner="\ud800").acquire()),
+    ("path .* is not Unicode text", lambda c, s: s.lock("/a\ud800").acquire()),
+    ("path .* is not Unicode text", lambda c, s: s.watch("/a\ud800")),
+    ("sinceRevision 9223372036854775808", lambda c, s: s.watch("/a", since=2**63)),
+    ("path .* is not Unicode text", lambda c, s: s.mirror("/a\ud800")),
+    ("expectedVersion 9223372036854775808", lambda c, s: s.put("/a", "", 2**63)),
+    ("expectedVersion 9223372036854775808", lambda c, s: c.put("/a", "", 2**63)),
+    ("path .* is not Unicode text", lambda c, s: c.put("/a\ud800")),
+    ("ttlMs 1000", lambda c, s: c.create("/a", ttl=1e17)),
+    ("getMany cannot be sent: .*surrogates", lambda c, s: c.get_many(["/a\ud800"])),
+    ("token 9223372036854775808", lambda c, s: c.check_token("/a", 2**63)),
+    ("describeLock cannot be sent", lambda c, s: c.describe("/a", min_revision=2**63)),
+    ("noticeMs 1000", lambda c, s: c.revoke("/a", notice=1e17)),
+    ("reason .* is not Unicode text", lambda c, s: c.revoke("/a", reason="\ud800")),
+    ("ttlMs 1000", lambda c, s: c.session(ttl=1e17)),
+    ("openSession cannot be sent", lambda c, s: c.session(attributes={"a": "\ud800"})),
+    ("afterRevision 9223372036854775808", lambda c, s: c.wait_for_change("/a", 2**63)),
+]
+
+
+@pytest.mark.parametrize(("words", "call"), NO_ROOM, ids=[str(n) for n in range(len(NO_ROOM))])
+def test_what_the_wire_has_no_room_for_is_refused_and_not_tried_again(cluster, client, session,
+                                                                     words, call):
+    raised = []
+
+    def run():
+        with pytest.raises(holdfast.BadArgument, match=words) as caught:
+            call(client, session)
+        raised.append(caught)
+
+    thread = threading.Thread(target=run, daemon=True)
+    thread.start()
+    thread.join(4)
+    assert raised
+    session.lock("/b").acquire(timeout=2).release()
