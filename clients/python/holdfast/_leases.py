@@ -70,7 +70,8 @@ class Leases:
     def __init__(self) -> None:
         self.deadline = 0.0
         self.holdings: Set[Holding] = set()
-        self._announced: Dict[int, _Announced] = {}
+        #: By holder, then by path: one that holds several locks may be told of each.
+        self._announced: Dict[int, Dict[str, _Announced]] = {}
         self._notice_ids: Sequence[int] = []
         self._losses: "collections.OrderedDict[Tuple[int, str], str]" = collections.OrderedDict()
 
@@ -83,22 +84,22 @@ class Leases:
         before = self.deadline
         news = []
         # Only a renewal tells of all notices in force; what else arrives may tell of fewer.
-        announced = {} if lease > 0 else dict(self._announced)
+        announced = {} if lease > 0 else {k: dict(v) for k, v in self._announced.items()}
         self._notice_ids = sorted(notice.notice_id for notice in notices)
         for notice in notices:
             key = _key(notice)
-            known = announced.get(key, self._announced.get(key))
+            known = self._announced.get(key, {}).get(notice.path)
             if known is None or known.notice.notice_id != notice.notice_id:
                 # A second notice against the same holder never gives back what the first took.
                 bound = min(before, now + notice.notice)
                 known = _Announced(notice, min(bound, known.deadline) if known else bound)
                 news.append(notice)
-            announced[key] = known
-        for key, ended in self._announced.items():
-            # Gone with the tenure: an answer that grants it may still be on its way.
-            if key not in announced and key != EVERYBODY:
-                self._remember(key, ended.notice.path, "it was revoked with notice: " +
-                               ended.notice.reason)
+            announced.setdefault(key, {})[notice.path] = known
+        for key, paths in self._announced.items():
+            for path, ended in paths.items():
+                # Gone with the tenure: an answer that grants it may still be on its way.
+                if path not in announced.get(key, {}) and key != EVERYBODY:
+                    self._remember(key, path, "it was revoked with notice: " + ended.notice.reason)
         self._announced = announced
         if lease > 0:
             self.deadline = max(before, sent + lease)
@@ -130,7 +131,8 @@ class Leases:
 
     def _ending(self, holder_id: int) -> Optional[_Announced]:
         """The announcement that ends this holder first."""
-        found = [self._announced[key] for key in (holder_id, EVERYBODY) if key in self._announced]
+        found = [each for key in (holder_id, EVERYBODY)
+                 for each in self._announced.get(key, {}).values()]
         return min(found, key=lambda a: a.deadline) if found else None
 
     def lost(self, holder_id: int, path: str, reason: str) -> List[Holding]:

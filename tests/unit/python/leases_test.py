@@ -188,3 +188,15 @@ def test_a_grant_read_after_its_notice_has_gone_is_lost():
     late, next_one = holding(100), holding(200)
     assert "maintenance" in (leases.add(late) or "")
     assert leases.add(next_one) is None
+
+
+def test_two_notices_against_a_holder_of_several_locks_are_told_once_each():
+    leases = Leases()
+    leases.renewed(10.0, 4.0, [], 10.1)
+    both = Holding(("/a", "/b"), 100, 100)
+    leases.add(both)
+    told = [Notice(7, "/a", 100, 3.0, ""), Notice(8, "/b", 100, 2.0, "")]
+    assert leases.renewed(11.0, 4.0, told, 11.1) == told
+    assert leases.renewed(12.0, 4.0, told, 12.1) == []
+    assert both.deadline == pytest.approx(13.1)
+    assert leases.notice_for(100).notice_id == 8
