@@ -47,6 +47,8 @@ class Asking:
         self._sequence = core.sequences.take()
         self._cancel_sequence = 0
         self._undoing = False
+        #: The result that grants, once it is known.
+        self.granted: Any = None
         self._event = core.wait_event(self._sequence)
         self._last: Any = None
 
@@ -57,18 +59,18 @@ class Asking:
         """
         outcome_known = False
         try:
-            result = self._under_lease(self._until_granted())
+            self.granted = self._under_lease(self._until_granted())
             outcome_known = True
-            return result
-        except HoldfastError:
-            outcome_known = not self._undoing
+            return self.granted
+        except HoldfastError as error:
+            outcome_known = not (self._undoing or error.maybe_applied)
             raise
         finally:
-            self._core.forget_wait(self._sequence)
             if outcome_known:
                 self._core.sequences.finish(self._sequence)
             else:
                 self._core.later("withdrawal", self._undo)
+            self._core.forget_wait(self._sequence)
 
     def _until_granted(self) -> Any:
         try:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from typing import Any, Callable, Dict, Optional, Sequence, Set
+from typing import Any, Callable, Dict, List, Optional, Sequence, Set
 
 from holdfast_api.holdfast.ttypes import RequestContext, SequenceRange
 
@@ -18,7 +18,7 @@ from ._leases import Holding, Leases, concerned
 from ._router import Router
 from ._sequences import Sequences
 from ._watches import Watches
-from .errors import SessionClosed, SessionError
+from .errors import HoldfastError, SessionClosed, SessionError
 from .types import Notice
 
 log = logging.getLogger("holdfast")
@@ -107,7 +107,8 @@ class Core:
             try:
                 result = self.command(method, request, sequence, until=until, gate=gate)
             except Exception as error:
-                outcome_known = bool(getattr(error, "code", ""))
+                outcome_known = (isinstance(error, HoldfastError) and bool(error.code)
+                                 and not error.maybe_applied)
                 raise
             outcome_known = True
             return result
@@ -180,7 +181,9 @@ class Core:
         """A reply arrived that may renew and may carry notices. Returns whether a notice is new."""
         notices = [Notice.of(n) for n in wire_notices or ()]
         with self.mutex:
-            news = self.leases.renewed(sent, lease_ms / 1000, notices, boot())
+            now = boot()
+            self._expire(now)  # what was not to be relied on for a moment never comes back
+            news = self.leases.renewed(sent, lease_ms / 1000, notices, now)
             told = [(h, n) for n in news for h in self.leases.holdings
                     if concerned(n, h)]
             self.changed.notify_all()
@@ -262,6 +265,11 @@ class Core:
             self._drop(holding)
             holding.released = True
             return True
+
+    def held_as(self, holder_id: int) -> List[Holding]:
+        """The holdings under a holder id: one, or none."""
+        with self.mutex:
+            return [h for h in self.leases.holdings if h.holder_id == holder_id]
 
     def lost(self, holder_id: int, path: str, reason: str) -> None:
         """A server says that a lock was taken away."""

@@ -33,6 +33,8 @@ WATCH_SECONDS = 1.0
 NUDGE_SECONDS = 0.02
 #: A server that answers empty polls faster than this is asked no more often.
 EMPTY_POLL_SECONDS = 0.05
+#: Background work that servers without room admit.
+FREES = {"release", "releaseAll", "cancelAcquire", "withdrawal"}
 
 
 class Poller:
@@ -187,39 +189,31 @@ class Poller:
             core.over.wait(EMPTY_POLL_SECONDS)
 
 
-class Keeper:
-    """The background threads of one session."""
+class Tidier:
+    """Does one thing after the other, on a thread that begins with the first."""
 
-    def __init__(self, core: Core) -> None:
+    def __init__(self, core: Core, name: str) -> None:
         self._core = core
-        self.poller = Poller(core)
+        self._name = name
         self._tasks: "queue.SimpleQueue[Optional[Tuple[str, Callable[[], object]]]]"
         self._tasks = queue.SimpleQueue()
-        self._tidier: Optional[threading.Thread] = None
-        core.later = self.later
-        core.nudge = self.poller.nudge
+        self._thread: Optional[threading.Thread] = None
 
-    def start(self) -> None:
-        """Begin to renew and to watch."""
-        for name, run in (("poll", self.poller.run), ("watch", self._watch)):
-            threading.Thread(target=run, name=f"holdfast-{name}-{self._core.session_id}",
-                             daemon=True).start()
-
-    def stop(self) -> None:
-        """The session is over: wake the threads so that they end."""
-        self.poller.abort()
-        self._tasks.put(None)
-
-    def later(self, what: str, task: Callable[[], object]) -> None:
-        """Have something done in the background, in order."""
+    def add(self, what: str, task: Callable[[], object]) -> None:
+        """Have something done."""
         self._tasks.put((what, task))
         with self._core.mutex:
-            if self._tidier is None:
-                self._tidier = threading.Thread(target=self._tidy, daemon=True,
-                                                name=f"holdfast-tidy-{self._core.session_id}")
-                self._tidier.start()
+            if self._thread is None and not self._core.over.is_set():
+                self._thread = threading.Thread(
+                    target=self._run, daemon=True,
+                    name=f"holdfast-{self._name}-{self._core.session_id}")
+                self._thread.start()
 
-    def _tidy(self) -> None:
+    def stop(self) -> None:
+        """The session is over: what is left is in vain."""
+        self._tasks.put(None)
+
+    def _run(self) -> None:
         while not self._core.over.is_set():
             item = self._tasks.get()
             if item is None:
@@ -232,6 +226,34 @@ class Keeper:
             except Exception:
                 log.exception("%s in the background failed", what)
 
+
+class Keeper:
+    """The background threads of one session."""
+
+    def __init__(self, core: Core) -> None:
+        self._core = core
+        self.poller = Poller(core)
+        self._tidiers = {True: Tidier(core, "free"), False: Tidier(core, "tidy")}
+        core.later = self.later
+        core.nudge = self.poller.nudge
+
+    def start(self) -> None:
+        """Begin to renew and to watch."""
+        for name, run in (("poll", self.poller.run), ("watch", self._watch)):
+            threading.Thread(target=run, name=f"holdfast-{name}-{self._core.session_id}",
+                             daemon=True).start()
+
+    def stop(self) -> None:
+        """The session is over: wake the threads so that they end."""
+        self.poller.abort()
+        for tidier in self._tidiers.values():
+            tidier.stop()
+
+    def later(self, what: str, task: Callable[[], object]) -> None:
+        """Have something done in the background, in order. What frees does not wait for writes,
+        which servers without room refuse for as long as they have none."""
+        self._tidiers[what in FREES].add(what, task)
+
     def _watch(self) -> None:
         core = self._core
         while not core.over.is_set():
@@ -239,6 +261,7 @@ class Keeper:
             with core.changed:
                 deadline = core.leases.next_deadline()
                 if core.over.is_set():
-                    return
+                    break
                 core.changed.wait(None if deadline is None
                                   else max(0.0, min(deadline - boot(), WATCH_SECONDS)))
+        self.stop()

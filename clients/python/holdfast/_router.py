@@ -13,7 +13,8 @@ from holdfast_api.holdfast.ttypes import HoldfastError as WireError
 
 from ._connection import Broken, Connection, NotSent, format_address, parse_address
 from ._process import Home
-from .errors import ClientClosed, HoldfastError, OutcomeUnknown, Unavailable, from_wire
+from .errors import (ClientClosed, HoldfastError, OutcomeUnknown, Unavailable, Unsupported,
+                     from_wire)
 
 log = logging.getLogger("holdfast")
 
@@ -29,6 +30,8 @@ BLAME_SECONDS = 0.5
 #: Refusals that another server, or a later moment, may not repeat.
 _RETRYABLE = {"NO_LEADER", "TIMEOUT", "OVERLOADED", "NO_SPACE", "SHUTTING_DOWN", "SUPERSEDED",
               "OUTCOME_UNKNOWN"}
+#: Refusals that a server judges without asking what became of the command.
+_OF_THIS_COPY = {"UNSUPPORTED", "UNAUTHENTICATED", "PERMISSION_DENIED", "INTERNAL"}
 
 
 class Undecided(Exception):
@@ -220,7 +223,9 @@ class Router:
             gate()
             address, budget = effort.next_attempt(sleep)
             try:
-                result = self.attempt(address, method, make_context(), request, budget)
+                context = make_context()
+                effort.numbered = bool(context.sequence)
+                result = self.attempt(address, method, context, request, budget)
             except NotSent as error:
                 effort.last = error
             except Broken as error:
@@ -228,6 +233,8 @@ class Router:
             except WireError as error:
                 seen(error.header)
                 effort.refused(error, sleep)
+            except Unsupported as error:
+                raise effort.final(error) from None
             else:
                 seen(result.header)
                 return result
@@ -247,6 +254,8 @@ class _Effort:
         self._pause = PAUSE_SECONDS_FIRST
         self._sent = False
         self.parked = 0.0
+        #: A command of a session.
+        self.numbered = False
         self.last: Optional[BaseException] = None
 
     def _left(self) -> float:
@@ -283,7 +292,7 @@ class _Effort:
     def refused(self, error: Any, sleep: Callable[[float], Any]) -> None:
         """A server answered with an error: raise it if it is final, else wait as it asks."""
         if not may_change(error):
-            raise from_wire(error) from None
+            raise self.final(from_wire(error)) from None
         if error.applied != Applied.NO:
             self._sent = True
             if not self._repeatable:
@@ -292,6 +301,17 @@ class _Effort:
         self.last = from_wire(error)
         if error.retryAfterMs:
             self._sleep(error.retryAfterMs / 1000, sleep)
+
+
+    def final(self, error: HoldfastError) -> HoldfastError:
+        """A refusal that is the answer. Judged before apply, it speaks of the last copy only."""
+        judged_here = error.code in _OF_THIS_COPY or isinstance(error, Unsupported)
+        if self.numbered and self._sent and judged_here:
+            copy = type(error)(f"{error}; an earlier copy of this {self._method} may have been "
+                               f"applied")
+            copy.code, copy.maybe_applied = error.code, True
+            return copy
+        return error
 
 
 def as_error(undecided: Undecided, what: str, seconds: float) -> HoldfastError:

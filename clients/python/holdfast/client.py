@@ -14,6 +14,7 @@ from ._keycalls import ClientKeys
 from ._router import Router
 from .admin import Admin
 from .election import Election
+from .errors import ClientClosed
 from .session import OnExpired, Session
 from .types import LockInfo, LockSummary, Revocation, check_path
 
@@ -50,6 +51,7 @@ class Client(ClientKeys):
         _arguments.flag("discover", discover)
         self._router = Router(given, discover=discover, connect_timeout=connect_timeout)
         self._mutex = threading.Lock()
+        self._closed = False
         self._sessions: List[Session] = []
         self._admins: Dict[str, Admin] = {}
         self._home = self._router.home
@@ -84,6 +86,10 @@ class Client(ClientKeys):
                           timeout=self._timeout if timeout is None else timeout)
         with self._mutex:
             self._sessions = [s for s in self._sessions if s.alive] + [session]
+            closed = self._closed
+        if closed:  # while it was being opened
+            session.close()
+            raise ClientClosed("this client is closed")
         return session
 
     def election(self, path: str) -> Election:
@@ -147,7 +153,10 @@ class Client(ClientKeys):
     def close(self) -> None:
         """Close all sessions of this client, then its connections."""
         self._home.check("client")
-        for session in list(self._sessions):
+        with self._mutex:
+            self._closed = True
+            sessions = list(self._sessions)
+        for session in sessions:
             session.close()
         self._router.close()
         for admin in self._admins.values():

@@ -158,10 +158,9 @@ class Lock:
             if self._holding is not None and self._holding.live:
                 raise LockError(f"{self._name()} is already held by this handle (token "
                                 f"{self.token}); locks are not reentrant")
-            self._holding = self._ask(limit)
+            self._ask(limit)
         finally:
             self._busy.release()
-        log.info("acquired %s with token %d", self._name(), self.token)
         return self
 
     def try_acquire(self) -> bool:
@@ -172,17 +171,36 @@ class Lock:
             return False
         return True
 
-    def _ask(self, timeout: Optional[float]) -> Holding:
+    def _ask(self, timeout: Optional[float]) -> None:
         asking = Asking(self._core, self._method, self._request(timeout), self.paths, timeout,
                         self._terms.patience)
-        result = asking.run()
+        try:
+            self._take(asking.run())
+        except HoldfastError:
+            raise
+        except BaseException:  # e.g. from a signal's handler, between any two steps
+            if asking.granted is not None:
+                self._untake(asking.granted)
+            raise
+
+    def _take(self, result: Any) -> None:
         holding = Holding(self.paths, result.holderId, result.token)
         holding.on_end = lambda reason: self._ended(holding, reason)
         holding.on_notice = self._noticed
         self._core.hold(holding)
         if holding.loss:
             raise self._loss(holding)
-        return holding
+        self._holding = holding
+        log.info("acquired %s with token %d", self._name(), holding.token)
+
+    def _untake(self, result: Any) -> None:
+        for holding in self._core.held_as(result.holderId):
+            self._core.let_go(holding)
+        self._give_back_later(result.holderId)
+
+    def _give_back_later(self, holder_id: int) -> None:
+        self._core.later("release", lambda: give_back(self._core, self._method, self.path,
+                                                      holder_id))
 
     def _request(self, timeout: Optional[float]) -> Any:
         common = {
@@ -224,12 +242,12 @@ class Lock:
         holding = self._holding
         if holding is None or holding.released:
             return
-        if not self._core.let_go(holding):
-            if holding.loss:
-                raise self._loss(holding)
-            return
-        left = holding.deadline - boot()
         try:
+            if not self._core.let_go(holding):
+                if holding.loss:
+                    raise self._loss(holding)
+                return
+            left = holding.deadline - boot()
             result = give_back(self._core, self._method, self.path, holding.holder_id,
                                until=time.monotonic() + left)
         except Undecided as undecided:
@@ -239,6 +257,12 @@ class Lock:
             if error.code and boot() < holding.deadline:
                 raise LockLost(f"{self._name()} (token {holding.token}) was lost before it was "
                                f"given back: {error}") from error
+        except HoldfastError:
+            raise
+        except BaseException:  # as in acquire: it may have struck before the release was numbered
+            self._core.let_go(holding)
+            self._give_back_later(holding.holder_id)
+            raise
         else:
             if result.status == ReleaseStatus.NOT_HELD:
                 raise LockLost(f"{self._name()} (token {holding.token}) had been taken away before "
@@ -266,7 +290,8 @@ class Lock:
                                        gate=lambda: self._check_ours(holding),
                                        late=lambda late: self._gave_up(holding, late.status))
         except HoldfastError as error:
-            holding.giving_up = not error.code  # a server that refused it has left it with us
+            # A server that refused it has left it with us.
+            holding.giving_up = not error.code or error.maybe_applied
             raise
         self._gave_up(holding, result.status)
         if result.status == ReleaseStatus.TARGET_GONE:
@@ -350,8 +375,7 @@ class Lock:
 
     def _ended(self, holding: Holding, reason: str) -> None:
         """On a thread of its own: tell the program, and the servers when they can be reached."""
-        self._core.later("release", lambda: give_back(self._core, self._method, self.path,
-                                                      holding.holder_id))
+        self._give_back_later(holding.holder_id)
         if self._terms.on_lost is not None:
             self._terms.on_lost(self, reason)
 

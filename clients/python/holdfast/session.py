@@ -70,8 +70,12 @@ class Session(SessionKeys):
         self._core.on_expired = on_expired
         self._open(ttl, attributes, timeout)
         self._keeper = Keeper(self._core)
-        self._keeper.start()
-        log.info("opened session %d (%s), ttl %g s", self.id, self.name, self.ttl)
+        try:
+            self._keeper.start()
+            log.info("opened session %d (%s), ttl %g s", self.id, self.name, self.ttl)
+        except BaseException:  # out of threads, or interrupted: nobody gets to know this session
+            self.close()
+            raise
 
     def _open(self, ttl: float, attributes: Optional[Mapping[str, str]], timeout: float) -> None:
         core = self._core

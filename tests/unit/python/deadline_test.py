@@ -79,6 +79,26 @@ def test_on_lost_is_called_in_time_when_every_packet_is_lost(cluster, short):
     black_hole(cluster, False)
 
 
+def test_a_renewal_that_is_read_after_the_deadline_does_not_revive_the_lock(cluster, short,
+                                                                            monkeypatch):
+    losses = Losses()
+    lock = short.lock("/a", on_lost=losses).acquire()
+    core, renewed = short._core, short._core.renewed
+
+    def late(sent, lease_ms, revocations):
+        # The process was stopped, and of its threads it is the poller that goes on first.
+        with core.mutex:
+            lock._holding.deadline = boot() - 0.001
+        monkeypatch.setattr(core, "renewed", renewed)
+        assert not lock.held
+        return renewed(sent, lease_ms, revocations)
+
+    monkeypatch.setattr(core, "renewed", late)
+    eventually(lambda: losses.seen, within=3)
+    assert not lock.held
+    eventually(lambda: not cluster.model.held, what="the release")
+
+
 def test_a_lost_lock_is_released_when_a_server_can_be_reached_again(cluster, short):
     losses = Losses()
     short.lock("/a", on_lost=losses).acquire()

@@ -93,6 +93,32 @@ def test_a_reply_with_another_sequence_is_not_believed(cluster, session):
     lock.check()
 
 
+@pytest.mark.parametrize("code", ["UNSUPPORTED", "PERMISSION_DENIED"])
+def test_a_refusal_of_a_later_copy_leaves_no_place_of_an_earlier_one(cluster, client, session,
+                                                                     code):
+    other = client.session(ttl=4).lock("/a").acquire()
+    leader, *others = cluster.servers
+    cluster.fault("acquire", Fault(drop_reply=True), server=leader)
+    for server in others:  # another version, another configuration: it does not look at the number
+        cluster.fault("acquire", Fault(before=refusal(code)), server=server)
+    with pytest.raises(holdfast.HoldfastError, match="earlier copy of this acquire") as raised:
+        session.lock("/a").acquire()
+    assert raised.value.maybe_applied
+    eventually(lambda: not cluster.model.queue, what="the withdrawal")
+    other.release()
+
+
+def test_a_refusal_of_a_later_copy_does_not_end_the_search_for_the_outcome(cluster, session):
+    leader, *others = cluster.servers
+    cluster.fault("put", Fault(drop_request=True), server=leader)
+    for server in others:
+        cluster.fault("put", Fault(before=refusal("UNSUPPORTED")), server=server)
+    with pytest.raises(holdfast.Unsupported, match="may have been applied"):
+        session.put("/k", "once")
+    eventually(lambda: "/k" in cluster.model.keys.entries)
+    assert applied_once(cluster)
+
+
 def test_a_dead_server_is_passed_over(cluster, session):
     cluster.leader.stop()
     cluster.leader = cluster.servers[1]

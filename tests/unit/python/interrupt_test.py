@@ -1,0 +1,151 @@
+"""Calls that are cut off in the midst, from a signal's handler or elsewhere: what they began comes
+to an end, and nothing stays behind that nobody knows of."""
+
+import logging
+import threading
+
+import pytest
+from support.fake_model import refusal
+from support.fake_server import Fault
+from support.waiting import eventually
+
+import holdfast
+
+
+def ours(session_id):
+    return [t for t in threading.enumerate() if t.name.endswith(f"-{session_id}")
+            and t.name.startswith("holdfast-")]
+
+
+class Interrupting(logging.Handler):
+    """As if Ctrl-C came while something is logged."""
+
+    def __init__(self, when):
+        super().__init__()
+        self.when = when
+
+    def emit(self, record):
+        if record.getMessage().startswith(self.when):
+            raise KeyboardInterrupt
+
+
+@pytest.fixture
+def interrupt_at(caplog):
+    """Interrupts what logs a message that begins so."""
+    logger, added = logging.getLogger("holdfast"), []
+    caplog.set_level(logging.INFO, logger="holdfast")
+
+    def add(when):
+        added.append(Interrupting(when))
+        logger.addHandler(added[0])
+    yield add
+    for handler in added:
+        logger.removeHandler(handler)
+
+
+def test_an_acquire_that_is_interrupted_when_it_is_done_leaves_no_lock(
+        cluster, session, interrupt_at):
+    interrupt_at("acquired")
+    with pytest.raises(KeyboardInterrupt):
+        with session.lock("/a") as lock:
+            pytest.fail(f"{lock} was entered")
+    eventually(lambda: not cluster.model.held)
+
+
+def test_a_grant_that_was_not_taken_yet_is_given_back(cluster, session, monkeypatch):
+    def interrupted(holding):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(session._core, "hold", interrupted)
+    lock = session.lock("/a")
+    with pytest.raises(KeyboardInterrupt):
+        lock.acquire()
+    eventually(lambda: not cluster.model.held)
+    monkeypatch.undo()
+    assert not lock.held and lock.acquire(timeout=2).held
+
+
+@pytest.mark.parametrize("before", [True, False])
+def test_a_release_that_is_interrupted_at_once_is_done_all_the_same(cluster, session, monkeypatch,
+                                                                   before):
+    lock = session.lock("/a").acquire()
+    let_go = session._core.let_go
+
+    def interrupted(holding):
+        monkeypatch.undo()
+        if not before:
+            let_go(holding)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(session._core, "let_go", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        lock.release()
+    assert not lock.held
+    eventually(lambda: not cluster.model.held)
+
+
+def test_a_session_whose_opening_is_interrupted_is_not_kept_alive(cluster, client, interrupt_at):
+    interrupt_at("opened session")
+    with pytest.raises(KeyboardInterrupt):
+        client.session(ttl=4)
+    eventually(lambda: not cluster.model.sessions)
+
+
+def test_a_session_that_opens_while_its_client_is_closed_is_closed(cluster, monkeypatch):
+    client = holdfast.Client(cluster.seeds, timeout=5)
+    came_to, asked = [], threading.Event()
+    cluster.fault("openSession", Fault(then=asked.set, delay=0.2))
+
+    def open_one():
+        try:
+            came_to.append(client.session(ttl=4))
+        except holdfast.HoldfastError as error:
+            came_to.append(error)
+
+    opening, close = threading.Thread(target=open_one), client._router.close
+
+    def closed():
+        opening.join(5)  # the connections go after it was opened
+        close()
+
+    monkeypatch.setattr(client._router, "close", closed)
+    opening.start()
+    assert asked.wait(5)
+    client.close()
+    assert isinstance(came_to[0], holdfast.ClientClosed)
+    assert not cluster.model.sessions
+
+
+def test_no_thread_is_left_by_a_session_that_expired_and_was_not_closed(cluster, client):
+    blocking = client.session(ttl=4).lock("/a").acquire()
+    session = client.session(ttl=4)
+    with pytest.raises(holdfast.LockTimeout):
+        session._core.later("release", lambda: None)
+        session.lock("/a", timeout=0.05).acquire()
+    with cluster.model.mutex:
+        cluster.model.end_session(session.id)
+    eventually(lambda: not session.alive)
+    eventually(lambda: not ours(session.id), what="the end of the threads")
+    blocking.release()
+
+
+def test_a_write_that_finds_no_space_delays_no_release_in_the_background(cluster, client):
+    session = client.session(ttl=2)
+    full = [Fault(before=refusal("NO_SPACE", retryable=True)) for _ in range(10_000)]
+    for fault in full:
+        cluster.fault("setHolderValue", fault)
+    first = session.lock("/a").acquire()
+    losses = []
+    session.lock("/b", on_lost=lambda lock, reason: losses.append(lock)).acquire()
+    publishing = threading.Thread(target=lambda: pytest.raises(
+        holdfast.LockLost, first.set_value, "no room for it"))
+    publishing.start()
+    eventually(lambda: cluster.sent("setHolderValue"))
+    client.revoke("/a", force=True)
+    publishing.join(5)  # the rest is left to the background, and refused there again and again
+    for server in cluster.servers:
+        server.black_hole.set()
+    eventually(lambda: losses, within=5)
+    for server in cluster.servers:
+        server.black_hole.clear()
+    eventually(lambda: not cluster.model.held, what="the release of /b")
