@@ -190,3 +190,26 @@ def test_a_forked_child_is_told_and_the_parent_keeps_its_lock(cluster):
         eventually(lambda: boot() > until, within=6)
         lock.check()
         assert client.check_token("/fork", lock.token)
+
+
+def test_a_lock_that_was_taken_by_force_while_its_holders_server_was_frozen_is_lost(own):
+    losses = []
+    with holdfast.Client(own.seeds) as client:
+        session = client.session(ttl=20, name="frozen out")
+        lock = session.lock("/taken", on_lost=lambda lock, why: losses.append(why)).acquire()
+        poller = session._keeper.poller
+        eventually(lambda: poller._answered_by, within=5)
+        polled = next(n for n in own.nodes.values() if n.address == poller._answered_by)
+        others = [n.address for n in own.nodes.values() if n is not polled]
+        polled.signal(signal.SIGSTOP)
+        try:
+            with holdfast.Client(others, discover=False) as operator:
+                operator.revoke("/taken", force=True, reason="its server does not answer")
+                assert operator.describe("/taken").holders == ()
+            assert lock.held and not losses  # by force, so it was not waited until it knows
+            # The server that it asks next has applied that before it first heard of the session.
+            eventually(lambda: losses, within=20)
+            assert "/taken" in losses[0] and not lock.held
+            assert session.alive
+        finally:
+            polled.signal(signal.SIGCONT)

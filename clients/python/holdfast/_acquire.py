@@ -47,6 +47,8 @@ class Asking:
         self._sequence = core.sequences.take()
         self._cancel_sequence = 0
         self._undoing = False
+        #: How often polls had moved to another server when it was asked last.
+        self.moves = core.moves
         #: The result that grants, once it is known.
         self.granted: Any = None
         self._event = core.wait_event(self._sequence)
@@ -87,6 +89,7 @@ class Asking:
 
     def _ask(self) -> Any:
         self._event.clear()
+        self.moves = self._core.moves
         return self._core.command(self._method, self._request, self._sequence, until=self._until)
 
     def _wait(self) -> None:

@@ -11,11 +11,11 @@ import threading
 import time
 from typing import Any, Callable, Dict, List, Optional, Sequence, Set
 
-from holdfast_api.holdfast.ttypes import RequestContext, SequenceRange
+from holdfast_api.holdfast.ttypes import CheckTokenRequest, RequestContext, SequenceRange
 
 from ._clock import boot
 from ._leases import Holding, Leases, concerned
-from ._router import Router
+from ._router import Router, Undecided
 from ._sequences import Sequences
 from ._watches import Watches
 from .errors import HoldfastError, SessionClosed, SessionError
@@ -57,6 +57,8 @@ class Core:
         self.over = threading.Event()
         self._end: Optional[SessionError] = None
         self._waiting: Dict[int, threading.Event] = {}
+        #: How often another server has begun to answer polls.
+        self.moves = 0
         #: Sequences of waiting acquires that poll says were granted.
         self.granted: Set[int] = set()
         #: What has to be told to the servers later, set by the session.
@@ -230,11 +232,15 @@ class Core:
                 self.granted.add(sequence)
                 event.set()
 
-    def hint_all(self) -> None:
-        """Another server answers polls now: it need not tell what the one before has told."""
+    def moved(self) -> None:
+        """Another server answers polls now: of what it applied before, it tells nothing."""
         with self.mutex:
+            self.moves += 1
             for event in self._waiting.values():
                 event.set()
+            holdings = list(self.leases.holdings)
+        for holding in holdings:
+            self.verify(holding)
 
     # --------------------------------------------------------------------------------- holdings
 
@@ -250,6 +256,25 @@ class Core:
             notice = self.leases.notice_for(holding.holder_id)
         if notice is not None:
             holding.on_notice(notice)
+
+    def verify(self, holding: Holding) -> None:
+        """Ask in the background whether the servers still count it as held: news that it was
+        taken away may have been lost."""
+        self.later("question", lambda: self._verify(holding))
+
+    def _verify(self, holding: Holding) -> None:
+        def gate() -> None:
+            self.check_alive()
+            if not holding.live:
+                raise Undecided(None, False)
+
+        for path in holding.paths:
+            request = CheckTokenRequest(path=path, token=holding.token)
+            result = self.router.call("checkToken", RequestContext, request, gate=gate,
+                                      seen=self.see_header, sleep=self.over.wait)
+            # The answer to a handover says itself what has become of the lock.
+            if not result.current and not holding.giving_up:
+                self.lose(holding, f"the servers took {path} away")
 
     def notice_of(self, holding: Holding) -> Optional[Notice]:
         """The notice in force against a holding."""

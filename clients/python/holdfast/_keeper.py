@@ -34,7 +34,7 @@ NUDGE_SECONDS = 0.02
 #: A server that answers empty polls faster than this is asked no more often.
 EMPTY_POLL_SECONDS = 0.05
 #: Background work that servers without room admit.
-FREES = {"release", "releaseAll", "cancelAcquire", "withdrawal"}
+FREES = {"release", "releaseAll", "cancelAcquire", "withdrawal", "question"}
 
 
 class Poller:
@@ -182,7 +182,7 @@ class Poller:
         self._renew_now, self._failures = False, 0
         self._tried.clear()
         if elsewhere:
-            core.hint_all()
+            core.moved()
         quiet = not (news or result.losses or result.grants or result.watches or result.more
                      or elsewhere)
         if quiet and boot() - sent < EMPTY_POLL_SECONDS:

@@ -175,7 +175,7 @@ class Lock:
         asking = Asking(self._core, self._method, self._request(timeout), self.paths, timeout,
                         self._terms.patience)
         try:
-            self._take(asking.run())
+            self._take(asking.run(), asking.moves)
         except HoldfastError:
             raise
         except BaseException:  # e.g. from a signal's handler, between any two steps
@@ -183,7 +183,7 @@ class Lock:
                 self._untake(asking.granted)
             raise
 
-    def _take(self, result: Any) -> None:
+    def _take(self, result: Any, moves: int) -> None:
         holding = Holding(self.paths, result.holderId, result.token)
         holding.on_end = lambda reason: self._ended(holding, reason)
         holding.on_notice = self._noticed
@@ -191,6 +191,8 @@ class Lock:
         if holding.loss:
             raise self._loss(holding)
         self._holding = holding
+        if moves != self._core.moves:
+            self._core.verify(holding)
         log.info("acquired %s with token %d", self._name(), holding.token)
 
     def _untake(self, result: Any) -> None:

@@ -5,6 +5,7 @@ import threading
 import time
 
 import pytest
+from holdfast_api.holdfast import ttypes as t
 from support.fake_model import refusal
 from support.fake_server import Fault
 from support.waiting import eventually
@@ -117,6 +118,21 @@ def test_a_refusal_of_a_later_copy_does_not_end_the_search_for_the_outcome(clust
         session.put("/k", "once")
     eventually(lambda: "/k" in cluster.model.keys.entries)
     assert applied_once(cluster)
+
+
+def test_what_the_server_polled_did_not_tell_any_more_is_asked_of_the_next(cluster, client):
+    session, losses = client.session(ttl=2), []
+    eventually(lambda: session._keeper.poller._answered_by)
+    taken = session.lock("/a", on_lost=lambda lock, reason: losses.append(reason)).acquire()
+    kept = session.locks(["/b", "/c"]).acquire()
+    cluster.leader.black_hole.set()
+    with cluster.model.mutex:
+        claim = cluster.model.holders("/a")[0]
+        cluster.model.take_away(claim, t.EndReason.REVOKED)
+        claim.session.losses.clear()  # the others had applied it before they were polled
+    eventually(lambda: losses, within=5)
+    assert not taken.held and kept.held and session.alive
+    cluster.leader.black_hole.clear()
 
 
 def test_a_dead_server_is_passed_over(cluster, session):
