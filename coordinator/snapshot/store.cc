@@ -174,6 +174,9 @@ Result<SnapshotHead> SnapshotStore::load(const RowSink& sink, const LoadProgress
   // All of it is on the disk by now, if not in the database alone: room for that may come later.
   const auto durable = checkpoint(*writer);
   if (!durable.ok() && durable.error().code != ErrorCode::kNoSpace) return durable.error();
+  const auto wal = wal_bytes();
+  if (!wal.ok()) return wal.error();
+  wal_bytes_left_ = frames_wait_ ? 0 : *wal;
   writer_ = std::move(*writer);
   return head;
 }
@@ -271,7 +274,7 @@ Result<WrittenSpan> SnapshotStore::write_new(const std::string& name, const Span
 Result<WrittenSpan> SnapshotStore::write_with(SnapshotWriter& writer, const Span& span) {
   const std::vector<RowLog::Change> rows = span.rows.latest();
   if (writer.written() != span.head.applied) {
-    if (Status written = writer.write(rows, span.head); !written.ok()) return written.error();
+    if (Status written = write_rows(writer, rows, span.head); !written.ok()) return written.error();
   }
   const auto durable = checkpoint(writer);
   if (!durable.ok()) return durable.error();
@@ -279,6 +282,18 @@ Result<WrittenSpan> SnapshotStore::write_with(SnapshotWriter& writer, const Span
     if (Status shrunk = shrink(writer); !shrunk.ok()) return shrunk.error();
   }
   return WrittenSpan{span.head.applied, rows.size(), database_bytes_, 0, *durable};
+}
+
+// What stays in the "-wal" for somebody who reads it may find him gone by now: once it is in the
+// database, the span for which there is no room behind it takes its place.
+Status SnapshotStore::write_rows(SnapshotWriter& writer, const std::vector<RowLog::Change>& rows,
+                                 const SnapshotHead& head) {
+  Status written = writer.write(rows, head);
+  const bool no_room = !written.ok() && written.error().code == ErrorCode::kNoSpace;
+  if (!no_room || !frames_wait_) return written;
+  const auto folded = checkpoint(writer);
+  if (!folded.ok()) return folded.error();
+  return *folded ? writer.write(rows, head) : written;
 }
 
 // An obstacle makes the span come again, and for want of room the reserve is lent to it. Somebody
@@ -329,6 +344,7 @@ Result<uint64_t> SnapshotStore::wal_bytes() const {
 
 Result<bool> SnapshotStore::checkpoint(SnapshotWriter& writer) {
   auto durable = writer.checkpoint();
+  frames_wait_ = !durable.ok() || !*durable;
   if (!durable.ok()) return durable;
   const auto bytes = writer.database_bytes();
   if (!bytes.ok()) return bytes.error();

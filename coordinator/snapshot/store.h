@@ -14,6 +14,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "base/error.h"
 #include "coordinator/snapshot/loader.h"
@@ -72,6 +73,8 @@ class SnapshotStore {
   Result<SnapshotHead> load(const RowSink& sink, const LoadProgress& progress);
   /// Size of the database, as last loaded or written; zero before.
   uint64_t database_bytes() const { return database_bytes_; }
+  /// Of the "-wal" that the process before this one left, as loaded: as in WrittenSpan.
+  uint64_t wal_bytes_left() const { return wal_bytes_left_; }
   /// The database in force is not to be believed: it is kept as *.damaged, and the store is empty.
   Status set_aside();
   /// Where set_aside() keeps it.
@@ -109,6 +112,8 @@ class SnapshotStore {
   Result<WrittenSpan> write_next(const Span& span);
   Result<WrittenSpan> write_new(const std::string& name, const Span& span);
   Result<WrittenSpan> write_with(SnapshotWriter& writer, const Span& span);
+  Status write_rows(SnapshotWriter& writer, const std::vector<RowLog::Change>& rows,
+                    const SnapshotHead& head);
   Status shrink(SnapshotWriter& writer);
   Status give_back(SnapshotWriter& writer, uint64_t wal_bytes);
   bool wal_is_large(uint64_t wal_bytes) const;
@@ -130,6 +135,8 @@ class SnapshotStore {
   uint64_t next_number_ = 1;
   std::string incoming_;
   uint64_t database_bytes_ = 0;
+  uint64_t wal_bytes_left_ = 0;
+  bool frames_wait_ = false;      ///< in the "-wal", as the last checkpoint did not take them all
   int shrinks_without_room_ = 0;  ///< of this span
   bool wal_is_read_ = false;      ///< somebody kept it from being given back with this span
   std::optional<SnapshotWriter> writer_;

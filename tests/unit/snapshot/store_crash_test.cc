@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include <cerrno>
+#include <optional>
 
 #include "tests/support/file_system_vfs.h"
 #include "tests/unit/snapshot/written_state.h"
@@ -289,6 +290,84 @@ TEST(FullDisks, ThatNeverHaveRoomForAnAttemptToShrinkAreNotWaitedFor) {
   ASSERT_TRUE(shrunk.ok());
   EXPECT_LT(shrunk->database_bytes, large / 2);
   EXPECT_EQ((*load(store->path(), vfs.name()))->digest(), state.machine().digest());
+}
+
+/// A store whose last span waits in the "-wal" for somebody who reads the one before it.
+class ReadStore : public testing::Test {
+ protected:
+  explicit ReadStore(Bulk bulk = {}) : state_(12, bulk) {
+    EXPECT_TRUE(files_.create_directory(kDirectory));
+    open();
+    state_.apply(1'500);
+    EXPECT_TRUE(store_->write(state_.take_span()).ok());
+    store_.reset();  // and with it the "-wal"
+    open();
+    auto reader = Database::open(store_->path(), Database::Mode::kRead, vfs_.name());
+    EXPECT_TRUE(reader.ok() && reader->run("BEGIN; SELECT count(*) FROM key_rows").ok());
+    reader_.emplace(std::move(*reader));
+    state_.apply(1'500);
+    const auto waits = store_->write(state_.take_span());
+    EXPECT_TRUE(waits.ok() && !waits->durable);
+    growth_ = waits->database_bytes - files_.content(store_->path()).size();
+  }
+  void open() { store_ = std::move(*SnapshotStore::open(files_, kDirectory, vfs_.name())); }
+  void kill() {
+    files_.halt();
+    reader_.reset();
+    store_.reset();
+    files_.process_crash();
+  }
+  bool load_again() {
+    open();
+    rsm::StateMachine machine;
+    const auto sink = [&](RowTable table, uint64_t id, std::string_view row) {
+      return machine.load(table, id, row);
+    };
+    return store_->load(sink, [](uint64_t) {}).ok();
+  }
+
+  raft::FakeFileSystem files_{1};
+  const FileSystemVfs vfs_{files_, 1};
+  WrittenState state_;
+  std::unique_ptr<SnapshotStore> store_;
+  std::optional<Database> reader_;
+  uint64_t growth_ = 0;  ///< of the database, as soon as that span is put into it
+};
+
+/// A store whose database grows with that span.
+class GrownReadStore : public ReadStore {
+ protected:
+  GrownReadStore() : ReadStore({.first = 1'600, .last = 1'620}) {}
+};
+
+// When he is gone a span for which there is no room behind that takes its place, by itself.
+TEST_F(ReadStore, MakesRoomForTheNextSpanOnceNobodyReadsIt) {
+  state_.apply(300);
+  const Span span = state_.take_span();
+  files_.set_capacity(files_.used() + growth_);
+  for (int attempt = 1; attempt <= 3; ++attempt) {
+    const auto refused = store_->write(span);
+    ASSERT_FALSE(refused.ok());
+    EXPECT_EQ(refused.error().code, ErrorCode::kNoSpace) << refused.error().message;
+  }
+  ASSERT_TRUE(reader_->run("COMMIT").ok());
+  const auto written = store_->write(span);
+  ASSERT_TRUE(written.ok()) << written.error().message;
+  EXPECT_TRUE(written->durable);
+  EXPECT_EQ((*load(store_->path(), vfs_.name()))->digest(), state_.machine().digest());
+}
+
+TEST_F(GrownReadStore, HasNoWalToFillAfterAKillUntilThereIsRoomInTheDatabase) {
+  ASSERT_GT(growth_, 100'000U);
+  kill();
+  files_.set_capacity(files_.used() + growth_ / 2);
+  ASSERT_TRUE(load_again());
+  EXPECT_EQ(store_->wal_bytes_left(), 0U);
+  kill();
+  files_.set_capacity(~uint64_t{0});
+  ASSERT_TRUE(load_again());
+  EXPECT_EQ(store_->wal_bytes_left(), files_.content(store_->path() + "-wal").size());
+  EXPECT_GT(store_->wal_bytes_left(), growth_);
 }
 
 constexpr uint64_t kMuch = 10'000'000;
