@@ -204,7 +204,7 @@ std::optional<Failure> Server::serve(StoredState state) {
                   [this] { return connections(); }, [this] { return alarms(); },
                   [this] { return disk_status(engine_->room().disk(), writer_->stats()); },
                   snapshot_ports(), member_ports(), genesis_bytes_, quarantine_ports(),
-                  room_ports(state.snapshot_bytes)},
+                  room_ports(state.snapshot_room())},
       std::move(state));
   join();
   client_port_->serve(*engine_);

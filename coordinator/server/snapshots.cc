@@ -21,10 +21,12 @@ constexpr Duration kGiveBackEvery = 5s;
 
 }  // namespace
 
-Snapshots::Snapshots(Host& host, snapshot::SpanWriter* writer, std::string genesis, uint64_t bytes)
+Snapshots::Snapshots(Host& host, snapshot::SpanWriter* writer, std::string genesis, uint64_t bytes,
+                     uint64_t wal_bytes)
     : host_(host),
       writer_(writer),
       genesis_(std::move(genesis)),
+      wal_bytes_(wal_bytes),
       sealed_at_(host.clock.now()),
       slack_(bytes > 0) {
   stats_.applied = stats_.written = host.applied;

@@ -25,8 +25,10 @@ struct SnapshotStats {
 
 class Snapshots {
  public:
-  /// Without a writer nothing is gathered. `bytes` is the size of the snapshot that was loaded.
-  Snapshots(Host& host, snapshot::SpanWriter* writer, std::string genesis, uint64_t bytes);
+  /// Without a writer nothing is gathered. `bytes` is the size of the snapshot that was loaded,
+  /// `wal_bytes` that of its "-wal", which is free to be filled anew.
+  Snapshots(Host& host, snapshot::SpanWriter* writer, std::string genesis, uint64_t bytes,
+            uint64_t wal_bytes = 0);
 
   /// The machine has applied the entry.
   void on_entry(const raft::Entry& entry);

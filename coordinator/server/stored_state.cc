@@ -194,6 +194,7 @@ Result<StoredState> load_stored_state(const StoredStateQuestion& question,
     if (auto wrong = contradiction(question, snapshots, *head, log)) return std::move(*wrong);
     state.applied_term = head->applied_term;
     state.snapshot_bytes = snapshots.database_bytes();
+    state.wal_bytes = snapshots.wal_bytes_left();
     return state;
   }
   if (head.error().code != ErrorCode::kCorrupt) return head.error();

@@ -1,6 +1,7 @@
 // The state that a server starts with: what its snapshot holds, as far as its log agrees.
 #pragma once
 
+#include <algorithm>
 #include <functional>
 #include <memory>
 #include <string>
@@ -25,6 +26,11 @@ struct StoredState {
   bool lost = false;
   /// In force at applied(); its index is zero as long as entry 1's is.
   raft::PlacedConfiguration membership = {};
+  /// Of the database's "-wal", which the next span fills before it takes more room.
+  uint64_t wal_bytes = 0;
+
+  /// What a span without rows would take at most, as Snapshots::room_wanted() says of it.
+  uint64_t snapshot_room() const { return snapshot_bytes - std::min(snapshot_bytes, wal_bytes); }
 };
 
 struct StoredStateQuestion {

@@ -234,7 +234,7 @@ void SimNode::run_engine(std::optional<server::StoredState> state) {
   ports.genesis = raft::encode_genesis(genesis_);
   ports.members = member_ports();
   ports.quarantine = quarantine_ports();
-  ports.room = room_ports(state ? state->snapshot_bytes : 0);
+  ports.room = room_ports(state ? state->snapshot_room() : 0);
   raft::InitialState initial = initial_state(state ? &*state : nullptr);
   server::EngineOptions options = engine_options();
   options.members =

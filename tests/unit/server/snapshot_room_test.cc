@@ -111,6 +111,15 @@ TEST_F(SnapshotRoomTest, TheWalThatIsThereIsFilledFirst) {
   EXPECT_THAT(reserved(), puts(1)) << "the database grows beside it";
 }
 
+TEST_F(SnapshotRoomTest, TheWalThatAStartFindsIsFilledFirst) {
+  server.crash();
+  server.snapshot_bytes = 50'000;
+  server.wal_bytes = 20'000;
+  server.start();
+  cluster.lead(1);
+  EXPECT_THAT(reserved(), AllOf(Ge(30'000U), Le(40'000U)));
+}
+
 TEST_F(SnapshotRoomTest, AWalThatWaitsToBeDurableIsNotFilledAnew) {
   put();
   begin_to_write();

@@ -23,11 +23,16 @@ class StoredStates : public testing::Test {
     head_ = state_.head();
   }
   /// Writes the snapshot with this head, and the log to `last` with its entry `head` in `term`.
-  void write(const snapshot::SnapshotHead& head, uint64_t last, Term term) {
+  void write(const snapshot::SnapshotHead& head, uint64_t last, Term term, bool killed = false) {
     auto store = snapshot::SnapshotStore::open(files_, "/snapshot", vfs_.name());
     snapshot::Span span = state_.take_span();
     span.head = head;
     ASSERT_TRUE((*store)->write(span).ok());
+    if (killed) {
+      files_.halt();
+      store->reset();
+      files_.process_crash();
+    }
     raft::LogOptions options;
     options.directory = "/log";
     options.store = StoreId(77);
@@ -82,6 +87,25 @@ TEST_F(StoredStates, AreWhatTheSnapshotHoldsIfTheLogHasItsEntry) {
   EXPECT_EQ(state->machine->applied(), head_.applied);
   EXPECT_EQ(state->machine->digest(), head_.digest);
   EXPECT_EQ(state->applied_term, head_.applied_term);
+}
+
+// A process that was killed leaves it, and a span that fills it takes no more room.
+TEST_F(StoredStates, KnowHowLargeTheWalIsThatIsThereToBeFilled) {
+  write(head_, 260, head_.applied_term, /*killed=*/true);
+  const uint64_t wal = files_.content("/snapshot/state-1.db-wal").size();
+  ASSERT_GT(wal, 10'000U);
+  const auto state = load();
+  ASSERT_TRUE(state.ok()) << state.error().message;
+  EXPECT_EQ(state->wal_bytes, wal);
+  EXPECT_EQ(state->snapshot_room(), state->snapshot_bytes - std::min(state->snapshot_bytes, wal));
+}
+
+TEST_F(StoredStates, HaveNoWalAfterAnOrderlyEnd) {
+  write(head_, 260, head_.applied_term);
+  const auto state = load();
+  ASSERT_TRUE(state.ok()) << state.error().message;
+  EXPECT_EQ(state->wal_bytes, 0U);
+  EXPECT_EQ(state->snapshot_room(), state->snapshot_bytes);
 }
 
 TEST_F(StoredStates, BeginAnewIfTheRowsAreNotTheStateOfTheHead) {

@@ -104,7 +104,14 @@ void TestServer::start() {
                      return ok_status();
                    },
                    {}},
-                  room_ports()});
+                  room_ports()},
+      StoredState{std::make_unique<rsm::StateMachine>(rsm::StateMachine::Options{
+                      .hash_seed = entropy_->next_u64(), .feature_level = feature_level}),
+                  Term{},
+                  snapshot_bytes,
+                  false,
+                  {},
+                  wal_bytes});
 }
 
 RoomPorts TestServer::room_ports() {

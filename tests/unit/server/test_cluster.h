@@ -182,8 +182,10 @@ class TestServer final : raft::Transport, ReplySink {
   /// What its disk says of itself; set before start(). Without it nobody looks.
   std::optional<raft::DiskRoom> disk_room;
   raft::LogRoom log_room{1 << 20, 1 << 20, false};
-  SnapshotPorts snapshots;     ///< set before start(); without, it neither writes nor gives any
-  bool lent = false;           ///< the reserve
+  SnapshotPorts snapshots;      ///< set before start(); without, it neither writes nor gives any
+  bool lent = false;            ///< the reserve
+  uint64_t snapshot_bytes = 0;  ///< of the snapshot that its disk has, and of its "-wal"
+  uint64_t wal_bytes = 0;
   uint64_t snapshot_room = 0;  ///< that the reserve is to have for the snapshot
   Reach reach;                 ///< whom its transport has to reach
   uint64_t seed = 0;
