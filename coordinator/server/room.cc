@@ -59,8 +59,8 @@ void Room::turn() {
   if (!watched()) return;
   const Instant now = host_.clock.now();
   if (std::exchange(led_, host_.serving) != host_.serving) led_since_ = now;
-  if (looked_at_ == Instant() || now >= looked_at_ + kLookEvery) look(now);
-  weigh();
+  const bool due = looked_at_ == Instant() || now >= looked_at_ + kLookEvery;
+  due ? look(now) : weigh(now);
   report(now);
   host_.no_space = refusal();
 }
@@ -73,22 +73,53 @@ void Room::look(Instant now) {
   disk_ = ports_.look();
   if (disk_.state > before) snapshots_.hurry();
   ports_.note_snapshot(snapshots_.room_wanted());
-  host_.budget.looked_at(disk_.full());
+  weigh(now);
+  host_.budget.looked_at(stays_full());
   renew_reserve();
   lend_reserve();
 }
 
 // Between two looks at the disk, too, no more is gathered than the snapshot can write: a span that
 // finds no room even in the reserve would stay, the log would not be cut, and keys that are removed
-// would give no room back.
-void Room::weigh() { overdrawn_ = snapshots_.room_wanted() > disk_.snapshot_bytes(); }
+// would give no room back. What is written waits no longer, and wants room once and not twice.
+void Room::weigh(Instant now) {
+  const bool overdrawn = snapshots_.room_wanted() > disk_.snapshot_bytes();
+  if (overdrawn == overdrawn_since_.has_value()) return;
+  overdrawn_since_ = overdrawn ? std::optional(now) : std::nullopt;
+  if (overdrawn) snapshots_.hurry();
+}
+
+// A reserve that grows ends most of these moments. Without one the disk may be called ok for ever,
+// and only a database that shrinks, or another leader, ends it.
+bool Room::stays_full() const {
+  return disk_.full() ||
+         (overdrawn_since_ && host_.clock.now() - *overdrawn_since_ >= kOverdrawnLong);
+}
+
+// A full disk's reserve is refilled of what is wanted for it.
+uint64_t Room::snapshot_lacks() const {
+  const uint64_t wanted = snapshots_.room_wanted();
+  const uint64_t held = disk_.reserve_bytes + (disk_.full() ? disk_.reserve_short_bytes : 0);
+  return wanted > held ? wanted - held + disk_.log_bytes : 0;
+}
+
+raft::DiskRoom Room::disk() const {
+  raft::DiskRoom disk = disk_;
+  disk.short_bytes += snapshot_lacks();
+  if (disk_.full() || !stays_full()) return disk;
+  disk.state = raft::DiskRoom::State::kFull;
+  disk.since = *overdrawn_since_;
+  disk.missing = kTheSnapshot;
+  return disk;
+}
 
 // While the disk is full the log has its segments and no more. What a snapshot covers of it becomes
 // segments again: so one is written whenever half a segment has gone.
 void Room::renew_reserve() {
-  const uint64_t left = disk_.full() ? host_.budget.left(LogBudget::Use::kFrees) : ~uint64_t{0};
+  const bool full = host_.budget.full();
+  const uint64_t left = full ? host_.budget.left(LogBudget::Use::kFrees) : ~uint64_t{0};
   if (left > hurried_at_bytes_) hurried_at_bytes_ = left;
-  if (!disk_.full() || hurried_at_bytes_ - left < 2 * ports_.log_bytes_kept) return;
+  if (!full || hurried_at_bytes_ - left < 2 * ports_.log_bytes_kept) return;
   hurried_at_bytes_ = left;
   snapshots_.hurry();
 }
@@ -171,7 +202,7 @@ std::optional<Refusal> Room::refusal() const {
     why = "the leader, node " + std::to_string(host_.options.self.value) +
           ", has no room on its disk for " + (disk_.full() ? disk_.missing : kTheSnapshot) + ": " +
           disk_.path + " has " + byte_text(disk_.free_bytes) + " free, and " +
-          byte_text(disk_.wanted_bytes()) + " are wanted";
+          byte_text(disk_.wanted_bytes() + snapshot_lacks()) + " are wanted";
   } else if (!quorum_has_room()) {
     why = "no quorum of the servers has room on its disks";
   } else {
@@ -183,7 +214,7 @@ std::optional<Refusal> Room::refusal() const {
 }
 
 bool Room::wants_to_hand_over() const {
-  return host_.serving && disk_.full() && quorum_has_room() &&
+  return host_.serving && stays_full() && quorum_has_room() &&
          host_.clock.now() >= hand_over_began_ + kHandOverEvery;
 }
 
@@ -194,10 +225,11 @@ void Room::began_to_hand_over() {
 
 std::optional<std::string> Room::no_room_for_copy(uint64_t bytes) {
   if (!watched()) return std::nullopt;
-  if (!full() && disk_.free_bytes >= bytes + disk_.wanted_bytes()) return std::nullopt;
+  const uint64_t wanted = disk_.wanted_bytes() + snapshot_lacks();
+  if (!full() && disk_.free_bytes >= bytes + wanted) return std::nullopt;
   refused_copy_ = "a copy of the state takes " + byte_text(bytes) + ", and " + disk_.path +
-                  " has " + byte_text(disk_.free_bytes) + " free, of which " +
-                  byte_text(disk_.wanted_bytes()) + " are to stay free";
+                  " has " + byte_text(disk_.free_bytes) + " free, of which " + byte_text(wanted) +
+                  " are to stay free";
   refused_copy_at_ = host_.clock.now();
   return refused_copy_;
 }

@@ -42,6 +42,8 @@ class Room {
   static constexpr Duration kReportEvery = 1s;
   /// A report that is older says nothing, and a new leader waits so long for the first ones.
   static constexpr Duration kFresh = 3s;
+  /// Without room for the snapshot for so long a server counts as full, however much its disk has.
+  static constexpr Duration kOverdrawnLong = 1s;
   /// Between two attempts to hand over.
   static constexpr Duration kHandOverEvery = 2s;
   /// How long an alarm tells of a copy for which there was no room.
@@ -55,7 +57,7 @@ class Room {
   /// PeerKind::kRoomReport.
   void receive(NodeId from, std::string_view bytes);
 
-  /// This leader's disk is full, a quorum has room, and the last attempt is not too recent.
+  /// This leader is full and stays so, a quorum has room, and the last attempt is not too recent.
   bool wants_to_hand_over() const;
   void began_to_hand_over();
   /// It has said lately that it has room.
@@ -63,13 +65,14 @@ class Room {
   /// Why there is no room for a copy of so many bytes, if so. Remembered for an alarm.
   std::optional<std::string> no_room_for_copy(uint64_t bytes);
 
-  const raft::DiskRoom& disk() const { return disk_; }
-  Duration in_this_state() const { return host_.clock.now() - disk_.since; }
+  /// As last looked at; and full if the snapshot has lacked room for long.
+  raft::DiskRoom disk() const;
+  Duration in_this_state() const { return host_.clock.now() - disk().since; }
   const RoomStats& stats() const { return stats_; }
   /// The last copy for which there was no room, if that is not long ago.
   std::optional<std::string> refused_copy() const;
   /// The disk of this server is full, or the snapshot of what waits in memory might find no room.
-  bool full() const { return disk_.full() || overdrawn_; }
+  bool full() const { return disk_.full() || overdrawn_since_; }
 
  private:
   struct Report {
@@ -79,7 +82,9 @@ class Room {
 
   bool watched() const { return static_cast<bool>(ports_.look); }
   void look(Instant now);
-  void weigh();
+  void weigh(Instant now);
+  bool stays_full() const;
+  uint64_t snapshot_lacks() const;
   void lend_reserve();
   void report(Instant now);
   const Report* fresh_report(NodeId node) const;
@@ -96,7 +101,8 @@ class Room {
   raft::DiskRoom disk_;
   Instant looked_at_;
   bool lent_ = false;
-  bool overdrawn_ = false;
+  /// More waits for the snapshot than there is room for.
+  std::optional<Instant> overdrawn_since_;
   uint64_t hurried_at_bytes_ = ~uint64_t{0};  ///< what the log had left for what frees
   std::map<NodeId, Report> reports_;
   Instant led_since_;  ///< if this server leads

@@ -169,6 +169,7 @@ void RoomKeeper::judge(Instant now) {
   const SegmentPreparer& preparer = log_.preparer();
   const size_t ready = std::min(preparer.ready(), preparer.ahead());
   const uint64_t lacking = segments_missing_ ? preparer.ahead() - ready : 0;
+  room_.reserve_short_bytes = short_;
   room_.short_bytes = short_ + lacking * preparer.segment_bytes();
   room_.log_bytes = kSegmentsBetweenLooks * preparer.segment_bytes();
   room_.missing = missing();

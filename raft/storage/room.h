@@ -30,7 +30,8 @@ struct DiskRoom {
   uint64_t needed_bytes = 0;   ///< below which it counts as full, or, once full, still does
   uint64_t reserve_bytes = 0;  ///< in the reserve's file
   uint64_t short_bytes = 0;    ///< that the reserve lacks, and a segment that could not be had
-  uint64_t log_bytes = 0;      ///< that the log may take before the next look
+  uint64_t reserve_short_bytes = 0;  ///< of them, those of the reserve
+  uint64_t log_bytes = 0;            ///< that the log may take before the next look
 
   /// What must be free for the disk to count as full no longer.
   uint64_t wanted_bytes() const { return needed_bytes + short_bytes; }

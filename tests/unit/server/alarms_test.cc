@@ -1,5 +1,5 @@
-// The sentences of a slow disk, and of a copy for which there was no room. Those of a full one:
-// room_test.cc.
+// The sentences of a slow disk, and of a copy or a snapshot for which there is no room. Those of a
+// full one: room_test.cc.
 #include "coordinator/server/alarms.h"
 
 #include <gmock/gmock.h>
@@ -99,19 +99,25 @@ TEST(DiskStatus, TheWriteUnderWayCountsAsTheLongest) {
 constexpr uint64_t kMiB = uint64_t{1} << 20;
 
 /// A disk with 40 MiB free, of which 32 are to stay free.
-class RefusedCopyTest : public ::testing::Test {
+class RoomAlarmTest : public ::testing::Test {
  protected:
-  RefusedCopyTest() {
+  RoomAlarmTest() {
     fakes.host.emplace(HostFakes::options_of(NodeId(1)), fakes.clock, fakes.entropy,
                        fakes.transport, fakes.sink, fakes.machine);
-    snapshots.emplace(*fakes.host, nullptr, "", 0);
     disk.path = "/data";
     disk.free_bytes = 40 * kMiB;
     disk.needed_bytes = 32 * kMiB;
-    room.emplace(*fakes.host, fakes.codec, *snapshots,
-                 RoomPorts{[this] { return disk; }, [](bool) {}, [](uint64_t) {},
-                           [] { return raft::LogRoom{}; }});
+    begin_with_snapshot(0);
+  }
+  /// As if another snapshot had been loaded.
+  void begin_with_snapshot(uint64_t bytes) {
+    room.reset();
+    snapshots.emplace(*fakes.host, nullptr, "", bytes);
+    room.emplace(*fakes.host, fakes.codec, *snapshots, ports());
     room->turn();
+  }
+  RoomPorts ports() {
+    return {[this] { return disk; }, [](bool) {}, [](uint64_t) {}, [] { return raft::LogRoom{}; }};
   }
   std::vector<api::Alarm> alarms() {
     std::vector<api::Alarm> out;
@@ -125,7 +131,7 @@ class RefusedCopyTest : public ::testing::Test {
   std::optional<Room> room;
 };
 
-TEST_F(RefusedCopyTest, ACopyTakesNothingOfWhatIsToStayFree) {
+TEST_F(RoomAlarmTest, ACopyTakesNothingOfWhatIsToStayFree) {
   EXPECT_EQ(room->no_room_for_copy(8 * kMiB), std::nullopt);
   EXPECT_THAT(alarms(), IsEmpty());
   const auto why = room->no_room_for_copy(8 * kMiB + 1);
@@ -138,15 +144,57 @@ TEST_F(RefusedCopyTest, ACopyTakesNothingOfWhatIsToStayFree) {
   EXPECT_EQ(raised[0].message, why);
 }
 
+TEST_F(RoomAlarmTest, WhatTheSnapshotLacksInTheReserveIsToStayFreeToo) {
+  disk.log_bytes = kMiB;
+  disk.reserve_bytes = kMiB;
+  begin_with_snapshot(4 * kMiB);
+  EXPECT_EQ(room->no_room_for_copy(4 * kMiB), std::nullopt);
+  EXPECT_THAT(room->no_room_for_copy(4 * kMiB + 1).value_or(""), HasSubstr("of which 36 MiB are"));
+  disk.reserve_bytes = 4 * kMiB;
+  begin_with_snapshot(4 * kMiB);
+  EXPECT_EQ(room->no_room_for_copy(8 * kMiB), std::nullopt) << "it is kept for it";
+}
+
+TEST_F(RoomAlarmTest, AServerThatLacksRoomForItsSnapshotIsFullAfterAWhile) {
+  disk.state = raft::DiskRoom::State::kLow;
+  disk.log_bytes = kMiB;
+  begin_with_snapshot(20 * kMiB);
+  fakes.clock.passed += Room::kOverdrawnLong - 1ms;
+  room->turn();
+  ASSERT_THAT(alarms(), SizeIs(1));
+  EXPECT_EQ(alarms()[0].name, "LOW_SPACE");
+  EXPECT_EQ(disk_status(room->disk(), {}).state, "low");
+  fakes.clock.passed += 1ms;
+  const auto raised = alarms();
+  ASSERT_THAT(raised, SizeIs(1));
+  EXPECT_EQ(raised[0].name, "NO_SPACE");
+  EXPECT_THAT(raised[0].message,
+              HasSubstr("node 1: /data has 40 MiB free, 53 MiB are wanted, and there is no room "
+                        "for a snapshot of what was written last, for 1 s"));
+  EXPECT_EQ(disk_status(room->disk(), {}).state, "full");
+  EXPECT_EQ(disk_status(room->disk(), {}).neededBytes, static_cast<int64_t>(53 * kMiB));
+}
+
+// The reserve takes it from what is free as soon as it can.
+TEST_F(RoomAlarmTest, WhatTheReserveLacksIsWantedOnce) {
+  disk.state = raft::DiskRoom::State::kFull;
+  disk.missing = "the reserve";
+  disk.short_bytes = 30 * kMiB;
+  disk.reserve_short_bytes = 20 * kMiB;
+  begin_with_snapshot(20 * kMiB);
+  ASSERT_THAT(alarms(), SizeIs(1));
+  EXPECT_THAT(alarms()[0].message, HasSubstr("62 MiB are wanted, and there is no room for the re"));
+}
+
 // Full is a disk until clearly more is free, and what is free then is not for copies.
-TEST_F(RefusedCopyTest, OnAFullDiskThereIsRoomForNone) {
+TEST_F(RoomAlarmTest, OnAFullDiskThereIsRoomForNone) {
   disk.state = raft::DiskRoom::State::kFull;
   fakes.clock.passed += Room::kLookEvery;
   room->turn();
   EXPECT_NE(room->no_room_for_copy(1), std::nullopt);
 }
 
-TEST_F(RefusedCopyTest, TheAlarmGoesAWhileAfterTheLastOne) {
+TEST_F(RoomAlarmTest, TheAlarmGoesAWhileAfterTheLastOne) {
   room->no_room_for_copy(9 * kMiB);
   fakes.clock.passed += 20s;
   room->no_room_for_copy(10 * kMiB);
@@ -158,7 +206,7 @@ TEST_F(RefusedCopyTest, TheAlarmGoesAWhileAfterTheLastOne) {
   EXPECT_THAT(alarms(), IsEmpty());
 }
 
-TEST_F(RefusedCopyTest, WhereNobodyLooksAtTheDiskThereIsRoom) {
+TEST_F(RoomAlarmTest, WhereNobodyLooksAtTheDiskThereIsRoom) {
   Room unwatched(*fakes.host, fakes.codec, *snapshots, {});
   EXPECT_EQ(unwatched.no_room_for_copy(1'000 * kMiB), std::nullopt);
 }

@@ -97,6 +97,37 @@ class RenewedReserveTest : public RoomTest {
   LogIndex cut_through{0};
 };
 
+/// Server 1 leads; its disk is called ok, but keeps nothing for the snapshot.
+class OverdrawnTest : public RoomTest {
+ protected:
+  OverdrawnTest() {
+    TestServer& server = cluster.server(1);
+    server.crash();
+    server.snapshots.spans = &spans;
+    server.disk_room->log_bytes = 8 * kMiB;
+    server.start();
+    cluster.lead(1);
+    client = cluster.client(1, "b");
+    disk().free_bytes = 300 * kMiB;
+  }
+  raft::DiskRoom& disk() { return *cluster.server(1).disk_room; }
+  const Room& room() { return cluster.server(1).engine().room(); }
+  void write_database(uint64_t bytes) {
+    disk().state = State::kLow;
+    cluster.advance(Room::kLookEvery);
+    disk().state = State::kOk;
+    put(1);
+    cluster.advance(Room::kLookEvery);
+    snapshot::WrittenSpan written;
+    written.durable = true;
+    written.database_bytes = bytes;
+    spans.finish(written);
+    cluster.settle();
+  }
+  static constexpr uint64_t kMiB = 1 << 20;
+  SlowSpanWriter spans;
+};
+
 class FiveRoomTest : public RoomTest {
  protected:
   FiveRoomTest() : RoomTest(5) {}
@@ -178,6 +209,36 @@ TEST_F(RoomTest, AFullLeaderHandsOverAndDoesNotComeBack) {
   EXPECT_EQ(put(1).outcome(), "OK");
   cluster.advance(10s);
   EXPECT_NE(leader(), 1);
+}
+
+TEST_F(OverdrawnTest, ALeaderThatLacksRoomForItsSnapshotHandsOverAndDoesNotComeBack) {
+  write_database(280 * kMiB);
+  EXPECT_THAT(put(1).error().message, HasSubstr("/data has 300 MiB free, and 320 MiB are wanted"));
+  cluster.advance(Room::kOverdrawnLong - 50ms);
+  EXPECT_EQ(leader(), 1);
+  EXPECT_EQ(room().stats().hand_overs, 0U);
+  EXPECT_FALSE(room().disk().full());
+  cluster.advance(200ms);
+  EXPECT_GT(leader(), 1);
+  EXPECT_TRUE(room().disk().full());
+  EXPECT_EQ(put(1).outcome(), "OK");
+  cluster.advance(10s);
+  EXPECT_NE(leader(), 1);
+}
+
+// As when the reserve has to grow first. What is written wants room once and not twice.
+TEST_F(OverdrawnTest, WhatLacksRoomForAMomentIsWrittenAndChangesNoLeader) {
+  write_database(200 * kMiB);
+  ASSERT_EQ(put(1).outcome(), "OK");
+  ASSERT_FALSE(spans.under_way);
+  disk().free_bytes = 200 * kMiB;
+  cluster.advance(Room::kOverdrawnLong / 2);
+  EXPECT_TRUE(room().full());
+  EXPECT_TRUE(spans.under_way);
+  disk().free_bytes = 300 * kMiB;
+  cluster.advance(10s);
+  EXPECT_EQ(leader(), 1);
+  EXPECT_EQ(room().stats().hand_overs, 0U);
 }
 
 TEST_F(RoomTest, WithoutAQuorumThatHasRoomNobodyIsBetterOff) {

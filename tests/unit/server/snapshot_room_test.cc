@@ -40,18 +40,18 @@ class SnapshotRoomTest : public OneServerTest {
     cluster.advance(Room::kLookEvery);
     return server.snapshot_room;
   }
-  Call try_to_put() {
+  Call try_to_put(const std::string& path = "/k") {
     api::PutRequest request;
-    request.path = "/k";
+    request.path = path;
     request.value = std::string(kValue, 'v');
     const Call call = server.ask(&Engine::put, client.next(), request);
     cluster.settle();
     return call;
   }
-  void put() { ASSERT_EQ(try_to_put().outcome(), "OK"); }
-  void remove() {
+  void put(const std::string& path = "/k") { ASSERT_EQ(try_to_put(path).outcome(), "OK"); }
+  void remove(const std::string& path = "/k") {
     api::RemoveRequest request;
-    request.path = "/k";
+    request.path = path;
     const Call call = server.ask(&Engine::remove, client.next(), request);
     cluster.settle();
     ASSERT_EQ(call.outcome(), "OK");
@@ -156,6 +156,27 @@ TEST_F(SnapshotRoomTest, WhileTheDiskIsFullWhatIsRemovedIsSoonGivenBackToIt) {
   cluster.advance(1s);
   ASSERT_TRUE(spans.under_way);
   EXPECT_TRUE(spans.shrink);
+}
+
+// A disk may be called ok for ever on which nothing is reserved for a database that has grown.
+TEST_F(SnapshotRoomTest, WhileTheSnapshotLacksRoomForLongWhatIsRemovedIsSoonGivenBackToo) {
+  cluster.options.snapshot_interval = 3'600s;
+  for (const char* path : {"/a", "/b", "/c"}) put(path);
+  begin_to_write();
+  finish(2 * kFree, 0);
+  ASSERT_EQ(try_to_put().error().code, api::ErrorCode::NO_SPACE);
+  cluster.advance(Room::kOverdrawnLong + Room::kLookEvery);
+  for (const char* path : {"/a", "/b", "/c"}) {
+    ASSERT_FALSE(spans.under_way) << path;
+    remove(path);
+    cluster.advance(1s);
+    ASSERT_TRUE(spans.under_way) << path;
+    EXPECT_TRUE(spans.shrink);
+    finish(2 * kFree, 0);
+  }
+  server.disk_room->free_bytes *= 4;
+  cluster.advance(Room::kLookEvery);
+  put();
 }
 
 // Nothing that makes rows is admitted, so the database would keep the room for ever.

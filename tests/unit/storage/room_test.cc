@@ -112,6 +112,7 @@ TEST_F(RoomTest, WhatIsWantedIsTheWholeNeed) {
   DiskRoom full = look();
   ASSERT_EQ(full.missing, "the reserve");
   EXPECT_EQ(full.wanted_bytes(), kMiB + kMiB / 4 + 2 * kMiB);
+  EXPECT_EQ(full.reserve_short_bytes, 2 * kMiB);
   leave_free(full.wanted_bytes() - 1);
   EXPECT_TRUE(look_often().full());
   leave_free(full.wanted_bytes());
