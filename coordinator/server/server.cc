@@ -77,10 +77,7 @@ std::optional<Failure> Server::start() {
   if (auto failed = open_ports(options_.client_listen, options_.admin_listen)) return failed;
   if (auto failed = open_http()) return failed;
   if (auto failed = open_transport()) return failed;
-  gap_hook_ = loop_.on_gap([this](Duration gap) {
-    LOG(WARNING) << "this process did not run for " << to_ms(gap) << " ms";
-    if (engine_) engine_->on_pause(gap);
-  });
+  gap_hook_ = loop_.on_gap([this](Duration gap) { note_gap(gap); });
   turn_hook_ = loop_.on_turn_end(0, [this] { turn_end(); });
   alarm_timer_.arm_every(AlarmLog::kLookEvery);
 
@@ -162,6 +159,7 @@ std::optional<Failure> Server::open_transport() {
   options.bootstraps = options_.bootstrap;
   options.joins = !options_.join.empty();
   options.log = [](const std::string& line) { LOG(WARNING) << line; };
+  options.note = [](const std::string& line) { LOG(INFO) << line; };
   auto transport = raft::TcpTransport::open(loop_, entropy_, options, identity(), *this, *this);
   if (!transport.ok()) return Failure{ExitCode::kPortTaken, transport.error().message};
   transport_ = std::move(*transport);
@@ -269,6 +267,15 @@ void Server::turn_end() {
   if (!removed_.empty() && engine_->host().soft.role != raft::Role::kLeader) retire();
   log_role();
   arm_wakeup(engine_->next_wakeup());
+}
+
+// What it took to load a state and to begin to serve it is no pause: nothing was promised before.
+void Server::note_gap(Duration gap) {
+  if (!engine_) return;
+  gap = std::min(gap, loop_.now() - serving_since_);
+  if (gap <= net::LoopOptions{}.gap_threshold) return;
+  LOG(WARNING) << "this process did not run for " << to_ms(gap) << " ms";
+  engine_->on_pause(gap);
 }
 
 void Server::arm_wakeup(Instant next) {

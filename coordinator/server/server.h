@@ -123,6 +123,7 @@ class Server final : raft::TransportHandler, raft::GenesisTaker, ReplySink {
   void seek_turn();
 
   void turn_end();
+  void note_gap(Duration gap);
   void arm_wakeup(Instant next);
   void on_signal(int signal);
   void drain_step();
@@ -175,6 +176,7 @@ class Server final : raft::TransportHandler, raft::GenesisTaker, ReplySink {
   uint64_t states_received_ = 0;            ///< and put in force
   std::optional<std::string> quarantined_;  ///< why, if the state here is
   std::unique_ptr<Engine> engine_;
+  Instant serving_since_;                                                   ///< that engine
   std::map<uint64_t, std::unique_ptr<raft::IdentityCall>> identity_calls_;  ///< for the engine
   uint64_t last_identity_call_ = 0;
   std::string removed_;   ///< how this server is no member any more; empty: it may be one

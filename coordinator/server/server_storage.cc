@@ -206,6 +206,7 @@ std::optional<Failure> Server::serve(StoredState state) {
                   snapshot_ports(), member_ports(), genesis_bytes_, quarantine_ports(),
                   room_ports(state.snapshot_room())},
       std::move(state));
+  serving_since_ = clock_.now();
   join();
   client_port_->serve(*engine_);
   admin_port_->serve(*engine_);

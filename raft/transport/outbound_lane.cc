@@ -91,12 +91,7 @@ void OutboundLane::on_frame(net::FrameConnection& connection, std::string_view p
 }
 
 void OutboundLane::handle_reply(const HelloReply& reply) {
-  if (can_offer_genesis(reply)) {
-    state_ = State::kOfferingGenesis;
-    connection_->set_idle_timeout(kGenesisTimeout);
-    connection_->send_with([&](std::string& out) { encode(GenesisOffer{context_.genesis}, out); });
-    return;
-  }
+  if (lacks_genesis(reply)) return bring_genesis(reply.reason);
   const auto reason =
       refuse_reply(context_.self, context_.options.must_agree, peer_, context_.level, reply);
   if (reason) {
@@ -117,10 +112,21 @@ bool OutboundLane::says_removed(const HelloReply& reply) const {
          reply.self.node == peer_.id && reply.self.store == peer_.store;
 }
 
-bool OutboundLane::can_offer_genesis(const HelloReply& reply) const {
-  return lane_ == Lane::kControl && !reply.accepted && !reply.self.formed() &&
-         reply.self.node == peer_.id && reply.self.store == peer_.store && peer_.store &&
-         !context_.genesis.empty();
+bool OutboundLane::lacks_genesis(const HelloReply& reply) const {
+  return !reply.accepted && !reply.self.formed() && reply.self.node == peer_.id &&
+         reply.self.store == peer_.store && peer_.store && !context_.genesis.empty();
+}
+
+// One lane offers it; the other tries again, or is dialled when the server that took it dials us.
+void OutboundLane::bring_genesis(const std::string& reason) {
+  if (lane_ != Lane::kControl) {
+    connection_->close();
+    problem_ = reason;
+    return redial_after(next_backoff());
+  }
+  state_ = State::kOfferingGenesis;
+  connection_->set_idle_timeout(kGenesisTimeout);
+  connection_->send_with([&](std::string& out) { encode(GenesisOffer{context_.genesis}, out); });
 }
 
 void OutboundLane::handle_genesis_reply(const GenesisReply& reply) {

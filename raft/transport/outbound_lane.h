@@ -72,7 +72,9 @@ class OutboundLane final : net::FrameConnection::Handler {
   net::FrameOptions frame_options() const;
   void handle_reply(const HelloReply& reply);
   void handle_genesis_reply(const GenesisReply& reply);
-  bool can_offer_genesis(const HelloReply& reply) const;
+  /// It is who it should be, and only empty.
+  bool lacks_genesis(const HelloReply& reply) const;
+  void bring_genesis(const std::string& reason);
   bool says_removed(const HelloReply& reply) const;
   void give_up_on(const std::string& detail);
 

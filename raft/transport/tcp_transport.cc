@@ -101,7 +101,8 @@ class TcpTransport::Impl final : public OutboundLane::Listener, public InboundCo
   Status take_genesis(const std::optional<Hello>& claim, std::string_view bytes);
   void genesis_taken(const Status& status);
   void emit(NodeId peer, PeerEvent event, const std::string& detail);
-  void log(const std::string& line);
+  void log(const std::string& line) { say(context_.options.log, line); }
+  void say(const LineSink& sink, const std::string& line);
 
   TransportContext context_;
   TransportHandler& handler_;
@@ -186,8 +187,8 @@ std::optional<HelloRefusal> TcpTransport::Impl::admit_guest(const PeerIdentity& 
   Peer& peer = peers_[guest.node];
   peer.spec = {guest.node, *address, guest.store};
   peer.guest = true;
-  log(describe(guest) + " is not a member as far as node " +
-      std::to_string(context_.self.node.value) + " knows, and is heard");
+  say(context_.options.note, describe(guest) + " is not a member as far as node " +
+                                 std::to_string(context_.self.node.value) + " knows, and is heard");
   start_lanes(peer);
   return {};
 }
@@ -261,6 +262,11 @@ void TcpTransport::Impl::on_genesis_offer(InboundConnection& inbound, std::strin
 Status TcpTransport::Impl::take_genesis(const std::optional<Hello>& claim, std::string_view bytes) {
   Result<Genesis> genesis = decode_genesis(bytes);
   if (!genesis) return genesis.error();
+  // Every member offers it to the one that is to join: all but the first find it taken.
+  if (genesis->cluster == context_.self.cluster) {
+    std::exchange(genesis_giver_, nullptr)->answer_genesis(ok_status());
+    return ok_status();
+  }
   if (const auto refusal = refuse_genesis(context_.self, *genesis, context_.options.joins, claim)) {
     return Error{ErrorCode::kBadArgument, *refusal};
   }
@@ -398,8 +404,8 @@ void TcpTransport::Impl::emit(NodeId peer, PeerEvent event, const std::string& d
   });
 }
 
-void TcpTransport::Impl::log(const std::string& line) {
-  if (!context_.options.log) return;
+void TcpTransport::Impl::say(const LineSink& sink, const std::string& line) {
+  if (!sink) return;
   const Instant now = context_.loop.now();
   if (logged_.size() >= kMaxRememberedLines) {
     std::erase_if(logged_, [now](const auto& old) { return now - old.second >= kLogAgainAfter; });
@@ -408,7 +414,7 @@ void TcpTransport::Impl::log(const std::string& line) {
   const auto [place, first] = logged_.try_emplace(line, now);
   if (!first && now - place->second < kLogAgainAfter) return;
   place->second = now;
-  context_.options.log(line);
+  sink(line);
 }
 
 std::vector<PeerLink> TcpTransport::Impl::peers() const {

@@ -24,6 +24,9 @@
 
 namespace holdfast::raft {
 
+/// Takes a line for the operator.
+using LineSink = std::function<void(const std::string& line)>;
+
 struct TransportOptions {
   net::Address listen;                 ///< port 0: the kernel chooses, see port()
   std::vector<AgreedFlag> must_agree;  ///< names ascending; compared at every handshake
@@ -46,8 +49,9 @@ struct TransportOptions {
   Duration dead_after = 3s;   ///< half-open connections; also a peer that reads nothing
   size_t max_strangers = 64;  ///< inbound connections that have not shaken hands yet
   size_t max_guests = 64;     ///< servers that no configuration known here names
-  /// Lines for the operator (refusals, mismatches), each text at most once in 10 s.
-  std::function<void(const std::string& line)> log;
+  /// Refusals and mismatches: somebody may have to act. Each text at most once in 10 s.
+  LineSink log;
+  LineSink note;  ///< what is worth to know and asks nothing of anybody; as often
 };
 
 /// A server to dial. `store` zero: any store is believed (before the membership is known).

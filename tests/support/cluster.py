@@ -168,11 +168,12 @@ class Cluster:
         first = node.node_id == 1 and not node.joins
         self.start_with(node, *(["--bootstrap"] if first else []))
 
-    def start_with(self, node: Node, *flags: str) -> None:
+    def start_with(self, node: Node, *flags: str,
+                   environment: Optional[Dict[str, str]] = None) -> None:
         """Start a server with more flags than the others; one that joined keeps the list it had."""
         where = self._list if not node.joins else "--join=" + ",".join(
             f"127.0.0.1:{n.peer_port}" for n in self._all if n is not node)
-        node.start([*self._flags, where, *flags])
+        node.start([*self._flags, where, *flags], environment)
 
     def newcomer(self, node_id: int, folder: Optional[str] = None) -> Node:
         """A server with an empty directory that is no member; start it and have it added."""

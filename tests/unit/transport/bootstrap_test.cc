@@ -301,6 +301,50 @@ TEST_F(GenesisTest, ASecondGenesisIsNeverTaken) {
   EXPECT_TRUE(nodes.at(2)->offered.empty());
 }
 
+TEST_F(GenesisTest, AnOfferOfTheGenesisThatItHasTakenIsNoMistake) {
+  net::RawPeer first(nodes.at(2)->transport->port());
+  first.write(offer(genesis_for(StoreId(1002))));
+  ASSERT_TRUE(until([&] { return !nodes.at(2)->offered.empty(); }));
+  nodes.at(2)->transport->form(kCluster, nodes.at(2)->offered_bytes);
+  nodes.at(2)->genesis_done(ok_status());
+  EXPECT_TRUE(genesis_answer(first).accepted);
+  net::RawPeer second(nodes.at(2)->transport->port());
+  second.write(offer(genesis_for(StoreId(1002))));
+  EXPECT_TRUE(genesis_answer(second).accepted);
+  EXPECT_EQ(nodes.at(2)->offered.size(), 1U) << "and not taken again";
+  EXPECT_TRUE(nodes.at(2)->log.empty()) << nodes.at(2)->log[0];
+}
+
+// Two members that know of it bring it: a third lane finds it empty, and one of them finds it
+// taken.
+TEST_F(GenesisTest, AnEmptyServerIsMadeAMemberWithoutAWarning) {
+  const Genesis genesis = genesis_for(StoreId(1002));
+  for (const uint64_t id : {1, 3}) {
+    nodes.at(id)->transport->form(kCluster, encode_genesis(genesis));
+    nodes.at(id)->transport->set_peers({nodes.at(2)->spec()});
+  }
+  ASSERT_TRUE(until([&] { return !nodes.at(2)->offered.empty(); }));
+  for (const uint64_t id : {1, 3}) {
+    EXPECT_TRUE(until([&] { return !nodes.at(id)->status(2).last_problem.empty(); }));
+  }
+  nodes.at(2)->transport->form(kCluster, encode_genesis(genesis));
+  nodes.at(2)->transport->set_peers({nodes.at(1)->spec(), nodes.at(3)->spec()});
+  nodes.at(2)->genesis_done(ok_status());
+  EXPECT_TRUE(until([&] { return nodes.at(1)->up(2) && nodes.at(3)->up(2); }));
+  for (const auto& [id, each] : nodes) {
+    EXPECT_TRUE(each->log.empty()) << id << ": " << each->log[0];
+    EXPECT_FALSE(each->saw(PeerEvent::kMismatch)) << id;
+  }
+}
+
+// Nobody here can give it what it lacks.
+TEST_F(GenesisTest, AnEmptyServerIsAMismatchForOneThatHasNoEntryOne) {
+  nodes.at(1)->transport->form(kCluster, "");
+  nodes.at(1)->transport->set_peers({nodes.at(2)->spec()});
+  EXPECT_TRUE(until([&] { return nodes.at(1)->saw(PeerEvent::kMismatch); }));
+  EXPECT_TRUE(nodes.at(1)->logged("node 2 is empty: store 1002"));
+}
+
 TEST_F(GenesisTest, AGenesisThatNamesAnotherStoreIsRefused) {
   net::RawPeer giver(nodes.at(2)->transport->port());
   giver.write(offer(genesis_for(StoreId(9))));

@@ -311,6 +311,10 @@ TEST_F(GuestTest, AServerThatIsNotKnownIsHeardAndDialledBack) {
   visit();
   ASSERT_TRUE(until([&] { return nodes.at(1)->up(2) && nodes.at(2)->up(1); }));
   EXPECT_TRUE(nodes.at(1)->status(2).guest);
+  ASSERT_EQ(nodes.at(1)->notes.size(), 1U);
+  EXPECT_NE(nodes.at(1)->notes[0].find("is not a member as far as node 1 knows, and is heard"),
+            std::string::npos);
+  EXPECT_TRUE(nodes.at(1)->log.empty()) << "it may be on its way to become one";
   ASSERT_TRUE(nodes.at(2)->transport->send(heartbeat(2, 1)));
   ASSERT_TRUE(nodes.at(1)->transport->send(heartbeat(1, 2)));
   EXPECT_TRUE(until(

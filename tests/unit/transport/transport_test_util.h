@@ -46,6 +46,7 @@ struct Node final : TransportHandler, GenesisTaker {
     self.client_address = "client." + std::to_string(node) + ":1";
     options.listen = net::kLoopback;
     options.log = [this](const std::string& line) { log.push_back(line); };
+    options.note = [this](const std::string& line) { notes.push_back(line); };
   }
 
   Node& open() {
@@ -126,6 +127,7 @@ struct Node final : TransportHandler, GenesisTaker {
   std::vector<std::pair<NodeId, PeerEvent>> events;
   std::vector<std::string> details;
   std::vector<std::string> log;
+  std::vector<std::string> notes;
   std::vector<Genesis> offered;
   std::string offered_bytes;
   std::function<void(Status)> genesis_done;
