@@ -93,7 +93,8 @@ std::vector<Command> cluster_commands() {
        "Every session with its name, TTL, what is left of its lease, and how many locks and queue\n"
        "places it has.\n\n  holdfast sessions",
        {},
-       sessions_command},
+       sessions_command,
+       Asks::kAdminPort},
       {"session expire",
        "ID [flags]",
        "end a session for its client",
@@ -102,7 +103,8 @@ std::vector<Command> cluster_commands() {
        {{"notice", "DURATION", "time the client has after it was told; default 10s"},
         {"reason", "TEXT", "told to the client and kept with the tenures"},
         {"force", nullptr, "end it at once"}},
-       expire_command},
+       expire_command,
+       Asks::kAdminPort},
       {"status",
        "",
        "how the servers are, each as it sees itself",
@@ -112,7 +114,8 @@ std::vector<Command> cluster_commands() {
        "Exit code 69 if any does not answer.\n\n"
        "  holdfast status --admin 127.0.0.1:7413,127.0.0.1:7423,127.0.0.1:7433",
        {},
-       status_command},
+       status_command,
+       Asks::kAdminPort},
       {"transfer-leader",
        "[NODE]",
        "hand leadership to another server",
@@ -120,7 +123,8 @@ std::vector<Command> cluster_commands() {
        "is\n"
        "nothing to do, and the exit code 0.\n\n  holdfast transfer-leader 2",
        {},
-       transfer_command},
+       transfer_command,
+       Asks::kAdminPort},
       {"rebuild",
        "[flags]",
        "replace a quarantined server's state by another's",
@@ -131,7 +135,8 @@ std::vector<Command> cluster_commands() {
        "  holdfast rebuild --admin 127.0.0.1:7433 --from 1 --force",
        {{"from", "NODE", "whose state; default: any server's that is not quarantined"},
         {"force", nullptr, "also if no majority says that this server's state is the wrong one"}},
-       rebuild_command},
+       rebuild_command,
+       Asks::kAdminPort},
       {"settings",
        "[NAME=VALUE...]",
        "show or change the replicated limits",
@@ -140,7 +145,8 @@ std::vector<Command> cluster_commands() {
        "that it had and the one that it has now.\n\n  holdfast settings\n"
        "  holdfast settings waiters_per_lock_max=5000",
        {},
-       settings_command},
+       settings_command,
+       Asks::kAdminPort},
   };
 }
 

@@ -1,6 +1,7 @@
 // The commands of `holdfast`, each a function of what was given.
 #pragma once
 
+#include <cstdint>
 #include <string>
 #include <vector>
 
@@ -8,6 +9,9 @@
 #include "clients/cli/remote.h"
 
 namespace holdfast::cli {
+
+/// Whom a command asks: it has no use for the addresses of others, wrong ones or not.
+enum class Asks : uint8_t { kClientPort, kAdminPort, kNobody };
 
 /// A command as the command line and the help know it.
 struct Command {
@@ -17,7 +21,7 @@ struct Command {
   std::string text;     ///< what it does, with examples
   std::vector<Flag> flags;
   int (*run)(const Args& args, const Context& context);
-  bool offline = false;  ///< asks no server
+  Asks asks = Asks::kClientPort;
 };
 
 /// All commands, in the order of the help.

@@ -35,7 +35,7 @@ std::vector<Command> founding_commands() {
        "and\n"
        "join empty ones to it: a FILE that is restored twice makes two clusters.\n\n"
        "  holdfast snapshot restore /backup/holdfast-1.db --data_dir=./holdfast-data --node_id=1",
-       and_flags({}), snapshot_restore_command, true},
+       and_flags({}), snapshot_restore_command, Asks::kNobody},
       {"recover", "--force-new-cluster --data_dir=DIR --node_id=N [flags]",
        "make a new cluster of one surviving server, offline",
        "For when most servers are lost for good. Takes the snapshot and the whole log of the "
@@ -50,7 +50,7 @@ std::vector<Command> founding_commands() {
        and_flags({{"force-new-cluster", nullptr, "yes, a new cluster: always needed"},
                   {"into", "DIR", "the new data directory; default DIR.recovered"},
                   {"yes", nullptr, "do not ask"}}),
-       recover_command, true},
+       recover_command, Asks::kNobody},
   };
 }
 

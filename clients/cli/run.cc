@@ -58,7 +58,7 @@ void print_help(const Command& command) {
     print_flags(command.flags);
   }
   std::printf("\nFlags of every command:\n");
-  print_flags(command.offline
+  print_flags(command.asks == Asks::kNobody
                   ? std::vector<Flag>(kGlobalFlags.begin(), kGlobalFlags.begin() + kOfflineFlags)
                   : kGlobalFlags);
 }
@@ -120,15 +120,15 @@ Result<std::vector<std::string>> addresses_of(const Args& args, const std::strin
   return parse_addresses(variable, value);
 }
 
-/// One that asks no server has no use for addresses, wrong ones or not.
-Result<Context> make_context(const Args& args, bool offline) {
+Result<Context> make_context(const Args& args, Asks asks) {
   Context context;
-  if (!offline) {
+  if (asks == Asks::kClientPort) {
     auto servers = addresses_of(args, "servers", "HOLDFAST_SERVERS", "127.0.0.1:7411");
     if (!servers) return servers.error();
+    context.servers = std::move(*servers);
+  } else if (asks == Asks::kAdminPort) {
     auto admins = addresses_of(args, "admin", "HOLDFAST_ADMIN", "127.0.0.1:7413");
     if (!admins) return admins.error();
-    context.servers = std::move(*servers);
     context.admins = std::move(*admins);
   }
   const auto timeout = parse_duration(args.get("timeout", "10s"));
@@ -166,7 +166,7 @@ int run(const std::vector<std::string>& argv) {
     return kExitOk;
   }
   args->words.erase(args->words.begin(), args->words.begin() + static_cast<long>(used));
-  const auto context = make_context(*args, command->offline);
+  const auto context = make_context(*args, command->asks);
   if (!context) return usage_error(context.error().message, command->name);
   return command->run(*args, *context);
 }

@@ -47,6 +47,28 @@ def test_it_says_which_version_it_is():
     assert server == done.stdout.replace("holdfast", "holdfastd")
 
 
+NOWHERE = "127.0.0.1:1"
+UNREACHABLE = 69
+
+
+@pytest.mark.parametrize(("line", "other", "own"), [
+    ("locks", "HOLDFAST_ADMIN", "HOLDFAST_SERVERS"),
+    ("get /a", "HOLDFAST_ADMIN", "HOLDFAST_SERVERS"),
+    ("lock /a -- true", "HOLDFAST_ADMIN", "HOLDFAST_SERVERS"),
+    ("status", "HOLDFAST_SERVERS", "HOLDFAST_ADMIN"),
+    ("members", "HOLDFAST_SERVERS", "HOLDFAST_ADMIN"),
+    ("sessions", "HOLDFAST_SERVERS", "HOLDFAST_ADMIN"),
+    ("settings", "HOLDFAST_SERVERS", "HOLDFAST_ADMIN"),
+])
+def test_only_the_addresses_that_a_command_asks_are_looked_at(line, other, own):
+    words = [*line.split(" -- ")[0].split(" "), "--timeout", "300ms"]
+    words += ["--", "true"] if " -- " in line else []
+    done = run(None, *words, environment={own: NOWHERE, other: "no port"})
+    assert done.returncode == UNREACHABLE, done.stderr
+    done = run(None, *words, environment={own: "no port", other: NOWHERE})
+    assert done.returncode == 64 and own in done.stderr, done.stderr
+
+
 def test_a_directory_without_a_log_is_not_damaged(tmp_path):
     done = run(None, "log", "verify", str(tmp_path))
     assert done.returncode == 64
