@@ -15,7 +15,6 @@ constexpr const char* kLockName = "LOCK";
 constexpr const char* kIdentityName = "identity";
 constexpr uint64_t kIdentityBytesMax = 4096;
 constexpr const char* kClusterName = "cluster";
-constexpr const char* kGroupPrefix = "group-";
 constexpr const char* kGenesisName = "genesis";
 constexpr uint64_t kGenesisBytesMax = 1 << 20;
 /// Of a file system's own, at the top of it.
@@ -97,7 +96,7 @@ Error unusable(const std::string& path, const IoError& error) {
 }
 
 std::string group_directory_path(const std::string& data_directory, GroupId group) {
-  return data_directory + "/" + kGroupPrefix + std::to_string(group.value);
+  return data_directory + "/" + std::string(kGroupPrefix) + std::to_string(group.value);
 }
 
 }  // namespace

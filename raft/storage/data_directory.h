@@ -11,6 +11,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <string_view>
 
 #include "base/entropy.h"
 #include "base/error.h"
@@ -103,6 +104,8 @@ class DataDirectory {
   StoreIdentity identity_;
 };
 
+/// What the name of a group's directory begins with; its number follows.
+inline constexpr std::string_view kGroupPrefix = "group-";
 /// "DIR/group-1/log", whether it exists or not.
 std::string log_directory_path(const std::string& data_directory, GroupId group);
 /// "DIR/group-1/snapshot"

@@ -8,8 +8,6 @@
 namespace holdfast::raft {
 namespace {
 
-constexpr std::string_view kGroupPrefix = "group-";
-
 const char* role_name(LogFile::Role role) {
   switch (role) {
     case LogFile::Role::kChain:
