@@ -196,6 +196,75 @@ TEST(DataDirectory, InspectionFindsThatTheLogWasLost) {
   }
 }
 
+/// A server that has entry 1, and has received a state: its log begins behind that, without an
+/// entry.
+class ReceivedState : public ::testing::Test {
+ protected:
+  ReceivedState() {
+    auto directory = open_directory(disk_, 1);
+    options_.directory = (*directory)->log_directory(kDefaultGroup).value();
+    options_.store = (*directory)->store();
+    options_.segment_bytes = 4096;
+    EXPECT_TRUE(
+        append(**open(disk_), {make_write(1, HardState{Term(1), NodeId()}, {make_entry(1, 1)})})
+            .ok());
+    EXPECT_TRUE(keep_genesis(**directory).ok());
+    options_.snapshot = SnapshotPosition{{LogIndex(100), Term(4)}, true};
+  }
+  Result<std::unique_ptr<LogStore>> open(FakeFileSystem& disk) {
+    SeededEntropy entropy(3);
+    return LogStore::open(disk, entropy, options_);
+  }
+  static LogInspection inspected(FakeFileSystem& disk) {
+    const auto found = inspect_data_directory(disk, kDirectory, InspectDetail::kSegments);
+    EXPECT_TRUE(found.ok()) << found.error().message;
+    return found.ok() && found->size() == 1 ? found->front() : LogInspection();
+  }
+
+  FakeFileSystem disk_;
+  LogOptions options_;
+};
+
+TEST_F(ReceivedState, AnEmptyLogBehindItIsNotLost) {
+  ASSERT_TRUE(open(disk_).ok());
+  disk_.power_loss();
+  const LogInspection found = inspected(disk_);
+  EXPECT_EQ(found.verdict, LogInspection::Verdict::kSound);
+  EXPECT_EQ(found.first_index, 101U);
+  EXPECT_EQ(found.record_count, 0U);
+}
+
+TEST_F(ReceivedState, NoCrashMakesItsLogLookLost) {
+  auto whole = disk_.clone(1);
+  const uint64_t before = whole->operations();
+  {
+    auto log = open(*whole);
+    ASSERT_TRUE(log.ok()) << log.error().message;
+    ASSERT_TRUE(append(**log, {make_write(1, {}, make_entries(5, 101, 103))}).ok());
+  }
+  const uint64_t operations = whole->operations() - before;
+  int empty = 0;
+  for (uint64_t at = 1; at <= operations; ++at) {
+    for (const bool power : {false, true}) {
+      SCOPED_TRACE(std::to_string(at) + (power ? ", power" : ", process"));
+      auto disk = disk_.clone(at);
+      disk->crash_at(disk->operations() + at);
+      {
+        auto log = open(*disk);
+        if (log.ok()) (void)append(**log, {make_write(1, {}, make_entries(5, 101, 103))});
+      }
+      ASSERT_TRUE(disk->crashed());
+      power ? disk->power_loss() : disk->process_crash();
+      const LogInspection found = inspected(*disk);
+      EXPECT_NE(found.verdict, LogInspection::Verdict::kDamaged) << found.message;
+      EXPECT_NE(found.tail.last_index, LogIndex());
+      if (found.first_index == 101 && found.tail.last_index == LogIndex(100)) ++empty;
+      EXPECT_TRUE(open(*disk).ok()) << "and a server starts from it";
+    }
+  }
+  EXPECT_GT(empty, 0) << "some crash left the log empty behind the state";
+}
+
 TEST(DataDirectory, OfOneClusterTakesNoEntry1OfAnother) {
   FakeFileSystem disk;
   auto directory = open_directory(disk, 1);
