@@ -1,5 +1,6 @@
 #include "coordinator/snapshot/check_thread.h"
 
+#include <system_error>
 #include <utility>
 
 #include "coordinator/snapshot/loader.h"
@@ -7,22 +8,28 @@
 
 namespace holdfast::snapshot {
 
-CheckThread::CheckThread(std::string path, std::string vfs)
-    : thread_([this, path = std::move(path), vfs = std::move(vfs)] { run(path, vfs); }) {}
+CheckThread::CheckThread(std::string path, std::string vfs) {
+  try {
+    thread_ = std::thread([this, path = std::move(path), vfs = std::move(vfs)] { run(path, vfs); });
+  } catch (const std::system_error&) {
+  }
+}
 
 CheckThread::~CheckThread() {
   if (thread_.joinable()) thread_.join();
 }
 
-Status CheckThread::outcome() {
-  thread_.join();
+std::optional<Status> CheckThread::outcome() {
+  if (thread_.joinable()) thread_.join();
   return outcome_;
 }
 
 void CheckThread::run(const std::string& path, const std::string& vfs) {
   auto database = Database::open(path, Database::Mode::kRead, vfs);
-  outcome_ = database.ok() ? quick_check(*database) : Status(database.error());
-  failed_ = !outcome_.ok();
+  // The first statement opens what belongs to the database, besides.
+  if (!database.ok() || !database->integer("PRAGMA application_id").ok()) return;
+  outcome_ = quick_check(*database);
+  failed_ = !outcome_->ok();
 }
 
 }  // namespace holdfast::snapshot

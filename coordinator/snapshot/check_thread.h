@@ -1,8 +1,9 @@
 // SQLite's check of a whole database by a thread and a connection of its own, beside whoever reads
-// the rows.
+// the rows. Where one more thread or file may not be had there is no check: the caller does it.
 #pragma once
 
 #include <atomic>
+#include <optional>
 #include <string>
 #include <thread>
 
@@ -21,13 +22,13 @@ class CheckThread {
 
   /// It has ended, and not well: outcome() says why.
   bool failed() const { return failed_; }
-  /// Waits for it. As quick_check() says, or why the database could not be opened. Once.
-  Status outcome();
+  /// Waits for it. As quick_check() says; nothing if it was not begun. Once.
+  std::optional<Status> outcome();
 
  private:
   void run(const std::string& path, const std::string& vfs);
 
-  Status outcome_ = ok_status();
+  std::optional<Status> outcome_;
   std::atomic<bool> failed_ = false;
   std::thread thread_;
 };

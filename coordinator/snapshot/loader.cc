@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <charconv>
+#include <optional>
 #include <set>
 #include <string>
 #include <vector>
@@ -188,7 +189,8 @@ Result<SnapshotHead> load_and_verify(Database& database, const std::string& vfs,
     return sink(table, id, row);
   };
   auto head = load_tables(database, unless_damaged, progress);
-  if (Status good = check.outcome(); !good.ok()) return good.error();
+  const std::optional<Status> beside = check.outcome();
+  if (Status good = beside ? *beside : quick_check(database); !good.ok()) return good.error();
   return head;
 }
 
