@@ -88,6 +88,12 @@ void add_no_leader_alarm(NodeId node, Duration without, const std::vector<NodeId
           "; without a majority of the voters nothing is written and no lock granted"));
 }
 
+bool not_found_by_others(NodeId self, NodeId leader, const std::vector<raft::PeerLink>& peers) {
+  if (leader && leader != self) return false;
+  if (std::ranges::any_of(peers, &raft::PeerLink::inbound_up)) return false;
+  return leader == self || std::ranges::any_of(peers, &raft::PeerLink::control_up);
+}
+
 void add_address_alarm(const raft::Member* known, const std::string& own,
                        std::vector<api::Alarm>& out) {
   if (known == nullptr || known->peer_address == own) return;

@@ -9,6 +9,7 @@
 #include "coordinator/server/room.h"
 #include "gen/cpp/admin_types.h"
 #include "raft/storage/log_writer.h"
+#include "raft/transport/tcp_transport.h"
 
 namespace holdfast::server {
 
@@ -28,8 +29,12 @@ inline constexpr Duration kNoLeaderAlarm = 10s;
 void add_no_leader_alarm(NodeId node, Duration without, const std::vector<NodeId>& voters,
                          const std::vector<api::PeerConnection>& connections,
                          std::vector<api::Alarm>& out);
+/// Whether the others find this server where the membership says that it is, as far as it can know.
+/// Two names may stand for one host: who is dialled, or hears a leader, is found. One that is not
+/// may be a server that nobody looks for, because the others are down: that says nothing.
+bool not_found_by_others(NodeId self, NodeId leader, const std::vector<raft::PeerLink>& peers);
 /// ADDRESS_MISMATCH: the membership knows this server, as `known`, at another address than `own`,
-/// and nobody reaches it.
+/// and nobody finds it.
 void add_address_alarm(const raft::Member* known, const std::string& own,
                        std::vector<api::Alarm>& out);
 /// RESTORE_HOLD: no lock is granted for so long, by the clock of the leader, or as of the log's

@@ -356,15 +356,10 @@ std::vector<api::PeerConnection> Server::connections() const {
   return out;
 }
 
-// Others dial the address that the membership has. Two names may stand for one host: a server that
-// is dialled, or hears a leader, is found.
 bool Server::unreached() const {
   const Host& host = engine_->host();
-  const bool hears = host.soft.leader && host.soft.leader != options_.node_id;
   const bool waits = host.leaderless_since && loop_.now() - *host.leaderless_since < kNoLeaderAlarm;
-  return !hears && !waits && std::ranges::none_of(transport_->peers(), [](const raft::PeerLink& p) {
-    return p.inbound_up;
-  });
+  return !waits && not_found_by_others(options_.node_id, host.soft.leader, transport_->peers());
 }
 
 std::vector<api::Alarm> Server::alarms() const {

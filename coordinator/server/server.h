@@ -132,7 +132,7 @@ class Server final : raft::TransportHandler, raft::GenesisTaker, ReplySink {
   net::HttpResponse readiness() const;
   const std::string& metrics();
   std::vector<api::PeerConnection> connections() const;
-  /// No other server has found this one for a while, or there is none.
+  /// No other server has found this one for a while.
   bool unreached() const;
   std::vector<api::Alarm> alarms() const;
   void log_alarms();

@@ -83,6 +83,32 @@ TEST(AddressMismatch, NamesBothAddresses) {
   EXPECT_THAT(out[0].message, HasSubstr("--peer_advertise=b.example:7412"));
 }
 
+raft::PeerLink link(uint64_t node, bool dialled, bool dials) {
+  raft::PeerLink out;
+  out.id = NodeId(node);
+  out.control_up = dialled;
+  out.inbound_up = dials;
+  return out;
+}
+
+TEST(NotFound, IsWhomNobodyDialsThoughItHasOthersToTalkTo) {
+  const NodeId self(1);
+  EXPECT_TRUE(not_found_by_others(self, NodeId(), {link(2, true, false), link(3, false, false)}));
+  EXPECT_TRUE(not_found_by_others(self, self, {})) << "one that leads itself alone";
+}
+
+TEST(NotFound, IsNotWhoIsDialledOrHearsALeader) {
+  const NodeId self(1);
+  EXPECT_FALSE(not_found_by_others(self, NodeId(), {link(2, true, false), link(3, false, true)}));
+  EXPECT_FALSE(not_found_by_others(self, NodeId(2), {link(2, true, false)}));
+}
+
+TEST(NotFound, CannotBeSaidWhileTheOthersAreDown) {
+  const NodeId self(1);
+  EXPECT_FALSE(not_found_by_others(self, NodeId(), {link(2, false, false), link(3, false, false)}));
+  EXPECT_FALSE(not_found_by_others(self, NodeId(), {}));
+}
+
 TEST(DiskStatus, TheWriteUnderWayCountsAsTheLongest) {
   raft::DiskRoom room;
   room.state = raft::DiskRoom::State::kLow;
@@ -189,20 +215,20 @@ TEST_F(RoomAlarmTest, WhatTheReserveLacksIsWantedOnce) {
 // Full is a disk until clearly more is free, and what is free then is not for copies.
 TEST_F(RoomAlarmTest, OnAFullDiskThereIsRoomForNone) {
   disk.state = raft::DiskRoom::State::kFull;
-  fakes.clock.passed += Room::kLookEvery;
+  fakes.clock.advance(Room::kLookEvery);
   room->turn();
   EXPECT_NE(room->no_room_for_copy(1), std::nullopt);
 }
 
 TEST_F(RoomAlarmTest, TheAlarmGoesAWhileAfterTheLastOne) {
   room->no_room_for_copy(9 * kMiB);
-  fakes.clock.passed += 20s;
+  fakes.clock.advance(20s);
   room->no_room_for_copy(10 * kMiB);
-  fakes.clock.passed += Room::kCopyAlarm - 1ms;
+  fakes.clock.advance(Room::kCopyAlarm - 1ms);
   const auto raised = alarms();
   ASSERT_THAT(raised, SizeIs(1));
   EXPECT_THAT(raised[0].message, HasSubstr("takes 10 MiB"));
-  fakes.clock.passed += 1ms;
+  fakes.clock.advance(1ms);
   EXPECT_THAT(alarms(), IsEmpty());
 }
 
