@@ -5,6 +5,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "tests/support/manual_clock.h"
+
 namespace holdfast::cli {
 namespace {
 
@@ -14,16 +16,6 @@ using testing::internal::CaptureStderr;
 using testing::internal::GetCapturedStderr;
 
 constexpr uint64_t kMiB = 1 << 20;
-
-class ManualClock final : public Clock {
- public:
-  Instant now() override { return now_; }
-  int64_t wall_unix_ms() override { return 0; }
-  void advance(Duration by) { now_ += by; }
-
- private:
-  Instant now_ = Instant(60min);
-};
 
 class ProgressTest : public testing::Test {
  protected:

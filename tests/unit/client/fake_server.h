@@ -16,19 +16,10 @@
 #include "base/net/listener.h"
 #include "base/net/loop.h"
 #include "clients/cpp/calls.h"
+#include "tests/support/manual_clock.h"
 #include "thrift/frame_transport.h"
 
 namespace holdfast::client {
-
-class FakeClock final : public Clock {
- public:
-  Instant now() override { return now_; }
-  int64_t wall_unix_ms() override { return 0; }
-  void advance(Duration by) { now_ += by; }
-
- private:
-  Instant now_ = Instant(1000s);
-};
 
 /// Deterministic.
 class FakeEntropy final : public Entropy {
@@ -224,7 +215,7 @@ class LoopTest : public testing::Test {
     }
   }
 
-  FakeClock clock_;
+  ManualClock clock_;
   FakeEntropy entropy_;
   net::Loop loop_{clock_};
 };

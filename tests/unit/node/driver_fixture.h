@@ -14,19 +14,10 @@
 #include "raft/core/configuration.h"
 #include "raft/node/node.h"
 #include "tests/support/core_messages.h"
+#include "tests/support/manual_clock.h"
 #include "tests/support/memory_log_writer.h"
 
 namespace holdfast::raft {
-
-class ManualClock final : public Clock {
- public:
-  Instant now() override { return now_; }
-  int64_t wall_unix_ms() override { return 0; }
-  void advance(Duration by) { now_ += by; }
-
- private:
-  Instant now_{100s};
-};
 
 class DriverTest : public ::testing::Test, public Application, public Transport {
  protected:

@@ -185,12 +185,12 @@ TEST_F(RoomAlarmTest, AServerThatLacksRoomForItsSnapshotIsFullAfterAWhile) {
   disk.state = raft::DiskRoom::State::kLow;
   disk.log_bytes = kMiB;
   begin_with_snapshot(20 * kMiB);
-  fakes.clock.passed += Room::kOverdrawnLong - 1ms;
+  fakes.clock.advance(Room::kOverdrawnLong - 1ms);
   room->turn();
   ASSERT_THAT(alarms(), SizeIs(1));
   EXPECT_EQ(alarms()[0].name, "LOW_SPACE");
   EXPECT_EQ(disk_status(room->disk(), {}).state, "low");
-  fakes.clock.passed += 1ms;
+  fakes.clock.advance(1ms);
   const auto raised = alarms();
   ASSERT_THAT(raised, SizeIs(1));
   EXPECT_EQ(raised[0].name, "NO_SPACE");

@@ -12,14 +12,9 @@
 #include "coordinator/server/host.h"
 #include "coordinator/server/peer_codec.h"
 #include "coordinator/snapshot/background.h"
+#include "tests/support/manual_clock.h"
 
 namespace holdfast::server {
-
-struct TestClock final : Clock {
-  Instant now() override { return Instant(10s) + passed; }
-  int64_t wall_unix_ms() override { return 0; }
-  Duration passed{};
-};
 
 struct TestEntropy final : Entropy {
   void fill(void* out, size_t size) override { std::memset(out, 7, size); }
@@ -81,7 +76,7 @@ struct HostFakes {
     options.self = self;
     return options;
   }
-  TestClock clock;
+  ManualClock clock;
   TestEntropy entropy;
   TestSink sink;
   TestTransport transport;

@@ -6,19 +6,10 @@
 #include <memory>
 
 #include "coordinator/server/engine.h"
+#include "tests/support/manual_clock.h"
 
 namespace holdfast::server {
 namespace {
-
-class HandMovedClock final : public Clock {
- public:
-  Instant now() override { return now_; }
-  int64_t wall_unix_ms() override { return 0; }
-  void advance(Duration by) { now_ += by; }
-
- private:
-  Instant now_{1000s};
-};
 
 class CountingEntropy final : public Entropy {
  public:
@@ -95,7 +86,7 @@ struct LateInput : testing::Test, raft::LogWriter, raft::LogReader, raft::Transp
   }
   void fail(CallId, const api::HoldfastError& error) override { ADD_FAILURE() << error.message; }
 
-  HandMovedClock clock;
+  ManualClock clock;
   CountingEntropy entropy;
   std::unique_ptr<Engine> engine;
   api::RequestContext context;

@@ -118,7 +118,7 @@ TEST_F(LeaseQueriesTest, BeyondTheBoundAViewGoesWithoutAtOnce) {
 }
 
 TEST_F(LeaseQueriesTest, AViewWithoutSessionsLearnsTheTime) {
-  leader_.clock.passed = 1234ms;
+  leader_.clock.advance(1234ms);
   ask_and_flush({});
   deliver();
   EXPECT_EQ(cluster_time_ms_, 1234);
@@ -126,7 +126,7 @@ TEST_F(LeaseQueriesTest, AViewWithoutSessionsLearnsTheTime) {
 
 TEST_F(LeaseQueriesTest, TheLeaderIsNotAskedByItself) {
   leader_.leases = {{kA, 5}};
-  leader_.clock.passed = 70ms;
+  leader_.clock.advance(70ms);
   LeaderView seen;
   leader_.queries->ask({kA}, leader_.clock.now() + 1s,
                        [&](const LeaderView& view) { seen = view; });
@@ -163,12 +163,13 @@ TEST_F(LeaseQueriesTest, AChangeOfLeaderEndsTheWait) {
 }
 
 TEST_F(LeaseQueriesTest, ASilentLeaderIsWaitedForToTheBoundAndNoLonger) {
+  const Instant asked_at = follower_.clock.now();
   ask_and_flush({kA});
-  follower_.clock.passed = LeaseQueries::kWait - 1ms;
+  follower_.clock.advance(LeaseQueries::kWait - 1ms);
   follower_.queries->sweep(follower_.clock.now());
   EXPECT_THAT(answers_, IsEmpty());
-  EXPECT_LE(follower_.queries->next_deadline(), Instant(10s) + LeaseQueries::kWait + 16ms);
-  follower_.clock.passed = LeaseQueries::kWait + 16ms;
+  EXPECT_LE(follower_.queries->next_deadline(), asked_at + LeaseQueries::kWait + 16ms);
+  follower_.clock.advance(17ms);
   follower_.queries->sweep(follower_.clock.now());
   EXPECT_THAT(answers_, ElementsAre(-1));
   EXPECT_EQ(follower_.queries->size(), 0u);
@@ -179,7 +180,7 @@ TEST_F(LeaseQueriesTest, AnImpatientCallDoesNotHurryTheOthersOfItsQuery) {
   ask({kA}, 10ms);
   ask({kB});
   follower_.queries->flush();
-  follower_.clock.passed = 100ms;
+  follower_.clock.advance(100ms);
   follower_.queries->sweep(follower_.clock.now());
   EXPECT_THAT(answers_, ElementsAre(-1));
   deliver();

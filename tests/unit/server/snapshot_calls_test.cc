@@ -102,7 +102,7 @@ class SnapshotCalls : public ::testing::Test {
     EXPECT_TRUE(file.finish(static_cast<uint64_t>(last.sum)).ok());
     return path;
   }
-  void pass(Duration time) { host_.clock.passed += time; }
+  void pass(Duration time) { host_.clock.advance(time); }
   const api::HoldfastError& refused() {
     EXPECT_THAT(host_.sink.failed, SizeIs(1));
     return host_.sink.failed.back().second;

@@ -92,8 +92,8 @@ class SnapshotTransfer : public ::testing::Test {
   void offer() { fetch_->begin(kSource, state_.head().applied); }
 
   void pass(Duration time) {
-    source_.clock.passed += time;
-    target_.clock.passed += time;
+    source_.clock.advance(time);
+    target_.clock.advance(time);
   }
   /// One exchange; `lost` says of each piece on its way whether it gets lost.
   void exchange(const std::function<bool(TestTransport::Sent&)>& lost = {}) {
@@ -378,7 +378,7 @@ TEST_F(SnapshotTransfer, AnotherCopyIsTakenFromItsBeginning) {
   exchange();
   exchange();
   ASSERT_EQ(fetch_->stats().pieces, 2u);
-  source_.clock.passed += SnapshotSource::kIdle;
+  source_.clock.advance(SnapshotSource::kIdle);
   give_->turn_end();  // nobody asked for long: the copy goes
   source_work_.deliver();
   grow(100);

@@ -18,31 +18,11 @@
 #include <vector>
 
 #include "coordinator/server/engine.h"
+#include "tests/support/manual_clock.h"
 #include "tests/support/memory_log_writer.h"
+#include "tests/support/seeded_entropy.h"
 
 namespace holdfast::server {
-
-class ManualClock final : public Clock {
- public:
-  Instant now() override { return now_; }
-  int64_t wall_unix_ms() override { return 1'700'000'000'000 + to_ms(now_.time_since_epoch()); }
-  void advance(Duration by) { now_ += by; }
-
- private:
-  Instant now_{1000s};
-};
-
-class SeededEntropy final : public Entropy {
- public:
-  explicit SeededEntropy(uint64_t seed) : random_(seed) {}
-  void fill(void* out, size_t size) override {
-    auto* bytes = static_cast<uint8_t*>(out);
-    for (size_t i = 0; i < size; ++i) bytes[i] = static_cast<uint8_t>(random_.next());
-  }
-
- private:
-  SplitMix random_;
-};
 
 /// What one server sends another.
 struct AppMessage {
