@@ -44,7 +44,7 @@ void SnapshotSource::receive(NodeId from, std::string_view bytes) {
   const auto before = std::ranges::find(asks_, from, &SnapshotAsk::peer);
   if (before == asks_.end()) return asks_.push_back(std::move(ask));
   *before = std::move(ask);
-  if (makes_copy_for(*before)) tell_of_making(*before);
+  if (waits_for_copy(*before)) tell_to_wait(*before);
 }
 
 const snapshot::SnapshotCopy* SnapshotSource::copy(uint64_t id) const {
@@ -218,23 +218,29 @@ void SnapshotSource::complete(const SnapshotAsk& ask, const Copy& copy, uint64_t
 void SnapshotSource::want_copy(const SnapshotAsk& ask, Instant now) {
   if (making_ || now < not_before_ || host_.applied < ask.at_least) return;
   if (snapshots_.stats().written < ask.at_least) return snapshots_.hurry();
-  const bool useful = copy_ && copy_->file->head.applied.next() >= ports_.first_in_log();
-  if (useful && copy_->asked_at + kForget > now) return;
+  if (copy_is_read(now)) return;
   no_room_ = ports_.no_room ? ports_.no_room(snapshots_.stats().bytes) : std::nullopt;
   if (!no_room_) return make_copy();
   not_before_ = now + kPause;
 }
 
-/// The copy, or the span before it, is on its way to this server's disk.
-bool SnapshotSource::makes_copy_for(const SnapshotAsk& ask) const {
-  if (making_) return true;
-  const bool span = host_.applied >= ask.at_least && snapshots_.stats().written < ask.at_least;
-  return span && !snapshots_.obstacle();
+bool SnapshotSource::copy_is_read(Instant now) const {
+  return copy_ && copy_->file->head.applied.next() >= ports_.first_in_log() &&
+         copy_->asked_at + kForget > now;
+}
+
+/// The copy, or the span before it, is on its way to this server's disk; or it comes after an older
+/// one, which is being made or read.
+bool SnapshotSource::waits_for_copy(const SnapshotAsk& ask) const {
+  if (making_ && *making_ >= ask.at_least) return true;
+  if (host_.applied < ask.at_least) return false;
+  if (snapshots_.stats().written < ask.at_least) return !snapshots_.obstacle();
+  return making_.has_value() || (!serves(ask) && copy_is_read(host_.clock.now()));
 }
 
 // Whoever asks again does not give this server up for its silence, then: it would turn to others,
 // which have to make their copies too, and perhaps want a later state when it comes back.
-void SnapshotSource::tell_of_making(const SnapshotAsk& ask) {
+void SnapshotSource::tell_to_wait(const SnapshotAsk& ask) {
   peer::SnapshotPiece none;
   none.request = static_cast<int64_t>(ask.request);
   host_.transport.send_app(ask.peer, raft::Lane::kBulk,
@@ -259,8 +265,14 @@ void SnapshotSource::copy_made(Result<snapshot::SnapshotCopy> made) {
     not_before_ = host_.clock.now() + kPause;
     return refuse_waiting(refusal_of_disk(made.error()));
   }
+  const Instant now = host_.clock.now();
   copy_ = {host_.entropy.next_id(), std::make_shared<snapshot::SnapshotCopy>(std::move(*made)),
-           host_.clock.now()};
+           now};
+  // Whoever is left needs a later one: nobody begins to read this one.
+  const bool wanted = asks_.empty() || std::ranges::any_of(asks_, [this](const SnapshotAsk& ask) {
+                        return serves(ask);
+                      });
+  if (!wanted) copy_->asked_at = now - kForget;
 }
 
 void SnapshotSource::drop_copy() {

@@ -98,8 +98,10 @@ class SnapshotSource {
   void send(const SnapshotAsk& ask, const Copy& copy, uint64_t offset, std::string data);
   void complete(const SnapshotAsk& ask, const Copy& copy, uint64_t offset, std::string data);
   void want_copy(const SnapshotAsk& ask, Instant now);
-  bool makes_copy_for(const SnapshotAsk& ask) const;
-  void tell_of_making(const SnapshotAsk& ask);
+  /// Somebody asked for a piece of it a short while ago, and the log goes on where it ends.
+  bool copy_is_read(Instant now) const;
+  bool waits_for_copy(const SnapshotAsk& ask) const;
+  void tell_to_wait(const SnapshotAsk& ask);
   void make_copy();
   void copy_made(Result<snapshot::SnapshotCopy> made);
   void drop_copy();
