@@ -83,7 +83,7 @@ Result<Args> parse_args(const std::vector<std::string>& argv, const std::vector<
   return args;
 }
 
-Result<Duration> parse_duration(const std::string& text) {
+Result<Duration> parse_duration(const std::string& what, const std::string& text) {
   const std::map<std::string, Duration> units = {{"ms", 1ms}, {"s", 1s}, {"m", 1min}, {"h", 60min}};
   int64_t number = 0;
   const auto [rest, failed] = std::from_chars(text.data(), text.data() + text.size(), number);
@@ -92,7 +92,7 @@ Result<Duration> parse_duration(const std::string& text) {
   const bool zero = failed == std::errc() && number == 0 && unit.empty();
   if (zero) return Duration(0);
   if (failed != std::errc() || at == units.end() || number < 0 || number > 1'000'000'000) {
-    return bad("\"" + text + "\" is not a duration like 500ms, 10s, 2m or 1h");
+    return bad(what + " is \"" + text + "\", not a duration like 500ms, 10s, 2m or 1h");
   }
   return number * at->second;
 }

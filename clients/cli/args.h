@@ -31,8 +31,8 @@ struct Args {
 /// BAD_ARGUMENT names an unknown flag, a missing or an unwanted value.
 Result<Args> parse_args(const std::vector<std::string>& argv, const std::vector<Flag>& flags);
 
-/// "500ms", "10s", "2m", "1h" or "0". BAD_ARGUMENT names text and form.
-Result<Duration> parse_duration(const std::string& text);
+/// "500ms", "10s", "2m", "1h" or "0". BAD_ARGUMENT names `what`, text and form.
+Result<Duration> parse_duration(const std::string& what, const std::string& text);
 /// A whole number within [smallest, largest]. BAD_ARGUMENT names `what`, text and bounds.
 Result<int64_t> parse_number(const std::string& what, const std::string& text, int64_t smallest,
                              int64_t largest);

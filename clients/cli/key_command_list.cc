@@ -123,17 +123,18 @@ std::vector<Command> key_commands() {
        tree_command},
   };
   for (Command& command : writes()) all.push_back(std::move(command));
-  all.push_back({"watch",
-                 "PATH [flags]",
-                 "follow what happens to keys and locks",
-                 kWatchText,
-                 {{"scope", "SCOPE", "node (PATH itself), children or subtree; default node"},
-                  {"since", "REVISION", "begin after this revision; default: from now on"},
-                  {"locks", nullptr, "locks instead of keys"},
-                  {"keys", nullptr, "with --locks: keys, too"},
-                  {"count", "N", "end after so many events; 0, as without it: never"},
-                  kValues},
-                 watch_command});
+  all.push_back(
+      {"watch",
+       "PATH [flags]",
+       "follow what happens to keys and locks",
+       kWatchText,
+       {{"scope", "SCOPE", "node (PATH itself), children or subtree; default node"},
+        {"since", "REVISION", "begin after this revision, 0: with the first; default: from now on"},
+        {"locks", nullptr, "locks instead of keys"},
+        {"keys", nullptr, "with --locks: keys, too"},
+        {"count", "N", "end after so many events; 0, as without it: never"},
+        kValues},
+       watch_command});
   return all;
 }
 

@@ -70,7 +70,7 @@ Result<api::CreateRequest> make_create(const Args& args) {
   if (args.has("ephemeral")) request.kind = api::KeyKind::EPHEMERAL;
   if (args.has("container")) request.kind = api::KeyKind::CONTAINER;
   if (args.has("ttl")) {
-    const auto ttl = parse_duration(args.get("ttl"));
+    const auto ttl = parse_duration("--ttl", args.get("ttl"));
     if (!ttl) return ttl.error();
     request.kind = api::KeyKind::TTL;
     request.ttlMs = to_ms(*ttl);
@@ -85,7 +85,7 @@ Result<api::CreateRequest> make_create(const Args& args) {
 }
 
 int run_ephemeral(const Args& args, const Context& context, api::CreateRequest request) {
-  const auto ttl = parse_duration(args.get("session-ttl", "10s"));
+  const auto ttl = parse_duration("--session-ttl", args.get("session-ttl", "10s"));
   if (!ttl) return report(ttl.error());
   EphemeralRunner runner(context, {std::move(request), *ttl, args.command});
   return runner.run();

@@ -48,7 +48,7 @@ Status read_wait(const Args& args, client::LockOptions& lock) {
   if (args.has("try") && args.has("wait")) return bad("--try and --wait exclude each other");
   if (args.has("try")) lock.wait_ms = 0;
   if (!args.has("wait")) return ok_status();
-  const auto wait = parse_duration(args.get("wait"));
+  const auto wait = parse_duration("--wait", args.get("wait"));
   if (!wait) return wait.error();
   lock.wait_ms = to_ms(*wait);
   return ok_status();
@@ -71,14 +71,14 @@ Result<LockJob> make_job(const Args& args) {
   for (const Status& status : {read_mode(args, job.lock), read_wait(args, job.lock)}) {
     if (!status) return status.error();
   }
-  const auto ttl = parse_duration(args.get("ttl", "10s"));
+  const auto ttl = parse_duration("--ttl", args.get("ttl", "10s"));
   if (!ttl) return ttl.error();
-  const auto delay = parse_duration(args.get("delay", "0"));
+  const auto delay = parse_duration("--delay", args.get("delay", "0"));
   if (!delay) return delay.error();
   job.session.ttl = *ttl;
   job.margin = *ttl / 4;
   if (args.has("margin")) {
-    const auto margin = parse_duration(args.get("margin"));
+    const auto margin = parse_duration("--margin", args.get("margin"));
     if (!margin) return margin.error();
     // A parked poll leaves down to half the TTL on a healthy lease.
     if (*margin > *ttl / 3) {
@@ -138,7 +138,10 @@ int lock_command(const Args& args, const Context& context) { return run_job(args
 
 int elect_command(const Args& args, const Context& context) {
   if (!args.has_command) return show_leader(args, context);
-  if (!args.has("value")) return report(bad("--value is needed: what the leader publishes"));
+  if (!args.has("value"))
+    return report(
+        bad("with a command --value is needed, such as --value 10.0.0.7:8080: what it publishes as "
+            "leader"));
   return run_job(args, context);
 }
 

@@ -230,7 +230,7 @@ int describe_command(const Args& args, const Context& context) {
 int revoke_command(const Args& args, const Context& context) {
   const auto path = one_path(args);
   if (!path) return report(path.error());
-  const auto notice = parse_duration(args.get("notice", "10s"));
+  const auto notice = parse_duration("--notice", args.get("notice", "10s"));
   if (!notice) return report(notice.error());
   const auto holder = parse_number("--holder", args.get("holder", "0"), 0, INT64_MAX);
   if (!holder) return report(holder.error());

@@ -28,6 +28,10 @@ void print_flags(const std::vector<Flag>& flags) {
   }
 }
 
+void print_summary(const Command& command) {
+  std::printf("  %-16s %s\n", command.name.c_str(), command.summary.c_str());
+}
+
 void print_overview() {
   std::printf(
       "holdfast: locks, elections, keys and watches of a Holdfast cluster\n\n"
@@ -36,9 +40,7 @@ void print_overview() {
       "  holdfast put /config '{\"rps\": 100}'              write a key; get, ls, tree, txn, "
       "watch\n"
       "  holdfast status                                  how the servers are\n\nCommands:\n");
-  for (const Command& command : commands()) {
-    std::printf("  %-16s %s\n", command.name.c_str(), command.summary.c_str());
-  }
+  for (const Command& command : commands()) print_summary(command);
   std::printf("\nFlags of every command:\n");
   print_flags(kGlobalFlags);
   std::printf(
@@ -73,6 +75,19 @@ std::string suggestion(const std::string& word) {
   return names.empty() ? "" : " (did you mean " + names + "?)";
 }
 
+bool is_group(const std::string& word) {
+  return std::ranges::any_of(
+      commands(), [&](const Command& command) { return command.name.starts_with(word + " "); });
+}
+
+/// "holdfast member --help": the commands that begin so.
+void print_group(const std::string& word) {
+  for (const Command& command : commands()) {
+    if (command.name.starts_with(word + " ")) print_summary(command);
+  }
+  std::printf("\n`holdfast COMMAND --help` explains one of them, with examples.\n");
+}
+
 int usage_error(const std::string& message, const std::string& command) {
   std::fprintf(stderr, "holdfast: %s; see holdfast %s%s--help\n", message.c_str(), command.c_str(),
                command.empty() ? "" : " ");
@@ -96,9 +111,8 @@ const Command* find_command(const std::vector<std::string>& words, size_t* used)
 
 /// As the user may have meant it: "member foo" where there are commands that begin with "member".
 std::string unknown_command(const std::vector<std::string>& words) {
-  const bool group = std::ranges::any_of(
-      commands(), [&](const Command& command) { return command.name.starts_with(words[0] + " "); });
-  const std::string name = group && words.size() > 1 ? words[0] + " " + words[1] : words[0];
+  const std::string name =
+      is_group(words[0]) && words.size() > 1 ? words[0] + " " + words[1] : words[0];
   return "there is no command \"" + name + "\"" + suggestion(words[0]);
 }
 
@@ -131,7 +145,7 @@ Result<Context> make_context(const Args& args, Asks asks) {
     if (!admins) return admins.error();
     context.admins = std::move(*admins);
   }
-  const auto timeout = parse_duration(args.get("timeout", "10s"));
+  const auto timeout = parse_duration("--timeout", args.get("timeout", "10s"));
   if (!timeout) return timeout.error();
   context.timeout = *timeout;
   context.json = args.has("json");
@@ -154,6 +168,10 @@ int run(const std::vector<std::string>& argv) {
   }
   size_t used = 0;
   const Command* command = find_command(first->words, &used);
+  if (command == nullptr && first->has("help") && is_group(first->words[0])) {
+    print_group(first->words[0]);
+    return kExitOk;
+  }
   if (command == nullptr) {
     return usage_error(unknown_command(first->words), "");
   }

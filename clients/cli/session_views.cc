@@ -51,7 +51,7 @@ int expire_command(const Args& args, const Context& context) {
   if (args.words.size() != 1) return report(Error{ErrorCode::kBadArgument, "one ID is needed"});
   const auto id = parse_number("ID", args.words[0], 1, INT64_MAX);
   if (!id) return report(id.error());
-  const auto notice = parse_duration(args.get("notice", "10s"));
+  const auto notice = parse_duration("--notice", args.get("notice", "10s"));
   if (!notice) return report(notice.error());
   auto remote = Remote::connect(context.admins, context.timeout, false);
   if (!remote) return report(remote.error());

@@ -32,7 +32,9 @@ Result<Values> changes_of(const Args& args) {
     const auto value =
         parse_number(word.substr(0, equals), word.substr(equals + 1), INT64_MIN, INT64_MAX);
     if (!value) return Error{ErrorCode::kBadArgument, "\"" + word + "\" needs a whole number"};
-    changes[word.substr(0, equals)] = *value;
+    if (!changes.emplace(word.substr(0, equals), *value).second) {
+      return Error{ErrorCode::kBadArgument, "\"" + word + "\" changes what was changed already"};
+    }
   }
   return changes;
 }

@@ -203,7 +203,7 @@ Result<api::CreateRequest> parse_create(Line& line) {
       container = true;
       create.kind = api::KeyKind::CONTAINER;
     } else if (option == "ttl") {
-      const auto ttl = parse_duration(line.next());
+      const auto ttl = parse_duration("ttl", line.next());
       if (!ttl) return ttl.error();
       if (*ttl <= Duration(0)) return bad("ttl must be above 0");
       create.kind = api::KeyKind::TTL;

@@ -1,4 +1,5 @@
 // watch: from flags to a WatchJob.
+#include <algorithm>
 #include <map>
 
 #include "clients/cli/commands.h"
@@ -39,7 +40,8 @@ Result<WatchJob> make_job(const Args& args) {
   job.path = *path;
   job.options.scope = *scope;
   job.options.space = space_of(args);
-  job.options.since_revision = *since;
+  // Of the wire, 0 is from now on; revision 1 changes no key and no lock.
+  job.options.since_revision = args.has("since") ? std::max<int64_t>(1, *since) : 0;
   job.options.with_values = args.has("values");
   job.count = *count;
   return job;

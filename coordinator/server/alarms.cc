@@ -41,7 +41,7 @@ void add_room_alarms(const Room& room, NodeId node, std::vector<api::Alarm>& out
                                  "else only what frees or keeps alive is done"));
   } else if (disk.state == raft::DiskRoom::State::kLow) {
     out.push_back(make_alarm("LOW_SPACE", node,
-                             free + ", " + since + ": below " + byte_text(disk.needed_bytes) +
+                             free + " (low " + since + "): below " + byte_text(disk.needed_bytes) +
                                  " this server counts as full"));
   }
   if (const auto refused = room.refused_copy()) {

@@ -40,7 +40,8 @@ std::optional<Refusal> Commands::no_room_for(const PendingCommand& pending) cons
   if (bytes > kCommandBytesMax) {
     return Refusal{ErrorCode::kTooLarge,
                    "the command has " + std::to_string(bytes) + " bytes, the limit is " +
-                       std::to_string(kCommandBytesMax),
+                       std::to_string(kCommandBytesMax) + "; of a key's value it is " +
+                       std::to_string(host_.machine.settings().get(rsm::SettingId::kValueBytesMax)),
                    false, false, 0};
   }
   if (pending_.size() >= host_.options.max_pending_commands) {

@@ -315,6 +315,11 @@ std::optional<peer::TransferRefusal> Engine::begin_transfer(int32_t asked) {
     refusal.message = node + " is quarantined and does not lead";
     return refusal;
   }
+  if (room_.would_not_stay_leader(target)) {
+    refusal.code = api::ErrorCode::NO_SPACE;
+    refusal.message = node + " has no room on its disk and would hand leadership on at once";
+    return refusal;
+  }
   // One that hands over to another at this moment is not to be relied on as leader.
   const bool leads = core.is_leader() && target == core.id();
   const raft::TransferResult result = leads && core.transferring()

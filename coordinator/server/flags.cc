@@ -412,10 +412,13 @@ Status validate(const ServerOptions& o) {
   }
   if (o.data_dir.empty()) return bad("data_dir", "", "must name a directory");
   if (o.initial_cluster.empty()) return ok_status();
+  std::string members;
   for (const InitialMember& member : o.initial_cluster) {
     if (member.id == o.node_id) return ok_status();
+    members += (members.empty() ? "" : ",") + std::to_string(member.id.value) + "=" +
+               net::to_string(member.peer);
   }
-  return bad("initial_cluster", std::to_string(o.initial_cluster.size()) + " servers",
+  return bad("initial_cluster", members,
              "does not list this server, --node_id=" + std::to_string(o.node_id.value));
 }
 

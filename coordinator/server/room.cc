@@ -171,6 +171,11 @@ bool Room::has_said_so(NodeId node) const {
 }
 
 /// Who is silent may be down and counts as nobody; a new leader has heard of nobody yet.
+bool Room::would_not_stay_leader(NodeId node) const {
+  const Report* report = fresh_report(node);
+  return report != nullptr && !report->room && quorum_has_room();
+}
+
 bool Room::has_room(NodeId voter) const {
   if (voter == host_.options.self) return !full();
   if (const Report* report = fresh_report(voter)) return report->room;

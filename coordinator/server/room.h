@@ -62,6 +62,8 @@ class Room {
   void began_to_hand_over();
   /// It has said lately that it has room.
   bool has_said_so(NodeId node) const;
+  /// It has said lately that it has none: as leader it would hand over to another at once.
+  bool would_not_stay_leader(NodeId node) const;
   /// Why there is no room for a copy of so many bytes, if so. Remembered for an alarm.
   std::optional<std::string> no_room_for_copy(uint64_t bytes);
 

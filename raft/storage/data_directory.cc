@@ -89,7 +89,7 @@ Error unusable(const std::string& path, const IoError& error) {
     case EACCES:
     case EPERM:
     case EROFS:
-      return {ErrorCode::kBadArgument, named + " cannot be made: " + error.to_error().message};
+      return {ErrorCode::kBadArgument, named + " cannot be used: " + error.to_error().message};
     default:
       return error.to_error();
   }
@@ -200,7 +200,7 @@ Result<std::unique_ptr<FileLock>> DataDirectory::enter(FileSystem& files, const 
   }
   auto lock = files.lock(path + "/" + kLockName);
   if (lock) return std::move(*lock);
-  if (lock.error().number != EWOULDBLOCK) return lock.error().to_error();
+  if (lock.error().number != EWOULDBLOCK) return unusable(path, lock.error());
   return Error{ErrorCode::kBadArgument,
                "the data directory " + path + " is in use: " + lock.error().detail};
 }

@@ -179,7 +179,7 @@ void RoomKeeper::judge(Instant now) {
   } else if (free_ < raised(2 * min, DiskRoom::State::kLow)) {
     state = DiskRoom::State::kLow;
   }
-  if (room_.missing.empty()) room_.missing = "more than what frees";
+  if (room_.missing.empty()) room_.missing = "further writes";
   if (state != room_.state || room_.since == Instant()) room_.since = now;
   room_.state = state;
   room_.needed_bytes = raised(min, DiskRoom::State::kFull);

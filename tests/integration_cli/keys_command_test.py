@@ -223,7 +223,7 @@ def test_a_transaction_does_one_list_or_the_other(cluster):
     ("create /a b --ephemeral", "--ephemeral needs a command behind --"),
     ("create /a b -- true", "a command needs --ephemeral"),
     ("create /a b --container --ttl 10s", "exclude each other"),
-    ("create /a b --ttl soon", '"soon" is not a duration'),
+    ("create /a b --ttl soon", 'is "soon", not a duration'),
     ("rm /a -l", "unknown flag -l"),
     ("txn /nonexistent/file", "/nonexistent/file"),
     ("txn", "one FILE is needed"),

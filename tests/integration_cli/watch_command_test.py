@@ -93,6 +93,14 @@ def test_people_are_shown_lines_since_a_revision_until_enough_were_shown(cluster
     assert f"watching /p after revision {since}" in shown.stderr
 
 
+def test_since_the_beginning_shows_what_was_there_before(cluster):
+    with Stock(cluster.nodes[1].address) as stock:
+        stock.put(path="/before", value=b"1")
+    shown = run(cluster, "watch", "/before", "--since", "0", "--count", "1")
+    assert shown.returncode == 0, shown.stderr
+    assert shown.stdout.split()[1:3] == ["created", "/before"]
+
+
 def put_surely(cluster, value):
     """A write of unknown outcome is done once more."""
     done = run(cluster, "put", "/count", value)

@@ -24,6 +24,11 @@ from support.paths import program
     ("lock revoke nobody", 'path "nobody" does not begin with /'),
     ("elect nobody", 'path "nobody" does not begin with /'),
     ("settings locks_max=many", '"locks_max=many" needs a whole number'),
+    ("settings locks_max=5 locks_max=6", '"locks_max=6" changes what was changed already'),
+    ("lock /x --ttl 5 -- true", '--ttl is "5", not a duration like 500ms, 10s'),
+    ("status --timeout 1", '--timeout is "1", not a duration'),
+    ("elect /e -- true", "--value is needed, such as --value 10.0.0.7:8080"),
+    ("locks --servers http://127.0.0.1:7411", "no scheme like http:// belongs here"),
     ("log verify /nonexistent", "/nonexistent"),
 ])
 def test_a_wrong_command_line_is_named(line, says):
@@ -35,6 +40,14 @@ def test_a_wrong_command_line_is_named(line, says):
 def test_an_empty_path_is_named():
     done = run(None, "lock", "describe", "")
     assert (done.returncode, 'path "" does not begin with /' in done.stderr) == (64, True)
+
+
+def test_the_help_of_a_word_that_begins_commands_lists_them():
+    done = run(None, "member", "--help")
+    assert done.returncode == 0
+    assert "member promote" in done.stdout and "member replace" in done.stdout
+    assert "snapshot" not in done.stdout
+    assert run(None, "nonsense", "--help").returncode == 64
 
 
 def test_it_says_which_version_it_is():

@@ -268,6 +268,7 @@ IoResult<uint64_t> FakeFileSystem::free_bytes(const std::string& path) {
 IoResult<std::unique_ptr<FileLock>> FakeFileSystem::lock(const std::string& path) {
   const std::lock_guard lock(mutex_);
   if (crashed_) return IoError{EIO, "lock", path, "crashed"};
+  if (refuse_locks_ != 0) return IoError{refuse_locks_, "open", path, ""};
   if (!locks_.insert(path).second) {
     return IoError{EWOULDBLOCK, "lock", path, "held by the process with pid 1"};
   }
@@ -416,6 +417,11 @@ void FakeFileSystem::fail_at(uint64_t operation, int error) {
 void FakeFileSystem::fail_read_at(uint64_t read, int error) {
   const std::lock_guard lock(mutex_);
   read_failures_[read] = error;
+}
+
+void FakeFileSystem::refuse_locks(int error) {
+  const std::lock_guard lock(mutex_);
+  refuse_locks_ = error;
 }
 
 void FakeFileSystem::set_capacity(uint64_t bytes) {

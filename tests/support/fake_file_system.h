@@ -56,6 +56,8 @@ class FakeFileSystem final : public FileSystem {
   /// readable, but no later sync brings it to the disk.
   void fail_at(uint64_t operation, int error);
   void fail_read_at(uint64_t read, int error);
+  /// No file is opened to be locked.
+  void refuse_locks(int error);
   /// Bytes that all files together may take; ENOSPC beyond.
   void set_capacity(uint64_t bytes);
   /// No operation fails, crashes or lies from now on.
@@ -132,6 +134,7 @@ class FakeFileSystem final : public FileSystem {
   Names durable_;  ///< as they are on disk for sure
   std::vector<NameChange> changes_;
   std::set<std::string> locks_;
+  int refuse_locks_ = 0;
   uint64_t life_ = 1;  ///< objects of an earlier one are dead
   uint64_t operations_ = 0;
   uint64_t reads_ = 0;

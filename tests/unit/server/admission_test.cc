@@ -202,7 +202,8 @@ TEST_F(AdmissionTest, ACommandTooLargeForThePeersIsRefusedBeforeItIsWritten) {
   api::AcquireRequest request = acquire_of("/a");
   request.value.assign(2 << 20, 'v');
   const Call call = server.acquire(client.next(), request);
-  EXPECT_THAT(call.error(), Refuses(ErrorCode::TOO_LARGE, "1310720"));
+  EXPECT_THAT(call.error(),
+              Refuses(ErrorCode::TOO_LARGE, "1310720; of a key's value it is 1048576"));
   EXPECT_EQ(call.error().applied, api::Applied::NO);
   api::OpenSessionRequest open;
   open.secret = secret_of("b");

@@ -215,7 +215,8 @@ TEST_F(FlagsTest, AClusterListMustBeWellFormedAndNameEachServerOnce) {
   }
   expect_refused({"--initial_cluster=1=h:1,2=h:2,1=h:3"}, "node 1 stands there twice");
   expect_refused({"--initial_cluster=1=h:1,2=h:1"}, "h:1 stands there twice");
-  expect_refused({"--initial_cluster=2=h:1,3=h:2"}, "does not list this server, --node_id=1");
+  expect_refused({"--initial_cluster=2=h:1,3=h:2"},
+                 "--initial_cluster=2=h:1,3=h:2: does not list this server, --node_id=1");
 }
 
 TEST_F(FlagsTest, WhoJoinsNamesAServer) {

@@ -71,6 +71,14 @@ class RoomTest : public ::testing::Test {
     cluster.settle();
     return call;
   }
+  Call transfer(int to) {
+    api::TransferLeadershipRequest request;
+    request.nodeId = to;
+    const Call call =
+        cluster.server(1).ask(&Engine::transfer_leadership, api::RequestContext{}, request);
+    cluster.settle();
+    return call;
+  }
   int leader() { return cluster.leader() == nullptr ? 0 : cluster.leader()->number(); }
 
   const int size;
@@ -258,6 +266,16 @@ TEST_F(FiveRoomTest, AFullServerIsNoSuccessor) {
   set(3, State::kOk);
   ASSERT_TRUE(cluster.until([this] { return leader() > 1; }));
   EXPECT_NE(leader(), 2);
+}
+
+TEST_F(RoomTest, LeadershipIsNotGivenToOneThatWouldHandItOnAtOnce) {
+  set(2, State::kFull);
+  EXPECT_THAT(transfer(2).error().message,
+              HasSubstr("node 2 has no room on its disk and would hand leadership on at once"));
+  EXPECT_EQ(leader(), 1);
+  set_all(State::kFull);
+  transfer(2);
+  EXPECT_TRUE(cluster.until([this] { return leader() == 2; })) << "none is better off";
 }
 
 TEST_F(RoomTest, LeadershipRestsWhenAllAreFull) {

@@ -315,6 +315,16 @@ TEST(DataDirectory, SaysWhatTheDiskSaid) {
   EXPECT_EQ(opened.error().code, ErrorCode::kNoSpace);
 }
 
+TEST(DataDirectory, OfAnotherUserIsAMistakeAndNoFailedDisk) {
+  FakeFileSystem disk;
+  disk.refuse_locks(EACCES);
+  const auto opened = open_directory(disk, 1);
+  ASSERT_FALSE(opened.ok());
+  EXPECT_EQ(opened.error().code, ErrorCode::kBadArgument);
+  EXPECT_THAT(opened.error().message, HasSubstr("the data directory /data cannot be used: open of "
+                                                "/data/LOCK failed: Permission denied"));
+}
+
 TEST(DataDirectory, HoldsALogPerGroupThatInspectionFinds) {
   FakeFileSystem disk;
   auto directory = open_directory(disk, 1);
