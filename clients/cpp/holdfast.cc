@@ -165,7 +165,10 @@ Outcome<bool> Session::close() {
 }
 
 void Session::on_ended(std::function<void(const CallError&)> callback) {
-  owned_->thread->post([core = owned_->core, callback] { core->on_ended = callback; });
+  owned_->thread->post([core = owned_->core, callback] {
+    if (core->ended_by()) return callback(*core->ended_by());
+    core->on_ended = callback;
+  });
 }
 
 // -------------------------------------------------------------------------------------- clients

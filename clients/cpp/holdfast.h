@@ -86,7 +86,8 @@ class Session {
                        WatchHandlers handlers);
   /// Ends it; locks and places go at once.
   Outcome<bool> close();
-  /// Calls back once, on the library's thread, when a server has ended the session.
+  /// Calls back once, on the library's thread, when a server has ended the session; at once if that
+  /// has happened.
   void on_ended(std::function<void(const CallError&)> callback);
 
  private:

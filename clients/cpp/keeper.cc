@@ -95,6 +95,7 @@ void Keeper::on_timer() {
 // API, poll: when a reply is TTL/16 overdue, another server is asked with renewNow. A server that
 // has said nothing at all for longer than its patience is given up besides.
 void Keeper::overdue(const Flight& newest) {
+  silence_ = true;
   Server* const server = newest.server;
   const Instant owed_since = newest.due - patience_;
   const auto connection = newest.connection.lock();
@@ -121,8 +122,10 @@ void Keeper::on_reply(uint64_t tag, Connection& from, Reply& reply) {
 
 void Keeper::answered(const Flight& flight, const api::PollResult& result) {
   const bool newest = flight.tag == last_tag_;
-  const bool changed = newest && last_server_ != nullptr && last_server_ != flight.server;
+  const bool changed =
+      newest && last_server_ != nullptr && (last_server_ != flight.server || silence_);
   if (newest) {
+    silence_ = false;
     last_server_ = flight.server;
     last_delivery_ = result.delivery;
   }
@@ -139,6 +142,7 @@ void Keeper::refused(const Flight& flight, const api::HoldfastError& refusal) {
     return events_.on_session_over(error);
   }
   if (flight.tag != last_tag_) return;
+  silence_ = true;
   const bool elsewhere = error.code == ErrorCode::kNoLeader ||
                          error.code == ErrorCode::kShuttingDown || !error.retryable;
   const Duration own =
@@ -149,6 +153,7 @@ void Keeper::refused(const Flight& flight, const api::HoldfastError& refusal) {
 void Keeper::on_lost(uint64_t tag, Connection&) {
   const Flight flight = take_flight(tag);
   if (stopped_ || flight.tag != last_tag_) return;
+  silence_ = true;
   poll_later(Duration(0), flight.server, true);
 }
 

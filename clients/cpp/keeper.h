@@ -26,7 +26,7 @@ class Keeper final : private ReplySink {
   class Events {
    public:
     virtual void on_poll(const api::PollResult& result, const Answer& answer) = 0;
-    /// Another server answers than before: notices the old one had for us may be lost.
+    /// Another server answers than before, or one that was silent: notices for us may be lost.
     virtual void on_server_changed() = 0;
     /// A server says that the session is over. Nothing is polled after this.
     virtual void on_session_over(const CallError& error) = 0;
@@ -81,6 +81,7 @@ class Keeper final : private ReplySink {
   std::vector<Flight> flights_;  ///< oldest first
   uint64_t last_tag_ = 0;
   const Server* last_server_ = nullptr;
+  bool silence_ = false;  ///< since it answered last a poll was lost, refused or overdue
   int64_t last_delivery_ = 0;
   std::vector<int64_t> to_acknowledge_;
   const Server* next_avoid_ = nullptr;

@@ -72,6 +72,7 @@ void SessionCore::ask(Ticket ticket) {
     return;
   }
   waiting.asking = true;
+  waiting.asked_after = moves_;
   waiting.asked_for = false;
   if (const auto* one = std::get_if<api::AcquireRequest>(&waiting.request)) {
     ask_as<Acquire>(ticket, *one);
@@ -93,16 +94,52 @@ void SessionCore::on_answer(Ticket ticket, const Outcome<api::AcquireResult>& ou
   const auto at = waiting_.find(ticket);
   if (at == waiting_.end()) return;
   at->second.asking = false;
-  if (!outcome) return finish(ticket, outcome.error());
+  if (!outcome) {
+    withdraw_unless_known(ticket, outcome.error());
+    return finish(ticket, outcome.error());
+  }
   if (outcome->status == api::AcquireStatus::WAITING) return wait_on(ticket, at->second);
   if (outcome->status != api::AcquireStatus::GRANTED) {
     if (outcome->status == api::AcquireStatus::NOT_HELD) release_rest(at->second, *outcome);
     return finish(ticket, Acquired{nullptr, *outcome});
   }
-  auto hold = make_hold(at->second, *outcome);
+  if (std::erase(lost_unseen_, outcome->holderId) > 0) {
+    api::AcquireResult lost = *outcome;
+    lost.status = api::AcquireStatus::NOT_HELD;
+    lost.endReason = api::EndReason::REVOKED;
+    release_rest(at->second, lost);
+    return finish(ticket, Acquired{nullptr, std::move(lost)});
+  }
+  const auto hold = make_hold(at->second, *outcome);
+  const bool moved = at->second.asked_after != moves_;
   AcquireDone done = std::move(at->second.done);
   waiting_.erase(at);
-  deliver(std::move(done), std::move(hold), *outcome);
+  deliver(std::move(done), hold, *outcome);
+  if (moved && !over_) verify(hold);
+}
+
+// A server that refused it without looking at its number, after another may have taken it: no place
+// and no grant must stay behind that nobody knows of.
+void SessionCore::withdraw_unless_known(Ticket ticket, const CallError& error) {
+  const bool session_ends =
+      error.code == ErrorCode::kSessionExpired || error.code == ErrorCode::kSessionUnknown;
+  if (!error.maybe_applied || session_ends || over_) return;
+  const Waiting& waiting = waiting_.at(ticket);
+  const bool all = std::holds_alternative<api::AcquireAllRequest>(waiting.request);
+  auto paths = std::visit([](const auto& request) { return paths_of(request); }, waiting.request);
+  api::CancelAcquireRequest request;
+  request.path = paths.front();
+  request.acquireSequence = ticket;
+  command<CancelAcquire>(request, [weak = weak_from_this(), ticket, all, paths = std::move(paths)](
+                                      const auto& outcome, const CallInfo&) {
+    const auto self = weak.lock();
+    if (self == nullptr || !outcome) return;
+    self->acknowledged_.add(ticket);
+    if (outcome->status != api::AcquireStatus::GRANTED) return;
+    const auto unwanted =
+        std::make_shared<Hold>(self->lease_.clock(), paths, outcome->holderId, outcome->token, all);
+    self->send_release(unwanted, 0, [](const auto&) {});
+  });
 }
 
 // One lock of an acquireAll ended before its grant was known here; the others are held yet.
@@ -145,6 +182,11 @@ void SessionCore::deliver(AcquireDone done, std::shared_ptr<Hold> hold, api::Acq
   if (lease_.deadline() <= now) {
     delayed_.push_back({std::move(done), std::move(hold), std::move(result)});
     return keeper_.renew_now();
+  }
+  if (hold->state() == Hold::State::kEnded) {  // while it waited for a lease
+    result.status = api::AcquireStatus::NOT_HELD;
+    result.endReason = api::EndReason::REVOKED;
+    return done(Acquired{nullptr, std::move(result)});
   }
   holds_.emplace(hold->holder_id, hold);
   hold->cap(lease_.cap_for(*hold));

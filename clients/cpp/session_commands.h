@@ -17,6 +17,13 @@ inline bool is_final(const api::AcquireResult& result) {
   return result.status != api::AcquireStatus::WAITING;
 }
 
+/// And of an acquire that may have been applied it is needed yet, to take it back.
+template <class Result>
+bool is_settled(const Outcome<Result>& outcome) {
+  if (outcome) return is_final(*outcome);
+  return !std::is_same_v<Result, api::AcquireResult> || !outcome.error().maybe_applied;
+}
+
 template <class Call>
 void SessionCore::command_as(int64_t sequence, typename Call::Request request,
                              Caller::Done<Call> done) {
@@ -43,7 +50,7 @@ void SessionCore::send_command(int64_t sequence, typename Call::Request request,
                             const Outcome<typename Call::Result>& outcome, const CallInfo& info) {
     const auto self = weak.lock();
     if (self != nullptr) {
-      self->command_done(sequence, !outcome || is_final(*outcome));
+      self->command_done(sequence, is_settled(outcome));
     }
     done(outcome, info);
     const bool ended = !outcome && (outcome.error().code == ErrorCode::kSessionExpired ||

@@ -33,6 +33,7 @@ std::vector<Notice> to_notices(const std::vector<api::RevocationNotice>& revocat
 
 // How long a closing client waits for a server; after that the session is left to its TTL.
 constexpr Duration kCloseTimeout = 5s;
+constexpr size_t kLossesKept = 4'096;
 
 }  // namespace
 
@@ -91,10 +92,7 @@ void SessionCore::command_done(int64_t sequence, bool acknowledge) {
 void SessionCore::on_poll(const api::PollResult& result, const Keeper::Answer& answer) {
   const auto self = shared_from_this();
   renewed(answer.sent, result.leaseMs, result.revocations);
-  for (const auto& loss : result.losses) {
-    const auto at = holds_.find(loss.holderId);
-    if (at != holds_.end()) lose(std::shared_ptr<Hold>(at->second), to_lost_reason(loss.reason));
-  }
+  for (const auto& loss : result.losses) take_loss(loss);
   for (const auto& grant : result.grants) {
     if (waiting_.contains(grant.acquireSequence)) ask(grant.acquireSequence);
   }
@@ -104,8 +102,43 @@ void SessionCore::on_poll(const api::PollResult& result, const Keeper::Answer& a
   if (watches_ != nullptr) watches_->taken_up(*answer.server, result);
 }
 
-// A grant told by the old server may never have reached us: each place is asked for again.
+// The answer that grants it may come later, over another connection.
+void SessionCore::take_loss(const api::LossNotice& loss) {
+  const LostReason reason = to_lost_reason(loss.reason);
+  const auto at = holds_.find(loss.holderId);
+  if (at != holds_.end()) return lose(std::shared_ptr<Hold>(at->second), reason);
+  for (const Delayed& delayed : delayed_) {
+    if (delayed.hold->holder_id == loss.holderId) return lose(delayed.hold, reason);
+  }
+  if (lost_unseen_.size() >= kLossesKept) lost_unseen_.pop_front();
+  lost_unseen_.push_back(loss.holderId);
+}
+
+// News that it was taken away may have been lost with the server that had it for us. Asked until it
+// is known.
+void SessionCore::verify(const std::shared_ptr<Hold>& hold) {
+  for (const std::string& path : hold->paths) {
+    api::CheckTokenRequest request;
+    request.path = path;
+    request.token = hold->token;
+    caller_.call<CheckToken>(read_context(), request, {.timeout = kForever},
+                             [weak = weak_from_this(), hold](const auto& outcome, const auto&) {
+                               const auto self = weak.lock();
+                               if (self == nullptr || self->over_ || !outcome) return;
+                               // A handover's answer says itself what has become of the lock.
+                               if (outcome->current || hold->state() != Hold::State::kHeld) return;
+                               self->lose(hold, LostReason::kRevoked);
+                             });
+  }
+}
+
+// A grant told by the old server may never have reached us: each place is asked for again. Nor a
+// loss: so is each lock.
 void SessionCore::on_server_changed() {
+  ++moves_;
+  for (const auto& [id, hold] : holds_) {
+    if (hold->state() == Hold::State::kHeld) verify(hold);
+  }
   std::vector<Ticket> tickets;
   for (const auto& [ticket, waiting] : waiting_) tickets.push_back(ticket);
   for (const Ticket ticket : tickets) ask(ticket);
@@ -177,6 +210,7 @@ void SessionCore::lose_all(LostReason reason) {
 
 void SessionCore::on_other_cluster() {
   const auto self = shared_from_this();
+  for (const Delayed& delayed : delayed_) lose(delayed.hold, LostReason::kOtherCluster);
   lose_all(LostReason::kOtherCluster);
 }
 
@@ -285,6 +319,7 @@ void SessionCore::over(const CallError& error) {
   if (over_) return;
   const auto self = shared_from_this();
   over_ = true;
+  ended_by_ = error;
   keeper_.stop();
   deadline_timer_.cancel();
   lose_all(LostReason::kSessionEnded);

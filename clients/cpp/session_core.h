@@ -57,6 +57,8 @@ class SessionCore final : public std::enable_shared_from_this<SessionCore>,
   int64_t id() const { return context_.sessionId; }
   int64_t ttl_ms() const { return ttl_ms_; }
   bool open() const { return !over_; }
+  /// Why a server has ended the session; empty while none has.
+  const std::optional<CallError>& ended_by() const { return ended_by_; }
   const Lease& lease() const { return lease_; }
 
   /// Asks for a lock. `done` comes once: granted (and reliable at that moment), refused, or an
@@ -114,6 +116,7 @@ class SessionCore final : public std::enable_shared_from_this<SessionCore>,
     AcquireDone done;
     std::unique_ptr<net::Timer> ask_again;
     Instant wait_ends = Instant::max();
+    int64_t asked_after = 0;  ///< so many moves, see moves_
     bool asking = false;
     bool asked_for = false;  ///< a hint came while the answer to an earlier question was on its way
   };
@@ -137,6 +140,7 @@ class SessionCore final : public std::enable_shared_from_this<SessionCore>,
   void ask_as(Ticket ticket, const typename Call::Request& request);
   void on_answer(Ticket ticket, const Outcome<api::AcquireResult>& outcome);
   void release_rest(const Waiting& waiting, const api::AcquireResult& result);
+  void withdraw_unless_known(Ticket ticket, const CallError& error);
   void wait_on(Ticket ticket, Waiting& waiting);
   void finish(Ticket ticket, Outcome<Acquired> outcome);
   std::shared_ptr<Hold> make_hold(const Waiting& waiting, const api::AcquireResult& result);
@@ -148,6 +152,8 @@ class SessionCore final : public std::enable_shared_from_this<SessionCore>,
                const std::vector<api::RevocationNotice>& revocations);
   void lose(const std::shared_ptr<Hold>& hold, LostReason reason);
   void lose_all(LostReason reason);
+  void take_loss(const api::LossNotice& loss);
+  void verify(const std::shared_ptr<Hold>& hold);
   void forget(const Hold& hold);
   void watch_deadlines();
   void on_deadline();
@@ -181,11 +187,15 @@ class SessionCore final : public std::enable_shared_from_this<SessionCore>,
     std::shared_ptr<Hold> hold;
     api::AcquireResult result;
   };
-  std::vector<Delayed> delayed_;          ///< granted while no lease was in force
+  std::vector<Delayed> delayed_;  ///< granted while no lease was in force
+  /// Holders whose loss was told before the answer that grants; some, the oldest go first.
+  std::deque<int64_t> lost_unseen_;
+  int64_t moves_ = 0;                     ///< how often another server began to answer polls
   Server* polled_ = nullptr;              ///< whose poll was taken up last
   int64_t polled_epoch_ = 0;              ///< and of which process
   std::unique_ptr<WatchKeeper> watches_;  ///< null until there was a watch
   bool over_ = false;
+  std::optional<CallError> ended_by_;
 };
 
 }  // namespace holdfast::client

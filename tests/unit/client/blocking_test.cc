@@ -23,7 +23,11 @@ class BlockingTest : public testing::Test {
     });
     server_.on("acquire", [this](Received& call) {
       api::AcquireResult result;
-      const bool refuse = call.request<api::AcquireRequest>().path == "/held";
+      const std::string path = call.request<api::AcquireRequest>().path;
+      if (path == "/ended") {
+        return server_.refuse(call, api::ErrorCode::SESSION_EXPIRED, false);
+      }
+      const bool refuse = path == "/held";
       result.status = refuse ? api::AcquireStatus::NOT_GRANTED : api::AcquireStatus::GRANTED;
       result.holderId = 600;
       result.token = 601;
@@ -170,6 +174,18 @@ TEST_F(BlockingTest, ARefusedAcquireIsAGuardThatIsFalse) {
   EXPECT_FALSE(static_cast<bool>(*lock));
   EXPECT_FALSE(lock->check());
   EXPECT_EQ(lock->refusal().status, api::AcquireStatus::NOT_GRANTED);
+}
+
+TEST_F(BlockingTest, WhoAsksAfterTheEndOfASessionIsToldOfItAtOnce) {
+  auto client = Client::connect({.servers = {server_.address()}});
+  Session session = open(**client);
+  const auto lock = session.acquire("/ended");
+  ASSERT_FALSE(lock.ok());
+  std::promise<ErrorCode> told;
+  auto code = told.get_future();
+  session.on_ended([&](const CallError& error) { told.set_value(error.code); });
+  ASSERT_EQ(code.wait_for(std::chrono::seconds(5)), std::future_status::ready);
+  EXPECT_EQ(code.get(), ErrorCode::kSessionExpired);
 }
 
 TEST_F(BlockingTest, KeysAreWrittenWithASessionOrWithoutOne) {

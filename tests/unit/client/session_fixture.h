@@ -42,7 +42,7 @@ class SessionTest : public LoopTest {
     server.on("poll", [this, &server](Received& call) { on_poll(server, call); });
     for (const char* name :
          {"acquire", "acquireAll", "release", "releaseAll", "setHolderValue", "cancelAcquire",
-          "closeSession", "get", "put", "waitForChange", "watch", "unwatch"}) {
+          "closeSession", "get", "put", "waitForChange", "watch", "unwatch", "checkToken"}) {
       server.on(name, [this, &server](Received& call) { commands_.push_back({&server, call}); });
     }
   }

@@ -182,6 +182,121 @@ TEST_F(SessionLocksTest, ALossToldByTheServerEndsTheLockAtOnce) {
   EXPECT_EQ(lost_, LostReason::kRevoked);
 }
 
+api::PollResult loss_of(int64_t holder_id) {
+  api::PollResult poll;
+  auto& loss = poll.losses.emplace_back();
+  loss.path = "/a";
+  loss.holderId = holder_id;
+  loss.reason = api::EndReason::REVOKED;
+  return poll;
+}
+
+TEST_F(SessionLocksTest, ALossThatOvertakesTheGrantIsNotForgotten) {
+  open();
+  acquire();
+  answer_poll(1, loss_of(600));
+  answer_acquire(0, api::AcquireStatus::GRANTED);  // by a server that lags, over its connection
+  ASSERT_TRUE(acquired_ && acquired_->ok());
+  EXPECT_EQ(hold(), nullptr);
+  EXPECT_EQ((*acquired_)->result.status, api::AcquireStatus::NOT_HELD);
+}
+
+TEST_F(SessionLocksTest, ALossOfAGrantThatWaitsForALeaseIsNotForgotten) {
+  open();
+  acquire();
+  mute_polls_ = true;
+  clock_.advance(from_ms(kLeaseMs) + 1ms);
+  settle();
+  answer_acquire(commands_.size() - 1, api::AcquireStatus::GRANTED);
+  api::PollResult no_lease = loss_of(600);
+  no_lease.leaseMs = -1;
+  answer_poll(polls_.size() - 1, no_lease);
+  EXPECT_FALSE(acquired_);
+  answer_poll(polls_.size() - 1);
+  ASSERT_TRUE(acquired_ && acquired_->ok());
+  EXPECT_EQ(hold(), nullptr) << "lost, and handed on as if it were held";
+}
+
+TEST_F(SessionLocksTest, AGrantOfAnotherClusterThatWaitsForALeaseIsNone) {
+  open();
+  acquire();
+  mute_polls_ = true;
+  clock_.advance(from_ms(kLeaseMs) + 1ms);
+  settle();
+  answer_acquire(commands_.size() - 1, api::AcquireStatus::GRANTED);
+  a_.cluster_id = 78;
+  b_.cluster_id = 78;
+  answer_poll(polls_.size() - 1);
+  ASSERT_TRUE(acquired_ && acquired_->ok());
+  EXPECT_EQ(hold(), nullptr);
+}
+
+// What the new server applied before it first heard of the session it does not tell.
+TEST_F(SessionLocksTest, EveryLockIsAskedForWhenAnotherServerAnswersThePolls) {
+  hold_lock();
+  a_.down();
+  settle();
+  ASSERT_EQ(commands_.size(), 2u);
+  EXPECT_EQ(commands_[1].first, &b_);
+  ASSERT_EQ(commands_[1].second.name, "checkToken");
+  const auto request = commands_[1].second.request<api::CheckTokenRequest>();
+  EXPECT_EQ(request.path, "/a");
+  EXPECT_EQ(request.token, 601);
+  EXPECT_TRUE(hold()->held(clock_.now()));
+  api::CheckTokenResult result;
+  b_.reply(commands_[1].second, result);
+  settle();
+  EXPECT_EQ(lost_, LostReason::kRevoked);
+}
+
+TEST_F(SessionLocksTest, ALockThatIsThereYetWhenAnotherServerIsAskedStays) {
+  hold_lock();
+  a_.down();
+  settle();
+  ASSERT_EQ(commands_.back().second.name, "checkToken");
+  api::CheckTokenResult result;
+  result.current = true;
+  b_.reply(commands_.back().second, result);
+  settle();
+  EXPECT_FALSE(lost_);
+  EXPECT_TRUE(hold()->held(clock_.now()));
+}
+
+TEST_F(SessionLocksTest, AGrantThatWasAskedForBeforeThePollsMovedIsAskedForAfterIt) {
+  open();
+  acquire();
+  pass(from_ms(kTtlMs / 4 + kTtlMs / 16) + 20ms);  // the parked poll is overdue: b is asked
+  ASSERT_EQ(polls_.back().first, &b_);
+  ASSERT_EQ(commands_.back().second.name, "acquire");
+  answer_acquire(commands_.size() - 1, api::AcquireStatus::GRANTED);
+  ASSERT_NE(hold(), nullptr);
+  EXPECT_EQ(commands_.back().second.name, "checkToken");
+}
+
+// The first copy may have been taken by the server that died with its answer.
+TEST_F(SessionLocksTest, ARefusalOfALaterCopyLeavesNoPlaceAndNoGrantOfAnEarlierOne) {
+  open();
+  acquire();
+  a_.down();
+  settle();
+  ASSERT_EQ(commands_.size(), 2u);
+  b_.refuse(commands_[1].second, api::ErrorCode::UNSUPPORTED, false);
+  settle();
+  ASSERT_TRUE(acquired_ && !acquired_->ok());
+  EXPECT_TRUE(acquired_->error().maybe_applied);
+  ASSERT_EQ(commands_.size(), 3u);
+  ASSERT_EQ(commands_[2].second.name, "cancelAcquire");
+  EXPECT_EQ(commands_[2].second.request<api::CancelAcquireRequest>().acquireSequence, ticket_);
+  EXPECT_TRUE(commands_[2].second.context.acknowledged.empty()) << "its result is needed yet";
+  api::CancelAcquireResult result;
+  result.status = api::AcquireStatus::GRANTED;
+  result.holderId = 600;
+  b_.reply(commands_[2].second, result);
+  settle();
+  ASSERT_EQ(commands_.size(), 4u);
+  EXPECT_EQ(commands_[3].second.request<api::ReleaseRequest>().holderId, 600);
+}
+
 TEST_F(SessionLocksTest, AnotherClusterEndsTheLocksAtOnce) {
   hold_lock();
   a_.cluster_id = 78;
