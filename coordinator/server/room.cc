@@ -81,12 +81,14 @@ void Room::look(Instant now) {
 
 // Between two looks at the disk, too, no more is gathered than the snapshot can write: a span that
 // finds no room even in the reserve would stay, the log would not be cut, and keys that are removed
-// would give no room back. What is written waits no longer, and wants room once and not twice.
+// would give no room back. What is written waits no longer, and wants room once and not twice. How
+// long that lasts is counted from when the disk is not full: then the reserve begins to grow.
 void Room::weigh(Instant now) {
+  const bool before = overdrawn_since_.has_value();
   const bool overdrawn = snapshots_.room_wanted() > disk_.snapshot_bytes();
-  if (overdrawn == overdrawn_since_.has_value()) return;
-  overdrawn_since_ = overdrawn ? std::optional(now) : std::nullopt;
-  if (overdrawn) snapshots_.hurry();
+  if (overdrawn && !before) snapshots_.hurry();
+  if (!overdrawn) overdrawn_since_.reset();
+  if (overdrawn && (!before || disk_.full())) overdrawn_since_ = now;
 }
 
 // A reserve that grows ends most of these moments. Without one the disk may be called ok for ever,

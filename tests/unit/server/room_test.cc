@@ -249,6 +249,23 @@ TEST_F(OverdrawnTest, WhatLacksRoomForAMomentIsWrittenAndChangesNoLeader) {
   EXPECT_EQ(room().stats().hand_overs, 0U);
 }
 
+// What a full disk has lent or given up of the reserve is to be taken again first.
+TEST_F(OverdrawnTest, AfterAFullDiskTheReserveHasTimeToGrow) {
+  write_database(200 * kMiB);
+  for (const int id : {2, 3, 1}) set(id, State::kFull);
+  cluster.advance(5s);
+  ASSERT_EQ(leader(), 1);
+  disk() = disk_of(State::kOk);
+  disk().free_bytes = 200 * kMiB;
+  cluster.advance(Room::kLookEvery);
+  for (const int id : {2, 3}) cluster.server(id).disk_room = disk_of(State::kOk);
+  cluster.advance(Room::kOverdrawnLong / 2);
+  EXPECT_TRUE(room().full());
+  EXPECT_EQ(room().stats().hand_overs, 0U);
+  cluster.advance(Room::kOverdrawnLong);
+  EXPECT_GT(leader(), 1);
+}
+
 TEST_F(RoomTest, WithoutAQuorumThatHasRoomNobodyIsBetterOff) {
   set(2, State::kFull);
   set(1, State::kFull);
