@@ -6,15 +6,14 @@ namespace holdfast::server {
 
 // The log has it until it is cut for the first time, and what is kept beside it from then on.
 Result<std::optional<std::string>> find_genesis(const raft::DataDirectory& directory,
-                                                const snapshot::SnapshotStore& snapshots,
-                                                const raft::LogStore& log) {
+                                                bool has_snapshot, const raft::LogStore& log) {
   if (const auto& first = log.recovered().genesis) {
     return std::optional<std::string>(first->data.view());
   }
   auto kept = directory.kept_genesis(kDefaultGroup);
   if (!kept.ok()) return kept.error();
   const bool empty = log.last_index() == LogIndex();
-  if (empty && (*kept || directory.identity().cluster || !snapshots.empty())) {
+  if (empty && (*kept || directory.identity().cluster || has_snapshot)) {
     return raft::log_lost(directory.path(), directory.identity(), "its log is empty");
   }
   if (!empty && !*kept) {

@@ -81,7 +81,7 @@ std::optional<Failure> Server::start() {
   turn_hook_ = loop_.on_turn_end(0, [this] { turn_end(); });
   alarm_timer_.arm_every(AlarmLog::kLookEvery);
 
-  const auto genesis = find_genesis(*directory_, *snapshots_, *log_);
+  const auto genesis = find_genesis(*directory_, !snapshots_->empty(), *log_);
   if (!genesis.ok()) return failure_of(genesis.error());
   if (*genesis) {
     if (auto failed = begin_again(**genesis)) return failed;

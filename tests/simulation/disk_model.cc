@@ -148,6 +148,14 @@ DiskModel::Recovered DiskModel::restarted(const raft::HardState& hard_state, raf
   return outcome;
 }
 
+void DiskModel::found_nothing() const {
+  if (log_.empty()) return;
+  throw Broken(Rule::kI24, "a store begins again that had acknowledged term " +
+                               num(hard_state_.term) + ", vote " +
+                               std::to_string(hard_state_.vote.value) + " and entries to " +
+                               num(last()));
+}
+
 void DiskModel::check_whole(raft::LogStore& log) const {
   if (!ends_with(log_, log.first_index(), read_all(log))) {
     throw Broken(Rule::kI10, "the log does not read back as what was acknowledged");

@@ -32,6 +32,9 @@ class DiskModel {
     bool unsynced_lost = false;
   };
   Recovered restarted(const raft::HardState& hard_state, raft::LogStore& log);
+  /// A start found neither a log nor anything that says there was one, and would begin as a new
+  /// server. Throws Broken (I24) if the store has served.
+  void found_nothing() const;
   /// The log was told that it may begin with `first` from now on.
   void cut(LogIndex first) { first_ = std::max(first_, first); }
   /// The log was discarded for a snapshot at `last`, and goes on behind it. Throws Broken (I10) if

@@ -5,11 +5,34 @@
 #include <array>
 #include <cerrno>
 
+#include "tests/simulation/operator.h"
+
 namespace holdfast::sim {
 
 Faults::Faults(World& world, Net& net, std::vector<SimNode*>& nodes,
                std::vector<SimClient*>& clients)
-    : world_(world), net_(net), nodes_(nodes), clients_(clients) {}
+    : world_(world), net_(net), nodes_(nodes), clients_(clients) {
+  operator_ = std::make_unique<Operator>(world, nodes, [this](const Fault& step) {
+    Fault gone;
+    gone.node = step.other + 1;
+    wipe(gone);
+  });
+}
+
+Faults::~Faults() = default;
+
+void Faults::arm(const std::vector<Fault>& faults) {
+  for (const Fault& fault : faults) {
+    if (fault.kind != FaultKind::kDieAtDisk) continue;
+    SimNode& victim = node(fault);
+    victim.disk().reseed(static_cast<uint64_t>(fault.seed));
+    victim.crash_at(static_cast<uint64_t>(std::max<int64_t>(1, fault.amount)),
+                    fault.other != 0 ? Death::kPower : Death::kProcess);
+  }
+}
+
+/// It was armed before anything began.
+void Faults::die_at_disk(const Fault& /*fault*/) {}
 
 Faults::Doer Faults::doer_of(FaultKind kind) {
   static constexpr std::array<Doer, static_cast<size_t>(FaultKind::kCount)> kDoers = {
@@ -19,7 +42,8 @@ Faults::Doer Faults::doer_of(FaultKind kind) {
       &Faults::wipe,          &Faults::old_image,   &Faults::pause,         &Faults::wall_jump,
       &Faults::step_down,     &Faults::transfer,    &Faults::unequal,       &Faults::hold_apply,
       &Faults::flip_snapshot, &Faults::alter_state, &Faults::hold_snapshot, &Faults::members,
-      &Faults::upgrade,       &Faults::raise,       &Faults::cut,           &Faults::cut,
+      &Faults::upgrade,       &Faults::raise,       &Faults::unmount,       &Faults::operate,
+      &Faults::die_at_disk,   &Faults::small_disk,  &Faults::cut,           &Faults::cut,
       &Faults::cut,           &Faults::cut,         &Faults::cut,           &Faults::flap,
       &Faults::clog,          &Faults::swizzle,     &Faults::reset,         &Faults::lie,
       &Faults::old_messages,  &Faults::client_cut,  &Faults::client_pause,  &Faults::client_deaf,
@@ -119,9 +143,10 @@ void Faults::kill_power(const Fault& fault) {
 
 void Faults::crash_at_disk(const Fault& fault) {
   SimNode& victim = node(fault);
-  if (!victim.up()) return;
-  // A start with a snapshot has more to do.
-  const bool in_recovery = fault.amount <= (world_.weather().snapshot_ms != 0 ? 12 : 4);
+  if (!victim.up() && !victim.waits()) return;
+  // A start with a snapshot has more to do. One that waits for entry 1 may die while it takes that.
+  const bool in_recovery =
+      victim.up() && fault.amount <= (world_.weather().snapshot_ms != 0 ? 12 : 4);
   if (in_recovery) {
     victim.die(Death::kProcess);
     victim.start_after(1ms);
@@ -218,6 +243,22 @@ void Faults::hold_snapshot(const Fault& fault) {
   });
 }
 
+/// Its machine went down, and came up without a disk: what is there says nothing of a log but that
+/// there was one.
+void Faults::unmount(const Fault& fault) {
+  SimNode& victim = node(fault);
+  if (!victim.up()) return;
+  world_.mark(Mark::kUnmounted);
+  victim.disk().reseed(static_cast<uint64_t>(fault.seed));
+  victim.die(Death::kPower);
+  victim.unmount(/*with_directories=*/fault.seed % 2 == 0);
+  victim.start();
+  until(fault, [&victim] {
+    victim.mount();
+    victim.start();
+  });
+}
+
 bool Faults::may_spoil(const SimNode& node) {
   if (spoiled_.contains(node.number())) return false;
   return spoiled_.size() < (nodes_.size() - 1) / 2;
@@ -241,6 +282,10 @@ void Faults::disk_full(const Fault& fault) {
   SimNode& victim = node(fault);
   victim.fill_disk(static_cast<uint64_t>(std::max<int64_t>(0, fault.amount)));
   until(fault, [&victim] { victim.empty_disk(); });
+}
+
+void Faults::small_disk(const Fault& fault) {
+  node(fault).make_disk_small(static_cast<uint64_t>(std::max<int64_t>(0, fault.amount)));
 }
 
 void Faults::slow_disk(const Fault& fault) {

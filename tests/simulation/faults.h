@@ -5,6 +5,7 @@
 
 #include <functional>
 #include <map>
+#include <memory>
 #include <set>
 #include <vector>
 
@@ -15,10 +16,16 @@
 
 namespace holdfast::sim {
 
+class Operator;
+
 class Faults {
  public:
   Faults(World& world, Net& net, std::vector<SimNode*>& nodes, std::vector<SimClient*>& clients);
 
+  ~Faults();
+  /// Before anybody has taken entry 1: what counts from there on is set.
+  void arm(const std::vector<Fault>& faults);
+  const Operator& plan_of_members() const { return *operator_; }
   /// Sets all faults of the plan to their times.
   void schedule(const std::vector<Fault>& faults);
   /// No fault begins from now on, and what can be mended is.
@@ -68,7 +75,10 @@ class Faults {
   void members(const Fault& fault);
   void upgrade(const Fault& fault);
   void raise(const Fault& fault);
-  void ask_for(SimNode& asked, const api::ChangeMembersRequest& request, Mark made, Mark refused);
+  void unmount(const Fault& fault);
+  void operate(const Fault& fault);
+  void die_at_disk(const Fault& fault);
+  void small_disk(const Fault& fault);
   void cut(const Fault& fault);
   void flap(const Fault& fault);
   void clog(const Fault& fault);
@@ -89,6 +99,7 @@ class Faults {
   uint64_t next_undo_ = 0;
   std::map<uint64_t, std::function<void()>> undo_;
   std::set<int> spoiled_;
+  std::unique_ptr<Operator> operator_;
   std::map<int, LogIndex> must_reach_;  ///< nodes on an old image
 };
 

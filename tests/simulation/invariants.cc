@@ -45,6 +45,7 @@ constexpr std::array<RuleText, kRules> kTexts = {{
     {"I23",
      "a server whose state is not the others' is quarantined, and no other is; a quarantined one "
      "answers nobody, does not stand and writes no snapshot"},
+    {"I24", "a store that has served does not begin again: without its log it does not start"},
     {"LINEAR",
      "one order of all calls explains every answer to a model that shares no code with the "
      "servers"},

@@ -36,6 +36,7 @@ enum class Rule : uint8_t {
   kI21,
   kI22,
   kI23,
+  kI24,
   kLinear,
   kDurable,
   kLive,

@@ -4,6 +4,7 @@
 
 #include "lockmgr/lock_table.h"
 #include "tests/simulation/call_judge.h"
+#include "tests/simulation/operator.h"
 #include "tests/simulation/simulation.h"
 #include "tests/simulation/watch_keeper.h"
 
@@ -68,6 +69,7 @@ void Simulation::silence(SimNode& node) {
 void Simulation::heal() {
   if (world_.listens()) world_.tell("fault", "the world is healed");
   faults_->end();
+  for (const SimNode* node : nodes_) disk_operations_.push_back(node->disk_operations());
   net_.calm();
   choose_core();
   for (SimNode* node : nodes_) {
@@ -154,6 +156,17 @@ std::string Simulation::unfinished() const {
 Duration Simulation::calm_bound() const {
   const Weather& w = plan_.weather;
   return from_ms(8 * w.ttl_ms + 40 * w.election_max_ms + 130'000);
+}
+
+/// The operator's changes are all made, and come to what they say together.
+void Simulation::await_members() {
+  const auto left = [this] {
+    return faults_->plan_of_members().unfinished(configurations_.rbegin()->second);
+  };
+  const Duration end = world_.now() + calm_bound();
+  while (world_.now() < end && !left().empty()) run_until(world_.now() + 100ms);
+  if (left().empty()) return;
+  throw Broken(Rule::kLive, left() + standings());
 }
 
 void Simulation::await_clients() {

@@ -5,6 +5,7 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <string_view>
 
 namespace holdfast::sim {
@@ -19,6 +20,10 @@ inline constexpr size_t kMarks = static_cast<size_t>(Mark::kCount);
 
 /// What was met, in a few words.
 std::string_view text_of(Mark mark);
+
+/// As a schedule names it: "LogCut".
+std::string_view name_of(Mark mark);
+std::optional<Mark> mark_named(std::string_view name);
 
 class MarkCounts {
  public:

@@ -67,6 +67,29 @@ void Simulation::check_started_members(SimNode& node) const {
                               std::to_string(wanted->first.value) + " was committed");
 }
 
+/// Dissertation 4.1: the latest configuration of the log is in force, committed or not, and only if
+/// there is none that of the state behind which the log begins.
+void Simulation::check_latest_of_log(SimNode& node) const {
+  if (plan_.weather.spares == 0) return;
+  const raft::ConfigurationLog& known = node.core().configurations();
+  LogIndex index = node.durable_to();
+  const LogIndex first = node.core().log().first();
+  for (; index >= first && index > LogIndex(1); index = index.prev()) {
+    const raft::Entry entry = node.read_back(index);
+    if (entry.type != raft::EntryType::kConfiguration) continue;
+    const auto latest = raft::decode_configuration(entry.data.view());
+    const bool same = latest.ok() && node.core().configuration() == *latest;
+    if (same && known.latest_index() == index) return;
+    throw Broken(Rule::kI8, node.name() + " starts with " +
+                                raft::describe(node.core().configuration()) +
+                                ", and its log has another one at " + std::to_string(index.value));
+  }
+  if (known.latest_index() < first || known.latest_index() <= LogIndex(1)) return;
+  throw Broken(Rule::kI8, node.name() + " starts with a configuration of entry " +
+                              std::to_string(known.latest_index().value) +
+                              ", where its log has none");
+}
+
 void Simulation::check_members(SimNode& node) {
   const raft::Raft& core = node.core();
   const raft::Counters& counters = core.counters();

@@ -111,6 +111,12 @@ Status parse_line(Schedule& schedule, const Words& words) {
     schedule.draws_of_seed = static_cast<uint64_t>(*seed);
     return ok_status();
   }
+  if (words[0] == "meets") {
+    const auto mark = mark_named(words.size() == 2 ? words[1] : "");
+    if (!mark) return bad("'meets' names one rare state, such as LogCut");
+    schedule.meets.push_back(*mark);
+    return ok_status();
+  }
   if (words[0] == "breaks") {
     schedule.breaks = words.size() == 2 ? rule_named(words[1]) : std::nullopt;
     if (!schedule.breaks) return bad("'breaks' names one invariant, such as I22");
@@ -166,6 +172,7 @@ std::string to_text(const Schedule& schedule) {
   if (schedule.draws_of_seed) {
     text += "draws_of_seed " + std::to_string(*schedule.draws_of_seed) + "\n";
   }
+  for (const Mark mark : schedule.meets) text += "meets " + std::string(name_of(mark)) + "\n";
   if (schedule.breaks) text += "breaks " + std::string(text_of(*schedule.breaks).name) + "\n";
   return text;
 }

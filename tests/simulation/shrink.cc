@@ -25,6 +25,12 @@ RunResult run_schedule(const Schedule& schedule, const RunOptions& options) {
   return simulation.run();
 }
 
+std::optional<Mark> never_met(const Schedule& schedule, const RunResult& result) {
+  const auto at =
+      std::ranges::find_if(schedule.meets, [&](Mark mark) { return result.marks.of(mark) == 0; });
+  return at == schedule.meets.end() ? std::nullopt : std::optional(*at);
+}
+
 std::optional<Rule> broken_in_child(const Schedule& schedule) {
   std::fflush(nullptr);
   const pid_t child = fork();

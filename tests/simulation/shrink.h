@@ -15,6 +15,8 @@ namespace holdfast::sim {
 
 /// Runs a schedule.
 RunResult run_schedule(const Schedule& schedule, const RunOptions& options);
+/// The first rare state that it is there for and did not meet, if so.
+std::optional<Mark> never_met(const Schedule& schedule, const RunResult& result);
 /// Runs it in a process of its own, so that one that ends itself is only CRASH.
 std::optional<Rule> broken_in_child(const Schedule& schedule);
 /// The whole run of a seed.

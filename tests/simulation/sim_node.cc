@@ -37,16 +37,8 @@ raft::Member SimNode::introduce() {
   member.store = member_store_ = directory_->store();
   member.peer_address = member.client_address = address();
   member.feature_level = static_cast<uint32_t>(feature_level_);
+  operations_before_ = disk_->operations();
   return member;
-}
-
-void SimNode::form(const raft::Genesis& genesis) {
-  genesis_ = genesis;
-  write_genesis();
-  model_.adopt({Term(1), NodeId{}}, *log_);
-  formed_ = true;
-  ++life_;
-  run_engine(std::nullopt);
 }
 
 std::optional<Error> SimNode::open_storage() {
@@ -80,17 +72,6 @@ std::optional<Error> SimNode::open_log() {
   return std::nullopt;
 }
 
-void SimNode::write_genesis() {
-  raft::Write write;
-  write.number = 1;
-  write.hard_state = raft::HardState{Term(1), NodeId{}};
-  write.entries.push_back(
-      {Term(1), LogIndex(1), raft::EntryType::kGenesis, Blob(raft::encode_genesis(genesis_))});
-  const auto appended = log_->append(std::span(&write, 1));
-  if (!appended.ok()) throw Broken(Rule::kStops, appended.error().message);
-  log_->publish(*appended);
-}
-
 void SimNode::start() {
   if (up() || seeks() || retired_ || !formed_) return;
   ++life_;
@@ -104,10 +85,11 @@ void SimNode::start() {
     world_.mark(Mark::kWipedRefused);
     return retire("its disk is another than the member's");
   }
+  if (!find_genesis()) return;
   disk_->observe(true);
   judge_recovery();
   disk_->observe(false);
-  if (retired_) return;
+  if (retired_ || !keep_genesis()) return;
   std::optional<server::StoredState> state;
   if (snapshots_ != nullptr) {
     const auto unaltered = alter_stored_state();
@@ -240,6 +222,7 @@ void SimNode::run_engine(std::optional<server::StoredState> state) {
   options.members =
       (initial.changes.empty() ? initial.configuration : initial.changes.back().configuration)
           .members;
+  served_ = true;
   engine_ = state ? std::make_unique<server::Engine>(options, std::move(initial), std::move(ports),
                                                      std::move(*state))
                   : std::make_unique<server::Engine>(options, std::move(initial), std::move(ports));
@@ -348,6 +331,10 @@ void SimNode::start_failed(const Error& error) {
     world_.mark(Mark::kDamageRefused);
     return retire("its log is damaged");
   }
+  if (error.code == ErrorCode::kCorrupt && unmounted_ != nullptr) {
+    world_.mark(Mark::kLostLogRefused);
+    return die(Death::kProcess);
+  }
   stopped(error);
 }
 
@@ -391,10 +378,16 @@ void SimNode::crash_at(uint64_t operations_ahead, Death death) {
 
 void SimNode::fill_disk(uint64_t bytes_left) {
   disk_full_ = true;
-  disk_->set_capacity(disk_->used() + bytes_left);
+  disk_->set_capacity(small_disk_.value_or(disk_->used() + bytes_left));
+}
+
+void SimNode::make_disk_small(uint64_t bytes_left) {
+  small_disk_ = disk_->used() + bytes_left;
+  fill_disk(bytes_left);
 }
 
 void SimNode::empty_disk() {
+  if (small_disk_) return;
   disk_full_ = false;
   disk_->set_capacity(~uint64_t{0});
   // Else it is found by whoever watches the disk.
@@ -404,6 +397,8 @@ void SimNode::empty_disk() {
 void SimNode::damage() { damaged_ = true; }
 
 void SimNode::replace_disk(std::unique_ptr<raft::FakeFileSystem> disk, bool wiped) {
+  unmounted_.reset();
+  if (!disk_operations_) disk_operations_ = disk_->operations();
   disk_ = std::move(disk);
   disk_->process_crash();
   if (!wiped) old_image_ = true;

@@ -1,7 +1,8 @@
 // A server in the simulated world: the real engine, node, core, state machine and log store, on a
 // fake disk, a drifting clock and the world's network. It can die at any point, lose what was not
 // synced, be paused, and start again. Split over sim_node.cc (life), sim_node_ports.cc (what goes
-// in and out while it runs), sim_node_room.cc, sim_node_snapshots.cc and sim_node_quarantine.cc.
+// in and out while it runs), sim_node_entry.cc, sim_node_room.cc, sim_node_snapshots.cc and
+// sim_node_quarantine.cc.
 #pragma once
 
 #include <functional>
@@ -61,7 +62,7 @@ class SimNode final : raft::Transport, server::ReplySink {
 
   /// Opens the data directory for the first time; says who this node is.
   raft::Member introduce();
-  /// Takes part in the cluster from now on.
+  /// Takes entry 1, and part in the cluster from now on, unless it dies meanwhile.
   void form(const raft::Genesis& genesis);
   /// Is no member yet, and waits until one that has it as a member gives it entry 1.
   bool waits() const { return !formed_ && !retired_; }
@@ -115,10 +116,20 @@ class SimNode final : raft::Transport, server::ReplySink {
   raft::FakeFileSystem& disk() { return *disk_; }
   /// The operation of that number from now on is the last: the node dies around it.
   void crash_at(uint64_t operations_ahead, Death death);
+  /// Of the disk that it was introduced with, from then on.
+  uint64_t disk_operations() const {
+    return disk_operations_.value_or(disk_->operations()) - operations_before_;
+  }
   /// Operations may fail in this life.
   void expect_io_errors() { io_errors_ = true; }
   void fill_disk(uint64_t bytes_left);
   void empty_disk();
+  /// That many bytes are left on it, until it is replaced.
+  void make_disk_small(uint64_t bytes_left);
+  /// Only while it is down: the file system with its log is not mounted; of the directories that it
+  /// hides all are missing too, or none.
+  void unmount(bool with_directories);
+  void mount();
   void slow_disk(int64_t us) { slow_us_ = us; }
   /// Something on its disk is not what was written.
   void damage();
@@ -161,7 +172,9 @@ class SimNode final : raft::Transport, server::ReplySink {
 
   std::optional<Error> open_storage();
   std::optional<Error> open_log();
-  void write_genesis();
+  /// Its directory is that of the cluster; false: it died, or has nothing of a cluster.
+  bool find_genesis();
+  bool keep_genesis();
   void judge_recovery();
   void judge_discarded(const raft::RecoveredLog& recovered);
   void run_engine(std::optional<server::StoredState> state);
@@ -214,6 +227,8 @@ class SimNode final : raft::Transport, server::ReplySink {
   server::RoomPorts room_ports(uint64_t snapshot_bytes);
   void look_at_disk();
   void mark_room();
+  /// Throws Broken (LIVE).
+  void judge_small_disk(bool refuses);
   void schedule_snapshot();
   void snapshot_step();
   void schedule_background();
@@ -238,6 +253,7 @@ class SimNode final : raft::Transport, server::ReplySink {
   SimClock clock_;
   SimEntropy entropy_;
   std::unique_ptr<raft::FakeFileSystem> disk_;
+  std::unique_ptr<raft::FakeFileSystem> unmounted_;  ///< its real one, while disk_ stands for it
   raft::Genesis genesis_;
   StoreId member_store_;
   std::map<NodeId, uint32_t> told_levels_;  ///< by those that it was connected to in this life
@@ -260,13 +276,18 @@ class SimNode final : raft::Transport, server::ReplySink {
   std::optional<LogIndex> last_span_;  ///< under way when it was quarantined
   bool old_image_ = false;
   bool formed_ = false;
+  bool served_ = false;  ///< since it was formed
   bool wiped_ = false;
   bool disk_full_ = false;
   Instant room_at_;             ///< the disk is looked at next
   bool refused_room_ = false;   ///< as a leader, in this life
   uint64_t proposed_full_ = 0;  ///< commands proposed when that began
   bool was_full_ = false;
+  std::optional<uint64_t> small_disk_;  ///< bytes that it has
+  Duration gave_back_at_{0};  ///< last without both a refusal and no key that is in the way
   bool io_errors_ = false;
+  uint64_t operations_before_ = 0;
+  std::optional<uint64_t> disk_operations_;  ///< of the first disk, if this is another
   Death armed_ = Death::kProcess;
   int64_t slow_us_ = 0;
 

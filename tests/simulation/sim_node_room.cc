@@ -2,6 +2,7 @@
 // thread does, so that more happens between two looks.
 #include <algorithm>
 
+#include "coordinator/tree/key_tree.h"
 #include "tests/simulation/sim_node.h"
 
 namespace holdfast::sim {
@@ -9,6 +10,11 @@ namespace holdfast::sim {
 namespace {
 
 constexpr Duration kLookEvery = 1s;
+/// "Within seconds" (docs/operations.md): a span each second, and three attempts that may each wait
+/// for what the last one gave back.
+constexpr Duration kGivenBackWithin = 15s;
+/// Keys that are in nobody's way.
+constexpr uint64_t kFewKeys = 4;
 
 }  // namespace
 
@@ -44,9 +50,23 @@ void SimNode::mark_room() {
   const bool refuses = host.serving && host.no_space.has_value();
   const uint64_t proposed = engine_->command_stats().proposed;
   if (refuses && refused_room_ && proposed > proposed_full_) world_.mark(Mark::kFreedWhileFull);
-  if (refused_room_ && !refuses && host.serving) world_.mark(Mark::kRoomReturned);
+  if (refused_room_ && !refuses && host.serving) {
+    world_.mark(Mark::kRoomReturned);
+    if (small_disk_) world_.mark(Mark::kKeysGaveRoomBack);
+  }
+  judge_small_disk(refuses);
   refused_room_ = refuses;
   proposed_full_ = proposed;
+}
+
+/// Nothing but its own keys has filled the disk, and they are gone.
+void SimNode::judge_small_disk(bool refuses) {
+  const bool late = small_disk_ && refuses && engine_->machine().keys().key_count() < kFewKeys;
+  if (!late) gave_back_at_ = world_.now();
+  if (world_.now() - gave_back_at_ <= kGivenBackWithin) return;
+  throw Broken(Rule::kLive, name_ + " has no room " + std::to_string(to_ms(kGivenBackWithin)) +
+                                " ms after all keys that had filled its disk were removed: " +
+                                engine_->host().no_space->message);
 }
 
 }  // namespace holdfast::sim

@@ -54,6 +54,7 @@ RunResult Simulation::run() {
     run_until(from_ms(plan_.weather.length_ms));
     heal();
     await_leader();
+    await_members();
     await_clients();
     await_watches();
     judge_end();
@@ -70,6 +71,7 @@ RunResult Simulation::run() {
   result.busiest_second = net_.busiest_second();
   result.simulated = world_.now();
   result.marks = world_.marks();
+  result.disk_operations = disk_operations_;
   result.told = world_.told();
   return result;
 }
@@ -87,6 +89,7 @@ void Simulation::begin() {
   if (plan_.weather.old_level != 0) {
     genesis.configuration.level = raft::first_level(genesis.configuration.members);
   }
+  faults_->arm(plan_.faults);
   configurations_[LogIndex()] = genesis.configuration;
   for (SimNode* node : nodes_) {
     if (node->number() <= plan_.weather.nodes) node->form(genesis);
@@ -108,6 +111,7 @@ void Simulation::run_until(Duration end) {
 void Simulation::started(SimNode& node) {
   cores_[node.id()] = raft::NodeInvariants{};
   check_started_members(node);
+  check_latest_of_log(node);
   if (node.altered()) return;
   history_.check_snapshot(node.number(), node.engine().host().applied,
                           node.engine().machine().digest());

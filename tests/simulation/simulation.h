@@ -31,6 +31,7 @@ struct RunResult {
   uint64_t entries = 0;
   uint64_t busiest_second = 0;
   Duration simulated{0};
+  std::vector<uint64_t> disk_operations;  ///< of each node, until the world is healed
   MarkCounts marks;
   std::vector<Told> told;
 };
@@ -67,6 +68,7 @@ class Simulation final : NodeWatcher {
   // members.cc
   void note_configuration(const raft::Entry& entry);
   void check_started_members(SimNode& node) const;
+  void check_latest_of_log(SimNode& node) const;
   void check_members(SimNode& node);
   void check_levels(LogIndex index, const raft::Configuration& before,
                     const raft::Configuration& after);
@@ -81,6 +83,7 @@ class Simulation final : NodeWatcher {
   void silence(SimNode& node);
   bool in_core(const SimNode& node) const;
   void await_leader();
+  void await_members();
   void await_clients();
   void await_watches();
   Duration calm_bound() const;
@@ -110,6 +113,7 @@ class Simulation final : NodeWatcher {
   std::map<NodeId, Term> serving_;     ///< who serves, in which term
   std::map<int, size_t> left_behind_;  ///< by client: sessions that dead_sessions_ knows of
   int64_t core_mask_ = 0;
+  std::vector<uint64_t> disk_operations_;
   std::map<LogIndex, raft::Configuration> configurations_;  ///< committed, by index; 0: the first
   Term configuration_term_;                                 ///< of the last one's entry
 };

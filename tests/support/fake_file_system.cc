@@ -523,6 +523,16 @@ void FakeFileSystem::put(const std::string& path, std::string content) {
   names_[path] = durable_[path] = inode;
 }
 
+void FakeFileSystem::remove_below(const std::string& directory, bool with_directories) {
+  const std::lock_guard lock(mutex_);
+  for (Names* names : {&names_, &durable_}) {
+    std::erase_if(*names, [&](const auto& name) {
+      return name.first.starts_with(directory + "/") &&
+             (with_directories || !name.second->directory);
+    });
+  }
+}
+
 std::string FakeFileSystem::content(const std::string& path) const {
   const std::lock_guard lock(mutex_);
   return names_.at(path)->cache;

@@ -33,6 +33,11 @@ bool uses_thrift(Thrift thrift, uint64_t seed) {
   return thrift == Thrift::kAlways || (thrift == Thrift::kMixed && seed % 5 == 0);
 }
 
+Schedule schedule_of(const Work& work, uint64_t seed) {
+  if (work.schedule_of) return work.schedule_of(seed);
+  return schedule_of_seed(seed, work.length_ms, uses_thrift(work.thrift, seed));
+}
+
 void Runner::work_alone(int number, int pipe) {
   const Instant end = work_.limit ? clock_.now() + *work_.limit : Instant::max();
   const auto jobs = static_cast<uint64_t>(work_.jobs);
@@ -41,8 +46,7 @@ void Runner::work_alone(int number, int pipe) {
     Report report;
     report.seed = work_.first_seed + n;
     if (write(pipe, &report, sizeof report) != sizeof report) break;
-    const Schedule schedule =
-        schedule_of_seed(report.seed, work_.length_ms, uses_thrift(work_.thrift, report.seed));
+    const Schedule schedule = schedule_of(work_, report.seed);
     RunResult result = run_schedule(schedule, {});
     if (work_.twice && !result.rule && run_schedule(schedule, {}).trace != result.trace) {
       result.rule = Rule::kDeterminism;

@@ -8,6 +8,7 @@
 
 #include "base/clock.h"
 #include "tests/simulation/marks.h"
+#include "tests/simulation/schedule.h"
 #include "tests/simulation/simulation.h"
 
 namespace holdfast::sim {
@@ -16,6 +17,8 @@ namespace holdfast::sim {
 enum class Thrift { kMixed, kAlways, kNever };
 
 struct Work {
+  /// The run of a seed, instead of what schedule_of_seed() draws.
+  std::function<Schedule(uint64_t)> schedule_of;
   uint64_t first_seed = 1;
   uint64_t seeds = 0;  ///< 0: no limit
   int64_t length_ms = 60'000;
@@ -27,6 +30,8 @@ struct Work {
 
 /// Of every fifth seed the bytes travel, unless told otherwise.
 bool uses_thrift(Thrift thrift, uint64_t seed);
+
+Schedule schedule_of(const Work& work, uint64_t seed);
 
 struct Totals {
   uint64_t seeds = 0;

@@ -10,6 +10,7 @@
 #include <string>
 #include <vector>
 
+#include "tests/simulation/moments.h"
 #include "tests/simulation/program/runner.h"
 #include "tests/simulation/shrink.h"
 
@@ -26,6 +27,10 @@ DEFINE_bool(twice, false, "run every seed twice and compare the traces");
 DEFINE_bool(print_traces, false, "print every seed's trace hash, to compare with another build");
 DEFINE_string(record, "", "write the whole run of --seed as a schedule to this file");
 DEFINE_string(replay, "", "a schedule file, or a folder of them, to run instead of seeds");
+DEFINE_string(moments, "",
+              "a schedule file: a run of it for every disk operation of every server, around which "
+              "that server dies, by kill and by loss of power");
+DEFINE_uint64(stride, 1, "with --moments, only every so manieth of them");
 DEFINE_int32(shrink_seconds, 300, "how long a failing run may be made smaller; 0: not at all");
 DEFINE_string(schedule_out, "build/schedule.txt", "where the schedule of a failing run is written");
 DEFINE_string(commit, "", "what is printed as the commit of a failing run");
@@ -54,16 +59,13 @@ void print_told(const Schedule& schedule) {
   if (result.rule) std::printf("%s\n", result.what.c_str());
 }
 
-int report(const SeedFailure& failure, SystemClock& clock) {
+int report(const SeedFailure& failure, const Work& work, SystemClock& clock) {
   const RuleText& text = text_of(failure.rule);
-  std::printf("seed %lu: %s\n", failure.seed, failure.what.c_str());
+  std::printf("%s %lu: %s\n", work.schedule_of ? "moment" : "seed", failure.seed,
+              failure.what.c_str());
   std::printf("commit: %s\n", FLAGS_commit.empty() ? "not given" : FLAGS_commit.c_str());
   std::printf("broken: %s, %s\n", std::string(text.name).c_str(), std::string(text.text).c_str());
-  const Thrift thrift = FLAGS_thrift == "always"  ? Thrift::kAlways
-                        : FLAGS_thrift == "never" ? Thrift::kNever
-                                                  : Thrift::kMixed;
-  Schedule schedule = schedule_of_seed(failure.seed, static_cast<int64_t>(FLAGS_seconds) * 1'000,
-                                       uses_thrift(thrift, failure.seed));
+  Schedule schedule = schedule_of(work, failure.seed);
   schedule.breaks = failure.rule;
   if (FLAGS_shrink_seconds > 0 && failure.rule != Rule::kDeterminism) {
     std::printf("making it smaller for up to %d s ...\n", FLAGS_shrink_seconds);
@@ -74,26 +76,39 @@ int report(const SeedFailure& failure, SystemClock& clock) {
   }
   std::ofstream(FLAGS_schedule_out) << to_text(schedule);
   if (failure.rule != Rule::kCrash) print_told(schedule);
+  std::printf("replay: ./dev simulate --replay=%s --verbose\n", FLAGS_schedule_out.c_str());
+  if (work.schedule_of) return 1;
   std::printf(
-      "replay: ./dev simulate --replay=%s --verbose\n   or: ./dev simulate --seed=%lu "
+      "   or: ./dev simulate --seed=%lu "
       "--seeds=1 --seconds=%lu --thrift=%s --verbose\n",
-      FLAGS_schedule_out.c_str(), failure.seed, FLAGS_seconds, FLAGS_thrift.c_str());
+      failure.seed, FLAGS_seconds, FLAGS_thrift.c_str());
   return 1;
 }
 
 // ------------------------------------------------------------------------------------ replays
 
-int replay_file(const std::string& path) {
+Result<Schedule> read_schedule(const std::string& path) {
   std::ifstream file(path);
   std::stringstream text;
   text << file.rdbuf();
-  if (!file) return refuse("--replay=" + path + " cannot be read");
-  const auto schedule = parse_schedule(text.str());
-  if (!schedule.ok()) return refuse("--replay=" + path + ": " + schedule.error().message);
+  if (!file) return Error{ErrorCode::kBadArgument, path + " cannot be read"};
+  auto schedule = parse_schedule(text.str());
+  if (schedule.ok()) return schedule;
+  return Error{ErrorCode::kBadArgument, path + ": " + schedule.error().message};
+}
+
+int replay_file(const std::string& path) {
+  const auto schedule = read_schedule(path);
+  if (!schedule.ok()) return refuse("--replay=" + schedule.error().message);
   RunOptions options;
   options.verbose = FLAGS_verbose;
   const RunResult result = run_schedule(*schedule, options);
   if (FLAGS_print_traces) std::printf("%s %016lx\n", path.c_str(), result.trace);
+  const auto missed = never_met(*schedule, result);
+  if (!result.rule && missed) {
+    std::printf("%s: it was never met that %s\n", path.c_str(), text_of(*missed).data());
+    return 1;
+  }
   if (!result.rule) {
     std::printf("%s holds: %lu events\n", path.c_str(), result.events);
     return 0;
@@ -162,12 +177,38 @@ int run_seeds(Work work) {
   });
   const Totals& totals = runner.totals();
   print(totals);
-  if (failure) return report(*failure, clock);
+  if (failure) return report(*failure, work, clock);
+  const uint64_t deaths = deaths_at_disk(totals.marks);
+  if (work.schedule_of && deaths != totals.seeds) {
+    return refuse(std::to_string(deaths) + " servers died in " + std::to_string(totals.seeds) +
+                  " moments");
+  }
   const int marks = judge_marks(totals);
   if (totals.answers == 0 || totals.grants == 0) return refuse("the runs checked nothing");
   std::printf("%lu seeds held: %lu entries, %lu grants, %lu answers\n", totals.seeds,
               totals.entries, totals.grants, totals.answers);
   return marks;
+}
+
+/// A run for every `stride`th moment.
+int run_moments(Work work) {
+  const auto schedule = read_schedule(FLAGS_moments);
+  if (!schedule.ok()) return refuse("--moments=" + schedule.error().message);
+  if (FLAGS_stride == 0) return refuse("--stride=0 is not above 0");
+  const RunResult calm = run_schedule(*schedule, {});
+  if (calm.rule) return refuse("--moments=" + FLAGS_moments + ": " + calm.what);
+  if (const auto missed = never_met(*schedule, calm)) {
+    return refuse("--moments=" + FLAGS_moments + ": it was never met that " +
+                  std::string(text_of(*missed)));
+  }
+  const std::vector<Fault> moments = moments_of(calm);
+  for (size_t node = 0; node < calm.disk_operations.size(); ++node) {
+    std::printf("node %zu: %lu disk operations\n", node + 1, calm.disk_operations[node]);
+  }
+  work.first_seed = 0;
+  work.seeds = (moments.size() + FLAGS_stride - 1) / FLAGS_stride;
+  work.schedule_of = [&](uint64_t n) { return dying_at(*schedule, moments[n * FLAGS_stride]); };
+  return run_seeds(work);
 }
 
 int run() {
@@ -201,6 +242,7 @@ int run() {
   if (FLAGS_minutes > 0) {
     work.limit = Duration(static_cast<int64_t>(FLAGS_minutes * 60e9));
   }
+  if (!FLAGS_moments.empty()) return run_moments(work);
   if (FLAGS_print_traces) return print_traces(work);
   if (!FLAGS_record.empty()) {
     std::ofstream(FLAGS_record) << to_text(schedule_of_seed(

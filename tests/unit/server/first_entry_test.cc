@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include "coordinator/server/first_entry.h"
+#include "coordinator/snapshot/store.h"
 #include "tests/support/fake_file_system.h"
 #include "tests/support/file_system_vfs.h"
 #include "tests/support/seeded_entropy.h"
@@ -36,7 +37,7 @@ Result<bool> start(raft::FakeFileSystem& disk, uint64_t seed, bool offered) {
   options.segment_bytes = 64 << 10;
   const auto log = raft::LogStore::open(disk, entropy, options);
   if (!log.ok()) return log.error();
-  const auto found = find_genesis(directory, **snapshots, **log);
+  const auto found = find_genesis(directory, !(*snapshots)->empty(), **log);
   if (!found.ok()) return found.error();
   if (!*found && !offered) return false;
   if (!*found) {

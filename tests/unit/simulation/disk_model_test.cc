@@ -50,6 +50,13 @@ class DiskModelTest : public testing::Test {
   DiskModel model_;
 };
 
+TEST_F(DiskModelTest, AStoreThatBeginsAgainBreaksI24) {
+  EXPECT_EQ(broken_by([&] { model_.found_nothing(); }), "");
+  model_.submitted(write_of(1, 1, 0, 1, 1));
+  model_.durable(1);
+  EXPECT_EQ(broken_by([&] { model_.found_nothing(); }), "I24");
+}
+
 TEST_F(DiskModelTest, AVoteOrAcknowledgementBeforeItIsDurableBreaksI7) {
   model_.submitted(write_of(1, 2, 3, 1, 2));
   EXPECT_EQ(sends(message_of(MessageType::kVoteResponse, 2, 3, 0)), "I7");

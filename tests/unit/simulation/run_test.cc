@@ -102,6 +102,15 @@ TEST(Schedules, AHandWithoutOperationsIsWrittenToo) {
   EXPECT_EQ(parsed(to_text(idle)).plan, idle.plan);
 }
 
+TEST(Schedules, WhatARunIsThereForIsWrittenTooAndMissed) {
+  const Schedule calm = parsed("weather length_ms=500\nclient 1 hand 1\nmeets LogCut\n");
+  ASSERT_EQ(parsed(to_text(calm)).meets, std::vector<Mark>{Mark::kLogCut});
+  RunResult result;
+  EXPECT_EQ(never_met(calm, result), Mark::kLogCut);
+  result.marks.hit(Mark::kLogCut);
+  EXPECT_EQ(never_met(calm, result), std::nullopt);
+}
+
 TEST(Schedules, AnErrorNamesTheLineAndTheWord) {
   EXPECT_EQ(refusal("weather nodes=9\n"), "line 1: nodes: 9 is not within 1 and 7");
   EXPECT_EQ(refusal("# fine\nexplode at=3\n"), "line 2: there is no fault or line named 'explode'");
@@ -109,6 +118,7 @@ TEST(Schedules, AnErrorNamesTheLineAndTheWord) {
   EXPECT_EQ(refusal("kill when=3\n"), "line 1: there is no field 'when=3' in 'kill'");
   EXPECT_EQ(refusal("client 9 hand 1 lock\n"), "client 9 of 4");
   EXPECT_EQ(refusal("breaks I99\n"), "line 1: 'breaks' names one invariant, such as I22");
+  EXPECT_EQ(refusal("meets Nothing\n"), "line 1: 'meets' names one rare state, such as LogCut");
   EXPECT_EQ(refusal("weather heartbeat_ms=600\n"),
             "heartbeat_ms 600 is above half of election_min_ms 500");
 }
