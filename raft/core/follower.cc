@@ -111,8 +111,9 @@ void Raft::follow_commit(LogIndex index) {
 void Raft::on_heartbeat_request(Message& m) {
   if (!hear_leader(m)) return;
   // The leader names what we acknowledged in its term, and nobody truncates that within the term:
-  // if it is missing, our disk lost what it had synced.
-  if (m.index > log_.last()) {
+  // if it is missing, or an older entry stands in its place, our disk lost what it had synced.
+  const bool known = m.log_term && m.index.next() >= log_.first();
+  if (m.index > log_.last() || (known && log_.term(m.index) != m.log_term)) {
     raise(Violation::Kind::kLostEntries, m, m.index);
     return;
   }

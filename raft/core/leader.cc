@@ -108,6 +108,7 @@ void Raft::send_heartbeat(Peer& peer, uint64_t round) {
   Message m = make(MessageType::kHeartbeatRequest, peer.id);
   m.round = round;
   m.index = peer.match;
+  if (m.index.next() >= log_.first()) m.log_term = log_.term(m.index);
   // Never beyond what the peer is known to have in common with this log.
   m.commit = std::min(commit_, peer.match);
   peer.sent_commit = std::max(peer.sent_commit, m.commit);

@@ -56,7 +56,7 @@ bool well_formed(const Message& m) {
     case MessageType::kAppendResponse:
       return m.entries.empty() && (!m.reject || m.hint <= m.index);
     case MessageType::kHeartbeatRequest:
-      return m.term && m.entries.empty() && m.commit <= m.index;
+      return m.term && m.entries.empty() && m.commit <= m.index && m.log_term <= m.term;
     case MessageType::kSnapshotRequest:
       return snapshot_offer(m);
     case MessageType::kSnapshotResponse:

@@ -89,7 +89,10 @@ void Faults::end() {
 void Faults::turned(SimNode& node) {
   const auto at = must_reach_.find(node.number());
   if (at == must_reach_.end()) return;
-  const bool whole = node.core().log().durable() >= at->second;
+  // An old log may be the longer one.
+  const auto [index, term] = at->second;
+  const raft::LogView& log = node.core().log();
+  const bool whole = log.durable() >= index && (index < log.first() || log.matches(index, term));
   if (!whole && !node.retired()) return;
   node.caught_up();
   must_reach_.erase(at);
@@ -363,9 +366,10 @@ void Faults::old_image(const Fault& fault) {
       world_.after(7ms, [again, tries] { again(again, tries - 1); });
       return;
     }
-    LogIndex last;
+    Position last{};
     for (const SimNode* each : nodes_) {
-      if (each != &victim) last = std::max(last, each->core().log().last());
+      const raft::LogView& log = each->core().log();
+      if (each != &victim && log.last() > last.index) last = {log.last(), log.last_term()};
     }
     victim.die(Death::kProcess);
     victim.replace_disk(image->clone(static_cast<uint64_t>(fault.seed)), false);

@@ -100,7 +100,11 @@ class Faults {
   std::map<uint64_t, std::function<void()>> undo_;
   std::set<int> spoiled_;
   std::unique_ptr<Operator> operator_;
-  std::map<int, LogIndex> must_reach_;  ///< nodes on an old image
+  struct Position {
+    LogIndex index;
+    Term term;
+  };
+  std::map<int, Position> must_reach_;  ///< nodes on an old image
 };
 
 }  // namespace holdfast::sim

@@ -140,6 +140,33 @@ TEST(Hostile, AnAcknowledgedEntryThatIsGoneStopsTheNode) {
   EXPECT_EQ(c.node(2).violation->index, LogIndex(2));
 }
 
+// Raft orders logs by their terms first: an old one may be the longer one.
+TEST(Hostile, AnOlderEntryInThePlaceOfAnAcknowledgedOneStopsTheNode) {
+  Config config;
+  config.pre_vote = config.check_quorum = false;
+  CoreCluster c = CoreCluster::of(3, config);
+  c.elect(1);
+  c.isolate(1);
+  for (int i = 0; i < 5; ++i) c.propose(1, "never committed");
+  c.settle();
+  const MemoryLog image = c.node(1).disk;
+  c.elect(2);
+  c.propose(2, "b");
+  c.settle();
+  c.heal();
+  c.advance(200ms);
+  ASSERT_TRUE(c.core(2).is_leader());
+  const RaftStatus status = c.core(2).status();
+  ASSERT_EQ(status.peers[0].match, c.core(2).log().last());
+  ASSERT_LT(c.core(2).log().last(), LogIndex(7));
+  c.crash(1);
+  c.node(1).disk = image;
+  c.start(1);
+  c.advance(200ms);
+  ASSERT_TRUE(c.node(1).violation.has_value());
+  EXPECT_EQ(c.node(1).violation->kind, Kind::kLostEntries);
+}
+
 TEST(Hostile, AStoppedCoreDoesNothingMore) {
   CoreCluster c = led();
   c.step(2, heartbeat(3, 2, 1, 1));
