@@ -72,7 +72,7 @@ void Room::look(Instant now) {
   const raft::DiskRoom::State before = disk_.state;
   disk_ = ports_.look();
   if (disk_.state > before) snapshots_.hurry();
-  ports_.note_snapshot(snapshots_.room_wanted());
+  ports_.note_snapshot({snapshots_.room_wanted(), snapshots_.room_taken()});
   weigh(now);
   host_.budget.looked_at(stays_full());
   renew_reserve();
@@ -85,7 +85,8 @@ void Room::look(Instant now) {
 // long that lasts is counted from when the disk is not full: then the reserve begins to grow.
 void Room::weigh(Instant now) {
   const bool before = overdrawn_since_.has_value();
-  const bool overdrawn = snapshots_.room_wanted() > disk_.snapshot_bytes();
+  const uint64_t has = disk_.snapshot_bytes(snapshots_.room_taken());
+  const bool overdrawn = snapshots_.room_wanted() > has;
   if (overdrawn && !before) snapshots_.hurry();
   if (!overdrawn) overdrawn_since_.reset();
   if (overdrawn && (!before || disk_.full())) overdrawn_since_ = now;

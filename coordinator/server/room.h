@@ -26,7 +26,7 @@ bool frees_or_keeps_alive(command::CommandKind::type kind);
 struct RoomPorts {
   std::function<raft::DiskRoom()> look;  ///< empty: the disk is not watched, and never full
   std::function<void(bool)> lend;        ///< RoomKeeper::lend()
-  std::function<void(uint64_t)> note_snapshot;
+  std::function<void(const raft::SnapshotRoom&)> note_snapshot;
   std::function<raft::LogRoom()> log_room;
   uint64_t log_bytes_reserved = 0;  ///< of it, what only what frees or keeps alive takes
   uint64_t log_bytes_kept = 0;      ///< and what only terms, votes and a leader's own entries take

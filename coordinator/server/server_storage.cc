@@ -177,7 +177,7 @@ RoomPorts Server::room_ports(uint64_t snapshot_bytes) {
           [](const std::string& why) { LOG(ERROR) << "no reserve for a full disk: " << why; }});
   return {[this] { return room_keeper_->room(); },
           [this](bool lent) { room_keeper_->lend(lent); },
-          [this](uint64_t bytes) { room_keeper_->note_snapshot(bytes); },
+          [this](const raft::SnapshotRoom& room) { room_keeper_->note_snapshot(room); },
           [this] { return writer_->room(); },
           static_cast<uint64_t>(options_.reserve_segments) * options_.segment_bytes,
           options_.segment_bytes / 4};

@@ -27,6 +27,7 @@ Snapshots::Snapshots(Host& host, snapshot::SpanWriter* writer, std::string genes
       writer_(writer),
       genesis_(std::move(genesis)),
       wal_bytes_(wal_bytes),
+      taken_bytes_(bytes + wal_bytes),
       sealed_at_(host.clock.now()),
       slack_(bytes > 0) {
   stats_.applied = stats_.written = host.applied;
@@ -68,6 +69,7 @@ Status Snapshots::turn_end() {
   const bool urgent = finishing_ || log_bytes_ >= kHurriedSpans * due_bytes();
   if (urgent != std::exchange(urgent_, urgent)) writer_->hurry(urgent);
   if (stopped_) return ok_status();
+  take_back();
   if (!sealed_ && !submitted_at_ && due()) seal();
   if (!sealed_ || submitted_at_) return ok_status();
   if (host_.node->core().log().durable() < sealed_->head.applied) return ok_status();
@@ -75,6 +77,16 @@ Status Snapshots::turn_end() {
   writer_->submit(std::move(*sealed_));
   sealed_.reset();
   return ok_status();
+}
+
+// A span that finds no room: what was removed behind it may leave so little that all of it does.
+void Snapshots::take_back() {
+  if (!submitted_at_ || rows_.empty() || !due() || !wants_room()) return;
+  std::optional<snapshot::Span> span = writer_->recall();
+  if (!span) return;
+  submitted_at_.reset();
+  span->rows.append(std::move(rows_));
+  rows_ = std::move(span->rows);
 }
 
 void Snapshots::stop() {
@@ -95,7 +107,9 @@ Status Snapshots::collect() {
   ++stats_.spans;
   stats_.rows += written.rows;
   stats_.bytes = written.database_bytes;
+  waiting_bytes_ = written.durable ? 0 : waiting_bytes_ + span_bytes_;
   span_bytes_ = 0;
+  taken_bytes_ = written.disk_bytes;
   wal_bytes_ = written.durable ? written.wal_bytes : 0;
   slack_ = written.slack;
   stats_.written = written.applied;
@@ -130,7 +144,7 @@ uint64_t Snapshots::due_bytes() const {
 void Snapshots::seal() {
   sealed_at_ = host_.clock.now();
   log_bytes_ = 0;
-  span_bytes_ = rows_.bytes();
+  span_bytes_ = rows_.growth_bytes();
   hurried_ = false;
   snapshot::SnapshotHead head{.cluster = host_.options.cluster,
                               .node = host_.options.self,
@@ -163,9 +177,9 @@ std::optional<std::string> Snapshots::obstacle() const {
 }
 
 uint64_t Snapshots::room_wanted() const {
-  const uint64_t gathered = span_bytes_ + rows_.bytes();
+  const uint64_t gathered = span_bytes_ + rows_.growth_bytes();
   const uint64_t wal = stats_.bytes + gathered;
-  return wal - std::min(wal, wal_bytes_) + gathered;
+  return wal - std::min(wal, wal_bytes_) + gathered + waiting_bytes_;
 }
 
 bool Snapshots::wants_room() const {

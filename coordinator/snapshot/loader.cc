@@ -91,17 +91,6 @@ Status judged(const Status& good) {
   return unknown ? Status(Error{ErrorCode::kCorrupt, good.error().message}) : good;
 }
 
-Result<SnapshotHead> load_tables(Database& database, const RowSink& sink,
-                                 const LoadProgress& progress) {
-  uint64_t rows = 0;
-  for (const TableSchema& schema : table_schemas()) {
-    Status loaded = load_table(database, schema, sink, progress, rows);
-    if (!loaded.ok()) return loaded.error();
-  }
-  progress(rows);
-  return read_head(database);
-}
-
 /// Absent as long as the members never changed.
 Result<SnapshotMembership> read_membership(Database& database) {
   const auto tables = database.integer(
@@ -173,10 +162,21 @@ Result<SnapshotHead> read_head(Database& database) {
   return head;
 }
 
+Result<SnapshotHead> load_rows(Database& database, const RowSink& sink,
+                               const LoadProgress& progress) {
+  uint64_t rows = 0;
+  for (const TableSchema& schema : table_schemas()) {
+    Status loaded = load_table(database, schema, sink, progress, rows);
+    if (!loaded.ok()) return loaded.error();
+  }
+  progress(rows);
+  return read_head(database);
+}
+
 Result<SnapshotHead> load_database(Database& database, const RowSink& sink,
                                    const LoadProgress& progress) {
   if (Status good = verify(database); !good.ok()) return good.error();
-  return load_tables(database, sink, progress);
+  return load_rows(database, sink, progress);
 }
 
 // What is damaged may be anything for the rows: of two errors the check's is the one to be told.
@@ -188,7 +188,7 @@ Result<SnapshotHead> load_and_verify(Database& database, const std::string& vfs,
     if (check.failed()) return Status(Error{ErrorCode::kCorrupt, "it is damaged"});
     return sink(table, id, row);
   };
-  auto head = load_tables(database, unless_damaged, progress);
+  auto head = load_rows(database, unless_damaged, progress);
   const std::optional<Status> beside = check.outcome();
   if (Status good = beside ? *beside : quick_check(database); !good.ok()) return good.error();
   return head;

@@ -38,9 +38,13 @@ using LoadProgress = std::function<void(uint64_t rows)>;
 Result<SnapshotHead> load_database(Database& database, const RowSink& sink,
                                    const LoadProgress& progress);
 
-/// The same in less time: what verify() has to read the whole file for is done meanwhile by a
-/// thread and a connection of its own, in mode kRead, through `vfs`, which two threads may use. So
-/// `sink` is given rows of a file of which it turns out only then that it is damaged.
+/// The same of a database that was verified before.
+Result<SnapshotHead> load_rows(Database& database, const RowSink& sink,
+                               const LoadProgress& progress);
+
+/// As load_database(), in less time: what verify() has to read the whole file for is done meanwhile
+/// by a thread and a connection of its own, in mode kRead, through `vfs`, which two threads may
+/// use. So `sink` is given rows of a file of which it turns out only then that it is damaged.
 Result<SnapshotHead> load_and_verify(Database& database, const std::string& vfs,
                                      const RowSink& sink, const LoadProgress& progress);
 

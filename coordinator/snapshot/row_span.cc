@@ -1,27 +1,67 @@
 #include "coordinator/snapshot/row_span.h"
 
 #include <algorithm>
+#include <iterator>
 #include <tuple>
 
 namespace holdfast::snapshot {
 namespace {
 
+/// Of a database that sqlite.h opens, and what its leaves keep for themselves of it.
+constexpr uint64_t kPageBytes = 4'096;
+constexpr uint64_t kPageHeadBytes = 36;
+/// Of a cell, besides the row: its id, its sizes, a type for each field.
+constexpr uint64_t kCellBytes = 40;
+
+/// Spreads ids whose low bits are alike: 2^64 over the golden ratio.
+constexpr uint64_t kGolden = 0x9E3779B97F4A7C15;
+
 auto row_of(const RowLog::Change& change) { return std::tuple(change.table, change.id); }
 
 }  // namespace
 
+// A page has room for a whole number of cells; what is larger lies on pages of its own, but for an
+// end of it (https://www.sqlite.org/fileformat2.html, 1.6).
+uint64_t growth_of(std::string_view row) {
+  const uint64_t cell = row.size() + kCellBytes;
+  const uint64_t cells = (kPageBytes - kPageHeadBytes) / cell;
+  return cells > 0 ? kPageBytes / cells : cell + kPageBytes;
+}
+
 void RowSpan::add(const RowLog& changes) {
-  for (size_t i = 0; i < changes.size(); ++i) {
-    RowLog::Change change = changes[i];
-    if (change.table == RowTable::kMeta) {
-      meta_id_ = change.id;
-      meta_ = change.row;
-      continue;
-    }
-    change.row = keep(change.row);
-    records_.push_back(change);
-    bytes_ += sizeof change + change.row.size();
+  for (size_t i = 0; i < changes.size(); ++i) add(changes[i]);
+}
+
+void RowSpan::add(RowLog::Change change) {
+  if (change.table == RowTable::kMeta) {
+    meta_id_ = change.id;
+    meta_ = change.row;
+    return;
   }
+  change.row = keep(change.row);
+  records_.push_back(change);
+  if (!change.erased && !counted(change)) growth_bytes_ += growth_of(change.row);
+}
+
+// A key's parent and a session's window change with every key that is created or put: they would
+// make up most of what is counted, and be a few rows in the end.
+bool RowSpan::counted(const RowLog::Change& change) {
+  const uint64_t mixed = (change.id + static_cast<uint64_t>(change.table)) * kGolden;
+  Counted& last = counted_[mixed >> 32 & (kCounted - 1)];
+  const bool same = last.table == change.table && last.id == change.id;
+  if (same && change.row.size() <= last.bytes) return true;
+  last = {change.table, change.id, change.row.size()};
+  return false;
+}
+
+// Blocks keep their bytes where they are when they are moved.
+void RowSpan::append(RowSpan&& later) {
+  records_.insert(records_.end(), later.records_.begin(), later.records_.end());
+  std::ranges::move(later.blocks_, std::back_inserter(blocks_));
+  growth_bytes_ += later.growth_bytes_;
+  if (later.meta_.empty()) return;
+  meta_ = std::move(later.meta_);
+  meta_id_ = later.meta_id_;
 }
 
 std::string_view RowSpan::keep(std::string_view row) {

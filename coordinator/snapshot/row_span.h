@@ -2,6 +2,7 @@
 // handed to the snapshot thread as a value. Gathering copies bytes and sorts nothing.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <deque>
 #include <string>
@@ -12,30 +13,46 @@
 
 namespace holdfast::snapshot {
 
+/// By how much a database grows for a new row, at most, but for what splitting its pages adds.
+uint64_t growth_of(std::string_view row);
+
 /// Movable; one thread at a time.
 class RowSpan {
  public:
   /// The row changes of one entry, behind those added before.
   void add(const RowLog& changes);
+  void add(RowLog::Change change);
+  /// The changes that a later span gathered.
+  void append(RowSpan&& later);
 
   /// The last change of every row that changed, ascending by table and id, at most one a row. Valid
   /// until the span is changed or gone.
   std::vector<RowLog::Change> latest() const;
 
-  /// Memory that the rows take.
-  uint64_t bytes() const { return bytes_; }
+  /// By how much a database grows for them, at most: as if all were new to it. A row that changes
+  /// again soon is counted once.
+  uint64_t growth_bytes() const { return growth_bytes_; }
   bool empty() const { return records_.empty() && meta_.empty(); }
 
  private:
   /// Rows are copied into blocks, so that growing moves none.
   static constexpr size_t kBlockBytes = 1 << 20;
   std::string_view keep(std::string_view row);
+  bool counted(const RowLog::Change& change);
 
   std::deque<RowLog::Change> records_;
   std::deque<std::string> blocks_;
   std::string meta_;  ///< every entry changes this one row: only its last content is kept
   uint64_t meta_id_ = 0;
-  uint64_t bytes_ = 0;
+  uint64_t growth_bytes_ = 0;
+  /// Rows that were counted lately, by their ids.
+  struct Counted {
+    RowTable table{};
+    uint64_t id = 0;
+    size_t bytes = 0;
+  };
+  static constexpr size_t kCounted = 64;
+  std::array<Counted, kCounted> counted_{};
 };
 
 }  // namespace holdfast::snapshot

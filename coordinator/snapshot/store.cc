@@ -7,6 +7,7 @@
 #include <utility>
 #include <vector>
 
+#include "coordinator/snapshot/anew.h"
 #include "coordinator/snapshot/copy.h"
 
 namespace holdfast::snapshot {
@@ -98,6 +99,21 @@ Result<std::unique_ptr<SnapshotStore>> SnapshotStore::open(raft::FileSystem& fil
   return store;
 }
 
+bool SnapshotStore::empty() const {
+  const std::lock_guard lock(mutex_);
+  return current_.empty();
+}
+
+std::string SnapshotStore::path() const {
+  const std::lock_guard lock(mutex_);
+  return directory_ + "/" + current_;
+}
+
+void SnapshotStore::name_current(const std::string& name) {
+  const std::lock_guard lock(mutex_);
+  current_ = name;
+}
+
 Status SnapshotStore::read_current() {
   const std::string path = directory_ + "/" + kCurrent;
   auto there = files_.exists(path);
@@ -118,7 +134,7 @@ Status SnapshotStore::read_current() {
     if (*aside) return forget_current();
     return Error{ErrorCode::kCorrupt, path + ": it names " + name + ", which is not there"};
   }
-  current_ = name;
+  name_current(name);
   return ok_status();
 }
 
@@ -202,7 +218,7 @@ Status SnapshotStore::set_aside() {
 Status SnapshotStore::forget_current() {
   if (Status synced = to_status(files_.sync_directory(directory_)); !synced.ok()) return synced;
   if (Status gone = to_status(files_.unlink(directory_ + "/" + kCurrent)); !gone.ok()) return gone;
-  current_.clear();
+  name_current({});
   anything_set_aside_ = true;
   return to_status(files_.sync_directory(directory_));
 }
@@ -224,6 +240,9 @@ Result<WrittenSpan> SnapshotStore::write(const Span& span) {
   const auto much = much_is_free(*writer_);
   if (!much.ok()) return much.error();
   written->slack = !written->durable || *much || wal_is_read_ || wal_is_large(*wal);
+  const auto database = file_bytes("");
+  if (!database.ok()) return database.error();
+  written->disk_bytes = *database + *wal;
   // What waits in it for somebody who reads is not there to be filled anew.
   written->wal_bytes = wal_is_read_ ? 0 : *wal;
   return written;
@@ -235,21 +254,80 @@ Result<WrittenSpan> SnapshotStore::write_next(const Span& span) {
     if (!writer.ok()) return writer.error();
     writer_ = std::move(*writer);
   }
-  return write_with(*writer_, span);
+  auto written = write_with(*writer_, span);
+  const bool no_room = !written.ok() && written.error().code == ErrorCode::kNoSpace;
+  return no_room ? write_anew(span, written.error()) : written;
+}
+
+// What keys took that are removed by now, or what others have taken of the room that was reserved,
+// must not hold up for ever the span that gives it back. What the attempt before this one has put
+// into the "-wal" is no use to anybody.
+Result<WrittenSpan> SnapshotStore::write_anew(const Span& span, const Error& obstacle) {
+  const auto passes = [](const Error& error) {
+    return error.code == ErrorCode::kNoSpace || error.code == ErrorCode::kOverloaded;
+  };
+  const std::string before = path();
+  const std::vector<RowLog::Change> rows = span.rows.latest();
+  Status done = writer_->give_wal_back();
+  if (done.ok()) {
+    frames_wait_ = false;
+    done = replace_with(span.head, rows);
+  }
+  if (!done.ok()) return passes(done.error()) ? obstacle : done.error();
+  if (Status gone = remove_database(files_, before); !gone.ok()) return gone.error();
+  const auto durable = checkpoint(*writer_);
+  if (!durable.ok()) return durable.error();
+  return WrittenSpan{.applied = span.head.applied,
+                     .rows = rows.size(),
+                     .database_bytes = database_bytes_,
+                     .durable = *durable};
+}
+
+/// Puts a new database in force.
+Status SnapshotStore::replace_with(const SnapshotHead& head,
+                                   const std::vector<RowLog::Change>& rows) {
+  auto from = Database::open(path(), Database::Mode::kRead, vfs_);
+  if (!from.ok()) return from.error();
+  if (Status fits = fits_anew(*from, head.applied, rows); !fits.ok()) return fits;
+  const std::string name = name_of(std::exchange(next_number_, next_number_ + 2));
+  auto writer = SnapshotWriter::create(files_, directory_ + "/" + name, writers_vfs_);
+  Status done = writer.ok() ? snapshot::write_anew(*from, rows, head, *writer) : writer.error();
+  if (done.ok()) done = switch_to(name);
+  if (done.ok()) {
+    writer_ = std::move(*writer);
+    return done;
+  }
+  writer = done.error();
+  return clear_attempt(name, done.error());
+}
+
+// To write in vain would cost the disk much, again and again: so what it takes is added up first.
+Status SnapshotStore::fits_anew(Database& from, LogIndex applied,
+                                const std::vector<RowLog::Change>& rows) {
+  if (anew_at_ != applied) {
+    const auto bytes = bytes_anew(from, rows);
+    if (!bytes.ok()) return bytes.error();
+    anew_at_ = applied;
+    anew_bytes_ = *bytes;
+  }
+  auto free = files_.free_bytes(directory_);
+  if (!free) return to_error(free.error());
+  if (*free >= anew_bytes_) return ok_status();
+  return Error{ErrorCode::kNoSpace, "no room for a smaller database either"};
 }
 
 Result<WrittenSpan> SnapshotStore::write_first(const Span& span) {
   const std::string name = name_of(std::exchange(next_number_, next_number_ + 2));
   auto written = write_new(name, span);
-  // What is left of an attempt takes room that the next one wants. After a failed sync it may be
-  // the one that CURRENT names.
-  const bool again = !written.ok() && written.error().code != ErrorCode::kDiskFailed;
-  if (again) {
-    if (Status removed = remove_database(files_, directory_ + "/" + name); !removed.ok()) {
-      return removed.error();
-    }
-  }
-  return written;
+  return written.ok() ? written : clear_attempt(name, written.error());
+}
+
+// What is left of an attempt takes room that the next one wants. After a failed sync it may be the
+// one that CURRENT names.
+Error SnapshotStore::clear_attempt(const std::string& name, const Error& why) {
+  if (why.code == ErrorCode::kDiskFailed) return why;
+  const Status removed = remove_database(files_, directory_ + "/" + name);
+  return removed.ok() ? why : removed.error();
 }
 
 // The state is whole and durable in the new database before CURRENT names it.
@@ -281,7 +359,10 @@ Result<WrittenSpan> SnapshotStore::write_with(SnapshotWriter& writer, const Span
   if (span.shrink && *durable) {
     if (Status shrunk = shrink(writer); !shrunk.ok()) return shrunk.error();
   }
-  return WrittenSpan{span.head.applied, rows.size(), database_bytes_, 0, *durable};
+  return WrittenSpan{.applied = span.head.applied,
+                     .rows = rows.size(),
+                     .database_bytes = database_bytes_,
+                     .durable = *durable};
 }
 
 // What stays in the "-wal" for somebody who reads it may find him gone by now: once it is in the
@@ -331,13 +412,15 @@ Result<bool> SnapshotStore::much_is_free(SnapshotWriter& writer) const {
   return *free >= database_bytes_ / kFreePartToShrink;
 }
 
-Result<uint64_t> SnapshotStore::wal_bytes() const {
-  auto there = files_.exists(path() + kWal);
+Result<uint64_t> SnapshotStore::wal_bytes() const { return file_bytes(kWal); }
+
+Result<uint64_t> SnapshotStore::file_bytes(const char* end) const {
+  auto there = files_.exists(path() + end);
   if (!there) return to_error(there.error());
   if (!*there) return uint64_t{0};
-  auto wal = files_.open(path() + kWal, raft::OpenMode::kRead);
-  if (!wal) return to_error(wal.error());
-  auto bytes = (*wal)->size();
+  auto file = files_.open(path() + end, raft::OpenMode::kRead);
+  if (!file) return to_error(file.error());
+  auto bytes = (*file)->size();
   if (!bytes) return to_error(bytes.error());
   return *bytes;
 }
@@ -355,7 +438,7 @@ Result<bool> SnapshotStore::checkpoint(SnapshotWriter& writer) {
 Status SnapshotStore::switch_to(const std::string& name) {
   if (Status synced = to_status(files_.sync_directory(directory_)); !synced.ok()) return synced;
   Status set = to_status(raft::replace_file(files_, directory_, kCurrent, name + "\n"));
-  if (set.ok()) current_ = name;
+  if (set.ok()) name_current(name);
   return set;
 }
 

@@ -7,11 +7,12 @@
 //
 // Nothing is ever renamed onto a database, because SQLite would replay a leftover -wal into it: a
 // new one gets a new name, and CURRENT is switched to it. What CURRENT does not name is removed at
-// the next start. Blocks for the disk; one thread at a time.
+// the next start. Blocks for the disk; one thread at a time, but path() and empty() from any.
 #pragma once
 
 #include <cstdint>
 #include <memory>
+#include <mutex>
 #include <optional>
 #include <string>
 #include <vector>
@@ -40,6 +41,8 @@ struct WrittenSpan {
   uint64_t database_bytes = 0;
   /// Of the "-wal" beside it. Once durable, the next span fills these before it takes more room.
   uint64_t wal_bytes = 0;
+  /// Of both files, whoever reads them.
+  uint64_t disk_bytes = 0;
   /// On disk, in the database itself. False: another process reads the database and holds that up;
   /// it comes with a later span.
   bool durable = false;
@@ -57,7 +60,7 @@ class SnapshotStore {
                                                      const std::string& vfs = {},
                                                      const std::string& writers_vfs = {});
 
-  bool empty() const { return current_.empty(); }
+  bool empty() const;
   /// Which state the database in force says it is, before anything else of it was looked at.
   /// CORRUPT if it cannot even say that.
   Result<SnapshotHead> head() const;
@@ -65,7 +68,7 @@ class SnapshotStore {
   const std::string& writers_vfs() const { return writers_vfs_; }
   const std::string& vfs() const { return vfs_; }
   /// Of the database in force, or of the directory.
-  std::string path() const { return directory_ + "/" + current_; }
+  std::string path() const;
 
   /// Verifies the database in force, gives all its rows to `sink`, and makes what it gave durable.
   /// Not if empty(). CORRUPT and UNSUPPORTED as in loader.h. On the real disk by two threads
@@ -110,6 +113,10 @@ class SnapshotStore {
   Status remove_leftovers();
   Result<WrittenSpan> write_first(const Span& span);
   Result<WrittenSpan> write_next(const Span& span);
+  Result<WrittenSpan> write_anew(const Span& span, const Error& obstacle);
+  Status replace_with(const SnapshotHead& head, const std::vector<RowLog::Change>& rows);
+  Status fits_anew(Database& from, LogIndex applied, const std::vector<RowLog::Change>& rows);
+  Error clear_attempt(const std::string& name, const Error& why);
   Result<WrittenSpan> write_new(const std::string& name, const Span& span);
   Result<WrittenSpan> write_with(SnapshotWriter& writer, const Span& span);
   Status write_rows(SnapshotWriter& writer, const std::vector<RowLog::Change>& rows,
@@ -118,8 +125,11 @@ class SnapshotStore {
   Status give_back(SnapshotWriter& writer, uint64_t wal_bytes);
   bool wal_is_large(uint64_t wal_bytes) const;
   Result<bool> much_is_free(SnapshotWriter& writer) const;
+  /// Of the database's file, or of the one beside it whose name ends so; zero if it is not there.
+  Result<uint64_t> file_bytes(const char* end) const;
   Result<uint64_t> wal_bytes() const;
   Status remove_unless_kept(const std::string& name);
+  void name_current(const std::string& name);
   Status switch_to(const std::string& name);
   /// Makes durable what was written; false: not yet.
   Result<bool> checkpoint(SnapshotWriter& writer);
@@ -128,7 +138,8 @@ class SnapshotStore {
   const std::string directory_;
   const std::string vfs_;
   const std::string writers_vfs_;
-  std::string current_;  ///< empty: there is no snapshot
+  mutable std::mutex mutex_;  ///< of current_: it may change while a span is written
+  std::string current_;       ///< empty: there is no snapshot
   bool anything_set_aside_ = false;
   std::string aside_;  ///< name of the last; empty: there is none
   /// Of the next database made here; every second one, as the number behind it is incoming_'s.
@@ -138,7 +149,10 @@ class SnapshotStore {
   uint64_t wal_bytes_left_ = 0;
   bool frames_wait_ = false;      ///< in the "-wal", as the last checkpoint did not take them all
   int shrinks_without_room_ = 0;  ///< of this span
-  bool wal_is_read_ = false;      ///< somebody kept it from being given back with this span
+  /// What all rows would take in a database of their own (anew.h), and with which span.
+  uint64_t anew_bytes_ = 0;
+  LogIndex anew_at_;
+  bool wal_is_read_ = false;  ///< somebody kept it from being given back with this span
   std::optional<SnapshotWriter> writer_;
 };
 

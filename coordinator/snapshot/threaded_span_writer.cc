@@ -50,6 +50,14 @@ std::optional<Error> ThreadedSpanWriter::obstacle() const {
   return obstacle_;
 }
 
+std::optional<Span> ThreadedSpanWriter::recall() {
+  const std::lock_guard lock(mutex_);
+  if (held_up_ == nullptr) return std::nullopt;
+  waiting_.reset();
+  changed_.notify_one();
+  return std::move(*std::exchange(held_up_, nullptr));
+}
+
 void ThreadedSpanWriter::hurry(bool urgent) {
   if (pace_ != nullptr) pace_->hurry(urgent);
 }
@@ -63,7 +71,7 @@ void ThreadedSpanWriter::run() {
     if (!waiting_ || outcome_) return;
     {
       // Gone before the lock is taken again: a large span takes a while, and the loop waits for it.
-      const Span span = std::move(*waiting_);
+      Span span = std::move(*waiting_);
       lock.unlock();
       write_until_done(span);
     }
@@ -71,7 +79,7 @@ void ThreadedSpanWriter::run() {
   }
 }
 
-void ThreadedSpanWriter::write_until_done(const Span& span) {
+void ThreadedSpanWriter::write_until_done(Span& span) {
   for (;;) {
     Result<WrittenSpan> written = store_.write(span);
     std::unique_lock lock(mutex_);
@@ -81,7 +89,10 @@ void ThreadedSpanWriter::write_until_done(const Span& span) {
       break;
     }
     obstacle_ = written.error();
-    if (changed_.wait_for(lock, kRetryEvery, [this] { return closed_; })) {
+    held_up_ = &span;
+    changed_.wait_for(lock, kRetryEvery, [this] { return closed_ || held_up_ == nullptr; });
+    if (std::exchange(held_up_, nullptr) == nullptr) return;
+    if (closed_) {
       outcome_ = std::move(written);
       break;
     }

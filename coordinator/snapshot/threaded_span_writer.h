@@ -26,11 +26,12 @@ class ThreadedSpanWriter final : public SpanWriter {
   void submit(Span span) override;
   std::optional<Result<WrittenSpan>> collect() override;
   std::optional<Error> obstacle() const override;
+  std::optional<Span> recall() override;
   void hurry(bool urgent) override;
 
  private:
   void run();
-  void write_until_done(const Span& span);
+  void write_until_done(Span& span);
 
   SnapshotStore& store_;
   const Notify notify_;
@@ -40,6 +41,7 @@ class ThreadedSpanWriter final : public SpanWriter {
   std::optional<Span> waiting_;
   std::optional<Result<WrittenSpan>> outcome_;
   std::optional<Error> obstacle_;
+  Span* held_up_ = nullptr;  ///< waits to be tried again
   bool closed_ = false;
   std::thread thread_;
 };

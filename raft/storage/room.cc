@@ -34,8 +34,11 @@ const char* room_state_name(DiskRoom::State state) {
   return "unknown";
 }
 
-uint64_t DiskRoom::snapshot_bytes() const {
-  const uint64_t spoken_for = wanted_bytes() + log_bytes;
+// What its files have taken since was free at the last look, and is so no longer: counted as free
+// it would be spent twice, on the database that has grown and on the next span.
+uint64_t DiskRoom::snapshot_bytes(uint64_t taken) const {
+  const uint64_t spoken_for =
+      wanted_bytes() + log_bytes + taken - std::min(taken, snapshot_taken_bytes);
   return reserve_bytes + free_bytes - std::min(free_bytes, spoken_for);
 }
 
@@ -43,11 +46,11 @@ RoomKeeper::RoomKeeper(FileSystem& files, LogStore& log, RoomOptions options, In
     : files_(files),
       log_(log),
       options_(std::move(options)),
-      snapshot_bytes_(options_.snapshot_bytes) {
+      snapshot_{options_.snapshot_bytes, taken_} {
   room_.path = options_.directory;
-  if (auto free = files_.free_bytes(options_.directory)) free_ = *free;
+  [[maybe_unused]] const auto free = ask_free();  // step() tells of what fails
   judge(now);
-  log_.preparer().set_permit([this](uint64_t bytes) { return may_take_segment(bytes); });
+  log_.preparer().set_permit([this](uint64_t bytes) { return begin_segment(bytes); });
 }
 
 RoomKeeper::~RoomKeeper() { log_.preparer().set_permit(nullptr); }
@@ -62,30 +65,40 @@ void RoomKeeper::lend(bool lent) {
   lent_ = lent;
 }
 
-void RoomKeeper::note_snapshot(uint64_t bytes) {
+void RoomKeeper::note_snapshot(const SnapshotRoom& snapshot) {
   const std::lock_guard lock(mutex_);
-  snapshot_bytes_ = bytes;
+  snapshot_ = snapshot;
   noted_ = true;
 }
 
 Status RoomKeeper::step(Instant now) {
   const Wanted wanted = this->wanted();
-  auto free = files_.free_bytes(options_.directory);
-  if (free) free_ = *free;
+  taken_ = wanted.taken_bytes;
+  auto free = ask_free();
   const IoStatus held = hold_reserve(wanted);
   reserve_missing_ = !held || reserve_too_large_;
-  free = files_.free_bytes(options_.directory);
-  if (free) free_ = *free;
+  free = ask_free();
   if (!wanted.lent) retry_preparation(now);
   judge(now);
   if (!held && !held.error().out_of_space()) return held.error().to_error();
   return free ? ok_status() : Status(free.error().to_error());
 }
 
+IoResult<uint64_t> RoomKeeper::ask_free() {
+  {
+    const std::lock_guard lock(mutex_);
+    begun_ = 0;
+  }
+  auto free = files_.free_bytes(options_.directory);
+  if (free) free_ = *free;
+  return free;
+}
+
 RoomKeeper::Wanted RoomKeeper::wanted() const {
   const std::lock_guard lock(mutex_);
-  if (lent_ || options_.reserve_bytes == 0) return {lent_, true, 0};
-  return {false, noted_, options_.reserve_bytes + rounded_up(snapshot_bytes_)};
+  const uint64_t taken = snapshot_.taken_bytes;
+  if (lent_ || options_.reserve_bytes == 0) return {lent_, true, 0, taken};
+  return {false, noted_, options_.reserve_bytes + rounded_up(snapshot_.wanted_bytes), taken};
 }
 
 IoStatus RoomKeeper::open_reserve() {
@@ -129,8 +142,17 @@ bool RoomKeeper::may_take_segment(uint64_t bytes) const {
   const std::lock_guard lock(mutex_);
   if (!free || !noted_) return true;
   const uint64_t held = room_.reserve_bytes;
-  const uint64_t snapshot = snapshot_bytes_ - std::min(held, snapshot_bytes_);
+  const uint64_t snapshot = snapshot_.wanted_bytes - std::min(held, snapshot_.wanted_bytes);
   return !lent_ && *free >= bytes + options_.min_free_bytes + snapshot;
+}
+
+// Until the next look at the disk it is known what the log has taken of what was free then.
+bool RoomKeeper::begin_segment(uint64_t bytes) {
+  if (!may_take_segment(bytes)) return false;
+  const std::lock_guard lock(mutex_);
+  begun_ += bytes;
+  room_.free_bytes -= std::min(room_.free_bytes, bytes);
+  return true;
 }
 
 // A segment that does not fit is not begun: its zeros would be written and given back, again and
@@ -164,11 +186,12 @@ void RoomKeeper::judge(Instant now) {
   const auto raised = [&](uint64_t mark, DiskRoom::State at) {
     return room_.state >= at ? mark + mark / 4 : mark;
   };
-  room_.free_bytes = free_;
+  room_.free_bytes = free_ - std::min(free_, begun_);
   room_.reserve_bytes = held_;
   const SegmentPreparer& preparer = log_.preparer();
   const size_t ready = std::min(preparer.ready(), preparer.ahead());
   const uint64_t lacking = segments_missing_ ? preparer.ahead() - ready : 0;
+  room_.snapshot_taken_bytes = taken_;
   room_.reserve_short_bytes = short_;
   room_.short_bytes = short_ + lacking * preparer.segment_bytes();
   room_.log_bytes = kSegmentsBetweenLooks * preparer.segment_bytes();

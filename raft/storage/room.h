@@ -16,6 +16,12 @@
 
 namespace holdfast::raft {
 
+/// What the snapshot says of itself.
+struct SnapshotRoom {
+  uint64_t wanted_bytes = 0;  ///< that its next span takes of the disk, at most
+  uint64_t taken_bytes = 0;   ///< that its files had when it last wrote
+};
+
 /// What a server's disk has, as last looked at.
 struct DiskRoom {
   enum class State : uint8_t {
@@ -32,11 +38,14 @@ struct DiskRoom {
   uint64_t short_bytes = 0;    ///< that the reserve lacks, and a segment that could not be had
   uint64_t reserve_short_bytes = 0;  ///< of them, those of the reserve
   uint64_t log_bytes = 0;            ///< that the log may take before the next look
+  /// The snapshot's files had so much when free_bytes was true, or less; at first nobody knows.
+  uint64_t snapshot_taken_bytes = ~uint64_t{0};
 
   /// What must be free for the disk to count as full no longer.
   uint64_t wanted_bytes() const { return needed_bytes + short_bytes; }
-  /// The snapshot can have so much, whatever the log takes until the next look.
-  uint64_t snapshot_bytes() const;
+  /// The snapshot, whose files have `taken` by now, can have so much more, whatever the log takes
+  /// until the next look.
+  uint64_t snapshot_bytes(uint64_t taken) const;
   std::string missing;  ///< full: what there is no room for, as part of a sentence
 
   bool full() const { return state == State::kFull; }
@@ -48,7 +57,7 @@ struct RoomOptions {
   std::string directory;        ///< exists; the reserve's file is in it
   uint64_t reserve_bytes = 0;   ///< and as much again as the snapshot has
   uint64_t min_free_bytes = 0;  ///< full below it, low below twice as much
-  /// What note_snapshot() would say at first. Until it is called nothing of the reserve's file is
+  /// What note_snapshot() would want at first. Until it is called nothing of the reserve's file is
   /// given up: it may be held for what is replayed from the log, of which nobody knows yet.
   uint64_t snapshot_bytes = 0;
 };
@@ -76,8 +85,8 @@ class RoomKeeper {
   DiskRoom room() const;
   /// While lent, the reserve's room is free for the snapshot, and the disk counts as full.
   void lend(bool lent);
-  /// Size of the snapshot: as much is reserved beside what the options say.
-  void note_snapshot(uint64_t bytes);
+  /// What it wants is reserved beside what the options say.
+  void note_snapshot(const SnapshotRoom& snapshot);
 
   /// A start needs a little: gives up that much of the reserve if nothing else is free.
   static Status make_room_to_start(FileSystem& files, const std::string& directory);
@@ -87,11 +96,14 @@ class RoomKeeper {
     bool lent = false;
     bool known = true;       ///< less than is held may be held
     uint64_t reserve_bytes;  ///< to be held
+    uint64_t taken_bytes;    ///< by the snapshot's files
   };
   Wanted wanted() const;
   IoStatus hold_reserve(const Wanted& wanted);
   IoStatus open_reserve();
   bool may_take_segment(uint64_t bytes) const;
+  bool begin_segment(uint64_t bytes);
+  IoResult<uint64_t> ask_free();
   void retry_preparation(Instant now);
   void judge(Instant now);
   std::string missing() const;
@@ -108,13 +120,15 @@ class RoomKeeper {
   bool segments_missing_ = false;
   uint64_t short_ = 0;
   uint64_t free_ = 0;
+  uint64_t taken_ = ~uint64_t{0};  ///< by the snapshot's files, before free_ was asked for
   Instant retry_at_;
   Duration retry_after_ = kRetryMin;
 
   mutable std::mutex mutex_;  ///< of what follows; never held while the disk works
   bool lent_ = false;
-  uint64_t snapshot_bytes_ = 0;
-  bool noted_ = false;  ///< snapshot_bytes_ is what the snapshot takes, not what it took
+  SnapshotRoom snapshot_;
+  uint64_t begun_ = 0;  ///< bytes of segments that were begun since free_ was asked for
+  bool noted_ = false;  ///< snapshot_ is what the snapshot says, not what it is likely to say
   DiskRoom room_;
 };
 

@@ -27,7 +27,7 @@ class ThreadedRoomKeeper {
 
   DiskRoom room() const { return keeper_.room(); }
   void lend(bool lent);
-  void note_snapshot(uint64_t bytes) { keeper_.note_snapshot(bytes); }
+  void note_snapshot(const SnapshotRoom& snapshot) { keeper_.note_snapshot(snapshot); }
 
  private:
   void run();

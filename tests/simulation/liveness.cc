@@ -79,6 +79,7 @@ void Simulation::heal() {
     }
     node->disk().disarm();
     node->set_unequal(false);
+    node->enlarge_disk();
     node->empty_disk();
     node->resume();
     node->start();

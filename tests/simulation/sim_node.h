@@ -124,6 +124,8 @@ class SimNode final : raft::Transport, server::ReplySink {
   void expect_io_errors() { io_errors_ = true; }
   void fill_disk(uint64_t bytes_left);
   void empty_disk();
+  /// It is not small any more: there may be no room for a copy of the state on any of them.
+  void enlarge_disk() { small_disk_.reset(); }
   /// That many bytes are left on it, until it is replaced.
   void make_disk_small(uint64_t bytes_left);
   /// Only while it is down: the file system with its log is not mounted; of the directories that it
@@ -284,7 +286,7 @@ class SimNode final : raft::Transport, server::ReplySink {
   uint64_t proposed_full_ = 0;  ///< commands proposed when that began
   bool was_full_ = false;
   std::optional<uint64_t> small_disk_;  ///< bytes that it has
-  Duration gave_back_at_{0};  ///< last without both a refusal and no key that is in the way
+  Duration gave_back_at_{0};  ///< last without both a want of room and no key in the way
   bool io_errors_ = false;
   uint64_t operations_before_ = 0;
   std::optional<uint64_t> disk_operations_;  ///< of the first disk, if this is another

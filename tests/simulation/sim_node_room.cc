@@ -15,6 +15,7 @@ constexpr Duration kLookEvery = 1s;
 constexpr Duration kGivenBackWithin = 15s;
 /// Keys that are in nobody's way.
 constexpr uint64_t kFewKeys = 4;
+constexpr uint64_t kSomeKeys = 100;
 
 }  // namespace
 
@@ -32,7 +33,7 @@ server::RoomPorts SimNode::room_ports(uint64_t snapshot_bytes) {
             room_->lend(lent);
             room_at_ = Instant();
           },
-          [this](uint64_t bytes_wanted) { room_->note_snapshot(bytes_wanted); },
+          [this](const raft::SnapshotRoom& room) { room_->note_snapshot(room); },
           [this] { return writer_->room(); },
           log_->preparer().segment_bytes(),
           log_->preparer().segment_bytes() / 4};
@@ -59,14 +60,18 @@ void SimNode::mark_room() {
   proposed_full_ = proposed;
 }
 
-/// Nothing but its own keys has filled the disk, and they are gone.
+/// Nothing but its own keys has filled the disk, and they are gone; or so few are left that there is
+/// room for a database that holds no others.
 void SimNode::judge_small_disk(bool refuses) {
-  const bool late = small_disk_ && refuses && engine_->machine().keys().key_count() < kFewKeys;
+  const uint64_t keys = engine_->machine().keys().key_count();
+  const auto obstacle = span_writer_->obstacle();
+  const bool stuck = obstacle && obstacle->code == ErrorCode::kNoSpace;
+  const bool late = small_disk_ && ((refuses && keys < kFewKeys) || (stuck && keys < kSomeKeys));
   if (!late) gave_back_at_ = world_.now();
   if (world_.now() - gave_back_at_ <= kGivenBackWithin) return;
   throw Broken(Rule::kLive, name_ + " has no room " + std::to_string(to_ms(kGivenBackWithin)) +
                                 " ms after all keys that had filled its disk were removed: " +
-                                engine_->host().no_space->message);
+                                (stuck ? obstacle->message : engine_->host().no_space->message));
 }
 
 }  // namespace holdfast::sim

@@ -22,6 +22,9 @@ class StepSpanWriter final : public snapshot::SpanWriter {
     return std::exchange(outcome_, std::nullopt);
   }
   std::optional<Error> obstacle() const override { return obstacle_; }
+  std::optional<snapshot::Span> recall() override {
+    return obstacle_ ? std::exchange(span_, std::nullopt) : std::nullopt;
+  }
   void hurry(bool) override {}
 
   /// Which state the span leads to that is to be written; none if nothing is.

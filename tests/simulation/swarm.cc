@@ -13,6 +13,9 @@ constexpr int64_t kJudgedPermille = 250;
 constexpr int64_t kElectionsPermille = 80;
 constexpr int64_t kSnapshotsPermille = 333;
 constexpr int64_t kRoomPermille = 250;
+constexpr int64_t kFillsWithKeysPermille = 150;
+constexpr int64_t kLargeKey = 4'000;  ///< bytes of a value
+constexpr size_t kRemoves = 8;
 constexpr int64_t kSparesPermille = 250;
 constexpr int64_t kLevelsPermille = 150;
 constexpr int64_t kWishes = 8;  ///< of an operator (faults_members.cc)
@@ -402,6 +405,49 @@ void fill_disks(Stream& draw, Plan& plan) {
   sort_by_time(plan.faults);
 }
 
+Op large_key(int64_t number) {
+  Op op;
+  op.kind = OpKind::kCreate;
+  op.path = 1 + number % 2;
+  op.sequential = op.parents = 1;
+  op.value = kLargeKey;
+  op.think_ms = 5;
+  return op;
+}
+
+/// Disks without room for all the keys that two hands create; a third removes what there is, again
+/// and again, and the next ones have room.
+void fill_with_keys(Stream& draw, Plan& plan) {
+  Weather& w = plan.weather;
+  w.length_ms = std::max<int64_t>(w.length_ms, 120'000);
+  w.snapshot_ms = draw.between(200, 120'000);
+  w.snapshot_bytes = draw.between(100'000, 400'000);
+  w.segment_bytes = 64 << 10;
+  w.room_bytes = draw.between(2, 6) * w.segment_bytes;
+  w.unequal = 0;
+  plan.scripts.clear();
+  const int64_t keys = draw.between(500, 800);
+  const int64_t room = draw.between(2'000'000, 3'000'000);  // a reserve is counted in MiB
+  for (int64_t node = 1; node <= w.nodes; ++node) {
+    Fault fault;
+    fault.kind = FaultKind::kSmallDisk;
+    fault.node = node;
+    fault.at_ms = 4'000;
+    fault.amount = room;
+    plan.faults.push_back(fault);
+  }
+  for (int64_t hand = 1; hand <= 2; ++hand) {
+    Script& script = plan.scripts.emplace_back(Script{1, hand, {}});
+    for (int64_t number = 0; number < keys / 2; ++number) script.ops.push_back(large_key(number));
+    script.ops.front().think_ms = 5'000;
+  }
+  Op remove;
+  remove.kind = OpKind::kRemove;
+  remove.recursive = 1;
+  remove.think_ms = draw.between(10'000, 14'000);
+  plan.scripts.push_back(Script{1, 3, std::vector<Op>(kRemoves, remove)});
+}
+
 /// Disks are watched. In some of these runs nothing fails but them.
 void draw_room(Stream& draw, Plan& plan) {
   if (!draw.chance(kRoomPermille)) return;
@@ -416,6 +462,7 @@ void draw_room(Stream& draw, Plan& plan) {
     w.delay_us = std::min<int64_t>(w.delay_us, w.election_min_ms * kUs / 50);
     w.disk_us = std::min<int64_t>(w.disk_us, w.election_min_ms * kUs / 50);
   }
+  if (w.only_full != 0 && draw.chance(kFillsWithKeysPermille)) return fill_with_keys(draw, plan);
   fill_disks(draw, plan);
 }
 

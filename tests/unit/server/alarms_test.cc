@@ -143,7 +143,8 @@ class RoomAlarmTest : public ::testing::Test {
     room->turn();
   }
   RoomPorts ports() {
-    return {[this] { return disk; }, [](bool) {}, [](uint64_t) {}, [] { return raft::LogRoom{}; }};
+    return {[this] { return disk; }, [](bool) {}, [](const raft::SnapshotRoom&) {},
+            [] { return raft::LogRoom{}; }};
   }
   std::vector<api::Alarm> alarms() {
     std::vector<api::Alarm> out;

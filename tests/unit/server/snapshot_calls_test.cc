@@ -34,6 +34,7 @@ struct TestSpanWriter final : snapshot::SpanWriter {
     if (!why_not) return std::nullopt;
     return Error{ErrorCode::kNoSpace, *why_not};
   }
+  std::optional<snapshot::Span> recall() override { return std::nullopt; }
   void hurry(bool) override {}
   std::vector<LogIndex> submitted;
   std::optional<Result<snapshot::WrittenSpan>> outcome;

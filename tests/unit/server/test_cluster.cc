@@ -118,7 +118,7 @@ RoomPorts TestServer::room_ports() {
   if (!disk_room) return {};
   return {[this] { return *disk_room; },
           [this](bool on) { lent = on; },
-          [this](uint64_t bytes) { snapshot_room = bytes; },
+          [this](const raft::SnapshotRoom& room) { snapshot_room = room; },
           [this] { return log_room; },
           2'000,
           1'000};

@@ -166,8 +166,8 @@ class TestServer final : raft::Transport, ReplySink {
   bool lent = false;            ///< the reserve
   uint64_t snapshot_bytes = 0;  ///< of the snapshot that its disk has, and of its "-wal"
   uint64_t wal_bytes = 0;
-  uint64_t snapshot_room = 0;  ///< that the reserve is to have for the snapshot
-  Reach reach;                 ///< whom its transport has to reach
+  raft::SnapshotRoom snapshot_room;  ///< as its disk was told
+  Reach reach;                       ///< whom its transport has to reach
   uint64_t seed = 0;
 
  private:

@@ -21,22 +21,30 @@ struct PromptSpanWriter final : snapshot::SpanWriter {
     return written;
   }
   std::optional<Error> obstacle() const override { return std::nullopt; }
+  std::optional<snapshot::Span> recall() override { return std::nullopt; }
   void hurry(bool) override {}
   LogIndex applied;
 };
 
 /// Whatever it is given is under way until the test says what has come of it.
 struct SlowSpanWriter final : snapshot::SpanWriter {
-  void submit(snapshot::Span span) override {
-    under_way = span.head.applied;
-    shrink = span.shrink;
+  void submit(snapshot::Span given) override {
+    under_way = given.head.applied;
+    span = std::move(given);
   }
   std::optional<Result<snapshot::WrittenSpan>> collect() override {
     if (!outcome) return std::nullopt;
     under_way = LogIndex();
     return std::exchange(outcome, std::nullopt);
   }
-  std::optional<Error> obstacle() const override { return std::nullopt; }
+  std::optional<Error> obstacle() const override {
+    return no_room ? std::optional(Error{ErrorCode::kNoSpace, "no room"}) : std::nullopt;
+  }
+  std::optional<snapshot::Span> recall() override {
+    if (!no_room) return std::nullopt;
+    under_way = LogIndex();
+    return std::move(span);
+  }
   void hurry(bool) override {}
   /// What was submitted last is written.
   void finish(snapshot::WrittenSpan written) {
@@ -45,7 +53,8 @@ struct SlowSpanWriter final : snapshot::SpanWriter {
     outcome = written;
   }
   LogIndex under_way;
-  bool shrink = false;  ///< as the last span said
+  snapshot::Span span;  ///< the last one
+  bool no_room = false;
   std::optional<snapshot::WrittenSpan> outcome;
 };
 

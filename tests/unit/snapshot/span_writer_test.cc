@@ -84,6 +84,32 @@ TEST_F(SpanWriters, WaitForSomebodyWhoHoldsTheDatabase) {
   EXPECT_FALSE(writer.obstacle().has_value());
 }
 
+// What was gathered meanwhile goes with it.
+TEST_F(SpanWriters, GiveBackWhatWaitsForSomebody) {
+  ThreadedSpanWriter writer(*store_, notify());
+  state_.apply(100);
+  writer.submit(state_.take_span());
+  ASSERT_TRUE(outcome(writer).ok());
+  EXPECT_FALSE(writer.recall().has_value());
+  auto other = Database::open(store_->path(), Database::Mode::kModify);
+  ASSERT_TRUE(other->run("BEGIN IMMEDIATE").ok());
+  state_.apply(100);
+  writer.submit(state_.take_span());
+  std::optional<Span> back;
+  while (!(back = writer.recall())) std::this_thread::yield();
+  EXPECT_FALSE(writer.recall().has_value()) << "it is given once";
+  ASSERT_TRUE(other->run("COMMIT").ok());
+  state_.apply(100);
+  Span later = state_.take_span();
+  back->rows.append(std::move(later.rows));
+  later.rows = std::move(back->rows);
+  writer.submit(std::move(later));
+  const auto written = outcome(writer);
+  ASSERT_TRUE(written.ok()) << written.error().message;
+  EXPECT_EQ(written->applied, state_.machine().applied());
+  EXPECT_EQ((*load(store_->path()))->digest(), state_.machine().digest());
+}
+
 TEST_F(SpanWriters, TellOfADatabaseThatCannotBeWritten) {
   state_.apply(100);
   ASSERT_TRUE(store_->write(state_.take_span()).ok());

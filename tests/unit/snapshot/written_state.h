@@ -42,6 +42,7 @@ struct Bulk {
   uint64_t first = 0;
   uint64_t last = 0;
   uint64_t gone = 0;
+  size_t bytes = 20'000;
 
   std::optional<std::string> entry(uint64_t index) const {
     command::CommandHeader header;
@@ -58,7 +59,7 @@ struct Bulk {
     header.kind = command::CommandKind::PUT_KEY;
     command::PutKey body;
     body.path = "/big/" + std::to_string(index);
-    body.value = std::string(20'000, 'b');
+    body.value = std::string(bytes, 'b');
     body.makeParents = true;
     return std::string(encoder.entry_of(header, body).view());
   }

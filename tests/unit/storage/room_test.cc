@@ -77,16 +77,16 @@ TEST_F(RoomTest, TheReserveIsTakenAndGrowsWithTheSnapshot) {
   open();
   EXPECT_EQ(look().state, State::kOk);
   EXPECT_EQ(reserve(), 2 * kMiB);
-  keeper->note_snapshot(3 * kMiB - 5);
+  keeper->note_snapshot({3 * kMiB - 5, 0});
   EXPECT_EQ(look().reserve_bytes, 5 * kMiB);
-  keeper->note_snapshot(0);
+  keeper->note_snapshot({0, 0});
   EXPECT_EQ(look().reserve_bytes, 2 * kMiB);
 }
 
 // What a first look gave up would be somebody else's, if the disk is full of others' files.
 TEST_F(RoomTest, AStartKeepsTheReserveThatIsHeldForTheSnapshot) {
   open();
-  keeper->note_snapshot(3 * kMiB);
+  keeper->note_snapshot({3 * kMiB, 0});
   EXPECT_EQ(look().reserve_bytes, 5 * kMiB);
   keeper.reset();
   keeper = std::make_unique<RoomKeeper>(*disk, *store,
@@ -97,11 +97,11 @@ TEST_F(RoomTest, AStartKeepsTheReserveThatIsHeldForTheSnapshot) {
 // What is replayed from the log waits for the snapshot, too, and nobody knows how much it is yet.
 TEST_F(RoomTest, AStartGivesNothingUpBeforeItKnowsWhatTheSnapshotTakes) {
   open();
-  keeper->note_snapshot(3 * kMiB);
+  keeper->note_snapshot({3 * kMiB, 0});
   look();
   open();
   EXPECT_EQ(look().reserve_bytes, 5 * kMiB);
-  keeper->note_snapshot(kMiB);
+  keeper->note_snapshot({kMiB, 0});
   EXPECT_EQ(look().reserve_bytes, 3 * kMiB);
 }
 
@@ -117,7 +117,7 @@ TEST_F(RoomTest, WhatIsWantedIsTheWholeNeed) {
   EXPECT_TRUE(look_often().full());
   leave_free(full.wanted_bytes());
   EXPECT_FALSE(look_often().full());
-  keeper->note_snapshot(2 * kMiB);
+  keeper->note_snapshot({2 * kMiB, 0});
   leave_free(0);
   for (int batch = 0; batch < 3; ++batch) {
     ASSERT_TRUE(fill_segment().ok());
@@ -133,7 +133,7 @@ TEST_F(RoomTest, WhatIsWantedIsTheWholeNeed) {
 TEST_F(RoomTest, TheReserveTakesNothingOfWhatIsToStayFree) {
   open();
   look();
-  keeper->note_snapshot(kMiB);
+  keeper->note_snapshot({kMiB, 0});
   leave_free(2 * kMiB - 1);
   EXPECT_EQ(look().missing, "the reserve");
   EXPECT_EQ(reserve(), 2 * kMiB);
@@ -144,7 +144,7 @@ TEST_F(RoomTest, TheReserveTakesNothingOfWhatIsToStayFree) {
 TEST_F(RoomTest, TheLogTakesNoSegmentThatTheSnapshotNeeds) {
   open();
   look();
-  keeper->note_snapshot(3 * kMiB);
+  keeper->note_snapshot({3 * kMiB, 0});
   const uint64_t enough = store->preparer().segment_bytes() + kMiB + kMiB;
   leave_free(enough - 1);
   ASSERT_TRUE(fill_segment().ok());
@@ -161,12 +161,31 @@ TEST_F(RoomTest, TheSnapshotHasTheReserveAndWhatIsNobodyElses) {
   open();
   look();
   leave_free(kMiB);
-  EXPECT_EQ(look().snapshot_bytes(), 2 * kMiB);
+  EXPECT_EQ(look().snapshot_bytes(0), 2 * kMiB);
   leave_free(20 * kMiB);
   const uint64_t log = 2 * store->preparer().segment_bytes();
-  EXPECT_EQ(look().snapshot_bytes(), (2 + 20 - 1) * kMiB - log);
-  keeper->note_snapshot(30 * kMiB);
-  EXPECT_EQ(look().snapshot_bytes(), 2 * kMiB) << "the rest is wanted for the reserve";
+  EXPECT_EQ(look().snapshot_bytes(0), (2 + 20 - 1) * kMiB - log);
+  keeper->note_snapshot({30 * kMiB, 0});
+  EXPECT_EQ(look().snapshot_bytes(0), 2 * kMiB) << "the rest is wanted for the reserve";
+}
+
+// Nobody looks at the disk before the next span or the next segment is begun.
+TEST_F(RoomTest, WhatWasTakenSinceTheLastLookIsNotFree) {
+  open();
+  keeper->note_snapshot({0, 5 * kMiB});
+  leave_free(20 * kMiB);
+  look();
+  const uint64_t before = look().snapshot_bytes(5 * kMiB);
+  EXPECT_EQ(keeper->room().snapshot_bytes(8 * kMiB), before - 3 * kMiB);
+  EXPECT_EQ(keeper->room().snapshot_bytes(4 * kMiB), before);
+  keeper->note_snapshot({0, 8 * kMiB});
+  EXPECT_EQ(keeper->room().snapshot_bytes(8 * kMiB), before - 3 * kMiB) << "not looked at yet";
+  EXPECT_EQ(look().snapshot_bytes(8 * kMiB), before);
+  ASSERT_TRUE(fill_segment().ok());
+  ASSERT_TRUE(fill_segment().ok());
+  prepare(*store);
+  EXPECT_EQ(keeper->room().snapshot_bytes(8 * kMiB), before - store->preparer().segment_bytes())
+      << "the log has begun a segment";
 }
 
 // Else the log never gets its next segment: nothing else wakes the thread that prepares it.
@@ -283,7 +302,7 @@ TEST_F(RoomTest, AReserveThatDoesNotFitTakesNothingFromTheOthersForAMoment) {
 TEST_F(RoomTest, AnErrorOfTheReserveIsToldAndIsNoRoom) {
   open();
   look();
-  keeper->note_snapshot(kMiB);
+  keeper->note_snapshot({kMiB, 0});
   disk->fail_at(disk->operations() + 1, EIO);
   const Status done = keeper->step(now);
   ASSERT_FALSE(done.ok());
@@ -293,7 +312,7 @@ TEST_F(RoomTest, AnErrorOfTheReserveIsToldAndIsNoRoom) {
 
 TEST_F(RoomTest, AStartOnAFullDiskGivesUpALittleOfTheReserve) {
   open();
-  keeper->note_snapshot(6 * kMiB);
+  keeper->note_snapshot({6 * kMiB, 0});
   look();
   ASSERT_EQ(reserve(), 8 * kMiB);
   ASSERT_TRUE(RoomKeeper::make_room_to_start(*disk, kLogDirectory).ok());
