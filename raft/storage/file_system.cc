@@ -12,6 +12,8 @@ Error IoError::to_error() const {
                         " failed: " + std::generic_category().message(number) + " (errno " +
                         std::to_string(number) + ")";
   if (!detail.empty()) message += ": " + detail;
+  if (number == EMFILE) message += "; raise the limit of open files (`ulimit -n`)";
+  if (number == ENFILE) message += "; raise the system's limit of open files (fs.file-max)";
   return {out_of_space() ? ErrorCode::kNoSpace : ErrorCode::kDiskFailed, std::move(message)};
 }
 

@@ -184,6 +184,7 @@ TEST_F(RealDisk, ErrorsKeepTheirNumberAndNameThePath) {
   ASSERT_FALSE(missing.ok());
   EXPECT_EQ(missing.error().number, ENOENT);
   EXPECT_THAT(missing.error().to_error().message, HasSubstr(path_ + "/none"));
+  EXPECT_THAT((IoError{EMFILE, "open", "f", ""}.to_error().message), HasSubstr("`ulimit -n`"));
   EXPECT_EQ(files_.list(path_ + "/none").error().number, ENOENT);
   EXPECT_EQ(files_.unlink(path_ + "/none").error().number, ENOENT);
   EXPECT_EQ(files_.rename(path_ + "/none", path_ + "/n").error().number, ENOENT);
