@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
+#include <system_error>
 #include <thread>
 
 #include "base/net/frame_connection.h"
@@ -62,13 +63,19 @@ void FrameConnection::look_up() {
   }
   lookup_ = std::make_shared<FrameConnection*>(this);
   // The answer comes through the mailbox, which outlives loop and connection.
-  std::thread([mailbox, address = peer_, asker = lookup_] {
-    Result<std::vector<Endpoint>> found = resolve_blocking(address);
+  try {
+    std::thread([mailbox, address = peer_, asker = lookup_] {
+      Result<std::vector<Endpoint>> found = resolve_blocking(address);
+      mailbox->lookups.fetch_sub(1);
+      mailbox->post([asker, found = std::move(found)] {
+        if (*asker != nullptr) (*asker)->looked_up(found);
+      });
+    }).detach();
+  } catch (const std::system_error& error) {
     mailbox->lookups.fetch_sub(1);
-    mailbox->post([asker, found = std::move(found)] {
-      if (*asker != nullptr) (*asker)->looked_up(found);
-    });
-  }).detach();
+    fail(CloseCause::kConnectFailed, ErrorCode::kOverloaded,
+         "was not looked up: no thread could be begun: " + error.code().message());
+  }
 }
 
 void FrameConnection::looked_up(Result<std::vector<Endpoint>> endpoints) {
