@@ -87,6 +87,16 @@ struct DiskStatus {
   8: i64 syncMaxUs,
 }
 
+/** Another server's state on its way to this one, which takes its place when all of it is there. */
+struct StateTransfer {
+  /** The node that sends it. */
+  1: i32 fromNode,
+  /** So much of it has come. */
+  2: i64 receivedBytes,
+  /** All of it; 0 = not known yet: nothing has come. */
+  3: i64 totalBytes,
+}
+
 /** One server's view of itself and the cluster. */
 struct StatusResult {
   /** As in every result. */
@@ -149,6 +159,9 @@ struct StatusResult {
   29: DiskStatus disk,
   /** The highest feature level that its program knows. */
   30: i32 knownLevel,
+  /** The state that it receives, without which its own stays as old as it is; absent: none, or the
+   *  server is older than this field. */
+  31: optional StateTransfer receiving,
 }
 
 /** Asks nothing. */

@@ -46,8 +46,9 @@ int elect_command(const Args& args, const Context& context);
 int locks_command(const Args& args, const Context& context);
 int describe_command(const Args& args, const Context& context);
 int revoke_command(const Args& args, const Context& context);
-// cluster_views.cc
+// status_command.cc
 int status_command(const Args& args, const Context& context);
+// transfer_command.cc
 int transfer_command(const Args& args, const Context& context);
 // settings_command.cc
 int settings_command(const Args& args, const Context& context);

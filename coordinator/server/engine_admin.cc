@@ -46,6 +46,14 @@ int64_t number(T value) {
   return static_cast<int64_t>(value.value);
 }
 
+api::StateTransfer api_transfer(const SnapshotFetchProgress& arriving) {
+  api::StateTransfer transfer;
+  transfer.fromNode = static_cast<int32_t>(arriving.from.value);
+  transfer.receivedBytes = static_cast<int64_t>(arriving.received_bytes);
+  transfer.totalBytes = static_cast<int64_t>(arriving.total_bytes);
+  return transfer;
+}
+
 }  // namespace
 
 void Engine::on_outcome(const PendingCommand& command, const rsm::CommandResult& result) {
@@ -158,6 +166,9 @@ void Engine::status(CallId call, const api::RequestContext& context, const api::
   reply.uptimeMs = to_ms(host_.clock.now() - started_at_);
   reply.featureLevel = machine_.level();
   reply.knownLevel = host_.options.feature_level;
+  if (const auto arriving = fetch_ ? fetch_->how_far() : std::nullopt) {
+    reply.__set_receiving(api_transfer(*arriving));
+  }
   host_.show(call, &reply);
 }
 

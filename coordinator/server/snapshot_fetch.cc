@@ -181,6 +181,11 @@ Instant SnapshotFetch::next_wakeup() const {
 
 std::optional<StoredState> SnapshotFetch::take() { return std::exchange(staged_, std::nullopt); }
 
+std::optional<SnapshotFetchProgress> SnapshotFetch::how_far() const {
+  if (!run_) return std::nullopt;
+  return SnapshotFetchProgress{run_->from, run_->offset, run_->bytes};
+}
+
 std::string SnapshotFetch::progress() const {
   if (!run_) return {};
   return "receiving the state of node " + std::to_string(run_->from.value) + ": " +

@@ -44,6 +44,13 @@ struct SnapshotFetchStats {
   uint64_t abandoned = 0;  ///< no answer, a full disk, or what came did not verify
 };
 
+/// How far the state has come that is under way.
+struct SnapshotFetchProgress {
+  NodeId from;
+  uint64_t received_bytes = 0;
+  uint64_t total_bytes = 0;  ///< zero: not known before the first piece
+};
+
 class SnapshotFetch {
  public:
   /// A question is repeated after this, if nothing came.
@@ -77,7 +84,9 @@ class SnapshotFetch {
   /// Nobody wants what take() gave, or what has arrived: its file is to take no room.
   void discard();
   const SnapshotFetchStats& stats() const { return stats_; }
-  /// "receiving ...: 12 MiB of 117 MiB", or empty.
+  /// None: nothing is under way.
+  std::optional<SnapshotFetchProgress> how_far() const;
+  /// The same as a sentence, "receiving ...: 12 MiB of 117 MiB", or empty.
   std::string progress() const;
 
  private:

@@ -41,13 +41,15 @@ class EngineSnapshotTest : public ThreeServersTest {
   }
   LogIndex applied() { return follower.engine().host().applied; }
 
-  /// The leader offers the state behind the next three entries, and gives it.
-  void receive_the_state_three_entries_on() {
+  /// The leader offers the state behind the next three entries, which has so much ballast.
+  snapshot::SnapshotCopy offer_the_state_three_entries_on(size_t ballast_bytes = 0) {
     snapshot::WrittenState state(3);
     state.apply(static_cast<int>(applied().value) + 3);
-    ASSERT_TRUE(store_->write(state.take_span()).ok());
+    snapshot::Span span = state.take_span();
+    span.head.genesis.append(ballast_bytes, 'x');
+    EXPECT_TRUE(store_->write(span).ok());
     const auto copy = snapshot::make_copy(files_, store_->path(), here_.file("copy.db"), "");
-    ASSERT_TRUE(copy.ok()) << copy.error().message;
+    EXPECT_TRUE(copy.ok()) << copy.error().message;
     const Term term = leader.engine().host().soft.term;
     follower.engine().on_message({.type = raft::MessageType::kSnapshotRequest,
                                   .from = leader.id(),
@@ -56,9 +58,14 @@ class EngineSnapshotTest : public ThreeServersTest {
                                   .index = copy->head.applied,
                                   .log_term = term});
     cluster.settle();
-    ASSERT_THAT(cluster.held(), SizeIs(1));
+    EXPECT_THAT(cluster.held(), SizeIs(1));
+    return *copy;
+  }
+  /// And gives it.
+  void receive_the_state_three_entries_on() {
+    const snapshot::SnapshotCopy copy = offer_the_state_three_entries_on();
     for (size_t answered = 0; answered < cluster.held().size(); ++answered) {
-      give(*copy, std::get<AppMessage>(cluster.held()[answered].content));
+      give(copy, std::get<AppMessage>(cluster.held()[answered].content));
       cluster.settle();
     }
   }
@@ -78,6 +85,10 @@ class EngineSnapshotTest : public ThreeServersTest {
     piece.data = std::move(*data);
     follower.engine().on_app(leader.id(), static_cast<uint8_t>(PeerKind::kSnapshotPiece),
                              codec_.encode(piece));
+  }
+  api::StatusResult status() {
+    return follower.ask(&Engine::status, api::RequestContext{}, api::StatusRequest{})
+        .result<api::StatusResult>();
   }
   /// Server 3 asks server 2 for its state, whichever it is.
   void ask_for_its_state() {
@@ -112,6 +123,31 @@ TEST_F(EngineSnapshotTest, AStateThatTheLogHasOvertakenIsNot) {
   EXPECT_FALSE(follower.engine().take_received_state().has_value());
   cluster.advance(100ms);
   EXPECT_FALSE(std::filesystem::exists(store_->incoming_path())) << "it takes room";
+}
+
+TEST_F(EngineSnapshotTest, TheStatusSaysHowMuchOfAStateHasCome) {
+  EXPECT_FALSE(status().__isset.receiving);
+  const auto copy = offer_the_state_three_entries_on(2 * snapshot::PieceSum::kPieceBytes);
+  auto shown = status();
+  ASSERT_TRUE(shown.__isset.receiving);
+  EXPECT_EQ(shown.receiving.fromNode, 1);
+  EXPECT_EQ(shown.receiving.receivedBytes, 0);
+  EXPECT_EQ(shown.receiving.totalBytes, 0) << "only the sender knows yet";
+  for (size_t piece = 0; piece < 2; ++piece) {
+    ASSERT_GT(cluster.held().size(), piece);
+    give(copy, std::get<AppMessage>(cluster.held()[piece].content));
+    cluster.settle();
+    shown = status();
+    ASSERT_TRUE(shown.__isset.receiving);
+    EXPECT_EQ(shown.receiving.receivedBytes, (piece + 1) * snapshot::PieceSum::kPieceBytes);
+    EXPECT_EQ(shown.receiving.totalBytes, copy.bytes);
+  }
+}
+
+TEST_F(EngineSnapshotTest, TheStatusOfAServerThatHasTheStateSaysNothingOfIt) {
+  receive_the_state_three_entries_on();
+  ASSERT_TRUE(follower.engine().take_received_state().has_value());
+  EXPECT_FALSE(status().__isset.receiving);
 }
 
 TEST_F(EngineSnapshotTest, AServerGivesItsState) {

@@ -1,12 +1,9 @@
-// status, transfer-leader.
+#include "clients/cli/status_views.h"
+
 #include <algorithm>
-#include <cstdio>
 #include <nlohmann/json.hpp>
 
 #include "base/byte_text.h"
-#include "clients/cli/commands.h"
-#include "clients/cli/exit_codes.h"
-#include "clients/cli/table.h"
 
 namespace holdfast::cli {
 namespace {
@@ -72,6 +69,22 @@ json disk_json(const api::DiskStatus& d) {
           {"sync_max_us", d.syncMaxUs}};
 }
 
+/// null of a server that receives nothing, or is older than this program.
+json receiving_json(const api::StatusResult& s) {
+  if (!s.__isset.receiving) return nullptr;
+  return {{"from_node", s.receiving.fromNode},
+          {"received_bytes", s.receiving.receivedBytes},
+          {"total_bytes", s.receiving.totalBytes}};
+}
+
+/// Before the first piece the sender makes a copy, which takes a while with a large state.
+std::string receiving_text(const api::StateTransfer& t) {
+  const std::string whose = "the state of node " + std::to_string(t.fromNode);
+  if (t.totalBytes == 0) return "waiting for " + whose;
+  return "receiving " + whose + ": " + byte_text(static_cast<uint64_t>(t.receivedBytes)) + " of " +
+         byte_text(static_cast<uint64_t>(t.totalBytes));
+}
+
 /// "-" of a server that says nothing of its disk: it is older than this program. One that just
 /// started has not looked yet: all is well, as far as it knows.
 std::string disk_text(const api::DiskStatus& d) {
@@ -93,7 +106,15 @@ std::string level_text(const api::StatusResult& s) {
                                        : in_force;
 }
 
-json to_json(const std::string& admin, const api::StatusResult& s) {
+std::string connected(const api::StatusResult& s) {
+  size_t up = 0;
+  for (const auto& c : s.connections) up += c.connected ? 1 : 0;
+  return std::to_string(up) + "/" + std::to_string(s.connections.size());
+}
+
+}  // namespace
+
+json status_json(const std::string& admin, const api::StatusResult& s) {
   return {{"admin", admin},
           {"node_id", s.nodeId},
           {"role", role_name(s.role)},
@@ -125,22 +146,16 @@ json to_json(const std::string& admin, const api::StatusResult& s) {
           {"uptime_ms", s.uptimeMs},
           {"feature_level", s.featureLevel},
           {"known_level", s.knownLevel},
-          {"disk", disk_json(s.disk)}};
+          {"disk", disk_json(s.disk)},
+          {"receiving", receiving_json(s)}};
 }
 
-std::string connected(const api::StatusResult& s) {
-  size_t up = 0;
-  for (const auto& c : s.connections) up += c.connected ? 1 : 0;
-  return std::to_string(up) + "/" + std::to_string(s.connections.size());
+Table status_table() {
+  return Table({"NODE", "ADMIN", "ROLE", "TERM", "LEADER", "COMMIT", "APPLIED", "LAST", "PEERS",
+                "SESSIONS", "LOCKS", "WAITERS", "DISK", "SYNC P99", "LEVEL", "UP", "ALARMS"});
 }
 
-client::Outcome<api::StatusResult> ask_status(const std::string& admin, Duration timeout) {
-  auto remote = Remote::connect({admin}, timeout, false);
-  if (!remote) return remote.error();
-  return (*remote)->read<client::ServerStatus>({});
-}
-
-void add_row(Table& table, const std::string& admin, const api::StatusResult& s) {
+void add_status(Table& table, const std::string& admin, const api::StatusResult& s) {
   table.add({std::to_string(s.nodeId), admin, role_name(s.role), std::to_string(s.term),
              s.leaderId != 0 ? std::to_string(s.leaderId) : "-", std::to_string(s.commitIndex),
              std::to_string(s.appliedIndex), std::to_string(s.lastIndex), connected(s),
@@ -149,64 +164,18 @@ void add_row(Table& table, const std::string& admin, const api::StatusResult& s)
              std::to_string(s.alarms.size())});
 }
 
-}  // namespace
-
-int status_command(const Args& args, const Context& context) {
-  if (!args.words.empty()) return report(Error{ErrorCode::kBadArgument, "no word is expected"});
-  Table table({"NODE", "ADMIN", "ROLE", "TERM", "LEADER", "COMMIT", "APPLIED", "LAST", "PEERS",
-               "SESSIONS", "LOCKS", "WAITERS", "DISK", "SYNC P99", "LEVEL", "UP", "ALARMS"});
-  json all = json::array();
+std::string status_notes(const std::string& admin, const api::StatusResult& s) {
   std::string notes;
-  int exit_code = kExitOk;
-  // A server that does not answer within a moment is down; the others should not be waited for.
-  const Duration timeout = std::min<Duration>(context.timeout, args.has("timeout") ? 60min : 2s);
-  for (const std::string& admin : context.admins) {
-    const auto answer = ask_status(admin, timeout);
-    if (!answer) {
-      exit_code = kExitUnavailable;
-      all.push_back({{"admin", admin}, {"error", answer.error().message}});
-      const bool silent = answer.error().code == ErrorCode::kTimeout;
-      table.add({"-", admin, silent ? "no answer" : "not serving"});
-      notes += admin + ": " + answer.error().message + "\n";
-      continue;
-    }
-    all.push_back(to_json(admin, *answer));
-    add_row(table, admin, *answer);
-    for (const auto& alarm : answer->alarms) {
-      notes += admin + ": " + alarm.name + ": " + alarm.message + "\n";
-    }
+  bool quarantined = false;
+  for (const auto& alarm : s.alarms) {
+    notes += admin + ": " + alarm.name + ": " + alarm.message + "\n";
+    quarantined = quarantined || alarm.name == "QUARANTINED";
   }
-  if (context.json) {
-    print_json(all);
-  } else {
-    std::printf("%s", table.text().c_str());
-    std::fflush(stdout);  // the sentences stand below the table in a file and a pipe too
-    std::fprintf(stderr, "%s", notes.c_str());
+  // The sentence of a quarantine has it in it.
+  if (s.__isset.receiving && !quarantined) {
+    notes += admin + ": " + receiving_text(s.receiving) + "\n";
   }
-  return exit_code;
-}
-
-int transfer_command(const Args& args, const Context& context) {
-  if (args.words.size() > 1) return report(Error{ErrorCode::kBadArgument, "one NODE at most"});
-  api::TransferLeadershipRequest request;
-  if (!args.words.empty()) {
-    const auto node = parse_number("NODE", args.words[0], 1, 1'000'000);
-    if (!node) return report(node.error());
-    request.nodeId = static_cast<int32_t>(*node);
-  }
-  auto remote = Remote::connect(context.admins, context.timeout, false);
-  if (!remote) return report(remote.error());
-  const auto answer = (*remote)->write<client::TransferLeadership>(request);
-  if (!answer) return report(answer.error());
-  if (context.json) {
-    print_json({{"changed", !answer->ledAlready},
-                {"leader_id", answer->header.leaderId},
-                {"term", answer->header.term}});
-  } else {
-    std::printf("node %d leads %sin term %lld\n", answer->header.leaderId,
-                answer->ledAlready ? "already, " : "", static_cast<long long>(answer->header.term));
-  }
-  return kExitOk;
+  return notes;
 }
 
 }  // namespace holdfast::cli

@@ -1,0 +1,53 @@
+// status.
+#include <algorithm>
+#include <cstdio>
+#include <nlohmann/json.hpp>
+
+#include "clients/cli/commands.h"
+#include "clients/cli/exit_codes.h"
+#include "clients/cli/status_views.h"
+
+namespace holdfast::cli {
+namespace {
+
+client::Outcome<api::StatusResult> ask_status(const std::string& admin, Duration timeout) {
+  auto remote = Remote::connect({admin}, timeout, false);
+  if (!remote) return remote.error();
+  return (*remote)->read<client::ServerStatus>({});
+}
+
+}  // namespace
+
+int status_command(const Args& args, const Context& context) {
+  if (!args.words.empty()) return report(Error{ErrorCode::kBadArgument, "no word is expected"});
+  Table table = status_table();
+  nlohmann::json all = nlohmann::json::array();
+  std::string notes;
+  int exit_code = kExitOk;
+  // A server that does not answer within a moment is down; the others should not be waited for.
+  const Duration timeout = std::min<Duration>(context.timeout, args.has("timeout") ? 60min : 2s);
+  for (const std::string& admin : context.admins) {
+    const auto answer = ask_status(admin, timeout);
+    if (!answer) {
+      exit_code = kExitUnavailable;
+      all.push_back({{"admin", admin}, {"error", answer.error().message}});
+      const bool silent = answer.error().code == ErrorCode::kTimeout;
+      table.add({"-", admin, silent ? "no answer" : "not serving"});
+      notes += admin + ": " + answer.error().message + "\n";
+      continue;
+    }
+    all.push_back(status_json(admin, *answer));
+    add_status(table, admin, *answer);
+    notes += status_notes(admin, *answer);
+  }
+  if (context.json) {
+    print_json(all);
+  } else {
+    std::printf("%s", table.text().c_str());
+    std::fflush(stdout);  // the sentences stand below the table in a file and a pipe too
+    std::fprintf(stderr, "%s", notes.c_str());
+  }
+  return exit_code;
+}
+
+}  // namespace holdfast::cli

@@ -1,0 +1,23 @@
+// What `holdfast status` says of one server.
+#pragma once
+
+#include <nlohmann/json_fwd.hpp>
+#include <string>
+
+#include "clients/cli/table.h"
+#include "gen/cpp/admin_types.h"
+
+namespace holdfast::cli {
+
+/// `admin` is the address that was asked.
+nlohmann::json status_json(const std::string& admin, const api::StatusResult& status);
+
+/// With its heads and no row.
+Table status_table();
+void add_status(Table& table, const std::string& admin, const api::StatusResult& status);
+
+/// The sentences below the table, a line each: the alarms, and how much of another server's state
+/// has come.
+std::string status_notes(const std::string& admin, const api::StatusResult& status);
+
+}  // namespace holdfast::cli
