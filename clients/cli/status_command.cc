@@ -5,15 +5,19 @@
 
 #include "clients/cli/commands.h"
 #include "clients/cli/exit_codes.h"
+#include "clients/cli/status_query.h"
 #include "clients/cli/status_views.h"
 
 namespace holdfast::cli {
 namespace {
 
-client::Outcome<api::StatusResult> ask_status(const std::string& admin, Duration timeout) {
-  auto remote = Remote::connect({admin}, timeout, false);
-  if (!remote) return remote.error();
-  return (*remote)->read<client::ServerStatus>({});
+std::vector<StatusQuery::Answer> ask(const std::vector<std::string>& admins, Duration timeout) {
+  SystemClock clock;
+  SystemEntropy entropy;
+  net::Loop loop{clock};
+  StatusQuery query(loop, entropy, admins, timeout);
+  while (!query.done()) loop.turn(1s);
+  return query.answers();
 }
 
 }  // namespace
@@ -26,8 +30,10 @@ int status_command(const Args& args, const Context& context) {
   int exit_code = kExitOk;
   // A server that does not answer within a moment is down; the others should not be waited for.
   const Duration timeout = std::min<Duration>(context.timeout, args.has("timeout") ? 60min : 2s);
-  for (const std::string& admin : context.admins) {
-    const auto answer = ask_status(admin, timeout);
+  const std::vector<StatusQuery::Answer> answers = ask(context.admins, timeout);
+  for (size_t i = 0; i < answers.size(); ++i) {
+    const std::string& admin = context.admins[i];
+    const StatusQuery::Answer& answer = answers[i];
     if (!answer) {
       exit_code = kExitUnavailable;
       all.push_back({{"admin", admin}, {"error", answer.error().message}});
