@@ -9,6 +9,7 @@
 #include <utility>
 
 #include "base/clock.h"
+#include "base/count_text.h"
 #include "base/entropy.h"
 #include "base/net/address.h"
 #include "clients/cli/commands.h"
@@ -142,9 +143,9 @@ void tell(const Founded& founded, const Founder& founder, const std::string& fro
   std::printf("%s: node %s is the one member of the new cluster %llu, made from %s\n",
               directory.c_str(), node.c_str(),
               static_cast<unsigned long long>(founded.cluster.value), from.c_str());
-  std::printf("its first entry, %llu, ends %llu sessions; no lock is granted for %s from then on\n",
+  std::printf("its first entry, %llu, ends %s; no lock is granted for %s from then on\n",
               static_cast<unsigned long long>(founded.first.value),
-              static_cast<unsigned long long>(founded.sessions),
+              count_text(founded.sessions, "session", "sessions").c_str(),
               format_ms(founded.hold_ms).c_str());
   std::printf(
       "start it:  holdfastd --node_id=%s --data_dir=%s --client_address=%s "
@@ -181,7 +182,7 @@ void warn(const Survivor& survivor, const std::string& into) {
       stderr,
       "node %llu of cluster %llu: its snapshot is the state after entry %llu, its log ends with "
       "entry %llu of term %llu.\n"
-      "All of it is kept. Of the %llu entries behind the snapshot nobody can tell which were "
+      "All of it is kept. Nobody can tell what of the log behind the snapshot, %s, was "
       "committed:\n"
       "  what was never acknowledged to a client may come to be done;\n"
       "  what only the lost servers had is gone, even if it was acknowledged.\n"
@@ -194,7 +195,8 @@ void warn(const Survivor& survivor, const std::string& into) {
       static_cast<unsigned long long>(survivor.snapshot.value),
       static_cast<unsigned long long>(survivor.last.value),
       static_cast<unsigned long long>(survivor.state.last_term.value),
-      static_cast<unsigned long long>(behind), survivor.directory->path().c_str(), into.c_str());
+      count_text(behind, "entry", "entries").c_str(), survivor.directory->path().c_str(),
+      into.c_str());
 }
 
 bool confirmed(const Args& args, const Survivor& survivor) {

@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "base/count_text.h"
 #include "coordinator/server/alarms.h"
 #include "coordinator/server/initial_cluster.h"
 #include "coordinator/server/server.h"
@@ -212,10 +213,10 @@ std::optional<Failure> Server::serve(StoredState state) {
   admin_port_->serve(*engine_);
   loop_.again();  // the end of a turn arms the engine's first timer: no turn may sleep before it
   LOG(INFO) << "node " << options_.node_id << " of cluster " << genesis_.cluster << ", "
-            << latest.voters.size() << " voters; clients on port " << client_port_->port()
-            << ", peers on " << transport_->port() << ", administration on " << admin_port_->port()
-            << ", http on " << http_->port() << "; state of revision " << applied
-            << " from the snapshot, log from " << log_->first_index() << " to "
+            << count_text(latest.voters.size(), "voter", "voters") << "; clients on port "
+            << client_port_->port() << ", peers on " << transport_->port() << ", administration on "
+            << admin_port_->port() << ", http on " << http_->port() << "; state of revision "
+            << applied << " from the snapshot, log from " << log_->first_index() << " to "
             << log_->last_index();
   return std::nullopt;
 }

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <charconv>
 
+#include "base/count_text.h"
 #include "raft/storage/data_directory.h"
 
 namespace holdfast::raft {
@@ -126,10 +127,14 @@ std::optional<GroupId> group_of(std::string_view name) {
   return GroupId(number);
 }
 
+std::string batches_text(uint64_t count) { return count_text(count, "batch", "batches"); }
+
+std::string records_text(uint64_t count) { return count_text(count, "record", "records"); }
+
 void format_batch(const InspectedBatch& batch, std::string& out) {
   out += "    batch " + std::to_string(batch.number) + " at " + std::to_string(batch.offset) +
-         ", " + std::to_string(batch.bytes) + " bytes, " + std::to_string(batch.record_count) +
-         " records" + (batch.whole ? "\n" : ", unfinished\n");
+         ", " + count_text(batch.bytes, "byte", "bytes") + ", " + records_text(batch.record_count) +
+         (batch.whole ? "\n" : ", unfinished\n");
   for (const InspectedRecord& record : batch.records) {
     out += "      " + std::to_string(record.offset) + "  " + record.type;
     out += "  term " + std::to_string(record.term);
@@ -137,7 +142,7 @@ void format_batch(const InspectedBatch& batch, std::string& out) {
       out += "  vote " + std::to_string(record.vote) + "\n";
     } else {
       out += "  index " + std::to_string(record.index) + "  " +
-             std::to_string(record.payload_bytes) + " bytes\n";
+             count_text(record.payload_bytes, "byte", "bytes") + "\n";
     }
   }
 }
@@ -146,8 +151,8 @@ void format_segment(const InspectedSegment& segment, std::string& out) {
   out += "  " + segment.file + "  " + segment.role + ", " + std::to_string(segment.file_bytes) +
          " bytes";
   if (segment.end != 0) {
-    out += ", used to " + std::to_string(segment.end) + ", " + std::to_string(segment.batch_count) +
-           " batches, " + std::to_string(segment.record_count) + " records";
+    out += ", used to " + std::to_string(segment.end) + ", " + batches_text(segment.batch_count) +
+           ", " + records_text(segment.record_count);
   }
   out += "\n";
   if (segment.head) {
@@ -216,8 +221,8 @@ std::string format_inspection(const LogInspection& inspection) {
       inspection.directory + " (group " + std::to_string(inspection.group.value) + ")\n";
   for (const InspectedSegment& segment : inspection.segments) format_segment(segment, out);
   const HardState& state = inspection.tail.hard_state;
-  out += "  " + std::to_string(inspection.batch_count) + " batches, " +
-         std::to_string(inspection.record_count) + " records; entries " +
+  out += "  " + batches_text(inspection.batch_count) + ", " +
+         records_text(inspection.record_count) + "; entries " +
          std::to_string(inspection.first_index) + " to " +
          std::to_string(inspection.tail.last_index.value) + ", the last of term " +
          std::to_string(inspection.tail.last_term.value) + "; the server's own term is " +

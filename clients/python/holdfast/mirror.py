@@ -226,4 +226,5 @@ class Mirror(Mapping[str, Entry]):
             self.close()
 
     def __repr__(self) -> str:
-        return f"<Mirror of {self.path}: {len(self)} keys at revision {self.revision}>"
+        keys = "1 key" if len(self) == 1 else f"{len(self)} keys"
+        return f"<Mirror of {self.path}: {keys} at revision {self.revision}>"

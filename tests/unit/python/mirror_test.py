@@ -73,6 +73,14 @@ def test_the_mirror_of_nothing_is_empty_and_follows(cluster, client, session):
         session.mirror("a")
 
 
+def test_a_mirror_tells_how_many_keys_it_shows(client, session):
+    client.put("/a/0", parents=True)
+    with session.mirror("/a") as mirror:
+        assert "<Mirror of /a: 2 keys at revision " in repr(mirror)
+    with session.mirror("/a/0") as mirror:
+        assert "<Mirror of /a/0: 1 key at revision " in repr(mirror)
+
+
 def test_a_mirror_is_true_though_keys_change_between_its_pages(cluster, client, session):
     fill(client, 15)
     changes = iter([lambda: client.put("/a/9", "late"), lambda: client.delete("/a/0"),

@@ -257,6 +257,24 @@ TEST_F(LogDamage, InspectionTellsWhatIsThereAndWhereItBreaks) {
               HasSubstr("damaged: " + std::string(kLogDirectory) + "/" + first.file));
 }
 
+TEST(LogInspectionText, OneBatchOfOneRecordIsSingular) {
+  LogInspection found;
+  found.batch_count = found.record_count = 1;
+  InspectedSegment& segment = found.segments.emplace_back();
+  segment.file_bytes = 1'024;
+  segment.end = 1'024;
+  segment.batch_count = segment.record_count = 1;
+  InspectedBatch& batch = segment.batches.emplace_back();
+  batch.bytes = 512;
+  batch.record_count = 1;
+  batch.records.push_back({.type = "command", .index = 7, .payload_bytes = 1});
+  const std::string text = format_inspection(found);
+  EXPECT_THAT(text, HasSubstr("  1 batch, 1 record; entries "));
+  EXPECT_THAT(text, HasSubstr("1024 bytes, used to 1024, 1 batch, 1 record\n"));
+  EXPECT_THAT(text, HasSubstr("512 bytes, 1 record\n"));
+  EXPECT_THAT(text, HasSubstr("index 7  1 byte\n"));
+}
+
 TEST_F(LogDamage, InspectionTellsATornTailFromASoundEnd) {
   const std::string path = std::string(kLogDirectory) + "/" + last_segment().file;
   disk_->flip_bit(path, last_batch().records.back().offset, 0);
