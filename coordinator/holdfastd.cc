@@ -7,6 +7,7 @@
 #include <cstdio>
 
 #include "coordinator/server/options.h"
+#include "coordinator/server/process_limits.h"
 #include "coordinator/server/server.h"
 
 namespace {
@@ -34,6 +35,8 @@ int main(int argc, char** argv) {
   const auto options = holdfast::server::options_from_flags(argc, argv);
   if (!options.ok()) return end_with({ExitCode::kBadFlag, options.error().message});
   set_up_logging(argv[0], options->log_dir);
+  const auto enough = holdfast::server::check_descriptors(*options);
+  if (!enough.ok()) return end_with({ExitCode::kBadFlag, enough.error().message});
   holdfast::server::Server server(*options);
   auto failed = server.start();
   if (!failed) failed = server.run();

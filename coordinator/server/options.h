@@ -89,7 +89,7 @@ Status validate(const ServerOptions& options);
 enum class ExitCode : int {
   kOk = 0,
   kInternal = 1,        ///< a bug, or a peer contradicted Raft
-  kBadFlag = 2,         ///< a flag or the configuration
+  kBadFlag = 2,         ///< a flag or the configuration, or a limit of the system is too low
   kPortTaken = 3,       ///< an address cannot be listened on
   kWrongDirectory = 4,  ///< the data directory is in use, of another node or another cluster
   kCorrupt = 5,         ///< a file failed its checksum

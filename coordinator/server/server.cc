@@ -10,6 +10,7 @@
 #include "coordinator/server/first_entry.h"
 #include "coordinator/server/initial_cluster.h"
 #include "coordinator/server/io_port.h"
+#include "coordinator/server/process_limits.h"
 #include "coordinator/server/rpc_port.h"
 
 namespace holdfast::server {
@@ -108,9 +109,17 @@ std::optional<Failure> Server::open_ports(const net::Address& client, const net:
   RpcPortOptions admins = clients;
   admins.tag = kAdminTag;
   admins.address = admin;
-  auto client_port = open_client_port(clients);
-  if (!client_port.ok()) return Failure{ExitCode::kPortTaken, client_port.error().message};
-  client_port_ = std::move(*client_port);
+  std::optional<Failure> taken;
+  const auto no_thread = with_threads([&] {
+    auto client_port = open_client_port(clients);
+    if (client_port.ok()) {
+      client_port_ = std::move(*client_port);
+    } else {
+      taken = Failure{ExitCode::kPortTaken, client_port.error().message};
+    }
+  });
+  if (no_thread) return no_thread;
+  if (taken) return taken;
   auto admin_port = RpcPort::open(loop_, admins, admin_methods());
   if (!admin_port.ok()) return Failure{ExitCode::kPortTaken, admin_port.error().message};
   admin_port_ = std::move(*admin_port);
@@ -137,6 +146,15 @@ Result<std::unique_ptr<Port>> Server::open_client_port(const RpcPortOptions& opt
       IoPort::open(loop_, options, client_methods(), static_cast<size_t>(options_.io_threads));
   if (!port.ok()) return port.error();
   return std::unique_ptr<Port>(std::move(*port));
+}
+
+std::optional<Failure> Server::with_threads(const std::function<void()>& begin) {
+  try {
+    begin();
+    return std::nullopt;
+  } catch (const std::system_error& error) {
+    return Failure{ExitCode::kBadFlag, no_thread(error)};
+  }
 }
 
 raft::PeerIdentity Server::identity() const {

@@ -3,6 +3,7 @@
 // elsewhere.
 #pragma once
 
+#include <functional>
 #include <map>
 #include <memory>
 #include <optional>
@@ -78,6 +79,8 @@ class Server final : raft::TransportHandler, raft::GenesisTaker, ReplySink {
   std::optional<Failure> open_http();
   Result<std::unique_ptr<Port>> open_client_port(const RpcPortOptions& options);
   std::optional<Failure> open_transport();
+  /// Calls what begins threads. That the system gives none is no bug of this program.
+  static std::optional<Failure> with_threads(const std::function<void()>& begin);
   raft::PeerIdentity identity() const;
   void begin_bootstrap();
   void begin_join();
@@ -108,7 +111,8 @@ class Server final : raft::TransportHandler, raft::GenesisTaker, ReplySink {
   /// Peers are dialled, and may ask.
   void join();
   std::optional<Failure> serve(StoredState state);
-  RoomPorts room_ports(uint64_t snapshot_bytes);
+  std::optional<Failure> begin_threads(uint64_t snapshot_bytes);
+  RoomPorts room_ports();
   StoredStateQuestion question();
   SnapshotPorts snapshot_ports();
   void drop_engine();

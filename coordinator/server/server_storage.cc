@@ -168,14 +168,23 @@ SnapshotPorts Server::snapshot_ports() {
           entropy_.next_u64()};
 }
 
-RoomPorts Server::room_ports(uint64_t snapshot_bytes) {
-  room_keeper_ = std::make_unique<raft::ThreadedRoomKeeper>(
-      files_, *log_, clock_,
-      raft::RoomOptions{options_.data_dir, static_cast<uint64_t>(options_.reserve_mib) << 20,
-                        static_cast<uint64_t>(options_.min_free_mib) << 20, snapshot_bytes},
-      raft::ThreadedRoomKeeper::Hooks{
-          [this] { loop_.post([] {}); },
-          [](const std::string& why) { LOG(ERROR) << "no reserve for a full disk: " << why; }});
+std::optional<Failure> Server::begin_threads(uint64_t snapshot_bytes) {
+  const auto wake = [this] { loop_.post([] {}); };
+  return with_threads([&] {
+    writer_ = std::make_unique<raft::ThreadedLogWriter>(*log_, clock_, wake);
+    span_writer_ = std::make_unique<snapshot::ThreadedSpanWriter>(*snapshots_, wake, &pace_);
+    background_ = std::make_unique<snapshot::BackgroundThread>(wake);
+    room_keeper_ = std::make_unique<raft::ThreadedRoomKeeper>(
+        files_, *log_, clock_,
+        raft::RoomOptions{options_.data_dir, static_cast<uint64_t>(options_.reserve_mib) << 20,
+                          static_cast<uint64_t>(options_.min_free_mib) << 20, snapshot_bytes},
+        raft::ThreadedRoomKeeper::Hooks{wake, [](const std::string& why) {
+                                          LOG(ERROR) << "no reserve for a full disk: " << why;
+                                        }});
+  });
+}
+
+RoomPorts Server::room_ports() {
   return {[this] { return room_keeper_->room(); },
           [this](bool lent) { room_keeper_->lend(lent); },
           [this](const raft::SnapshotRoom& room) { room_keeper_->note_snapshot(room); },
@@ -193,10 +202,7 @@ std::optional<Failure> Server::serve(StoredState state) {
   if (auto failed = check_belonging(latest)) return failed;
   EngineOptions options = engine_options(latest);
   options.raft.seed = entropy_.next_u64();
-  const auto wake = [this] { loop_.post([] {}); };
-  writer_ = std::make_unique<raft::ThreadedLogWriter>(*log_, clock_, wake);
-  span_writer_ = std::make_unique<snapshot::ThreadedSpanWriter>(*snapshots_, wake, &pace_);
-  background_ = std::make_unique<snapshot::BackgroundThread>(wake);
+  if (auto failed = begin_threads(state.snapshot_room())) return failed;
   engine_ = std::make_unique<Engine>(
       options, std::move(*initial),
       EnginePorts{clock_, entropy_, *reader_, *writer_, *transport_, *this,
@@ -205,7 +211,7 @@ std::optional<Failure> Server::serve(StoredState state) {
                   [this] { return connections(); }, [this] { return alarms(); },
                   [this] { return disk_status(engine_->room().disk(), writer_->stats()); },
                   snapshot_ports(), member_ports(), genesis_bytes_, quarantine_ports(),
-                  room_ports(state.snapshot_room())},
+                  room_ports()},
       std::move(state));
   serving_since_ = clock_.now();
   join();
@@ -279,7 +285,10 @@ std::optional<Failure> Server::seek_state() {
                                            std::to_string(log_->first_index().value) +
                                            ", and no other server has the state"};
   }
-  background_ = std::make_unique<snapshot::BackgroundThread>([this] { loop_.post([] {}); });
+  const auto no_thread = with_threads([this] {
+    background_ = std::make_unique<snapshot::BackgroundThread>([this] { loop_.post([] {}); });
+  });
+  if (no_thread) return no_thread;
   seeker_ = std::make_unique<SnapshotFetch>(
       SnapshotFetchPorts{clock_, entropy_, *transport_, *background_, files_,
                          snapshots_->incoming_path(), snapshots_->vfs(), question()});

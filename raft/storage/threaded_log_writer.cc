@@ -9,14 +9,22 @@ ThreadedLogWriter::ThreadedLogWriter(LogStore& log, Clock& clock, LogWriterNotif
       preparer_(log.preparer()),
       notify_(std::move(notify)),
       queue_(log, notify_),
-      write_thread_([this] { run_writer(); }),
-      prepare_thread_([this] { run_preparer(); }) {}
+      write_thread_([this] { run_writer(); }) {
+  try {
+    prepare_thread_ = std::thread([this] { run_preparer(); });
+  } catch (...) {
+    end_threads();
+    throw;
+  }
+}
 
-ThreadedLogWriter::~ThreadedLogWriter() {
+ThreadedLogWriter::~ThreadedLogWriter() { end_threads(); }
+
+void ThreadedLogWriter::end_threads() {
   queue_.close();
   preparer_.close();
   write_thread_.join();
-  prepare_thread_.join();
+  if (prepare_thread_.joinable()) prepare_thread_.join();
 }
 
 void ThreadedLogWriter::run_writer() {

@@ -16,6 +16,7 @@ namespace holdfast::raft {
 class ThreadedLogWriter final : public LogWriter {
  public:
   /// `log` and `clock` must outlive the writer; the log is appended to by nobody else.
+  /// Throws std::system_error if a thread cannot be had.
   ThreadedLogWriter(LogStore& log, Clock& clock, LogWriterNotify notify);
   /// Writes what was submitted, then ends the threads.
   ~ThreadedLogWriter() override;
@@ -29,6 +30,7 @@ class ThreadedLogWriter final : public LogWriter {
   LogWriteStats stats() const;
 
  private:
+  void end_threads();
   void run_writer();
   void write_batch();
   void run_preparer();

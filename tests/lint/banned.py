@@ -37,7 +37,7 @@ RULES = (
     Rule("sleep", re.compile(r"\bsleep_(?:for|until)\b|\b(?:usleep|nanosleep)\s*\("), (), True),
     Rule("sleep", _call("sleep"), (), True),
     Rule("a thread", re.compile(r"\bstd::(?:jthread|thread|async)\b|\bpthread_create\b"),
-         ("raft/storage/threaded_log_writer.h", "raft/storage/threaded_room_keeper.h",
+         ("raft/storage/threaded_log_writer.*", "raft/storage/threaded_room_keeper.h",
           "coordinator/snapshot/threaded_span_writer.h", "coordinator/snapshot/check_thread.*",
           "coordinator/snapshot/background.h",
           "base/net/frame_dial.cc", "clients/cpp/loop_thread.h", "bench/load/upkeep.cc",

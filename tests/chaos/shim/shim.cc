@@ -4,12 +4,14 @@
 //
 //   HOLDFAST_CHAOS_CONTROL  the control file: one Control, as tests/chaos/shim.py packs it
 //   HOLDFAST_CHAOS_FOLDER   only files below this folder have a bad disk
+//   HOLDFAST_CHAOS_THREADS  so many threads can be begun, and no more; apart from the control file
 //
 // CLOCK_MONOTONIC and CLOCK_BOOTTIME run at the given rate, and timers set for a length of time are
 // stretched to match; the wall clock is left alone. Without a control file nothing changes.
 #include <dlfcn.h>
 #include <fcntl.h>
 #include <poll.h>
+#include <pthread.h>
 #include <sys/mman.h>
 #include <sys/timerfd.h>
 #include <unistd.h>
@@ -116,9 +118,24 @@ timespec divided(const timespec& length, double by) {
   return {whole / kSecond, whole % kSecond};
 }
 
+int64_t threads_allowed() {
+  const char* allowed = std::getenv("HOLDFAST_CHAOS_THREADS");
+  return allowed == nullptr ? INT64_MAX : std::atoll(allowed);
+}
+
 }  // namespace
 
 extern "C" {
+
+int pthread_create(pthread_t* thread, const pthread_attr_t* attributes, void* (*run)(void*),
+                   void* argument) noexcept {
+  static const auto kNext =
+      next<int (*)(pthread_t*, const pthread_attr_t*, void* (*)(void*), void*)>("pthread_create");
+  static const int64_t kAllowed = threads_allowed();
+  static std::atomic<int64_t> begun = 0;
+  if (begun.fetch_add(1) >= kAllowed) return EAGAIN;
+  return kNext(thread, attributes, run, argument);
+}
 
 int clock_gettime(clockid_t id, timespec* out) noexcept {
   static const auto kNext = next<int (*)(clockid_t, timespec*)>("clock_gettime");
