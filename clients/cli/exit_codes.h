@@ -1,4 +1,4 @@
-// Exit codes of `holdfast`, documented in docs/cli.md. Those of a command run under a lock pass
+// Exit codes of `holdfast`, documented in docs/install.md. Those of a command run under a lock pass
 // through unchanged; ours follow sysexits.h where it has one.
 #pragma once
 

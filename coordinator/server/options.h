@@ -85,7 +85,7 @@ Result<ServerOptions> options_from_flags(int argc, char** argv);
 /// Checks the relations between settings, e.g. loopback without --insecure.
 Status validate(const ServerOptions& options);
 
-/// How holdfastd ends; documented in docs/operations.md.
+/// How holdfastd ends; documented in docs/install.md.
 enum class ExitCode : int {
   kOk = 0,
   kInternal = 1,        ///< a bug, or a peer contradicted Raft
