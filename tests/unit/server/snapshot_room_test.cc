@@ -173,8 +173,8 @@ TEST_F(SnapshotRoomTest, NoMoreIsGatheredThanTheSnapshotCanBeSureToWrite) {
   server.disk_room->free_bytes = 0;
   server.disk_room->reserve_bytes = 4 * (kValue + kRows);
   cluster.advance(Room::kLookEvery);
-  for (int i = 0; i < 3; ++i) put();
-  const api::HoldfastError error = try_to_put().error();
+  for (const char* path : {"/a", "/b", "/k"}) put(path);
+  const api::HoldfastError error = try_to_put("/d").error();
   EXPECT_EQ(error.code, api::ErrorCode::NO_SPACE);
   EXPECT_THAT(error.message, HasSubstr("no room on its disk for a snapshot of what was written"));
   remove();
