@@ -382,7 +382,7 @@ Status SnapshotStore::write_rows(SnapshotWriter& writer, const std::vector<RowLo
 Status SnapshotStore::shrink(SnapshotWriter& writer) {
   const auto wal = wal_bytes();
   if (!wal.ok()) return wal.error();
-  const Status shrunk = give_back(writer, *wal);
+  Status shrunk = give_back(writer, *wal);
   const bool no_room = !shrunk.ok() && shrunk.error().code == ErrorCode::kNoSpace;
   if (no_room && ++shrinks_without_room_ < kShrinksWithoutRoomMax) return shrunk;
   shrinks_without_room_ = 0;

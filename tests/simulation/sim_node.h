@@ -286,7 +286,7 @@ class SimNode final : raft::Transport, server::ReplySink {
   uint64_t proposed_full_ = 0;  ///< commands proposed when that began
   bool was_full_ = false;
   std::optional<uint64_t> small_disk_;  ///< bytes that it has
-  Duration gave_back_at_{0};  ///< last without both a want of room and no key in the way
+  Duration gave_back_at_{0};            ///< last without both a want of room and no key in the way
   bool io_errors_ = false;
   uint64_t operations_before_ = 0;
   std::optional<uint64_t> disk_operations_;  ///< of the first disk, if this is another

@@ -60,13 +60,14 @@ void SimNode::mark_room() {
   proposed_full_ = proposed;
 }
 
-/// Nothing but its own keys has filled the disk, and they are gone; or so few are left that there is
-/// room for a database that holds no others.
+/// Nothing but its own keys has filled the disk, and they are gone; or so few are left that there
+/// is room for a database that holds no others.
 void SimNode::judge_small_disk(bool refuses) {
+  if (!small_disk_ || span_writer_ == nullptr) return;
   const uint64_t keys = engine_->machine().keys().key_count();
   const auto obstacle = span_writer_->obstacle();
   const bool stuck = obstacle && obstacle->code == ErrorCode::kNoSpace;
-  const bool late = small_disk_ && ((refuses && keys < kFewKeys) || (stuck && keys < kSomeKeys));
+  const bool late = (refuses && keys < kFewKeys) || (stuck && keys < kSomeKeys);
   if (!late) gave_back_at_ = world_.now();
   if (world_.now() - gave_back_at_ <= kGivenBackWithin) return;
   throw Broken(Rule::kLive, name_ + " has no room " + std::to_string(to_ms(kGivenBackWithin)) +
