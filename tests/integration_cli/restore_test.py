@@ -217,7 +217,7 @@ def test_the_one_server_that_is_left_becomes_a_new_cluster(old, node, tmp_path):
                f"--into={into}", "--restore_hold=5s", "--yes", "--json", *addresses(node))
     assert done.returncode == 0, done.stderr
     assert f"node 2 of cluster {old.cluster_id}: " in done.stderr
-    assert "nobody can tell which were committed" in done.stderr
+    assert "Nobody can tell what of the log behind the snapshot, " in done.stderr
     told = json.loads(done.stdout)
     began = started(node)
     check_new_cluster(old, node, told, began)
