@@ -44,6 +44,7 @@ class Anew : public testing::Test {
                          std::string_view row) { return machine.load(table, id, row); },
                      [](uint64_t) {});
     EXPECT_TRUE(head.ok()) << head.error().message;
+    if (!head.ok()) return {};
     EXPECT_TRUE(machine.finish_load().ok());
     EXPECT_EQ(head->digest, machine.digest());
     return machine.digest();
@@ -76,14 +77,14 @@ TEST_F(Anew, WhatIsLeftOfManyRowsNeedsNoRoomForThem) {
   EXPECT_EQ(loaded(), state_.machine().digest());
 }
 
-TEST_F(Anew, TheOldOrTheNewStateIsThereAfterACrashAtAnyOperation) {
-  constexpr int kStride = 3;
+TEST_F(Anew, TheOldOrTheNewStateIsThereAfterACrashAtEveryOperation) {
   int crashes = 0;
   int kept = 0;
   for (bool crashed = true; crashed; ++crashes) {
     const auto disk = files_->clone(1);
+    disk->set_capacity(disk->used() + kRoom);
     open(*disk);
-    disk->crash_at(disk->operations() + static_cast<uint64_t>(kStride * crashes));
+    disk->crash_at(disk->operations() + static_cast<uint64_t>(crashes));
     [[maybe_unused]] const auto written = store_->write(span_);
     crashed = disk->crashed();
     disk->halt();
@@ -93,8 +94,7 @@ TEST_F(Anew, TheOldOrTheNewStateIsThereAfterACrashAtAnyOperation) {
     open(*disk);
     const Digest there = loaded();
     kept += there == before_;
-    ASSERT_TRUE(there == before_ || there == state_.machine().digest())
-        << "operation " << kStride * crashes;
+    ASSERT_TRUE(there == before_ || there == state_.machine().digest()) << "operation " << crashes;
     ASSERT_LE(disk->paths().size(), 4U) << "a database, what belongs to it, CURRENT";
     disk->halt();
     store_.reset();
