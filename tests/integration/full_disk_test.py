@@ -219,8 +219,8 @@ def test_a_full_follower_does_not_stop_the_cluster(disks, dial):
     follower = disks.followers()[0]
     disks.fill(follower)
     stock = dial(leader)
-    # Far more than the follower's log has room for.
-    for number in range(400):
+    # More than twice what the follower's log has room for.
+    for number in range(150):
         assert put_within(stock, 3, path=f"/k{number % 20}", value=bytes(50_000))
     assert follower.running, follower.log()[-2000:]
     assert disks.leader() is leader
