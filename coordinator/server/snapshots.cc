@@ -107,7 +107,6 @@ Status Snapshots::collect() {
   ++stats_.spans;
   stats_.rows += written.rows;
   stats_.bytes = written.database_bytes;
-  waiting_bytes_ = written.durable ? 0 : waiting_bytes_ + span_bytes_;
   span_bytes_ = 0;
   taken_bytes_ = written.disk_bytes;
   wal_bytes_ = written.durable ? written.wal_bytes : 0;
@@ -179,7 +178,7 @@ std::optional<std::string> Snapshots::obstacle() const {
 uint64_t Snapshots::room_wanted() const {
   const uint64_t gathered = span_bytes_ + rows_.growth_bytes();
   const uint64_t wal = stats_.bytes + gathered;
-  return wal - std::min(wal, wal_bytes_) + gathered + waiting_bytes_;
+  return wal - std::min(wal, wal_bytes_) + gathered;
 }
 
 bool Snapshots::wants_room() const {

@@ -53,8 +53,8 @@ class Snapshots {
   /// Why the disk does not take the span that is under way, if so.
   std::optional<std::string> obstacle() const;
   /// That the file system must have for what is gathered, at most: rows may lie on all pages of the
-  /// database, which go to the "-wal", and then the database grows by what is new, and by what
-  /// waits in the "-wal" already. What of that waits for nobody is filled first.
+  /// database, which go to the "-wal", and the database grows by what is new. What of the "-wal"
+  /// waits for nobody is filled first.
   uint64_t room_wanted() const;
   /// That its files have of the file system, as last written.
   uint64_t room_taken() const { return taken_bytes_; }
@@ -78,11 +78,10 @@ class Snapshots {
   snapshot::RowSpan rows_;
   /// By which the database grows for the rows of the span that is sealed or under way.
   uint64_t span_bytes_ = 0;
-  uint64_t wal_bytes_ = 0;      ///< of the "-wal", which is free to be filled anew
-  uint64_t waiting_bytes_ = 0;  ///< of rows that are in the "-wal" and not in the database's file
-  uint64_t taken_bytes_ = 0;    ///< of both files
-  uint64_t log_bytes_ = 0;      ///< applied since the last span was sealed
-  uint64_t total_bytes_ = 0;    ///< applied since the start
+  uint64_t wal_bytes_ = 0;    ///< of the "-wal", which is free to be filled anew
+  uint64_t taken_bytes_ = 0;  ///< of both files
+  uint64_t log_bytes_ = 0;    ///< applied since the last span was sealed
+  uint64_t total_bytes_ = 0;  ///< applied since the start
   /// Where the log had got to, some marks a tail, ascending: the log is cut at one of them.
   struct Mark {
     LogIndex index;

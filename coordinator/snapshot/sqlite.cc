@@ -61,14 +61,15 @@ std::string immutable_address(const std::string& path) {
 constexpr sqlite3_int64 kWriteVersionAt = 18;
 constexpr unsigned char kWriteVersionMax = 2;
 
-bool header_allows_writing(sqlite3* handle) {
-  sqlite3_file* file = nullptr;
-  sqlite3_file_control(handle, "main", SQLITE_FCNTL_FILE_POINTER, static_cast<void*>(&file));
+bool header_allows_writing(sqlite3_file* file) {
   unsigned char version = 0;
   return file != nullptr &&
          file->pMethods->xRead(file, &version, sizeof version, kWriteVersionAt) == SQLITE_OK &&
          version <= kWriteVersionMax;
 }
+
+/// SQLite's own VFS takes room in multiples of it, and without it takes none ahead.
+constexpr int kGrowBytes = 4'096;
 
 ErrorCode code_of(sqlite3* handle, int result) {
   switch (result & 0xFF) {
@@ -181,7 +182,7 @@ Result<Database> Database::open(const std::string& path, Mode mode, const std::s
 }
 
 bool Database::writable() {
-  if (mode_ == Mode::kImmutable) return header_allows_writing(handle_.get());
+  if (mode_ == Mode::kImmutable) return header_allows_writing(file());
   return sqlite3_db_readonly(handle_.get(), "main") == 0;
 }
 
@@ -227,6 +228,46 @@ Status Database::copy_from(Database& source) {
   return Error{code_of(handle_.get(), result), path_ + ": cannot copy " + source.path_ + ": " +
                                                    sqlite3_errstr(result) + " (SQLite code " +
                                                    std::to_string(result) + ")"};
+}
+
+sqlite3_file* Database::file() const {
+  sqlite3_file* file = nullptr;
+  sqlite3_file_control(handle_.get(), "main", SQLITE_FCNTL_FILE_POINTER, static_cast<void*>(&file));
+  return file;
+}
+
+Result<uint64_t> Database::file_bytes() {
+  sqlite3_file* const file = this->file();
+  sqlite3_int64 bytes = 0;
+  if (file->pMethods->xFileSize(file, &bytes) == SQLITE_OK) return static_cast<uint64_t>(bytes);
+  return Error{ErrorCode::kDiskFailed, path_ + ": its size cannot be had"};
+}
+
+// SQLite does not tell what posix_fallocate() met: without a number it is taken for a want of room,
+// which is tried again. Nothing was written yet that could be lost.
+Status Database::grow_file(uint64_t bytes) {
+  int chunk = kGrowBytes;
+  sqlite3_file_control(handle_.get(), "main", SQLITE_FCNTL_CHUNK_SIZE, &chunk);
+  auto size = static_cast<sqlite3_int64>(bytes);
+  errno = 0;
+  const int result = sqlite3_file_control(handle_.get(), "main", SQLITE_FCNTL_SIZE_HINT, &size);
+  if (result == SQLITE_OK || result == SQLITE_NOTFOUND) return ok_status();
+  const int number = errno_of(handle_.get(), result);
+  const bool full = number == 0 || out_of_space(result, number);
+  std::string message =
+      path_ + ": no room to grow to " + std::to_string(bytes) + " bytes, or its disk fails";
+  if (number != 0) {
+    message +=
+        ": " + std::generic_category().message(number) + " (errno " + std::to_string(number) + ")";
+  }
+  return Error{full ? ErrorCode::kNoSpace : ErrorCode::kDiskFailed, std::move(message)};
+}
+
+Status Database::cut_file(uint64_t bytes) {
+  sqlite3_file* const file = this->file();
+  const int result = file->pMethods->xTruncate(file, static_cast<sqlite3_int64>(bytes));
+  if (result == SQLITE_OK) return ok_status();
+  return Error{ErrorCode::kDiskFailed, path_ + ": cannot be cut: " + sqlite3_errstr(result)};
 }
 
 }  // namespace holdfast::snapshot

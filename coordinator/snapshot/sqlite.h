@@ -10,6 +10,7 @@
 #include "base/error.h"
 
 struct sqlite3;
+struct sqlite3_file;
 struct sqlite3_stmt;
 
 namespace holdfast::snapshot {
@@ -68,7 +69,18 @@ class Database {
   Status copy_from(Database& source);
   const std::string& path() const { return path_; }
 
+  // Of the file alone, not of what waits in the "-wal". By SQLite's own descriptor: to close
+  // another of the same file would end all locks that this process has on it (fcntl(2)), and a
+  // stranger's sqlite3 would take itself for the last that has it open.
+  Result<uint64_t> file_bytes();
+  /// Takes the room for so many bytes, if there are fewer; NO_SPACE. Nobody reads beyond the pages
+  /// that are committed.
+  Status grow_file(uint64_t bytes);
+  /// Gives back what grow_file() took. No page beyond has been committed since.
+  Status cut_file(uint64_t bytes);
+
  private:
+  sqlite3_file* file() const;
   struct Close {
     void operator()(sqlite3* handle) const;
   };

@@ -240,7 +240,7 @@ Result<WrittenSpan> SnapshotStore::write(const Span& span) {
   const auto much = much_is_free(*writer_);
   if (!much.ok()) return much.error();
   written->slack = !written->durable || *much || wal_is_read_ || wal_is_large(*wal);
-  const auto database = file_bytes("");
+  const auto database = writer_->file_bytes();
   if (!database.ok()) return database.error();
   written->disk_bytes = *database + *wal;
   // What waits in it for somebody who reads is not there to be filled anew.
@@ -412,13 +412,13 @@ Result<bool> SnapshotStore::much_is_free(SnapshotWriter& writer) const {
   return *free >= database_bytes_ / kFreePartToShrink;
 }
 
-Result<uint64_t> SnapshotStore::wal_bytes() const { return file_bytes(kWal); }
-
-Result<uint64_t> SnapshotStore::file_bytes(const char* end) const {
-  auto there = files_.exists(path() + end);
+// SQLite locks the database alone, so that this file may be opened beside it (sqlite.h).
+Result<uint64_t> SnapshotStore::wal_bytes() const {
+  const std::string path = this->path() + kWal;
+  auto there = files_.exists(path);
   if (!there) return to_error(there.error());
   if (!*there) return uint64_t{0};
-  auto file = files_.open(path() + end, raft::OpenMode::kRead);
+  auto file = files_.open(path, raft::OpenMode::kRead);
   if (!file) return to_error(file.error());
   auto bytes = (*file)->size();
   if (!bytes) return to_error(bytes.error());

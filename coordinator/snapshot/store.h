@@ -125,8 +125,7 @@ class SnapshotStore {
   Status give_back(SnapshotWriter& writer, uint64_t wal_bytes);
   bool wal_is_large(uint64_t wal_bytes) const;
   Result<bool> much_is_free(SnapshotWriter& writer) const;
-  /// Of the database's file, or of the one beside it whose name ends so; zero if it is not there.
-  Result<uint64_t> file_bytes(const char* end) const;
+  /// Zero if it is not there.
   Result<uint64_t> wal_bytes() const;
   Status remove_unless_kept(const std::string& name);
   void name_current(const std::string& name);

@@ -85,15 +85,32 @@ Status SnapshotWriter::prepare() {
 
 Status SnapshotWriter::write(std::span<const RowLog::Change> changes, const SnapshotHead& head) {
   if (Status begun = database_.run("BEGIN IMMEDIATE"); !begun.ok()) return begun;
+  const auto bytes = database_.file_bytes();
+  if (!bytes.ok()) return bytes.error();
   Status done = write_rows(changes, head);
+  if (done.ok()) done = take_room();
   if (done.ok()) done = database_.run("COMMIT");
   if (done.ok()) {
     written_ = head.applied;
-  } else {
-    // Some errors have rolled it back already; then this one says so and nothing else.
-    [[maybe_unused]] const Status undone = database_.run("ROLLBACK");
+    return done;
   }
-  return done;
+  // Some errors have rolled it back already; then this one says so and nothing else.
+  [[maybe_unused]] const Status undone = database_.run("ROLLBACK");
+  const Status cut = cut_to(*bytes);
+  return cut.ok() ? done : cut;
+}
+
+// What is committed stays in the "-wal" until the database has room for it, and can be neither
+// undone nor given back: what a full disk lacks it must lack before.
+Status SnapshotWriter::take_room() {
+  const auto bytes = database_bytes();
+  return bytes.ok() ? database_.grow_file(*bytes) : Status(bytes.error());
+}
+
+Status SnapshotWriter::cut_to(uint64_t bytes) {
+  const auto now = database_.file_bytes();
+  if (!now.ok()) return now.error();
+  return *now > bytes ? database_.cut_file(bytes) : ok_status();
 }
 
 Status SnapshotWriter::write_rows(std::span<const RowLog::Change> changes,

@@ -54,7 +54,8 @@ class SnapshotWriter {
   static Result<SnapshotWriter> open(const std::string& path, const std::string& vfs = {});
 
   /// Brings the database to `head` in ONE transaction. `changes` ascend by table and id, one a row
-  /// (RowSpan::latest()). After an error the file is as before the call.
+  /// (RowSpan::latest()). What it takes of the disk to put it into the database is taken before: no
+  /// checkpoint() lacks room. After an error the file is as before the call.
   Status write(std::span<const RowLog::Change> changes, const SnapshotHead& head);
   /// What write() brought the database to; zero if it did not yet.
   LogIndex written() const { return written_; }
@@ -63,6 +64,8 @@ class SnapshotWriter {
   Result<bool> checkpoint();
   /// Size of the database without its -wal.
   Result<uint64_t> database_bytes();
+  /// Of its file, which may be larger.
+  Result<uint64_t> file_bytes() { return database_.file_bytes(); }
   /// Of it, what holds no row.
   Result<uint64_t> free_bytes();
   /// Gives that back to the file system, and the -wal. Holds the rows in memory meanwhile, and
@@ -80,6 +83,8 @@ class SnapshotWriter {
   };
   explicit SnapshotWriter(Database database) : database_(std::move(database)) {}
   Status prepare();
+  Status take_room();
+  Status cut_to(uint64_t bytes);
   Result<uint64_t> bytes_of_pages(const char* count);
   Status write_rows(std::span<const RowLog::Change> changes, const SnapshotHead& head);
   Status write_row(const RowLog::Change& change);

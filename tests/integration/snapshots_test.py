@@ -4,6 +4,7 @@ import shutil
 import signal
 import sqlite3
 import urllib.request
+from contextlib import closing
 
 import pytest
 from holdfast_api.watch import ttypes as w
@@ -118,6 +119,19 @@ def test_the_state_is_open_to_sqlite_while_the_server_runs(servers, dial):
             ).fetchall() == [("10", 1, last.revision)]
             sessions = database.execute("SELECT name, locks FROM sessions").fetchall()
             assert ("worker-7", 1) in sessions
+
+
+def test_a_stranger_who_opens_the_state_takes_nothing_away(servers, dial):
+    """SQLite's last user of a database removes its -wal: the server must be known to use it."""
+    stock = dial(servers.leader())
+    last = stock.put(path="/a", value=b"1")
+    wait_for_snapshots(servers, last.revision)
+    for node in servers.nodes.values():
+        wal = snapshot(node) / "state-1.db-wal"
+        before = wal.stat().st_ino
+        with closing(sqlite3.connect(snapshot(node) / "state-1.db")) as database:
+            assert database.execute("SELECT count(*) FROM keys").fetchone() > (0,)
+        assert wal.exists() and wal.stat().st_ino == before
 
 
 def test_a_damaged_snapshot_is_set_aside_and_the_log_replayed(servers, dial):

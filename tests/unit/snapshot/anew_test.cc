@@ -17,6 +17,8 @@ constexpr char kDirectory[] = "/snapshot";
 constexpr Bulk kBulk{.first = 100, .last = 499, .gone = 550, .bytes = 3'500};
 /// Too little for the pages that the removal changes, enough for what it leaves.
 constexpr uint64_t kRoom = 1'100'000;
+/// Too little for a database.
+constexpr uint64_t kSlack = 100'000;
 
 class Anew : public testing::Test {
  protected:
@@ -101,6 +103,43 @@ TEST_F(Anew, TheOldOrTheNewStateIsThereAfterACrashAtEveryOperation) {
   }
   EXPECT_GT(crashes, 20);
   EXPECT_GT(kept, 10);
+}
+
+/// Many rows of one span, and the next in which they are gone.
+class MuchForAWhile : public Anew {
+ protected:
+  MuchForAWhile() : Anew({.first = 530, .last = 1'100, .gone = 1'200, .bytes = 3'500}) {
+    state_.apply(580);
+    span_.rows.append(state_.take_span().rows);
+    span_.head = state_.take_span().head;
+  }
+};
+
+// A span that is committed to the "-wal" can be neither undone nor given back: had the database no
+// room for it, nothing that is removed later would give any.
+TEST_F(MuchForAWhile, WhatHasRoomInTheWalAloneIsNotCommittedToIt) {
+  const auto roomy = files_->clone(1);
+  roomy->set_capacity(~uint64_t{0});
+  open(*roomy);
+  const auto fits = store_->write(span_);
+  ASSERT_TRUE(fits.ok());
+  open(*files_);
+  const uint64_t used = files_->used();
+  files_->set_capacity(used + fits->wal_bytes + kSlack);
+  for (int attempt = 0; attempt < 3; ++attempt) {
+    const auto refused = store_->write(span_);
+    ASSERT_FALSE(refused.ok());
+    EXPECT_EQ(refused.error().code, ErrorCode::kNoSpace) << refused.error().message;
+    EXPECT_LT(files_->used(), used + kSlack) << "attempt " << attempt;
+  }
+  state_.apply(60);
+  Span later = state_.take_span();
+  span_.rows.append(std::move(later.rows));
+  later.rows = std::move(span_.rows);
+  const auto written = store_->write(later);
+  ASSERT_TRUE(written.ok()) << written.error().message;
+  EXPECT_TRUE(written->durable);
+  EXPECT_EQ(loaded(), state_.machine().digest());
 }
 
 class AnewInVain : public Anew {
