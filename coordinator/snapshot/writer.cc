@@ -1,5 +1,6 @@
 #include "coordinator/snapshot/writer.h"
 
+#include <algorithm>
 #include <cstdio>
 #include <utility>
 
@@ -84,9 +85,9 @@ Status SnapshotWriter::prepare() {
 }
 
 Status SnapshotWriter::write(std::span<const RowLog::Change> changes, const SnapshotHead& head) {
-  if (Status begun = database_.run("BEGIN IMMEDIATE"); !begun.ok()) return begun;
   const auto bytes = database_.file_bytes();
   if (!bytes.ok()) return bytes.error();
+  if (Status begun = database_.run("BEGIN IMMEDIATE"); !begun.ok()) return begun;
   Status done = write_rows(changes, head);
   if (done.ok()) done = take_room();
   if (done.ok()) done = database_.run("COMMIT");
@@ -107,10 +108,14 @@ Status SnapshotWriter::take_room() {
   return bytes.ok() ? database_.grow_file(*bytes) : Status(bytes.error());
 }
 
+// Pages that are committed stay, whoever may have put them there.
 Status SnapshotWriter::cut_to(uint64_t bytes) {
   const auto now = database_.file_bytes();
   if (!now.ok()) return now.error();
-  return *now > bytes ? database_.cut_file(bytes) : ok_status();
+  const auto pages = database_bytes();
+  if (!pages.ok()) return pages.error();
+  const uint64_t kept = std::max(bytes, *pages);
+  return *now > kept ? database_.cut_file(kept) : ok_status();
 }
 
 Status SnapshotWriter::write_rows(std::span<const RowLog::Change> changes,
