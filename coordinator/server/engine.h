@@ -344,7 +344,7 @@ class Engine final : public raft::Application, Commands::Owner, Renewals::Owner 
   void keep_quarantine();
   void answer_all();
   void rebuild_turn();
-  NodeId rebuild_source();
+  std::vector<NodeId> rebuild_sources();
   /// Cluster time until which a restore holds all locks back; may have passed.
   int64_t held_until_ms() const;
   std::optional<api::Alarm> restore_hold() const;

@@ -109,20 +109,18 @@ void Engine::rebuild_state(CallId call, const api::RequestContext& context,
 // A state as late as the one that is here, so that nothing that was durable is missing in it; the
 // log goes on from there, and is not cut meanwhile.
 void Engine::rebuild_turn() {
-  if (!rebuild_ || fetch_->under_way()) return;
-  if (const NodeId source = rebuild_source()) fetch_->begin(source, host_.applied);
+  if (rebuild_) fetch_->begin_any(rebuild_sources(), host_.applied);
 }
 
 // The leader first; a server that does not answer, or is quarantined too, is given up by the fetch.
 // None if all others were removed since this one was to be rebuilt.
-NodeId Engine::rebuild_source() {
-  if (*rebuild_) return *rebuild_;
+std::vector<NodeId> Engine::rebuild_sources() {
+  if (*rebuild_) return {*rebuild_};
   std::vector<NodeId> others = raft::member_ids(node_.core().configuration());
   std::erase(others, host_.options.self);
-  if (others.empty()) return {};
   const auto leader = std::ranges::find(others, host_.soft.leader);
   if (leader != others.end()) std::rotate(others.begin(), leader, others.end());
-  return others[fetch_->stats().abandoned % others.size()];
+  return others;
 }
 
 }  // namespace holdfast::server

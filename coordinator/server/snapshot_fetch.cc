@@ -25,12 +25,16 @@ SnapshotFetch::SnapshotFetch(SnapshotFetchPorts ports) : ports_(std::move(ports)
 void SnapshotFetch::begin(NodeId from, LogIndex at_least) {
   const Instant now = ports_.clock.now();
   const bool silent = run_ && run_->request != 0 && now >= run_->piece_at + kTurnAway;
-  if (silent && run_->from != from) {
+  if (silent && !asks(from)) {
     give_up("it sends nothing, and node " + std::to_string(from.value) + " offers its state");
   }
   if (run_ || staged_ || now < not_before_) return;
-  run_ = Run{
-      .from = from, .at_least = at_least, .number = ++last_run_, .heard_at = now, .piece_at = now};
+  run_ = Run{.from = from,
+             .asked = {from},
+             .at_least = at_least,
+             .number = ++last_run_,
+             .heard_at = now,
+             .piece_at = now};
   ++stats_.started;
   ports_.question.log("asking node " + std::to_string(from.value) + " for its state at revision " +
                       std::to_string(at_least.value) + " or later");
@@ -38,8 +42,29 @@ void SnapshotFetch::begin(NodeId from, LogIndex at_least) {
 }
 
 void SnapshotFetch::begin_any(const std::vector<NodeId>& sources, LogIndex at_least) {
-  if (run_ || sources.empty()) return;
-  begin(sources[stats_.started % sources.size()], at_least);
+  if (sources.empty()) return;
+  if (run_) return ask_besides(sources);
+  begin(sources[stats_.abandoned % sources.size()], at_least);
+}
+
+// One that is told to wait may be told so for kCopyMax: the disk over there may be slow, or others
+// read an older copy. Once something has come it is not thrown away for another's.
+void SnapshotFetch::ask_besides(const std::vector<NodeId>& sources) {
+  const auto patience = kAskBesides * static_cast<int64_t>(run_->asked.size());
+  if (run_->copy != 0 || ports_.clock.now() < run_->piece_at + patience) return;
+  for (size_t i = 0; i < sources.size(); ++i) {
+    const NodeId source = sources[(stats_.abandoned + i) % sources.size()];
+    if (asks(source)) continue;
+    ports_.question.log("asking node " + std::to_string(source.value) +
+                        " for its state, too: node " + std::to_string(run_->from.value) +
+                        " has no copy yet");
+    run_->asked.push_back(source);
+    return ask_of(source);
+  }
+}
+
+bool SnapshotFetch::asks(NodeId node) const {
+  return run_ && std::ranges::find(run_->asked, node) != run_->asked.end();
 }
 
 // Asked again, the question keeps its number: an answer to the first that is long on its way will
@@ -47,18 +72,22 @@ void SnapshotFetch::begin_any(const std::vector<NodeId>& sources, LogIndex at_le
 void SnapshotFetch::ask() {
   if (run_->request == 0) run_->request = ports_.entropy.next_id();
   run_->asked_at = ports_.clock.now();
+  for (const NodeId source : run_->asked) ask_of(source);
+}
+
+void SnapshotFetch::ask_of(NodeId source) {
   peer::SnapshotAsk message;
   message.request = static_cast<int64_t>(run_->request);
   message.minIndex = static_cast<int64_t>(run_->at_least.value);
   message.copy = static_cast<int64_t>(run_->copy);
   message.offset = static_cast<int64_t>(run_->offset);
-  ports_.transport.send_app(run_->from, raft::Lane::kControl,
+  ports_.transport.send_app(source, raft::Lane::kControl,
                             static_cast<uint8_t>(PeerKind::kSnapshotAsk), codec_.encode(message));
 }
 
 void SnapshotFetch::receive(NodeId from, std::string_view bytes) {
   peer::SnapshotPiece piece;
-  if (!run_ || from != run_->from || !codec_.decode(bytes, piece) || run_->request == 0 ||
+  if (!asks(from) || !codec_.decode(bytes, piece) || run_->request == 0 ||
       static_cast<uint64_t>(piece.request) != run_->request) {
     return;
   }
@@ -66,6 +95,8 @@ void SnapshotFetch::receive(NodeId from, std::string_view bytes) {
   // death.
   if (piece.copy == 0) run_->heard_at = ports_.clock.now();
   if (!fits(piece)) return;
+  run_->from = from;
+  run_->asked = {from};
   run_->request = 0;
   run_->heard_at = run_->piece_at = ports_.clock.now();
   if (static_cast<uint64_t>(piece.copy) != run_->copy) {

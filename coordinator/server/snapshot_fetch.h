@@ -62,6 +62,9 @@ class SnapshotFetch {
   /// Another that offers its state is asked instead of one that sends none of its own for so long:
   /// it leads, and whom this server asked may be gone for good.
   static constexpr Duration kTurnAway = 3s;
+  /// After so long without a first piece another that will do is asked besides. Nothing is begun
+  /// anew: who sends first is the source.
+  static constexpr Duration kAskBesides = 30s;
   /// After what came was not good, or found no room.
   static constexpr Duration kPause = 2s;
 
@@ -70,7 +73,8 @@ class SnapshotFetch {
   /// `from` has the state after `at_least`, or a later one. Nothing new if something is under way,
   /// unless it is with another that is silent.
   void begin(NodeId from, LogIndex at_least);
-  /// Any of them will do: each attempt asks the next one.
+  /// Any of them will do: each attempt asks the next one first, and one more after each
+  /// kAskBesides.
   void begin_any(const std::vector<NodeId>& sources, LogIndex at_least);
   bool under_way() const { return run_.has_value(); }
   /// PeerKind::kSnapshotPiece.
@@ -91,7 +95,8 @@ class SnapshotFetch {
 
  private:
   struct Run {
-    NodeId from;
+    NodeId from;                ///< the first that was asked, or the one that sends
+    std::vector<NodeId> asked;  ///< until one sends; then that one
     LogIndex at_least;
     uint64_t number = 0;   ///< of this run
     uint64_t request = 0;  ///< the question that is open; zero: none is
@@ -107,6 +112,9 @@ class SnapshotFetch {
   };
 
   void ask();
+  void ask_of(NodeId source);
+  void ask_besides(const std::vector<NodeId>& sources);
+  bool asks(NodeId node) const;
   bool fits(const peer::SnapshotPiece& piece) const;
   void write(std::string data);
   void written(uint64_t run, const Status& done);
