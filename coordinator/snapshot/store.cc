@@ -190,6 +190,7 @@ Result<SnapshotHead> SnapshotStore::load(const RowSink& sink, const LoadProgress
   // All of it is on the disk by now, if not in the database alone: room for that may come later.
   const auto durable = checkpoint(*writer);
   if (!durable.ok() && durable.error().code != ErrorCode::kNoSpace) return durable.error();
+  if (Status cut = frames_wait_ ? ok_status() : writer->cut_rest(); !cut.ok()) return cut.error();
   const auto wal = wal_bytes();
   if (!wal.ok()) return wal.error();
   wal_bytes_left_ = frames_wait_ ? 0 : *wal;

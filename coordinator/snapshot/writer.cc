@@ -108,6 +108,8 @@ Status SnapshotWriter::take_room() {
   return bytes.ok() ? database_.grow_file(*bytes) : Status(bytes.error());
 }
 
+Status SnapshotWriter::cut_rest() { return cut_to(0); }
+
 // Pages that are committed stay, whoever may have put them there.
 Status SnapshotWriter::cut_to(uint64_t bytes) {
   const auto now = database_.file_bytes();

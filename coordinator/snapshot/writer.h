@@ -66,6 +66,9 @@ class SnapshotWriter {
   Result<uint64_t> database_bytes();
   /// Of its file, which may be larger.
   Result<uint64_t> file_bytes() { return database_.file_bytes(); }
+  /// Cuts off its file what a process that ended before its commit had grown it by. Only after
+  /// checkpoint() was true, before the first write(): the first commit would count it as pages.
+  Status cut_rest();
   /// Of it, what holds no row.
   Result<uint64_t> free_bytes();
   /// Gives that back to the file system, and the -wal. Holds the rows in memory meanwhile, and
