@@ -1,6 +1,6 @@
 #include "coordinator/snapshot/anew.h"
 
-#include <deque>
+#include <algorithm>
 #include <string>
 #include <tuple>
 #include <utility>
@@ -54,12 +54,15 @@ Status write_piece(const RowSpan& piece, const SnapshotHead& head, SnapshotWrite
 
 Result<uint64_t> bytes_anew(Database& from, std::span<const RowLog::Change> changes) {
   uint64_t bytes = kEmptyBytes + 2 * kPieceBytes;
+  uint64_t largest = 0;  // a piece ends with a row, which may be larger than all before it
   const Status read = each_row(from, changes, [&](RowTable, uint64_t, std::string_view row) {
-    bytes += growth_of(row);
+    const uint64_t growth = growth_of(row);
+    bytes += growth;
+    largest = std::max(largest, growth);
     return ok_status();
   });
   if (!read.ok()) return read.error();
-  return bytes;
+  return bytes + largest;
 }
 
 Status write_anew(Database& from, std::span<const RowLog::Change> changes, const SnapshotHead& head,

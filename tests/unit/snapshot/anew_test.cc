@@ -188,6 +188,27 @@ INSTANTIATE_TEST_SUITE_P(OfValues, Growth,
                          testing::Values(0, 100, 900, 1'300, 1'950, 2'100, 3'900, 4'000, 4'090,
                                          8'100, 20'000));
 
+// What is begun in vain costs the disk much, again and again.
+TEST(AnewOfALargeRow, TakesNoMoreRoomThanWasReckoned) {
+  raft::FakeFileSystem files{1};
+  ASSERT_TRUE(files.create_directory(kDirectory));
+  const FileSystemVfs vfs(files, 1);
+  auto store = std::move(*SnapshotStore::open(files, kDirectory, vfs.name()));
+  WrittenState state(3, {.first = 398, .last = 399, .gone = 10'000, .bytes = 1'000'000});
+  state.apply(400);
+  const Span span = state.take_span();
+  ASSERT_TRUE(store->write(span).ok());
+  auto from = Database::open(store->path(), Database::Mode::kRead, vfs.name());
+  ASSERT_TRUE(from.ok());
+  const auto bytes = bytes_anew(*from, {});
+  ASSERT_TRUE(bytes.ok());
+  files.set_capacity(files.used() + *bytes);
+  auto to = SnapshotWriter::create(files, std::string(kDirectory) + "/anew", vfs.name());
+  ASSERT_TRUE(to.ok()) << to.error().message;
+  const Status written = write_anew(*from, {}, span.head, *to);
+  EXPECT_TRUE(written.ok()) << written.error().message;
+}
+
 TEST(RowSpans, OfALaterSpanTheLastChangeCounts) {
   const auto change = [](uint64_t id, std::string_view row) {
     return RowLog::Change{RowTable::kKeys, id, row.empty(), row};
