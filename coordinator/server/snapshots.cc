@@ -170,8 +170,14 @@ Instant Snapshots::next_wakeup() const {
   return hurried_ ? sealed_at_ : sealed_at_ + interval();
 }
 
+// What was held up when the writing stopped, and is under way no more, will never be tried again.
+std::optional<Error> Snapshots::held_up() const {
+  const bool over = stopped_ && !submitted_at_;
+  return writer_ == nullptr || over ? std::nullopt : writer_->obstacle();
+}
+
 std::optional<std::string> Snapshots::obstacle() const {
-  const auto obstacle = writer_ == nullptr ? std::nullopt : writer_->obstacle();
+  const auto obstacle = held_up();
   return obstacle ? std::optional(obstacle->message) : std::nullopt;
 }
 
@@ -182,7 +188,7 @@ uint64_t Snapshots::room_wanted() const {
 }
 
 bool Snapshots::wants_room() const {
-  const auto obstacle = writer_ == nullptr ? std::nullopt : writer_->obstacle();
+  const auto obstacle = held_up();
   return obstacle && obstacle->code == ErrorCode::kNoSpace;
 }
 

@@ -67,6 +67,7 @@ class Snapshots {
   Duration interval() const;
   uint64_t due_bytes() const;
   void take_back();
+  std::optional<Error> held_up() const;
   void seal();
   Status collect();
   void mark();

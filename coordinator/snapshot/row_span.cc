@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <iterator>
 #include <tuple>
+#include <utility>
 
 namespace holdfast::snapshot {
 namespace {
@@ -62,6 +63,12 @@ void RowSpan::append(RowSpan&& later) {
   if (later.meta_.empty()) return;
   meta_ = std::move(later.meta_);
   meta_id_ = later.meta_id_;
+}
+
+void RowSpan::keep_latest() {
+  RowSpan kept;
+  for (const RowLog::Change& change : latest()) kept.add(change);
+  *this = std::move(kept);
 }
 
 std::string_view RowSpan::keep(std::string_view row) {

@@ -24,6 +24,9 @@ class RowSpan {
   void add(RowLog::Change change);
   /// The changes that a later span gathered.
   void append(RowSpan&& later);
+  /// Forgets all changes of a row but the last, and reckons anew: a span that goes with later ones
+  /// again and again stays as large as what it has to write. Sorts and copies: not for the loop.
+  void keep_latest();
 
   /// The last change of every row that changed, ascending by table and id, at most one a row. Valid
   /// until the span is changed or gone.

@@ -21,7 +21,8 @@ class SpanWriter {
   /// Why the span under way cannot be written now: NO_SPACE, or another process holds the database
   /// (OVERLOADED). It is tried again.
   virtual std::optional<Error> obstacle() const = 0;
-  /// The span for which there is an obstacle, to go with a later one. None while it is being tried.
+  /// The span for which there is an obstacle, to go with a later one: of each row its last change.
+  /// None while it is being tried.
   virtual std::optional<Span> recall() = 0;
   /// The disk is given pauses while a span is written, unless it is urgent.
   virtual void hurry(bool urgent) = 0;

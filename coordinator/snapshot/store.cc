@@ -348,8 +348,9 @@ Result<WrittenSpan> SnapshotStore::write_new(const std::string& name, const Span
   return written;
 }
 
-// A span that was written, but not put into the database because that had no room or was locked,
-// comes again: to write it anew would take more of the room that is wanted.
+// A span that was written, but not put into the database because that was locked, or because its
+// file system kept no room that it had been asked for, comes again: to write it anew would take
+// more of the room that is wanted.
 Result<WrittenSpan> SnapshotStore::write_with(SnapshotWriter& writer, const Span& span) {
   const std::vector<RowLog::Change> rows = span.rows.latest();
   if (writer.written() != span.head.applied) {

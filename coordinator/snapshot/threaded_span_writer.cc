@@ -80,10 +80,12 @@ void ThreadedSpanWriter::run() {
 }
 
 void ThreadedSpanWriter::write_until_done(Span& span) {
-  for (;;) {
+  for (bool first = true;; first = false) {
     Result<WrittenSpan> written = store_.write(span);
+    const bool held_up = !written.ok() && passes(written.error());
+    if (held_up && first) span.rows.keep_latest();  // it may be recalled
     std::unique_lock lock(mutex_);
-    if (written.ok() || !passes(written.error())) {
+    if (!held_up) {
       obstacle_.reset();
       outcome_ = std::move(written);
       break;

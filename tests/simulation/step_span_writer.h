@@ -39,6 +39,7 @@ class StepSpanWriter final : public snapshot::SpanWriter {
                                           written.error().code == ErrorCode::kOverloaded);
     if (passes) {
       obstacle_ = written.error();
+      span_->rows.keep_latest();
     } else {
       outcome_ = std::move(written);
       span_.reset();

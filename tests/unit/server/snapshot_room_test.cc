@@ -238,5 +238,23 @@ TEST_F(SnapshotRoomTest, WhileTheDiskIsFullRoomIsGivenBackThoughNoRowChanges) {
   EXPECT_FALSE(spans.under_way);
 }
 
+// The last span was taken back to go with more, and no more comes: nobody would return the reserve.
+TEST_F(SnapshotRoomTest, OfAQuarantinedServerThatWritesNothingTheReserveIsNotLent) {
+  server.crash();
+  server.quarantine = "its digest differs";
+  spans.no_room = true;
+  server.start();
+  set(raft::DiskRoom::State::kFull);
+  EXPECT_FALSE(server.lent);
+}
+
+TEST_F(SnapshotRoomTest, OfAServerWhoseSpanFindsNoRoomTheReserveIsLent) {
+  put();
+  begin_to_write();
+  spans.no_room = true;
+  set(raft::DiskRoom::State::kFull);
+  EXPECT_TRUE(server.lent);
+}
+
 }  // namespace
 }  // namespace holdfast::server

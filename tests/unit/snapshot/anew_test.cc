@@ -242,5 +242,34 @@ TEST(RowSpans, ARowThatChangesAgainAndAgainIsReckonedOnce) {
   EXPECT_GE(often.growth_bytes(), growth_of(row + row));
 }
 
+TEST(RowSpans, OfARowThatChangesAgainOnlyTheLastChangeIsKeptIfSoAsked) {
+  const std::string row(300, 'r');
+  const auto put = [&row](RowSpan& span, uint64_t id) {
+    span.add({RowTable::kKeys, id, false, row});
+  };
+  RowSpan once;
+  RowSpan often;
+  for (uint64_t id = 1; id <= 200; ++id) put(once, id);
+  once.add({RowTable::kMeta, 1, false, "meta"});
+  once.add({RowTable::kKeys, 7, true, {}});
+  for (int i = 0; i < 10; ++i) {
+    RowSpan later;
+    for (uint64_t id = 1; id <= 200; ++id) put(later, id);
+    often.append(std::move(later));
+  }
+  often.add({RowTable::kMeta, 1, false, "meta"});
+  often.add({RowTable::kKeys, 7, true, {}});
+  const size_t rows = often.latest().size();
+  EXPECT_EQ(rows, once.latest().size());
+  often.keep_latest();
+  EXPECT_LE(often.growth_bytes(), once.growth_bytes());
+  ASSERT_EQ(often.latest().size(), rows);
+  for (size_t i = 0; i < rows; ++i) {
+    EXPECT_EQ(often.latest()[i].id, once.latest()[i].id);
+    EXPECT_EQ(often.latest()[i].row, once.latest()[i].row);
+    EXPECT_EQ(often.latest()[i].erased, once.latest()[i].erased);
+  }
+}
+
 }  // namespace
 }  // namespace holdfast::snapshot
