@@ -18,6 +18,8 @@ struct ListenerOptions {
   /// Connections beyond this many open ones are accepted and closed at once, so that the other side
   /// knows immediately, and counted in refused(). The same happens when descriptors run out.
   size_t max_connections = 20'000;
+  /// Likewise what would leave the process fewer descriptors than this for its own files.
+  uint32_t descriptors_kept = 0;
 };
 
 class Listener {
@@ -44,6 +46,7 @@ class Listener {
   void accept_ready();
   bool accept_one();
   bool refuse_for_lack_of_descriptors();
+  bool leaves_descriptors(int fd) const;
   std::shared_ptr<void> take_slot();
 
   Loop& loop_;

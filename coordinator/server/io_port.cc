@@ -21,6 +21,7 @@ Result<std::unique_ptr<IoPort>> IoPort::open(net::Loop& loop, const RpcPortOptio
                                              std::span<const RpcMethod> methods, size_t threads) {
   net::ListenerOptions listening;
   listening.max_connections = options.max_connections;
+  listening.descriptors_kept = options.descriptors_kept;
   std::unique_ptr<IoPort> port(new IoPort(loop, options, methods, threads));
   auto listener = net::Listener::open(
       loop, options.address,

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 #include <array>
+#include <map>
+#include <string>
 
 #include "base/version.h"
 #include "coordinator/server/engine.h"
@@ -62,6 +64,13 @@ void add_build(MetricPage& page, const MetricSources& from) {
 }
 
 // ------------------------------------------------------------------------------- the engine
+
+void add_alarms(MetricPage& page, const Engine& engine) {
+  std::map<std::string, int> standing;
+  for (const api::Alarm& alarm : engine.alarms()) ++standing[alarm.name];
+  page.gauge("holdfast_alarms", "Alarms that this server raises now, as `holdfast status` shows");
+  for (const auto& [name, count] : standing) page.add(count, {{"alarm", name}});
+}
 
 void add_raft_state(MetricPage& page, const Engine& engine) {
   const raft::RaftStatus raft = engine.node().core().status();
@@ -401,6 +410,7 @@ std::string metrics_text(const MetricSources& sources) {
   MetricPage page;
   add_build(page, sources);
   if (sources.engine != nullptr) {
+    add_alarms(page, *sources.engine);
     add_raft_state(page, *sources.engine);
     add_raft_events(page, *sources.engine);
     add_commands(page, *sources.engine);

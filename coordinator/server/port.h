@@ -20,6 +20,8 @@ struct RpcPortOptions {
   uint32_t tag = 0;
   net::FrameOptions frames;
   size_t max_connections = 16'000;
+  /// As in net::ListenerOptions.
+  uint32_t descriptors_kept = 0;
   /// Calls outstanding on one connection; more are refused with OVERLOADED.
   uint32_t max_calls_per_connection = 20'000;
 };

@@ -21,6 +21,14 @@ std::string way_to_raise(int error) {
 
 }  // namespace
 
+// Best effort: check_descriptors() finds out what there is.
+void raise_descriptor_limit() {
+  rlimit limit{};
+  if (getrlimit(RLIMIT_NOFILE, &limit) != 0) return;
+  limit.rlim_cur = limit.rlim_max;
+  setrlimit(RLIMIT_NOFILE, &limit);
+}
+
 Status check_descriptors(const ServerOptions& options) {
   const size_t needed =
       kOwnDescriptors + kDescriptorsOfAnIoThread * static_cast<size_t>(options.io_threads);

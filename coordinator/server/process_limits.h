@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <string>
 #include <system_error>
 
@@ -16,6 +17,16 @@ namespace holdfast::server {
 constexpr size_t kOwnDescriptors = 64;
 /// Its loop, with libevent's own, and what it wakes by.
 constexpr size_t kDescriptorsOfAnIoThread = 8;
+
+/// What connections leave of them: the log goes on in a new file, a snapshot is written anew, a
+/// peer dials again.
+constexpr uint32_t kDescriptorsKept = 24;
+/// Clients leave so many more, by which an operator gets in.
+constexpr uint32_t kDescriptorsKeptForOperators = 8;
+
+/// The process takes all the open files that it may have: many systems begin with fewer, for the
+/// sake of programs that use select(2).
+void raise_descriptor_limit();
 
 /// Opens as many files at once as this server needs before it has clients, and closes them: that
 /// finds a limit of the process, one of the whole system, and files that were inherited. The error

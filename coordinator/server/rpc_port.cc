@@ -79,6 +79,7 @@ Result<std::unique_ptr<RpcPort>> RpcPort::open(net::Loop& loop, const RpcPortOpt
   std::unique_ptr<RpcPort> port(new RpcPort(loop, options, methods));
   net::ListenerOptions listening;
   listening.max_connections = options.max_connections;
+  listening.descriptors_kept = options.descriptors_kept;
   auto listener = net::Listener::open(
       loop, options.address,
       [raw = port.get()](net::Socket socket, const net::Address&) {

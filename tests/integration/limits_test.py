@@ -1,10 +1,13 @@
 """A start for which the system has too few threads or open files: the documented exit code, and one
 line that names the limit. Nothing is lost: the next start goes on."""
 
+import contextlib
 import itertools
 import os
 import resource
+import socket
 import subprocess
+import urllib.request
 
 import pytest
 from support import paths
@@ -113,14 +116,56 @@ def test_io_threads_need_files_of_their_own(tmp_path):
     assert f"needs {OWN_FILES + 4 * FILES_OF_AN_IO_THREAD} open files" in ended.stderr
 
 
-@pytest.mark.parametrize("io_threads", [0, 8])
-def test_the_files_that_are_asked_for_are_enough(single, io_threads):
-    node = single.nodes[1]
+def limit_files(node, files):
+    """Its next start may have so many open."""
     program = node.folder / "holdfastd"
-    files = 3 + OWN_FILES + io_threads * FILES_OF_AN_IO_THREAD
     program.write_text(f"#!/bin/sh\nulimit -n {files}\nexec {node.program} \"$@\"\n")
     program.chmod(0o755)
     node.program = program
+
+
+@pytest.mark.parametrize("io_threads", [0, 8])
+def test_the_files_that_are_asked_for_are_enough(single, io_threads):
+    node = single.nodes[1]
+    files = 3 + OWN_FILES + io_threads * FILES_OF_AN_IO_THREAD
+    limit_files(node, files)
     single.start_with(node, f"--io_threads={io_threads}")
     single.wait_ready()
     assert len(os.listdir(f"/proc/{node.process.pid}/fd")) <= files
+
+
+def first_index(node):
+    """Where its log begins."""
+    with urllib.request.urlopen(f"http://127.0.0.1:{node.http_port}/metrics", timeout=5) as page:
+        lines = page.read().decode().splitlines()
+    return next(float(l.split()[1]) for l in lines if l.startswith("holdfast_raft_first_index "))
+
+
+def closed(connection):
+    """Did the server close it at once? It says nothing to who is silent."""
+    connection.settimeout(0.5)
+    try:
+        return connection.recv(1) == b""
+    except TimeoutError:
+        return False
+
+
+def test_clients_leave_the_log_and_the_operator_the_files_that_they_need(single, dial):
+    """Without that a log that must go on in a new file ended the server."""
+    node = single.nodes[1]
+    limit_files(node, 3 + OWN_FILES + 40)
+    single.start_with(node, "--segment_bytes=65536", "--snapshot_log_bytes=65536",
+                      "--snapshot_interval_s=1")
+    single.wait_ready()
+    stock = dial(node)
+    with contextlib.ExitStack() as crowd:
+        connections = [crowd.enter_context(socket.create_connection(("127.0.0.1", node.client_port)))
+                       for _ in range(120)]
+        assert closed(connections[-1]), "there is no limit"
+        assert not closed(connections[0])
+        for number in range(600):
+            stock.put(path=f"/config/k{number % 10}", value=b"v" * 1_000, makeParents=True)
+        eventually(lambda: first_index(node) > 100, what="a log that was cut")
+        assert node.running, node.log()
+        assert node.status() is not None, "the operator gets in"
+    eventually(lambda: dial(node).put(path="/config/k", value=b""), what="a place for a client")

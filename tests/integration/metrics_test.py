@@ -6,6 +6,7 @@ import urllib.request
 
 import pytest
 from holdfast_api.holdfast import ttypes as t
+from support.cluster import Cluster
 from support.paths import ROOT
 from support.stock import Stock
 from support.waiting import eventually
@@ -243,3 +244,23 @@ def test_a_pause_is_counted(own):
     assert reading.growth("holdfast_pause_seconds_total") >= 0.5
     with Stock(follower.address) as stock:
         assert stock.open_session().id
+
+
+def alarms(node):
+    """Name -> how many, of those that stand."""
+    return {dict(labels)["alarm"]: value for (name, labels), value in samples(node).items()
+            if name == "holdfast_alarms"}
+
+
+def test_an_alarm_is_there_as_long_as_it_stands():
+    """As in status: that no leader is known is one after ten seconds."""
+    with Cluster(3) as servers:
+        left, *others = servers.nodes.values()
+        assert alarms(left) == {}
+        for node in others:
+            node.kill()
+        eventually(lambda: alarms(left) == {"NO_LEADER": 1}, within=30, what="the alarm")
+        assert [a.name for a in left.status().alarms] == ["NO_LEADER"]
+        servers.start_all()
+        servers.wait_ready()
+        eventually(lambda: alarms(left) == {}, what="its end")

@@ -73,6 +73,28 @@ TEST(Listener, RefusesCleanlyWhenDescriptorsRunOut) {
   EXPECT_TRUE(server.accepted());
 }
 
+TEST(Listener, LeavesTheProcessTheDescriptorsThatAreKeptForIt) {
+  Server server({}, {.descriptors_kept = 8});
+  rlimit before;
+  getrlimit(RLIMIT_NOFILE, &before);
+  RawPeer waiting(server.listener->port());
+  const int next = dup(0);
+  ::close(next);
+  const auto limit_to = [&before](int count) {
+    const rlimit limit{static_cast<rlim_t>(count), before.rlim_max};
+    setrlimit(RLIMIT_NOFILE, &limit);
+  };
+  limit_to(next + 8);
+  const bool refused = run_until(server.loop, [&] { return server.listener->refused() > 0; });
+  limit_to(next + 10);  // one for the peer's own end
+  RawPeer later(server.listener->port());
+  const bool accepted = server.accepted();
+  setrlimit(RLIMIT_NOFILE, &before);
+  EXPECT_TRUE(refused);
+  EXPECT_EQ(waiting.read(1), "") << "closed, not left waiting";
+  EXPECT_TRUE(accepted);
+}
+
 TEST(Listener, KeepsTheCountOfConnectionsThatOutliveIt) {
   Server server;
   RawPeer peer(server.listener->port());
