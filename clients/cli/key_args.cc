@@ -30,6 +30,16 @@ Result<std::string> key_path(const Args& args, bool root_too) {
   return args.words[0];
 }
 
+Status only_a_path(const Args& args) {
+  if (args.words.size() <= 1) return ok_status();
+  return bad("\"" + args.words[1] + "\" is one word too many");
+}
+
+Result<int64_t> version_of(const Args& args) {
+  if (!args.has("version")) return int64_t{0};
+  return parse_number("--version", args.get("version"), 1, INT64_MAX);
+}
+
 int no_key(const std::string& path) {
   std::fprintf(stderr, "holdfast: there is no key %s\n", path.c_str());
   return kExitNoKey;

@@ -13,6 +13,10 @@ namespace holdfast::cli {
 Status check_key_path(const std::string& path, bool root_too);
 /// words[0], judged.
 Result<std::string> key_path(const Args& args, bool root_too);
+/// Nothing but the path is expected.
+Status only_a_path(const Args& args);
+/// Of --version; 0 without it.
+Result<int64_t> version_of(const Args& args);
 /// Says that there is no such key and returns the exit code.
 int no_key(const std::string& path);
 /// LOCAL with --local, else LINEARIZABLE.

@@ -89,9 +89,11 @@ std::vector<Command> writes() {
       {"rm",
        "PATH [flags]",
        "remove a key",
-       "A key with children needs --recursive, which takes at most 10,000 keys at once.\n\n"
+       "A key with children needs --recursive, which takes at most 10,000 keys at once. With\n"
+       "--in-parts it takes any number, from the leaves up: others see it half removed.\n\n"
        "  holdfast rm /config/limits --version 3\n  holdfast rm /queue --recursive",
        {{"recursive", nullptr, "with all keys below it"},
+        {"in-parts", nullptr, "--recursive: not at once, but however many keys there are"},
         {"version", "N", "only if the key has this version"}},
        remove_command},
       {"txn", "FILE", "do several writes at once, if conditions hold", kTxnText, {}, txn_command},

@@ -1,4 +1,4 @@
-// get, put, create, rm.
+// get, put, create.
 #include <unistd.h>
 
 #include <cstdio>
@@ -17,18 +17,6 @@ namespace {
 using nlohmann::json;
 
 Error bad(std::string message) { return {ErrorCode::kBadArgument, std::move(message)}; }
-
-/// Nothing but the path is expected.
-Status only_a_path(const Args& args) {
-  if (args.words.size() <= 1) return ok_status();
-  return bad("\"" + args.words[1] + "\" is one word too many");
-}
-
-/// 0 without --version.
-Result<int64_t> version_of(const Args& args) {
-  if (!args.has("version")) return int64_t{0};
-  return parse_number("--version", args.get("version"), 1, INT64_MAX);
-}
 
 void print_stat(const api::KeyEntry& key) {
   const api::KeyStat& stat = key.stat;
@@ -159,29 +147,6 @@ int create_command(const Args& args, const Context& context) {
     print_json({{"path", answer->path}, {"revision", answer->revision}});
   } else {
     std::printf("%s\n", answer->path.c_str());
-  }
-  return kExitOk;
-}
-
-int remove_command(const Args& args, const Context& context) {
-  if (const Status status = only_a_path(args); !status) return report(status.error());
-  const auto path = key_path(args, false);
-  if (!path) return report(path.error());
-  const auto version = version_of(args);
-  if (!version) return report(version.error());
-  auto remote = Remote::connect(context.servers, context.timeout, true);
-  if (!remote) return report(remote.error());
-  api::RemoveRequest request;
-  request.path = *path;
-  request.expectedVersion = *version;
-  request.recursive = args.has("recursive");
-  const auto answer = (*remote)->write<client::RemoveKey>(request);
-  if (!answer) return report(answer.error());
-  const auto removed = static_cast<long long>(answer->removed);
-  if (context.json) {
-    print_json({{"path", *path}, {"removed", removed}, {"revision", answer->revision}});
-  } else {
-    std::printf("%lld key%s removed\n", removed, removed == 1 ? "" : "s");
   }
   return kExitOk;
 }

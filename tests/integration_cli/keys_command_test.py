@@ -6,6 +6,7 @@ import signal
 import subprocess
 
 import pytest
+from holdfast_api.keys import ttypes as k
 from support.cluster import Cluster
 from support.command import run
 from support.paths import program
@@ -74,6 +75,33 @@ def test_writes_are_refused_by_version_and_say_why(cluster):
     refused = run(cluster, "rm", "/gone")
     assert (refused.returncode, "NOT_EMPTY" in refused.stderr) == (65, True)
     assert done(cluster, "rm", "/gone", "--recursive") == "2 keys removed\n"
+
+
+def create_below(stock, parent, count):
+    """So many keys without children."""
+    stock.put(path=parent, value=b"", makeParents=True)
+    for first in range(0, count, 1_000):
+        stock.transact(compares=[], otherwiseOperations=[], thenOperations=[
+            k.Operation(put=k.PutRequest(path=f"{parent}/k{n}", value=b""))
+            for n in range(first, min(first + 1_000, count))])
+
+
+def test_more_keys_than_one_entry_may_remove_go_in_parts(cluster):
+    with Stock(cluster.leader().address) as stock:
+        create_below(stock, "/many/wide", 10_500)
+        for n in range(11):
+            create_below(stock, f"/many/deep/d{n}/e", 1_000)
+    at_once = run(cluster, "rm", "/many", "--recursive")
+    assert (at_once.returncode, "--in-parts removes" in at_once.stderr) == (65, True)
+    assert len(done(cluster, "ls", "/many").splitlines()) == 2, "nothing went"
+    told = json.loads(done(cluster, "rm", "/many", "--recursive", "--in-parts", "--json"))
+    assert told["removed"] == 10_500 + 1 + 11 * 1_002 + 1 + 1
+    assert run(cluster, "get", "/many").returncode == 66
+    missing = run(cluster, "rm", "/many", "--recursive", "--in-parts")
+    assert (missing.returncode, "NO_KEY" in missing.stderr) == (65, True)
+    for words in (["--in-parts"], ["--in-parts", "--recursive", "--version", "3"]):
+        wrong = run(cluster, "rm", "/many", *words)
+        assert (wrong.returncode, "--in-parts needs --recursive" in wrong.stderr) == (64, True)
 
 
 def test_lists_and_trees(cluster):
