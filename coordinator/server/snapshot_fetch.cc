@@ -219,8 +219,10 @@ std::optional<SnapshotFetchProgress> SnapshotFetch::how_far() const {
 
 std::string SnapshotFetch::progress() const {
   if (!run_) return {};
-  return "receiving the state of node " + std::to_string(run_->from.value) + ": " +
-         byte_text(run_->offset) + " of " + byte_text(run_->bytes);
+  const std::string whose = "the state of node " + std::to_string(run_->from.value);
+  // Before the first piece the sender makes a copy, and nobody knows how large it will be.
+  if (run_->bytes == 0) return "waiting for " + whose;
+  return "receiving " + whose + ": " + byte_text(run_->offset) + " of " + byte_text(run_->bytes);
 }
 
 }  // namespace holdfast::server

@@ -159,8 +159,8 @@ def test_clients_leave_the_log_and_the_operator_the_files_that_they_need(single,
     single.wait_ready()
     stock = dial(node)
     with contextlib.ExitStack() as crowd:
-        connections = [crowd.enter_context(socket.create_connection(("127.0.0.1", node.client_port)))
-                       for _ in range(120)]
+        address = ("127.0.0.1", node.client_port)
+        connections = [crowd.enter_context(socket.create_connection(address)) for _ in range(120)]
         assert closed(connections[-1]), "there is no limit"
         assert not closed(connections[0])
         for number in range(600):

@@ -117,6 +117,18 @@ TEST_F(SnapshotSources, WhoSendsFirstIsTheSource) {
   EXPECT_EQ(fetch_.stats().pieces, 2u);
 }
 
+TEST_F(SnapshotSources, HowMuchIsToComeIsSaidFromTheFirstPieceOn) {
+  EXPECT_EQ(fetch_.progress(), "");
+  turn();
+  wait_for(kStep);
+  EXPECT_EQ(fetch_.progress(), "waiting for the state of node " + std::to_string(kA.value));
+  fetch_.receive(kA, piece(10));
+  turn();
+  EXPECT_THAT(fetch_.progress(), testing::HasSubstr(" of "));
+  EXPECT_THAT(fetch_.progress(),
+              testing::StartsWith("receiving the state of node " + std::to_string(kA.value)));
+}
+
 TEST_F(SnapshotSources, TheFirstThatWasAskedMayStillSend) {
   turn();
   wait_for(SnapshotFetch::kAskBesides);
