@@ -56,6 +56,10 @@ std::string to_string(const Address& address) {
   return host + ":" + std::to_string(address.port);
 }
 
+bool is_wildcard(const Address& address) {
+  return address.host == "0.0.0.0" || address.host == "::" || address.host == "*";
+}
+
 bool is_loopback(const Address& address) {
   in_addr v4;
   if (inet_pton(AF_INET, address.host.c_str(), &v4) == 1) return ntohl(v4.s_addr) >> 24 == 127;

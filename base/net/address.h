@@ -24,6 +24,9 @@ Result<Address> parse_address(std::string_view text);
 /// The same spelling back: IPv6 literals in brackets.
 std::string to_string(const Address& address);
 
+/// It stands for all addresses of a host: one can listen on it, nobody can dial it.
+bool is_wildcard(const Address& address);
+
 /// True for 127.0.0.0/8, ::1 and "localhost": what needs no --insecure.
 bool is_loopback(const Address& address);
 

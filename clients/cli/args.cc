@@ -45,7 +45,9 @@ Result<size_t> take_flag(const std::vector<std::string>& argv, size_t at,
     args.flags[name] = "";
     return size_t{1};
   }
-  if (at + 1 >= argv.size()) return bad("--" + name + " needs a value: " + flag->value);
+  if (at + 1 >= argv.size() || argv[at + 1] == "--") {
+    return bad("--" + name + " needs a value: " + flag->value);
+  }
   args.flags[name] = argv[at + 1];
   return size_t{2};
 }
@@ -83,6 +85,9 @@ Result<Args> parse_args(const std::vector<std::string>& argv, const std::vector<
   return args;
 }
 
+/// Far from where nanoseconds overflow, also when it is added to a time.
+constexpr Duration kLongestDuration = std::chrono::hours(87'600);
+
 Result<Duration> parse_duration(const std::string& what, const std::string& text) {
   const std::map<std::string, Duration> units = {{"ms", 1ms}, {"s", 1s}, {"m", 1min}, {"h", 60min}};
   int64_t number = 0;
@@ -91,8 +96,12 @@ Result<Duration> parse_duration(const std::string& what, const std::string& text
   const auto at = units.find(unit);
   const bool zero = failed == std::errc() && number == 0 && unit.empty();
   if (zero) return Duration(0);
-  if (failed != std::errc() || at == units.end() || number < 0 || number > 1'000'000'000) {
+  const bool out_of_range = failed == std::errc::result_out_of_range;
+  if ((failed != std::errc() && !out_of_range) || at == units.end() || text.starts_with('-')) {
     return bad(what + " is \"" + text + "\", not a duration like 500ms, 10s, 2m or 1h");
+  }
+  if (out_of_range || number > kLongestDuration / at->second) {
+    return bad(what + " is \"" + text + "\", the longest duration is 87600h, ten years");
   }
   return number * at->second;
 }

@@ -95,6 +95,9 @@ Result<std::string> address_of(const Args& args, const char* flag, const std::st
   }
   const auto address = net::parse_address(text);
   if (!address.ok()) return bad(std::string("--") + flag + ": " + address.error().message);
+  if (net::is_wildcard(*address)) {
+    return bad(std::string("--") + flag + "=" + text + " names no host that others could dial");
+  }
   if (address->port != 0) return text;
   return bad(std::string("--") + flag + "=" + text + " names no port that could be dialled");
 }

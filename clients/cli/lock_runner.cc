@@ -207,7 +207,7 @@ void LockRunner::on_deadline_timer() {
 
 void LockRunner::lost(client::LostReason reason) {
   lost_code_ = kExitLost;
-  if (!child_.running()) return;
+  if (!child_.running() || std::exchange(told_lost_, true)) return;
   const std::string why = client::lost_reason_name(reason);
   lines_.say(
       {{"type", "lost"}, {"session_id", session_->id()}, {"path", job_.path}, {"reason", why}},

@@ -64,6 +64,7 @@ class LockRunner {
   std::shared_ptr<client::Hold> hold_;
   Child child_;
   bool told_to_stop_ = false;
+  bool told_lost_ = false;        ///< it is being killed
   std::optional<int> lost_code_;  ///< the lock was lost, or its deadline came too close
   std::optional<int> exit_code_;
 };

@@ -1,6 +1,8 @@
 #include "clients/cli/remote.h"
 
+#include <cerrno>
 #include <cstdio>
+#include <cstring>
 #include <nlohmann/json.hpp>
 
 #include "clients/cli/exit_codes.h"
@@ -47,6 +49,17 @@ int report(const client::CallError& error) {
 int report(const Error& error) {
   std::fprintf(stderr, "holdfast: %s\n", printable(error.message).c_str());
   return kExitUsage;
+}
+
+bool output_taken() {
+  static bool told = false;
+  errno = 0;
+  if (std::fflush(stdout) == 0 && std::ferror(stdout) == 0) return true;
+  if (!std::exchange(told, true)) {
+    std::fprintf(stderr, "holdfast: cannot write standard output%s%s\n", errno == 0 ? "" : ": ",
+                 errno == 0 ? "" : std::strerror(errno));
+  }
+  return false;
 }
 
 void print_json(const nlohmann::json& document) {

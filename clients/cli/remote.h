@@ -61,6 +61,9 @@ class Remote {
 int report(const client::CallError& error);
 int report(const Error& error);
 
+/// Whether standard output took all that was printed so far; if not, says why, once.
+bool output_taken();
+
 /// One JSON document on standard output.
 void print_json(const nlohmann::json& document);
 

@@ -87,8 +87,22 @@ class PartRemover {
     const auto answer = remote_.write<client::Transact>(leaves);
     if (answer) return note(static_cast<int64_t>(answer->results.size()), answer->revision);
     const ErrorCode code = answer.error().code;
+    if (code == ErrorCode::kNoSpace) return remove_one_by_one(leaves);
     const bool changed = code == ErrorCode::kNoKey || code == ErrorCode::kNotEmpty;
     return changed ? std::nullopt : Ending(answer.error());
+  }
+  /// A full disk takes removes that stand alone, and no transactions.
+  Ending remove_one_by_one(const api::TransactRequest& leaves) {
+    for (const api::Operation& step : leaves.thenOperations) {
+      const auto answer = remote_.write<client::RemoveKey>(step.remove);
+      if (answer) {
+        note(answer->removed, answer->revision);
+        continue;
+      }
+      const ErrorCode code = answer.error().code;
+      if (code != ErrorCode::kNoKey && code != ErrorCode::kNotEmpty) return answer.error();
+    }
+    return std::nullopt;
   }
   Ending note(int64_t removed, int64_t revision) {
     removed_ += removed;

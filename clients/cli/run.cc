@@ -152,10 +152,8 @@ Result<Context> make_context(const Args& args, Asks asks) {
   return context;
 }
 
-}  // namespace
-
 // Alone: with a command --version is that of a key.
-int run(const std::vector<std::string>& argv) {
+int run_command(const std::vector<std::string>& argv) {
   if (argv == std::vector<std::string>{"--version"}) {
     std::printf("holdfast %s\n", version_text(rsm::kFeatureLevel).c_str());
     return kExitOk;
@@ -187,6 +185,14 @@ int run(const std::vector<std::string>& argv) {
   const auto context = make_context(*args, command->asks);
   if (!context) return usage_error(context.error().message, command->name);
   return command->run(*args, *context);
+}
+
+}  // namespace
+
+// Half an answer must not look like a whole one.
+int run(const std::vector<std::string>& argv) {
+  const int code = run_command(argv);
+  return output_taken() ? code : kExitCannotWrite;
 }
 
 }  // namespace holdfast::cli

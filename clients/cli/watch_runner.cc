@@ -73,7 +73,7 @@ void WatchRunner::told(const client::WatchBatch& batch) {
     print_event(batch, event, job_.options.with_values, context_.json);
     if (++shown_ == job_.count) break;
   }
-  std::fflush(stdout);
+  if (!output_taken()) return close_and_finish(kExitCannotWrite);
   if (job_.count > 0 && shown_ >= job_.count) close_and_finish(kExitOk);
 }
 

@@ -1,10 +1,12 @@
 // The flags of holdfastd. gflags parses; here their values are checked and turned into options.
 #include <gflags/gflags.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <array>
 #include <cstdio>
 #include <cstdlib>
+#include <filesystem>
 #include <sstream>
 
 #include "base/version.h"
@@ -256,9 +258,15 @@ Status parse_addresses(ServerOptions& o) {
   return parse_cluster(FLAGS_initial_cluster, o.initial_cluster);
 }
 
-/// An address that stands for all of a host's: one can listen on it, nobody can dial it.
-bool is_wildcard(const net::Address& address) {
-  return address.host == "0.0.0.0" || address.host == "::" || address.host == "*";
+/// Without it the log would go nowhere, and the server run on.
+Status check_log_dir(const std::string& directory) {
+  if (directory.empty()) return ok_status();
+  std::error_code unknown;
+  const bool is_one = std::filesystem::is_directory(directory, unknown);
+  if (is_one && ::access(directory.c_str(), W_OK | X_OK) == 0) return ok_status();
+  return bad(
+      "glog_dir", directory,
+      is_one ? "no files can be made there" : "is no directory, which must be there already");
 }
 
 /// Where is listened, by flag.
@@ -272,7 +280,7 @@ Status check_apart(const Listens& listens) {
     for (size_t j = 0; j < i; ++j) {
       const auto& [other_flag, other] = listens[j];
       const bool same_host =
-          address->host == other->host || is_wildcard(*address) || is_wildcard(*other);
+          address->host == other->host || net::is_wildcard(*address) || net::is_wildcard(*other);
       if (address->port == 0 || address->port != other->port || !same_host) continue;
       return bad(flag, net::to_string(*address),
                  std::string("has the port of --") + other_flag + "=" + net::to_string(*other) +
@@ -285,12 +293,12 @@ Status check_apart(const Listens& listens) {
 /// Others are told the address to advertise, or without one that which is listened on.
 Status check_told(const std::string& who, const net::Address& listen,
                   const std::string& advertise) {
-  if (advertise.empty() && is_wildcard(listen)) {
+  if (advertise.empty() && net::is_wildcard(listen)) {
     return bad(who + "_address", net::to_string(listen),
                "names no host that " + who + "s could dial: say --" + who + "_advertise");
   }
   const auto told = net::parse_address(advertise);
-  if (told.ok() && is_wildcard(*told)) {
+  if (told.ok() && net::is_wildcard(*told)) {
     return bad(who + "_advertise", advertise, "names no host that " + who + "s could dial");
   }
   return ok_status();
@@ -382,6 +390,7 @@ Result<ServerOptions> options_from_flags(int argc, char** argv) {
   options = copy_flags(std::move(options));
   const Status valid = validate(options);
   if (!valid.ok()) return valid.error();
+  if (const Status log = check_log_dir(options.log_dir); !log.ok()) return log.error();
   return options;
 }
 

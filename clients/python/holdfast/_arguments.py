@@ -73,6 +73,13 @@ def seconds(name: str, value: Any) -> float:
     return float(value)
 
 
+def positive(name: str, value: float) -> float:
+    """More than nothing."""
+    if value <= 0:
+        raise ValueError(f"{name} is {value:g}, it must be more than 0")
+    return value
+
+
 def timeout(value: Any, name: str = "timeout", none: str = "no limit") -> Optional[float]:
     """A number of seconds, or None."""
     if value is not None and not _is_number(value):

@@ -46,8 +46,9 @@ class Client(ClientKeys):
         given = servers.split(",") if isinstance(servers, str) else [
             _arguments.text("each of servers", server)
             for server in _arguments.many("servers", servers, "addresses, or one str")]
-        self._timeout = _arguments.seconds("timeout", timeout)
-        _arguments.seconds("connect_timeout", connect_timeout)
+        self._timeout = _arguments.positive("timeout", _arguments.seconds("timeout", timeout))
+        _arguments.positive("connect_timeout",
+                            _arguments.seconds("connect_timeout", connect_timeout))
         _arguments.flag("discover", discover)
         self._router = Router(given, discover=discover, connect_timeout=connect_timeout)
         self._mutex = threading.Lock()
