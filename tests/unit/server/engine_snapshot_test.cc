@@ -262,5 +262,20 @@ TEST_F(PinnedLogTest, OnAFullDiskTheLogDoesNotWaitForACopy) {
   EXPECT_GT(cut_through_, copied);
 }
 
+// It would be put in force, and no start would find the log behind it.
+TEST_F(PinnedLogTest, AStateThatTheLogDoesNotGoOnBehindIsNotPutInForceOfAQuarantinedServerEither) {
+  const snapshot::SnapshotCopy copy = offer_the_state_three_entries_on();
+  write_entries(60);
+  ASSERT_GT(follower.engine().node().core().log().first(), copy.head.applied.next());
+  api::RebuildStateRequest rebuild;
+  rebuild.force = true;
+  const Call rebuilt = follower.ask(&Engine::rebuild_state, {}, rebuild);
+  cluster.settle();
+  ASSERT_EQ(rebuilt.outcome(), "OK");
+  give(copy, std::get<AppMessage>(cluster.held()[0].content));
+  cluster.settle();
+  EXPECT_FALSE(follower.engine().take_received_state().has_value());
+}
+
 }  // namespace
 }  // namespace holdfast::server
