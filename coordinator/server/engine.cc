@@ -142,13 +142,14 @@ void Engine::on_snapshot_offer(const raft::SnapshotOffer& offer) {
 }
 
 // What was applied meanwhile may have overtaken it, unless that is not to be believed: then the log
-// goes on from any state.
+// goes on from any state that it has not been cut behind since the state was asked for.
 std::optional<StoredState> Engine::take_received_state() {
   if (!fetch_) return std::nullopt;
   auto state = fetch_->take();
-  const bool any = host_.quarantined();
-  const bool overtaken = state && !any && state->machine->applied() <= host_.applied;
-  if (!overtaken) return state;
+  if (!state) return std::nullopt;
+  const LogIndex applied = state->machine->applied();
+  const bool any = host_.quarantined() && applied.next() >= node_.core().log().first();
+  if (any || applied > host_.applied) return state;
   fetch_->discard();
   return std::nullopt;
 }
