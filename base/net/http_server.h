@@ -2,6 +2,7 @@
 // the loop's thread. GET and HEAD only; bodies of requests are refused.
 #pragma once
 
+#include <cstdint>
 #include <functional>
 #include <memory>
 #include <string>
@@ -23,9 +24,10 @@ class HttpServer {
   /// Answers a request for `path` (without query). Called on the loop's thread.
   using Handler = std::function<HttpResponse(const std::string& path)>;
 
-  /// Listens; port 0 lets the kernel choose. Errors name the address.
+  /// Listens; port 0 lets the kernel choose. Errors name the address. Who comes while the process
+  /// could open no more than `descriptors_kept` files waits until it can.
   static Result<std::unique_ptr<HttpServer>> open(Loop& loop, const Address& address,
-                                                  Handler handler);
+                                                  Handler handler, uint32_t descriptors_kept = 0);
   ~HttpServer();
   HttpServer(const HttpServer&) = delete;
   HttpServer& operator=(const HttpServer&) = delete;

@@ -2,7 +2,6 @@
 
 #include <fcntl.h>
 #include <netinet/in.h>
-#include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -97,22 +96,14 @@ bool Listener::accept_one() {
     if (errno == EMFILE || errno == ENFILE) return refuse_for_lack_of_descriptors();
     return errno == ECONNABORTED || errno == EINTR;
   }
-  if (*open_ >= options_.max_connections || !leaves_descriptors(accepted.fd())) {
+  if (*open_ >= options_.max_connections ||
+      !leaves_descriptors(accepted.fd(), options_.descriptors_kept)) {
     ++refused_;
     return true;
   }
   const int fd = accepted.fd();
   on_accept_(Socket(accepted.release(), take_slot()), peer_address(fd));
   return true;
-}
-
-// A new descriptor is the lowest that is free (open(2)), so at most those above it are left. The
-// limit is asked for each time: it can be changed while the process runs (prlimit(1)).
-bool Listener::leaves_descriptors(int fd) const {
-  rlimit limit{};
-  if (options_.descriptors_kept == 0 || getrlimit(RLIMIT_NOFILE, &limit) != 0) return true;
-  return limit.rlim_cur == RLIM_INFINITY ||
-         static_cast<rlim_t>(fd) + options_.descriptors_kept < limit.rlim_cur;
 }
 
 bool Listener::refuse_for_lack_of_descriptors() {

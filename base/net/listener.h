@@ -46,7 +46,6 @@ class Listener {
   void accept_ready();
   bool accept_one();
   bool refuse_for_lack_of_descriptors();
-  bool leaves_descriptors(int fd) const;
   std::shared_ptr<void> take_slot();
 
   Loop& loop_;

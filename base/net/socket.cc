@@ -4,6 +4,7 @@
 #include <netdb.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -121,6 +122,14 @@ Result<std::vector<Endpoint>> resolve_blocking(const Address& address) {
 
 Address peer_address(int fd) { return name_of(fd, &getpeername); }
 Address local_address(int fd) { return name_of(fd, &getsockname); }
+
+// A new descriptor is the lowest that is free (open(2)), so at most those above it are left. The
+// limit is asked for each time: it can be changed while the process runs (prlimit(1)).
+bool leaves_descriptors(int fd, uint32_t kept) {
+  rlimit limit{};
+  if (kept == 0 || getrlimit(RLIMIT_NOFILE, &limit) != 0) return true;
+  return limit.rlim_cur == RLIM_INFINITY || static_cast<rlim_t>(fd) + kept < limit.rlim_cur;
+}
 
 void set_tcp_options(int fd, Duration dead_after) {
   set_option(fd, IPPROTO_TCP, TCP_NODELAY, 1);

@@ -1,6 +1,7 @@
 // File descriptors with an owner, and the few socket calls that connections and listeners share.
 #pragma once
 
+#include <cstdint>
 #include <memory>
 #include <string>
 #include <utility>
@@ -46,6 +47,9 @@ Result<std::vector<Endpoint>> resolve_blocking(const Address& address);
 /// The readable address of the socket's other or own end.
 Address peer_address(int fd);
 Address local_address(int fd);
+/// Besides the descriptor `fd`, just opened, and those below it the process may open more than so
+/// many.
+bool leaves_descriptors(int fd, uint32_t kept);
 /// No Nagle delay, and TCP gives up on a silent peer (dead host, unplugged cable, frozen kernel)
 /// after about `dead_after`; zero leaves TCP's own hours.
 void set_tcp_options(int fd, Duration dead_after);

@@ -131,8 +131,9 @@ std::optional<Failure> Server::open_ports(const net::Address& client, const net:
 }
 
 std::optional<Failure> Server::open_http() {
-  auto http = net::HttpServer::open(loop_, options_.http_listen,
-                                    [this](const std::string& path) { return this->http(path); });
+  auto http = net::HttpServer::open(
+      loop_, options_.http_listen, [this](const std::string& path) { return this->http(path); },
+      kDescriptorsKept);
   if (!http.ok()) return Failure{ExitCode::kPortTaken, http.error().message};
   http_ = std::move(*http);
   return std::nullopt;

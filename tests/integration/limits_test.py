@@ -7,6 +7,7 @@ import os
 import resource
 import socket
 import subprocess
+import time
 import urllib.request
 
 import pytest
@@ -148,6 +149,24 @@ def closed(connection):
         return connection.recv(1) == b""
     except TimeoutError:
         return False
+
+
+@pytest.mark.parametrize("port", ["client_port", "admin_port", "http_port", "peer_port"])
+def test_connections_leave_the_log_the_files_that_it_needs(single, dial, port):
+    """Whichever port they come in by."""
+    node = single.nodes[1]
+    limit_files(node, 3 + OWN_FILES + 40)
+    single.start_with(node, "--segment_bytes=65536", "--snapshot_log_bytes=65536",
+                      "--snapshot_interval_s=1")
+    single.wait_ready()
+    stock = dial(node)
+    with contextlib.ExitStack() as crowd:
+        for _ in range(120):
+            crowd.enter_context(socket.create_connection(("127.0.0.1", getattr(node, port))))
+        time.sleep(0.5)  # until they are accepted, or not
+        for number in range(600):
+            stock.put(path=f"/config/k{number % 10}", value=b"v" * 1_000, makeParents=True)
+        assert node.running, node.log()
 
 
 def test_clients_leave_the_log_and_the_operator_the_files_that_they_need(single, dial):
