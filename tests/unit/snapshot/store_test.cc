@@ -335,5 +335,14 @@ TEST_F(SnapshotStores, LeaveAloneWhatOnlyLooksLikeADatabase) {
   EXPECT_EQ(open()->path(), directory_.file("state-3.db"));
 }
 
+// The log behind it may have been cut: that is not known before the log has been opened.
+TEST_F(SnapshotStores, OfALostCurrentTheDatabaseStays) {
+  write(*open());
+  std::filesystem::remove(directory_.file("CURRENT"));
+  const auto store = open();
+  EXPECT_TRUE(store->empty());
+  EXPECT_THAT(names(), ElementsAre("state-1.db"));
+}
+
 }  // namespace
 }  // namespace holdfast::snapshot
