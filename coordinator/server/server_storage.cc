@@ -84,6 +84,9 @@ std::optional<Failure> Server::open_log() {
   auto log = raft::LogStore::open(files_, entropy_, log_options);
   if (!log.ok()) return failure_of(log.error());
   log_ = std::move(*log);
+  if (const Status removed = snapshots_->remove_unnamed(); !removed.ok()) {
+    return failure_of(removed.error());
+  }
   const raft::RecoveredLog& recovered = log_->recovered();
   if (const Status terms = recovered.check_terms(); !terms.ok()) {
     return failure_of({terms.error().code, *directory + ": " + terms.error().message});

@@ -94,7 +94,11 @@ Result<std::unique_ptr<SnapshotStore>> SnapshotStore::open(raft::FileSystem& fil
   std::unique_ptr<SnapshotStore> store(
       new SnapshotStore(files, directory, vfs, writers_vfs.empty() ? vfs : writers_vfs));
   if (Status read = store->read_current(); !read.ok()) return read.error();
-  if (Status removed = store->remove_leftovers(); !removed.ok()) return removed.error();
+  if (Status counted = store->count_names(); !counted.ok()) return counted.error();
+  // Without CURRENT there was no snapshot yet, or CURRENT was lost.
+  if (!store->empty() || store->anything_set_aside_) {
+    if (Status removed = store->remove_unnamed(); !removed.ok()) return removed.error();
+  }
   store->incoming_ = name_of(store->next_number_ + 1);
   return store;
 }
@@ -138,14 +142,22 @@ Status SnapshotStore::read_current() {
   return ok_status();
 }
 
-// A database that was begun when the process ended, one that another had replaced, a copy.
-Status SnapshotStore::remove_leftovers() {
+Status SnapshotStore::count_names() {
   auto names = files_.list(directory_);
   if (!names) return to_error(names.error());
   for (const std::string& name : *names) {
     next_number_ = std::max(next_number_, number_in(name) + 1);
     anything_set_aside_ = anything_set_aside_ || name.ends_with(kDamaged);
     if (number_in(name) > number_in(aside_) && name.ends_with(kDamaged)) aside_ = name;
+  }
+  return ok_status();
+}
+
+// A database that was begun when the process ended, one that another had replaced, a copy.
+Status SnapshotStore::remove_unnamed() {
+  auto names = files_.list(directory_);
+  if (!names) return to_error(names.error());
+  for (const std::string& name : *names) {
     if (Status removed = remove_unless_kept(name); !removed.ok()) return removed;
   }
   return ok_status();

@@ -7,7 +7,8 @@
 //
 // Nothing is ever renamed onto a database, because SQLite would replay a leftover -wal into it: a
 // new one gets a new name, and CURRENT is switched to it. What CURRENT does not name is removed at
-// the next start. Blocks for the disk; one thread at a time, but path() and empty() from any.
+// the next start; if CURRENT is missing, not before the log is known to begin with entry 1. Blocks
+// for the disk; one thread at a time, but path() and empty() from any.
 #pragma once
 
 #include <cstdint>
@@ -60,6 +61,10 @@ class SnapshotStore {
                                                      const std::string& vfs = {},
                                                      const std::string& writers_vfs = {});
 
+  /// Removes what CURRENT does not name. To be called when the log is known to do without that; if
+  /// there is a CURRENT, open() has done it.
+  Status remove_unnamed();
+
   bool empty() const;
   /// Which state the database in force says it is, before anything else of it was looked at.
   /// CORRUPT if it cannot even say that.
@@ -110,7 +115,7 @@ class SnapshotStore {
         writers_vfs_(std::move(writers_vfs)) {}
   Status read_current();
   Status forget_current();
-  Status remove_leftovers();
+  Status count_names();
   Result<WrittenSpan> write_first(const Span& span);
   Result<WrittenSpan> write_next(const Span& span);
   Result<WrittenSpan> write_anew(const Span& span, const Error& obstacle);

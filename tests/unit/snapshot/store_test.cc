@@ -206,6 +206,7 @@ TEST_F(SnapshotStores, ADatabaseThatCurrentDoesNotNameIsRemoved) {
   put("notes.txt", "not ours");
   auto store = open();
   EXPECT_TRUE(store->empty());
+  ASSERT_TRUE(store->remove_unnamed().ok());
   EXPECT_THAT(names(), ElementsAre("notes.txt"));
   state_.apply(50);
   write(*store);
