@@ -348,6 +348,16 @@ def test_a_watch_that_is_no_longer_referred_to_is_closed(cluster, client, sessio
 
 # --------------------------------------------------------------------------------- functions
 
+def test_nothing_is_kept_of_watches_that_are_over(cluster, client, session):
+    for number in range(20):
+        session.watch(f"/over/{number}").close()
+    client.put("/over/1", parents=True)
+    eventually(lambda: sum(registered(cluster, session)) == 0)
+    eventually(lambda: not session._core.watches._disowned, within=3,
+               what="the numbers of closed watches forgotten")
+    assert not session._core.watches._unwatch and not session._core.watches._registered
+
+
 def test_a_function_is_called_with_each_event_in_order(client, session):
     seen = []
 
