@@ -62,7 +62,8 @@ class Watches:
         self._in_flight: Optional[Feed] = None
         self._orphans: List[Any] = []
         self._unwatch: Deque[int] = collections.deque()
-        #: Numbers at this place that are nobody's any more.
+        #: Numbers at this place that are nobody's any more, and of which the server is still to be
+        #: told. (One that is told of after that is told of once more.)
         self._disowned: Set[int] = set()
         self._left_behind: "collections.OrderedDict[int, Set[int]]" = collections.OrderedDict()
         #: Feeds whose handle was garbage: a finalizer may run anywhere, so it only leaves a note.
@@ -297,8 +298,11 @@ class Watches:
             done = not may_change(error)
         finally:
             with self.mutex:
-                if not done and self._place == place:
-                    self._unwatch.append(watch_id)
+                if self._place == place:
+                    if done:
+                        self._disowned.discard(watch_id)
+                    else:
+                        self._unwatch.append(watch_id)
         return done
 
     def _register(self, place: Place, feed: Feed) -> bool:
