@@ -100,6 +100,29 @@ TEST_F(TreeCosts, AValueThatShrinksGivesItsMemoryBack) {
   EXPECT_EQ(live_bytes, in_its_node);
 }
 
+// A small transaction may replace large values: what is kept to undo it is no second copy of them.
+TEST_F(TreeCosts, ATransactionCopiesNoLargeValueThatItReplaces) {
+  constexpr uint64_t kKeys = 50;
+  const std::string large(1'000'000, 'x');
+  std::vector<std::string> paths;
+  for (uint64_t i = 0; i < kKeys; ++i) paths.push_back("/k" + std::to_string(i));
+  for (const std::string& path : paths) apply(put(path, large));
+  std::vector<Operation> replace;
+  for (const std::string& path : paths) replace.push_back(put(path, "short"));
+  std::vector<Operation> fails = replace;
+  fails.push_back(put("/missing/parent", ""));
+  const uint64_t before = live_bytes;
+  tree_.begin(Revision(++revision_), 0, 0);
+  EXPECT_TRUE(tree_.apply(fails, {}, outcomes_));
+  EXPECT_LT(live_bytes, before + 1'000'000);
+  for (const std::string& path : paths) ASSERT_EQ(tree_.get(path)->value, large);
+  EXPECT_FALSE(tree_.apply(replace, {}, outcomes_));
+  EXPECT_LT(live_bytes, before - (kKeys - 1) * large.size());
+  tree_.settle();
+  for (const std::string& path : paths) ASSERT_EQ(tree_.get(path)->value, "short");
+  EXPECT_EQ(tree_.check_invariants(), "");
+}
+
 // ARCHITECTURE, Numbers: 1,000,000 keys. The bound holds for every kind, at any number of keys: the
 // index is at its emptiest just after it grew.
 TEST_F(TreeCosts, AMillionKeysTakeLessThan300BytesEachBesidesPathAndValue) {
