@@ -2,6 +2,7 @@
 
 #include <cstring>
 #include <new>
+#include <utility>
 
 #include "base/check.h"
 
@@ -52,6 +53,23 @@ void Key::set_value(std::string_view value) {
   copy(value_at, value);
   value_size = static_cast<uint32_t>(value.size());
   ::operator delete(old_block);
+}
+
+ValueBlock Key::take_block() {
+  if (value_is_inline()) return {};
+  ValueBlock block;
+  block.at.reset(value_at);
+  block.size = std::exchange(value_size, 0);
+  block.room = std::exchange(value_room, inline_room);
+  value_at = inline_at();
+  return block;
+}
+
+void Key::give_block(ValueBlock block) {
+  if (!value_is_inline()) ::operator delete(value_at);
+  value_at = block.at.release();
+  value_size = block.size;
+  value_room = block.room;
 }
 
 }  // namespace holdfast::tree

@@ -5,6 +5,8 @@
 
 #include <boost/intrusive/set.hpp>
 #include <cstdint>
+#include <memory>
+#include <new>
 #include <string_view>
 
 #include "base/checksum.h"
@@ -44,6 +46,16 @@ struct Timer {
 /// Longest value that is kept inside of the node's block when the key is created.
 inline constexpr size_t kInlineValueMax = 512;
 
+/// A long value, without its key.
+struct ValueBlock {
+  struct Free {
+    void operator()(char* at) const { ::operator delete(at); }
+  };
+  std::unique_ptr<char, Free> at;
+  uint32_t size = 0;
+  uint32_t room = 0;
+};
+
 struct Key {
   /// A key with a block of its own, in no tree yet. Name and value are copied.
   static Key* make(std::string_view name, std::string_view value);
@@ -54,6 +66,11 @@ struct Key {
   std::string_view value() const { return {value_at, value_size}; }
   /// Allocates only if the value outgrew its room, or fills less than half of a block of its own.
   void set_value(std::string_view value);
+  /// A value that has a block of its own leaves with it, and none is there then; else nothing
+  /// comes.
+  ValueBlock take_block();
+  /// The value is what take_block() gave.
+  void give_block(ValueBlock block);
   bool has_children() const;
   uint64_t bytes() const { return name_size + value_size; }
 

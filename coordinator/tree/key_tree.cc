@@ -71,7 +71,6 @@ std::optional<Failure> KeyTree::apply(std::span<const Operation> operations, con
   State& s = *state_;
   HF_CHECK(s.in_entry, "commands stand between begin() and settle()");
   outcomes.clear();
-  s.journal.clear();
   s.keeps_journal = operations.size() > 1;  // an operation that fails has changed nothing itself
   const State::Mark before = s.mark();
   std::optional<Failure> failure;
@@ -88,6 +87,7 @@ std::optional<Failure> KeyTree::apply(std::span<const Operation> operations, con
     s.roll_back(before);
     outcomes.clear();
   }
+  s.journal.clear();
   return failure;
 }
 

@@ -239,16 +239,18 @@ Key* KeyTree::State::add(Key* parent, const NewKey& fresh) {
 }
 
 void KeyTree::State::write(Key* key, std::string_view value) {
+  bytes -= key->bytes();
   if (keeps_journal) {
+    ValueBlock block = key->take_block();
     journal.push_back({.kind = Change::Kind::kWritten,
                        .key = key,
                        .version = key->version,
                        .modify_revision = key->modify_revision,
                        .modified_unix_ms = key->modified_unix_ms,
                        .due_ms = key->timer == nullptr ? 0 : key->timer->due_ms,
-                       .value = texts.keep(key->value())});
+                       .value = texts.keep(key->value()),
+                       .block = std::move(block)});
   }
-  bytes -= key->bytes();
   key->set_value(value);
   bytes += key->bytes();
   ++key->version;

@@ -52,7 +52,8 @@ struct Change {
   Revision modify_revision;
   int64_t modified_unix_ms = 0;
   int64_t due_ms = 0;
-  std::string_view value;
+  std::string_view value;  ///< a short one
+  ValueBlock block;        ///< a long one
 };
 
 struct KeyTree::State {
@@ -150,8 +151,8 @@ struct KeyTree::State {
   };
   Mark mark() const;
   void roll_back(const Mark& to);
-  void undo(const Change& change);
-  void undo_write(const Change& change);
+  void undo(Change& change);
+  void undo_write(Change& change);
   ChildCounts counts_of(const Key* key) const;
 
   // Reading (reading.cc).

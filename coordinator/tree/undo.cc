@@ -1,5 +1,7 @@
 // A transaction is all or nothing: what its operations did before one failed is undone from the
 // journal, latest first. Events and marks of rows are cut back to where they stood.
+#include <utility>
+
 #include "coordinator/tree/state.h"
 
 namespace holdfast::tree {
@@ -27,7 +29,7 @@ void KeyTree::State::roll_back(const Mark& to) {
   removed = to.removed;
 }
 
-void KeyTree::State::undo(const Change& change) {
+void KeyTree::State::undo(Change& change) {
   Key* const parent = change.key->parent;
   switch (change.kind) {
     case Change::Kind::kMade:
@@ -43,10 +45,14 @@ void KeyTree::State::undo(const Change& change) {
   }
 }
 
-void KeyTree::State::undo_write(const Change& change) {
+void KeyTree::State::undo_write(Change& change) {
   Key* const key = change.key;
   bytes -= key->bytes();
-  key->set_value(change.value);
+  if (change.block.at != nullptr) {
+    key->give_block(std::move(change.block));
+  } else {
+    key->set_value(change.value);
+  }
   bytes += key->bytes();
   key->version = change.version;
   key->modify_revision = change.modify_revision;
