@@ -256,6 +256,22 @@ TEST(FrameConnection, EndsAConnectionWhoseOutputPassesTheBoundAndNamesBoth) {
   EXPECT_EQ(server.only().output_bytes(), 0u);
 }
 
+TEST(FrameConnection, OutputOfOneTurnIsBoundedToo) {
+  Server server({.max_output_bytes = 1 << 20});
+  RawPeer peer(server.listener->port(), 4096);
+  ASSERT_TRUE(server.accepted());
+  const std::string frame(256 << 10, 'p');
+  size_t most = 0;
+  for (int i = 0; i < 100; ++i) {
+    server.only().send(frame);
+    most = std::max(most, server.only().output_bytes());
+  }
+  EXPECT_LE(most, (2u << 20) + frame.size() + 4);
+  server.loop.turn(0ms);
+  ASSERT_EQ(server.recorder.closed.size(), 1u);
+  EXPECT_EQ(server.recorder.cause(), CloseCause::kOutputOverflow);
+}
+
 TEST(FrameConnection, AnEndSeenWhileSendingBringsAnotherTurnAtOnce) {
   Server server({.max_output_bytes = 1 << 20});
   RawPeer peer(server.listener->port(), 4096);
