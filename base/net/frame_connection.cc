@@ -221,6 +221,13 @@ void FrameConnection::send(std::string_view payload) {
   send_with([payload](std::string& out) { out.append(payload); });
 }
 
+// Answers to many calls may come in one turn: without this the memory of all would be taken before
+// the first is sent. Whoever misses a frame is ended, so the connection is in `dirty_` already.
+bool FrameConnection::overflows() {
+  overflown_ = overflown_ || output_bytes() > 2 * options_.max_output_bytes;
+  return overflown_;
+}
+
 size_t FrameConnection::begin_frame() {
   if (output_.empty()) output_ = loop_.take_buffer();
   const size_t start = output_.size();
@@ -249,10 +256,10 @@ void FrameConnection::flush() {
   Loop& loop = loop_;  // a handler may destroy this
   dirty_ = false;
   if (state_ == State::kClosed) return;
-  if (state_ != State::kConnecting && !write_event_.enabled() && !send_some()) {
+  if (!overflown_ && state_ != State::kConnecting && !write_event_.enabled() && !send_some()) {
     return loop.again();
   }
-  if (output_bytes() > options_.max_output_bytes) {
+  if (overflown_ || output_bytes() > options_.max_output_bytes) {
     loop.again();
     fail(CloseCause::kOutputOverflow, ErrorCode::kOverloaded,
          "does not read: " + count_of(output_bytes()) + " wait, the limit is " +

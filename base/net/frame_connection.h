@@ -30,6 +30,7 @@ struct FrameOptions {
   /// What it sends leaves before that of the others, which may be many.
   bool goes_first = false;
   /// Unsent output beyond this ends the connection (kOutputOverflow): the other side does not read.
+  /// That is seen at the end of a turn; within one no more frames are taken beyond twice as much.
   size_t max_output_bytes = 16 << 20;
   /// Zero switches a timer off.
   Duration connect_timeout = 1s;
@@ -92,7 +93,7 @@ class FrameConnection {
   /// must not touch what is in `out` already.
   template <class Fill>
   void send_with(Fill&& fill) {
-    if (closed()) return;
+    if (closed() || overflows()) return;
     const size_t start = begin_frame();
     try {
       fill(output_);
@@ -159,6 +160,7 @@ class FrameConnection {
   void run_deferred();
 
   // Writing.
+  bool overflows();
   size_t begin_frame();
   void end_frame(size_t start);
   void mark_dirty();
@@ -185,6 +187,7 @@ class FrameConnection {
   State state_;
   bool paused_ = false;
   bool dirty_ = false;         ///< in the loop's list of connections to flush
+  bool overflown_ = false;     ///< a frame was not taken: it ends at the end of the turn
   bool deferred_ = false;      ///< in the loop's list of connections with work for the next turn
   bool* destroyed_ = nullptr;  ///< set while a callback runs, to learn of its own destruction
 
