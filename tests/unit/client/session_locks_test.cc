@@ -164,6 +164,8 @@ TEST_F(SessionLocksTest, ANoticeIsAcknowledgedAsLongAsItIsInForce) {
   poll.revocations.push_back(notice("/a", 60'000));
   answer_poll(1, poll);
   answer_poll(polls_.size() - 1, poll);
+  pass(100ms);
+  ASSERT_EQ(polls_.size(), 4u);
   const auto again = polls_.back().second.request<api::PollRequest>();
   EXPECT_EQ(again.acknowledgedNotices, std::vector<int64_t>{900});
   answer_poll(polls_.size() - 1);

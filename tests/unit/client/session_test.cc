@@ -51,6 +51,23 @@ TEST_F(SessionTest, APollParksAQuarterOfTheTtlAndAcknowledgesTheLastDelivery) {
   EXPECT_FALSE(parked.renewNow);
 }
 
+TEST_F(SessionTest, AServerThatParksNothingIsNotAskedWithoutAPause) {
+  // One that has all its parked calls answers a poll at once, though it has nothing to tell.
+  const auto full = [this](FakeServer& server) {
+    server.on("poll", [this, &server](Received& call) {
+      polls_.push_back({&server, call});
+      send_poll_reply(polls_.size() - 1, {});
+    });
+  };
+  full(a_);
+  full(b_);
+  open();
+  pass(1s);
+  EXPECT_LE(polls_.size(), 22u);
+  EXPECT_GE(polls_.size(), 10u);
+  EXPECT_FALSE(ended_);
+}
+
 TEST_F(SessionTest, TheLeaseCountsFromWhenThePollWasSent) {
   open();
   const Instant sent = clock_.now();
