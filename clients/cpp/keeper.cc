@@ -10,6 +10,13 @@ constexpr Duration kPatienceMin = 50ms;
 constexpr size_t kFlightsMax = 4;
 constexpr Duration kRefusalDelayMin = 20ms;
 constexpr Duration kRefusalDelayMax = 500ms;
+// A server that answers empty polls faster than this is asked no more often: it has no room to
+// park.
+constexpr Duration kEmptyPollPause = 50ms;
+
+bool tells_nothing(const api::PollResult& result) {
+  return result.grants.empty() && result.losses.empty() && result.watches.empty() && !result.more;
+}
 
 bool ends_session(ErrorCode code) {
   return code == ErrorCode::kSessionExpired || code == ErrorCode::kSessionUnknown;
@@ -122,17 +129,23 @@ void Keeper::on_reply(uint64_t tag, Connection& from, Reply& reply) {
 
 void Keeper::answered(const Flight& flight, const api::PollResult& result) {
   const bool newest = flight.tag == last_tag_;
-  const bool changed =
-      newest && last_server_ != nullptr && (last_server_ != flight.server || silence_);
+  const bool elsewhere = last_server_ != flight.server || silence_;
+  const bool changed = newest && last_server_ != nullptr && elsewhere;
   if (newest) {
     silence_ = false;
     last_server_ = flight.server;
     last_delivery_ = result.delivery;
   }
   refusals_ = 0;
+  const std::vector<int64_t> notices_before = to_acknowledge_;
   events_.on_poll(result, {flight.sent, flight.server, newest});
   if (!stopped_ && changed) events_.on_server_changed();
-  if (!stopped_ && newest && flight.tag == last_tag_) poll(nullptr, false);
+  if (stopped_ || !newest || flight.tag != last_tag_) return;
+  const Duration took = pool_.loop().clock().now() - flight.sent;
+  const Duration pause = std::min(kEmptyPollPause, park_ / 2);
+  const bool news = elsewhere || !tells_nothing(result) || to_acknowledge_ != notices_before;
+  if (news || took >= pause) return poll(nullptr, false);
+  poll_later(pause, nullptr, false);
 }
 
 void Keeper::refused(const Flight& flight, const api::HoldfastError& refusal) {
