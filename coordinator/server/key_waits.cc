@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <utility>
+#include <vector>
 
 #include "coordinator/server/api_views.h"
 #include "coordinator/tree/key_tree.h"
@@ -15,7 +16,7 @@ bool KeyWaits::park(CallId call, int64_t sequence, const std::string& path, Inst
   if (!room || !host_.may_park()) return false;
   const uint64_t number = ++next_number_;
   waits_.emplace(number, Wait{call, sequence, path});
-  by_path_[path].push_back(number);
+  by_path_[path].insert(number);
   deadlines_.add(number, until);
   ++host_.parked;
   return true;
@@ -48,7 +49,7 @@ void KeyWaits::end(uint64_t number, bool changed) {
   const auto at = waits_.find(number);
   if (at == waits_.end()) return;
   const auto of_path = by_path_.find(at->second.path);
-  std::erase(of_path->second, number);
+  of_path->second.erase(number);
   if (of_path->second.empty()) by_path_.erase(of_path);
   finish(at, changed);
 }

@@ -2,10 +2,10 @@
 #pragma once
 
 #include <cstdint>
+#include <set>
 #include <span>
 #include <string>
 #include <unordered_map>
-#include <vector>
 
 #include "coordinator/server/deadlines.h"
 #include "coordinator/server/host.h"
@@ -44,8 +44,8 @@ class KeyWaits {
   Host& host_;
   uint64_t next_number_ = 0;
   Waits waits_;  // by number; its order is never observed
-  /// The numbers of those who wait for a path, ascending.
-  std::unordered_map<std::string, std::vector<uint64_t>> by_path_;
+  /// The numbers of those who wait for a path. Any of very many may be the next whose time is up.
+  std::unordered_map<std::string, std::set<uint64_t>> by_path_;
   DeadlineQueue deadlines_;
 };
 

@@ -99,6 +99,10 @@ void Reads::sweep(Instant now) {
                       ", the call needs " + std::to_string(at->second.min_revision.value),
                   false, true, 0});
   });
+  // Without a leader nobody takes them from there, however long that lasts.
+  if (gathered_.size() > 2 * pending_.size()) {
+    std::erase_if(gathered_, [this](uint64_t number) { return !pending_.contains(number); });
+  }
 }
 
 void Reads::shut_down() {
