@@ -1,8 +1,9 @@
 // What waits here costs no more than what waits: neither memory for those who have gone, nor time
 // for those who stay.
 #include <gtest/gtest.h>
+#include <sys/resource.h>
 
-#include <ctime>
+#include <algorithm>
 #include <string>
 
 #include "coordinator/server/key_waits.h"
@@ -46,10 +47,14 @@ TEST_F(WaitingCallsTest, ReadsThatEndedWithoutALeaderLeaveNothing) {
 
 class ManyWaitsTest : public WaitingCallsTest {
  protected:
+  /// Of this thread: other programs take no part in it.
   static double cpu_seconds() {
-    timespec now{};
-    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
-    return static_cast<double>(now.tv_sec) + 1e-9 * static_cast<double>(now.tv_nsec);
+    rusage used{};
+    getrusage(RUSAGE_THREAD, &used);
+    const auto seconds = [](const timeval& time) {
+      return static_cast<double>(time.tv_sec) + 1e-6 * static_cast<double>(time.tv_usec);
+    };
+    return seconds(used.ru_utime) + seconds(used.ru_stime);
   }
   /// What it takes to end so many waits for one key, whose time is up one after the other.
   double cost(int waits) {
@@ -69,7 +74,7 @@ TEST_F(ManyWaitsTest, AWaitEndsAsFastHoweverManyWaitForTheSameKey) {
   cost(1'000);
   const double few = cost(10'000);
   const double many = cost(160'000);
-  EXPECT_LT(many, 60 * few) << few << " s for 10,000, " << many << " s for 160,000";
+  EXPECT_LT(many, 60 * std::max(few, 0.01)) << few << " s for 10,000, " << many << " s for 160,000";
 }
 
 TEST_F(ManyWaitsTest, ThoseWhoseTimeIsUpAreAnsweredAndTheOthersWaitOn) {
