@@ -4,10 +4,11 @@
 
 #include <algorithm>
 #include <array>
+#include <cerrno>
 #include <cstdio>
 #include <cstdlib>
-#include <filesystem>
 #include <sstream>
+#include <system_error>
 
 #include "base/version.h"
 #include "coordinator/rsm/feature_level.h"
@@ -261,12 +262,9 @@ Status parse_addresses(ServerOptions& o) {
 /// Without it the log would go nowhere, and the server run on.
 Status check_log_dir(const std::string& directory) {
   if (directory.empty()) return ok_status();
-  std::error_code unknown;
-  const bool is_one = std::filesystem::is_directory(directory, unknown);
-  if (is_one && ::access(directory.c_str(), W_OK | X_OK) == 0) return ok_status();
-  return bad(
-      "glog_dir", directory,
-      is_one ? "no files can be made there" : "is no directory, which must be there already");
+  if (::access((directory + "/.").c_str(), W_OK | X_OK) == 0) return ok_status();
+  return bad("glog_dir", directory,
+             "no files can be made there: " + std::generic_category().message(errno));
 }
 
 /// Where is listened, by flag.

@@ -49,7 +49,7 @@ inline constexpr size_t kInlineValueMax = 512;
 /// A long value, without its key.
 struct ValueBlock {
   struct Free {
-    void operator()(char* at) const { ::operator delete(at); }
+    void operator()(char* bytes) const { ::operator delete(bytes); }
   };
   std::unique_ptr<char, Free> at;
   uint32_t size = 0;

@@ -44,6 +44,8 @@ class Refusal:
     ("--initial_cluster=1=127.0.0.1", "--initial_cluster=1=127.0.0.1"),
     ("--initial_cluster=2=127.0.0.1:1,3=127.0.0.1:2", "does not list this server"),
     ("stray", "'stray' is not a flag"),
+    ("--glog_dir=/nowhere", "--glog_dir=/nowhere: no files can be made there: No such"),
+    ("--glog_dir=/proc/self/maps", "no files can be made there: Not a directory"),
 ])
 def test_a_bad_flag_is_named_with_its_value(flag, named, tmp_path):
     refusal = Refusal([flag], tmp_path)

@@ -304,6 +304,8 @@ def test_a_recovery_is_refused_while_a_server_runs_there(old):
     (["--node_id=2", "--restore_hold=8000h"], "is longer than 168h"),
     (["--node_id=2", "--client_address=nowhere"], "--client_address"),
     (["--node_id=2", "--peer_address=host:0"], "names no port"),
+    (["--node_id=2", "--client_address=0.0.0.0:7411"], "names no host that others could dial"),
+    (["--node_id=2", "--peer_address=[::]:7412"], "names no host that others could dial"),
 ], ids=str)
 def test_what_recover_cannot_do_is_said_in_one_line(old, tmp_path, words, said):
     into = tmp_path / "new"

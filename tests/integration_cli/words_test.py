@@ -27,6 +27,11 @@ from support.paths import program
     ("settings locks_max=5 locks_max=6", '"locks_max=6" changes what was changed already'),
     ("lock /x --ttl 5 -- true", '--ttl is "5", not a duration like 500ms, 10s'),
     ("status --timeout 1", '--timeout is "1", not a duration'),
+    ("lock /x --wait 99999999999h -- true", "the longest duration is 87600h"),
+    ("lock /x --wait 99999999999999999999s -- true", "the longest duration is 87600h"),
+    ("lock /x --wait 87601h -- true", "the longest duration is 87600h"),
+    ("lock /x --wait -1s -- true", '--wait is "-1s", not a duration'),
+    ("lock /x --wait -- true", "--wait needs a value"),
     ("elect /e -- true", "--value is needed, such as --value 10.0.0.7:8080"),
     ("locks --servers http://127.0.0.1:7411", "no scheme like http:// belongs here"),
     ("log verify /nonexistent", "/nonexistent"),
@@ -35,6 +40,15 @@ def test_a_wrong_command_line_is_named(line, says):
     done = run(None, *line.split(" "))
     assert done.returncode == 64, done.stderr
     assert says in done.stderr
+
+
+def test_output_that_is_not_taken_is_no_success():
+    """Half an answer must not look like a whole one."""
+    with open("/dev/full", "wb") as full:
+        done = subprocess.run([str(program("holdfast")), "--help"], stdout=full,
+                              stderr=subprocess.PIPE, timeout=30, check=False)
+    assert done.returncode == 73
+    assert done.stderr == b"holdfast: cannot write standard output: No space left on device\n"
 
 
 def test_an_empty_path_is_named():

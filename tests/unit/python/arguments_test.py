@@ -159,6 +159,13 @@ def test_a_number_that_is_none_is_a_value_error(client):
             client.session(ttl=number)
 
 
+def test_a_client_without_any_time_is_a_value_error():
+    for words in ({"timeout": -1}, {"timeout": 0}, {"connect_timeout": -0.5}):
+        name = next(iter(words))
+        with pytest.raises(ValueError, match=f"{name} is .*, it must be more than 0"):
+            Client("127.0.0.1:1", **words)
+
+
 def test_whatever_is_a_number_or_bytes_will_do(client):
     with client.session(ttl=fractions.Fraction(10)) as session:
         assert session.ttl == 10

@@ -144,7 +144,7 @@ TEST_F(FlagsTest, EveryFlagReachesItsOption) {
                         "--idle_timeout_ms=1001",
                         "--frame_timeout_ms=101",
                         "--drain_ms=9",
-                        "--glog_dir=/logs",
+                        "--glog_dir=/tmp",
                         "--initial_cluster=2=h:2,1=h:1",
                         "--bootstrap"});
   ASSERT_TRUE(o.ok()) << o.error().message;
@@ -173,7 +173,7 @@ TEST_F(FlagsTest, EveryFlagReachesItsOption) {
   EXPECT_EQ(o->idle_timeout_ms, 1'001);
   EXPECT_EQ(o->frame_timeout_ms, 101);
   EXPECT_EQ(o->drain_ms, 9);
-  EXPECT_EQ(o->log_dir, "/logs");
+  EXPECT_EQ(o->log_dir, "/tmp");
   EXPECT_TRUE(o->bootstrap);
   ASSERT_EQ(o->initial_cluster.size(), 2u);
   EXPECT_EQ(o->initial_cluster[0].id, NodeId(1)) << "in the order of the ids";
