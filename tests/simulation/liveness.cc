@@ -171,8 +171,14 @@ void Simulation::await_members() {
 }
 
 void Simulation::await_clients() {
-  for (SimClient* client : clients_) client->quiesce();
   const Duration bound = calm_bound();
+  // Clients that stood still whenever there was a quorum do something first: else there is nothing
+  // to judge.
+  const Duration first = world_.now() + bound;
+  while (recorder_.on() && !recorder_.anything_to_judge() && world_.now() < first) {
+    run_until(world_.now() + 1s);
+  }
+  for (SimClient* client : clients_) client->quiesce();
   const Duration end = world_.now() + bound;
   while (world_.now() < end && !unfinished().empty()) run_until(world_.now() + 1s);
   const std::string left = unfinished();

@@ -3,6 +3,7 @@
 // servers, nor with the checks that look into them.
 #pragma once
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <optional>
@@ -95,6 +96,12 @@ class Recorder {
   }
 
   bool on() const { return on_; }
+  /// An answer about a lock or a key is among them: of sessions alone nothing can be judged.
+  bool anything_to_judge() const {
+    return std::ranges::any_of(calls_, [](const history::Operation& operation) {
+      return operation.answer.known && operation.call > history::Call::kCloseSession;
+    });
+  }
   const std::vector<history::Operation>& calls() const { return calls_; }
 
  private:
