@@ -7,7 +7,6 @@ import os
 import resource
 import socket
 import subprocess
-import time
 import urllib.request
 
 import pytest
@@ -151,39 +150,45 @@ def closed(connection):
         return False
 
 
-@pytest.mark.parametrize("port", ["client_port", "admin_port", "http_port", "peer_port"])
-def test_connections_leave_the_log_the_files_that_it_needs(single, dial, port):
-    """Whichever port they come in by."""
+@pytest.fixture(name="short_of_files")
+def a_server_short_of_files(single):
+    """It may have forty open beside its own; its log goes on in a new one every few puts."""
     node = single.nodes[1]
     limit_files(node, 3 + OWN_FILES + 40)
     single.start_with(node, "--segment_bytes=65536", "--snapshot_log_bytes=65536",
                       "--snapshot_interval_s=1")
     single.wait_ready()
+    return node
+
+
+def fill_log(stock):
+    """Some ten files of it. A put takes a turn of the server's loop, which accepts first."""
+    for number in range(600):
+        stock.put(path=f"/config/k{number % 10}", value=b"v" * 1_000, makeParents=True)
+
+
+@pytest.mark.parametrize("port", ["client_port", "admin_port", "http_port", "peer_port"])
+def test_connections_leave_the_log_the_files_that_it_needs(short_of_files, dial, port):
+    """Whichever port they come in by."""
+    node = short_of_files
     stock = dial(node)
     with contextlib.ExitStack() as crowd:
         for _ in range(120):
             crowd.enter_context(socket.create_connection(("127.0.0.1", getattr(node, port))))
-        time.sleep(0.5)  # until they are accepted, or not
-        for number in range(600):
-            stock.put(path=f"/config/k{number % 10}", value=b"v" * 1_000, makeParents=True)
+        fill_log(stock)
         assert node.running, node.log()
 
 
-def test_clients_leave_the_log_and_the_operator_the_files_that_they_need(single, dial):
+def test_clients_leave_the_log_and_the_operator_the_files_that_they_need(short_of_files, dial):
     """Without that a log that must go on in a new file ended the server."""
-    node = single.nodes[1]
-    limit_files(node, 3 + OWN_FILES + 40)
-    single.start_with(node, "--segment_bytes=65536", "--snapshot_log_bytes=65536",
-                      "--snapshot_interval_s=1")
-    single.wait_ready()
+    node = short_of_files
     stock = dial(node)
     with contextlib.ExitStack() as crowd:
         address = ("127.0.0.1", node.client_port)
         connections = [crowd.enter_context(socket.create_connection(address)) for _ in range(120)]
         assert closed(connections[-1]), "there is no limit"
         assert not closed(connections[0])
-        for number in range(600):
-            stock.put(path=f"/config/k{number % 10}", value=b"v" * 1_000, makeParents=True)
+        fill_log(stock)
         eventually(lambda: first_index(node) > 100, what="a log that was cut")
         assert node.running, node.log()
         assert node.status() is not None, "the operator gets in"

@@ -28,6 +28,15 @@ class SpanWriters : public testing::Test {
     EXPECT_FALSE(writer.collect().has_value()) << "an outcome is told once";
     return *outcome;
   }
+  /// The first span is written; then somebody holds the database until he commits.
+  Database hold_after_a_span(ThreadedSpanWriter& writer) {
+    state_.apply(100);
+    writer.submit(state_.take_span());
+    EXPECT_TRUE(outcome(writer).ok());
+    auto other = Database::open(store_->path(), Database::Mode::kModify);
+    EXPECT_TRUE(other.ok() && other->run("BEGIN IMMEDIATE").ok());
+    return std::move(*other);
+  }
   ThreadedSpanWriter::Notify notify() {
     return [this] { told_.release(); };
   }
@@ -67,18 +76,14 @@ TEST_F(SpanWriters, EndAfterTheSpanUnderWay) {
 
 TEST_F(SpanWriters, WaitForSomebodyWhoHoldsTheDatabase) {
   ThreadedSpanWriter writer(*store_, notify());
-  state_.apply(100);
-  writer.submit(state_.take_span());
-  ASSERT_TRUE(outcome(writer).ok());
-  auto other = Database::open(store_->path(), Database::Mode::kModify);
-  ASSERT_TRUE(other->run("BEGIN IMMEDIATE").ok());
+  auto other = hold_after_a_span(writer);
   state_.apply(100);
   writer.submit(state_.take_span());
   std::optional<Error> obstacle;
   while (!(obstacle = writer.obstacle())) std::this_thread::yield();
   EXPECT_EQ(obstacle->code, ErrorCode::kOverloaded);
   EXPECT_THAT(obstacle->message, HasSubstr("database is locked"));
-  ASSERT_TRUE(other->run("COMMIT").ok());
+  ASSERT_TRUE(other.run("COMMIT").ok());
   const auto written = outcome(writer);
   ASSERT_TRUE(written.ok()) << written.error().message;
   EXPECT_FALSE(writer.obstacle().has_value());
@@ -87,18 +92,15 @@ TEST_F(SpanWriters, WaitForSomebodyWhoHoldsTheDatabase) {
 // What was gathered meanwhile goes with it.
 TEST_F(SpanWriters, GiveBackWhatWaitsForSomebody) {
   ThreadedSpanWriter writer(*store_, notify());
-  state_.apply(100);
-  writer.submit(state_.take_span());
-  ASSERT_TRUE(outcome(writer).ok());
   EXPECT_FALSE(writer.recall().has_value());
-  auto other = Database::open(store_->path(), Database::Mode::kModify);
-  ASSERT_TRUE(other->run("BEGIN IMMEDIATE").ok());
+  auto other = hold_after_a_span(writer);
+  EXPECT_FALSE(writer.recall().has_value());
   state_.apply(100);
   writer.submit(state_.take_span());
   std::optional<Span> back;
   while (!(back = writer.recall())) std::this_thread::yield();
   EXPECT_FALSE(writer.recall().has_value()) << "it is given once";
-  ASSERT_TRUE(other->run("COMMIT").ok());
+  ASSERT_TRUE(other.run("COMMIT").ok());
   state_.apply(100);
   Span later = state_.take_span();
   back->rows.append(std::move(later.rows));
@@ -113,11 +115,7 @@ TEST_F(SpanWriters, GiveBackWhatWaitsForSomebody) {
 // Else what is wanted of a full disk would grow with every change that is made to the same rows.
 TEST_F(SpanWriters, GiveBackOfEveryRowTheLastChange) {
   ThreadedSpanWriter writer(*store_, notify());
-  state_.apply(100);
-  writer.submit(state_.take_span());
-  ASSERT_TRUE(outcome(writer).ok());
-  auto other = Database::open(store_->path(), Database::Mode::kModify);
-  ASSERT_TRUE(other->run("BEGIN IMMEDIATE").ok());
+  auto other = hold_after_a_span(writer);
   state_.apply(2'000);
   Span span = state_.take_span();
   const uint64_t all = span.rows.growth_bytes();
@@ -130,7 +128,7 @@ TEST_F(SpanWriters, GiveBackOfEveryRowTheLastChange) {
   std::optional<Span> back;
   while (!(back = writer.recall())) std::this_thread::yield();
   EXPECT_LE(back->rows.growth_bytes(), last);
-  ASSERT_TRUE(other->run("COMMIT").ok());
+  ASSERT_TRUE(other.run("COMMIT").ok());
 }
 
 TEST_F(SpanWriters, TellOfADatabaseThatCannotBeWritten) {
