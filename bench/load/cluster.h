@@ -21,7 +21,7 @@ class Cluster {
   std::vector<std::string> addresses() const;
   double total_cpu_seconds() const;
   int64_t total_memory_bytes() const;
-  /// Of all servers, to their disks.
+  /// Of all servers, to their files.
   int64_t total_written_bytes() const;
   /// By client address.
   void signal(const std::string& address, int number) const;

@@ -58,7 +58,7 @@ int64_t written_bytes(pid_t pid) {
   std::ifstream in("/proc/" + std::to_string(pid) + "/io");
   std::string name;
   for (int64_t value = 0; in >> name >> value;) {
-    if (name == "write_bytes:") return value;
+    if (name == "wchar:") return value;
   }
   return 0;
 }

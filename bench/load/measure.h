@@ -34,7 +34,9 @@ int64_t memory_bytes(pid_t pid);
 
 /// Resident memory; 0 if it is gone.
 int64_t resident_bytes(pid_t pid);
-/// What it has had written to a disk so far: pages count when they are changed. 0 if it is gone.
+/// What it has given the kernel for its files so far: sockets are written to in another way. (What
+/// the kernel counts as sent to the disk is whole folios, which may be many pages of one change.)
+/// 0 if it is gone.
 int64_t written_bytes(pid_t pid);
 /// A thread with a lower priority than the first runs now, or waits for a disk.
 bool low_priority_runs(pid_t pid);
