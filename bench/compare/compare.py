@@ -129,6 +129,7 @@ def parse(argv: List[str]) -> argparse.Namespace:
     parser.add_argument("--shapes", default="", help=f"only these of {','.join(SHAPES)}")
     parser.add_argument("--json", type=Path, default=ROOT / "build" / "compare.json",
                         help="where every figure is written")
+    parser.add_argument("--check", action="store_true", help=argparse.SUPPRESS)  # only the words
     options = parser.parse_args(argv)
     try:
         options.systems = chosen(options.systems, SYSTEMS, "--systems")
@@ -168,8 +169,11 @@ def interrupt(*_: object) -> None:
 
 def main() -> int:
     signal.signal(signal.SIGTERM, interrupt)
+    options = parse(sys.argv[1:])
+    if options.check:
+        return 0
     try:
-        run(parse(sys.argv[1:]))
+        run(options)
     except Refused as refused:
         say(f"./dev compare: {refused}")
         return 1

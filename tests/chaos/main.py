@@ -11,13 +11,12 @@ import argparse
 import ctypes
 import os
 import pathlib
-import random
 import shutil
 import signal
 import subprocess
 import sys
 import tempfile
-from typing import List, NoReturn
+from typing import List
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
 
@@ -27,53 +26,16 @@ paths.install()
 
 from support.cluster import die_with_the_test  # noqa: E402
 
+from chaos.arguments import arguments  # noqa: E402
 from chaos.run import Failed, Run  # noqa: E402
 
-MINUTES_MAX = 1440.0
-SEED_MAX = (1 << 63) - 1
 FAULTS_SHOWN = 20
-EXIT_BROKEN, EXIT_USAGE, EXIT_INTERRUPTED = 1, 64, 130
+EXIT_BROKEN, EXIT_INTERRUPTED = 1, 130
 CLONE_NEWNS = 0x00020000
 PR_SET_CHILD_SUBREAPER = 36
 WATCHED = {signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGCHLD}
 #: Set in the environment of the process that plays, under the one that supervises.
 INSIDE = "HOLDFAST_CHAOS_RUN"
-
-
-class OneLine(argparse.ArgumentParser):
-    """Refuses in one line."""
-
-    def error(self, message: str) -> NoReturn:
-        """Say what is wrong and end."""
-        print(f"chaos: {message}", file=sys.stderr)
-        sys.exit(EXIT_USAGE)
-
-
-def _minutes(text: str) -> float:
-    value = float(text)
-    if not 0 < value <= MINUTES_MAX:
-        raise argparse.ArgumentTypeError(f"{text} is not above 0 and up to {MINUTES_MAX:g}")
-    return value
-
-
-def _seed(text: str) -> int:
-    value = int(text)
-    if not 0 <= value <= SEED_MAX:
-        raise argparse.ArgumentTypeError(f"{text} is not from 0 to {SEED_MAX}")
-    return value
-
-
-def arguments(given: List[str]) -> argparse.Namespace:
-    """The command line."""
-    parser = OneLine(prog="./dev chaos", allow_abbrev=False,
-                     description="hurts real servers and judges what their clients saw")
-    parser.add_argument("--minutes", type=_minutes, default=1.0,
-                        help="how long faults go on, above 0; default 1")
-    parser.add_argument("--seed", type=_seed, default=random.SystemRandom().randrange(1 << 32),
-                        help="gives the same faults in the same order; default: a new one")
-    parser.add_argument("--nodes", type=int, choices=(3, 5), default=3,
-                        help="how many servers; default 3")
-    return parser.parse_args(given)
 
 
 def private_mounts() -> bool:

@@ -44,6 +44,8 @@ def machine(tmp_path):
     dev = (ROOT / "dev").read_text()
     (tmp_path / "dev").write_text(dev)
     (tmp_path / "dev").chmod(0o755)
+    for folder in ("bench", "cmake", "tests"):  # with what judges the words of some commands
+        (tmp_path / folder).symlink_to(ROOT / folder)
     lists = [line.split("=(")[1] for line in dev.replace("\n  ", " ").splitlines()
              if line.startswith(("BUILD_PACKAGES=(", "TEST_PACKAGES=("))]
     names = " ".join(text.rstrip(")") for text in lists).split()
@@ -159,6 +161,66 @@ def test_help_is_shown_and_nothing_is_done(machine, words):
     done = dev(machine, *words)
     assert done.returncode == 0 and "./dev COMMAND" in done.stdout
     assert (machine / "build").exists() and calls(machine) == []
+
+
+@pytest.mark.parametrize("command, shown", [
+    ("bench", "--profile "), ("compare", "--systems "), ("simulate", "--shrink_seconds "),
+    ("chaos", "--seed "), ("fuzz", "--keep "), ("mutants", "--shard ")])
+@pytest.mark.parametrize("word", ["--help", "-h"])
+def test_help_of_what_must_be_built_is_shown_before_anything_is_done_for_it(machine, command, shown,
+                                                                            word):
+    done = dev(machine, command, word)
+    assert done.returncode == 0 and shown in done.stdout
+    assert "Configuring" not in done.stdout and calls(machine) == []
+
+
+@pytest.mark.parametrize("words, complaint", [
+    ("bench --bogus", "no flag '--bogus'"), ("bench --seconds=soon", "--seconds=soon: it is a num"),
+    ("compare --bogus", "unrecognized arguments: --bogus"),
+    ("compare --systems=walnut", "walnut"),
+    ("simulate --bogus", "no flag '--bogus'"), ("simulate 7", "no argument '7'"),
+    ("simulate --seeds=many", "--seeds=many: it is a whole number"),
+    ("simulate --seeds", "--seeds needs a value"),
+    ("simulate --full=perhaps", "--full=perhaps: it is a switch"),
+    ("chaos --bogus", "unrecognized arguments: --bogus"), ("chaos --nodes=4", "4"),
+    ("fuzz --bogus", "unrecognized arguments: --bogus"),
+    ("mutants --shard=2/1", "--shard=2/1"), ("mutants walnut", "no mutant named 'walnut'"),
+    ("lint walnut", "no check named walnut"), ("upgrade walnut", "no revision 'walnut'"),
+    ("build --once", "takes no '--once'"), ("test --all", "not '--all'")])
+def test_wrong_words_are_named_before_anything_is_done_for_the_command(machine, words, complaint):
+    done = dev(machine, *words.split())
+    assert done.returncode != 0 and complaint in done.stdout
+    assert "Configuring" not in done.stdout and calls(machine) == []
+
+
+def flags_by_the_source(name):
+    return subprocess.run(["/usr/bin/python3", "-B", str(ROOT / "cmake" / "program_flags.py"),
+                           str(ROOT / name), "it", "--help"], text=True, capture_output=True,
+                          timeout=60, check=True).stdout
+
+
+@pytest.mark.parametrize("source", ["bench/holdfast_bench.cc",
+                                    "tests/simulation/program/simulate.cc"])
+def test_every_flag_of_a_program_is_known_before_it_is_built(source):
+    defined = [line.split("(")[1].split(",")[0].strip()
+               for line in (ROOT / source).read_text().replace("(\n    ", "(").splitlines()
+               if line.startswith("DEFINE_")]
+    shown = flags_by_the_source(source)
+    assert len(defined) > 10
+    assert [name for name in defined if f"  --{name} " not in shown] == []
+
+
+def test_good_words_of_a_program_are_left_to_it():
+    words = ["--seeds=3", "--minutes", "0.5", "--nofull", "-twice=false", "--stride=0x2"]
+    subprocess.run(["/usr/bin/python3", "-B", str(ROOT / "cmake" / "program_flags.py"),
+                    str(ROOT / "tests/simulation/program/simulate.cc"), "it", *words],
+                   timeout=60, check=True)
+
+
+def test_the_mutants_are_listed_without_a_package(machine):
+    done = dev(machine, "mutants", "--list")
+    assert done.returncode == 0 and len(done.stdout.splitlines()) > 10
+    assert calls(machine) == []
 
 
 @pytest.mark.parametrize("command", ["build", "format", "setup", "clean"])

@@ -59,11 +59,12 @@ def minutes(text: str) -> float:
 
 
 def parse_arguments(words: List[str]) -> argparse.Namespace:
-    parser = Arguments(add_help=False)
-    parser.add_argument("target", nargs="?")
-    parser.add_argument("--minutes", type=minutes, default=1.0)
-    parser.add_argument("--keep", action="store_true")
-    parser.add_argument("--check", action="store_true")  # only the arguments
+    parser = Arguments(prog="./dev fuzz", description="feeds a fuzzer with inputs")
+    parser.add_argument("target", nargs="?", metavar="TARGET", help=", ".join(TARGETS))
+    parser.add_argument("--minutes", type=minutes, default=1.0, help="how long; default 1")
+    parser.add_argument("--keep", action="store_true",
+                        help="add inputs that reach something new to the tree's corpus")
+    parser.add_argument("--check", action="store_true", help=argparse.SUPPRESS)  # only the words
     wanted = parser.parse_args(words)
     if wanted.target not in TARGETS:
         given = "no target given" if wanted.target is None else f"no target named '{wanted.target}'"

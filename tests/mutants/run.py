@@ -135,7 +135,7 @@ def first_sign(output: str) -> str:
 
 
 def parse_arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(prog="./dev mutants", description=__doc__.splitlines()[0])
     parser.add_argument("names", nargs="*", metavar="MUTANT", help="only these; without, all")
     parser.add_argument("--shard", metavar="I/N", default="1/1",
                         help="the I-th of N parts, to divide the work or to resume it")
@@ -143,6 +143,7 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="compiler processes")
     parser.add_argument("--home", type=Path, default=ROOT / "build" / "mutants",
                         help="where the scratch tree is kept")
+    parser.add_argument("--check", action="store_true", help=argparse.SUPPRESS)  # only the words
     return parser.parse_args()
 
 
@@ -191,6 +192,8 @@ def main() -> int:
         mutants = chosen(wanted)
         if not mutants:
             raise BadMutant("there is no mutant in this part: nothing would be checked")
+        if wanted.check:
+            return 0
         if wanted.list:
             for mutant in mutants:
                 print(f"{mutant.name:34} {mutant.breaks} [{mutant.source}]")
