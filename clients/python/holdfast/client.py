@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from types import TracebackType
 from typing import Dict, Iterable, Iterator, List, Mapping, Optional, Type, Union
@@ -33,16 +34,19 @@ class Client(ClientKeys):
             run_job(fence=lock.token)
 
     :param servers: addresses "host:port"; one is enough to find the others. The port may be
-        left out.
+        left out. By default those of ``HOLDFAST_SERVERS`` in the environment, as for the
+        ``holdfast`` command, which sets it for what it runs under a lock; else 127.0.0.1:7411.
     :param timeout: seconds after which a call without a session gives up (:class:`Unavailable`).
     :param connect_timeout: seconds for one attempt to connect.
     :param discover: learn the other servers' addresses from the cluster. False where those cannot
         be reached from here, e.g. behind a proxy: then only ``servers`` are used.
     """
 
-    def __init__(self, servers: Union[str, Iterable[str]] = DEFAULT_SERVERS, *,
+    def __init__(self, servers: Union[str, Iterable[str], None] = None, *,
                  timeout: float = 15.0, connect_timeout: float = 2.0,
                  discover: bool = True) -> None:
+        if servers is None:
+            servers = os.environ.get("HOLDFAST_SERVERS") or DEFAULT_SERVERS
         given = servers.split(",") if isinstance(servers, str) else [
             _arguments.text("each of servers", server)
             for server in _arguments.many("servers", servers, "addresses, or one str")]

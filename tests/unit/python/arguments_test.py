@@ -218,3 +218,16 @@ def test_what_the_wire_has_no_room_for_is_refused_and_not_tried_again(cluster, c
     thread.join(4)
     assert raised
     session.lock("/b").acquire(timeout=2).release()
+
+
+@pytest.mark.parametrize("given, known", [
+    ("10.0.0.1:7411,10.0.0.2:7411", ["10.0.0.1:7411", "10.0.0.2:7411"]),
+    ("", ["127.0.0.1:7411"]), (None, ["127.0.0.1:7411"])])
+def test_without_servers_the_environment_names_them_as_for_the_command(monkeypatch, given, known):
+    monkeypatch.delenv("HOLDFAST_SERVERS", raising=False)
+    if given is not None:
+        monkeypatch.setenv("HOLDFAST_SERVERS", given)
+    with Client() as client:
+        assert sorted(client.servers) == known
+    with Client("10.0.0.9:7411") as client:
+        assert tuple(client.servers) == ("10.0.0.9:7411",)
