@@ -1,5 +1,7 @@
 #include "clients/cli/key_args.h"
 
+#include <unistd.h>
+
 #include <cerrno>
 #include <cstdio>
 #include <cstring>
@@ -73,7 +75,16 @@ Result<std::string> read_value(const Args& args) {
     return bad("\"" + args.words[2] + "\" is one word too many: quote the value");
   if (args.words.size() == 2 && args.has("file")) return bad("VALUE and --file exclude each other");
   if (args.words.size() == 2) return args.words[1];
-  return read_file(args.get("file", "-"));
+  if (args.has("file")) return read_file(args.get("file"));
+  // Nobody asked for standard input in so many words: it must be one that was meant.
+  if (isatty(STDIN_FILENO) == 1) {
+    return bad("a VALUE is needed behind the PATH, or --file FILE (- is standard input)");
+  }
+  auto value = read_file("-");
+  if (value && value->empty()) {
+    return bad("no VALUE is given, and standard input is empty: an empty value is given as \"\"");
+  }
+  return value;
 }
 
 }  // namespace holdfast::cli

@@ -21,7 +21,8 @@ Result<int64_t> version_of(const Args& args);
 int no_key(const std::string& path);
 /// LOCAL with --local, else LINEARIZABLE.
 api::Consistency::type consistency_of(const Args& args);
-/// The value that a command writes: words[1], the file of --file, or standard input to its end.
+/// The value that a command writes: words[1], the file of --file, or standard input to its end, if
+/// that is no terminal and not empty.
 Result<std::string> read_value(const Args& args);
 /// All of a file, or of standard input if it is "-"; at most 4 MiB, the longest request.
 Result<std::string> read_file(const std::string& name);

@@ -16,16 +16,20 @@ constexpr char kGetText[] =
     "  holdfast get /config/limits --json";
 
 constexpr char kPutText[] =
-    "Writes VALUE, or the file of --file, or standard input to its end. A new key is persistent; "
-    "a\n"
-    "key that is there keeps its kind. The parent must exist, or --parents makes it.\n\n"
+    "Writes VALUE, or the file of --file, or standard input to its end. An empty value is given "
+    "as\n"
+    "\"\", or by an empty FILE: standard input that is empty, or a terminal, is an error unless it "
+    "is\n"
+    "asked for by --file -. A new key is persistent; a key that is there keeps its kind. The "
+    "parent\n"
+    "must exist, or --parents makes it.\n\n"
     "  holdfast put /config/limits '{\"rps\": 100}' --parents\n"
     "  holdfast put /config/limits --file limits.json --version 3\n"
     "  date | holdfast put /config/stamp";
 
 constexpr char kCreateText[] =
-    "Fails with KEY_EXISTS if the key is there, and prints its path. Without VALUE and --file the\n"
-    "value is read from standard input; with a command it is empty.\n\n"
+    "Fails with KEY_EXISTS if the key is there, and prints its path. The value is given as for\n"
+    "`holdfast put`; with a command and without VALUE and --file it is empty.\n\n"
     "--sequential appends the parent's next number, 20 digits. --ttl: the key goes when it was "
     "not\n"
     "written for so long. --container: it goes with the last of its children. --ephemeral: it "
@@ -71,7 +75,7 @@ std::vector<Command> writes() {
        kPutText,
        {{"file", "FILE", "the value is the content of FILE; - is standard input"},
         {"version", "N", "only if the key has this version"},
-        {"new", nullptr, "only if there is no such key"},
+        {"new", nullptr, "only if there is no such key yet"},
         kParents},
        put_command},
       {"create",

@@ -51,6 +51,9 @@ Result<api::CreateRequest> make_create(const Args& args) {
     return bad("--ephemeral needs a command behind --: the key goes when that ends");
   }
   if (!args.has("ephemeral") && args.has_command) return bad("a command needs --ephemeral");
+  if (!args.has("ephemeral") && args.has("session-ttl")) {
+    return bad("--session-ttl needs --ephemeral: other keys belong to no session");
+  }
   api::CreateRequest request;
   request.path = *path;
   request.sequential = args.has("sequential");
@@ -70,6 +73,15 @@ Result<api::CreateRequest> make_create(const Args& args) {
   if (!value) return value.error();
   request.value = std::move(*value);
   return request;
+}
+
+/// Version 0, by which the servers are told of --new, is none that a user has heard of.
+client::CallError in_words_of(const Args& args, const std::string& path,
+                              client::CallError refusal) {
+  if (args.has("new") && refusal.code == ErrorCode::kBadVersion) {
+    refusal.message = "there is a key " + path + " already, and --new writes none that is there";
+  }
+  return refusal;
 }
 
 int run_ephemeral(const Args& args, const Context& context, api::CreateRequest request) {
@@ -122,7 +134,7 @@ int put_command(const Args& args, const Context& context) {
   auto remote = Remote::connect(context.servers, context.timeout, true);
   if (!remote) return report(remote.error());
   const auto answer = (*remote)->write<client::PutKey>(std::move(request));
-  if (!answer) return report(answer.error());
+  if (!answer) return report(in_words_of(args, *path, answer.error()));
   if (context.json) {
     print_json({{"path", *path}, {"version", answer->version}, {"revision", answer->revision}});
   } else {

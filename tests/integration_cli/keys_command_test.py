@@ -46,6 +46,31 @@ def test_a_value_comes_from_the_argument_a_file_or_standard_input(cluster, tmp_p
     assert done(cluster, "get", "/v", "--local") == "three\n"
 
 
+def test_an_empty_value_is_written_only_if_it_is_asked_for(cluster):
+    """Standard input is empty where nobody meant it: under cron, behind a program that failed."""
+    done(cluster, "put", "/full", "one")
+    for words in (["put", "/full"], ["create", "/fresh"]):
+        refused = feed(cluster, b"", *words)
+        assert refused.returncode == 64
+        assert b'standard input is empty: an empty value is given as ""' in refused.stderr
+    assert done(cluster, "get", "/full") == "one"
+    assert run(cluster, "get", "/fresh").returncode == 66
+    assert feed(cluster, b"", "put", "/full", "--file", "-").returncode == 0
+    assert done(cluster, "get", "/full") == ""
+    done(cluster, "put", "/full", "two")
+    done(cluster, "put", "/full", "")
+    assert done(cluster, "get", "/full") == ""
+
+
+def test_a_value_is_not_waited_for_on_a_terminal():
+    leader, follower = os.openpty()
+    answer = subprocess.run([str(program("holdfast")), "put", "/v"], stdin=follower, timeout=30,
+                            capture_output=True, text=True, check=False)
+    os.close(follower)
+    os.close(leader)
+    assert (answer.returncode, "a VALUE is needed behind the PATH" in answer.stderr) == (64, True)
+
+
 def test_values_that_are_no_text_are_base64_in_json(cluster):
     feed(cluster, b"\x00\xffA", "put", "/binary")
     told = json.loads(done(cluster, "get", "/binary", "--json"))
@@ -63,7 +88,9 @@ def test_a_missing_key_has_an_exit_code_of_its_own(cluster):
 
 def test_writes_are_refused_by_version_and_say_why(cluster):
     done(cluster, "put", "/versioned", "1", "--new")
-    assert run(cluster, "put", "/versioned", "1", "--new").returncode == 65
+    there = run(cluster, "put", "/versioned", "1", "--new")
+    assert there.returncode == 65
+    assert "there is a key /versioned already, and --new writes none" in there.stderr
     done(cluster, "put", "/versioned", "2", "--version", "1")
     stale = run(cluster, "put", "/versioned", "3", "--version", "1")
     assert stale.returncode == 65
@@ -250,6 +277,7 @@ def test_a_transaction_does_one_list_or_the_other(cluster):
     ("put /a b --version 1 --new", "--new and --version exclude each other"),
     ("create /a b --ephemeral", "--ephemeral needs a command behind --"),
     ("create /a b -- true", "a command needs --ephemeral"),
+    ("create /a b --session-ttl 20s", "--session-ttl needs --ephemeral"),
     ("create /a b --container --ttl 10s", "exclude each other"),
     ("create /a b --ttl soon", 'is "soon", not a duration'),
     ("rm /a -l", "unknown flag -l"),
