@@ -14,6 +14,7 @@ const std::vector<Flag> kLockFlags = {
     {"value", "TEXT", "published with the holder, e.g. an address"},
     {"delay", "DURATION", "keep the lock closed this long if we die holding it"},
     {"name", "TEXT", "the session's name for people; default COMMAND@HOST:PID"},
+    {"quiet", nullptr, "do not say, after 1s, that the lock is waited for, and who holds it"},
 };
 
 const std::vector<Flag> kElectFlags = {
@@ -22,6 +23,7 @@ const std::vector<Flag> kElectFlags = {
     {"ttl", "DURATION", "how long the servers keep a silent leader; default 10s"},
     {"margin", "DURATION", "SIGTERM this long before the deadline; default a quarter of the TTL"},
     {"name", "TEXT", "the session's name for people; default COMMAND@HOST:PID"},
+    {"quiet", nullptr, "do not say, after 1s, that the lock is waited for, and who holds it"},
 };
 
 constexpr char kLockText[] =

@@ -68,6 +68,7 @@ Result<LockJob> make_job(const Args& args) {
   LockJob job;
   job.path = args.words[0];
   job.command = args.command;
+  job.quiet = args.has("quiet");
   for (const Status& status : {read_mode(args, job.lock), read_wait(args, job.lock)}) {
     if (!status) return status.error();
   }
@@ -102,7 +103,7 @@ int run_job(const Args& args, const Context& context) {
 }
 
 int show_leader(const Args& args, const Context& context) {
-  for (const char* flag : {"value", "wait", "ttl", "margin", "name"}) {
+  for (const char* flag : {"value", "wait", "ttl", "margin", "name", "quiet"}) {
     if (args.has(flag)) return report(bad(std::string("--") + flag + " needs a command behind --"));
   }
   const auto path = one_path(args);

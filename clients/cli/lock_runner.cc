@@ -2,6 +2,7 @@
 
 #include <signal.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstdio>
 #include <cstring>
@@ -16,11 +17,34 @@ namespace {
 
 // Releasing and closing at the end: the servers free the lock by themselves if nobody answers.
 constexpr Duration kFarewell = 3s;
+// A wait this long is told of, once: until then nobody wonders.
+constexpr Duration kSilentWait = 1s;
 // While the deadline is near it is looked at this often.
 constexpr Duration kDeadlineLook = 20ms;
 
 void say(const std::string& message) {
   std::fprintf(stderr, "holdfast: %s\n", printable(message).c_str());
+}
+
+/// Servers may say "lockDelayMs", which nobody typed.
+client::CallError in_words_of_flags(client::CallError refusal) {
+  refusal.message =
+      renamed(refusal.message, {{"ttlMs", "--ttl in ms"}, {"lockDelayMs", "--delay in ms"}});
+  return refusal;
+}
+
+/// ", held by web-1 with token 7 and 2 more": why a lock is waited for.
+std::string why_waiting(const api::LockInfo& lock) {
+  if (lock.closedForMs > 0) {
+    return std::string(", closed by ") +
+           (lock.restoreHold ? "the hold after a restore" : "lock-delay") + " for another " +
+           format_ms(lock.closedForMs);
+  }
+  if (lock.holders.empty()) return "";
+  const api::LockHolder& first = lock.holders.front();
+  const std::string more =
+      lock.holderCount > 1 ? " and " + std::to_string(lock.holderCount - 1) + " more" : "";
+  return ", held by " + first.sessionName + " with token " + std::to_string(first.token) + more;
 }
 
 }  // namespace
@@ -30,7 +54,8 @@ LockRunner::LockRunner(const Context& context, LockJob job)
       job_(std::move(job)),
       lines_(context.json, stderr),
       deadline_timer_(loop_, [this] { on_deadline_timer(); }),
-      give_up_timer_(loop_, [this] { give_up(); }) {}
+      give_up_timer_(loop_, [this] { give_up(); }),
+      wait_timer_(loop_, [this] { ask_what_is_waited_for(); }) {}
 
 LockRunner::~LockRunner() = default;
 
@@ -54,11 +79,7 @@ void LockRunner::open() {
 
 void LockRunner::opened(client::Outcome<std::shared_ptr<client::SessionCore>> outcome) {
   if (exit_code_) return;
-  if (!outcome) {
-    client::CallError refusal = outcome.error();
-    refusal.message = renamed(refusal.message, {{"ttlMs", "--ttl in ms"}});
-    return finish(report(refusal));
-  }
+  if (!outcome) return finish(report(in_words_of_flags(outcome.error())));
   session_ = *outcome;
   session_->on_revocation = [this](const api::RevocationNotice& notice) {
     lines_.notice(session_->id(), notice);
@@ -70,6 +91,34 @@ void LockRunner::opened(client::Outcome<std::shared_ptr<client::SessionCore>> ou
   // A timed wait ends by a server's word; without servers it ends here.
   if (job_.lock.wait_ms >= 0)
     give_up_timer_.arm_after(from_ms(job_.lock.wait_ms) + context_.timeout);
+  const bool may_wait = job_.lock.wait_ms < 0 || from_ms(job_.lock.wait_ms) > kSilentWait;
+  if (may_wait && !job_.quiet) wait_timer_.arm_after(kSilentWait);
+}
+
+void LockRunner::ask_what_is_waited_for() {
+  api::DescribeLockRequest request;
+  request.path = job_.path;
+  session_->read<client::DescribeLock>(request, [this](const auto& outcome, const auto&) {
+    if (outcome && hold_ == nullptr && !lost_code_ && !exit_code_) tell_of_wait(outcome->lock);
+  });
+}
+
+void LockRunner::tell_of_wait(const api::LockInfo& lock) {
+  const auto own = std::ranges::find(lock.waiters, session_->id(), &api::LockWaiter::sessionId);
+  const int32_t position = own == lock.waiters.end() ? 0 : own->position;
+  nlohmann::json holders = nlohmann::json::array();
+  for (const api::LockHolder& h : lock.holders) {
+    holders.push_back(
+        {{"session_id", h.sessionId}, {"session", h.sessionName}, {"token", h.token}});
+  }
+  lines_.say({{"type", "waiting"},
+              {"session_id", session_->id()},
+              {"path", job_.path},
+              {"position", position},
+              {"holders", holders},
+              {"closed_for_ms", lock.closedForMs}},
+             "waiting for " + job_.path + why_waiting(lock) +
+                 (position > 0 ? "; place " + std::to_string(position) + " in the queue" : ""));
 }
 
 void LockRunner::give_up() {
@@ -80,6 +129,7 @@ void LockRunner::give_up() {
 
 void LockRunner::acquired(client::Outcome<client::Acquired> outcome) {
   give_up_timer_.cancel();
+  wait_timer_.cancel();
   if (exit_code_) return;
   if (!outcome) return not_acquired(outcome.error());
   if (outcome->hold == nullptr) return not_granted(outcome->result);
@@ -94,7 +144,7 @@ void LockRunner::not_acquired(const client::CallError& error) {
     lines_.session_ended(session_->id(), error.message, error.message);
     return release_and_finish(kExitRefused);
   }
-  release_and_finish(report(error));
+  release_and_finish(report(in_words_of_flags(error)));
 }
 
 void LockRunner::not_granted(const api::AcquireResult& result) {

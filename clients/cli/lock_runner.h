@@ -21,6 +21,7 @@ struct LockJob {
   client::SessionOptions session;
   Duration margin = 2500ms;  ///< SIGTERM this long before the deadline
   std::vector<std::string> command;
+  bool quiet = false;  ///< not a word of a wait
 };
 
 /// One run, on one loop: open, acquire, run, release, close.
@@ -34,6 +35,8 @@ class LockRunner {
  private:
   void open();
   void opened(client::Outcome<std::shared_ptr<client::SessionCore>> outcome);
+  void ask_what_is_waited_for();
+  void tell_of_wait(const api::LockInfo& lock);
   void acquired(client::Outcome<client::Acquired> outcome);
   void not_acquired(const client::CallError& error);
   void not_granted(const api::AcquireResult& result);
@@ -58,6 +61,7 @@ class LockRunner {
   std::unique_ptr<client::ClientCore> client_;
   net::Timer deadline_timer_;
   net::Timer give_up_timer_;
+  net::Timer wait_timer_;  ///< then it is told that the lock is waited for
   std::unique_ptr<net::SignalWatcher> signals_;
   std::shared_ptr<client::SessionCore> session_;
   client::SessionCore::Ticket ticket_ = 0;

@@ -86,6 +86,34 @@ def test_a_try_at_a_closed_lock_says_that_it_is_closed(cluster):
     assert "closed by lock-delay for another" in done.stderr
 
 
+def test_a_wait_is_told_of_once_with_the_holder_and_the_place(cluster):
+    with Stock(cluster.nodes[1].address) as stock:
+        holder = stock.open_session(60_000, "the-holder")
+        token = stock.acquire(holder, path="/jobs/a", waitMs=0).token
+        first = stock.open_session(60_000, "the-first")
+        stock.acquire(first, path="/jobs/a", waitMs=60_000, enqueue=True)
+        done = run(cluster, "lock", "/jobs/a", "--wait", "3s", "--", "true")
+        assert done.returncode == 75
+        assert done.stderr.splitlines()[0] == (
+            f"holdfast: waiting for /jobs/a, held by the-holder with token {token}; place 2 in the "
+            "queue")
+        assert len(done.stderr.splitlines()) == 2  # and why it was not granted
+        quiet = run(cluster, "lock", "/jobs/a", "--wait", "2s", "--quiet", "--", "true")
+        assert "waiting for" not in quiet.stderr
+        told = run(cluster, "elect", "/jobs/a", "--value", "me", "--wait", "2s", "--json", "--",
+                   "true")
+        line = json.loads(told.stderr.splitlines()[0])
+        assert (line["type"], line["path"], line["position"]) == ("waiting", "/jobs/a", 2)
+        assert line["holders"] == [{"session_id": holder.id, "session": "the-holder",
+                                    "token": token}]
+
+
+def test_a_refused_lock_delay_is_named_as_the_flag(cluster):
+    done = run(cluster, "lock", "/jobs/a", "--delay", "1000h", "--", "true")
+    assert done.returncode == 65
+    assert "--delay in ms is 3600000000, allowed are 0 to 600000" in done.stderr
+
+
 def test_empty_lists_say_so(cluster):
     assert run(cluster, "locks").stdout == "no locks are held or waited for\n"
     assert "the prefix /x" in run(cluster, "locks", "/x").stdout
