@@ -64,6 +64,12 @@ void WatchRunner::started(int64_t revision) {
   job_.options.since_revision = revision;
   if (std::exchange(began_, true)) return;
   print_beginning(job_.path, revision, context_.json);
+  // A session's id is its first revision: whatever anybody can have seen before is below it.
+  if (revision <= session_->id()) return;
+  std::fprintf(stderr,
+               "holdfast: revision %lld is yet to come, the servers are at %lld or a little above: "
+               "nothing is shown until then\n",
+               static_cast<long long>(revision), static_cast<long long>(session_->id()));
 }
 
 void WatchRunner::told(const client::WatchBatch& batch) {

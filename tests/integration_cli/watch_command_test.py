@@ -101,6 +101,21 @@ def test_since_the_beginning_shows_what_was_there_before(cluster):
     assert shown.stdout.split()[1:3] == ["created", "/before"]
 
 
+def test_a_revision_that_is_yet_to_come_is_called_so(cluster):
+    with Stock(cluster.nodes[1].address) as stock:
+        now = stock.put(path="/later", value=b"").revision
+        servers = ",".join(node.address for node in cluster.nodes.values())
+        for since, says in ((now + 1_000, True), (now, False)):
+            words = ["watch", "/later", "--servers", servers, "--since", str(since)]
+            with subprocess.Popen([str(program("holdfast")), *words], stderr=subprocess.PIPE,
+                                  text=True) as process:
+                assert process.stderr.readline().endswith(f"after revision {since}\n")
+                process.send_signal(signal.SIGTERM)
+                told = process.stderr.read()
+            assert process.returncode == 0
+            assert (f"revision {since} is yet to come" in told) == says, told
+
+
 def put_surely(cluster, value):
     """A write of unknown outcome is done once more."""
     done = run(cluster, "put", "/count", value)
