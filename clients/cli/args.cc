@@ -111,11 +111,19 @@ Result<int64_t> parse_number(const std::string& what, const std::string& text, i
   int64_t number = 0;
   const auto [rest, failed] = std::from_chars(text.data(), text.data() + text.size(), number);
   const bool whole = failed == std::errc() && rest == text.data() + text.size();
-  if (!whole || number < smallest || number > largest) {
+  const bool out_of_range = failed == std::errc::result_out_of_range;
+  if (!whole && !out_of_range) return bad(what + " is \"" + text + "\", not a whole number");
+  if (out_of_range || number < smallest || number > largest) {
     return bad(what + " is \"" + text + "\" but must be a number from " + std::to_string(smallest) +
                " to " + std::to_string(largest));
   }
   return number;
+}
+
+Result<int32_t> parse_node(const std::string& what, const std::string& text) {
+  const auto node = parse_number(what, text, 1, kNodeIdMax);
+  if (node) return static_cast<int32_t>(*node);
+  return bad(node.error().message + "; `holdfast member list` shows the ids of the members");
 }
 
 std::string renamed(std::string message, const std::map<std::string, std::string>& names) {

@@ -10,6 +10,9 @@
 
 namespace holdfast::cli {
 
+/// Largest id of a member, as the servers have it.
+inline constexpr int64_t kNodeIdMax = 1'000;
+
 /// One flag a command knows.
 struct Flag {
   const char* name;   ///< without dashes
@@ -33,9 +36,12 @@ Result<Args> parse_args(const std::vector<std::string>& argv, const std::vector<
 
 /// "500ms", "10s", "2m", "1h" or "0". BAD_ARGUMENT names `what`, text and form.
 Result<Duration> parse_duration(const std::string& what, const std::string& text);
-/// A whole number within [smallest, largest]. BAD_ARGUMENT names `what`, text and bounds.
+/// A whole number within [smallest, largest]. BAD_ARGUMENT names `what`, text and, if it is a
+/// number, the bounds.
 Result<int64_t> parse_number(const std::string& what, const std::string& text, int64_t smallest,
                              int64_t largest);
+/// The id of a member. BAD_ARGUMENT says where to find those that there are.
+Result<int32_t> parse_node(const std::string& what, const std::string& text);
 /// A message of a server with other names for its fields: those of the command line.
 std::string renamed(std::string message, const std::map<std::string, std::string>& names);
 /// A path of a lock or key as people mistype it; the servers judge the rest. BAD_ARGUMENT names the

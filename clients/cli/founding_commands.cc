@@ -29,7 +29,6 @@ using founding::State;
 using founding::Survivor;
 
 /// As holdfastd's --node_id has it: no server starts from another one's directory.
-constexpr int64_t kNodeIdMax = 1'000;
 constexpr int64_t kHoldMsMax = 7 * 86'400'000;
 /// Longer than the sessions of most clients live: for those that the state knows nothing of.
 constexpr const char* kHold = "30s";

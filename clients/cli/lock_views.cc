@@ -164,6 +164,10 @@ std::string holders_text(const api::LockSummary& lock) {
 
 int locks_command(const Args& args, const Context& context) {
   if (args.words.size() > 1) return report(Error{ErrorCode::kBadArgument, "one PREFIX at most"});
+  if (!args.words.empty() && !args.words[0].starts_with('/')) {
+    return report(Error{ErrorCode::kBadArgument,
+                        "PREFIX \"" + args.words[0] + "\" does not begin with /: no lock has it"});
+  }
   auto remote = Remote::connect(context.servers, context.timeout, true);
   if (!remote) return report(remote.error());
   api::ListLocksRequest request;

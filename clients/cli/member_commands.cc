@@ -110,13 +110,6 @@ void print_members(const std::vector<api::Member>& members, int32_t leader) {
   }
 }
 
-/// The word as a node id, or what is wrong with it.
-Result<int32_t> node_of(const char* what, const std::string& word) {
-  const auto node = parse_number(what, word, 1, 1'000);
-  if (!node) return node.error();
-  return static_cast<int32_t>(*node);
-}
-
 Error wrong_words(const std::string& wanted, const Args& args) {
   const size_t words = args.words.size();
   return {ErrorCode::kBadArgument,
@@ -197,7 +190,7 @@ int members_command(const Args& args, const Context& context) {
 
 int member_add_command(const Args& args, const Context& context) {
   if (args.words.size() != 2) return report(wrong_words("NODE and ADDRESS", args));
-  const auto node = node_of("NODE", args.words[0]);
+  const auto node = parse_node("NODE", args.words[0]);
   if (!node) return report(node.error());
   const bool learns = args.has("learner");
   api::ChangeMembersRequest request;
@@ -214,7 +207,7 @@ int member_add_command(const Args& args, const Context& context) {
 
 int member_promote_command(const Args& args, const Context& context) {
   if (args.words.size() != 1) return report(wrong_words("NODE", args));
-  const auto node = node_of("NODE", args.words[0]);
+  const auto node = parse_node("NODE", args.words[0]);
   if (!node) return report(node.error());
   api::ChangeMembersRequest request;
   request.promoted = {*node};
@@ -225,7 +218,7 @@ int member_promote_command(const Args& args, const Context& context) {
 
 int member_remove_command(const Args& args, const Context& context) {
   if (args.words.size() != 1) return report(wrong_words("NODE", args));
-  const auto node = node_of("NODE", args.words[0]);
+  const auto node = parse_node("NODE", args.words[0]);
   if (!node) return report(node.error());
   api::ChangeMembersRequest request;
   request.removed = {*node};
@@ -238,9 +231,9 @@ int member_remove_command(const Args& args, const Context& context) {
 // than one that this one then contradicts.
 int member_replace_command(const Args& args, const Context& context) {
   if (args.words.size() != 3) return report(wrong_words("OLD, NEW and ADDRESS", args));
-  const auto old_node = node_of("OLD", args.words[0]);
+  const auto old_node = parse_node("OLD", args.words[0]);
   if (!old_node) return report(old_node.error());
-  const auto new_node = node_of("NEW", args.words[1]);
+  const auto new_node = parse_node("NEW", args.words[1]);
   if (!new_node) return report(new_node.error());
   auto remote = Remote::connect(context.admins, context.timeout, false);
   if (!remote) return report(remote.error());

@@ -67,9 +67,9 @@ int rebuild_command(const Args& args, const Context& context) {
   api::RebuildStateRequest request;
   request.force = args.has("force");
   if (args.has("from")) {
-    const auto node = parse_number("--from", args.get("from"), 1, 1'000'000);
+    const auto node = parse_node("--from", args.get("from"));
     if (!node) return report(node.error());
-    request.fromNode = static_cast<int32_t>(*node);
+    request.fromNode = *node;
   }
   auto remote = Remote::connect(context.admins, context.timeout, false);
   if (!remote) return report(remote.error());

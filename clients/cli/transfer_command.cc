@@ -11,9 +11,9 @@ int transfer_command(const Args& args, const Context& context) {
   if (args.words.size() > 1) return report(Error{ErrorCode::kBadArgument, "one NODE at most"});
   api::TransferLeadershipRequest request;
   if (!args.words.empty()) {
-    const auto node = parse_number("NODE", args.words[0], 1, 1'000'000);
+    const auto node = parse_node("NODE", args.words[0]);
     if (!node) return report(node.error());
-    request.nodeId = static_cast<int32_t>(*node);
+    request.nodeId = *node;
   }
   auto remote = Remote::connect(context.admins, context.timeout, false);
   if (!remote) return report(remote.error());
