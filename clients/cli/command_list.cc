@@ -113,9 +113,12 @@ std::vector<Command> cluster_commands() {
        "One line per --admin address (name all of them: a server does not know the others'): "
        "role,\n"
        "term, positions in the log, connections, alarms. Each has 2s to answer, or --timeout.\n"
-       "Exit code 69 if any does not answer.\n\n"
+       "Exit code 69 if any does not answer. A dead server that --admin does not name is no error\n"
+       "by itself: with --check the exit code is 1 if a server raises an alarm or is not "
+       "connected\n"
+       "with another.\n\n"
        "  holdfast status --admin 127.0.0.1:7413,127.0.0.1:7423,127.0.0.1:7433",
-       {},
+       {{"check", nullptr, "exit code 1 unless all is well, though every server answers"}},
        status_command,
        Asks::kAdminPort},
       {"transfer-leader",

@@ -7,6 +7,7 @@ namespace holdfast::cli {
 inline constexpr int kExitOk = 0;
 inline constexpr int kExitDamaged = 1;       ///< log or snapshot: there is damage
 inline constexpr int kExitConditions = 1;    ///< txn: the conditions did not hold
+inline constexpr int kExitDegraded = 1;      ///< status --check: somebody must look
 inline constexpr int kExitUsage = 64;        ///< the command line is wrong
 inline constexpr int kExitRefused = 65;      ///< a server refused, or a file is of a newer format
 inline constexpr int kExitNoKey = 66;        ///< get, ls, tree: there is no such key

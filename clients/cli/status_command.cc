@@ -42,6 +42,8 @@ int status_command(const Args& args, const Context& context) {
       notes += admin + ": " + answer.error().message + "\n";
       continue;
     }
+    if (args.has("check") && is_degraded(*answer) && exit_code == kExitOk)
+      exit_code = kExitDegraded;
     all.push_back(status_json(admin, *answer));
     add_status(table, admin, *answer);
     notes += status_notes(admin, *answer);

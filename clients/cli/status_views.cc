@@ -164,6 +164,10 @@ void add_status(Table& table, const std::string& admin, const api::StatusResult&
              std::to_string(s.alarms.size())});
 }
 
+bool is_degraded(const api::StatusResult& s) {
+  return !s.alarms.empty() || !std::ranges::all_of(s.connections, &api::PeerConnection::connected);
+}
+
 std::string status_notes(const std::string& admin, const api::StatusResult& s) {
   std::string notes;
   bool quarantined = false;

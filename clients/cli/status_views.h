@@ -16,6 +16,9 @@ nlohmann::json status_json(const std::string& admin, const api::StatusResult& st
 Table status_table();
 void add_status(Table& table, const std::string& admin, const api::StatusResult& status);
 
+/// Something is for an operator: an alarm, or a server that this one is not connected with.
+bool is_degraded(const api::StatusResult& status);
+
 /// The sentences below the table, a line each: the alarms, and how much of another server's state
 /// has come.
 std::string status_notes(const std::string& admin, const api::StatusResult& status);

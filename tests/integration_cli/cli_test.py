@@ -51,6 +51,16 @@ def test_status_says_which_server_leads(cluster):
     assert [s["node_id"] for s in servers if s["role"] == "leader"] == [leader]
 
 
+def test_a_dead_voter_that_is_not_asked_is_an_error_only_of_a_check(cluster):
+    assert run(cluster, "status", "--check").returncode == 0
+    dead, alive = cluster.followers()
+    dead.kill()
+    asked = [cluster.leader(), alive]
+    eventually(lambda: run(cluster, "status", "--check", nodes=asked).returncode == 1, within=15)
+    assert run(cluster, "status", nodes=asked).returncode == 0
+    assert run(cluster, "status", "--check").returncode == 69
+
+
 def past(cluster, path):
     """The latest tenure of a lock."""
     return json.loads(run(cluster, "lock", "describe", path, "--json").stdout)["tenures"][0]
