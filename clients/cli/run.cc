@@ -20,6 +20,23 @@ const std::vector<Flag> kGlobalFlags = {
 };
 constexpr size_t kOfflineFlags = 2;  // the first of them
 
+// The table of docs/install.md in short.
+constexpr char kExitCodes[] =
+    "Exit codes:\n"
+    "  0         done; of `lock`, `elect`, `create --ephemeral` it is the command's own\n"
+    "  1         `log`, `snapshot`, `recover`: damage; `txn`: the conditions did not hold;\n"
+    "            `status --check`: an alarm, or a server that is not connected\n"
+    "  64        the command line is wrong, or a file or directory cannot be read or used\n"
+    "  65        a server refused, and says why; a file of a newer program; not confirmed\n"
+    "  66        `get`, `ls`, `tree`: there is no such key\n"
+    "  69        no server could answer in time, or none had room; `status`: one did not answer\n"
+    "  70        the outcome is unknown: it may or may not have been done\n"
+    "  73        the output or the file cannot be written\n"
+    "  75        `lock`, `elect`: not granted, or nobody leads; the command did not run\n"
+    "  76        the lock was lost, or the ephemeral key; the command was stopped\n"
+    "  126, 127  the command cannot be run, does not exist\n"
+    "  128 + n   signal n ended it\n";
+
 void print_flags(const std::vector<Flag>& flags) {
   for (const Flag& flag : flags) {
     std::string left = std::string("--") + flag.name;
@@ -45,11 +62,8 @@ void print_overview() {
   print_flags(kGlobalFlags);
   std::printf(
       "\n`holdfast COMMAND --help` explains a command, with examples; `holdfast --version` says "
-      "which\nversion this is.\n"
-      "Exit codes: 0 done; 64 wrong usage; 65 refused; 66 no such key; 69 no server can answer; 70 "
-      "outcome "
-      "unknown;\n"
-      "75 lock not granted; 76 lock lost; of `lock` and `elect` else the command's own.\n");
+      "which\nversion this is.\n\n%s",
+      kExitCodes);
 }
 
 void print_help(const Command& command) {
@@ -63,6 +77,7 @@ void print_help(const Command& command) {
   print_flags(command.asks == Asks::kNobody
                   ? std::vector<Flag>(kGlobalFlags.begin(), kGlobalFlags.begin() + kOfflineFlags)
                   : kGlobalFlags);
+  std::printf("\nExit codes: `holdfast --help` lists them all.\n");
 }
 
 /// The commands that begin with a word that is none by itself: " (did you mean session expire?)".

@@ -5,7 +5,7 @@ import subprocess
 
 import pytest
 from support.command import run
-from support.paths import program
+from support.paths import ROOT, program
 
 
 @pytest.mark.parametrize(("line", "says"), [
@@ -110,6 +110,17 @@ def test_a_directory_without_a_log_is_not_damaged(tmp_path):
 def test_a_log_without_its_identity_is_damaged(tmp_path):
     (tmp_path / "group-1" / "log").mkdir(parents=True)
     assert run(None, "log", "verify", str(tmp_path)).returncode == 1
+
+
+def test_the_help_has_every_exit_code_of_the_handbook_and_each_command_leads_there():
+    handbook = (ROOT / "docs" / "install.md").read_text().split("Of `holdfast`:")[1]
+    codes = [line.split("|")[1].strip() for line in handbook.splitlines()
+             if line.startswith("|")][3:]
+    shown = run(None, "--help").stdout.split("Exit codes:\n")[1].splitlines()
+    told = [line[2:12].strip() for line in shown if line[2:12].strip()]
+    assert told == codes
+    for command in ("get", "lock", "status", "log verify"):
+        assert "`holdfast --help` lists them all" in run(None, *command.split(), "--help").stdout
 
 
 def test_help_offers_servers_only_where_one_is_asked():
