@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <cstdio>
 
+#include "base/list_text.h"
 #include "base/version.h"
 #include "coordinator/rsm/path.h"
 #include "coordinator/server/alarms.h"
@@ -341,9 +342,11 @@ std::optional<peer::TransferRefusal> Engine::begin_transfer(int32_t asked) {
       return std::nullopt;
     case raft::TransferResult::kNotVoter:
       refusal.leads = leads;
-      refusal.message = leads                  ? node + " leads already"
-                        : target || asked != 0 ? node + " is not another voter of this cluster"
-                                               : "there is no other voter that could lead";
+      refusal.message = leads ? node + " leads already"
+                        : target || asked != 0
+                            ? node + " is not another voter of this cluster: the voters are " +
+                                  list_text(core.configuration().voters)
+                            : "there is no other voter that could lead";
       break;
     case raft::TransferResult::kAlreadyRunning:
       refusal.code = api::ErrorCode::OVERLOADED;

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <set>
 
+#include "base/list_text.h"
 #include "base/net/address.h"
 #include "raft/core/configuration.h"
 
@@ -40,7 +41,11 @@ const raft::Member* named(const raft::ConfigurationChange& change, NodeId id) {
 }
 
 std::string why_unknown(NodeId id, const raft::Configuration& configuration) {
-  if (raft::find_member(configuration, id) == nullptr) return node(id) + " is not a member";
+  if (raft::find_member(configuration, id) == nullptr) {
+    std::vector<NodeId> members;
+    for (const raft::Member& member : configuration.members) members.push_back(member.id);
+    return node(id) + " is not a member; the members are " + list_text(members);
+  }
   return node(id) + " is not a learner that could be promoted";
 }
 
@@ -122,6 +127,14 @@ std::string why_not_caught_up(NodeId id, const raft::Raft& core) {
   return node(id) + " has not caught up: it " + has + ", and the log goes to entry " +
          std::to_string(status.last.value) +
          "; as a voter it would hold up what is to be committed";
+}
+
+std::string why_no_voter(const raft::Configuration& configuration) {
+  if (configuration.voters.size() == 1) {
+    return node(configuration.voters.front()) +
+           " is the last voter: without it nobody would vote any more";
+  }
+  return "nobody would vote any more: the voters are " + list_text(configuration.voters);
 }
 
 std::string why_no_quorum(const raft::ConfigurationChange& change, const raft::Raft& core) {
@@ -264,8 +277,7 @@ Refusal refusal_of(const raft::ChangeResult& result, const raft::ConfigurationCh
     case ChangeOutcome::kMalformedMember:
       return refused(node(id) + " has no id, no store, or an address that is too long");
     case ChangeOutcome::kNoVoter:
-      return refused("nobody would vote any more: the voters are those of " +
-                     raft::describe(configuration));
+      return refused(why_no_voter(configuration));
     case ChangeOutcome::kTooManyMembers:
       return {ErrorCode::kLimitExceeded,
               "there would be more than " + std::to_string(raft::kMaxMembers) +

@@ -102,7 +102,10 @@ TEST_F(AdminTest, ATransferToWhoCannotLeadIsRefusedAtOnce) {
   for (const int target : {9, -4}) {
     const Call call = transfer(follower, target);
     cluster.settle();
-    EXPECT_THAT(call.error(), Refuses(ErrorCode::BAD_ARGUMENT, "is not another voter")) << target;
+    EXPECT_THAT(call.error(),
+                Refuses(ErrorCode::BAD_ARGUMENT,
+                        "is not another voter of this cluster: the voters are 1, 2, 3"))
+        << target;
     EXPECT_FALSE(call.error().retryable);
   }
   EXPECT_TRUE(leader.serving());

@@ -208,9 +208,17 @@ TEST_F(MembersTest, IdsAndStoresAreNotUsedAgain) {
               Refuses(ErrorCode::BAD_ARGUMENT, "node 2 is a member already, with store 1002"));
 }
 
+TEST_F(MembersTest, TheLastVoterIsNamedWhenItIsToBeRemoved) {
+  change(leader, removing(2));
+  change(leader, removing(3));
+  EXPECT_THAT(change(leader, removing(1)).error(),
+              Refuses(ErrorCode::BAD_ARGUMENT,
+                      "node 1 is the last voter: without it nobody would vote any more"));
+}
+
 TEST_F(MembersTest, WhatTheCoreRefusesIsSaidWithItsValues) {
   EXPECT_THAT(change(follower, removing(9)).error(),
-              Refuses(ErrorCode::BAD_ARGUMENT, "node 9 is not a member"));
+              Refuses(ErrorCode::BAD_ARGUMENT, "node 9 is not a member; the members are 1, 2, 3"));
   change(leader, adding(4, Role::LEARNER));
   api::ChangeMembersRequest promoting;
   promoting.promoted = {4};
@@ -220,7 +228,9 @@ TEST_F(MembersTest, WhatTheCoreRefusesIsSaidWithItsValues) {
                       "the log goes to entry"));
   api::ChangeMembersRequest all;
   all.removed = {1, 2, 3};
-  EXPECT_THAT(change(leader, all).error(), Refuses(ErrorCode::BAD_ARGUMENT, "nobody would vote"));
+  EXPECT_THAT(
+      change(leader, all).error(),
+      Refuses(ErrorCode::BAD_ARGUMENT, "nobody would vote any more: the voters are 1, 2, 3"));
   cluster.isolate(3);
   cluster.advance(2s);
   EXPECT_THAT(change(leader, removing(2)).error(),
