@@ -66,10 +66,8 @@ void add_slow_disk_alarm(const raft::LogWriteStats& log, NodeId node, int64_t sl
   }
 }
 
-void add_no_leader_alarm(NodeId node, Duration without, const std::vector<NodeId>& voters,
-                         const std::vector<api::PeerConnection>& connections,
-                         std::vector<api::Alarm>& out) {
-  if (without < kNoLeaderAlarm) return;
+std::string no_leader_text(NodeId node, Duration without, const std::vector<NodeId>& voters,
+                           const std::vector<api::PeerConnection>& connections) {
   std::string heard;
   std::string silent;
   for (const NodeId voter : voters) {
@@ -80,12 +78,17 @@ void add_no_leader_alarm(NodeId node, Duration without, const std::vector<NodeId
     std::string& list = up ? heard : silent;
     list += (list.empty() ? "" : ", ") + std::to_string(voter.value);
   }
-  out.push_back(make_alarm(
-      "NO_LEADER", node,
-      "node " + std::to_string(node.value) + " knows no leader for " +
-          std::to_string(to_ms(without) / 1'000) + " s; of the other voters it is connected with " +
-          (heard.empty() ? "none" : heard) + (silent.empty() ? "" : ", not with " + silent) +
-          "; without a majority of the voters nothing is written and no lock granted"));
+  return "node " + std::to_string(node.value) + " knows no leader for " +
+         std::to_string(to_ms(without) / 1'000) + " s; of the other voters it is connected with " +
+         (heard.empty() ? "none" : heard) + (silent.empty() ? "" : ", not with " + silent) +
+         "; without a majority of the voters nothing is written and no lock granted";
+}
+
+void add_no_leader_alarm(NodeId node, Duration without, const std::vector<NodeId>& voters,
+                         const std::vector<api::PeerConnection>& connections,
+                         std::vector<api::Alarm>& out) {
+  if (without < kNoLeaderAlarm) return;
+  out.push_back(make_alarm("NO_LEADER", node, no_leader_text(node, without, voters, connections)));
 }
 
 bool not_found_by_others(NodeId self, NodeId leader, const std::vector<raft::PeerLink>& peers) {

@@ -25,6 +25,9 @@ void add_slow_disk_alarm(const raft::LogWriteStats& log, NodeId node, int64_t sl
 /// How long no leader may be known without an alarm: elections take less, unless their timeouts are
 /// set to longer ones.
 inline constexpr Duration kNoLeaderAlarm = 10s;
+/// That `node` has known no leader for so long, and which other voters it is connected with.
+std::string no_leader_text(NodeId node, Duration without, const std::vector<NodeId>& voters,
+                           const std::vector<api::PeerConnection>& connections);
 /// NO_LEADER: `node` has known none for that long; the cluster does nothing, as far as it sees.
 void add_no_leader_alarm(NodeId node, Duration without, const std::vector<NodeId>& voters,
                          const std::vector<api::PeerConnection>& connections,

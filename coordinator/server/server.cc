@@ -435,14 +435,27 @@ net::HttpResponse Server::readiness() const {
     return {503, "text/plain; charset=utf-8", "quarantined: " + engine_->quarantine() + "\n"};
   }
   if (!engine_->ready()) {
-    const std::string progress = engine_->snapshot_progress();
-    return {503, "text/plain; charset=utf-8",
-            "no leader, or catching up" + (progress.empty() ? "" : ": " + progress) + "\n"};
+    return {503, "text/plain; charset=utf-8", why_not_ready() + "\n"};
   }
   return {200, "text/plain; charset=utf-8", "ready\n"};
 }
 
 // Whoever asks more often than once a second is given the same reading.
+// In the words of the alarm that comes of it after a while.
+std::string Server::why_not_ready() const {
+  const Host& host = engine_->host();
+  const std::string progress = engine_->snapshot_progress();
+  const std::string more = progress.empty() ? "" : ": " + progress;
+  if (host.soft.leader) {
+    return "node " + std::to_string(options_.node_id.value) + " catches up with node " +
+           std::to_string(host.soft.leader.value) + ", which leads" + more;
+  }
+  const Duration without = loop_.now() - host.leaderless_since.value_or(loop_.now());
+  return no_leader_text(options_.node_id, without, engine_->node().core().configuration().voters,
+                        connections()) +
+         more;
+}
+
 const std::string& Server::metrics() {
   if (!metrics_.empty() && loop_.now() - metrics_taken_ < kMetricsEvery) return metrics_;
   MetricSources sources{.engine = engine_.get(), .loop = loop_.stats()};

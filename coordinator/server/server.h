@@ -144,6 +144,7 @@ class Server final : raft::TransportHandler, raft::GenesisTaker, ReplySink {
   void waits_because(const std::string& line);
   std::string why_unformed() const;
   void log_role();
+  std::string why_not_ready() const;
 
   const ServerOptions options_;
   SystemClock clock_;

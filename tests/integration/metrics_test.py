@@ -2,6 +2,7 @@
 
 import re
 import socket
+import urllib.error
 import urllib.request
 
 import pytest
@@ -260,7 +261,13 @@ def test_an_alarm_is_there_as_long_as_it_stands():
         for node in others:
             node.kill()
         eventually(lambda: alarms(left) == {"NO_LEADER": 1}, within=30, what="the alarm")
-        assert [a.name for a in left.status().alarms] == ["NO_LEADER"]
+        (alarm,) = left.status().alarms
+        assert alarm.name == "NO_LEADER"
+        with pytest.raises(urllib.error.HTTPError) as refused:
+            urllib.request.urlopen(f"http://127.0.0.1:{left.http_port}/ready", timeout=5)
+        said = refused.value.read().decode()
+        assert said.split(" for ")[0] == "node 1 knows no leader"
+        assert said.strip().split(" s; ")[1] == alarm.message.split(" s; ")[1]
         servers.start_all()
         servers.wait_ready()
         eventually(lambda: alarms(left) == {}, what="its end")
