@@ -6,6 +6,7 @@
 #include <csignal>
 #include <utility>
 
+#include "base/net/listener.h"
 #include "coordinator/server/alarms.h"
 #include "coordinator/server/first_entry.h"
 #include "coordinator/server/initial_cluster.h"
@@ -74,6 +75,7 @@ Server::~Server() {
 std::optional<Failure> Server::start() {
   signals_ = std::make_unique<net::SignalWatcher>(loop_, std::vector<int>{SIGTERM, SIGINT},
                                                   [this](int signal) { on_signal(signal); });
+  if (auto failed = check_can_listen()) return failed;
   if (auto failed = open_storage()) return failed;
   if (auto failed = open_ports(options_.client_listen, options_.admin_listen)) return failed;
   if (auto failed = open_http()) return failed;
@@ -94,6 +96,20 @@ std::optional<Failure> Server::start() {
     LOG(INFO) << "the data directory is empty: " << waits_for_;
   }
   return failure_;
+}
+
+// A first start writes who this server is, for good. One that cannot listen may have been given
+// wrong flags, the node id among them: it leaves nothing behind that contradicts the right ones.
+std::optional<Failure> Server::check_can_listen() {
+  if (raft::read_identity(files_, options_.data_dir).ok()) return std::nullopt;
+  std::vector<std::unique_ptr<net::Listener>> all;
+  for (const net::Address* address : {&options_.client_listen, &options_.admin_listen,
+                                      &options_.http_listen, &options_.peer_listen}) {
+    auto listener = net::Listener::open(loop_, *address, [](net::Socket, const net::Address&) {});
+    if (!listener.ok()) return Failure{ExitCode::kPortTaken, listener.error().message};
+    all.push_back(std::move(*listener));
+  }
+  return std::nullopt;
 }
 
 std::optional<Failure> Server::open_ports(const net::Address& client, const net::Address& admin) {
@@ -427,20 +443,6 @@ std::string Server::why_unformed() const {
   return node + " is not in a cluster yet: " + waits_for_;
 }
 
-net::HttpResponse Server::readiness() const {
-  if (!engine_) return {503, "text/plain; charset=utf-8", why_unformed() + "\n"};
-  if (retired_) return {503, "text/plain; charset=utf-8", removed_ + "\n"};
-  if (draining_) return {503, "text/plain; charset=utf-8", "stopping\n"};
-  if (!engine_->quarantine().empty()) {
-    return {503, "text/plain; charset=utf-8", "quarantined: " + engine_->quarantine() + "\n"};
-  }
-  if (!engine_->ready()) {
-    return {503, "text/plain; charset=utf-8", why_not_ready() + "\n"};
-  }
-  return {200, "text/plain; charset=utf-8", "ready\n"};
-}
-
-// Whoever asks more often than once a second is given the same reading.
 // In the words of the alarm that comes of it after a while.
 std::string Server::why_not_ready() const {
   const Host& host = engine_->host();
@@ -456,6 +458,20 @@ std::string Server::why_not_ready() const {
          more;
 }
 
+net::HttpResponse Server::readiness() const {
+  if (!engine_) return {503, "text/plain; charset=utf-8", why_unformed() + "\n"};
+  if (retired_) return {503, "text/plain; charset=utf-8", removed_ + "\n"};
+  if (draining_) return {503, "text/plain; charset=utf-8", "stopping\n"};
+  if (!engine_->quarantine().empty()) {
+    return {503, "text/plain; charset=utf-8", "quarantined: " + engine_->quarantine() + "\n"};
+  }
+  if (!engine_->ready()) {
+    return {503, "text/plain; charset=utf-8", why_not_ready() + "\n"};
+  }
+  return {200, "text/plain; charset=utf-8", "ready\n"};
+}
+
+// Whoever asks more often than once a second is given the same reading.
 const std::string& Server::metrics() {
   if (!metrics_.empty() && loop_.now() - metrics_taken_ < kMetricsEvery) return metrics_;
   MetricSources sources{.engine = engine_.get(), .loop = loop_.stats()};

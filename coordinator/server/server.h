@@ -74,6 +74,7 @@ class Server final : raft::TransportHandler, raft::GenesisTaker, ReplySink {
   void fail(CallId call, const api::HoldfastError& error) override;
   Port& port_of(CallId call) const;
 
+  std::optional<Failure> check_can_listen();
   std::optional<Failure> open_storage();
   std::optional<Failure> open_ports(const net::Address& client, const net::Address& admin);
   std::optional<Failure> open_http();
@@ -143,8 +144,8 @@ class Server final : raft::TransportHandler, raft::GenesisTaker, ReplySink {
   /// What keeps this server from being part of a cluster, as long as it is not.
   void waits_because(const std::string& line);
   std::string why_unformed() const;
-  void log_role();
   std::string why_not_ready() const;
+  void log_role();
 
   const ServerOptions options_;
   SystemClock clock_;

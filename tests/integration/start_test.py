@@ -96,6 +96,8 @@ def test_a_taken_port_is_named(name, tmp_path):
     assert refusal.code == PORT_TAKEN and address in refusal.said, refusal.said
 
 
+    # Nothing of this attempt contradicts the next, which may be that of another node.
+    assert not (tmp_path / "data").exists()
 @pytest.fixture
 def own_single():
     """A cluster of one, for a test that damages its files."""
