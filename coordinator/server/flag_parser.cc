@@ -5,12 +5,19 @@
 #include <fstream>
 #include <optional>
 #include <sstream>
+#include <utility>
 
 namespace holdfast::server {
 
 namespace {
 
 using gflags::CommandLineFlagInfo;
+
+/// Flags of the logging library that main() sets by itself: what is given would be ignored.
+constexpr std::pair<const char*, const char*> kTakenOver[] = {
+    {"log_dir", "the directory of log files is --glog_dir here"},
+    {"logtostderr", "standard error is where logs go unless --glog_dir is given"},
+    {"logbufsecs", "logs are written within a second, always"}};
 
 constexpr int kFlagFilesDeep = 8;
 constexpr size_t kHelpColumns = 80;
@@ -57,18 +64,23 @@ Status read_flag_file(const std::string& path, int depth) {
     return bad(named, "flag files include each other more than " + std::to_string(kFlagFilesDeep) +
                           " deep");
   }
-  std::vector<std::string> words;
+  int number = 0;
   for (std::string line; std::getline(file, line);) {
+    ++number;
     const std::string word = trimmed(line);
-    if (!word.empty() && word[0] != '#') words.push_back(word);
+    if (word.empty() || word[0] == '#') continue;
+    const Status set = set_words({word}, /*values_may_follow=*/false, depth);
+    if (!set) return bad(named + ", line " + std::to_string(number), set.error().message);
   }
   if (file.bad()) return bad(named, "cannot be read");  // a directory, say
-  Status set = set_words(words, /*values_may_follow=*/false, depth);
-  return set ? set : bad(named, set.error().message);
+  return ok_status();
 }
 
 Status set_one(const std::string& name, const std::string& value, int depth) {
   if (name == "flagfile") return read_flag_file(value, depth + 1);
+  for (const auto& [taken, instead] : kTakenOver) {
+    if (name == taken) return bad("--" + name, instead);
+  }
   const auto flag = find_flag(name);
   if (!flag) return Error{ErrorCode::kBadArgument, "unknown flag '" + name + "'"};
   if (gflags::SetCommandLineOption(name.c_str(), value.c_str()).empty()) {

@@ -12,7 +12,7 @@ namespace holdfast::server {
 
 /// Sets the flags that `words` name, as --name=value, --name value, or --name and --noname for
 /// those that are true or false; --flagfile=FILE reads more, one a line. BAD_ARGUMENT names the
-/// flag, its value and what it must be.
+/// flag, its value and what it must be, and of a file the line.
 Status set_flags(const std::vector<std::string>& words);
 
 /// For people: every flag that is defined in the source file with this name, with its default.

@@ -44,6 +44,8 @@ class Refusal:
     ("--initial_cluster=1=127.0.0.1", "--initial_cluster=1=127.0.0.1"),
     ("--initial_cluster=2=127.0.0.1:1,3=127.0.0.1:2", "does not list this server"),
     ("stray", "'stray' is not a flag"),
+    ("--log_dir=/tmp", "--log_dir: the directory of log files is --glog_dir here"),
+    ("--nologtostderr", "unless --glog_dir is given"),
     ("--glog_dir=/nowhere", "--glog_dir=/nowhere: no files can be made there: No such"),
     ("--glog_dir=/proc/self/maps", "no files can be made there: Not a directory"),
 ])
@@ -94,10 +96,10 @@ def test_a_taken_port_is_named(name, tmp_path):
         address = f"127.0.0.1:{taken.getsockname()[1]}"
         refusal = Refusal([f"--{name}_address={address}"], tmp_path)
     assert refusal.code == PORT_TAKEN and address in refusal.said, refusal.said
-
-
     # Nothing of this attempt contradicts the next, which may be that of another node.
     assert not (tmp_path / "data").exists()
+
+
 @pytest.fixture
 def own_single():
     """A cluster of one, for a test that damages its files."""

@@ -51,6 +51,12 @@ class FlagsTest : public testing::Test {
   std::vector<std::string> paths;
 };
 
+TEST_F(FlagsTest, AFlagOfTheLoggingLibraryThatWouldBeIgnoredIsRefused) {
+  expect_refused({"--log_dir=/tmp"}, "--log_dir: the directory of log files is --glog_dir here");
+  expect_refused({"--logtostderr"}, "--logtostderr: standard error is where logs go");
+  expect_refused({"--logbufsecs=9"}, "--logbufsecs");
+}
+
 struct Bounds {
   const char* flag;
   int64_t low;
@@ -284,7 +290,10 @@ TEST_F(FlagsTest, AFlagFileMayHaveCommentsAndNamesOfThisProgramOnly) {
                  "unknown flag 'no_such_flag'");
   expect_refused({"--flagfile=" + file("--nonode_id\n")}, "unknown flag 'nonode_id'");
   expect_refused({"--flagfile=" + file("node_id=7\n")}, "'node_id=7' is not a flag");
-  expect_refused({"--flagfile", file("--typo\n")}, "unknown flag 'typo'");
+  const std::string typo = file("# one\n\n--node_id=2\n  --typo\n");
+  expect_refused({"--flagfile", typo}, "--flagfile=" + typo + ", line 4: unknown flag 'typo'");
+  const std::string outer = file("--node_id=2\n--flagfile=" + typo + "\n");
+  expect_refused({"--flagfile", outer}, outer + ", line 2: --flagfile=" + typo + ", line 4: unkn");
   expect_refused({"--flagfile=" + file("---\n")}, "unknown flag '-'");
 }
 
