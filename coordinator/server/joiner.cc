@@ -42,12 +42,28 @@ void Joiner::answered(const net::Address& server, Result<raft::IdentityReply> an
 // The first answer binds: a list that names two clusters is a mistake whose second half is told.
 void Joiner::end_round() {
   std::string lines;
+  std::string without_us;
   for (const auto& [server, answer] : answers_) {
-    lines += (lines.empty() ? "" : "; ") + line_of(server, answer);
+    const std::string line = line_of(server, answer);
+    if (line.empty()) {
+      without_us += (without_us.empty() ? "" : ", ") + server;
+    } else {
+      lines += (lines.empty() ? "" : "; ") + line;
+    }
+  }
+  if (!without_us.empty()) {
+    lines = without_us + " of " + how_to_add() + (lines.empty() ? "" : "; ") + lines;
   }
   if (refusal_) return events_.refused(*refusal_);
   if (lines != told_) events_.waits(told_ = lines);
   next_round_.arm_after(kRound);
+}
+
+std::string Joiner::how_to_add() const {
+  const std::string node = std::to_string(self_.node.value);
+  return "cluster " + std::to_string(cluster_.value) + ", which has no node " + node +
+         " yet: run `holdfast member add " + node + " " + self_.peer_address +
+         "` (or member replace) against that cluster";
 }
 
 std::string Joiner::line_of(const std::string& server, const Result<raft::IdentityReply>& answer) {
@@ -72,11 +88,7 @@ std::string Joiner::line_of(const std::string& server, const Result<raft::Identi
                          "list` shows which were), and add that one"};
     return refusal_->message;
   }
-  if (!answer->asker_store) {
-    return of + " has no " + node + " yet: run `holdfast member add " +
-           std::to_string(self_.node.value) + " " + self_.peer_address +
-           "` (or member replace) against that cluster";
-  }
+  if (!answer->asker_store) return "";
   if (answer->asker_store == self_.store) return of + " has this server and will give it entry 1";
   refusal_ =
       Error{ErrorCode::kBadArgument,

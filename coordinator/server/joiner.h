@@ -39,7 +39,10 @@ class Joiner {
   void begin_round();
   void answered(const net::Address& server, Result<raft::IdentityReply> answer);
   void end_round();
-  /// What its answer tells; sets `refusal_` if there is no use in waiting.
+  /// Said once of all servers that wait for it.
+  std::string how_to_add() const;
+  /// What its answer tells; sets `refusal_` if there is no use in waiting. Empty: this server is to
+  /// be added.
   std::string line_of(const std::string& server, const Result<raft::IdentityReply>& answer);
 
   net::Loop& loop_;

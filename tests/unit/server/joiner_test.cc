@@ -49,9 +49,21 @@ struct JoinerTest : raft::TransportTest {
 TEST_F(JoinerTest, WhoIsNotAddedYetIsToldHowThatIsDone) {
   join({server(1).address()});
   hear();
-  EXPECT_THAT(waits, HasSubstr("of cluster 4242 has no node 3 yet: run `holdfast member add 3 "
-                               "here:7412`"));
+  EXPECT_THAT(waits, HasSubstr("of cluster 4242, which has no node 3 yet: run `holdfast member add "
+                               "3 here:7412`"));
   EXPECT_FALSE(refusal);
+}
+
+TEST_F(JoinerTest, WhatAllServersSayAlikeIsSaidOnce) {
+  const net::Address one = server(1).address();
+  const net::Address two = server(2).address();
+  join({one, two});
+  hear();
+  EXPECT_THAT(waits, HasSubstr(net::to_string(one)));
+  EXPECT_THAT(waits, HasSubstr(net::to_string(two)));
+  const size_t first = waits.find("holdfast member add");
+  ASSERT_NE(first, std::string::npos);
+  EXPECT_EQ(waits.find("holdfast member add", first + 1), std::string::npos) << waits;
 }
 
 TEST_F(JoinerTest, WhoIsAddedMeanwhileIsTold) {
