@@ -74,6 +74,10 @@ Result<std::string> read_value(const Args& args) {
   if (args.words.size() > 2)
     return bad("\"" + args.words[2] + "\" is one word too many: quote the value");
   if (args.words.size() == 2 && args.has("file")) return bad("VALUE and --file exclude each other");
+  if (args.words.size() == 2 && args.words[1] == "-") {
+    return bad(
+        "a VALUE of - alone might mean standard input: leave it out for that (which may be a -)");
+  }
   if (args.words.size() == 2) return args.words[1];
   if (args.has("file")) return read_file(args.get("file"));
   // Nobody asked for standard input in so many words: it must be one that was meant.

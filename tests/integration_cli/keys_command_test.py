@@ -46,8 +46,9 @@ def test_a_value_comes_from_the_argument_a_file_or_standard_input(cluster, tmp_p
     assert done(cluster, "get", "/v", "--local") == "three\n"
 
 
-def test_an_empty_value_is_written_only_if_it_is_asked_for(cluster):
-    """Standard input is empty where nobody meant it: under cron, behind a program that failed."""
+def test_an_empty_value_or_a_dash_is_written_only_if_it_is_asked_for(cluster):
+    """Standard input is empty where nobody meant it: under cron, behind a program that failed. And a
+    dash is standard input to other programs."""
     done(cluster, "put", "/full", "one")
     for words in (["put", "/full"], ["create", "/fresh"]):
         refused = feed(cluster, b"", *words)
@@ -55,6 +56,11 @@ def test_an_empty_value_is_written_only_if_it_is_asked_for(cluster):
         assert b'standard input is empty: an empty value is given as ""' in refused.stderr
     assert done(cluster, "get", "/full") == "one"
     assert run(cluster, "get", "/fresh").returncode == 66
+    dash = feed(cluster, b"piped", "put", "/full", "-")
+    assert dash.returncode == 64 and b"leave it out" in dash.stderr
+    assert done(cluster, "get", "/full") == "one"
+    assert feed(cluster, b"-", "put", "/full").returncode == 0
+    assert done(cluster, "get", "/full") == "-"
     assert feed(cluster, b"", "put", "/full", "--file", "-").returncode == 0
     assert done(cluster, "get", "/full") == ""
     done(cluster, "put", "/full", "two")
