@@ -193,6 +193,13 @@ api::PollResult loss_of(int64_t holder_id) {
   return poll;
 }
 
+TEST_F(SessionLocksTest, ALossOfAnEarlierTenureLeavesTheLockThatIsHeld) {
+  hold_lock();
+  answer_poll(1, loss_of(500));
+  EXPECT_FALSE(lost_);
+  EXPECT_TRUE(hold()->held(clock_.now()));
+}
+
 TEST_F(SessionLocksTest, ALossThatOvertakesTheGrantIsNotForgotten) {
   open();
   acquire();

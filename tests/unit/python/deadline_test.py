@@ -99,6 +99,17 @@ def test_a_renewal_that_is_read_after_the_deadline_does_not_revive_the_lock(clus
     eventually(lambda: not cluster.model.held, what="the release")
 
 
+def test_a_handle_past_its_deadline_is_not_held_before_any_thread_has_noticed(short):
+    lock = short.lock("/a").acquire()
+    with short._core.mutex:
+        lock._holding.deadline = boot() - 0.001
+        assert lock._holding.live, "nobody has noticed"
+        assert not lock.held
+        assert lock.remaining() == 0.0
+    with pytest.raises(holdfast.LockLost, match="local deadline"):
+        lock.check()
+
+
 def test_a_lost_lock_is_released_when_a_server_can_be_reached_again(cluster, short):
     losses = Losses()
     short.lock("/a", on_lost=losses).acquire()
