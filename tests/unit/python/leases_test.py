@@ -163,6 +163,15 @@ def test_a_loss_names_the_holder_and_one_of_its_paths():
     assert leases.lost(100, "/c", "REVOKED") == []
 
 
+def test_the_loss_of_an_earlier_tenure_leaves_the_lock_that_is_held_now():
+    leases = Leases()
+    leases.renewed(10.0, 4.0, [], 10.1)
+    held = holding(200)
+    assert leases.add(held) is None
+    assert leases.lost(100, "/a", "REVOKED") == []
+    assert leases.lost(200, "/a", "REVOKED") == [held]
+
+
 def test_the_next_deadline_is_the_earliest():
     leases = Leases()
     assert leases.next_deadline() is None
