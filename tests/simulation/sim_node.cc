@@ -67,6 +67,10 @@ std::optional<Error> SimNode::open_log() {
   auto log = raft::LogStore::open(*disk_, entropy_, options);
   if (!log.ok()) return log.error();
   log_ = std::move(*log);
+  // As the server does it. Where nothing was lost there is nothing to remove.
+  if (lost_current_) {
+    if (Status removed = snapshots_->remove_unnamed(); !removed.ok()) return removed.error();
+  }
   reader_ = std::make_unique<raft::StoredLogReader>(*log_);
   writer_ = std::make_unique<WatchedWriter>(*log_, model_);
   return std::nullopt;
@@ -331,6 +335,11 @@ void SimNode::start_failed(const Error& error) {
     world_.mark(Mark::kDamageRefused);
     return retire("its log is damaged");
   }
+  if (error.code == ErrorCode::kCorrupt && lost_current_) {
+    world_.mark(Mark::kLostCurrentRefused);
+    current_missed_ = true;
+    return die(Death::kProcess);
+  }
   if (error.code == ErrorCode::kCorrupt && unmounted_ != nullptr) {
     world_.mark(Mark::kLostLogRefused);
     return die(Death::kProcess);
@@ -398,6 +407,7 @@ void SimNode::damage() { damaged_ = true; }
 
 void SimNode::replace_disk(std::unique_ptr<raft::FakeFileSystem> disk, bool wiped) {
   unmounted_.reset();
+  lost_current_.reset();
   if (!disk_operations_) disk_operations_ = disk_->operations();
   disk_ = std::move(disk);
   disk_->process_crash();

@@ -148,6 +148,10 @@ class SimNode final : raft::Transport, server::ReplySink {
   /// A person begins to read its snapshot, if it has one, or is done with it.
   void read_snapshot(bool reads);
   std::unique_ptr<raft::FakeFileSystem> image(uint64_t seed) const { return disk_->clone(seed); }
+  /// Only while it is down: the file that names its snapshot is gone, if there was one.
+  void lose_current();
+  /// It is there again, if the node refused to start without it.
+  void give_current_back();
   /// Only while it is down.
   void replace_disk(std::unique_ptr<raft::FakeFileSystem> disk, bool wiped);
   void caught_up();
@@ -271,6 +275,8 @@ class SimNode final : raft::Transport, server::ReplySink {
   bool unequal_ = false;
   bool damaged_ = false;
   bool snapshot_damaged_ = false;
+  std::optional<std::string> lost_current_;  ///< what the file said, until it has done without it
+  bool current_missed_ = false;              ///< a start was refused for that
   std::optional<uint64_t> alter_;
   bool altered_ = false;
   std::optional<std::string> quarantined_;

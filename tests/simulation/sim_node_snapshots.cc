@@ -16,6 +16,10 @@ constexpr int kFlips = 8;
 
 std::string num(LogIndex index) { return std::to_string(index.value); }
 
+std::string current_path() {
+  return raft::snapshot_directory_path(kDataDirectory, kDefaultGroup) + "/CURRENT";
+}
+
 }  // namespace
 
 std::optional<Error> SimNode::open_snapshots() {
@@ -77,6 +81,14 @@ void SimNode::judge_snapshot(LogIndex loaded, bool set_aside) {
   if (set_aside) {
     if (!snapshot_damaged_) throw Broken(Rule::kI9, name_ + " finds damage that nobody has done");
     world_.mark(Mark::kSnapshotSetAside);
+  } else if (lost_current_) {
+    // Its log is whole: the state is built anew from that.
+    if (log_->first_index() > LogIndex(1)) {
+      throw Broken(Rule::kI9, name_ + " starts without its snapshot, and its log begins with " +
+                                  num(log_->first_index()));
+    }
+    lost_current_.reset();
+    world_.mark(Mark::kLostCurrentReplayed);
   } else if (loaded < snapshot_durable_ && !snapshot_damaged_) {
     throw Broken(Rule::kI9, name_ + " starts with a snapshot of " + num(loaded) +
                                 ", after that of " + num(snapshot_durable_) + " was durable");
@@ -225,6 +237,26 @@ void SimNode::damage_snapshot(uint64_t seed) {
   for (int flip = 0; flip < kFlips; ++flip) {
     disk_->flip_bit(path, draw.below(disk_->content(path).size()), static_cast<int>(draw.below(8)));
   }
+}
+
+// Beside one that was set aside, what no file names is taken for a copy that was being received.
+void SimNode::lose_current() {
+  if (unmounted_ != nullptr) return;
+  bool there = false;
+  for (const std::string& path : disk_->paths()) {
+    if (path.ends_with(".damaged")) return;
+    there = there || path == current_path();
+  }
+  if (!there) return;
+  lost_current_ = disk_->content(current_path());
+  disk_->remove(current_path());
+  current_missed_ = false;
+}
+
+void SimNode::give_current_back() {
+  if (!lost_current_ || !current_missed_) return;
+  disk_->put(current_path(), *std::exchange(lost_current_, std::nullopt));
+  start();
 }
 
 void SimNode::read_snapshot(bool reads) {

@@ -236,7 +236,8 @@ bool came_later(FaultKind kind) {
          kind == FaultKind::kAlterState || kind == FaultKind::kHoldSnapshot ||
          kind == FaultKind::kMembers || kind == FaultKind::kUpgrade || kind == FaultKind::kRaise ||
          kind == FaultKind::kUnmount || kind == FaultKind::kOperate ||
-         kind == FaultKind::kDieAtDisk || kind == FaultKind::kSmallDisk;
+         kind == FaultKind::kDieAtDisk || kind == FaultKind::kSmallDisk ||
+         kind == FaultKind::kLoseCurrent;
 }
 
 /// What may take a quorum's word away for good.
@@ -261,6 +262,7 @@ std::vector<Fault> draw_faults(Draws& draws, Weather w) {
     draw_faults_of(FaultKind::kFlipSnapshot, snapshots, w, share, faults);
     draw_faults_of(FaultKind::kHoldSnapshot, snapshots, w, share, faults);
     draw_faults_of(FaultKind::kAlterState, draws.stream("faults/alter_state"), w, share, faults);
+    draw_faults_of(FaultKind::kLoseCurrent, draws.stream("faults/lose_current"), w, share, faults);
   }
   if (spares != 0) {
     std::erase_if(faults, [](const Fault& fault) { return spoils(fault.kind); });

@@ -523,6 +523,11 @@ void FakeFileSystem::put(const std::string& path, std::string content) {
   names_[path] = durable_[path] = inode;
 }
 
+void FakeFileSystem::remove(const std::string& path) {
+  const std::lock_guard lock(mutex_);
+  for (Names* names : {&names_, &durable_}) names->erase(path);
+}
+
 void FakeFileSystem::remove_below(const std::string& directory, bool with_directories) {
   const std::lock_guard lock(mutex_);
   for (Names* names : {&names_, &durable_}) {

@@ -86,6 +86,7 @@ class FakeFileSystem final : public FileSystem {
 
   void flip_bit(const std::string& path, uint64_t offset, int bit);
   void put(const std::string& path, std::string content);
+  void remove(const std::string& path);
   /// All files below a directory, and the directories there if `with_directories`.
   void remove_below(const std::string& directory, bool with_directories);
   std::string content(const std::string& path) const;
