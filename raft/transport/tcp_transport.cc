@@ -16,6 +16,10 @@ constexpr Duration kLogAgainAfter = 10s;
 constexpr size_t kMaxRememberedLines = 256;
 constexpr size_t kAppHeadBytes = 64;  // more than an app frame adds to its payload
 constexpr size_t kMaxInbound = 1'024;
+/// While fewer files may be opened than the log and others need, no more strangers than these are
+/// let in: every peer begins as one.
+constexpr uint32_t kDescriptorsKept = 24;
+constexpr size_t kStrangersWhenShort = 8;
 
 size_t index_of(Lane lane) { return static_cast<size_t>(lane); }
 
@@ -132,10 +136,13 @@ Status TcpTransport::Impl::listen() {
 }
 
 void TcpTransport::Impl::accept(net::Socket socket, const net::Address& from) {
-  if (strangers_ >= context_.options.max_strangers) {
+  const bool room = net::leaves_descriptors(socket.fd(), kDescriptorsKept);
+  const size_t limit = room ? context_.options.max_strangers
+                            : std::min(context_.options.max_strangers, kStrangersWhenShort);
+  if (strangers_ >= limit) {
     log("peer port: " + from.host + " refused, " + std::to_string(strangers_) +
-        " connections have not shaken hands yet and the limit is " +
-        std::to_string(context_.options.max_strangers));
+        " connections have not shaken hands yet and the limit is " + std::to_string(limit) +
+        (room ? "" : ", as few open files are left"));
     return;
   }
   auto inbound = std::make_unique<InboundConnection>(context_, std::move(socket), *this);
