@@ -76,7 +76,7 @@ DigestWatch::DigestWatch(Host& host, PeerCodec& codec)
 void DigestWatch::on_leader_changed() {
   reported_.clear();
   difference_.reset();
-  next_ = host_.clock.now();
+  report_soon();
 }
 
 void DigestWatch::turn_end() {
@@ -160,8 +160,7 @@ std::vector<DigestVote> DigestWatch::votes_at(LogIndex index) const {
   std::vector<DigestVote> votes;
   if (const auto own = points_.at(index)) votes.push_back({host_.options.self, state_, *own});
   for (const auto& [node, reported] : reported_) {
-    const bool fresh = host_.clock.now() < reported.heard_at + kFresh;
-    if (!fresh || !raft::is_member(configuration(), node)) continue;
+    if (!heard_lately(node) || !raft::is_member(configuration(), node)) continue;
     const auto at = std::ranges::find(reported.points, index, &DigestPoint::index);
     if (at != reported.points.end()) votes.push_back({node, reported.state, at->digest});
   }
@@ -233,6 +232,11 @@ std::optional<DigestVerdict> DigestWatch::take_verdict() {
 bool DigestWatch::quarantined(NodeId node) const {
   const auto at = reported_.find(node);
   return at != reported_.end() && at->second.quarantined;
+}
+
+bool DigestWatch::heard_lately(NodeId node) const {
+  const auto at = reported_.find(node);
+  return at != reported_.end() && host_.clock.now() < at->second.heard_at + kFresh;
 }
 
 void DigestWatch::add_alarms(std::vector<api::Alarm>& alarms) const {

@@ -72,6 +72,10 @@ class DigestWatch {
   std::optional<DigestVerdict> take_verdict();
   /// This leader has heard from the node that it is quarantined.
   bool quarantined(NodeId node) const;
+  /// And lately that it is there at all.
+  bool heard_lately(NodeId node) const;
+  /// The next report goes in this turn: there is news in it.
+  void report_soon() { next_ = host_.clock.now(); }
   void add_alarms(std::vector<api::Alarm>& alarms) const;
   bool mismatch() const { return difference_.has_value(); }
   const DigestStats& stats() const { return stats_; }

@@ -344,6 +344,8 @@ class Engine final : public raft::Application, Commands::Owner, Renewals::Owner 
   void keep_quarantine();
   void answer_all();
   void rebuild_turn();
+  std::optional<Refusal> only_state(NodeId from) const;
+  std::string no_state_of(NodeId node) const;
   std::vector<NodeId> rebuild_sources();
   /// Cluster time until which a restore holds all locks back; may have passed.
   int64_t held_until_ms() const;

@@ -53,6 +53,7 @@ void Engine::begin_quarantine(const std::string& why, NodeId successor) {
                           "; this server serves nobody until `holdfast rebuild`");
   }
   host_.quarantine();
+  digests_.report_soon();
   host_.serving = false;
   tick_in_flight_ = 0;
   renewals_.end_leadership();
@@ -96,6 +97,9 @@ void Engine::rebuild_state(CallId call, const api::RequestContext& context,
     return refuse(ErrorCode::kBadArgument,
                   "this server is not quarantined; it is rebuilt all the same if --force is given");
   }
+  if (const auto kept = only_state(from); kept && !host_.quarantined()) {
+    return host_.refuse(call, *kept, context.sequence);
+  }
   audit(context,
         "rebuildState from=" + std::to_string(request.fromNode) + (request.force ? " force" : ""));
   enter_quarantine("an operator asked for it to be rebuilt", best_successor());
@@ -104,6 +108,45 @@ void Engine::rebuild_state(CallId call, const api::RequestContext& context,
   host_.fill(reply.header, context.sequence);
   if (snapshots_.stats().written) reply.keptAs = ports_.snapshots.store->aside_path();
   host_.show(call, &reply);
+}
+
+// What --force overrides is the doubt which of two states is right, not that there is one: a
+// quarantined server does not lead, so once none but such are left nobody can give a state, and
+// nothing brings one back but an operator's work on a stopped server.
+std::optional<Refusal> Engine::only_state(NodeId from) const {
+  const NodeId leader = host_.soft.leader;
+  if (!leader) {
+    return Host::no_leader(
+        "no leader is known to this server, so it cannot know that another has a state to give");
+  }
+  if (leader != host_.options.self) return std::nullopt;  // that one has it: it leads
+  const auto refused = [](const std::string& why) {
+    return Refusal{ErrorCode::kBadArgument, why, false, false, 0};
+  };
+  if (const std::string why = from ? no_state_of(from) : ""; !why.empty()) {
+    return refused("node " + std::to_string(from.value) + " has no state to give: it " + why);
+  }
+  std::string all;
+  for (const NodeId voter : node_.core().configuration().voters) {
+    if (voter == leader) continue;
+    const std::string why = no_state_of(voter);
+    if (why.empty()) return std::nullopt;
+    all += (all.empty() ? "node " : ", node ") + std::to_string(voter.value) + " " + why;
+  }
+  return refused(
+      "this server has the only state that the cluster can go on with, and is not rebuilt with "
+      "--force either: " +
+      (all.empty() ? "there is no other voter" : all) +
+      "; start or rebuild those first, or, if they are lost, see `holdfast recover`");
+}
+
+/// Why nobody can go on with what that node has, as this leader knows it; empty: one can.
+std::string Engine::no_state_of(NodeId node) const {
+  if (!digests_.heard_lately(node)) return "is not heard from";
+  if (digests_.quarantined(node)) return "is quarantined";
+  const std::vector<raft::PeerStatus> peers = node_.core().status().peers;
+  const auto peer = std::ranges::find(peers, node, &raft::PeerStatus::id);
+  return peer != peers.end() && peer->caught_up ? "" : "lacks the newest entries";
 }
 
 // A state as late as the one that is here, so that nothing that was durable is missing in it; the

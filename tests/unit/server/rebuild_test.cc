@@ -1,0 +1,110 @@
+// When an operator may have a server's state replaced by another's, and when that would leave the
+// cluster without any.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <memory>
+
+#include "raft/storage/posix_file_system.h"
+#include "tests/unit/server/host_fakes.h"
+#include "tests/unit/server/test_cluster.h"
+#include "tests/unit/snapshot/written_state.h"
+
+namespace holdfast::server {
+namespace {
+
+using api::ErrorCode;
+
+/// Server 1 leads and has a disk for the state of another.
+class RebuildTest : public ThreeServersTest {
+ protected:
+  RebuildTest() {
+    store_ = std::move(*snapshot::SnapshotStore::open(files_, there_.path()));
+    give_disk_to(leader);
+    cluster.lead(1);
+    cluster.advance(2s);
+  }
+  void give_disk_to(TestServer& server) {
+    server.crash();
+    server.snapshots = {.background = &work_,
+                        .files = &files_,
+                        .store = store_.get(),
+                        .log = [](const std::string&) {}};
+    server.start();
+  }
+  /// Their states are not to be believed, and this leader has heard so.
+  void quarantine(std::initializer_list<int> ids) {
+    for (const int id : ids) {
+      cluster.server(id).crash();
+      cluster.server(id).quarantine = "after entry 7 it had another state";
+      cluster.server(id).start();
+    }
+    cluster.advance(2s);
+    ASSERT_EQ(cluster.leader(), &leader);
+  }
+  Call rebuild(TestServer& server, int from = 0) {
+    api::RebuildStateRequest request;
+    request.fromNode = from;
+    request.force = true;
+    const Call call = server.ask(&Engine::rebuild_state, {}, request);
+    cluster.settle();
+    return call;
+  }
+  void expect_kept(const Call& call, const std::string& why) {
+    EXPECT_THAT(call.error(), Refuses(ErrorCode::BAD_ARGUMENT, why));
+    EXPECT_THAT(call.error().message, testing::HasSubstr("holdfast recover"));
+    EXPECT_EQ(leader.engine().quarantine(), "");
+    EXPECT_NE(cluster.client(1, "still served").id.value, 0U);
+  }
+
+  snapshot::TemporaryDirectory there_;
+  raft::PosixFileSystem files_;
+  std::unique_ptr<snapshot::SnapshotStore> store_;
+  TestBackground work_;
+};
+
+TEST_F(RebuildTest, ALeaderWhoseStateAnotherHasTooIsRebuiltByForce) {
+  EXPECT_EQ(rebuild(leader).outcome(), "OK");
+  EXPECT_NE(leader.engine().quarantine(), "");
+  ASSERT_TRUE(cluster.until([&] { return cluster.leader() != nullptr; }));
+  EXPECT_NE(cluster.leader(), &leader);
+}
+
+TEST_F(RebuildTest, TheOnlyStateThatIsNotQuarantinedIsKeptInSpiteOfForce) {
+  quarantine({2, 3});
+  expect_kept(rebuild(leader), "node 2 is quarantined, node 3 is quarantined");
+}
+
+TEST_F(RebuildTest, SoIsTheOnlyOneThatIsHeardOf) {
+  quarantine({3});
+  follower.crash();
+  cluster.advance(DigestWatch::kFresh);
+  expect_kept(rebuild(leader), "node 2 is not heard from, node 3 is quarantined");
+}
+
+TEST_F(RebuildTest, AndTheStateOfAQuarantinedServerIsNotWaitedFor) {
+  quarantine({3});
+  EXPECT_THAT(rebuild(leader, 3).error(),
+              Refuses(ErrorCode::BAD_ARGUMENT, "node 3 has no state to give: it is quarantined"));
+  EXPECT_EQ(leader.engine().quarantine(), "");
+  EXPECT_EQ(rebuild(leader, 2).outcome(), "OK");
+}
+
+TEST_F(RebuildTest, ASecondOneIsKeptAsSoonAsTheFirstIsToBeRebuilt) {
+  give_disk_to(follower);
+  cluster.server(3).crash();
+  cluster.advance(DigestWatch::kFresh);
+  ASSERT_EQ(rebuild(follower).outcome(), "OK") << "the leader has a state";
+  expect_kept(rebuild(leader), "node 2 is quarantined, node 3 is not heard from");
+}
+
+TEST_F(RebuildTest, WhoKnowsNoLeaderKnowsOfNobodyWithAState) {
+  give_disk_to(follower);
+  cluster.isolate(2);
+  cluster.advance(2s);
+  EXPECT_THAT(rebuild(follower).error(), Refuses(ErrorCode::NO_LEADER, "no leader is known"));
+  EXPECT_TRUE(follower.engine().quarantine().empty());
+}
+
+}  // namespace
+}  // namespace holdfast::server
