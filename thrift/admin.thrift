@@ -429,7 +429,7 @@ struct RebuildStateRequest {
   /** Whose state; 0 = that of any server that is not quarantined, the leader's first. */
   1: i32 fromNode,
   /** Also of a server that is not quarantined: it is from now on. For states that differ while no
-   *  majority says which is wrong: the caller does. */
+   *  majority says which is wrong: the caller does. Not of the only one that has a state. */
   2: bool force,
 }
 

@@ -35,7 +35,9 @@ constexpr char kRemoveText[] =
     "The server takes no part any more, for good: neither its id nor its data directory is used\n"
     "again. Its process says so in status and serves nobody. A leader may remove itself.\n"
     "Refused if no quorum of the remaining voters has answered lately; --force goes on all the\n"
-    "same: nothing is lost, but if they never come together, nothing is committed any more.\n\n"
+    "same: nothing is lost, but if they never come together, nothing is committed any more, and\n"
+    "there is no way back. Where most voters are dead there is no leader, and --force is no help:\n"
+    "see `holdfast recover`.\n\n"
     "  holdfast member remove 3";
 
 constexpr char kReplaceText[] =

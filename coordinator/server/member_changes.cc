@@ -33,6 +33,26 @@ uint32_t level_in_force(const Host& host) {
                   static_cast<uint32_t>(host.machine.level()));
 }
 
+std::string why_no_leader(const api::ChangeMembersRequest& request) {
+  std::string why = "there is no leader that could make the change";
+  if (request.force) {
+    why +=
+        ", and none without a majority of the voters, --force or not: if most of them are lost for "
+        "good, see `holdfast recover`";
+  }
+  return why;
+}
+
+/// A joint configuration is not left before both majorities have it, and not taken back by a
+/// command (paper, section 6).
+std::string why_undone(const raft::Configuration& configuration) {
+  std::string why = "the change was not done in time and may still be";
+  if (raft::is_joint(configuration)) {
+    why += ", once a majority of the voters, and one of those that are outgoing, have it";
+  }
+  return why;
+}
+
 }  // namespace
 
 MemberChanges::MemberChanges(Host& host, PeerCodec& codec, MemberPorts ports)
@@ -153,12 +173,11 @@ bool MemberChanges::settle(Asked& asked) {
   if (done(asked)) return complete(asked);
   if (now < asked.deadline) return false;
   const bool was_sent = asked.sent > 0;
-  const char* const why = was_sent ? "the change was not done in time and may still be"
-                                   : "there is no leader that could make the change";
-  return fail(asked,
-              {was_sent ? ErrorCode::kTimeout : ErrorCode::kNoLeader,
-               std::string(why) + "; the members are " + describe_members(host_.node->core()),
-               was_sent, false, 0});
+  const raft::Raft& core = host_.node->core();
+  const std::string why =
+      was_sent ? why_undone(core.configuration()) : why_no_leader(asked.request);
+  return fail(asked, {was_sent ? ErrorCode::kTimeout : ErrorCode::kNoLeader,
+                      why + "; the members are " + describe_members(core), was_sent, false, 0});
 }
 
 bool MemberChanges::complete(const Asked& asked) {

@@ -405,6 +405,40 @@ TEST_F(MembersTest, WithoutALeaderNothingIsChanged) {
   EXPECT_EQ(call.error().applied, api::Applied::NO);
 }
 
+TEST_F(MembersTest, ForceDoesNotMakeUpForALeader) {
+  cluster.isolate(1);
+  cluster.server(3).crash();
+  cluster.advance(3s);
+  auto request = removing(3);
+  request.force = true;
+  const Call call = change(leader, request, 500);
+  cluster.advance(600ms);
+  EXPECT_THAT(call.error(), Refuses(ErrorCode::NO_LEADER, "holdfast recover"));
+}
+
+// The way back would have to be committed by them, too. Here the leader stepped down before it had
+// told anybody of the change, so that it is undone.
+TEST_F(MembersTest, AForcedChangeThatWaitsForTheDeadSaysSoAndTheMembersSettleWhenTheyAreBack) {
+  cluster.server(3).crash();
+  cluster.advance(2s);
+  auto request = removing(2);
+  request.force = true;
+  const Call call = change(leader, request, 1'000);
+  cluster.advance(3s);
+  EXPECT_THAT(call.error(), Refuses(ErrorCode::TIMEOUT,
+                                    "once a majority of the voters, and one of "
+                                    "those that are outgoing, have it"));
+  EXPECT_THAT(call.error().message, HasSubstr("voters 1,3 outgoing 1,2,3"));
+  EXPECT_EQ(cluster.leader(), nullptr);
+  EXPECT_FALSE(members_at(leader).settled);
+  cluster.server(3).start();
+  ASSERT_TRUE(cluster.until([&] { return members_at(leader).settled; }));
+  const Call again = change(leader, removing(2), 10'000);
+  ASSERT_TRUE(cluster.until([&] { return again.answered(); }));
+  EXPECT_EQ(again.outcome(), "OK");
+  EXPECT_THAT(roles_at(leader), ElementsAre("1:VOTER", "3:VOTER"));
+}
+
 TEST_F(MembersTest, ARemovedServerAnswersWhatIsOpenAndNothingMore) {
   cluster.isolate(3);
   const Call own = change(cluster.server(3), removing(3));
