@@ -167,7 +167,7 @@ struct RevocationNotice {
   /** The lock is given away this long after the notice was acknowledged, or a TTL after the
    *  announcement if that is earlier. Drift is already subtracted, as from leaseMs. */
   4: i64 noticeMs,
-  /** The operator's words. */ 5: string reason,
+  /** The operator's words; empty once acknowledged, and beyond 1 MiB in all. */ 5: string reason,
 }
 
 /** The answer to openSession. */

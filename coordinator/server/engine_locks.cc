@@ -52,6 +52,31 @@ Refusal unknown_mode(int mode) {
           false, false, 0};
 }
 
+/// Every renewal's reply tells of all of them, and a client takes no frame above 8 MiB. One that
+/// has a notice is not given a second one.
+std::optional<Refusal> too_many_notices(const Host& host, const api::RevokeLockRequest& request) {
+  constexpr size_t kBytesMax = 4 << 20;
+  constexpr size_t kBytesOfEach = 64;  // beside its path
+  const lockmgr::LockInfo lock = host.machine.locks().describe(request.path);
+  for (const lockmgr::HolderInfo& holder : lock.holders) {
+    const auto id = static_cast<int64_t>(holder.holder_id.value);
+    if (holder.revoking || (request.holderId != 0 && request.holderId != id)) continue;
+    std::vector<lockmgr::Notice> notices;
+    host.machine.notices_of(holder.session, notices);
+    size_t bytes = request.path.size() + kBytesOfEach;
+    for (const lockmgr::Notice& notice : notices) bytes += notice.path.size() + kBytesOfEach;
+    if (bytes <= kBytesMax) continue;
+    return Refusal{ErrorCode::kLimitExceeded,
+                   "session " + std::to_string(holder.session.value) + " has " +
+                       std::to_string(notices.size()) +
+                       " revocations in force; with this one they would take " +
+                       std::to_string(bytes) + " bytes of each reply, the limit is " +
+                       std::to_string(kBytesMax) + ": wait, end the session, or use force",
+                   false, false, 0};
+  }
+  return std::nullopt;
+}
+
 }  // namespace
 
 void Engine::acquire(CallId call, const api::RequestContext& context,
@@ -142,6 +167,9 @@ void Engine::revoke_lock(CallId call, const api::RequestContext& context,
                      " holder=" + std::to_string(request.holderId) +
                      " noticeMs=" + std::to_string(request.noticeMs) +
                      (request.force ? " force" : "") + " reason=" + rsm::quote(request.reason));
+  if (const auto refusal = request.force ? std::nullopt : too_many_notices(host_, request)) {
+    return host_.fail(call, *refusal, context.sequence);
+  }
   command::RevokeLock body;
   body.path = request.path;
   body.holderId = request.holderId;

@@ -12,14 +12,20 @@ namespace {
 
 int64_t number(Revision revision) { return static_cast<int64_t>(revision.value); }
 
+/// Of the operators' words in all notices of a reply.
+constexpr size_t kNoticeWordsPerReply = 1 << 20;
+
 /// Longest that any poll parks (API, poll).
 int64_t park_limit_ms(int64_t ttl_ms) { return std::min<int64_t>(ttl_ms / 4, 60'000); }
 
 }  // namespace
 
+// All of them each time, because a client takes one that is not there any more for over. What it
+// has taken note of, or what would make the reply too large, is told without the operator's words.
 void fill_revocations(const Host& host, SessionId session,
                       std::vector<api::RevocationNotice>& out) {
   out.clear();
+  size_t words = 0;
   std::vector<lockmgr::Notice> notices;
   host.machine.notices_of(session, notices);
   for (const lockmgr::Notice& n : notices) {
@@ -30,7 +36,8 @@ void fill_revocations(const Host& host, SessionId session,
     // Only the servers know the bound on clock rates. The client counts the notice as it counts a
     // lease, so that it ends first (PROMISE 5).
     notice.noticeMs = session::lease_ms(n.notice_ms, host.options.drift_ppm);
-    notice.reason.assign(n.reason);
+    words += n.acknowledged ? 0 : n.reason.size();
+    if (!n.acknowledged && words <= kNoticeWordsPerReply) notice.reason.assign(n.reason);
     out.push_back(std::move(notice));
   }
 }

@@ -39,15 +39,29 @@ class PollsTest : public OneServerTest {
     };
   }
   void grant(const std::string& path) { queue(path)(); }
-  int64_t revoke(const std::string& path, int64_t notice_ms, bool force = false) {
+  Call ask_to_revoke(const std::string& path, int64_t notice_ms, bool force,
+                     const std::string& reason) {
     api::RevokeLockRequest request;
     request.path = path;
     request.noticeMs = notice_ms;
-    request.reason = "maintenance";
+    request.reason = reason;
     request.force = force;
     const Call call = server.ask(&Engine::revoke_lock, api::RequestContext{}, request);
     cluster.settle();
-    return call.result<api::RevokeLockResult>().noticeId;
+    return call;
+  }
+  int64_t revoke(const std::string& path, int64_t notice_ms, bool force = false,
+                 const std::string& reason = "maintenance") {
+    return ask_to_revoke(path, notice_ms, force, reason).result<api::RevokeLockResult>().noticeId;
+  }
+  void hold(const std::string& path) {
+    server.acquire(client.next(), acquire_of(path));
+    cluster.settle();
+  }
+  std::vector<api::RevocationNotice> renewal_notices() {
+    const Call renewal = server.keep_alive(client.context());
+    cluster.settle();
+    return renewal.result<api::KeepAliveResult>().revocations;
   }
 
   void change(const std::string& setting, int64_t value) {
@@ -215,6 +229,48 @@ TEST_F(PollsTest, TheTimeOfANoticeIsTheClientsToCountLikeALease) {
   ASSERT_EQ(told.size(), 1u);
   EXPECT_EQ(told[0].noticeMs, session::lease_ms(5'000));
   EXPECT_LT(told[0].noticeMs, 5'000);
+}
+
+// Clients keep them with the notice, and a notice that is not told any more is over to them.
+TEST_F(PollsTest, TheWordsOfANoticeAreToldUntilItIsAcknowledgedTheNoticeUntilItIsOver) {
+  hold("/job");
+  api::PollRequest request = poll_of(10'000, known);
+  request.acknowledgedNotices = {revoke("/job", 5'000)};
+  EXPECT_EQ(renewal_notices().at(0).reason, "maintenance");
+  poll(client, request);
+  const auto told = renewal_notices();
+  ASSERT_EQ(told.size(), 1u);
+  EXPECT_EQ(told[0].noticeId, request.acknowledgedNotices[0]);
+  EXPECT_EQ(told[0].path, "/job");
+  EXPECT_EQ(told[0].reason, "");
+}
+
+TEST_F(PollsTest, TheWordsOfManyNoticesTakeAMebibyteOfAReplyTheNoticesAreAllThere) {
+  change("reason_bytes_max", 1'024);
+  change("result_window", 65'536);
+  for (int i = 0; i < 1'100; ++i) {
+    hold(numbered(i));
+    revoke(numbered(i), 60'000, false, std::string(1'024, 'r'));
+  }
+  const auto told = renewal_notices();
+  EXPECT_EQ(told.size(), 1'100u);
+  size_t words = 0;
+  for (const api::RevocationNotice& notice : told) words += notice.reason.size();
+  EXPECT_EQ(words, size_t{1} << 20);
+}
+
+// A client takes no frame that is larger than 8 MiB, and would never be renewed again.
+TEST_F(PollsTest, OfOneSessionNoMoreIsRevokedThanAReplyHasRoomFor) {
+  change("path_bytes_max", 8'192);
+  change("result_window", 65'536);
+  const auto path = [](int i) { return "/" + std::string(8'000, 'p') + std::to_string(1'000 + i); };
+  for (int i = 0; i < 520; ++i) hold(path(i));
+  for (int i = 0; i < 519; ++i) revoke(path(i), 60'000);
+  EXPECT_THAT(ask_to_revoke(path(519), 60'000, false, "").error(),
+              Refuses(ErrorCode::LIMIT_EXCEEDED, "has 519 revocations in force"));
+  EXPECT_EQ(renewal_notices().size(), 519u);
+  EXPECT_EQ(ask_to_revoke(path(518), 60'000, false, "").outcome(), "OK") << "it has a notice";
+  EXPECT_EQ(ask_to_revoke(path(519), 0, true, "").outcome(), "OK");
 }
 
 TEST_F(PollsTest, AnAcknowledgedRevocationTakesTheLockAfterItsNoticeAndTellsTheLoss) {
