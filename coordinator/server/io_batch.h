@@ -53,6 +53,7 @@ class ReusedList {
 struct IoCalls {
   struct Call {
     CallId id;
+    uint32_t connection = 0;            ///< its number in the I/O thread's port
     const RpcMethod* method = nullptr;  ///< null: refused as overloaded, `why` says why
     RpcArguments arguments;
     size_t frame_bytes = 0;  ///< that they came in
@@ -86,6 +87,7 @@ struct ValueOf<std::variant<const Results*...>> {
 struct IoAnswers {
   struct Answer {
     CallId id;
+    bool cut_off = false;  ///< what waits for its client has no room: the connection is to end
     ValueOf<ReplyView>::type value;
   };
 

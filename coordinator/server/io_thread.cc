@@ -12,8 +12,10 @@ IoThread::IoThread(net::Loop& engine_loop, const RpcPortOptions& options,
                    std::span<const RpcMethod> methods, std::function<void(IoCalls&)> receive)
     : loop_(engine_loop.clock()),
       port_(loop_, options, methods),
-      calls_(loop_, engine_loop, std::move(receive)),
+      calls_(loop_, engine_loop, [this](IoCalls& batch) { take_batch(batch); }),
       answers_(engine_loop, loop_, [this](IoAnswers& batch) { this->receive(batch); }),
+      max_output_bytes_(options.frames.max_output_bytes),
+      receive_(std::move(receive)),
       gap_hook_(loop_.on_gap([this](Duration gap) { note_pause(gap); })),
       turn_hook_(loop_.on_turn_end(0, [this] { end_turn(); })),
       thread_([this, tag = options.tag] { run(tag); }) {}
@@ -27,6 +29,30 @@ void IoThread::flush() {
   const bool last = outbox().last;
   if (outbox().empty() || !answers_.send()) return;
   last_sent_ = last_sent_ || last;
+  waiting_.clear();
+}
+
+void IoThread::take_batch(IoCalls& batch) {
+  for (const IoCalls::Call& call : batch.calls.items()) {
+    if (call.id.slot >= connections_.size()) connections_.resize(call.id.slot + 1);
+    connections_[call.id.slot] = call.connection;
+  }
+  receive_(batch);
+}
+
+// Small answers are bounded by the calls of a connection.
+bool IoThread::has_room(CallId call, size_t bytes) {
+  if (bytes <= kItemBytesKept) return true;
+  size_t& waiting = waiting_[connections_.at(call.slot)];
+  waiting += bytes;
+  return waiting <= max_output_bytes_;
+}
+
+// For the counts: nobody is told.
+api::HoldfastError IoThread::no_room() {
+  api::HoldfastError error;
+  error.code = api::ErrorCode::OVERLOADED;
+  return error;
 }
 
 // ------------------------------------------------------------------------------ the I/O thread
@@ -44,6 +70,7 @@ void IoThread::take(const RpcMethod& method, CallId call, size_t frame_bytes) {
   IoCalls& batch = calls_.open();
   IoCalls::Call& taken = batch.calls.add();
   taken.id = call;
+  taken.connection = port_.connection_of(call);
   taken.method = &method;
   taken.frame_bytes = frame_bytes;
   batch.frame_bytes += frame_bytes;
@@ -54,6 +81,7 @@ void IoThread::refuse_overloaded(CallId call, const std::string& why) {
   IoCalls& batch = calls_.open();
   IoCalls::Call& taken = batch.calls.add();
   taken.id = call;
+  taken.connection = port_.connection_of(call);
   taken.method = nullptr;
   taken.why = why;
   bound_the_turn(batch);
@@ -82,6 +110,7 @@ void IoThread::receive(IoAnswers& batch) {
 
 void IoThread::send(IoAnswers::Answer& answer) {
   const uint64_t before = port_.bytes_sent();
+  if (answer.cut_off) port_.cut_off(answer.id);
   std::visit(
       [&](const auto& value) {
         if constexpr (std::is_same_v<std::decay_t<decltype(value)>, api::HoldfastError>) {

@@ -5,8 +5,10 @@
 //
 // Bounds. A turn reads until it has kCallsATurn calls or kBytesATurn of frames (at most one read
 // buffer more), and a few such batches may be on their way. When the engine has not taken them,
-// this thread stops reading its sockets until it has: TCP tells the clients. Answers are bounded by
-// the calls that are outstanding, so they always find room.
+// this thread stops reading its sockets until it has: TCP tells the clients. Answers are bounded in
+// number by the calls that are outstanding, so they always find room; and in bytes by the bound of
+// a connection's output, in each of the few batches that may be on their way. A connection whose
+// answers are more is cut off, as one whose answers wait behind its socket is.
 #pragma once
 
 #include <cstdint>
@@ -14,9 +16,12 @@
 #include <span>
 #include <string>
 #include <thread>
+#include <unordered_map>
+#include <vector>
 
 #include "base/net/channel.h"
 #include "base/net/loop.h"
+#include "coordinator/server/answer_bytes.h"
 #include "coordinator/server/io_batch.h"
 #include "coordinator/server/rpc_port.h"
 
@@ -53,6 +58,11 @@ class IoThread final : CallTaker {
   void take(const RpcMethod& method, CallId call, size_t frame_bytes) override;
   void refuse_overloaded(CallId call, const std::string& why) override;
 
+  // The engine's thread.
+  void take_batch(IoCalls& batch);
+  bool has_room(CallId call, size_t bytes);
+  static api::HoldfastError no_room();
+
   void run(uint32_t tag);
   void receive(IoAnswers& batch);
   void send(IoAnswers::Answer& answer);
@@ -66,8 +76,15 @@ class IoThread final : CallTaker {
   RpcPort port_;
   net::Channel<IoCalls> calls_;
   net::Channel<IoAnswers> answers_;
-  bool last_sent_ = false;  ///< the engine's thread
 
+  // The engine's thread.
+  const size_t max_output_bytes_;
+  const std::function<void(IoCalls&)> receive_;
+  bool last_sent_ = false;
+  std::vector<uint32_t> connections_;             ///< of the calls outstanding, by slot
+  std::unordered_map<uint32_t, size_t> waiting_;  ///< bytes in the open batch, by connection
+
+  // The I/O thread.
   bool serving_ = false;
   uint64_t adopted_ = 0;
   Instant handled_until_;     ///< what had arrived by then is in the open batch or an earlier one
@@ -83,7 +100,12 @@ template <class Value>
 void IoThread::answer(CallId call, const Value& value) {
   IoAnswers::Answer& answer = outbox().answers.add();
   answer.id = call;
-  answer.value = value;
+  answer.cut_off = !has_room(call, answer_bytes(value));
+  if (answer.cut_off) {
+    answer.value = no_room();
+  } else {
+    answer.value = value;
+  }
   if (outbox().answers.size() % kAnswersAtOnce == 0) flush();
 }
 

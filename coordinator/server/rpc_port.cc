@@ -57,6 +57,7 @@ struct RpcPort::Connection final : net::FrameConnection::Handler {
   uint32_t calls = 0;  ///< outstanding
   /// Of those, refused and not yet answered: on the way to the engine's thread and back.
   uint32_t refusals_under_way = 0;
+  size_t held_bytes = 0;  ///< of answers that wait for the calls in line before them
 };
 
 /// An outstanding call, or a free place.
@@ -124,7 +125,32 @@ void RpcPort::on_closed(Connection& connection, const net::CloseReason& reason) 
   forget(connection);
 }
 
-void RpcPort::forget(Connection& connection) { connections_.erase(connection.id); }
+// The memory of answers that nobody is to have does not wait for the calls before them.
+void RpcPort::forget(Connection& connection) {
+  if (connection.held_bytes > 0) {
+    for (Slot& slot : slots_) {
+      if (slot.connection == connection.id) slot.held = std::string();
+    }
+  }
+  connections_.erase(connection.id);
+}
+
+void RpcPort::cut_off(Connection& connection) {
+  ++stats_.closed[static_cast<size_t>(net::CloseCause::kOutputOverflow)];
+  connection.frames.close();
+  forget(connection);
+}
+
+void RpcPort::cut_off(CallId call) {
+  const auto at = connections_.find(connection_of(call));
+  if (at != connections_.end()) cut_off(*at->second);
+}
+
+uint32_t RpcPort::connection_of(CallId call) const {
+  HF_CHECK(call.slot < slots_.size() && slots_[call.slot].generation == call.generation,
+           "the call is outstanding");
+  return slots_[call.slot].connection;
+}
 
 RpcPortStats RpcPort::stats() const {
   RpcPortStats stats = stats_;
@@ -290,6 +316,9 @@ void RpcPort::answer(CallId call, Write&& write) {
       to->second->frames.send_with(encode);
     } else {
       encode(slot->held);
+      to->second->held_bytes += slot->held.size();
+      // As FrameConnection bounds what is sent within a turn.
+      if (to->second->held_bytes > 2 * options_.frames.max_output_bytes) cut_off(*to->second);
     }
   }
   if (slot->first_in_line) release_line(call.slot);
@@ -312,7 +341,10 @@ void RpcPort::release_line(uint32_t at) {
     slot.first_in_line = true;
     if (!slot.answered) return;
     const auto to = connections_.find(slot.connection);
-    if (to != connections_.end()) to->second->frames.send(slot.held);
+    if (to != connections_.end()) {
+      to->second->held_bytes -= slot.held.size();
+      to->second->frames.send(slot.held);
+    }
     at = next;
   }
 }

@@ -62,6 +62,10 @@ class RpcPort final : public Port {
   size_t outstanding() const { return outstanding_; }
   /// RpcPortStats::bytes_sent, without a copy of all of it.
   uint64_t bytes_sent() const { return stats_.bytes_sent; }
+  /// Of an outstanding call, by a number that no later connection has; also of one that is gone.
+  uint32_t connection_of(CallId call) const;
+  /// What waits for the client of this outstanding call has no room: its connection ends.
+  void cut_off(CallId call);
 
   void complete(CallId call, const ReplyView& reply) override;
   void fail(CallId call, const api::HoldfastError& error) override;
@@ -78,6 +82,7 @@ class RpcPort final : public Port {
 
   void on_frame(Connection& connection, std::string_view frame);
   void on_closed(Connection& connection, const net::CloseReason& reason);
+  void cut_off(Connection& connection);
   void forget(Connection& connection);
   void dispatch(Connection& connection, WireProtocol protocol, size_t frame_bytes);
   void refuse_overloaded(Connection& connection, CallId call);

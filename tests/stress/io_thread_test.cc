@@ -35,6 +35,7 @@ struct IoThreadTest : testing::Test {
     for (const IoCalls::Call& call : batch.calls.items()) calls.push_back(call.id);
     handled_until = batch.handled_until;
     adopted = batch.adopted;
+    if (std::exchange(batch.reported, false)) connections = batch.connections;
     batch.calls.clear();
     batch.frame_bytes = 0;
   }
@@ -75,6 +76,7 @@ struct IoThreadTest : testing::Test {
   std::vector<CallId> calls;
   Instant handled_until;
   uint64_t adopted = 0;
+  size_t connections = 0;  ///< as it last reported
 };
 
 TEST_F(IoThreadTest, AnIdleThreadReportsWhenAskedAndNotBefore) {
@@ -159,6 +161,39 @@ TEST_F(IoThreadTest, AThreadWhoseCallsAreNotTakenStopsReadingAndLosesNothing) {
   std::set<uint32_t> slots;
   for (const CallId id : calls) slots.insert(id.slot);
   EXPECT_EQ(slots.size(), kCalls) << "each once";
+}
+
+// All of them come in one turn, before the thread could look at a socket.
+TEST_F(IoThreadTest, AnswersToAClientThatReadsNothingAreBoundedOnTheirWayAndItIsCutOff) {
+  constexpr size_t kCalls = 200;
+  const auto reads_nothing = connect();
+  const auto reads = connect();
+  ASSERT_TRUE(reads->write(call()));
+  ASSERT_TRUE(run_until([&] { return calls.size() == 1; }));
+  std::string bytes;
+  for (size_t i = 0; i < kCalls; ++i) bytes += call();
+  ASSERT_TRUE(reads_nothing->write(bytes));
+  ASSERT_TRUE(run_until([&] { return calls.size() == 1 + kCalls; }));
+  api::GetResult large;
+  large.key.value.assign(1 << 20, 'x');
+  size_t most = 0;
+  for (size_t i = 1; i <= kCalls; ++i) {
+    thread->answer(calls[i], large);
+    size_t waiting = 0;
+    for (const IoAnswers::Answer& answer : thread->outbox().answers.items()) {
+      const auto* result = std::get_if<api::GetResult>(&answer.value);
+      waiting += result == nullptr ? 0 : result->key.value.size();
+    }
+    most = std::max(most, waiting);
+  }
+  EXPECT_LE(most, net::FrameOptions{}.max_output_bytes);
+  thread->answer(calls[0], api::CheckTokenResult());
+  loop.turn(0ms);
+  EXPECT_NE(reads->read_frame().find("checkToken"), std::string::npos);
+  EXPECT_TRUE(run_until([&] {
+    thread->outbox().report_until = clock.now();
+    return connections == 1;
+  }));
 }
 
 TEST_F(IoThreadTest, TheLastBatchAnswersClosesAndEndsTheThread) {

@@ -143,6 +143,43 @@ TEST_F(RpcPortTest, AClientThatGoesOnThoughItsRefusalsQueueUpIsCutOff) {
   EXPECT_EQ(port->outstanding(), 0u);
 }
 
+/// Calls that the test answers when it likes.
+class HeldCalls final : public CallTaker {
+ public:
+  RpcArguments& arguments_for(const RpcMethod&) override { return arguments_; }
+  void take(const RpcMethod&, CallId call, size_t) override { calls.push_back(call); }
+  void refuse_overloaded(CallId, const std::string&) override { ADD_FAILURE(); }
+  std::vector<CallId> calls;
+
+ private:
+  RpcArguments arguments_;
+};
+
+// Stock clients number all their calls 0: one that is parked holds back the answers to all others.
+TEST_F(RpcPortTest, AnswersThatWaitForAnEarlierOneAreBoundedAsWhatIsSentIs) {
+  RpcPortOptions options;
+  options.address = net::kLoopback;
+  options.frames.max_output_bytes = 64 << 10;
+  const auto own = std::move(*RpcPort::open(loop, options, client_methods()));
+  HeldCalls taker;
+  own->serve(taker);
+  net::RawPeer peer(own->port());
+  for (int i = 0; i < 100; ++i) peer.write(net::frame_of(keep_alive(WireProtocol::kBinary, 0)));
+  ASSERT_TRUE(net::run_until(loop, [&] { return taker.calls.size() == 100; }));
+  api::GetResult large;
+  large.found = true;
+  large.key.value.assign(10 << 10, 'x');
+  const auto answer = [&](size_t call) { own->complete(taker.calls[call], &large); };
+  for (size_t call = 1; call <= 12; ++call) answer(call);
+  EXPECT_EQ(own->connections(), 1u);
+  for (size_t call = 13; call < 100; ++call) answer(call);
+  EXPECT_EQ(own->connections(), 0u) << "twice the bound, as for what is sent in one turn";
+  EXPECT_EQ(own->stats().closed[static_cast<size_t>(net::CloseCause::kOutputOverflow)], 1u);
+  EXPECT_LT(own->bytes_sent(), 200u << 10);
+  answer(0);
+  EXPECT_EQ(own->outstanding(), 0u);
+}
+
 TEST_F(RpcPortTest, AnOversizedFrameEndsTheConnectionBeforeItIsRead) {
   net::RawPeer peer(port->port());
   peer.write(std::string("\x00\x01\x00\x01", 4));  // one byte above 64 KiB
