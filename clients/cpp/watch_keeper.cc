@@ -114,6 +114,7 @@ void WatchKeeper::stop_watch(Connection& connection, int64_t id) {
   request.watchId = id;
   const uint64_t tag = ++last_tag_;
   Call& call = calls_[tag];
+  call.stops = id;
   call.connection = connection.weak_from_this();
   call.seqid = connection.send<StopWatch>(context, request, *this, tag);
 }
@@ -230,7 +231,16 @@ void WatchKeeper::stop_stray(int64_t id) {
   const bool may_be_ours = std::any_of(watches_.begin(), watches_.end(), [](const auto& entry) {
     return entry.second->attempt != 0;
   });
-  if (!may_be_ours && server_ != nullptr) stop_watch(pool_.connect(*server_), id);
+  if (may_be_ours || server_ == nullptr) return;
+  Connection& connection = pool_.connect(*server_);
+  if (!is_stopping(connection, id)) stop_watch(connection, id);
+}
+
+// What it had told before the call arrived there is still on its way.
+bool WatchKeeper::is_stopping(const Connection& connection, int64_t id) const {
+  return std::any_of(calls_.begin(), calls_.end(), [&](const auto& entry) {
+    return entry.second.stops == id && entry.second.connection.lock().get() == &connection;
+  });
 }
 
 }  // namespace holdfast::client

@@ -56,6 +56,7 @@ class WatchKeeper final : private ReplySink {
   /// A call that is not answered.
   struct Call {
     int64_t watch = 0;  ///< registers this one; 0: a StopWatch
+    int64_t stops = 0;  ///< the id that a StopWatch names
     std::weak_ptr<Connection> connection;
     int32_t seqid = 0;
   };
@@ -79,6 +80,7 @@ class WatchKeeper final : private ReplySink {
   static void tell(Watch& watch, WatchBatch batch);
   void take_progress(int64_t revision, int64_t newest_id);
   void stop_stray(int64_t id);
+  bool is_stopping(const Connection& connection, int64_t id) const;
 
   void on_reply(uint64_t tag, Connection& from, Reply& reply) override;
   void on_lost(uint64_t tag, Connection& from) override;

@@ -380,5 +380,27 @@ TEST_F(WatchTest, AWatchThatNobodyKnowsIsStopped) {
   EXPECT_TRUE(batches_.empty());
 }
 
+TEST_F(WatchTest, OneThatNobodyKnowsIsStoppedByOneCallHoweverMuchItTells) {
+  watch_stands();
+  api::WatchDelivery stray = delivery(50, {event("/w")});
+  stray.watchId = 6;
+  tell({stray, stray, stray});
+  tell({stray});
+  ASSERT_EQ(commands_.size(), 2u);
+  EXPECT_EQ(commands_[1].second.name, "unwatch");
+  a_.reply(commands_[1].second, api::UnwatchResult());
+  settle();
+  tell({stray});
+  EXPECT_EQ(commands_.size(), 3u) << "it goes on although it was stopped";
+}
+
+TEST_F(WatchTest, OneThatWasEndedIsNotStoppedAgainForWhatItStillTells) {
+  watch_stands();
+  session_->unwatch(watch_);
+  settle();
+  tell({delivery(50, {event("/w")}), delivery(51, {event("/w", 2)})});
+  EXPECT_EQ(commands_.size(), 2u);
+}
+
 }  // namespace
 }  // namespace holdfast::client
