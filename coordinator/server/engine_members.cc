@@ -69,6 +69,7 @@ void Engine::on_configuration(const raft::Configuration& configuration) {
 void Engine::retire(const std::string& why) {
   stopping_ = why;
   draining_ = true;
+  rebuild_.reset();  // nobody gives it a state any more
   member_changes_.on_removed();
   finish_drain();
 }

@@ -431,6 +431,7 @@ void Server::waits_because(const std::string& line) {
 }
 
 std::string Server::why_unformed() const {
+  if (retired_) return removed_;
   if (seeker_) {
     return "node " + std::to_string(options_.node_id.value) +
            " has lost its state and gets it from another server: " + seeker_->progress();

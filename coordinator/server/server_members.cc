@@ -101,11 +101,15 @@ void Server::told_removed(const std::string& how) {
 }
 
 // The process goes on, so that whoever looks for it is told; clients find their connections closed
-// and go to the others.
+// and go to the others. One that had lost its state ends to ask for it: nobody gives it one.
 void Server::retire() {
   retired_ = true;
   LOG(ERROR) << "REMOVED: " << removed_ << "; this server serves nobody any more";
-  engine_->retire(removed_);
+  if (engine_) {
+    engine_->retire(removed_);
+  } else {
+    drop_engine();
+  }
   client_port_->stop_accepting();
   client_port_->close_all_after_flush();
   transport_->set_peers({});

@@ -303,6 +303,7 @@ std::optional<Failure> Server::seek_state() {
 
 // Any server will do: what it has applied is committed. Nothing is known of who leads.
 void Server::seek_turn() {
+  if (!removed_.empty()) return retire();
   background_->deliver();
   seeker_->turn_end();
   if (auto state = seeker_->take()) return put_in_force(std::move(*state));

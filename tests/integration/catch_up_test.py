@@ -7,7 +7,9 @@ import sqlite3
 import urllib.request
 
 import pytest
+from holdfast_api.holdfast import ttypes as t
 from support.cluster import Cluster
+from support.command import run
 from support.stock import Stock
 from support.waiting import eventually
 
@@ -172,6 +174,28 @@ def test_a_damaged_snapshot_behind_a_cut_log_is_fetched_from_another_server(serv
     all_alike(servers)
     assert "another server is asked for the state" in victim.log()
     assert (data(victim) / "snapshot" / (name + ".damaged")).exists()
+
+
+def test_a_server_that_is_removed_while_it_seeks_its_state_learns_that(servers, dial):
+    victim = follower_of(servers)
+    write_until_cut(servers, dial, victim.status().appliedIndex)
+    eventually(lambda: metric(victim, "holdfast_raft_first_index") > 1, what="its log is cut")
+    victim.kill()
+    others = [node for node in servers.nodes.values() if node is not victim]
+    removed = run(servers, "member", "remove", str(victim.node_id), nodes=others, timeout=30)
+    assert removed.returncode == 0, removed.stderr
+    name = (data(victim) / "snapshot" / "CURRENT").read_text().strip()
+    with sqlite3.connect(data(victim) / "snapshot" / name) as database:
+        database.execute("UPDATE key_rows SET value = x'3131' WHERE name = 'k7'")
+    servers.start(victim)
+    eventually(lambda: "REMOVED: " in victim.log(), within=20, what="it to know")
+    assert "another server is asked for the state" in victim.log()
+    with pytest.raises(t.HoldfastError) as refused:
+        with Stock(victim.admin_address, service="admin") as admin:
+            admin.status()
+    assert "takes no part any more" in refused.value.message
+    victim.signal(signal.SIGTERM)
+    assert victim.process.wait(20) == 0
 
 
 def test_a_snapshot_that_cannot_even_say_what_it_is_is_fetched_too(servers, dial):

@@ -173,6 +173,19 @@ TEST_F(EngineSnapshotTest, TheOthersMayBeRemovedWhileAServerIsRebuilt) {
   EXPECT_FALSE(follower.engine().waits_for_state());
 }
 
+TEST_F(EngineSnapshotTest, AServerThatLearnsThatItWasRemovedAsksForNoStateAnyMore) {
+  api::RebuildStateRequest rebuild;
+  rebuild.force = true;
+  const Call rebuilt = follower.ask(&Engine::rebuild_state, {}, rebuild);
+  cluster.settle();
+  ASSERT_EQ(rebuilt.outcome(), "OK");
+  ASSERT_TRUE(follower.engine().waits_for_state());
+  follower.engine().retire("node 2 was removed from the cluster at entry 7");
+  cluster.advance(SnapshotFetch::kGiveUp + 2 * SnapshotFetch::kPause);
+  EXPECT_FALSE(follower.engine().waits_for_state());
+  EXPECT_EQ(follower.engine().snapshot_fetch_stats().started, 1u);
+}
+
 TEST_F(EngineSnapshotTest, AQuarantinedServerGivesItToNobody) {
   follower.crash();
   follower.quarantine = "after entry 7 it had another state";
