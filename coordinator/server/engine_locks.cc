@@ -1,5 +1,6 @@
 // Locks: commands that change them and reads that explain them.
 #include <algorithm>
+#include <map>
 
 #include "coordinator/rsm/path.h"
 #include "coordinator/server/api_views.h"
@@ -57,22 +58,25 @@ Refusal unknown_mode(int mode) {
 std::optional<Refusal> too_many_notices(const Host& host, const api::RevokeLockRequest& request) {
   constexpr size_t kBytesMax = 4 << 20;
   constexpr size_t kBytesOfEach = 64;  // beside its path
+  std::map<SessionId, size_t> added;   // a session may hold a lock under many names
   const lockmgr::LockInfo lock = host.machine.locks().describe(request.path);
   for (const lockmgr::HolderInfo& holder : lock.holders) {
     const auto id = static_cast<int64_t>(holder.holder_id.value);
     if (holder.revoking || (request.holderId != 0 && request.holderId != id)) continue;
+    added[holder.session] += request.path.size() + kBytesOfEach;
+  }
+  for (auto [session, bytes] : added) {
     std::vector<lockmgr::Notice> notices;
-    host.machine.notices_of(holder.session, notices);
-    size_t bytes = request.path.size() + kBytesOfEach;
+    host.machine.notices_of(session, notices);
     for (const lockmgr::Notice& notice : notices) bytes += notice.path.size() + kBytesOfEach;
     if (bytes <= kBytesMax) continue;
-    return Refusal{ErrorCode::kLimitExceeded,
-                   "session " + std::to_string(holder.session.value) + " has " +
-                       std::to_string(notices.size()) +
-                       " revocations in force; with this one they would take " +
-                       std::to_string(bytes) + " bytes of each reply, the limit is " +
-                       std::to_string(kBytesMax) + ": wait, end the session, or use force",
-                   false, false, 0};
+    return Refusal{
+        ErrorCode::kLimitExceeded,
+        "session " + std::to_string(session.value) + " has " + std::to_string(notices.size()) +
+            " revocations in force; with what is asked for they would take " +
+            std::to_string(bytes) + " bytes of each reply, the limit is " +
+            std::to_string(kBytesMax) + ": wait, name one holder, end the session, or use force",
+        false, false, 0};
   }
   return std::nullopt;
 }

@@ -217,9 +217,11 @@ void RpcPort::refuse_overloaded(Connection& connection, CallId call) {
   ++stats_.overloaded;
   slots_[call.slot].refused = true;
   ++connection.refusals_under_way;
+  const uint32_t id = connection.id;
   const uint64_t limit = options_.max_calls_per_connection;
   taker_->refuse_overloaded(
       call, "this connection has its " + std::to_string(limit) + " calls outstanding");
+  if (!connections_.contains(id)) return;  // there was no room for the refusal either
   // Refusals that must wait in line are calls outstanding too: a client that goes on all the same
   // is cut off. Those that still have to come from the engine's thread are not the client's doing,
   // and IoThread bounds them.

@@ -273,6 +273,29 @@ TEST_F(PollsTest, OfOneSessionNoMoreIsRevokedThanAReplyHasRoomFor) {
   EXPECT_EQ(ask_to_revoke(path(519), 0, true, "").outcome(), "OK");
 }
 
+TEST_F(PollsTest, ALockThatOneSessionHoldsManyTimesIsNotRevokedAltogetherIfAReplyHasNoRoom) {
+  change("path_bytes_max", 8'192);
+  change("result_window", 65'536);
+  const std::string path = "/" + std::string(8'000, 'p');
+  api::RevokeLockRequest one;
+  one.path = path;
+  one.noticeMs = 60'000;
+  for (int i = 0; i < 530; ++i) {
+    api::AcquireRequest request = acquire_of(path);
+    request.mode = api::LockMode::SHARED;
+    request.owner = std::to_string(i);
+    const Call held = server.acquire(client.next(), request);
+    cluster.settle();
+    one.holderId = held.result<api::AcquireResult>().holderId;
+  }
+  EXPECT_THAT(ask_to_revoke(path, 60'000, false, "").error(),
+              Refuses(ErrorCode::LIMIT_EXCEEDED, "name one holder"));
+  const Call revoked = server.ask(&Engine::revoke_lock, api::RequestContext{}, one);
+  cluster.settle();
+  EXPECT_EQ(revoked.outcome(), "OK");
+  EXPECT_EQ(renewal_notices().size(), 1u);
+}
+
 TEST_F(PollsTest, AnAcknowledgedRevocationTakesTheLockAfterItsNoticeAndTellsTheLoss) {
   const Call held = server.acquire(client.next(), acquire_of("/job"));
   cluster.settle();

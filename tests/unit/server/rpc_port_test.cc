@@ -148,8 +148,9 @@ class HeldCalls final : public CallTaker {
  public:
   RpcArguments& arguments_for(const RpcMethod&) override { return arguments_; }
   void take(const RpcMethod&, CallId call, size_t) override { calls.push_back(call); }
-  void refuse_overloaded(CallId, const std::string&) override { ADD_FAILURE(); }
+  void refuse_overloaded(CallId call, const std::string&) override { on_refused(call); }
   std::vector<CallId> calls;
+  std::function<void(CallId)> on_refused = [](CallId) { ADD_FAILURE(); };
 
  private:
   RpcArguments arguments_;
@@ -177,6 +178,25 @@ TEST_F(RpcPortTest, AnswersThatWaitForAnEarlierOneAreBoundedAsWhatIsSentIs) {
   EXPECT_EQ(own->stats().closed[static_cast<size_t>(net::CloseCause::kOutputOverflow)], 1u);
   EXPECT_LT(own->bytes_sent(), 200u << 10);
   answer(0);
+  EXPECT_EQ(own->outstanding(), 0u);
+}
+
+TEST_F(RpcPortTest, ARefusalThatFindsNoRoomEndsItsConnectionToo) {
+  RpcPortOptions options;
+  options.address = net::kLoopback;
+  options.frames.max_output_bytes = 64 << 10;
+  options.max_calls_per_connection = 4;
+  const auto own = std::move(*RpcPort::open(loop, options, client_methods()));
+  HeldCalls taker;
+  api::GetResult large;
+  large.found = true;
+  large.key.value.assign(200 << 10, 'x');
+  taker.on_refused = [&](CallId call) { own->complete(call, &large); };
+  own->serve(taker);
+  net::RawPeer peer(own->port());
+  for (int i = 0; i < 6; ++i) peer.write(net::frame_of(keep_alive(WireProtocol::kBinary, 0)));
+  EXPECT_TRUE(net::run_until(loop, [&] { return own->connections() == 0; }));
+  for (const CallId call : taker.calls) own->complete(call, &large);
   EXPECT_EQ(own->outstanding(), 0u);
 }
 
