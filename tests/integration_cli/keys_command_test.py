@@ -47,8 +47,8 @@ def test_a_value_comes_from_the_argument_a_file_or_standard_input(cluster, tmp_p
 
 
 def test_an_empty_value_or_a_dash_is_written_only_if_it_is_asked_for(cluster):
-    """Standard input is empty where nobody meant it: under cron, behind a program that failed. And a
-    dash is standard input to other programs."""
+    """Standard input is empty where nobody meant it: under cron, behind a program that failed. And
+    a dash is standard input to other programs."""
     done(cluster, "put", "/full", "one")
     for words in (["put", "/full"], ["create", "/fresh"]):
         refused = feed(cluster, b"", *words)
