@@ -249,6 +249,8 @@ def test_a_lock_released_under_notice_is_not_lost(client, session):
 
 def test_a_forced_revocation_is_told_as_a_loss(client, session):
     losses = Losses()
+    # The first answer to a poll has every lock that is held asked about: that might be told first.
+    eventually(lambda: session._core.moves, what="an answer to the first poll")
     lock = session.lock("/a", on_lost=losses).acquire()
     client.revoke("/a", force=True)
     eventually(lambda: losses.seen, within=3)
