@@ -61,11 +61,12 @@ void WatchRunner::opened(client::Outcome<std::shared_ptr<client::SessionCore>> o
 }
 
 void WatchRunner::started(int64_t revision) {
-  job_.options.since_revision = revision;
+  const int64_t asked = std::exchange(job_.options.since_revision, revision);
   if (std::exchange(began_, true)) return;
   print_beginning(job_.path, revision, context_.json);
-  // A session's id is its first revision: whatever anybody can have seen before is below it.
-  if (revision <= session_->id()) return;
+  // A session's id is its first revision: whatever anybody can have seen before is below it. One
+  // that begins now begins above it: others have gone on meanwhile.
+  if (asked == 0 || revision <= session_->id()) return;
   std::fprintf(stderr,
                "holdfast: revision %lld is yet to come, the servers are at %lld or a little above: "
                "nothing is shown until then\n",

@@ -4,6 +4,7 @@ import json
 import os
 import signal
 import subprocess
+import threading
 
 import pytest
 from holdfast_api.keys import ttypes as keys
@@ -114,6 +115,29 @@ def test_a_revision_that_is_yet_to_come_is_called_so(cluster):
                 told = process.stderr.read()
             assert process.returncode == 0
             assert (f"revision {since} is yet to come" in told) == says, told
+
+
+def test_one_that_begins_now_is_not_called_so_though_others_write(cluster):
+    over = threading.Event()
+
+    def write():
+        with Stock(cluster.nodes[1].address) as stock:
+            while not over.is_set():
+                stock.put(path="/busy", value=b"")
+
+    writer = threading.Thread(target=write)
+    writer.start()
+    try:
+        servers = ",".join(node.address for node in cluster.nodes.values())
+        words = ["watch", "/quiet", "--servers", servers]
+        with subprocess.Popen([str(program("holdfast")), *words], stderr=subprocess.PIPE,
+                              text=True) as process:
+            assert "after revision" in process.stderr.readline()
+            process.send_signal(signal.SIGTERM)
+            assert process.stderr.read() == ""
+    finally:
+        over.set()
+        writer.join()
 
 
 def put_surely(cluster, value):
