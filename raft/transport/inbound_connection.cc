@@ -75,6 +75,7 @@ void InboundConnection::handle(const IdentityQuery& query) {
                       .bootstraps = context_.options.bootstraps,
                       .listed = context_.options.listed,
                       .asker_removed = owner_.has_removed(query.asker)});
+  connection_.close_after_flush();  // who asks again begins again: no stranger stays for ever
 }
 
 void InboundConnection::handle(const GenesisOffer& offer) {
@@ -83,8 +84,8 @@ void InboundConnection::handle(const GenesisOffer& offer) {
 }
 
 void InboundConnection::answer_genesis(const Status& taken) {
-  connection_.set_idle_timeout(context_.options.handshake_timeout);
   reply(GenesisReply{taken.ok(), taken.ok() ? "" : taken.error().message});
+  connection_.close_after_flush();
 }
 
 std::optional<std::string> InboundConnection::wrong_route(ClusterId cluster, NodeId from,

@@ -424,6 +424,28 @@ TEST_F(StrangerTest, SilentOnesAreCutOffAndTheirNumberIsBounded) {
   EXPECT_FALSE(later.at_end()) << "their places are free again";
 }
 
+// Else a few that go on asking would keep the places in which servers shake hands, for ever.
+TEST_F(StrangerTest, OnesThatGoOnAskingKeepNoPlace) {
+  std::string question;
+  encode(IdentityQuery{}, question);
+  std::string offer;
+  encode(GenesisOffer{"no entry 1"}, offer);
+  std::vector<std::unique_ptr<net::RawPeer>> asking;
+  for (int i = 0; i < 4; ++i) asking.push_back(std::make_unique<net::RawPeer>(port()));
+  for (int second = 0; second < 3; ++second) {
+    for (size_t i = 0; i < asking.size(); ++i) {
+      const std::string frame = net::frame_of(i % 2 == 0 ? question : offer);
+      static_cast<void>(::send(asking[i]->fd(), frame.data(), frame.size(), MSG_NOSIGNAL));
+    }
+    for (int i = 0; i < 5; ++i) loop.turn(1ms);
+    clock.advance(1s);
+  }
+  net::RawPeer fifth(port());
+  for (int i = 0; i < 5; ++i) loop.turn(1ms);
+  EXPECT_FALSE(fifth.at_end());
+  EXPECT_FALSE(nodes.at(1)->logged("limit is 4"));
+}
+
 TEST_F(StrangerTest, GarbageEndsTheConnectionAndNobodyElseNotices) {
   SplitMix random(5);
   for (int i = 0; i < 50; ++i) {
