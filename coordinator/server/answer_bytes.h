@@ -13,7 +13,16 @@ namespace holdfast::server {
 inline size_t answer_bytes(const api::KeyEntry& key) { return key.path.size() + key.value.size(); }
 inline size_t answer_bytes(const api::KeyLookup& lookup) { return answer_bytes(lookup.key); }
 inline size_t answer_bytes(const api::LockHolder& holder) {
-  return sizeof holder + holder.value.size();
+  return sizeof holder + holder.sessionName.size() + holder.owner.size() + holder.value.size();
+}
+inline size_t answer_bytes(const api::LockWaiter& waiter) {
+  return sizeof waiter + waiter.sessionName.size() + waiter.owner.size();
+}
+inline size_t answer_bytes(const api::Tenure& tenure) {
+  return sizeof tenure + tenure.sessionName.size() + tenure.owner.size() + tenure.note.size();
+}
+inline size_t answer_bytes(const api::OperationResult& step) {
+  return sizeof step + step.path.size();
 }
 inline size_t answer_bytes(const api::LockSummary& lock) {
   size_t sum = sizeof lock + lock.path.size();
@@ -31,6 +40,16 @@ size_t answer_bytes(const std::vector<Item>& items) {
   return sum;
 }
 
+/// Of a refusal that names a path, and of a key that was made.
+inline size_t answer_bytes(const api::HoldfastError& error) { return error.message.size(); }
+inline size_t answer_bytes(const api::CreateResult& result) { return result.path.size(); }
+/// Who has to wait, or did not want to, is told of the holders.
+inline size_t answer_bytes(const api::AcquireResult& result) {
+  return answer_bytes(result.holders);
+}
+inline size_t answer_bytes(const api::TransactResult& result) {
+  return answer_bytes(result.results);
+}
 inline size_t answer_bytes(const api::GetResult& result) { return answer_bytes(result.key); }
 inline size_t answer_bytes(const api::GetManyResult& result) { return answer_bytes(result.keys); }
 inline size_t answer_bytes(const api::ListKeysResult& result) { return answer_bytes(result.keys); }
@@ -47,7 +66,8 @@ inline size_t answer_bytes(const api::KeepAliveResult& result) {
 inline size_t answer_bytes(const PollReply& reply) { return answer_bytes(reply.head.revocations); }
 
 inline size_t answer_bytes(const api::DescribeLockResult& result) {
-  return answer_bytes(result.lock.holders) + result.lock.waiters.size() * sizeof(api::LockWaiter);
+  return answer_bytes(result.lock.holders) + answer_bytes(result.lock.waiters) +
+         answer_bytes(result.lock.tenures);
 }
 
 template <class Small>

@@ -196,6 +196,28 @@ TEST_F(IoThreadTest, AnswersToAClientThatReadsNothingAreBoundedOnTheirWayAndItIs
   }));
 }
 
+// They tell of the holders, whose values may be large.
+TEST_F(IoThreadTest, SoAreRefusalsOfALockThatOthersHold) {
+  constexpr size_t kCalls = 200;
+  const auto reads_nothing = connect();
+  std::string bytes;
+  for (size_t i = 0; i < kCalls; ++i) bytes += call();
+  ASSERT_TRUE(reads_nothing->write(bytes));
+  ASSERT_TRUE(run_until([&] { return calls.size() == kCalls; }));
+  api::LockHolder holder;
+  holder.value.assign(64 << 10, 'x');
+  api::AcquireResult refused;
+  refused.holders.assign(16, holder);
+  for (const CallId id : calls) thread->answer(id, refused);
+  size_t waiting = 0;
+  for (const IoAnswers::Answer& answer : thread->outbox().answers.items()) {
+    const auto* result = std::get_if<api::AcquireResult>(&answer.value);
+    waiting += result == nullptr ? 0 : result->holders.size() * holder.value.size();
+  }
+  EXPECT_GT(waiting, 0u);
+  EXPECT_LE(waiting, net::FrameOptions{}.max_output_bytes);
+}
+
 TEST_F(IoThreadTest, TheLastBatchAnswersClosesAndEndsTheThread) {
   const auto socket = connect();
   ASSERT_TRUE(socket->write(call()));
