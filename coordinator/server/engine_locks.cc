@@ -1,5 +1,6 @@
 // Locks: commands that change them and reads that explain them.
 #include <algorithm>
+#include <limits>
 #include <map>
 
 #include "coordinator/rsm/path.h"
@@ -59,7 +60,8 @@ std::optional<Refusal> too_many_notices(const Host& host, const api::RevokeLockR
   constexpr size_t kBytesMax = 4 << 20;
   constexpr size_t kBytesOfEach = 64;  // beside its path
   std::map<SessionId, size_t> added;   // a session may hold a lock under many names
-  const lockmgr::LockInfo lock = host.machine.locks().describe(request.path);
+  const lockmgr::DescribeLimits all_holders{std::numeric_limits<size_t>::max(), 0, 0};
+  const lockmgr::LockInfo lock = host.machine.locks().describe(request.path, all_holders);
   for (const lockmgr::HolderInfo& holder : lock.holders) {
     const auto id = static_cast<int64_t>(holder.holder_id.value);
     if (holder.revoking || (request.holderId != 0 && request.holderId != id)) continue;

@@ -296,6 +296,23 @@ TEST_F(PollsTest, ALockThatOneSessionHoldsManyTimesIsNotRevokedAltogetherIfARepl
   EXPECT_EQ(renewal_notices().size(), 1u);
 }
 
+// An operator is shown a thousand holders at most; all of them would be told.
+TEST_F(PollsTest, EveryHolderIsReckonedThatARevocationMeans) {
+  change("path_bytes_max", 8'192);
+  change("result_window", 65'536);
+  const std::string path = "/" + std::string(4'000, 'p');
+  for (int i = 0; i < 1'100; ++i) {
+    api::AcquireRequest request = acquire_of(path);
+    request.mode = api::LockMode::SHARED;
+    request.owner = std::to_string(i);
+    server.acquire(client.next(), request);
+    cluster.settle();
+  }
+  EXPECT_THAT(ask_to_revoke(path, 60'000, false, "").error(),
+              Refuses(ErrorCode::LIMIT_EXCEEDED, "name one holder"));
+  EXPECT_TRUE(renewal_notices().empty());
+}
+
 TEST_F(PollsTest, AnAcknowledgedRevocationTakesTheLockAfterItsNoticeAndTellsTheLoss) {
   const Call held = server.acquire(client.next(), acquire_of("/job"));
   cluster.settle();
