@@ -488,7 +488,7 @@ struct Tenure {
 struct LockInfo {
   /** The lock's path. */ 1: string path,
   /** SEMAPHORE: the limit in force, else 0. */ 2: i32 limit,
-  /** Present holders, oldest first; at most 1,000. */ 3: list<LockHolder> holders,
+  /** Present holders, oldest first; at most 1,000 and 5 MiB. */ 3: list<LockHolder> holders,
   /** The queue in order; at most 1,000. */ 4: list<LockWaiter> waiters,
   /** Waiters in all. */ 5: i32 waiterCount,
   /** Recent tenures of this lock, latest first; at most 16. */ 6: list<Tenure> tenures,

@@ -14,6 +14,9 @@ namespace {
 
 /// What an entry takes beside its texts.
 constexpr size_t kEntryBytes = 96;
+/// Of all holders of a lock that is described: with a thousand waiters' names it is below what a
+/// client takes in a frame, 8 MiB. One that waits for the lock would lose its connection else.
+constexpr size_t kHoldersBytesMax = 5 << 20;
 
 std::map<std::string, std::string> decode_attributes(const std::string& encoded) {
   if (encoded.empty()) return {};
@@ -29,12 +32,25 @@ std::map<std::string, std::string> decode_attributes(const std::string& encoded)
   return attributes.values;
 }
 
+size_t bytes_of(const lockmgr::HolderInfo& holder) {
+  return kEntryBytes + holder.session_name.size() + holder.owner.size() + holder.value.size();
+}
+
 size_t bytes_of(const lockmgr::LockInfo& lock) {
   size_t bytes = kEntryBytes + lock.path.size();
-  for (const lockmgr::HolderInfo& holder : lock.holders) {
-    bytes += kEntryBytes + holder.session_name.size() + holder.owner.size() + holder.value.size();
-  }
+  for (const lockmgr::HolderInfo& holder : lock.holders) bytes += bytes_of(holder);
   return bytes;
+}
+
+lockmgr::LockInfo described(const lockmgr::LockTable& locks, const std::string& path) {
+  lockmgr::LockInfo lock = locks.describe(path);
+  size_t bytes = 0;
+  const auto end = std::ranges::find_if(lock.holders, [&bytes](const auto& holder) {
+    bytes += bytes_of(holder);
+    return bytes > kHoldersBytesMax;
+  });
+  lock.holders.erase(end, lock.holders.end());
+  return lock;
 }
 
 size_t bytes_of(const session::Session* session) {
@@ -100,7 +116,7 @@ void Engine::describe_lock(CallId call, const api::RequestContext& context,
                            const api::DescribeLockRequest& request) {
   if (!good_path(call, context, request.path)) return;
   const auto sessions = [this, path = request.path] {
-    const lockmgr::LockInfo lock = machine_.locks().describe(path);
+    const lockmgr::LockInfo lock = described(machine_.locks(), path);
     std::vector<SessionId> ids;
     for (const lockmgr::HolderInfo& holder : lock.holders) ids.push_back(holder.session);
     for (const lockmgr::WaiterInfo& waiter : lock.waiters) ids.push_back(waiter.session);
@@ -111,7 +127,7 @@ void Engine::describe_lock(CallId call, const api::RequestContext& context,
       [this, call, sequence = context.sequence, path = request.path](const LeaderView& view) {
         api::DescribeLockResult reply;
         host_.fill(reply.header, sequence);
-        reply.lock = api_lock(machine_.locks().describe(path), view, held_until_ms());
+        reply.lock = api_lock(described(machine_.locks(), path), view, held_until_ms());
         reply.lock.path = path;
         host_.complete(call, &reply);
       });

@@ -35,6 +35,31 @@ TEST_F(ReadsTest, ALinearizableReadOfAFollowerSeesWhatWasAcknowledgedBefore) {
   EXPECT_EQ(holders(linearizable), 1);
 }
 
+// A client takes no frame above 8 MiB: one that looks at the lock would lose its connection.
+TEST_F(ReadsTest, OfManyHoldersWithLargeValuesThoseAreDescribedThatAFrameHasRoomFor) {
+  const Call changed = leader.change_setting("holder_value_bytes_max", 65'536);
+  cluster.settle();
+  ASSERT_EQ(changed.outcome(), "OK");
+  for (int i = 0; i < 150; ++i) {
+    api::AcquireRequest request = acquire_of("/a");
+    request.mode = api::LockMode::SHARED;
+    request.owner = std::to_string(i);
+    request.value.assign(65'536, 'v');
+    leader.acquire(client.next(), request);
+    cluster.settle();
+  }
+  const Call call = leader.describe({}, "/a");
+  cluster.advance(300ms);
+  EXPECT_EQ(holders(call), 150);
+  const auto shown = call.result<DescribeLockResult>().lock.holders;
+  ASSERT_FALSE(shown.empty());
+  EXPECT_EQ(shown.front().owner, "0");
+  size_t bytes = 0;
+  for (const api::LockHolder& holder : shown) bytes += holder.value.size();
+  EXPECT_GT(bytes, 4u << 20);
+  EXPECT_LE(bytes, 5u << 20);
+}
+
 TEST_F(ReadsTest, ALeaderAnswersOnlyAfterAQuorumConfirmedIt) {
   cluster.isolate(1);
   const Call call = leader.describe({}, "/a");
