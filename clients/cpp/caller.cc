@@ -160,7 +160,9 @@ void Caller::Pending::refused(const api::HoldfastError& refusal) {
   const bool may_repeat = options_.resend == Resend::kSafe || !error.maybe_applied;
   const bool waits =
       options_.retry_refusals && (options_.wait_for_room || error.code != ErrorCode::kNoSpace);
-  const bool final = !error.retryable || !waits || caller_.pool().serves_nobody();
+  // Administration ports of servers in no cluster bid nobody wait; another may have the answer.
+  const bool lasts = !error.retryable && !caller_.pool().knows_less_than_others(*server_);
+  const bool final = lasts || !waits || caller_.pool().serves_nobody();
   leaderless_ = refusal.header.leaderId == 0;
   caller_.pool().refused(*server_, error.message);
   if (final || !may_repeat) {

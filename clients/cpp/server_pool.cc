@@ -112,6 +112,12 @@ bool ServerPool::serves_nobody() const {
                      [](const auto& server) { return server->in_no_cluster; });
 }
 
+bool ServerPool::knows_less_than_others(const Server& server) const {
+  return server.in_no_cluster &&
+         std::any_of(servers_.begin(), servers_.end(),
+                     [](const auto& other) { return !other->in_no_cluster; });
+}
+
 void ServerPool::learn_cluster(int64_t cluster_id) {
   if (cluster_id == 0) return;
   const bool other = cluster_id_ != 0;

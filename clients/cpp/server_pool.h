@@ -79,6 +79,8 @@ class ServerPool final : private Connection::Owner {
   }
   /// Every server has said that it is in no cluster, and none is to be waited for.
   bool serves_nobody() const;
+  /// The server has said that it is in no cluster, and not every other one has.
+  bool knows_less_than_others(const Server& server) const;
   /// The server owes an answer and has said nothing for longer than its patience: its connection is
   /// given up, so that everything outstanding on it goes elsewhere.
   void gave_no_answer(Server& server);

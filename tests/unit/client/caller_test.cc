@@ -206,9 +206,9 @@ class UnformedTest : public CallerTest {
                             [this](const auto& outcome, const auto&) { error_ = outcome.error(); });
     settle();
   }
-  void refuse(size_t call) {
+  void refuse(size_t call, bool retryable = true) {
     ASSERT_GT(calls_.size(), call);
-    calls_[call].first->refuse(calls_[call].second, api::ErrorCode::NO_LEADER, true);
+    calls_[call].first->refuse(calls_[call].second, api::ErrorCode::NO_LEADER, retryable);
     pass(250ms);
   }
 
@@ -226,6 +226,23 @@ TEST_F(UnformedTest, WhenEveryServerHasSaidSoThatIsTheAnswer) {
   EXPECT_EQ(error_->message, "scripted");
   EXPECT_FALSE(error_->maybe_applied);
   EXPECT_EQ(calls_.size(), 2u);
+}
+
+TEST_F(UnformedTest, OneThatBidsNobodyWaitSpeaksForItselfAlone) {
+  for (Caller* caller : {&asks_once_, &caller_}) {
+    calls_.clear();
+    error_.reset();
+    a_.cluster_id = b_.cluster_id = 0;
+    write(*caller);
+    ASSERT_EQ(calls_.size(), 1u);
+    FakeServer& unformed = *calls_[0].first;
+    other(&unformed).cluster_id = 77;
+    refuse(0, false);
+    ASSERT_EQ(calls_.size(), 2u) << "the other one may know better";
+    EXPECT_EQ(calls_[1].first, &other(&unformed));
+    refuse(1, false);
+    ASSERT_TRUE(error_) << "that one is in a cluster: its word is the answer";
+  }
 }
 
 TEST_F(UnformedTest, WhoWaitsForAClusterAsksAgain) {
