@@ -39,7 +39,7 @@ constexpr char kLockText[] =
     "could not be run. Servers are --servers, or HOLDFAST_SERVERS.\n\n"
     "  holdfast lock /jobs/nightly -- ./nightly.sh\n"
     "  holdfast lock /jobs/nightly --try -- ./nightly.sh || echo 'already running'\n"
-    "  holdfast lock /db/migrate --wait 5m --ttl 30s -- ./migrate --token \"$HOLDFAST_TOKEN\"\n"
+    "  holdfast lock /db/migrate --wait 5m --ttl 30s -- sh -c './migrate --token $HOLDFAST_TOKEN'\n"
     "  holdfast lock /pool/gpu --semaphore 1/4 -- ./train";
 
 constexpr char kElectText[] =

@@ -9,7 +9,7 @@ std::vector<Command> file_commands() {
        "DIR",
        "show what is in a server's log, offline",
        "Reads the logs below a data directory; never writes.\n\n"
-       "  holdfast log inspect ./holdfast-data --records",
+       "  holdfast log inspect ./holdfast-data --records --json",
        {{"batches", nullptr, "every batch (with --json)"},
         {"records", nullptr, "every record (with --json)"}},
        log_inspect_command,
