@@ -56,6 +56,8 @@ Status read_wait(const Args& args, client::LockOptions& lock) {
 
 Status read_words(const Args& args) {
   if (args.words.size() > 1 && !args.has_command) {
+    // A command like `lock describe`, misspelt, has the path in the place of what is to be run.
+    if (!args.words[0].starts_with('/')) return check_lock_path(args.words[0]);
     return bad("put -- before the command: " + args.words[0] + " -- " + args.words[1] + " ...");
   }
   if (args.words.size() != 1) return bad("one PATH is needed, such as /jobs/nightly");

@@ -83,11 +83,14 @@ void print_help(const Command& command) {
 /// The commands that begin with a word that is none by itself: " (did you mean session expire?)".
 std::string suggestion(const std::string& word) {
   std::string names;
+  std::string last;
   for (const Command& command : commands()) {
     if (!command.name.starts_with(word)) continue;
-    names += (names.empty() ? "" : " or ") + command.name;
+    if (!last.empty()) names += (names.empty() ? "" : ", ") + last;
+    last = command.name;
   }
-  return names.empty() ? "" : " (did you mean " + names + "?)";
+  if (last.empty()) return "";
+  return " (did you mean " + names + (names.empty() ? "" : " or ") + last + "?)";
 }
 
 bool is_group(const std::string& word) {

@@ -49,7 +49,8 @@ int txn_command(const Args& args, const Context& context) {
   if (!text) return report(text.error());
   const auto script = parse_transaction(*text);
   if (!script) {
-    return report(Error{ErrorCode::kBadArgument, args.words[0] + ", " + script.error().message});
+    const std::string file = args.words[0] == "-" ? "standard input" : args.words[0];
+    return report(Error{ErrorCode::kBadArgument, file + ", " + script.error().message});
   }
   auto remote = Remote::connect(context.servers, context.timeout, true);
   if (!remote) return report(remote.error());

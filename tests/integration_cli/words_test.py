@@ -10,13 +10,15 @@ from support.paths import ROOT, program
 
 @pytest.mark.parametrize(("line", "says"), [
     ("lock /x/f echo hi", "put -- before the command: /x/f -- echo ..."),
+    ("lock desribe /x/f", 'path "desribe" does not begin with /'),
     ("lock /x/f", "a command is needed behind --"),
     ("lock / -- true", 'path "/" names no lock'),
     ("lock /x --semaphore 5/4 -- true", "5 permits are more than the limit 4"),
     ("elect /e --value foo", "--value needs a command behind --"),
     ("session", "did you mean sessions or session expire?"),
     ("log", "did you mean log inspect or log verify?"),
-    ("member foo", 'there is no command "member foo" (did you mean members or'),
+    ("member foo", 'there is no command "member foo" (did you mean members, member list, '),
+    ("member foo", "member remove or member replace?)"),
     ("nonsense", 'there is no command "nonsense"; see'),
     ("lock describe nobody", 'path "nobody" does not begin with /'),
     ("lock describe /x//y", 'path "/x//y" has an empty segment'),
