@@ -8,6 +8,7 @@
 #include "base/checksum.h"
 #include "coordinator/rsm/command_reset.h"
 #include "gen/cpp/command_types.tcc"
+#include "thrift/frame_protocol.h"
 #include "thrift/frame_transport.h"
 
 namespace holdfast::rsm {
@@ -72,18 +73,20 @@ Blob CommandEncoder::entry(const command::CommandHeader& header, std::string_vie
 // ---- decoder --------------------------------------------------------------------------------
 
 struct CommandDecoder::Reader {
-  std::shared_ptr<FrameReader> frame = std::make_shared<FrameReader>();
-  ReadProtocol protocol{frame, kStringMax, kContainerMax};
+  FrameProtocol<ReadProtocol> frame{kStringMax, kContainerMax};
 
-  /// Fields that the bytes do not have must not keep what another command had.
+  /// Fields that the bytes do not have must not keep what another command had; nor may the protocol
+  /// keep anything of one that it could not read (FrameProtocol).
   template <class Struct>
   Status read(Struct& value, const char* part) {
     reset(value);
+    frame.go_on();
     try {
-      value.read(&protocol);
+      value.read(&frame.in());
     } catch (const apache::thrift::TException& exception) {
       return malformed(part, exception.what());
     }
+    frame.done();
     return ok_status();
   }
 };
@@ -92,16 +95,16 @@ CommandDecoder::CommandDecoder() : reader_(std::make_unique<Reader>()) {}
 CommandDecoder::~CommandDecoder() = default;
 
 Status CommandDecoder::header(std::string_view payload, command::CommandHeader& header) {
-  reader_->frame->reset(payload);
+  reader_->frame.reset(payload);
   return reader_->read(header, "header");
 }
 
-std::string_view CommandDecoder::body_bytes() const { return reader_->frame->rest(); }
+std::string_view CommandDecoder::body_bytes() const { return reader_->frame.rest(); }
 
 template <class Body>
 Status CommandDecoder::body(Body& body) {
   Status status = reader_->read(body, "body");
-  if (status.ok() && !reader_->frame->rest().empty()) {
+  if (status.ok() && !reader_->frame.rest().empty()) {
     return malformed("body", "bytes behind its end");
   }
   return status;
