@@ -13,9 +13,8 @@ constexpr int32_t kContainerSizeMax = 1'000'000;
 }  // namespace
 
 PeerCodec::PeerCodec()
-    : reader_(std::make_shared<FrameReader>()),
-      writer_(std::make_shared<FrameWriter>()),
-      in_(reader_, kStringBytesMax, kContainerSizeMax),
+    : writer_(std::make_shared<FrameWriter>()),
+      in_(kStringBytesMax, kContainerSizeMax),
       out_(writer_) {}
 
 template <class Message>
@@ -28,13 +27,14 @@ std::string_view PeerCodec::encode(const Message& message) {
 
 template <class Message>
 bool PeerCodec::decode(std::string_view bytes, Message& message) {
-  reader_->reset(bytes);
+  in_.reset(bytes);
   try {
-    message.read(&in_);
+    message.read(&in_.in());
   } catch (const apache::thrift::TException&) {
     return false;
   }
-  return reader_->rest().empty();
+  in_.done();
+  return in_.rest().empty();
 }
 
 #define HF_PEER_MESSAGE(Message)                                        \

@@ -9,6 +9,7 @@
 
 #include "base/error.h"
 #include "gen/cpp/peer_types.h"
+#include "thrift/frame_protocol.h"
 #include "thrift/frame_transport.h"
 
 namespace holdfast::server {
@@ -24,9 +25,8 @@ class PeerCodec {
   bool decode(std::string_view bytes, Message& message);
 
  private:
-  std::shared_ptr<FrameReader> reader_;
   std::shared_ptr<FrameWriter> writer_;
-  apache::thrift::protocol::TCompactProtocolT<FrameReader> in_;
+  FrameProtocol<apache::thrift::protocol::TCompactProtocolT<FrameReader>> in_;
   apache::thrift::protocol::TCompactProtocolT<FrameWriter> out_;
   std::string buffer_;
 };

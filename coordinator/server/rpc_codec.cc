@@ -24,29 +24,31 @@ std::optional<WireProtocol> detect_protocol(std::string_view frame) {
 }
 
 RpcReader::RpcReader()
-    : transport_(std::make_shared<FrameReader>()),
-      binary_(transport_, kStringBytesMax, kContainerSizeMax, /*strict_read=*/true,
-              /*strict_write=*/true),
-      compact_(transport_, kStringBytesMax, kContainerSizeMax) {}
+    : binary_(kStringBytesMax, kContainerSizeMax, /*strict_read=*/true, /*strict_write=*/true),
+      compact_(kStringBytesMax, kContainerSizeMax) {}
 
 void RpcReader::reset(std::string_view frame, WireProtocol protocol) {
-  transport_->reset(frame);
   protocol_ = protocol;
+  if (protocol == WireProtocol::kBinary) {
+    binary_.reset(frame);
+  } else {
+    compact_.reset(frame);
+  }
 }
 
 void RpcReader::read_head(MessageHead& head) {
   if (protocol_ == WireProtocol::kBinary) {
-    binary_.readMessageBegin(head.name, head.type, head.seqid);
+    binary_.in().readMessageBegin(head.name, head.type, head.seqid);
   } else {
-    compact_.readMessageBegin(head.name, head.type, head.seqid);
+    compact_.in().readMessageBegin(head.name, head.type, head.seqid);
   }
 }
 
-void RpcReader::refuse_trailing_bytes() const {
-  const size_t left = transport_->rest().size();
-  if (left == 0) return;
-  throw tp::TProtocolException(tp::TProtocolException::INVALID_DATA,
-                               std::to_string(left) + " bytes follow the message in its frame");
+void RpcReader::refuse_trailing_bytes(std::string_view rest) {
+  if (rest.empty()) return;
+  throw tp::TProtocolException(
+      tp::TProtocolException::INVALID_DATA,
+      std::to_string(rest.size()) + " bytes follow the message in its frame");
 }
 
 RpcWriter::RpcWriter()

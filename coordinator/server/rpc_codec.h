@@ -13,6 +13,7 @@
 #include <string_view>
 
 #include "coordinator/server/call.h"
+#include "thrift/frame_protocol.h"
 #include "thrift/frame_transport.h"
 
 namespace holdfast::server {
@@ -35,7 +36,9 @@ struct MessageHead {
   int32_t seqid = 0;
 };
 
-/// Decodes one frame at a time. Every member throws TException if the bytes are not Thrift.
+/// Decodes one frame at a time, of all connections of a port: what one client sends, whatever it
+/// is, must not show in how the next frame is read. Every member throws TException if the bytes are
+/// not Thrift.
 class RpcReader {
  public:
   /// No string, list or map of a call may be longer than this, whatever the frame's size.
@@ -50,21 +53,24 @@ class RpcReader {
   template <class Args>
   void read_arguments(Args& args) {
     if (protocol_ == WireProtocol::kBinary) {
-      args.read(&binary_);
-      binary_.readMessageEnd();
+      read_arguments(binary_, args);
     } else {
-      args.read(&compact_);
-      compact_.readMessageEnd();
+      read_arguments(compact_, args);
     }
-    refuse_trailing_bytes();
   }
 
  private:
-  void refuse_trailing_bytes() const;
+  template <class In, class Args>
+  static void read_arguments(FrameProtocol<In>& protocol, Args& args) {
+    args.read(&protocol.in());
+    protocol.in().readMessageEnd();
+    protocol.done();
+    refuse_trailing_bytes(protocol.rest());
+  }
+  static void refuse_trailing_bytes(std::string_view rest);
 
-  std::shared_ptr<FrameReader> transport_;
-  BinaryIn binary_;
-  CompactIn compact_;
+  FrameProtocol<BinaryIn> binary_;
+  FrameProtocol<CompactIn> compact_;
   WireProtocol protocol_ = WireProtocol::kBinary;
 };
 

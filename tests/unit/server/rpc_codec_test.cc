@@ -123,6 +123,46 @@ TEST(RpcReaderTest, NestingWithoutEndIsRefused) {
   EXPECT_THROW(reader.read_arguments(args), TException);
 }
 
+/// Unknown structs within each other, more than Thrift follows.
+std::string nested_too_deep(WireProtocol protocol) {
+  std::string frame;
+  for (int i = 0; i < 100; ++i) {
+    frame += protocol == WireProtocol::kBinary ? std::string("\x0c\x00\x63", 3) : "\x1c";
+  }
+  return frame;
+}
+
+class RpcReaderFramesTest : public testing::TestWithParam<WireProtocol> {};
+
+TEST_P(RpcReaderFramesTest, FramesNestedTooDeepDoNotMakeTheNextOneTooDeep) {
+  RpcReader reader;
+  for (int i = 0; i < 100; ++i) {
+    const std::string deep = nested_too_deep(GetParam());
+    reader.reset(deep, GetParam());
+    api::Holdfast_keepAlive_args args;
+    EXPECT_THROW(reader.read_arguments(args), TException);
+  }
+  api::Holdfast_keepAlive_args args;
+  args.context.sessionId = 5;
+  std::string frame;
+  auto writer = std::make_shared<FrameWriter>();
+  writer->reset(frame);
+  if (GetParam() == WireProtocol::kBinary) {
+    BinaryOut out(writer);
+    args.write(&out);
+  } else {
+    CompactOut out(writer);
+    args.write(&out);
+  }
+  reader.reset(frame, GetParam());
+  api::Holdfast_keepAlive_args read;
+  EXPECT_NO_THROW(reader.read_arguments(read));
+  EXPECT_EQ(read.context.sessionId, 5);
+}
+
+INSTANTIATE_TEST_SUITE_P(Protocols, RpcReaderFramesTest,
+                         testing::Values(WireProtocol::kBinary, WireProtocol::kCompact));
+
 TEST(RpcReaderTest, AFieldOfALaterVersionIsSkipped) {
   std::string frame;
   auto writer = std::make_shared<FrameWriter>();
