@@ -111,8 +111,11 @@ void SimNode::schedule_snapshot() {
   snapshot_busy_ = true;
   const Duration wait = span_writer_->obstacle() ? kRetryEvery : disk_delay(snapshot_draws_);
   world_.after(wait, [this, life = life_] {
-    // resume() may have asked for the same step anew.
-    if (life == life_ && !paused_ && span_writer_->owes()) snapshot_step();
+    if (life != life_ || paused_) return;
+    // resume() may have asked for the same step anew, or the span was taken back and is not yet
+    // submitted again: it waits for the log.
+    if (span_writer_->owes()) return snapshot_step();
+    snapshot_busy_ = false;
   });
 }
 
