@@ -39,6 +39,13 @@ class EngineSnapshotTest : public ThreeServersTest {
       return parcel.is(PeerKind::kSnapshotAsk) || parcel.is(PeerKind::kSnapshotPiece);
     });
   }
+  void rebuild_follower() {
+    api::RebuildStateRequest rebuild;
+    rebuild.force = true;
+    const Call rebuilt = follower.ask(&Engine::rebuild_state, {}, rebuild);
+    cluster.settle();
+    ASSERT_EQ(rebuilt.outcome(), "OK");
+  }
   LogIndex applied() { return follower.engine().host().applied; }
 
   /// The leader offers the state behind the next three entries, which has so much ballast.
@@ -158,11 +165,7 @@ TEST_F(EngineSnapshotTest, AServerGivesItsState) {
 
 // It waits for one that has a state to give, if there ever is another.
 TEST_F(EngineSnapshotTest, TheOthersMayBeRemovedWhileAServerIsRebuilt) {
-  api::RebuildStateRequest rebuild;
-  rebuild.force = true;
-  const Call rebuilt = follower.ask(&Engine::rebuild_state, {}, rebuild);
-  cluster.settle();
-  ASSERT_EQ(rebuilt.outcome(), "OK");
+  rebuild_follower();
   api::ChangeMembersRequest change;
   change.removed = {1, 3};
   leader.ask(&Engine::change_members, {}, change);
@@ -174,11 +177,7 @@ TEST_F(EngineSnapshotTest, TheOthersMayBeRemovedWhileAServerIsRebuilt) {
 }
 
 TEST_F(EngineSnapshotTest, AServerThatLearnsThatItWasRemovedAsksForNoStateAnyMore) {
-  api::RebuildStateRequest rebuild;
-  rebuild.force = true;
-  const Call rebuilt = follower.ask(&Engine::rebuild_state, {}, rebuild);
-  cluster.settle();
-  ASSERT_EQ(rebuilt.outcome(), "OK");
+  rebuild_follower();
   ASSERT_TRUE(follower.engine().waits_for_state());
   follower.engine().retire("node 2 was removed from the cluster at entry 7");
   cluster.advance(SnapshotFetch::kGiveUp + 2 * SnapshotFetch::kPause);
@@ -280,11 +279,7 @@ TEST_F(PinnedLogTest, AStateThatTheLogDoesNotGoOnBehindIsNotPutInForceOfAQuarant
   const snapshot::SnapshotCopy copy = offer_the_state_three_entries_on();
   write_entries(60);
   ASSERT_GT(follower.engine().node().core().log().first(), copy.head.applied.next());
-  api::RebuildStateRequest rebuild;
-  rebuild.force = true;
-  const Call rebuilt = follower.ask(&Engine::rebuild_state, {}, rebuild);
-  cluster.settle();
-  ASSERT_EQ(rebuilt.outcome(), "OK");
+  rebuild_follower();
   give(copy, std::get<AppMessage>(cluster.held()[0].content));
   cluster.settle();
   EXPECT_FALSE(follower.engine().take_received_state().has_value());
