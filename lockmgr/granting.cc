@@ -223,7 +223,7 @@ void LockTable::State::end_holds(const SessionEnd& end) {
   for (Place& place : session->places) ending.push_back(&place);
   for (Place* place : ending) {
     if (closes) close_lock(place->lock, place->lock_delay_ms);
-    end_tenure(place, end.reason);
+    end_tenure(place, end.reason, end.note);
   }
 }
 

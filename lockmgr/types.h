@@ -169,6 +169,7 @@ struct RevokeRequest {
 struct SessionEnd {
   SessionId session;
   EndReason reason = EndReason::kSessionClosed;
+  std::string_view note;  ///< for its tenures: an operator's words. Empty: none
 };
 
 struct HolderInfo {

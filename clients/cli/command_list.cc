@@ -103,7 +103,7 @@ std::vector<Command> cluster_commands() {
        "Its locks and places go when it ends. Notice and force as in `holdfast lock revoke`.\n\n"
        "  holdfast session expire 4711 --notice 30s",
        {{"notice", "DURATION", "time the client has after it was told; default 10s"},
-        {"reason", "TEXT", "told to the client with the notice"},
+        {"reason", "TEXT", "told to the client with the notice, and kept with its tenures"},
         {"force", nullptr, "end it at once"}},
        expire_command,
        Asks::kAdminPort},

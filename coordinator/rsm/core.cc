@@ -101,6 +101,7 @@ void StateMachine::Core::apply_decoded() {
   run_due();
   run_command();
   settle();
+  decide_cancel();
   record();
   reply();
   sessions_.finish();
@@ -147,7 +148,8 @@ size_t StateMachine::Core::end_due_sessions() {
   for (const SessionId session : due_) {
     removed += 1 + owned_by(session);
     if (!ends_.empty() && removed > kDueMax) break;
-    ends_.push_back({session, lockmgr::EndReason::kSessionRevoked});
+    ends_.push_back(
+        {session, lockmgr::EndReason::kSessionRevoked, note_of(*sessions_.find(session))});
   }
   end_sessions(ends_);
   return removed;
@@ -158,7 +160,7 @@ size_t StateMachine::Core::end_due_sessions() {
 void StateMachine::Core::run_command() {
   result_ = CommandResult{};
   result_.kind = static_cast<uint8_t>(header_.kind);
-  sequence_ = Sequence{};
+  sequence_ = late_cancel_ = Sequence{};
   to_be_kept_ = waiting_ = false;
   const Handler* handler = handler_of(header_.kind);
   // A program of a lower level knows none of that kind, so there is none at that level.

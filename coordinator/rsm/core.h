@@ -110,6 +110,7 @@ class StateMachine::Core {
   bool check_range(const char* what, int64_t value, int64_t smallest, int64_t largest);
   bool is_void() const { return header_.decidedTerm != static_cast<int64_t>(entry_term_.value); }
   void end_sessions(std::span<const lockmgr::SessionEnd> ends);
+  std::string_view note_of(const session::Session& session) const;
 
   // ---- lock_commands.cc
   void acquire();
@@ -117,6 +118,7 @@ class StateMachine::Core {
   void start_acquire(std::span<const lockmgr::Claim> claims, const lockmgr::AcquireOptions& options,
                      std::string_view owner);
   void cancel_acquire();
+  void decide_cancel();
   void cancel_unknown(Sequence target);
   CommandResult cancelled_result() const;
   void release();
@@ -184,6 +186,7 @@ class StateMachine::Core {
   uint64_t content_hash_ = 0;
   bool to_be_kept_ = false;  ///< `result_` is recorded for a retry
   bool waiting_ = false;     ///< the window knows the sequence: its result is that after settle()
+  Sequence late_cancel_;     ///< acquire whose outcome answers the command; zero: none
   CommandResult result_;
 
   // Bodies and lists are reused, so that in steady state decoding allocates nothing.

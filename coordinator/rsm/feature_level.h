@@ -6,6 +6,13 @@
 namespace holdfast::rsm {
 
 /// The feature level that this program understands (held equal to the IDL's constant).
-inline constexpr int32_t kFeatureLevel = 3;
+inline constexpr int32_t kFeatureLevel = 4;
+
+/// From this level in force on a cancel is answered by what its acquire has come to at the end of
+/// the entry.
+inline constexpr int32_t kLevelOfLateCancels = 4;
+/// From this level in force on a tenure that ends with its session tells the reason that the
+/// operator gave for ending the session.
+inline constexpr int32_t kLevelOfSessionNotes = 4;
 
 }  // namespace holdfast::rsm

@@ -136,7 +136,10 @@ void StateMachine::Core::cancel_acquire() {
   }
   const Result<lockmgr::CancelResult> cancelled =
       locks_.cancel_acquire(body.path, session_->id, target);
-  if (!cancelled.ok()) return reject(cancelled.error());
+  const bool left = cancelled.ok() && cancelled->status == lockmgr::CancelStatus::kCancelled;
+  if (!cancelled.ok()) reject(cancelled.error());
+  if (!left && level_ >= kLevelOfLateCancels) late_cancel_ = target;
+  if (!cancelled.ok() || late_cancel_) return;
   switch (cancelled->status) {
     case lockmgr::CancelStatus::kUnknown:
       return cancel_unknown(target);
@@ -148,6 +151,17 @@ void StateMachine::Core::cancel_acquire() {
     case lockmgr::CancelStatus::kCancelled:
       result_ = cancelled_result();
   }
+}
+
+/// A cancel of an acquire that is in no queue. What was due in this very entry may have ended its
+/// wait or its tenure, or one of its tenures, which is known now that the entry has settled.
+void StateMachine::Core::decide_cancel() {
+  if (!late_cancel_) return;
+  const session::KeptResult* kept = std::as_const(*session_).window.find(late_cancel_);
+  const bool lost =
+      kept != nullptr && kept->result.status == static_cast<uint8_t>(AcquireStatus::kNotHeld);
+  // Refused: it holds its locks, and the path named is none of them.
+  if (result_.code == ErrorCode::kOk || lost) cancel_unknown(late_cancel_);
 }
 
 CommandResult StateMachine::Core::cancelled_result() const {
@@ -170,7 +184,7 @@ void StateMachine::Core::cancel_unknown(Sequence target) {
     return reject(ErrorCode::kBadArgument, name + " is no acquire");
   }
   if (kept != nullptr && kept->waiting) {
-    // It left its queues in this very entry, before the command: its time was up.
+    // Below kLevelOfLateCancels: it left its queues in this very entry, its time was up.
     result_ = cancelled_result();
     result_.reason = static_cast<uint8_t>(lockmgr::RefusalReason::kTimedOut);
     return;

@@ -103,8 +103,16 @@ bool StateMachine::Core::check_open(const command::OpenSession& body) {
 void StateMachine::Core::close_session() {
   command::CloseSession body;
   if (!decode(body)) return;
-  const lockmgr::SessionEnd end{session_->id, lockmgr::EndReason::kSessionClosed};
+  const lockmgr::SessionEnd end{session_->id, lockmgr::EndReason::kSessionClosed,
+                                note_of(*session_)};
   end_sessions({&end, 1});
+}
+
+/// What the tenures of a session that ends tell of it: the words with which an operator announced
+/// its end, however it comes. Lives as long as the session.
+std::string_view StateMachine::Core::note_of(const session::Session& session) const {
+  if (level_ < kLevelOfSessionNotes || session.revocation == nullptr) return {};
+  return session.revocation->reason;
 }
 
 /// Ends sessions and what they own in this entry (PROMISE 7): ephemeral keys, places and locks. The
@@ -112,6 +120,7 @@ void StateMachine::Core::close_session() {
 /// settle().
 void StateMachine::Core::end_sessions(std::span<const lockmgr::SessionEnd> ends) {
   if (ends.empty()) return;
+  locks_.end_sessions(ends);  // first, for what it notes may be the sessions' own
   ended_.clear();
   for (const lockmgr::SessionEnd& end : ends) {
     if (session_ != nullptr && session_->id == end.session) session_ = nullptr;
@@ -121,7 +130,6 @@ void StateMachine::Core::end_sessions(std::span<const lockmgr::SessionEnd> ends)
     effect.session = end.session;
     effect.end_reason = end.reason;
   }
-  locks_.end_sessions(ends);
   keys_.end_sessions(ended_);
 }
 
@@ -158,8 +166,9 @@ void StateMachine::Core::expire_sessions() {
   ends_.clear();
   for (const int64_t number : body.sessionIds) {
     const SessionId id(static_cast<uint64_t>(number));
-    if (sessions_.find(id) == nullptr) continue;
-    ends_.push_back({id, lockmgr::EndReason::kSessionExpired});
+    const session::Session* session = std::as_const(sessions_).find(id);
+    if (session == nullptr) continue;
+    ends_.push_back({id, lockmgr::EndReason::kSessionExpired, note_of(*session)});
   }
   result_.count = static_cast<uint32_t>(ends_.size());
   end_sessions(ends_);
@@ -177,7 +186,9 @@ void StateMachine::Core::revoke_session() {
   }
   result_.count = 1;
   if (body.force) {
-    const lockmgr::SessionEnd end{session->id, lockmgr::EndReason::kSessionRevoked};
+    std::string_view note = note_of(*session);
+    if (level_ >= kLevelOfSessionNotes && !body.reason.empty()) note = body.reason;
+    const lockmgr::SessionEnd end{session->id, lockmgr::EndReason::kSessionRevoked, note};
     return end_sessions({&end, 1});
   }
   result_.id = sessions_.announce_revocation(*session, body.noticeMs, body.reason);

@@ -53,7 +53,7 @@ class MachineTest : public testing::Test {
   command::CommandHeader header(command::CommandKind::type kind, SessionId session = {},
                                 uint64_t sequence = 0) {
     command::CommandHeader header;
-    header.level = kFeatureLevel;
+    header.level = level_;
     header.kind = kind;
     header.originNode = kOriginNode;
     header.originRequest = ++request_;
@@ -200,6 +200,7 @@ class MachineTest : public testing::Test {
   Effects effects_;
   LogIndex index_;
   Term term_{2};
+  int32_t level_ = kFeatureLevel;  ///< of the commands, and so in force
   int64_t now_ms_ = 1'000;
   int64_t request_ = 0;
 };

@@ -21,6 +21,17 @@ class OnceTest : public MachineTest {
     }
     return run(head, acquire_of(path, 0));
   }
+
+  static command::AcquireAll both(const std::string& one, const std::string& other) {
+    command::AcquireAll all;
+    for (const std::string& path : {one, other}) {
+      all.claims.emplace_back();
+      all.claims.back().path = path;
+      all.claims.back().mode = api::LockMode::EXCLUSIVE;
+    }
+    all.waitMs = -1;
+    return all;
+  }
 };
 
 TEST_F(OnceTest, ARetriedAcquireAnswersTheSameGrantAndGrantsNothingTwice) {
@@ -213,13 +224,7 @@ TEST_F(OnceTest, ARetriedAcquireAfterARevocationNamesIt) {
 
 TEST_F(OnceTest, AnAcquireAllIsNotHeldOnceTheFirstOfItsLocksIsLost) {
   const SessionId a = opened("a");
-  command::AcquireAll all;
-  for (const char* path : {"/x", "/y"}) {
-    all.claims.emplace_back();
-    all.claims.back().path = path;
-    all.claims.back().mode = api::LockMode::EXCLUSIVE;
-  }
-  all.waitMs = -1;
+  const command::AcquireAll all = both("/x", "/y");
   const CommandResult held = run(CommandKind::ACQUIRE_ALL, a, 1, all);
   EXPECT_THAT(held, IsGranted());
   EXPECT_EQ(effects(EffectKind::kGranted).size(), 2u);
@@ -314,6 +319,52 @@ TEST_F(OnceTest, ARetryInTheEntryThatRevokesItsLockAnswersTheLoss) {
   acknowledge_notice(a, notice);
   now_ms_ += 200;
   EXPECT_THAT(acquire(a, 1, "/x"), IsNotHeld(EndReason::kRevoked));
+}
+
+TEST_F(OnceTest, ACancelInTheEntryThatRevokesItsLockAnswersTheLoss) {
+  const SessionId a = opened("a");
+  const CommandResult held = acquire(a, 1, "/x");
+  acknowledge_notice(a, revoke_lock("/x", 200).id);
+  now_ms_ += 200;
+  const CommandResult cancelled = cancel(a, 2, "/x", 1);
+  EXPECT_THAT(cancelled, IsNotHeld(EndReason::kRevoked));
+  EXPECT_EQ(cancelled.id, held.id);
+  EXPECT_EQ(cancel(a, 2, "/x", 1), cancelled);
+}
+
+TEST_F(OnceTest, ACancelInTheEntryThatRevokesOneOfItsLocksAnswersTheLossWhicheverItNames) {
+  for (const uint64_t named : {1, 2}) {
+    const SessionId a = opened("a" + path(named));
+    EXPECT_THAT(run(CommandKind::ACQUIRE_ALL, a, 1, both(path(1), path(2))), IsGranted());
+    acknowledge_notice(a, revoke_lock(path(1), 200).id);
+    now_ms_ += 200;
+    EXPECT_THAT(cancel(a, 2, path(named), 1), IsNotHeld(EndReason::kRevoked));
+    close(a);
+  }
+}
+
+TEST_F(OnceTest, ACancelOfHeldLocksNamesOneOfThem) {
+  const SessionId a = opened("a");
+  EXPECT_THAT(run(CommandKind::ACQUIRE_ALL, a, 1, both("/x", "/y")), IsGranted());
+  EXPECT_THAT(cancel(a, 2, "/z", 1), IsError(ErrorCode::kBadArgument, "not one of /z but of /x"));
+  EXPECT_THAT(cancel(a, 3, "/y", 1), IsGranted());
+}
+
+// A replica of an older program answers so as long as its level is in force.
+TEST_F(OnceTest, BelowItsLevelACancelDoesNotSeeWhatIsLostInItsEntry) {
+  level_ = kLevelOfLateCancels - 1;
+  const SessionId a = opened("a");
+  acquire(a, 1, "/x");
+  acknowledge_notice(a, revoke_lock("/x", 200).id);
+  now_ms_ += 200;
+  EXPECT_THAT(cancel(a, 2, "/x", 1), IsGranted());
+  const SessionId b = opened("b");
+  acquire(a, 3, "/x");
+  acquire(b, 1, "/x", 300);
+  now_ms_ += 300;
+  const CommandResult cancelled = cancel(b, 2, "/x", 1);
+  EXPECT_THAT(cancelled, IsNotGranted(RefusalReason::kTimedOut));
+  EXPECT_EQ(cancelled.id, Revision{});
 }
 
 TEST_F(OnceTest, TheSequencesOfOneSessionMeanNothingToAnother) {

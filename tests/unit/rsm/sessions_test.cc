@@ -227,6 +227,43 @@ TEST_F(SessionsTest, TheFirstNoticeStandsAndForceNeedsNone) {
   EXPECT_THAT(revoke_session(a, 0), IsError(ErrorCode::kSessionExpired, "there is no session"));
 }
 
+TEST_F(SessionsTest, TenuresThatEndWithARevokedSessionTellTheOperatorsReason) {
+  const auto note = [this] { return std::string(machine_.locks().describe("/x").tenures[0].note); };
+  const SessionId a = opened("a");
+  acquire(a, 1, "/x");
+  revoke_session(a, 0, true);
+  EXPECT_EQ(note(), "maintenance");
+  const SessionId b = opened("b");
+  acquire(b, 1, "/x");
+  acknowledge_notice(b, revoke_session(b, 500).id);
+  now_ms_ += 500;
+  tick();
+  EXPECT_FALSE(live(b));
+  EXPECT_EQ(note(), "maintenance");
+  const SessionId c = opened("c");
+  acquire(c, 1, "/x");
+  revoke_session(c, 500);
+  close(c);
+  EXPECT_EQ(note(), "maintenance") << "closed by its client because it was told to";
+  const SessionId d = opened("d");
+  acquire(d, 1, "/x");
+  close(d);
+  EXPECT_EQ(note(), "");
+}
+
+TEST_F(SessionsTest, BelowItsLevelTheyTellNone) {
+  level_ = kLevelOfSessionNotes - 1;
+  const SessionId a = opened("a");
+  acquire(a, 1, "/x");
+  revoke_session(a, 0, true);
+  EXPECT_EQ(machine_.locks().describe("/x").tenures[0].note, "");
+  const SessionId b = opened("b");
+  acquire(b, 1, "/x");
+  revoke_session(b, 500);
+  close(b);
+  EXPECT_EQ(machine_.locks().describe("/x").tenures[0].note, "");
+}
+
 TEST_F(SessionsTest, ARevokedLockIsAnnouncedToItsHolderAndGivenAwayAfterTheNotice) {
   const SessionId a = opened("a");
   const SessionId b = opened("b");
