@@ -1,6 +1,7 @@
 #include "coordinator/server/snapshots.h"
 
 #include <algorithm>
+#include <chrono>
 #include <utility>
 
 #include "raft/core/configuration.h"
@@ -121,7 +122,21 @@ bool Snapshots::due() const {
   if (rows_.empty()) {
     return has_slack_to_give() && host_.clock.now() - sealed_at_ >= kGiveBackEvery;
   }
-  return hurried_ || log_bytes_ >= due_bytes() || host_.clock.now() - sealed_at_ >= interval();
+  const double due = part_of_a_period() * static_cast<double>(due_bytes());
+  return hurried_ || static_cast<double>(log_bytes_) >= due ||
+         host_.clock.now() - sealed_at_ >= interval();
+}
+
+// All servers log the same: those that were started together would all write at the same time, and
+// a quorum could not pass by the one that is busy. So each is a part of a period ahead of the next
+// one from its first span on.
+double Snapshots::part_of_a_period() const {
+  if (sealed_before_) return 1;
+  const raft::ConfigurationLog& log = host_.node->core().configurations();
+  const std::vector<NodeId>& voters = log.placed_at(host_.applied).configuration.voters;
+  const auto at = std::find(voters.begin(), voters.end(), host_.options.self);
+  if (at == voters.end()) return 1;
+  return static_cast<double>(at - voters.begin() + 1) / static_cast<double>(voters.size());
 }
 
 // A cluster that refuses all writes for want of room may never change a row again: a database that
@@ -131,7 +146,8 @@ bool Snapshots::has_slack_to_give() const { return slack_ && host_.budget.full()
 
 Duration Snapshots::interval() const {
   const Duration interval = host_.options.snapshot_interval;
-  return host_.budget.full() ? std::min(interval, Duration(kIntervalWhileFull)) : interval;
+  if (host_.budget.full()) return std::min(interval, Duration(kIntervalWhileFull));
+  return std::chrono::duration_cast<Duration>(part_of_a_period() * interval);
 }
 
 // Half the live bytes bounds how often a row is written again: the disk takes a few times what the
@@ -142,6 +158,7 @@ uint64_t Snapshots::due_bytes() const {
 
 void Snapshots::seal() {
   sealed_at_ = host_.clock.now();
+  sealed_before_ = true;
   log_bytes_ = 0;
   span_bytes_ = rows_.growth_bytes();
   hurried_ = false;

@@ -66,6 +66,7 @@ class Snapshots {
   bool has_slack_to_give() const;
   Duration interval() const;
   uint64_t due_bytes() const;
+  double part_of_a_period() const;
   void take_back();
   std::optional<Error> held_up() const;
   void seal();
@@ -91,6 +92,7 @@ class Snapshots {
   std::deque<Mark> marks_;
   LogIndex cut_through_;
   Instant sealed_at_;
+  bool sealed_before_ = false;  ///< since the start
   /// Waits until this node's own log is durable to its end: a snapshot never passes the log.
   std::optional<snapshot::Span> sealed_;
   std::optional<Instant> submitted_at_;
