@@ -31,12 +31,15 @@ class Paths {
         std::snprintf(name, sizeof name, "/%zu/%03zu", key / kKeysPerFolder, key % kKeysPerFolder);
     path.assign(top_).append(name, static_cast<size_t>(size));
   }
+  /// From now on any() is one of `busy` keys, evenly spread over all.
+  void keep_to(size_t busy) { busy_ = std::min(busy, count_); }
   /// Another one each time, with no order.
-  size_t any() { return mix_.next() % count_; }
+  size_t any() { return mix_.next() % busy_ * (count_ / busy_); }
 
  private:
   std::string top_;
   size_t count_;
+  size_t busy_ = count_;
   SplitMix mix_{7};
 };
 

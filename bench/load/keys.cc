@@ -4,6 +4,8 @@
 namespace holdfast::bench {
 namespace {
 
+constexpr size_t kBusyKeys = 1'000;
+
 using GetLane = Pipeline<client::GetKey>::Lane;
 
 /// Reads keys in no order.
@@ -93,6 +95,9 @@ nlohmann::json run_keys(Bench& bench) {
   const double per_key = growth.per(copies);
   if (bench.cluster() != nullptr) result["servers_memory_bytes_per_key"] = per_key;
   result["puts"] = keys.puts();
+  // What the number of keys costs by itself: the same few are written whatever there is besides.
+  keys.paths().keep_to(kBusyKeys);
+  result["puts_to_1000_of_them"] = keys.puts();
   keys.clear();
   return result;
 }
