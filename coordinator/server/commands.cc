@@ -16,7 +16,11 @@ constexpr size_t kForwardBytesMax = 1 << 20;
 }  // namespace
 
 Commands::Commands(Host& host, PeerCodec& codec, Owner& owner)
-    : host_(host), codec_(codec), owner_(owner), next_request_(host.entropy.next_id() >> 1) {}
+    : host_(host),
+      codec_(codec),
+      owner_(owner),
+      next_request_(host.entropy.next_id() >> 1),
+      notices_(host) {}
 
 void Commands::submit(PendingCommand pending) {
   if (const auto refusal = no_room_for(pending)) return refuse(pending, *refusal);
@@ -115,6 +119,7 @@ void Commands::flush() {
 // What there is no room for in the log now waits, in order, unless it is refused.
 void Commands::propose_waiting() {
   exempt_batch_.closed = batch_.closed = false;
+  notices_.settle();
   drop_own_without_room();
   size_t later = 0;
   for (peer::ForwardedCommand& held : held_forwards_) {
@@ -151,8 +156,16 @@ Commands::Room Commands::room_for(command::CommandHeader& header, std::string_vi
   if (host_.no_space && !frees) return refuse_before_proposal(origin, *host_.no_space);
   if (batch.closed) return Room::kLater;
   add_to_batch(header, body, /*own=*/false);
+  const std::string_view entry = batch.proposals.back().data.view();
+  if (const auto refusal = notices_.judge(header, entry)) {
+    batch.pop_back();
+    return refuse_before_proposal(origin, *refusal);
+  }
   const auto use = frees ? LogBudget::Use::kFrees : LogBudget::Use::kAny;
-  if (host_.budget.take(batch.proposals.back().data.size(), use)) return Room::kNow;
+  if (host_.budget.take(entry.size(), use)) {
+    notices_.take();
+    return Room::kNow;
+  }
   batch.pop_back();
   if (host_.no_space && host_.budget.full()) {
     Refusal refusal = *host_.no_space;
@@ -188,7 +201,7 @@ void Commands::propose(Batch& batch, bool exempt) {
   if (batch.proposals.empty()) return;
   const raft::ProposeResult result = host_.node->propose(batch.proposals, exempt);
   if (result.accepted()) {
-    stats_.proposed += batch.proposals.size();
+    proposed(batch.origins, result.first);
   } else if (result.outcome == raft::ProposeResult::Outcome::kOverCap) {
     propose_one_by_one(batch, exempt);
   } else {
@@ -203,14 +216,22 @@ void Commands::propose_one_by_one(Batch& batch, bool exempt) {
     const raft::ProposeResult result =
         host_.node->propose(std::span(&batch.proposals[i], 1), exempt);
     if (result.accepted()) {
-      ++stats_.proposed;
+      proposed(std::span(&batch.origins[i], 1), result.first);
     } else {
       refused(batch.origins[i], result);
     }
   }
 }
 
+void Commands::proposed(std::span<const Origin> origins, LogIndex first) {
+  stats_.proposed += origins.size();
+  for (size_t i = 0; i < origins.size(); ++i) {
+    notices_.proposed(origins[i].node, origins[i].request, first + i);
+  }
+}
+
 void Commands::refused(const Origin& origin, const raft::ProposeResult& result) {
+  notices_.give_back(origin.node, origin.request);
   if (origin.own) return owner_.on_own_refused(origin.request);
   const bool transferring = result.outcome == raft::ProposeResult::Outcome::kTransferring;
   Refusal refusal = Host::no_leader("this server stopped leading before the command was proposed");
@@ -332,7 +353,8 @@ void Commands::receive_refusals(NodeId, std::string_view bytes) {
     if (at == pending_.end()) continue;
     // Repeatable ones wait for the leader that the next change of leadership brings.
     if (item.code == api::ErrorCode::NO_LEADER && at->second.repeatable()) continue;
-    const bool retryable = item.code != api::ErrorCode::UNSUPPORTED;
+    const bool retryable =
+        item.code != api::ErrorCode::UNSUPPORTED && item.code != api::ErrorCode::LIMIT_EXCEEDED;
     fail(request,
          {static_cast<ErrorCode>(item.code), item.message, false, retryable, item.retryAfterMs});
   }

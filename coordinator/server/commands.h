@@ -12,6 +12,7 @@
 #include <functional>
 #include <map>
 #include <optional>
+#include <span>
 #include <unordered_map>
 #include <vector>
 
@@ -20,6 +21,7 @@
 #include "coordinator/server/deadlines.h"
 #include "coordinator/server/engine_stats.h"
 #include "coordinator/server/host.h"
+#include "coordinator/server/notice_bound.h"
 #include "coordinator/server/peer_codec.h"
 #include "gen/cpp/command_types.h"
 #include "raft/transport/codec.h"
@@ -148,6 +150,7 @@ class Commands {
   void propose(Batch& batch, bool exempt);
   void propose_one_by_one(Batch& batch, bool exempt);
   Room refuse_before_proposal(const Origin& origin, const Refusal& refusal);
+  void proposed(std::span<const Origin> origins, LogIndex first);
   void refused(const Origin& origin, const raft::ProposeResult& result);
   void refuse_remote(NodeId node, uint64_t request, const Refusal& refusal);
   void forward_waiting(NodeId leader);
@@ -175,6 +178,7 @@ class Commands {
   DeadlineQueue deadlines_;
   Batch batch_;
   Batch exempt_batch_;
+  NoticeBound notices_;
   peer::ForwardBatch forwards_;
   std::vector<uint64_t> forwarding_;
   std::map<NodeId, peer::ForwardRefusals> refusals_;

@@ -1,7 +1,5 @@
 // Locks: commands that change them and reads that explain them.
 #include <algorithm>
-#include <limits>
-#include <map>
 
 #include "coordinator/rsm/path.h"
 #include "coordinator/server/api_views.h"
@@ -52,35 +50,6 @@ void fill_wait(const Request& request, Body& body) {
 Refusal unknown_mode(int mode) {
   return {ErrorCode::kUnsupported, "lock mode " + std::to_string(mode) + " is not known here",
           false, false, 0};
-}
-
-/// Every renewal's reply tells of all of them, and a client takes no frame above 8 MiB. One that
-/// has a notice is not given a second one.
-std::optional<Refusal> too_many_notices(const Host& host, const api::RevokeLockRequest& request) {
-  constexpr size_t kBytesMax = 4 << 20;
-  constexpr size_t kBytesOfEach = 64;  // beside its path
-  std::map<SessionId, size_t> added;   // a session may hold a lock under many names
-  const lockmgr::DescribeLimits all_holders{std::numeric_limits<size_t>::max(), 0, 0};
-  const lockmgr::LockInfo lock = host.machine.locks().describe(request.path, all_holders);
-  for (const lockmgr::HolderInfo& holder : lock.holders) {
-    const auto id = static_cast<int64_t>(holder.holder_id.value);
-    if (holder.revoking || (request.holderId != 0 && request.holderId != id)) continue;
-    added[holder.session] += request.path.size() + kBytesOfEach;
-  }
-  for (auto [session, bytes] : added) {
-    std::vector<lockmgr::Notice> notices;
-    host.machine.notices_of(session, notices);
-    for (const lockmgr::Notice& notice : notices) bytes += notice.path.size() + kBytesOfEach;
-    if (bytes <= kBytesMax) continue;
-    return Refusal{
-        ErrorCode::kLimitExceeded,
-        "session " + std::to_string(session.value) + " has " + std::to_string(notices.size()) +
-            " revocations in force; with what is asked for they would take " +
-            std::to_string(bytes) + " bytes of each reply, the limit is " +
-            std::to_string(kBytesMax) + ": wait, name one holder, end the session, or use force",
-        false, false, 0};
-  }
-  return std::nullopt;
 }
 
 }  // namespace
@@ -173,9 +142,6 @@ void Engine::revoke_lock(CallId call, const api::RequestContext& context,
                      " holder=" + std::to_string(request.holderId) +
                      " noticeMs=" + std::to_string(request.noticeMs) +
                      (request.force ? " force" : "") + " reason=" + rsm::quote(request.reason));
-  if (const auto refusal = request.force ? std::nullopt : too_many_notices(host_, request)) {
-    return host_.fail(call, *refusal, context.sequence);
-  }
   command::RevokeLock body;
   body.path = request.path;
   body.holderId = request.holderId;
