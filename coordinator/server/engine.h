@@ -251,6 +251,8 @@ class Engine final : public raft::Application, Commands::Owner, Renewals::Owner 
     Instant deadline;
     NodeId from;         ///< who led when it was asked
     int64_t number = 0;  ///< of its request to the leader
+    /// This leader wants to lead no more so that it can be rebuilt: called when another leads.
+    std::function<void()> then = {};
   };
 
   // raft::Application
@@ -329,6 +331,7 @@ class Engine final : public raft::Application, Commands::Owner, Renewals::Owner 
   Status snapshot_turn();
   void cut_log();
   void check_transfers(Instant now);
+  void end_transfer(const Transfer& transfer, bool done);
   /// Of the voters beside this one the furthest that may lead; one that has room if any does.
   /// To the node that was asked for, 0: to the best one. What to answer if it does not begin.
   std::optional<peer::TransferRefusal> begin_transfer(int32_t asked);
@@ -344,7 +347,12 @@ class Engine final : public raft::Application, Commands::Owner, Renewals::Owner 
   void keep_quarantine();
   void answer_all();
   void rebuild_turn();
+  void hand_over_to_rebuild(CallId call, const api::RequestContext& context,
+                            const api::RebuildStateRequest& request);
+  void begin_rebuild(CallId call, const api::RequestContext& context,
+                     const api::RebuildStateRequest& request);
   std::optional<Refusal> only_state(NodeId from) const;
+  NodeId successor_with_state() const;
   std::string no_state_of(NodeId node) const;
   std::vector<NodeId> rebuild_sources();
   /// Cluster time until which a restore holds all locks back; may have passed.

@@ -383,22 +383,35 @@ void Engine::check_transfers(Instant now) {
   for (size_t i = 0; i < transfers_.size();) {
     const Transfer transfer = transfers_[i];
     const bool done = host_.soft.leader && host_.soft.leader != transfer.from;
-    if (!done && now < transfer.deadline) {
+    const bool given_up = transfer.then && node_.core().is_leader() && !node_.core().transferring();
+    if (!done && !given_up && now < transfer.deadline) {
       ++i;
       continue;
     }
     transfers_.erase(transfers_.begin() + static_cast<ptrdiff_t>(i));
-    if (done) {
-      api::TransferLeadershipResult reply;
-      host_.fill(reply.header, 0);
-      host_.complete(transfer.call, &reply);
-    } else {
-      host_.fail(transfer.call,
-                 {ErrorCode::kTimeout, "leadership was not handed over in time; it may still be",
-                  true, true, 0},
-                 0);
-    }
+    end_transfer(transfer, done);
   }
+}
+
+void Engine::end_transfer(const Transfer& transfer, bool done) {
+  if (transfer.then) {
+    if (done) return transfer.then();
+    return host_.fail(transfer.call,
+                      {ErrorCode::kTimeout,
+                       "this server leads, and leadership was not handed over in time: it was not "
+                       "rebuilt; see `holdfast transfer-leader`",
+                       false, true, 0},
+                      0);
+  }
+  if (done) {
+    api::TransferLeadershipResult reply;
+    host_.fill(reply.header, 0);
+    return host_.complete(transfer.call, &reply);
+  }
+  host_.fail(transfer.call,
+             {ErrorCode::kTimeout, "leadership was not handed over in time; it may still be", true,
+              true, 0},
+             0);
 }
 
 }  // namespace holdfast::server

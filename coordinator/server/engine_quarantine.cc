@@ -97,24 +97,51 @@ void Engine::rebuild_state(CallId call, const api::RequestContext& context,
     return refuse(ErrorCode::kBadArgument,
                   "this server is not quarantined; it is rebuilt all the same if --force is given");
   }
-  if (const auto kept = only_state(from); kept && !host_.quarantined()) {
-    return host_.refuse(call, *kept, context.sequence);
-  }
+  if (host_.quarantined()) return begin_rebuild(call, context, request);
+  if (const auto kept = only_state(from)) return host_.refuse(call, *kept, context.sequence);
+  if (node_.core().is_leader()) return hand_over_to_rebuild(call, context, request);
+  begin_rebuild(call, context, request);
+}
+
+void Engine::begin_rebuild(CallId call, const api::RequestContext& context,
+                           const api::RebuildStateRequest& request) {
   audit(context,
         "rebuildState from=" + std::to_string(request.fromNode) + (request.force ? " force" : ""));
-  enter_quarantine("an operator asked for it to be rebuilt", best_successor());
-  rebuild_ = from;
+  enter_quarantine("an operator asked for it to be rebuilt", NodeId());
+  rebuild_ = NodeId(static_cast<uint64_t>(request.fromNode));
   api::RebuildStateResult reply;
   host_.fill(reply.header, context.sequence);
   if (snapshots_.stats().written) reply.keptAs = ports_.snapshots.store->aside_path();
   host_.show(call, &reply);
 }
 
+// Of two servers that are asked at once each may know that the other has a state. So a server goes
+// into quarantine for an operator's word only while another leads, as far as it knows: that one
+// cannot have gone for such a word itself, because who is quarantined never leads again, and does
+// not go as long as it leads that term. Of all that went, each relying on the leader of some term,
+// the leader of the last of these terms is left, whatever was lost on the way.
+void Engine::hand_over_to_rebuild(CallId call, const api::RequestContext& context,
+                                  const api::RebuildStateRequest& request) {
+  const NodeId successor = successor_with_state();
+  if (auto refusal = begin_transfer(static_cast<int32_t>(successor.value))) {
+    return host_.refuse(call,
+                        {static_cast<ErrorCode>(refusal->code),
+                         "this server leads, and hands over first: " + refusal->message, false,
+                         refusal->code != api::ErrorCode::BAD_ARGUMENT, 100},
+                        context.sequence);
+  }
+  audit(context, "leadership goes to node " + std::to_string(successor.value) +
+                     ", so that this server can be rebuilt");
+  transfers_.push_back({call, deadline_of(context), host_.options.self, ++transfer_number_,
+                        [=, this] { rebuild_state(call, context, request); }});
+}
+
 // What --force overrides is the doubt which of two states is right, not that there is one: a
 // quarantined server does not lead, so once none but such are left nobody can give a state, and
-// nothing brings one back but an operator's work on a stopped server.
+// nothing brings one back but an operator's work on a stopped server. What the core knows counts,
+// of which the host may not have heard yet.
 std::optional<Refusal> Engine::only_state(NodeId from) const {
-  const NodeId leader = host_.soft.leader;
+  const NodeId leader = node_.core().leader();
   if (!leader) {
     return Host::no_leader(
         "no leader is known to this server, so it cannot know that another has a state to give");
@@ -126,18 +153,24 @@ std::optional<Refusal> Engine::only_state(NodeId from) const {
   if (const std::string why = from ? no_state_of(from) : ""; !why.empty()) {
     return refused("node " + std::to_string(from.value) + " has no state to give: it " + why);
   }
+  if (successor_with_state()) return std::nullopt;
   std::string all;
   for (const NodeId voter : node_.core().configuration().voters) {
     if (voter == leader) continue;
-    const std::string why = no_state_of(voter);
-    if (why.empty()) return std::nullopt;
-    all += (all.empty() ? "node " : ", node ") + std::to_string(voter.value) + " " + why;
+    all += (all.empty() ? "node " : ", node ") + std::to_string(voter.value) + " " +
+           no_state_of(voter);
   }
   return refused(
       "this server has the only state that the cluster can go on with, and is not rebuilt with "
       "--force either: " +
       (all.empty() ? "there is no other voter" : all) +
       "; start or rebuild those first, or, if they are lost, see `holdfast recover`");
+}
+
+NodeId Engine::successor_with_state() const {
+  std::vector<NodeId> voters = node_.core().configuration().voters;
+  std::erase_if(voters, [this](NodeId voter) { return !no_state_of(voter).empty(); });
+  return best_of(voters);
 }
 
 /// Why nobody can go on with what that node has, as this leader knows it; empty: one can.

@@ -42,11 +42,14 @@ class RebuildTest : public ThreeServersTest {
     cluster.advance(2s);
     ASSERT_EQ(cluster.leader(), &leader);
   }
-  Call rebuild(TestServer& server, int from = 0) {
+  static api::RebuildStateRequest by_force(int from = 0) {
     api::RebuildStateRequest request;
     request.fromNode = from;
     request.force = true;
-    const Call call = server.ask(&Engine::rebuild_state, {}, request);
+    return request;
+  }
+  Call rebuild(TestServer& server, int from = 0) {
+    const Call call = server.ask(&Engine::rebuild_state, {}, by_force(from));
     cluster.settle();
     return call;
   }
@@ -63,11 +66,27 @@ class RebuildTest : public ThreeServersTest {
   TestBackground work_;
 };
 
-TEST_F(RebuildTest, ALeaderWhoseStateAnotherHasTooIsRebuiltByForce) {
-  EXPECT_EQ(rebuild(leader).outcome(), "OK");
+TEST_F(RebuildTest, ALeaderWhoseStateAnotherHasTooHandsOverAndIsRebuiltByForce) {
+  cluster.hold([](const Parcel& parcel) { return parcel.is(raft::MessageType::kTimeoutNow); });
+  const Call call = rebuild(leader);
+  EXPECT_FALSE(call.answered());
+  EXPECT_EQ(leader.engine().quarantine(), "") << "as long as it leads";
+  cluster.release();
+  ASSERT_TRUE(cluster.until([&] { return call.answered(); }));
+  EXPECT_EQ(call.outcome(), "OK");
   EXPECT_NE(leader.engine().quarantine(), "");
-  ASSERT_TRUE(cluster.until([&] { return cluster.leader() != nullptr; }));
+  ASSERT_NE(cluster.leader(), nullptr);
   EXPECT_NE(cluster.leader(), &leader);
+}
+
+TEST_F(RebuildTest, ALeaderThatCannotHandOverIsNotRebuilt) {
+  cluster.hold([](const Parcel& parcel) { return parcel.is(raft::MessageType::kTimeoutNow); });
+  const Call call = rebuild(leader);
+  cluster.advance(2s);
+  EXPECT_THAT(call.error(), Refuses(ErrorCode::TIMEOUT, "leadership was not handed over"));
+  EXPECT_EQ(call.error().applied, api::Applied::NO);
+  EXPECT_EQ(leader.engine().quarantine(), "");
+  EXPECT_EQ(cluster.leader(), &leader);
 }
 
 TEST_F(RebuildTest, TheOnlyStateThatIsNotQuarantinedIsKeptInSpiteOfForce) {
@@ -87,7 +106,9 @@ TEST_F(RebuildTest, AndTheStateOfAQuarantinedServerIsNotWaitedFor) {
   EXPECT_THAT(rebuild(leader, 3).error(),
               Refuses(ErrorCode::BAD_ARGUMENT, "node 3 has no state to give: it is quarantined"));
   EXPECT_EQ(leader.engine().quarantine(), "");
-  EXPECT_EQ(rebuild(leader, 2).outcome(), "OK");
+  const Call other = rebuild(leader, 2);
+  cluster.advance(1s);
+  EXPECT_EQ(other.outcome(), "OK");
 }
 
 TEST_F(RebuildTest, ASecondOneIsKeptAsSoonAsTheFirstIsToBeRebuilt) {
@@ -96,6 +117,47 @@ TEST_F(RebuildTest, ASecondOneIsKeptAsSoonAsTheFirstIsToBeRebuilt) {
   cluster.advance(DigestWatch::kFresh);
   ASSERT_EQ(rebuild(follower).outcome(), "OK") << "the leader has a state";
   expect_kept(rebuild(leader), "node 2 is quarantined, node 3 is not heard from");
+}
+
+// Each knows that the other has a state, and has not heard that it is asked too.
+TEST_F(RebuildTest, OfTwoThatAreAskedAtOnceOneIsKept) {
+  give_disk_to(follower);
+  cluster.server(3).crash();
+  cluster.advance(DigestWatch::kFresh);
+  const Call first = follower.ask(&Engine::rebuild_state, {}, by_force());
+  const Call second = leader.ask(&Engine::rebuild_state, {}, by_force());
+  cluster.advance(5s);
+  EXPECT_EQ(first.outcome(), "OK");
+  EXPECT_THAT(second.error(), Refuses(ErrorCode::TIMEOUT, "leadership was not handed over"));
+  EXPECT_EQ(leader.engine().quarantine(), "");
+  EXPECT_EQ(cluster.leader(), &leader);
+}
+
+TEST_F(RebuildTest, SoItIsIfTheLeaderHasBegunToHandOverToTheOther) {
+  give_disk_to(follower);
+  cluster.server(3).crash();
+  cluster.advance(DigestWatch::kFresh);
+  cluster.hold([](const Parcel& parcel) { return parcel.is(raft::MessageType::kTimeoutNow); });
+  const Call handing_over = rebuild(leader);
+  ASSERT_EQ(cluster.held().size(), 1u);
+  EXPECT_EQ(rebuild(follower).outcome(), "OK") << "the leader leads as yet";
+  cluster.release();
+  cluster.advance(5s);
+  EXPECT_EQ(handing_over.outcome(), "TIMEOUT");
+  EXPECT_EQ(leader.engine().quarantine(), "");
+  EXPECT_EQ(cluster.leader(), &leader);
+}
+
+TEST_F(RebuildTest, AndIfTheOtherLeadsThatOneIs) {
+  give_disk_to(follower);
+  cluster.server(3).crash();
+  cluster.advance(DigestWatch::kFresh);
+  const Call call = rebuild(leader);
+  ASSERT_TRUE(cluster.until([&] { return call.answered(); }));
+  EXPECT_EQ(call.outcome(), "OK");
+  EXPECT_EQ(rebuild(follower).outcome(), "BAD_ARGUMENT");
+  EXPECT_EQ(follower.engine().quarantine(), "");
+  EXPECT_EQ(cluster.leader(), &follower);
 }
 
 TEST_F(RebuildTest, WhoKnowsNoLeaderKnowsOfNobodyWithAState) {
