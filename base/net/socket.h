@@ -47,6 +47,9 @@ Result<std::vector<Endpoint>> resolve_blocking(const Address& address);
 /// The readable address of the socket's other or own end.
 Address peer_address(int fd);
 Address local_address(int fd);
+/// What connections that come in leave of the files that the process may open, wherever they come
+/// in: a log goes on in a new one, a state is written anew, and what is dialled needs one too.
+inline constexpr uint32_t kDescriptorsKept = 24;
 /// Besides the descriptor `fd`, just opened, and those below it the process may open more than so
 /// many.
 bool leaves_descriptors(int fd, uint32_t kept);

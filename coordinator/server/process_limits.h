@@ -18,10 +18,7 @@ constexpr size_t kOwnDescriptors = 64;
 /// Its loop, with libevent's own, and what it wakes by.
 constexpr size_t kDescriptorsOfAnIoThread = 8;
 
-/// What connections leave of them: the log goes on in a new file, a snapshot is written anew, a
-/// peer dials again.
-constexpr uint32_t kDescriptorsKept = 24;
-/// Clients leave so many more, by which an operator gets in.
+/// Clients leave so many more than net::kDescriptorsKept, by which an operator gets in.
 constexpr uint32_t kDescriptorsKeptForOperators = 8;
 
 /// The process takes all the open files that it may have: many systems begin with fewer, for the

@@ -117,7 +117,7 @@ std::optional<Failure> Server::open_ports(const net::Address& client, const net:
   clients.tag = kClientTag;
   clients.address = client;
   clients.max_connections = options_.max_client_connections;
-  clients.descriptors_kept = kDescriptorsKept + kDescriptorsKeptForOperators;
+  clients.descriptors_kept = net::kDescriptorsKept + kDescriptorsKeptForOperators;
   clients.max_calls_per_connection = options_.max_calls_per_connection;
   clients.frames.max_frame_bytes = options_.max_frame_bytes;
   clients.frames.frame_timeout = from_ms(options_.frame_timeout_ms);
@@ -126,7 +126,7 @@ std::optional<Failure> Server::open_ports(const net::Address& client, const net:
   RpcPortOptions admins = clients;
   admins.tag = kAdminTag;
   admins.address = admin;
-  admins.descriptors_kept = kDescriptorsKept;
+  admins.descriptors_kept = net::kDescriptorsKept;
   std::optional<Failure> taken;
   const auto no_thread = with_threads([&] {
     auto client_port = open_client_port(clients);
@@ -149,7 +149,7 @@ std::optional<Failure> Server::open_ports(const net::Address& client, const net:
 std::optional<Failure> Server::open_http() {
   auto http = net::HttpServer::open(
       loop_, options_.http_listen, [this](const std::string& path) { return this->http(path); },
-      kDescriptorsKept);
+      net::kDescriptorsKept);
   if (!http.ok()) return Failure{ExitCode::kPortTaken, http.error().message};
   http_ = std::move(*http);
   return std::nullopt;

@@ -18,7 +18,6 @@ constexpr size_t kAppHeadBytes = 64;  // more than an app frame adds to its payl
 constexpr size_t kMaxInbound = 1'024;
 /// While fewer files may be opened than the log and others need, no more strangers than these are
 /// let in: every peer begins as one.
-constexpr uint32_t kDescriptorsKept = 24;
 constexpr size_t kStrangersWhenShort = 8;
 
 size_t index_of(Lane lane) { return static_cast<size_t>(lane); }
@@ -136,7 +135,7 @@ Status TcpTransport::Impl::listen() {
 }
 
 void TcpTransport::Impl::accept(net::Socket socket, const net::Address& from) {
-  const bool room = net::leaves_descriptors(socket.fd(), kDescriptorsKept);
+  const bool room = net::leaves_descriptors(socket.fd(), net::kDescriptorsKept);
   const size_t limit = room ? context_.options.max_strangers
                             : std::min(context_.options.max_strangers, kStrangersWhenShort);
   if (strangers_ >= limit) {
