@@ -84,6 +84,14 @@ std::string no_leader_text(NodeId node, Duration without, const std::vector<Node
          "; without a majority of the voters nothing is written and no lock granted";
 }
 
+std::string catching_up_text(NodeId node, NodeId leader) {
+  const std::string self = "node " + std::to_string(node.value);
+  if (leader == node) {
+    return self + " leads, and has not applied yet all that earlier leaders may have committed";
+  }
+  return self + " catches up with node " + std::to_string(leader.value) + ", which leads";
+}
+
 void add_no_leader_alarm(NodeId node, Duration without, const std::vector<NodeId>& voters,
                          const std::vector<api::PeerConnection>& connections,
                          std::vector<api::Alarm>& out) {

@@ -28,6 +28,8 @@ inline constexpr Duration kNoLeaderAlarm = 10s;
 /// That `node` has known no leader for so long, and which other voters it is connected with.
 std::string no_leader_text(NodeId node, Duration without, const std::vector<NodeId>& voters,
                            const std::vector<api::PeerConnection>& connections);
+/// What `node` waits for that knows who leads and is not ready; that may be itself.
+std::string catching_up_text(NodeId node, NodeId leader);
 /// NO_LEADER: `node` has known none for that long; the cluster does nothing, as far as it sees.
 void add_no_leader_alarm(NodeId node, Duration without, const std::vector<NodeId>& voters,
                          const std::vector<api::PeerConnection>& connections,

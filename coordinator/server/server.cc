@@ -449,10 +449,7 @@ std::string Server::why_not_ready() const {
   const Host& host = engine_->host();
   const std::string progress = engine_->snapshot_progress();
   const std::string more = progress.empty() ? "" : ": " + progress;
-  if (host.soft.leader) {
-    return "node " + std::to_string(options_.node_id.value) + " catches up with node " +
-           std::to_string(host.soft.leader.value) + ", which leads" + more;
-  }
+  if (host.soft.leader) return catching_up_text(options_.node_id, host.soft.leader) + more;
   const Duration without = loop_.now() - host.leaderless_since.value_or(loop_.now());
   return no_leader_text(options_.node_id, without, engine_->node().core().configuration().voters,
                         connections()) +

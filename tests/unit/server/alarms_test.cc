@@ -245,5 +245,11 @@ TEST(RestoreHoldAlarm, HowLongFromNowIsForTheLeaderToSay) {
               testing::HasSubstr("for up to 60 s after the last entry of the log (the leader"));
 }
 
+TEST(CatchingUp, AServerIsNotSaidToCatchUpWithItself) {
+  EXPECT_EQ(catching_up_text(NodeId(2), NodeId(1)), "node 2 catches up with node 1, which leads");
+  EXPECT_EQ(catching_up_text(NodeId(1), NodeId(1)),
+            "node 1 leads, and has not applied yet all that earlier leaders may have committed");
+}
+
 }  // namespace
 }  // namespace holdfast::server
