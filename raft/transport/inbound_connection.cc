@@ -25,6 +25,7 @@ InboundConnection::InboundConnection(TransportContext& context, net::Socket sock
       connection_(context.loop, std::move(socket), frame_options(context.options), *this) {}
 
 void InboundConnection::on_frame(net::FrameConnection&, std::string_view payload) {
+  has_spoken_ = true;
   Result<PeerFrame> frame = decode_frame(payload);
   if (!frame) return end(frame.error().message);
   if (owner_.silent()) return end("");

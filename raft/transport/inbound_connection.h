@@ -43,6 +43,8 @@ class InboundConnection final : net::FrameConnection::Handler {
   InboundConnection(TransportContext& context, net::Socket socket, Owner& owner);
 
   bool agreed() const { return static_cast<bool>(peer_); }
+  /// A whole frame has come.
+  bool has_spoken() const { return has_spoken_; }
   NodeId peer() const { return peer_; }
   Lane lane() const { return lane_; }
   const net::Address& address() const { return connection_.peer(); }
@@ -70,6 +72,7 @@ class InboundConnection final : net::FrameConnection::Handler {
 
   TransportContext& context_;
   Owner& owner_;
+  bool has_spoken_ = false;
   std::optional<Hello> hello_;
   NodeId peer_;  ///< zero: a stranger
   Lane lane_ = Lane::kControl;

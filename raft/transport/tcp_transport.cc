@@ -95,6 +95,7 @@ class TcpTransport::Impl final : public OutboundLane::Listener, public InboundCo
   bool knows_no_members() const override { return context_.self.formed() && !told_members_; }
 
   void accept(net::Socket socket, const net::Address& from);
+  bool make_place(const net::Address& from, size_t limit, const std::string& why);
   Peer* find(NodeId id);
   Acquaintance acquaintance(const PeerIdentity& other) const;
   std::optional<HelloRefusal> admit_guest(const PeerIdentity& guest);
@@ -114,7 +115,7 @@ class TcpTransport::Impl final : public OutboundLane::Listener, public InboundCo
   std::map<NodeId, Peer> peers_;
   std::vector<RemovedMember> removed_;
   std::map<InboundConnection*, std::unique_ptr<InboundConnection>> inbound_;
-  size_t strangers_ = 0;
+  std::vector<InboundConnection*> strangers_;  ///< in the order in which they came
   bool taking_genesis_ = false;
   bool told_members_ = false;
   InboundConnection* genesis_giver_ = nullptr;  ///< waits for the answer; null if it went away
@@ -138,16 +139,30 @@ void TcpTransport::Impl::accept(net::Socket socket, const net::Address& from) {
   const bool room = net::leaves_descriptors(socket.fd(), net::kDescriptorsKept);
   const size_t limit = room ? context_.options.max_strangers
                             : std::min(context_.options.max_strangers, kStrangersWhenShort);
-  if (strangers_ >= limit) {
-    log("peer port: " + from.host + " refused, " + std::to_string(strangers_) +
-        " connections have not shaken hands yet and the limit is " + std::to_string(limit) +
-        (room ? "" : ", as few open files are left"));
-    return;
-  }
+  if (!make_place(from, limit, room ? "" : ", as few open files are left")) return;
   auto inbound = std::make_unique<InboundConnection>(context_, std::move(socket), *this);
   InboundConnection* const key = inbound.get();
   inbound_.emplace(key, std::move(inbound));
-  ++strangers_;
+  strangers_.push_back(key);
+}
+
+// A server says its hello at once. So of those who have said nothing the oldest goes for one that
+// comes: they can win each place that falls free by coming again, and keep none of them so.
+bool TcpTransport::Impl::make_place(const net::Address& from, size_t limit,
+                                    const std::string& why) {
+  if (strangers_.size() < limit) return true;
+  const std::string full = std::to_string(strangers_.size()) +
+                           " connections have not shaken hands yet and the limit is " +
+                           std::to_string(limit) + why;
+  const auto silent = std::ranges::find_if(
+      strangers_, [](const InboundConnection* each) { return !each->has_spoken(); });
+  if (silent == strangers_.end()) {
+    log("peer port: " + from.host + " refused, " + full);
+    return false;
+  }
+  log("peer port: " + (*silent)->address().host + ", which says nothing, gives way: " + full);
+  drop_inbound(*silent);
+  return true;
 }
 
 std::optional<HelloRefusal> TcpTransport::Impl::judge_hello(const Hello& hello) {
@@ -224,7 +239,7 @@ bool TcpTransport::Impl::has_removed(NodeId node) const {
 
 void TcpTransport::Impl::on_inbound_agreed(InboundConnection& inbound, const Hello& hello) {
   Peer* const peer = find(hello.self.node);
-  --strangers_;
+  std::erase(strangers_, &inbound);
   // The peer lost the older connection, or will: it dials a lane again only then.
   InboundConnection*& place = peer->inbound[index_of(hello.lane)];
   if (place != nullptr) drop_inbound(place);
@@ -244,7 +259,7 @@ void TcpTransport::Impl::drop_inbound(InboundConnection* inbound) {
   const auto found = inbound_.find(inbound);
   if (found == inbound_.end()) return;
   if (genesis_giver_ == inbound) genesis_giver_ = nullptr;
-  if (!inbound->agreed()) --strangers_;
+  std::erase(strangers_, inbound);
   for (auto& [id, peer] : peers_) {
     for (InboundConnection*& place : peer.inbound) {
       if (place == inbound) place = nullptr;

@@ -415,13 +415,50 @@ TEST_F(StrangerTest, SilentOnesAreCutOffAndTheirNumberIsBounded) {
   for (int i = 0; i < 4; ++i) silent.push_back(std::make_unique<net::RawPeer>(port()));
   for (int i = 0; i < 3; ++i) loop.turn(1ms);
   net::RawPeer fifth(port());
-  EXPECT_TRUE(closed(fifth));
+  EXPECT_TRUE(closed(*silent[0])) << "the oldest of them";
   EXPECT_TRUE(nodes.at(1)->logged("limit is 4"));
+  for (size_t i = 1; i < silent.size(); ++i) EXPECT_FALSE(silent[i]->at_end()) << i;
+  EXPECT_FALSE(fifth.at_end());
   clock.advance(3s);
   for (auto& each : silent) EXPECT_TRUE(closed(*each));
+  EXPECT_TRUE(closed(fifth));
   net::RawPeer later(port());
   loop.turn(1ms);
   EXPECT_FALSE(later.at_end()) << "their places are free again";
+}
+
+// They come again at once, before any server does.
+TEST_F(StrangerTest, SilentOnesThatComeAgainKeepNoServerOut) {
+  std::vector<std::unique_ptr<net::RawPeer>> silent(4);
+  const auto come_again = [&] {
+    for (auto& each : silent) {
+      if (each == nullptr || each->at_end()) each = std::make_unique<net::RawPeer>(port());
+    }
+    loop.turn(1ms);
+  };
+  for (int i = 0; i < 10; ++i) come_again();
+  connect(3);
+  ASSERT_TRUE(until([&] {
+    come_again();
+    return nodes.at(3)->up(1);
+  }));
+}
+
+// An empty server waits for the entry 1 of whoever said hello to it.
+TEST_F(StrangerTest, WhoHasSpokenDoesNotGiveWayToThoseWhoOnlyCome) {
+  Node& empty = node(3, {.handshake_timeout = 2s, .max_strangers = 2});
+  empty.self.cluster = ClusterId();
+  empty.open();
+  std::string hello;
+  encode(Hello{.self = nodes.at(2)->self}, hello);
+  net::RawPeer first(empty.transport->port());
+  net::RawPeer second(empty.transport->port());
+  for (net::RawPeer* each : {&first, &second}) each->write(net::frame_of(hello));
+  for (int i = 0; i < 5; ++i) loop.turn(1ms);
+  net::RawPeer third(empty.transport->port());
+  EXPECT_TRUE(closed(third));
+  EXPECT_TRUE(empty.logged("refused, 2 connections have not shaken hands yet"));
+  EXPECT_FALSE(first.at_end() || second.at_end());
 }
 
 // Else a few that go on asking would keep the places in which servers shake hands, for ever.
