@@ -127,11 +127,12 @@ void RpcPort::on_closed(Connection& connection, const net::CloseReason& reason) 
 
 // The memory of answers that nobody is to have does not wait for the calls before them.
 void RpcPort::forget(Connection& connection) {
-  if (connection.held_bytes > 0) {
-    for (Slot& slot : slots_) {
-      if (slot.connection == connection.id) slot.held = std::string();
-    }
+  const auto first = held_.lower_bound({connection.id, 0});
+  auto at = first;
+  for (; at != held_.end() && at->first == connection.id; ++at) {
+    slots_[at->second].held = std::string();
   }
+  held_.erase(first, at);
   connections_.erase(connection.id);
 }
 
@@ -319,6 +320,7 @@ void RpcPort::answer(CallId call, Write&& write) {
     } else {
       encode(slot->held);
       to->second->held_bytes += slot->held.size();
+      held_.emplace(slot->connection, call.slot);
       // As FrameConnection bounds what is sent within a turn.
       if (to->second->held_bytes > 2 * options_.frames.max_output_bytes) cut_off(*to->second);
     }
@@ -344,6 +346,7 @@ void RpcPort::release_line(uint32_t at) {
     if (!slot.answered) return;
     const auto to = connections_.find(slot.connection);
     if (to != connections_.end()) {
+      held_.erase({slot.connection, next});
       to->second->held_bytes -= slot.held.size();
       to->second->frames.send(slot.held);
     }

@@ -5,9 +5,11 @@
 
 #include <memory>
 #include <memory_resource>
+#include <set>
 #include <span>
 #include <string>
 #include <unordered_map>
+#include <utility>
 #include <vector>
 
 #include "base/net/frame_connection.h"
@@ -113,6 +115,7 @@ class RpcPort final : public Port {
   std::vector<Slot> slots_;
   std::vector<uint32_t> free_slots_;
   size_t outstanding_ = 0;
+  std::set<std::pair<uint32_t, uint32_t>> held_;  ///< connection and slot of each held answer
   /// Calls outstanding with the same seqid on one connection, in order of arrival: stock clients
   /// number all their calls 0 and take the next reply for theirs, so these are answered in order.
   std::pmr::unsynchronized_pool_resource pool_;

@@ -2,6 +2,7 @@
 // engine answers.
 #include "gen/cpp/Holdfast.tcc"
 #include "gen/cpp/holdfast_types.tcc"
+#include "tests/support/cpu_time.h"
 #include "tests/unit/server/rpc_fixture.h"
 
 namespace holdfast::server {
@@ -179,6 +180,45 @@ TEST_F(RpcPortTest, AnswersThatWaitForAnEarlierOneAreBoundedAsWhatIsSentIs) {
   EXPECT_LT(own->bytes_sent(), 200u << 10);
   answer(0);
   EXPECT_EQ(own->outstanding(), 0u);
+}
+
+// Stock clients come and go with answers that wait, while other clients' polls are parked.
+TEST_F(RpcPortTest, AConnectionGoesAsFastHoweverManyCallsOthersHaveOutstanding) {
+  RpcPortOptions options;
+  options.address = net::kLoopback;
+  options.max_calls_per_connection = 1'000'000;
+  const auto own = std::move(*RpcPort::open(loop, options, client_methods()));
+  HeldCalls taker;
+  own->serve(taker);
+  net::RawPeer parked(own->port());
+  const auto call = [&](net::RawPeer& peer, int count) {
+    const size_t all = taker.calls.size() + static_cast<size_t>(count);
+    std::string frames;
+    for (int i = 0; i < count; ++i) frames += net::frame_of(keep_alive(WireProtocol::kBinary, 0));
+    peer.write(frames);
+    ASSERT_TRUE(net::run_until(loop, [&] { return taker.calls.size() == all; }));
+  };
+  const api::KeepAliveResult done;
+  const auto cost = [&] {
+    std::vector<std::unique_ptr<net::RawPeer>> peers(200);
+    std::vector<CallId> calls;
+    for (auto& peer : peers) {
+      peer = std::make_unique<net::RawPeer>(own->port());
+      call(*peer, 2);
+      own->complete(taker.calls.back(), &done);
+      calls.push_back(taker.calls[taker.calls.size() - 2]);
+    }
+    const double before = cpu_seconds();
+    for (const CallId each : calls) own->cut_off(each);
+    const double taken = cpu_seconds() - before;
+    for (const CallId each : calls) own->complete(each, &done);
+    return taken;
+  };
+  call(parked, 100);
+  const double few = least_of(3, cost);
+  for (int i = 0; i < 50; ++i) call(parked, 1'000);
+  const double many = least_of(3, cost);
+  EXPECT_LT(many, 10 * few) << few << " s with 100 parked, " << many << " s with 50,100";
 }
 
 TEST_F(RpcPortTest, ARefusalThatFindsNoRoomEndsItsConnectionToo) {
