@@ -136,7 +136,7 @@ std::vector<Command> cluster_commands() {
        "The server at --admin, of which exactly one is needed, gets the state of another server,\n"
        "verifies it, puts it in force and serves again. The database that it had is kept, and the\n"
        "command says where. Waits until that is done, and goes on at the server if interrupted.\n"
-       "A leader hands over first. Refused if no other voter is known to have a state, with --force\n"
+       "A leader hands over first. Refused if no other voter is known to have a state, by force\n"
        "too.\n\n"
        "  holdfast rebuild --admin 127.0.0.1:7433\n"
        "  holdfast rebuild --admin 127.0.0.1:7433 --from 1 --force",
