@@ -91,7 +91,49 @@ std::optional<api::MembersResult> ask_leader(const std::vector<api::Member>& tol
   return std::nullopt;
 }
 
-void print_members(const std::vector<api::Member>& members, int32_t leader) {
+struct Listing {
+  api::MembersResult members;
+  std::string removed;  ///< how the server that tells this was removed; empty: it is a member
+};
+
+/// What one server tells; a removed one knows of no change after its own removal.
+std::optional<Listing> ask_one(const std::string& admin, const Context& context) {
+  auto remote = Remote::connect({admin}, std::min<Duration>(context.timeout, kAskEach), false);
+  if (!remote) return std::nullopt;
+  const auto members = (*remote)->read<client::ListMembers>({});
+  if (!members) return std::nullopt;
+  Listing listing{*members, {}};
+  if (knows_progress(members->members)) return listing;  // it leads
+  const auto status = (*remote)->read<client::ServerStatus>({});
+  if (!status) return listing;
+  for (const api::Alarm& alarm : status->alarms) {
+    if (alarm.name == "REMOVED") listing.removed = alarm.message;
+  }
+  return listing;
+}
+
+/// The leader's list, or that of a member, or that of a server that was one.
+Listing best_listing(api::MembersResult first, const Context& context) {
+  if (knows_progress(first.members)) return {std::move(first), {}};
+  std::optional<Listing> best;
+  for (const std::string& admin : context.admins) {
+    auto listing = ask_one(admin, context);
+    if (!listing) continue;
+    if (knows_progress(listing->members.members)) return std::move(*listing);
+    if (!best || (!best->removed.empty() && listing->removed.empty())) best = std::move(listing);
+  }
+  return best ? std::move(*best) : Listing{std::move(first), {}};
+}
+
+/// On standard error: with --json standard output is the list alone.
+void warn_of_removed(const Listing& listing) {
+  std::fprintf(stderr,
+               "holdfast: warning: %s: its list is as of entry %lld, and what was changed since it "
+               "does not know; ask another server\n",
+               printable(listing.removed).c_str(), static_cast<long long>(listing.members.index));
+}
+
+void print_member_table(const std::vector<api::Member>& members, int32_t leader) {
   Table table({"NODE", "ROLE", "CAUGHT UP", "CLIENTS", "PEERS", "STORE", "FEATURES"});
   for (const api::Member& m : members) {
     std::string role = name_of(m.role);
@@ -100,6 +142,10 @@ void print_members(const std::vector<api::Member>& members, int32_t leader) {
                std::to_string(m.storeId), std::to_string(m.featureLevel)});
   }
   std::printf("%s", table.text().c_str());
+}
+
+void print_members(const std::vector<api::Member>& members, int32_t leader) {
+  print_member_table(members, leader);
   if (knows_progress(members)) return;
   if (leader == 0) {
     std::printf("CAUGHT UP: only the leader knows, and no server leads\n");
@@ -172,16 +218,22 @@ int members_command(const Args& args, const Context& context) {
   if (!remote) return report(remote.error());
   auto answer = (*remote)->read<client::ListMembers>({});
   if (!answer) return report(answer.error());
-  if (auto leader = ask_leader(answer->members, context)) *answer = std::move(*leader);
+  const Listing listing = best_listing(std::move(*answer), context);
+  const api::MembersResult& told = listing.members;
+  if (!listing.removed.empty()) warn_of_removed(listing);
   if (context.json) {
-    json all = to_json(answer->members);
-    for (const api::RemovedMember& gone : answer->removed) all.push_back(to_json(gone));
+    json all = to_json(told.members);
+    for (const api::RemovedMember& gone : told.removed) all.push_back(to_json(gone));
     print_json(all);
     return kExitOk;
   }
-  print_members(answer->members, answer->header.leaderId);
-  if (!answer->settled) std::printf("a change of the members is under way\n");
-  for (const api::RemovedMember& gone : answer->removed) {
+  if (listing.removed.empty()) {
+    print_members(told.members, told.header.leaderId);
+  } else {
+    print_member_table(told.members, 0);
+  }
+  if (!told.settled) std::printf("a change of the members is under way\n");
+  for (const api::RemovedMember& gone : told.removed) {
     std::printf("node %d (store %lld) was removed at entry %lld\n", gone.nodeId,
                 static_cast<long long>(gone.storeId), static_cast<long long>(gone.index));
   }

@@ -289,6 +289,25 @@ def test_a_wiped_member_is_refused_and_replaced(three):
     settled(three, voters(*three.nodes))
 
 
+def test_a_removed_server_says_that_its_list_of_the_members_is_old(three):
+    old = three.followers()[0]
+    member(three, "remove", str(old.node_id))
+    gone(three, old)
+    add(three, 4, "--learner")
+    for words in ((), ("--json",)):
+        done = run(three, "member", "list", *words, nodes=[old])
+        assert done.returncode == 0, done.stderr
+        assert f"node {old.node_id} " in done.stderr and "was removed from the clu" in done.stderr
+        assert "its list is as of entry " in done.stderr and "ask another server" in done.stderr
+        assert "no server leads" not in done.stdout
+    assert 4 not in [m["node_id"] for m in json.loads(done.stdout)]
+    # Where a member can be asked as well, its list is shown, and needs no such word.
+    member_list = run(three, "member", "list", "--json", nodes=[old, three.followers()[0]])
+    assert member_list.stderr == ""
+    assert {m["node_id"]: m["role"] for m in json.loads(member_list.stdout)}[4] == "learner"
+    old.kill()
+
+
 def test_a_change_that_would_lose_the_quorum_needs_force(three):
     first, second = three.followers()
     first.kill()
