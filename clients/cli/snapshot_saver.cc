@@ -14,8 +14,8 @@
 namespace holdfast::cli {
 namespace {
 
-/// How long a server may hold an answer back: it makes its copy first.
-constexpr Duration kParked = 2s;
+/// How long a server may hold an answer back at most: it makes its copy first.
+constexpr Duration kParkedMax = 2s;
 constexpr uint64_t kPieceBytes = snapshot::PieceSum::kPieceBytes;
 
 std::string directory_of(const std::string& path) {
@@ -81,6 +81,8 @@ int SnapshotSaver::fetch() {
 SnapshotSaver::Piece SnapshotSaver::ask() {
   const Duration patience =
       context_.timeout / static_cast<int64_t>(std::max<size_t>(context_.admins.size(), 1));
+  // One that makes its copy says so before our patience is over.
+  const Duration parked = std::min<Duration>(kParkedMax, patience / 2);
   if (client_ == nullptr) {
     client::ClientOptions options;
     if (!context_.admins.empty()) options.servers = {context_.admins[server_]};
@@ -94,12 +96,12 @@ SnapshotSaver::Piece SnapshotSaver::ask() {
   request.offset = static_cast<int64_t>(offset_);
   const bool local = job_.local || wanted_ != 0;
   request.consistency = local ? api::Consistency::LOCAL : api::Consistency::LINEARIZABLE;
-  request.maxWaitMs = to_ms(kParked);
+  request.maxWaitMs = to_ms(parked);
   api::RequestContext context;
   if (wanted_ != 0) context.__set_minRevision(wanted_);
   std::optional<Piece> answer;
   const auto call = client_->caller().call<client::SnapshotPiece>(
-      context, request, {.timeout = kParked + patience, .parked = kParked, .wait_for_room = false},
+      context, request, {.timeout = patience, .parked = parked, .wait_for_room = false},
       [&answer](Piece piece, const client::CallInfo&) { answer.emplace(std::move(piece)); });
   while (!answer && signal_ == 0) loop_.turn(1s);
   if (answer) return std::move(*answer);

@@ -8,10 +8,12 @@ import pty
 import re
 import resource
 import signal
+import socket
 import sqlite3
 import stat
 import subprocess
 import threading
+import time
 
 import pytest
 from holdfast_api.admin import ttypes as admin
@@ -253,6 +255,19 @@ def test_the_only_server_lost_for_good_leaves_nothing(slow, file):
     assert code == 69 and out == ""
     assert node.admin_address in err.splitlines()[-1]
     assert os.listdir(file.parent) == ["saved.db"] and file.read_bytes() == b"precious"
+
+
+def test_servers_that_say_nothing_are_given_up_when_the_time_is_over(file):
+    silent = [socket.create_server(("127.0.0.1", 0)) for _ in range(2)]
+    admins = ",".join(f"127.0.0.1:{each.getsockname()[1]}" for each in silent)
+    began = time.monotonic()
+    done = run(None, "snapshot", "save", str(file), "--admin", admins, "--timeout", "2s")
+    took = time.monotonic() - began
+    for each in silent:
+        each.close()
+    assert done.returncode == 69 and "no answer within 1000 ms" in done.stderr, done.stderr
+    assert 1.9 < took < 4.5, took
+    nothing_left(file)
 
 
 def test_the_stock_client_takes_a_piece(slow):
