@@ -13,12 +13,16 @@ namespace {
 
 constexpr const char* kLockName = "LOCK";
 constexpr const char* kIdentityName = "identity";
+constexpr const char* kNewIdentityName = "identity.new";  // see replace_file()
 constexpr uint64_t kIdentityBytesMax = 4096;
 constexpr const char* kClusterName = "cluster";
+constexpr const char* kNewClusterName = "cluster.new";
 constexpr const char* kGenesisName = "genesis";
 constexpr uint64_t kGenesisBytesMax = 1 << 20;
 /// Of a file system's own, at the top of it.
 constexpr const char* kLostAndFound = "lost+found";
+/// What the names of the server's flag file and log files begin with.
+constexpr std::string_view kOfTheServer = "holdfastd.";
 constexpr std::string_view kFirstLine = "holdfast-identity 1\n";
 constexpr std::string_view kClusterFirstLine = "holdfast-cluster 1\n";
 
@@ -171,6 +175,29 @@ Error log_lost(const std::string& directory, const StoreIdentity& identity,
   return {ErrorCode::kCorrupt, std::move(said)};
 }
 
+// A path that was mistyped, or a disk of something else: a server that began there would be a new
+// one, among files that others may clear away. What `ls` does not show may be the file system's
+// own.
+Status DataDirectory::check_ours(FileSystem& files, const std::string& path) {
+  auto names = files.list(path);
+  if (!names) return ok_status();  // it is made, or that says what is wrong with it
+  std::string foreign;
+  for (const std::string& name : *names) {
+    // A server's, or the rest of one: establish_identity() judges that.
+    if (name == kIdentityName || name == kClusterName || name.starts_with(kGroupPrefix)) {
+      return ok_status();
+    }
+    const bool known = name == kLockName || name == kLostAndFound || name.starts_with('.') ||
+                       name.starts_with(kOfTheServer) || name == kNewIdentityName ||
+                       name == kNewClusterName;
+    if (!known && foreign.empty()) foreign = name;
+  }
+  if (foreign.empty()) return ok_status();
+  return Error{ErrorCode::kBadArgument,
+               "the data directory " + path + " is no server's, and not empty: " + foreign +
+                   " is there; a server begins in an empty one. Nothing was changed"};
+}
+
 Result<StoreIdentity> DataDirectory::establish_identity(FileSystem& files, Entropy& entropy,
                                                         const std::string& path, NodeId node) {
   auto found = files.exists(path + "/" + kIdentityName);
@@ -245,6 +272,7 @@ Status DataDirectory::establish() {
 
 Result<std::unique_ptr<DataDirectory>> DataDirectory::open(FileSystem& files, Entropy& entropy,
                                                            const std::string& path, NodeId node) {
+  if (const Status ours = check_ours(files, path); !ours.ok()) return ours.error();
   auto lock = enter(files, path);
   if (!lock.ok()) return lock.error();
   auto identity = establish_identity(files, entropy, path, node);

@@ -50,10 +50,11 @@ class DataDirectory {
  public:
   /// Locks the directory (its parent must exist) and reads its identity; on first use mints a store
   /// id and makes it durable. BAD_ARGUMENT: the path is none that can be used, it is in use by
-  /// another process (named), or belongs to another node. CORRUPT: the identity cannot be read, or
-  /// the store belongs to a cluster and holds nothing of any group: then nothing is made in it, so
-  /// that a group's directory on a file system of its own can still be mounted.
-  /// `files` must outlive the result.
+  /// another process (named), belongs to another node, or has no identity and holds files that are
+  /// none of a server's (one is named): then nothing is made in it. CORRUPT: the identity cannot be
+  /// read, or the store belongs to a cluster and holds nothing of any group: then nothing is made
+  /// in it, so that a group's directory on a file system of its own can still be mounted. `files`
+  /// must outlive the result.
   static Result<std::unique_ptr<DataDirectory>> open(FileSystem& files, Entropy& entropy,
                                                      const std::string& path, NodeId node);
 
@@ -92,6 +93,7 @@ class DataDirectory {
                 StoreIdentity identity);
   Result<std::string> directory_of_group(GroupId group, const std::string& path);
   static Result<std::unique_ptr<FileLock>> enter(FileSystem& files, const std::string& path);
+  static Status check_ours(FileSystem& files, const std::string& path);
   static Status check_empty(FileSystem& files, const std::string& path);
   static Result<StoreIdentity> establish_identity(FileSystem& files, Entropy& entropy,
                                                   const std::string& path, NodeId node);

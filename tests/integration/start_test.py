@@ -88,6 +88,15 @@ def test_a_data_directory_that_cannot_be_made_is_no_failed_disk(where, said, tmp
     assert len(refusal.lines) == 1
 
 
+@pytest.mark.parametrize("more", [[], ["--bootstrap"], ["--join=127.0.0.1:1"]])
+def test_a_directory_of_something_else_is_left_as_it_is(more, tmp_path):
+    (tmp_path / "invoices").mkdir()
+    refusal = Refusal([f"--data_dir={tmp_path}", *more], tmp_path)
+    assert refusal.code == WRONG_DIRECTORY and len(refusal.lines) == 1, refusal.said
+    assert "is no server's, and not empty: invoices is there" in refusal.said
+    assert [each.name for each in tmp_path.iterdir()] == ["invoices"]
+
+
 @pytest.mark.parametrize("name", ["client", "peer", "admin", "http"])
 def test_a_taken_port_is_named(name, tmp_path):
     with socket.socket() as taken:

@@ -93,6 +93,37 @@ TEST(DataDirectory, RefusesASecondProcessUntilTheFirstHasGone) {
   EXPECT_TRUE(open_directory(disk, 1).ok());
 }
 
+TEST(DataDirectory, ANewStoreDoesNotBeginAmongFilesOfOthers) {
+  FakeFileSystem disk;
+  ASSERT_TRUE(disk.create_directory(kDirectory));
+  disk.put("/data/invoices.ods", "x");
+  const auto opened = open_directory(disk, 1);
+  ASSERT_FALSE(opened.ok());
+  EXPECT_EQ(opened.error().code, ErrorCode::kBadArgument);
+  EXPECT_THAT(opened.error().message, HasSubstr("/data is no server's, and not empty: invoices"));
+  auto names = disk.list(kDirectory);
+  ASSERT_TRUE(names);
+  EXPECT_THAT(*names, testing::ElementsAre("invoices.ods"));
+}
+
+TEST(DataDirectory, ANewStoreBeginsWhereOnlyTheFileSystemsOrTheServersOwnFilesAre) {
+  FakeFileSystem disk;
+  ASSERT_TRUE(disk.create_directory(kDirectory));
+  ASSERT_TRUE(disk.create_directory("/data/lost+found"));
+  for (const char* file : {"/data/.snapshot", "/data/holdfastd.flags", "/data/identity.new"}) {
+    disk.put(file, "x");
+  }
+  const auto opened = open_directory(disk, 1);
+  EXPECT_TRUE(opened.ok()) << opened.error().message;
+}
+
+TEST(DataDirectory, FilesThatCameLaterDoNotKeepAStoreFromItsStart) {
+  FakeFileSystem disk;
+  ASSERT_TRUE(open_directory(disk, 1).ok());
+  disk.put("/data/notes", "x");
+  EXPECT_TRUE(open_directory(disk, 1).ok());
+}
+
 TEST(DataDirectory, RefusesEveryFlippedBitOfTheIdentity) {
   FakeFileSystem disk;
   ASSERT_TRUE(open_directory(disk, 1).ok());
