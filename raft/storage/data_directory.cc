@@ -99,6 +99,18 @@ Error unusable(const std::string& path, const IoError& error) {
   }
 }
 
+// Who has no cluster may be left of a first start that failed behind it, of a program that made the
+// directory before it listened.
+Error of_another_node(const std::string& path, const StoreIdentity& identity, NodeId node) {
+  std::string said = path + "/" + kIdentityName + ": the data directory belongs to node " +
+                     std::to_string(identity.node.value) + ", this is node " +
+                     std::to_string(node.value) + ": check --data_dir and --node_id";
+  if (!identity.cluster) {
+    said += "; if it is left of a first start that failed, and was in no cluster, remove it";
+  }
+  return {ErrorCode::kBadArgument, std::move(said)};
+}
+
 std::string group_directory_path(const std::string& data_directory, GroupId group) {
   return data_directory + "/" + std::string(kGroupPrefix) + std::to_string(group.value);
 }
@@ -277,12 +289,7 @@ Result<std::unique_ptr<DataDirectory>> DataDirectory::open(FileSystem& files, En
   if (!lock.ok()) return lock.error();
   auto identity = establish_identity(files, entropy, path, node);
   if (!identity) return identity.error();
-  if (identity->node != node) {
-    return Error{ErrorCode::kBadArgument, path + "/" + kIdentityName +
-                                              ": the data directory belongs to node " +
-                                              std::to_string(identity->node.value) +
-                                              ", this is node " + std::to_string(node.value)};
-  }
+  if (identity->node != node) return of_another_node(path, *identity, node);
   std::unique_ptr<DataDirectory> directory(
       new DataDirectory(files, path, std::move(*lock), *identity));
   if (const Status whole = directory->check_not_lost(); !whole.ok()) return whole.error();

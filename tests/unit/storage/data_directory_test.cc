@@ -78,7 +78,20 @@ TEST(DataDirectory, RefusesAnotherNodeNamingBoth) {
   ASSERT_FALSE(other.ok());
   EXPECT_EQ(other.error().code, ErrorCode::kBadArgument);
   EXPECT_THAT(other.error().message, HasSubstr("/data/identity"));
-  EXPECT_THAT(other.error().message, HasSubstr("belongs to node 1, this is node 2"));
+  EXPECT_THAT(other.error().message, HasSubstr("belongs to node 1, this is node 2: check --data"));
+  EXPECT_THAT(other.error().message, HasSubstr("of a first start that failed"));
+}
+
+TEST(DataDirectory, NobodyIsToldToRemoveOneThatBelongsToACluster) {
+  FakeFileSystem disk;
+  {
+    auto own = open_directory(disk, 1);
+    ASSERT_TRUE(own.ok() && keep_genesis(**own).ok());
+  }
+  const auto other = open_directory(disk, 2);
+  ASSERT_FALSE(other.ok());
+  EXPECT_THAT(other.error().message, HasSubstr("check --data_dir and --node_id"));
+  EXPECT_THAT(other.error().message, testing::Not(HasSubstr("remove")));
 }
 
 TEST(DataDirectory, RefusesASecondProcessUntilTheFirstHasGone) {
