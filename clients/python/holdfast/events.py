@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import dataclasses
-import enum
 from typing import Any, Mapping, Optional, Tuple
 
 from holdfast_api.watch.ttypes import EventType
 from holdfast_api.watch.ttypes import RemovalReason as WireRemoval
 
+from ._kinds import Kind
 from .keys import Entry
 from .types import end_reason
 
 
-class EventKind(enum.Enum):
+class EventKind(Kind):
     """What happened. RESYNC: the watch was too far behind, and is shown the present state."""
 
     CREATED = EventType.KEY_CREATED
@@ -67,6 +67,17 @@ class Event:
     hold: Optional[Hold] = None
     #: RESYNC: what there is. What the program knows of and is not in it is gone.
     state: Optional[State] = None
+
+    def __str__(self) -> str:
+        """In one line, for people: "4711 CHANGED /config/a version 3"."""
+        more = f" version {self.version}" if self.version else ""
+        if self.hold is not None:
+            more = f" token {self.hold.token} session {self.hold.session_id}"
+        if self.value:
+            more += f" = {self.value.decode(errors='backslashreplace')!r}"
+        if self.reason:
+            more += f": {self.reason}"
+        return f"{self.revision} {self.kind} {self.path}{more}"
 
     @property
     def text(self) -> str:

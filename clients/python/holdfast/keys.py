@@ -7,13 +7,14 @@ whatever takes a value takes text, too, and sends it as UTF-8; ``text`` reads it
 from __future__ import annotations
 
 import dataclasses
-import enum
 from typing import Any, Optional
 
 from holdfast_api.watch.ttypes import KeyKind as WireKeyKind
 
+from ._kinds import Kind
 
-class KeyKind(enum.Enum):
+
+class KeyKind(Kind):
     """What a key is bound to."""
 
     PERSISTENT = WireKeyKind.PERSISTENT

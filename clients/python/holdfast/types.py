@@ -7,13 +7,13 @@ they are for people and must not be compared with anything. Durations are second
 from __future__ import annotations
 
 import dataclasses
-import enum
 from typing import Any, Dict, Mapping, Optional, Sequence, Tuple, Union
 
 from holdfast_api.holdfast.ttypes import EndReason as WireEndReason
 from holdfast_api.holdfast.ttypes import LockMode as WireLockMode
 
 from . import _arguments
+from ._kinds import Kind
 from .errors import BadArgument
 
 #: What a holder may publish: bytes, or text that is sent as UTF-8.
@@ -25,7 +25,7 @@ def to_bytes(value: Value) -> bytes:
     return _arguments.value_bytes(value)
 
 
-class Mode(enum.Enum):
+class Mode(Kind):
     """How a lock is shared."""
 
     EXCLUSIVE = WireLockMode.EXCLUSIVE
@@ -74,6 +74,11 @@ class Holder:
                    wire.sessionName or "", wire.owner or "", Mode.of(wire.mode),
                    wire.permits or 0, wire.value or b"", _seconds(wire.sinceUnixMs),
                    _left(wire.leaseLeftMs), bool(wire.revoking))
+
+    @property
+    def text(self) -> str:
+        """The value as text."""
+        return self.value.decode(errors="replace")
 
     def __str__(self) -> str:
         name = self.session_name or f"session {self.session_id}"

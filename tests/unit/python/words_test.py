@@ -1,0 +1,33 @@
+"""How things are called where a program or a person reads them: errors, events, what `print` shows."""
+
+import pytest
+
+import holdfast
+from holdfast import Event, EventKind
+from holdfast.events import Hold
+from holdfast.types import Holder, Mode
+
+
+@pytest.mark.parametrize(("event", "shown"), [
+    (Event(EventKind.CREATED, "/config/a", 4711, True, b"100", 1),
+     "4711 CREATED /config/a version 1 = '100'"),
+    (Event(EventKind.CHANGED, "/config/a", 4712, True, b"\xff", 2),
+     "4712 CHANGED /config/a version 2 = '\\\\xff'"),
+    (Event(EventKind.DELETED, "/config/a", 4713, True, version=2, reason="SESSION_ENDED"),
+     "4713 DELETED /config/a version 2: SESSION_ENDED"),
+    (Event(EventKind.GRANTED, "/jobs/a", 4714, True, hold=Hold(4714, 4714, 17)),
+     "4714 GRANTED /jobs/a token 4714 session 17"),
+    (Event(EventKind.RESYNC, "/", 4715, True), "4715 RESYNC /"),
+])
+def test_an_event_is_printed_in_one_line(event, shown):
+    assert str(event) == shown
+
+
+def test_kinds_are_shown_by_their_names():
+    assert (str(EventKind.CREATED), repr(EventKind.CREATED)) == ("CREATED", "EventKind.CREATED")
+    assert f"{Mode.SHARED}, {holdfast.KeyKind.TTL}" == "SHARED, TTL"
+
+
+def test_what_a_holder_published_is_read_as_text():
+    holder = Holder(1, 1, 2, "billing-7", "", Mode.EXCLUSIVE, 1, b"10.0.0.7:8080", 0.0, 1.0, False)
+    assert holder.text == "10.0.0.7:8080"
