@@ -21,7 +21,7 @@ from thrift.Thrift import TApplicationException, TType
 from thrift.transport.TSocket import TSocket
 from thrift.transport.TTransport import TFramedTransport
 
-from .errors import BadArgument, Unsupported
+from .errors import BadArgument, Unsupported, as_passed
 
 DEFAULT_PORT = 7411
 DEFAULT_ADMIN_PORT = 7413
@@ -116,7 +116,8 @@ class Connection:
         except (OverflowError, ValueError, TypeError, AttributeError, struct.error) as error:
             # A frame leaves when it is whole: nothing was sent. No server would fare better.
             self.close()
-            raise BadArgument(f"{method} cannot be sent: {_unfit(request) or error}") from error
+            raise BadArgument(f"{method} cannot be sent: "
+                              f"{as_passed(_unfit(request)) or error}") from error
 
     def _check_echo(self, context: Any, header: Any) -> None:
         echoed = (header.sequence or 0) if header else 0

@@ -14,6 +14,7 @@ Which one to catch:
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any, Dict, Sequence, Type
 
 if TYPE_CHECKING:
@@ -181,10 +182,26 @@ _BY_CODE: Dict[str, Type[HoldfastError]] = {
 }
 
 
+#: Fields of the wire that a message may name, and the arguments that they come from.
+_ARGUMENTS = {"ttlMs": "ttl in ms", "waitMs": "timeout in ms", "maxWaitMs": "timeout in ms",
+              "noticeMs": "notice in ms", "lockDelayMs": "lock_delay in ms",
+              "maxQueue": "max_queue", "expectedVersion": "version", "holderId": "holder_id",
+              "minRevision": "min_revision", "sinceRevision": "since",
+              "afterRevision": "after"}
+_NAMED = re.compile(r"(?<![\w./\"'])(" + "|".join(_ARGUMENTS) + r")(?![\w./\"'])")
+
+
+def as_passed(message: str) -> str:
+    """A message about a request, with the arguments by the names that programs pass them by."""
+    return _NAMED.sub(lambda found: _ARGUMENTS[found.group()], message)
+
+
 def from_wire(error: Any) -> HoldfastError:
     """The exception that stands for a server's error."""
     code = error.codeName or ""
-    raised = _BY_CODE.get(code, HoldfastError)(f"{error.message} [{code}]")
+    kind = _BY_CODE.get(code, HoldfastError)
+    message = as_passed(error.message or "") if kind is BadArgument else error.message
+    raised = kind(f"{message} [{code}]")
     raised.code = code
     raised.retry_after = (error.retryAfterMs or 0) / 1000
     return raised

@@ -333,7 +333,7 @@ def test_a_wrong_secret_ends_the_session_here(cluster, session):
 
 
 def test_a_session_opens_only_within_its_bounds(client):
-    with pytest.raises(holdfast.BadArgument, match="ttlMs 10 is below 1000"):
+    with pytest.raises(holdfast.BadArgument, match="ttl in ms 10 is below 1000"):
         client.session(ttl=0.01)
 
 

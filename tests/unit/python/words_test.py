@@ -31,3 +31,14 @@ def test_kinds_are_shown_by_their_names():
 def test_what_a_holder_published_is_read_as_text():
     holder = Holder(1, 1, 2, "billing-7", "", Mode.EXCLUSIVE, 1, b"10.0.0.7:8080", 0.0, 1.0, False)
     assert holder.text == "10.0.0.7:8080"
+
+
+def test_a_refused_argument_has_the_name_that_it_was_passed_by(client):
+    with pytest.raises(holdfast.BadArgument) as refused:
+        client.session(ttl=0.01)
+    assert "ttl in ms 10 is below" in str(refused.value) and "ttlMs" not in str(refused.value)
+
+
+def test_what_is_the_callers_own_is_not_renamed():
+    message = "path \"/ttlMs/x\" and ttlMs"
+    assert holdfast.errors.as_passed(message) == "path \"/ttlMs/x\" and ttl in ms"
