@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Dict, Iterator, Mapping, Optional, Sequence, Tuple
+from typing import Any, Dict, Iterable, Iterator, Mapping, Optional, Sequence, Tuple
 
 from holdfast_api.admin.ttypes import (ChangeMembersRequest, ExpireSessionRequest,
                                        ListSessionsRequest, MemberProgress, MemberRole,
@@ -18,11 +18,11 @@ PAGE_SIZE = 500
 
 
 class Admin:
-    """The administration port of one server; made by :meth:`holdfast.Client.admin`."""
+    """The administration port of a server; made by :meth:`holdfast.Client.admin`."""
 
-    def __init__(self, address: str, timeout: float) -> None:
+    def __init__(self, addresses: Iterable[str], timeout: float) -> None:
         self._timeout = timeout
-        self._router = Router([address], service="admin", discover=False,
+        self._router = Router(addresses, service="admin", discover=False,
                               default_port=DEFAULT_ADMIN_PORT)
 
     def _ask(self, method: str, request: Any, repeatable: bool = True) -> Any:

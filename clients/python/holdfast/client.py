@@ -148,12 +148,23 @@ class Client(ClientKeys):
         result = _reads.ask(self._router, "revokeLock", request, self._timeout, repeatable=False)
         return Revocation(result.noticeId or 0, result.holders or 0)
 
-    def admin(self, address: str = f"127.0.0.1:{DEFAULT_ADMIN_PORT}") -> Admin:
-        """The administration of one server, on a port of its own (7413)."""
+    def admin(self, address: Optional[str] = None) -> Admin:
+        """The administration of one server, on a port of its own (7413).
+
+        Without an address it is that of ``HOLDFAST_ADMIN`` in the environment, as for the
+        ``holdfast`` command, else 127.0.0.1:7413. Of several addresses, which stand there apart by
+        commas, one that answers is asked: to look at one server, name it.
+        """
         self._home.check("client")
-        if _arguments.text("address", address) not in self._admins:
-            self._admins[address] = Admin(address, self._timeout)
-        return self._admins[address]
+        if address is None:
+            given = os.environ.get("HOLDFAST_ADMIN") or f"127.0.0.1:{DEFAULT_ADMIN_PORT}"
+            addresses = given.split(",")
+        else:
+            given = _arguments.text("address", address)
+            addresses = [given]
+        if given not in self._admins:
+            self._admins[given] = Admin(addresses, self._timeout)
+        return self._admins[given]
 
     def close(self) -> None:
         """Close all sessions of this client, then its connections."""

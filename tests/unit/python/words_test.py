@@ -42,3 +42,14 @@ def test_a_refused_argument_has_the_name_that_it_was_passed_by(client):
 def test_what_is_the_callers_own_is_not_renamed():
     message = "path \"/ttlMs/x\" and ttlMs"
     assert holdfast.errors.as_passed(message) == "path \"/ttlMs/x\" and ttl in ms"
+
+
+def test_without_an_address_the_administration_is_that_of_the_environment(client, monkeypatch):
+    def asked(*address):
+        return set(client.admin(*address)._router.candidates())
+
+    monkeypatch.setenv("HOLDFAST_ADMIN", "10.0.0.1:7413,10.0.0.2")
+    assert asked() == {"10.0.0.1:7413", "10.0.0.2:7413"}
+    assert asked("10.0.0.3") == {"10.0.0.3:7413"}
+    monkeypatch.delenv("HOLDFAST_ADMIN")
+    assert asked() == {"127.0.0.1:7413"}
