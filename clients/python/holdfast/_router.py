@@ -227,7 +227,7 @@ class Router:
                 effort.numbered = bool(context.sequence)
                 result = self.attempt(address, method, context, request, budget)
             except NotSent as error:
-                effort.last = error
+                effort.unreached(address, error)
             except Broken as error:
                 effort.broken(error)
             except WireError as error:
@@ -257,6 +257,7 @@ class _Effort:
         #: A command of a session.
         self.numbered = False
         self.last: Optional[BaseException] = None
+        self._unreached: Dict[str, BaseException] = {}
 
     def _left(self) -> float:
         return float("inf") if self._until is None else self._until - time.monotonic()
@@ -283,14 +284,24 @@ class _Effort:
             raise Undecided(self.last, self._sent)
         return address, min(self._budget + self.parked, left)
 
+    def unreached(self, address: str, error: NotSent) -> None:
+        """No connection: nothing was sent. While there was none at all, each address is named."""
+        self._unreached[address] = error
+        if self.last is None or isinstance(self.last, NotSent):
+            self.last = NotSent("; ".join(str(each) for each in self._unreached.values()))
+        else:
+            self.last = error
+
     def broken(self, error: Broken) -> None:
         """A copy may have arrived."""
+        self._unreached.clear()
         self.last, self._sent = error, True
         if not self._repeatable:
             raise OutcomeUnknown(f"{self._method} may or may not have been applied: {error}")
 
     def refused(self, error: Any, sleep: Callable[[float], Any]) -> None:
         """A server answered with an error: raise it if it is final, else wait as it asks."""
+        self._unreached.clear()
         if not may_change(error):
             raise self.final(from_wire(error)) from None
         if error.applied != Applied.NO:

@@ -53,3 +53,13 @@ def test_without_an_address_the_administration_is_that_of_the_environment(client
     assert asked("10.0.0.3") == {"10.0.0.3:7413"}
     monkeypatch.delenv("HOLDFAST_ADMIN")
     assert asked() == {"127.0.0.1:7413"}
+
+
+def test_each_server_that_was_not_reached_is_named_with_the_reason(cluster):
+    seeds = cluster.seeds
+    cluster.stop()
+    with holdfast.Client(seeds, timeout=0.5) as client, \
+            pytest.raises(holdfast.Unavailable) as raised:
+        client.get("/a")
+    for seed in seeds:
+        assert f"{seed}: [Errno 111] Connection refused" in str(raised.value)
