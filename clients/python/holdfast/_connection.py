@@ -21,6 +21,7 @@ from thrift.Thrift import TApplicationException, TType
 from thrift.transport.TSocket import TSocket
 from thrift.transport.TTransport import TFramedTransport
 
+from ._dial import dial
 from .errors import BadArgument, Unsupported, as_passed
 
 DEFAULT_PORT = 7411
@@ -75,7 +76,7 @@ class Connection:
         self.address = address
         host, port = parse_address(address)
         try:
-            self._socket = socket.create_connection((host, port), timeout=connect_timeout)
+            self._socket = dial(host, port, connect_timeout)
             self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         except OSError as error:
             raise NotSent(f"{address}: {error}") from error

@@ -37,7 +37,7 @@ class Client(ClientKeys):
         left out. By default those of ``HOLDFAST_SERVERS`` in the environment, as for the
         ``holdfast`` command, which sets it for what it runs under a lock; else 127.0.0.1:7411.
     :param timeout: seconds after which a call without a session gives up (:class:`Unavailable`).
-    :param connect_timeout: seconds for one attempt to connect.
+    :param connect_timeout: seconds for one attempt to connect, with the resolution of the name.
     :param discover: learn the other servers' addresses from the cluster. False where those cannot
         be reached from here, e.g. behind a proxy: then only ``servers`` are used.
     """

@@ -1,9 +1,15 @@
-"""How things are called where a program or a person reads them: errors, events, what `print` shows."""
+"""How things are called where a program or a person reads them: errors, events, what `print` shows;
+and that the resolution of a name has an end."""
+
+import socket
+import threading
+import time
 
 import pytest
 
 import holdfast
 from holdfast import Event, EventKind
+from holdfast._dial import dial
 from holdfast.events import Hold
 from holdfast.types import Holder, Mode
 
@@ -63,3 +69,50 @@ def test_each_server_that_was_not_reached_is_named_with_the_reason(cluster):
         client.get("/a")
     for seed in seeds:
         assert f"{seed}: [Errno 111] Connection refused" in str(raised.value)
+
+
+class SlowNames:
+    """A resolver that waits for its name servers until it is told to go on."""
+
+    def __init__(self, monkeypatch):
+        self.go_on = threading.Event()
+        self.asked = 0
+        original = socket.getaddrinfo
+
+        def slow(host, port, *rest, **named):
+            if host != "slow.example" or named.get("flags"):
+                return original(host, port, *rest, **named)
+            self.asked += 1
+            assert self.go_on.wait(30)
+            return original("127.0.0.1", port, *rest, **named)
+
+        monkeypatch.setattr(socket, "getaddrinfo", slow)
+
+
+def test_nobody_waits_for_a_name_beyond_the_time_of_the_call(monkeypatch):
+    names = SlowNames(monkeypatch)
+    began = time.monotonic()
+    with holdfast.Client("slow.example:7411", timeout=0.5) as client, \
+            pytest.raises(holdfast.Unavailable, match="its name was not resolved within"):
+        client.get("/a")
+    assert time.monotonic() - began < 10
+    assert names.asked == 1, "all attempts wait for one answer"
+    names.go_on.set()
+
+
+def test_a_name_that_is_resolved_late_leads_to_its_server(monkeypatch):
+    names = SlowNames(monkeypatch)
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+        with pytest.raises(TimeoutError, match="its name was not resolved within 0.1 s"):
+            dial("slow.example", port, 0.1)
+        names.go_on.set()
+        with dial("slow.example", port, 20) as connection:
+            assert connection.getpeername() == ("127.0.0.1", port)
+
+
+def test_a_name_that_does_not_exist_says_so():
+    with pytest.raises(OSError, match="[Nn]ame|[Rr]esol"):
+        dial("no-such-host.invalid", 1, 10)
+    with pytest.raises(OSError, match="is no name of a host"):
+        dial("x" * 70 + ".example", 1, 10)
