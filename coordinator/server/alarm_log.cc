@@ -19,8 +19,9 @@ void AlarmLog::log_ended(Instant now) {
     if (now - standing.seen < kQuiet) return false;
     const auto& [name, node] = key;
     const std::string of = node == 0 ? "" : " of node " + std::to_string(node);
-    log_("alarm " + name + of + " has ended, after " +
-         std::to_string(to_ms(standing.seen - standing.raised) / 1'000) + " s");
+    const int64_t stood_s = to_ms(standing.seen - standing.raised) / 1'000;
+    const std::string after = stood_s == 0 ? "" : ", after " + std::to_string(stood_s) + " s";
+    log_("alarm " + name + of + " has ended" + after);
     return true;
   });
 }

@@ -16,6 +16,20 @@ int64_t to_us(Duration duration) {
 
 std::string ms(Duration duration) { return std::to_string(to_ms(duration)) + " ms"; }
 
+/// " for 12 s"; nothing below a second, which is no time to speak of.
+std::string for_seconds(Duration duration) {
+  if (duration < 1s) return "";
+  return " for " + std::to_string(to_ms(duration) / 1'000) + " s";
+}
+
+/// Which of the other voters a server is connected with.
+std::string connected_with(const std::string& heard, const std::string& silent) {
+  if (heard.empty() && silent.empty()) return "it is the only voter";
+  if (heard.empty()) return "it is connected with none of the other voters, " + silent;
+  if (silent.empty()) return "it is connected with all other voters, " + heard;
+  return "of the other voters it is connected with " + heard + ", but not with " + silent;
+}
+
 }  // namespace
 
 api::Alarm make_alarm(std::string name, NodeId node, std::string message) {
@@ -31,17 +45,17 @@ void add_room_alarms(const Room& room, NodeId node, std::vector<api::Alarm>& out
   const raft::DiskRoom& disk = room.disk();
   const std::string free = "node " + std::to_string(node.value) + ": " + disk.path + " has " +
                            byte_text(disk.free_bytes) + " free";
-  const std::string since = "for " + std::to_string(to_ms(room.in_this_state()) / 1'000) + " s";
+  const std::string since = for_seconds(room.in_this_state());
   if (disk.full()) {
     out.push_back(make_alarm("NO_SPACE", node,
                              free + ", " + byte_text(disk.wanted_bytes()) +
-                                 " are wanted, and there is no room for " + disk.missing + ", " +
-                                 since +
+                                 " are wanted, and there is no room for " + disk.missing +
+                                 (since.empty() ? "" : ",") + since +
                                  "; the cluster goes on while a quorum of its servers has room, "
                                  "else only what frees or keeps alive is done"));
   } else if (disk.state == raft::DiskRoom::State::kLow) {
     out.push_back(make_alarm("LOW_SPACE", node,
-                             free + " (low " + since + "): below " + byte_text(disk.needed_bytes) +
+                             free + " (low" + since + "): below " + byte_text(disk.needed_bytes) +
                                  " this server counts as full"));
   }
   if (const auto refused = room.refused_copy()) {
@@ -78,9 +92,8 @@ std::string no_leader_text(NodeId node, Duration without, const std::vector<Node
     std::string& list = up ? heard : silent;
     list += (list.empty() ? "" : ", ") + std::to_string(voter.value);
   }
-  return "node " + std::to_string(node.value) + " knows no leader for " +
-         std::to_string(to_ms(without) / 1'000) + " s; of the other voters it is connected with " +
-         (heard.empty() ? "none" : heard) + (silent.empty() ? "" : ", not with " + silent) +
+  return "node " + std::to_string(node.value) + " knows no leader" + for_seconds(without) + "; " +
+         connected_with(heard, silent) +
          "; without a majority of the voters nothing is written and no lock granted";
 }
 

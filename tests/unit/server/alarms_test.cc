@@ -61,10 +61,23 @@ TEST(NoLeader, IsAnAlarmAfterAWhileThatSaysWhoIsConnected) {
   ASSERT_THAT(out, SizeIs(1));
   EXPECT_EQ(out[0].name, "NO_LEADER");
   EXPECT_EQ(out[0].message,
-            "node 1 knows no leader for 12 s; of the other voters it is connected with 2, not with "
-            "3; without a majority of the voters nothing is written and no lock granted");
+            "node 1 knows no leader for 12 s; of the other voters it is connected with 2, but not "
+            "with 3; without a majority of the voters nothing is written and no lock granted");
   add_no_leader_alarm(NodeId(1), kNoLeaderAlarm, voters, {connection(4, true)}, out);
-  EXPECT_THAT(out.back().message, HasSubstr("connected with none, not with 2, 3;"));
+  EXPECT_THAT(out.back().message,
+              HasSubstr("it is connected with none of the other voters, 2, 3;"));
+  add_no_leader_alarm(NodeId(1), kNoLeaderAlarm, voters, {connection(2, true), connection(3, true)},
+                      out);
+  EXPECT_THAT(out.back().message, HasSubstr("it is connected with all other voters, 2, 3;"));
+  add_no_leader_alarm(NodeId(1), kNoLeaderAlarm, {NodeId(1)}, {}, out);
+  EXPECT_THAT(out.back().message, HasSubstr("it is the only voter;"));
+}
+
+TEST(NoLeader, LessThanASecondIsNoTimeToSpeakOf) {
+  const std::vector<NodeId> voters = {NodeId(1), NodeId(2)};
+  EXPECT_THAT(no_leader_text(NodeId(1), 999ms, voters, {}),
+              HasSubstr("node 1 knows no leader; it is"));
+  EXPECT_THAT(no_leader_text(NodeId(1), 1s, voters, {}), HasSubstr("no leader for 1 s; it is"));
 }
 
 TEST(AddressMismatch, NamesBothAddresses) {
