@@ -63,6 +63,7 @@ Server::Server(const ServerOptions& options)
       unformed_clients_(*this, UnformedCalls::Asker::kClient, [this] { return why_unformed(); }),
       wakeup_(loop_, [] {}),  // the end of the turn does the work
       drain_timer_(loop_, [this] { drain_step(); }),
+      wait_log_([](const std::string& line) { LOG(INFO) << line; }),
       alarm_log_([](const std::string& line) { LOG(WARNING) << line; }),
       alarm_timer_(loop_, [this] { log_alarms(); }),
       started_unix_ms_(clock_.wall_unix_ms()) {}
@@ -212,7 +213,7 @@ void Server::begin_bootstrap() {
     if (member.id != options_.node_id) options.others.push_back({member.id, member.peer, {}});
   }
   options.log = [this](const std::string& line) {
-    LOG(INFO) << line;
+    wait_log_.waits(loop_.now(), line);
     waits_because(line);
   };
   bootstrapper_ = std::make_unique<raft::Bootstrapper>(

@@ -27,6 +27,7 @@
 #include "coordinator/server/snapshot_fetch.h"
 #include "coordinator/server/stored_state.h"
 #include "coordinator/server/unformed_calls.h"
+#include "coordinator/server/wait_log.h"
 #include "coordinator/snapshot/background.h"
 #include "coordinator/snapshot/paced_vfs.h"
 #include "coordinator/snapshot/threaded_span_writer.h"
@@ -190,6 +191,7 @@ class Server final : raft::TransportHandler, raft::GenesisTaker, ReplySink {
 
   net::Timer wakeup_;
   net::Timer drain_timer_;
+  WaitLog wait_log_;
   AlarmLog alarm_log_;
   net::Timer alarm_timer_;
   const int64_t started_unix_ms_;
