@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "base/byte_text.h"
 #include "base/count_text.h"
 #include "coordinator/server/alarms.h"
 #include "coordinator/server/initial_cluster.h"
@@ -17,6 +18,18 @@ namespace {
 
 void log_info(const std::string& line) { LOG(INFO) << line; }
 void log_warning(const std::string& line) { LOG(WARNING) << line; }
+
+/// What a log takes before anything is written, and which flags say so.
+Error with_room_of_log(Error error, const ServerOptions& options) {
+  if (error.code != ErrorCode::kNoSpace) return error;
+  const auto segments = static_cast<uint64_t>(1 + options.reserve_segments);
+  error.message += "; a log begins with " + std::to_string(segments) +
+                   " segments (1 + --reserve_segments=" + std::to_string(options.reserve_segments) +
+                   ") of " + byte_text(options.segment_bytes) +
+                   " (--segment_bytes=" + std::to_string(options.segment_bytes) +
+                   "): make room, or lower these";
+  return error;
+}
 
 }  // namespace
 
@@ -82,7 +95,7 @@ std::optional<Failure> Server::open_log() {
     return failure_of(placed.error());
   }
   auto log = raft::LogStore::open(files_, entropy_, log_options);
-  if (!log.ok()) return failure_of(log.error());
+  if (!log.ok()) return failure_of(with_room_of_log(log.error(), options_));
   log_ = std::move(*log);
   if (const Status removed = snapshots_->remove_unnamed(); !removed.ok()) {
     return failure_of(removed.error());

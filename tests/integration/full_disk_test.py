@@ -14,8 +14,9 @@ import time
 import pytest
 from holdfast_api.holdfast import ttypes as t
 from thrift.transport.TTransport import TTransportException
-from support.cluster import Cluster
+from support.cluster import Cluster, free_ports
 from support.command import run
+from support.paths import program
 from support.stock import Stock
 from support.waiting import eventually
 
@@ -26,6 +27,7 @@ BLOCK_BYTES = 4096
 FLAGS = ("--segment_bytes=1048576", "--reserve_mib=2", "--min_free_mib=2",
          "--snapshot_log_bytes=1048576", "--snapshot_interval_s=1")
 WITHIN = 20.0
+DISK_FULL = 6
 
 
 def private_mounts():
@@ -103,6 +105,23 @@ def small_segments():
     with SmallDisks((*FLAGS, "--segment_bytes=65536")) as started:
         settle(started)
         yield started
+
+
+def test_a_first_start_that_finds_no_room_names_the_flags_that_say_how_much(tmp_path):
+    data = tmp_path / "data"
+    data.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=8m", "holdfast-test", str(data)],
+                   check=True)
+    addresses = [f"--{name}_address=127.0.0.1:{port}"
+                 for name, port in zip(("client", "peer", "admin", "http"), free_ports(4))]
+    ended = subprocess.run([str(program("holdfastd")), f"--data_dir={data}", *addresses],
+                           capture_output=True, text=True, timeout=30, check=False)
+    subprocess.run(["umount", str(data)], check=True)
+    assert ended.returncode == DISK_FULL, ended.stderr
+    said = ended.stderr.splitlines()[-1]
+    assert "No space left on device" in said, said
+    assert "--reserve_segments=" in said, said
+    assert "--segment_bytes=33554432): make room, or" in said, said
 
 
 def alarm(node, name):
