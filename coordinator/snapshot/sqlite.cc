@@ -91,6 +91,15 @@ ErrorCode code_of(sqlite3* handle, int result) {
   }
 }
 
+/// What is to be looked at, behind SQLite's own words.
+const char* hint_for(int result, ErrorCode code) {
+  if (code == ErrorCode::kOverloaded) return "; another program has it open";
+  if (code != ErrorCode::kDiskFailed) return "";
+  return (result & 0xFF) == SQLITE_CANTOPEN
+             ? "; look whether it is there, and this user may open it and write to its directory"
+             : "; look at its disk: the kernel's log (dmesg) may say more";
+}
+
 Error error_of(sqlite3* handle, const std::string& path) {
   const int result = sqlite3_extended_errcode(handle);
   std::string message =
@@ -99,7 +108,8 @@ Error error_of(sqlite3* handle, const std::string& path) {
     message +=
         ": " + std::generic_category().message(number) + " (errno " + std::to_string(number) + ")";
   }
-  return {code_of(handle, result), std::move(message)};
+  const ErrorCode code = code_of(handle, result);
+  return {code, message + hint_for(result, code)};
 }
 
 Error error_of(sqlite3_stmt* statement) {

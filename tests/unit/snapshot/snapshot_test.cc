@@ -229,6 +229,19 @@ TEST(Snapshots, EveryRowOfEveryTableWasWrittenByTheWorkload) {
   for (const auto& [table, rows] : most) EXPECT_GT(rows, 0) << table;
 }
 
+TEST(Database, WhatCannotBeOpenedIsNamedWithWhatTheSystemSaidAndWhereToLook) {
+  const TemporaryDirectory directory;
+  const std::string path = directory.file("missing.db");
+  const auto database = Database::open(path, Database::Mode::kRead);
+  ASSERT_FALSE(database.ok());
+  EXPECT_EQ(database.error().code, ErrorCode::kDiskFailed);
+  EXPECT_THAT(database.error().message, testing::StartsWith(path + ": "));
+  EXPECT_THAT(database.error().message, HasSubstr("No such file or directory (errno 2)"));
+  EXPECT_THAT(database.error().message, testing::EndsWith("; look whether it is there, and this "
+                                                          "user may open it and write to its "
+                                                          "directory"));
+}
+
 TEST(Statements, TellOfWhatCannotBeBound) {
   const TemporaryDirectory directory;
   std::ofstream(directory.file("empty.db"));
