@@ -192,7 +192,8 @@ CallError Caller::Pending::timed_out() const {
   const bool in_flight = seqid_ != 0 || fate_unknown_;
   const bool once = options_.resend == Resend::kOnlyOnce;
   return {in_flight && once ? ErrorCode::kOutcomeUnknown : ErrorCode::kTimeout,
-          "no answer within " + within(options_.timeout) + " (" + caller_.pool().describe() + ")",
+          std::string(caller_.pool().reached_nobody() ? "no server was reached" : "no answer") +
+              " within " + within(options_.timeout) + " (" + caller_.pool().describe() + ")",
           in_flight, true};
 }
 

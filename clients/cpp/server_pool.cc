@@ -92,6 +92,7 @@ void ServerPool::on_connection_closed(Connection& connection, const std::string&
   for (auto& server : servers_) {
     if (server->connection.get() != &connection) continue;
     server->last_error = why;
+    server->unreached = !connection.opened();
     back_off(*server);
   }
 }
@@ -100,6 +101,7 @@ void ServerPool::answered(Server& server, const api::ResponseHeader& header) {
   server.backoff = Duration(0);
   server.patience = options_.patience_min;
   server.last_error.clear();
+  server.unreached = false;
   server.in_no_cluster = header.clusterId == 0;
   if (header.clusterId != cluster_id_) learn_cluster(header.clusterId);
   newest_revision_ = std::max(newest_revision_, header.revision);
@@ -110,6 +112,11 @@ bool ServerPool::serves_nobody() const {
   return !options_.wait_for_a_cluster &&
          std::all_of(servers_.begin(), servers_.end(),
                      [](const auto& server) { return server->in_no_cluster; });
+}
+
+bool ServerPool::reached_nobody() const {
+  return std::all_of(servers_.begin(), servers_.end(),
+                     [](const auto& server) { return server->unreached; });
 }
 
 bool ServerPool::knows_less_than_others(const Server& server) const {
@@ -145,6 +152,7 @@ void ServerPool::learn_leader(const api::ResponseHeader& header) {
 
 void ServerPool::gave_no_answer(Server& server) {
   server.last_error = server.name + " does not answer";
+  server.unreached = server.connection == nullptr || !server.connection->opened();
   server.patience = std::min(server.patience * 2, options_.patience_max);
   back_off(server);
   if (server.connection == nullptr) return;

@@ -39,6 +39,7 @@ struct Server {
   Duration patience{0};
   std::string last_error;      ///< with the server's name; empty if its last answer was none
   bool in_no_cluster = false;  ///< by its last answer
+  bool unreached = false;      ///< there was no connection, the last time it was tried
 };
 
 /// Told when a reply comes from another cluster than the replies before: it was restored, and what
@@ -95,6 +96,8 @@ class ServerPool final : private Connection::Owner {
   int64_t newest_revision() const { return newest_revision_; }
   net::Loop& loop() { return loop_; }
   Entropy& entropy() { return entropy_; }
+  /// Of no server was there a connection, the last time it was tried.
+  bool reached_nobody() const;
   /// For messages: each server with what went wrong last.
   std::string describe() const;
 

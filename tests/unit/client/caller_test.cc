@@ -392,6 +392,16 @@ TEST_F(CallerTest, ATimeoutNamesTheServersAndWhatIsWrongWithThem) {
   EXPECT_EQ(error_->code, ErrorCode::kTimeout);
   EXPECT_FALSE(error_->maybe_applied);
   EXPECT_NE(error_->message.find(a_.address()), std::string::npos) << error_->message;
+  EXPECT_EQ(error_->message.find("no server was reached within 2000 ms"), 0u) << error_->message;
+}
+
+TEST_F(CallerTest, ATimeoutOfServersThatWereReachedSaysThatTheyDidNotAnswer) {
+  b_.down();
+  check({.timeout = 2s});
+  pass(2100ms, 50ms);
+  ASSERT_TRUE(error_);
+  EXPECT_EQ(error_->code, ErrorCode::kTimeout);
+  EXPECT_EQ(error_->message.find("no answer within 2000 ms"), 0u) << error_->message;
 }
 
 TEST_F(CallerTest, ARefusalOfACopyDoesNotSettleAnEarlierCopyWhoseFateIsUnknown) {
