@@ -235,10 +235,12 @@ int snapshot_restore_command(const Args& args, const Context& context) {
   if (!file.ok()) return report_snapshot(file.error());
   const auto founder = founder_of(args, *node, known_member(file->members, *node));
   if (!founder.ok()) return fail(founder.error());
+  auto database = real_file(args.words[0]);
+  if (!database.ok()) return report_snapshot(database.error());
   State state;
   state.machine = std::move(file->machine);
   state.term = state.last_term = file->head.applied_term;
-  state.database = file->path;
+  state.database = std::move(*database);
   const auto founded =
       founding::found_cluster(machine.ports(), std::move(state), *founder, *directory);
   if (!founded.ok()) return fail(founded.error());

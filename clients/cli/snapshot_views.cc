@@ -19,15 +19,12 @@ namespace {
 
 using nlohmann::json;
 
-/// SQLite opens no links, and a pipe would be waited for.
-Result<std::string> real_file(const std::string& path) {
-  char resolved[PATH_MAX];
-  struct stat info {};
-  if (::realpath(path.c_str(), resolved) == nullptr || ::stat(resolved, &info) != 0) {
-    return Error{ErrorCode::kBadArgument, path + ": " + std::generic_category().message(errno)};
+/// A message about the file that `path` led to, with the name that the user knows it by.
+std::string as_given(std::string message, const std::string& resolved, const std::string& path) {
+  for (size_t at = 0; (at = message.find(resolved, at)) != std::string::npos; at += path.size()) {
+    message.replace(at, resolved.size(), path);
   }
-  if (S_ISREG(info.st_mode)) return std::string(resolved);
-  return Error{ErrorCode::kBadArgument, path + " is no regular file"};
+  return message;
 }
 
 json to_json(const raft::Member& member) {
@@ -39,12 +36,25 @@ json to_json(const raft::Member& member) {
 
 }  // namespace
 
+Result<std::string> real_file(const std::string& path) {
+  char resolved[PATH_MAX];
+  struct stat info {};
+  if (::realpath(path.c_str(), resolved) == nullptr || ::stat(resolved, &info) != 0) {
+    return Error{ErrorCode::kBadArgument, path + ": " + std::generic_category().message(errno)};
+  }
+  if (S_ISREG(info.st_mode)) return std::string(resolved);
+  return Error{ErrorCode::kBadArgument, path + " is no regular file"};
+}
+
 Result<loading::SnapshotFile> look_at(const std::string& path) {
   const auto file = real_file(path);
   if (!file.ok()) return file.error();
   raft::PosixFileSystem files;
   SystemEntropy entropy;
-  return loading::examine(files, *file, entropy.next_u64());
+  auto seen = loading::examine(files, *file, entropy.next_u64());
+  if (!seen.ok()) return Error{seen.error().code, as_given(seen.error().message, *file, path)};
+  seen->path = path;
+  return seen;
 }
 
 int report_snapshot(const Error& error) {

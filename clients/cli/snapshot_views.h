@@ -9,7 +9,9 @@
 
 namespace holdfast::cli {
 
-/// Verifies the file at `path`, which may be a link to one.
+/// The file that `path` leads to. SQLite opens no links, and a pipe would be waited for.
+Result<std::string> real_file(const std::string& path);
+/// Verifies the file at `path`, which may be a link to one; errors and the result name it as given.
 Result<loading::SnapshotFile> look_at(const std::string& path);
 /// Says what is wrong, on standard error; the exit code.
 int report_snapshot(const Error& error);

@@ -116,6 +116,27 @@ def test_a_file_that_was_cut_is_damaged(copy):
     assert str(copy) in refused(copy, 1)
 
 
+def beside(copy, *words):
+    """One invocation in the directory of the file."""
+    return subprocess.run([str(program("holdfast")), "snapshot", *words], cwd=copy.parent,
+                          timeout=30, capture_output=True, text=True, check=False)
+
+
+def test_a_file_is_named_as_it_was_given(copy):
+    (copy.parent / "link.db").symlink_to(copy)
+    for name in ("copy.db", "link.db"):
+        assert beside(copy, "verify", name).stdout.startswith(f"{name}: sound: ")
+        assert json.loads(beside(copy, "show", name, "--json").stdout)["file"] == name
+    restored = beside(copy, "restore", "link.db", "--data_dir=new", "--node_id=1", "--json")
+    assert restored.returncode == 0, restored.stderr
+    assert json.loads(restored.stdout)["from"] == "link.db"
+    os.truncate(copy, 1000)
+    for name in ("copy.db", "link.db"):
+        done = beside(copy, "verify", name)
+        assert done.returncode == 1 and name in done.stderr, done.stderr
+        assert str(copy.parent) not in done.stderr, done.stderr
+
+
 def test_what_a_file_holds_does_not_steer_the_terminal(copy):
     change(copy, 'CREATE TABLE "\x1b[31m" (x)')
     assert r"no snapshot has '\x1b[31m' as it has" in refused(copy, 1)
