@@ -48,8 +48,8 @@ int txn_command(const Args& args, const Context& context) {
   const auto text = read_file(args.words[0]);
   if (!text) return report(text.error());
   const auto script = parse_transaction(*text);
+  const std::string file = args.words[0] == "-" ? "standard input" : args.words[0];
   if (!script) {
-    const std::string file = args.words[0] == "-" ? "standard input" : args.words[0];
     return report(Error{ErrorCode::kBadArgument, file + ", " + script.error().message});
   }
   auto remote = Remote::connect(context.servers, context.timeout, true);
@@ -57,7 +57,7 @@ int txn_command(const Args& args, const Context& context) {
   const auto answer = (*remote)->write<client::Transact>(script->request);
   if (!answer) {
     client::CallError refusal = answer.error();
-    refusal.message = in_words_of(*script, refusal.message);
+    refusal.message = in_words_of(*script, file, refusal.message);
     return report(refusal);
   }
   print_result(*answer, script->request, context);

@@ -295,7 +295,8 @@ Result<TxnScript> parse_transaction(const std::string& text) {
   return script;
 }
 
-std::string in_words_of(const TxnScript& script, const std::string& refusal) {
+std::string in_words_of(const TxnScript& script, const std::string& file,
+                        const std::string& refusal) {
   for (const auto& [list, lines] : {std::pair{"thenOperations[", &script.then_lines},
                                     std::pair{"otherwiseOperations[", &script.otherwise_lines}}) {
     if (!refusal.starts_with(list)) continue;
@@ -305,7 +306,7 @@ std::string in_words_of(const TxnScript& script, const std::string& refusal) {
                                    static_cast<int64_t>(lines->size()) - 1);
     if (!step || end == refusal.size()) return refusal;
     const std::string line = std::to_string((*lines)[static_cast<size_t>(*step)]);
-    return "line " + line + ": " +
+    return file + ", line " + line + ": " +
            renamed(refusal.substr(end + 3),
                    {{"ttlMs", "ttl in ms"}, {"expectedVersion", "version"}});
   }

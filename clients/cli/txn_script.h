@@ -20,9 +20,10 @@ struct TxnScript {
 /// BAD_ARGUMENT names the line, the word and what was expected.
 Result<TxnScript> parse_transaction(const std::string& text);
 
-/// A server's refusal with the line and the words of the text, for the step and the fields that it
-/// names.
-std::string in_words_of(const TxnScript& script, const std::string& refusal);
+/// A server's refusal with the file, the line and the words of the text, for the step and the
+/// fields that it names.
+std::string in_words_of(const TxnScript& script, const std::string& file,
+                        const std::string& refusal);
 
 /// The path that a step asks for.
 const std::string& path_of(const api::Operation& step);
