@@ -79,7 +79,7 @@ Result<api::CreateRequest> make_create(const Args& args) {
 client::CallError in_words_of(const Args& args, const std::string& path,
                               client::CallError refusal) {
   if (args.has("new") && refusal.code == ErrorCode::kBadVersion) {
-    refusal.message = "there is a key " + path + " already, and --new writes none that is there";
+    refusal.message = "there is a key " + path + " already; --new writes only where there is none";
   }
   return refusal;
 }

@@ -96,7 +96,7 @@ def test_writes_are_refused_by_version_and_say_why(cluster):
     done(cluster, "put", "/versioned", "1", "--new")
     there = run(cluster, "put", "/versioned", "1", "--new")
     assert there.returncode == 65
-    assert "there is a key /versioned already, and --new writes none" in there.stderr
+    assert "there is a key /versioned already; --new writes only where" in there.stderr
     done(cluster, "put", "/versioned", "2", "--version", "1")
     stale = run(cluster, "put", "/versioned", "3", "--version", "1")
     assert stale.returncode == 65
