@@ -70,7 +70,7 @@ Result<std::string> read_file(const std::string& name) {
   return bytes;
 }
 
-Result<std::string> read_value(const Args& args) {
+Result<std::string> read_value(const Args& args, IfNone if_none) {
   if (args.words.size() > 2)
     return bad("\"" + args.words[2] + "\" is one word too many: quote the value");
   if (args.words.size() == 2 && args.has("file")) return bad("VALUE and --file exclude each other");
@@ -82,10 +82,11 @@ Result<std::string> read_value(const Args& args) {
   if (args.has("file")) return read_file(args.get("file"));
   // Nobody asked for standard input in so many words: it must be one that was meant.
   if (isatty(STDIN_FILENO) == 1) {
+    if (if_none == IfNone::kEmpty) return std::string();
     return bad("a VALUE is needed behind the PATH, or --file FILE (- is standard input)");
   }
   auto value = read_file("-");
-  if (value && value->empty()) {
+  if (value && value->empty() && if_none == IfNone::kRefused) {
     return bad("no VALUE is given, and standard input is empty: an empty value is given as \"\"");
   }
   return value;

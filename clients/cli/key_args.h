@@ -21,9 +21,12 @@ Result<int64_t> version_of(const Args& args);
 int no_key(const std::string& path);
 /// LOCAL with --local, else LINEARIZABLE.
 api::Consistency::type consistency_of(const Args& args);
+/// What is made of a value that is not given: neither as a word nor by --file, and standard input
+/// is a terminal or empty.
+enum class IfNone : uint8_t { kRefused, kEmpty };
 /// The value that a command writes: words[1], the file of --file, or standard input to its end, if
 /// that is no terminal and not empty.
-Result<std::string> read_value(const Args& args);
+Result<std::string> read_value(const Args& args, IfNone if_none = IfNone::kRefused);
 /// All of a file, or of standard input if it is "-"; at most 4 MiB, the longest request.
 Result<std::string> read_file(const std::string& name);
 

@@ -29,7 +29,8 @@ constexpr char kPutText[] =
 
 constexpr char kCreateText[] =
     "Fails with KEY_EXISTS if the key is there, and prints its path. The value is given as for\n"
-    "`holdfast put`; with a command and without VALUE and --file it is empty.\n\n"
+    "`holdfast put`; with a command and without VALUE and --file it is empty, and so it is with\n"
+    "--container if none is given.\n\n"
     "--sequential appends the parent's next number, 20 digits. --ttl: the key goes when it was "
     "not\n"
     "written for so long. --container: it goes with the last of its children. --ephemeral: it "
@@ -39,6 +40,7 @@ constexpr char kCreateText[] =
     "code\n"
     "is ours. If the key is removed or its session ended, the command gets SIGTERM, a quarter of\n"
     "--session-ttl later SIGKILL, and the exit code is 76.\n\n"
+    "  holdfast create /queue --container\n"
     "  holdfast create /queue/job- 'resize 7' --sequential\n"
     "  holdfast create /members/web-1 10.0.0.7:80 --ephemeral -- ./web";
 

@@ -69,7 +69,8 @@ Result<api::CreateRequest> make_create(const Args& args) {
   // A command behind -- may want standard input itself.
   const bool given = args.words.size() > 1 || args.has("file");
   if (args.has_command && !given) return request;
-  auto value = read_value(args);
+  // A container is there for its children: mostly it has no value of its own.
+  auto value = read_value(args, args.has("container") ? IfNone::kEmpty : IfNone::kRefused);
   if (!value) return value.error();
   request.value = std::move(*value);
   return request;

@@ -162,8 +162,12 @@ def test_sequential_keys_and_kinds(cluster):
     assert run(cluster, "create", first, "").returncode == 65
     done(cluster, "create", "/queue/soon", "", "--ttl", "1h")
     assert json.loads(done(cluster, "get", "/queue/soon", "--json"))["ttl_ms"] == 3_600_000
-    assert "container" in done(cluster, "get", done(
-        cluster, "create", "/queue/box", "", "--container").strip(), "--long")
+    box = subprocess.run([str(program("holdfast")), "create", "/queue/box", "--container"],
+                         env=dict(os.environ, HOLDFAST_SERVERS=cluster.leader().address),
+                         stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
+    assert box.stdout == "/queue/box\n", box.stderr
+    assert "container" in done(cluster, "get", "/queue/box", "--long")
+    assert done(cluster, "get", "/queue/box") == ""
 
 
 def test_an_ephemeral_key_is_there_while_its_command_runs(cluster):
