@@ -1,6 +1,7 @@
 """Keys, watches and mirrors of the Python client over real servers, while some of them die."""
 
 import threading
+import time
 
 import pytest
 from support.waiting import eventually
@@ -44,6 +45,20 @@ def test_keys_are_written_read_and_listed(client, session):
     assert client.delete("/k", recursive=True).count == 5
     with pytest.raises(holdfast.NoKey):
         list(client.list("/k"))
+
+
+def test_all_there_is_to_know_of_a_key(client, session):
+    before = time.time()
+    created = client.put("/known", "1").revision
+    session.create("/known/e", ephemeral=True)
+    child = client.create("/known/c", container=True).revision
+    written = client.put("/known", "two").revision
+    key = client.get("/known")
+    assert (key.create_revision, key.modify_revision, key.version) == (created, written, 2)
+    assert (key.children, key.children_version, key.children_revision) == (2, 2, child)
+    assert key.read_revision >= written and key.size == 3 and key.ttl is None
+    assert before - 5 < key.created <= key.modified < before + 60
+    assert client.get("/known/e").ephemeral_owner == session.id
 
 
 def test_a_local_read_sees_what_this_client_has_written_at_every_server(cluster):

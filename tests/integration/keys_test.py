@@ -1,5 +1,7 @@
 """Keys and watches over three real servers, by the stock generated client alone."""
 
+import time
+
 import pytest
 from holdfast_api.holdfast import ttypes as t
 from holdfast_api.keys import ttypes as k
@@ -31,6 +33,56 @@ def test_a_key_is_written_through_one_server_and_read_through_all(servers):
         assert got.key.stat.modifyRevision == put.revision
         assert got.header.revision >= put.revision
     assert not servers[1].get(path="/config/other").found
+
+
+def test_a_stat_says_all_there_is_to_know_of_a_key(servers):
+    stock, other, _ = servers
+    before = time.time() * 1000
+    created = stock.put(path="/stat", value=b"1").revision
+    child = stock.create(path="/stat/c", kind=w.KeyKind.TTL, ttlMs=60_000, value=b"").revision
+    stock.create(path="/stat/d", value=b"")
+    removed = stock.remove(path="/stat/d").revision
+    written = stock.put(path="/stat", value=b"four").revision
+    stat = other.get(path="/stat", statOnly=True).key.stat
+    assert (stat.kind, stat.version, stat.createRevision, stat.modifyRevision) == (
+        w.KeyKind.PERSISTENT, 2, created, written)
+    assert (stat.childrenVersion, stat.childrenRevision, stat.childCount) == (3, removed, 1)
+    assert (stat.ephemeralOwner, stat.valueBytes, stat.ttlMs) == (0, 4, 0)
+    slack = 5_000  # the servers' clock is this machine's
+    assert before - slack < stat.createdUnixMs <= stat.modifiedUnixMs < before + 60_000
+    below = other.get(path="/stat/c").key.stat
+    assert (below.kind, below.ttlMs, below.createRevision, below.childrenRevision) == (
+        w.KeyKind.TTL, 60_000, child, 0)
+
+
+def test_many_keys_are_read_at_one_revision(servers):
+    stock, other, _ = servers
+    put = lambda path, value: k.Operation(put=k.PutRequest(path=path, value=value))  # noqa: E731
+    stock.put(path="/many", value=b"")
+    paths = ["/many/b", "/many/none", "/many/a", "/"]
+    for turn in (b"1", b"2", b"3"):
+        done = stock.transact(compares=[], thenOperations=[put("/many/a", turn),
+                                                           put("/many/b", turn)])
+        found = other.getMany(paths=paths)
+        assert found.header.revision >= done.revision
+        assert [(f.found, f.key.path, f.key.value) for f in found.keys] == [
+            (True, "/many/b", turn), (False, "/many/none", b""), (True, "/many/a", turn),
+            (True, "/", b"")]
+        assert {f.key.stat.modifyRevision for f in found.keys[::2]} == {done.revision}
+    assert other.getMany(paths=["/many/a"], statOnly=True).keys[0].key.value == b""
+
+
+def test_an_answer_of_many_keys_ends_at_a_mebibyte_and_their_number_is_judged(servers):
+    stock = servers[0]
+    stock.put(path="/half", value=b"x" * 500_000)
+    assert len(stock.getMany(paths=["/half"] * 5).keys) == 2
+    stock.put(path="/half", value=b"x" * (1 << 20))
+    assert len(stock.getMany(paths=["/half", "/half"]).keys) == 1, "at least one"
+    assert len(stock.getMany(paths=["/none"] * 1000).keys) == 1000
+    for paths in ([], ["/none"] * 1001):
+        message = refused(t.ErrorCode.BAD_ARGUMENT, stock.getMany, paths=paths)
+        assert f"{len(paths)} paths" in message and "1 to 1000" in message
+    refused(t.ErrorCode.BAD_ARGUMENT, stock.getMany, paths=["/none", "none"])
 
 
 def test_versions_and_parents_are_judged(servers):
@@ -119,6 +171,53 @@ def test_lists_come_in_pages_in_the_order_of_the_tree(servers):
     assert [key.path for key in stock.listKeys(path="/l").keys] == ["/l/a", "/l/a-b", "/l/b"]
 
 
+def test_pages_keep_their_place_while_the_tree_changes(servers):
+    """Each page is asked of another server; what is there all the time comes once, in order."""
+    stock = servers[0]
+    stock.put(path="/p", value=b"")
+    stays = [f"/p/{number:02}" for number in range(0, 40, 2)]
+    for path in stays:
+        stock.put(path=path, value=b"")
+    found, page, turn = [], "", 0
+    while True:
+        got = servers[turn % 3].listKeys(path="/p", pageSize=3, page=page)
+        found += [key.path for key in got.keys]
+        page = got.nextPage
+        if not page:
+            break
+        # Before the place, behind it, and at the very place where the next page begins.
+        stock.put(path=f"/p/{turn:02}+", value=b"")
+        stock.put(path=f"{found[-1]}/child", value=b"")
+        stock.put(path=f"{found[-1]}+", value=b"")
+        if turn == 2:
+            stays.remove(page)
+            stock.remove(path=page, recursive=True)
+            found.remove(page)
+        turn += 1
+    assert found == sorted(set(found)) and turn > 5
+    assert [path for path in found if path in stays] == stays
+
+
+@pytest.mark.parametrize("page", [
+    "/other", "/p", "/pp", "/", "p/a", "/p//a", "/p/../other", "/p/\x00", "/p/" + "x" * 9_000])
+def test_a_page_that_no_list_gave_is_refused(servers, page):
+    stock = servers[1]
+    stock.put(path="/p", value=b"")
+    for subtree in (False, True):
+        with pytest.raises(t.HoldfastError) as failed:
+            stock.listKeys(path="/p", subtree=subtree, page=page)
+        assert failed.value.code in (t.ErrorCode.BAD_ARGUMENT, t.ErrorCode.TOO_LARGE)
+        assert failed.value.applied == t.Applied.NO and not failed.value.retryable
+
+
+def test_pages_of_another_size_than_allowed_are_refused(servers):
+    stock = servers[0]
+    for size in (-1, 1001):
+        assert str(size) in refused(t.ErrorCode.BAD_ARGUMENT, stock.listKeys, path="/",
+                                    pageSize=size)
+    refused(t.ErrorCode.NO_KEY, stock.listKeys, path="/never/made")
+
+
 def test_values_may_be_as_large_as_the_limit_says(servers):
     largest = b"x" * (1 << 20)
     servers[1].put(path="/large", value=largest)
@@ -173,6 +272,42 @@ def test_a_watch_tells_every_change_in_order_whichever_server_it_is_on(cluster, 
             (revisions[0], w.EventType.KEY_CREATED, key, b"1"),
             (revisions[1], w.EventType.KEY_CHANGED, key, b"2"),
             (revisions[2], w.EventType.KEY_REMOVED, key, b"")]
+
+
+def test_a_watch_tells_the_types_asked_for_alone(servers):
+    stock = servers[1]
+    session = stock.open_session()
+    stock.watch(session, path="/f", scope=w.WatchScope.SUBTREE,
+                filter=[w.EventType.KEY_CHANGED, w.EventType.KEY_REMOVED])
+    follower = Follower(stock, session)
+    follower.poll(0)
+    servers[0].put(path="/f", value=b"1")
+    changed = servers[0].put(path="/f", value=b"2").revision
+    servers[0].put(path="/f/a", value=b"")
+    removed = servers[0].remove(path="/f", recursive=True).revision
+    assert [e[:3] for e in follower.events(3)] == [
+        (changed, w.EventType.KEY_CHANGED, "/f"), (removed, w.EventType.KEY_REMOVED, "/f/a"),
+        (removed, w.EventType.KEY_REMOVED, "/f")]
+
+
+def test_a_watch_of_a_quiet_place_is_told_how_far_others_have_come(servers):
+    stock, other, third = servers
+    session = stock.open_session(ttl_ms=4_000)
+    registered = stock.watch(session, path="/quiet")
+    follower = Follower(stock, session)
+    follower.poll(0)
+    last = other.put(path="/elsewhere", value=b"").revision
+
+    def progress():
+        polled = follower.poll()
+        assert not polled.watches and polled.progressWatchId == registered.watchId
+        return polled.progressRevision
+    eventually(lambda: progress() >= last, within=10)
+    # From there it goes on at another server.
+    seen = progress()
+    written = other.put(path="/quiet", value=b"").revision
+    third.watch(session, path="/quiet", sinceRevision=seen)
+    assert [e[0] for e in Follower(third, session).events(1)] == [written]
 
 
 def test_a_watch_resumes_on_another_server_where_it_was(servers):
