@@ -165,6 +165,25 @@ TEST_F(WatchTest, AProgressMarkDoesNotSpeakOfYoungerWatches) {
   EXPECT_EQ(since, (std::multiset<int64_t>{40, 90}));
 }
 
+// Neither has been shown to anybody: elsewhere both are told anew.
+TEST_F(WatchTest, AProgressMarkDoesNotPassAPartOfAGroup) {
+  watch_stands();
+  tell({delivery(60, {event("/w")}, api::DeliveryKind::EVENTS, true)}, 90);
+  lose_a();
+  ASSERT_EQ(commands_.size(), 2u);
+  EXPECT_EQ(registration(1).sinceRevision, 40);
+}
+
+TEST_F(WatchTest, AProgressMarkDoesNotPassAResynchronisation) {
+  watch_stands();
+  tell({delivery(70, {}, api::DeliveryKind::RESYNC_BEGIN),
+        delivery(70, {event("/w/a")}, api::DeliveryKind::RESYNC_STATE)},
+       90);
+  lose_a();
+  ASSERT_EQ(commands_.size(), 2u);
+  EXPECT_EQ(registration(1).sinceRevision, 40);
+}
+
 TEST_F(WatchTest, AServerThatWasRestartedIsToldAgain) {
   watch_stands();
   api::PollResult result;
