@@ -227,7 +227,8 @@ class ServerWatches:
 
     def _next(self, watch: OneWatch) -> Optional[Tuple[int, List[Any]]]:
         for revision, events in self._model.keys.history:
-            seen = [e for e in events if self._model.keys.seen(watch.spec, e.path)]
+            seen = [e for e in events if self._model.keys.seen(watch.spec, e.path)
+                    and (not watch.spec.filter or e.eventType in watch.spec.filter)]
             if revision > watch.told and seen:
                 return revision, seen
         return None

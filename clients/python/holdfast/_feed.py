@@ -11,7 +11,7 @@ from holdfast_api.watch.ttypes import WatchScope, WatchSpace
 from . import _arguments
 from ._assembly import Assembly, Group
 from .errors import BadArgument, HoldfastError
-from .events import Event
+from .events import Event, EventKind
 
 SCOPES = {"node": WatchScope.NODE, "children": WatchScope.CHILDREN, "subtree": WatchScope.SUBTREE}
 SPACES = {"keys": WatchSpace.KEYS, "locks": WatchSpace.LOCKS, "both": WatchSpace.BOTH}
@@ -27,6 +27,8 @@ class Spec:
     scope: str = "node"
     space: str = "keys"
     values: bool = False
+    #: What is told of it; () is everything.
+    kinds: Tuple[EventKind, ...] = ()
 
     def __post_init__(self) -> None:
         _arguments.text("scope", self.scope)

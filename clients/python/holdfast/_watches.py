@@ -308,7 +308,8 @@ class Watches:
     def _register(self, place: Place, feed: Feed) -> bool:
         spec, since = feed.spec, feed.assembly.position
         request = WatchRequest(path=spec.path, scope=SCOPES[spec.scope], space=SPACES[spec.space],
-                               sinceRevision=since or None, withValues=spec.values or None)
+                               sinceRevision=since or None, withValues=spec.values or None,
+                               filter=[kind.value for kind in spec.kinds] or None)
         result = None
         try:
             # "From now on" is not before what this program has seen of another server.

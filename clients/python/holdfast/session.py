@@ -22,10 +22,11 @@ from ._requests import path_of
 from ._router import Router, Undecided, as_error
 from .election import Election
 from .errors import HoldfastError, SessionClosed, SessionError
+from .events import EventKind
 from .lock import Leadership, Lock, OnLost, OnRevoke, Terms
 from .mirror import Mirror
 from .types import Value, Wanted, to_bytes
-from .watch import OnEvent, Scope, Space, Subscription, Watch, since_revision
+from .watch import OnEvent, Scope, Space, Subscription, Watch, event_kinds, since_revision
 
 log = logging.getLogger("holdfast")
 
@@ -202,7 +203,8 @@ class Session(SessionKeys):
     # ---------------------------------------------------------------------------------- watches
 
     def watch(self, path: str, *, scope: Scope = "node", space: Space = "keys",
-              since: Optional[int] = None, values: bool = False, timeout: Optional[float] = None,
+              since: Optional[int] = None, values: bool = False,
+              kinds: Optional[Iterable[EventKind]] = None, timeout: Optional[float] = None,
               buffer: int = BUFFER_EVENTS) -> Watch:
         """What happens at a place from now on, as an iterator: see :class:`Watch`.
 
@@ -214,18 +216,21 @@ class Session(SessionKeys):
         :param since: be told what happened after this revision, without a gap; 0: from the
             beginning.
         :param values: with the new values of keys.
+        :param kinds: tell these alone, such as ``[EventKind.DELETED]``; the servers wake nobody for
+            the others. A RESYNC is told all the same, with all there is.
         :param timeout: iterating ends when nothing has happened for so many seconds; it may be
             iterated over again. None: it does not end.
         :param buffer: so many events may wait to be read (or 16 MiB); then the watch rests.
         """
         _arguments.timeout(timeout)
-        feed = Buffer(Spec(path_of(path), scope, space, values), since_revision(since),
-                      _arguments.whole("buffer", buffer))
+        feed = Buffer(Spec(path_of(path), scope, space, values, event_kinds(kinds)),
+                      since_revision(since), _arguments.whole("buffer", buffer))
         self._core.watches.add(feed, self._timeout)
         return Watch(self._core.watches, feed, timeout)
 
     def on_change(self, path: str, *, scope: Scope = "node", space: Space = "keys",
                   since: Optional[int] = None, values: bool = True,
+                  kinds: Optional[Iterable[EventKind]] = None,
                   errors: Literal["log", "stop"] = "log", buffer: int = BUFFER_EVENTS
                   ) -> Callable[[OnEvent], Subscription[OnEvent]]:
         """Have a function called with each event, as a decorator::
@@ -244,7 +249,7 @@ class Session(SessionKeys):
         """
         if errors not in ("log", "stop"):
             raise ValueError(f"errors {errors!r} is neither 'log' nor 'stop'")
-        spec = Spec(path_of(path), scope, space, values)
+        spec = Spec(path_of(path), scope, space, values, event_kinds(kinds))
         since_revision(since)
         _arguments.whole("buffer", buffer)
 

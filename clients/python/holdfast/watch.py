@@ -6,13 +6,13 @@ import logging
 import time
 import weakref
 from types import TracebackType
-from typing import Any, Callable, Generic, Literal, Optional, Tuple, Type, TypeVar
+from typing import Any, Callable, Generic, Iterable, Literal, Optional, Tuple, Type, TypeVar
 
 from . import _arguments
 from ._feed import Buffer, Feed, Spec
 from ._watches import Watches
 from .errors import BadArgument, HoldfastError
-from .events import Event
+from .events import Event, EventKind
 
 log = logging.getLogger("holdfast")
 
@@ -31,6 +31,20 @@ def since_revision(since: Optional[int]) -> int:
     if since < 0:
         raise BadArgument(f"since {since} is negative: give None to be told from now on")
     return max(since, 1)
+
+
+def event_kinds(kinds: Optional[Iterable[EventKind]]) -> Tuple[EventKind, ...]:
+    """What is to be told, as a Spec has it; of None everything."""
+    if kinds is None:
+        return ()
+    wanted = tuple(_arguments.many("kinds", kinds, "EventKind"))
+    for kind in wanted:
+        if not isinstance(kind, EventKind):
+            raise _arguments.wrong("each of kinds", kind, "an EventKind")
+    if not wanted or EventKind.RESYNC in wanted:
+        raise BadArgument("kinds names what is to be told besides RESYNC, which always is: "
+                          "at least one, or None for all")
+    return wanted
 
 
 class Watch:

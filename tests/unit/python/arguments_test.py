@@ -62,6 +62,10 @@ CLIENT = [
 ]
 
 SESSION = [
+    ("kinds must be a list of EventKind, not str 'CREATED'",
+     lambda s: s.watch("/a", kinds="CREATED")),
+    ("each of kinds must be an EventKind, not str 'CREATED'",
+     lambda s: s.on_change("/a", kinds=["CREATED"])),
     ("path must be a str, not list", lambda s: s.lock(["/a"])),
     ("shared must be True or False, not str", lambda s: s.lock("/a", shared="yes")),
     ("timeout must be a number of seconds, or None (as long as the session lives), not str",

@@ -78,6 +78,40 @@ def test_scopes(client, session):
         session.watch("/a", since=-1)
 
 
+def test_a_watch_tells_the_kinds_asked_for_alone(client, session):
+    with session.watch("/a", values=True, kinds=[EventKind.CREATED, EventKind.DELETED]) as watch:
+        client.put("/a", "1")
+        client.put("/a", "2")
+        client.delete("/a")
+        assert names(read(watch, 2)) == [("CREATED", "/a", "1"), ("DELETED", "/a", "")]
+    deleted = []
+
+    @session.on_change("/a", kinds={EventKind.DELETED})
+    def note(event):
+        deleted.append(event.revision)
+
+    client.put("/a")
+    gone = client.delete("/a").revision
+    eventually(lambda: deleted)
+    assert deleted == [gone]
+    note.close()
+    for kinds in ([], [EventKind.RESYNC], [EventKind.CREATED, EventKind.RESYNC]):
+        with pytest.raises(holdfast.BadArgument, match="RESYNC, which always is"):
+            session.watch("/a", kinds=kinds)
+
+
+def test_kinds_hold_on_the_next_server_too(cluster, client, session):
+    with session.watch("/a", kinds=[EventKind.CHANGED]) as watch:
+        client.put("/a")
+        seen = [client.put("/a").revision]
+        assert read(watch, 1)[0].revision == seen[0]
+        polled(cluster).stop()
+        client.delete("/a")
+        client.put("/a")
+        changed = client.put("/a").revision
+        assert [e.revision for e in read(watch, 1)] == [changed]
+
+
 def test_a_watch_since_a_revision_tells_what_was_missed(client, session):
     first = client.put("/a", "1")
     client.put("/a", "2")
