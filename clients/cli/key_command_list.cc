@@ -67,6 +67,7 @@ constexpr char kWatchText[] =
     "all there is follows.\n\n"
     "  holdfast watch /config --scope subtree --values\n"
     "  holdfast watch /members --scope children --json  # a JSON document a line\n"
+    "  holdfast watch /members --scope children --only created,removed\n"
     "  holdfast watch /jobs --scope subtree --locks     # who gets and loses locks";
 
 std::vector<Command> writes() {
@@ -140,6 +141,7 @@ std::vector<Command> key_commands() {
         {"since", "REVISION", "begin after this revision, 0: with the first; default: from now on"},
         {"locks", nullptr, "locks instead of keys"},
         {"keys", nullptr, "with --locks: keys, too"},
+        {"only", "EVENT,...", "of created, changed, removed, granted, ended; default all"},
         {"count", "N", "end after so many events; 0, as without it: never"},
         kValues},
        watch_command});

@@ -32,7 +32,12 @@ void print_stat(const api::KeyEntry& key) {
       format_time(stat.createdUnixMs) + ", revision " + std::to_string(stat.createRevision));
   row("modified",
       format_time(stat.modifiedUnixMs) + ", revision " + std::to_string(stat.modifyRevision));
-  row("children", std::to_string(stat.childCount));
+  std::string children = std::to_string(stat.childCount);
+  if (stat.childrenRevision != 0) {
+    children += ", version " + std::to_string(stat.childrenVersion) + ", revision " +
+                std::to_string(stat.childrenRevision);
+  }
+  row("children", children);
   row("bytes", std::to_string(stat.valueBytes));
 }
 

@@ -1,6 +1,9 @@
 // watch: from flags to a WatchJob.
 #include <algorithm>
+#include <iterator>
 #include <map>
+#include <sstream>
+#include <utility>
 
 #include "clients/cli/commands.h"
 #include "clients/cli/key_args.h"
@@ -26,6 +29,46 @@ api::WatchSpace::type space_of(const Args& args) {
   return args.has("keys") ? api::WatchSpace::BOTH : api::WatchSpace::LOCKS;
 }
 
+struct EventName {
+  const char* name;
+  api::EventType::type type;
+  bool of_locks;
+};
+
+constexpr EventName kEventNames[] = {{"created", api::EventType::KEY_CREATED, false},
+                                     {"changed", api::EventType::KEY_CHANGED, false},
+                                     {"removed", api::EventType::KEY_REMOVED, false},
+                                     {"granted", api::EventType::LOCK_GRANTED, true},
+                                     {"ended", api::EventType::LOCK_ENDED, true}};
+
+/// One that cannot happen to what is watched would never be shown: it is refused.
+Result<api::EventType::type> event_type(const std::string& word, api::WatchSpace::type space) {
+  const auto* const found = std::ranges::find(kEventNames, word, &EventName::name);
+  if (found == std::end(kEventNames)) {
+    return bad("--only has \"" + word +
+               "\" but must be of created, changed, removed, granted and ended");
+  }
+  if (found->of_locks && space == api::WatchSpace::KEYS) {
+    return bad("--only " + word + " happens to locks: it needs --locks");
+  }
+  if (!found->of_locks && space == api::WatchSpace::LOCKS) {
+    return bad("--only " + word + " happens to keys: beside --locks it needs --keys");
+  }
+  return found->type;
+}
+
+Result<std::vector<api::EventType::type>> filter_of(const Args& args) {
+  std::vector<api::EventType::type> filter;
+  if (!args.has("only")) return filter;
+  std::istringstream words(args.get("only") + ",");
+  for (std::string word; std::getline(words, word, ',');) {
+    const auto type = event_type(word, space_of(args));
+    if (!type) return type.error();
+    filter.push_back(*type);
+  }
+  return filter;
+}
+
 Result<WatchJob> make_job(const Args& args) {
   if (args.words.size() > 1) return bad("\"" + args.words[1] + "\" is one word too many");
   const auto path = key_path(args, true);
@@ -36,6 +79,8 @@ Result<WatchJob> make_job(const Args& args) {
   if (!since) return since.error();
   const auto count = parse_number("--count", args.get("count", "0"), 0, INT64_MAX);
   if (!count) return count.error();
+  auto filter = filter_of(args);
+  if (!filter) return filter.error();
   WatchJob job;
   job.path = *path;
   job.options.scope = *scope;
@@ -43,6 +88,7 @@ Result<WatchJob> make_job(const Args& args) {
   // Of the wire, 0 is from now on; revision 1 changes no key and no lock.
   job.options.since_revision = args.has("since") ? std::max<int64_t>(1, *since) : 0;
   job.options.with_values = args.has("values");
+  job.options.filter = std::move(*filter);
   job.count = *count;
   return job;
 }

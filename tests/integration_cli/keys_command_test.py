@@ -153,6 +153,20 @@ def test_lists_and_trees(cluster):
     assert done(cluster, "ls", "/t/c") == ""
 
 
+def test_what_is_known_of_a_key_is_shown(cluster):
+    done(cluster, "put", "/known", "one")
+    done(cluster, "put", "/known/a", "")
+    done(cluster, "put", "/known/b", "")
+    done(cluster, "rm", "/known/a")
+    key = json.loads(done(cluster, "get", "/known", "--json"))
+    shown = dict(line.split(None, 1)
+                 for line in done(cluster, "get", "/known", "--long").splitlines())
+    assert shown["children"] == f"1, version 3, revision {key['children_revision']}"
+    assert shown["created"].endswith(f", revision {key['create_revision']}")
+    assert (shown["version"], shown["bytes"], shown["kind"]) == ("1", "3", "persistent")
+    assert "children   0\n" in done(cluster, "get", "/known/b", "--long")
+
+
 def test_sequential_keys_and_kinds(cluster):
     done(cluster, "put", "/queue", "")
     first = done(cluster, "create", "/queue/job-", "resize", "--sequential").strip()

@@ -58,6 +58,18 @@ def test_changes_of_keys_come_in_order_with_their_values(cluster):
             assert "holdfast watch" not in run(cluster, "sessions").stdout
 
 
+def test_only_the_events_asked_for_are_shown(cluster):
+    with Stock(cluster.nodes[1].address) as stock:
+        with Follower(cluster, "/o", "--locks", "--keys", "--only", "removed,granted") as follower:
+            session = stock.open_session()
+            stock.put(path="/o", value=b"1")
+            stock.put(path="/o", value=b"2")
+            stock.acquire(session, path="/o", waitMs=0)
+            stock.closeSession(session)
+            stock.remove(path="/o")
+            assert follower.take(2) == [("granted", "/o", None), ("removed", "/o", "removed")]
+
+
 def test_locks_are_watched_beside_keys(cluster):
     with Stock(cluster.nodes[1].address) as stock:
         with Follower(cluster, "/jobs", "--scope", "children", "--locks", "--keys") as follower:
@@ -189,6 +201,10 @@ def test_a_history_that_is_too_short_shows_what_there_is(cluster):
     ("watch /a --scope all", '--scope is "all" but must be node, children or subtree'),
     ("watch /a --since -3", '--since is "-3"'),
     ("watch /a --count many", '--count is "many"'),
+    ("watch /a --only made", '--only has "made" but must be of created, changed, removed'),
+    ("watch /a --only created,", '--only has "" but must be'),
+    ("watch /a --only granted", "--only granted happens to locks: it needs --locks"),
+    ("watch /a --locks --only created", "happens to keys: beside --locks it needs --keys"),
 ])
 def test_a_wrong_command_line_is_named(line, says):
     answer = run(None, *line.split(" "))
