@@ -44,12 +44,28 @@ def test_every_watcher_has_every_put():
     until = run["until_the_last_watcher"]
     assert until["count"] > 0
     assert until["p50_us"] <= until["p99_us"]
+    assert "servers_memory_bytes_per_watcher" in run
+
+
+def test_watchers_of_many_keys_each_have_the_puts_of_theirs():
+    run = figures("--profile=watch", "--watchers=40", "--watched_keys=20", "--spread")
+    assert run["until_the_last_watcher"]["count"] > 0
+    # Of a put, two watchers are told; what is under way when time begins and ends is another's.
+    assert 1 < run["per_second"] / run["puts"]["per_second"] < 4
+
+
+def test_a_put_at_a_time_may_follow_a_rest():
+    run = figures("--profile=watch", "--watchers=20", "--outstanding=1", "--rest_ms=20")
+    assert 0 < run["until_the_last_watcher"]["count"] <= 16
 
 
 @pytest.mark.parametrize("words, why", [
     (["--profile=gets", "--consistency=stale"], '"stale" but must be linearizable, local or'),
     (["--profile=puts", "--keys=-1"], "--keys is -1 but must be from 1 to"),
     (["--profile=watch", "--watchers=0"], "--watchers is 0 but must be from 1 to"),
+    (["--profile=watch", "--watchers=10", "--watched_keys=3"], "3 but must divide --watchers, 10"),
+    (["--profile=puts", "--outstanding=1025"], "--outstanding must be from 1 to 1024"),
+    (["--profile=watch", "--rest_ms=-1"], "--rest_ms is -1 but must be from 0 to 10000"),
 ])
 def test_bad_flags_are_named(words, why):
     done = bench(*words)
