@@ -195,7 +195,8 @@ struct Operation {
 struct TransactRequest {
   /** All must hold for thenOperations; none at all always hold. */ 1: list<Compare> compares,
   /** Done in order if they hold. */ 2: list<Operation> thenOperations,
-  /** Done in order if not. With the compares at most 1,024 in all, and 1 MiB. */
+  /** Done in order if not. With the compares at most 1,024 in all (transaction_steps_max), and with
+   *  all paths and values at most 1,310,720 bytes, like every command: else TOO_LARGE. */
   3: list<Operation> otherwiseOperations,
 }
 
