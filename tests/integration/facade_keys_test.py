@@ -2,6 +2,7 @@
 
 import threading
 import time
+import urllib.request
 
 import pytest
 from support.waiting import eventually
@@ -178,6 +179,37 @@ def test_watches_and_mirrors_agree_with_the_state_whoever_dies(own):
             for path, entry in after[1].items():
                 known = before[1].get(path)
                 assert known is None or known.modify_revision <= entry.modify_revision
+
+
+def calls(nodes, *methods):
+    """How often these methods were called at those servers."""
+    count = 0.0
+    for node in nodes:
+        with urllib.request.urlopen(f"http://127.0.0.1:{node.http_port}/metrics", timeout=5) as page:
+            count += sum(float(line.rsplit(" ", 1)[1]) for line in page.read().decode().split("\n")
+                         for method in methods
+                         if line.startswith("holdfast_calls_total") and f'"{method}"' in line)
+    return count
+
+
+def test_a_mirror_reads_nothing_again_whoever_dies(own):
+    with holdfast.Client(own.seeds) as client:
+        session = client.session(ttl=6)
+        session.put("/m")
+        for number in range(20):
+            session.put(f"/m/{number}", str(number))
+        mirror = session.mirror("/m")
+        for turn in range(3):
+            node = polled_by(own, session)
+            others = [n for n in own.nodes.values() if n is not node]
+            read, written = calls(others, "get", "getMany", "listKeys"), calls(others, "put")
+            node.kill()
+            mirror.wait_for(session.put("/m/7", f"changed {turn}").revision, timeout=20)
+            assert mirror["/m/7"].text == f"changed {turn}" and len(mirror) == 21
+            eventually(lambda: calls(others, "put") > written)  # noqa: B023  the page is up to date
+            assert calls(others, "get", "getMany", "listKeys") == read
+            own.start(node)
+            own.wait_ready([node])
 
 
 def test_two_sessions_on_different_servers_are_told_the_same(cluster):
