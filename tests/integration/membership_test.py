@@ -9,6 +9,8 @@ import threading
 import time
 
 import pytest
+from holdfast_api.holdfast import ttypes as t
+from holdfast_api.watch import ttypes as w
 from support.command import run
 from support.cluster import Cluster
 from support.stock import Stock
@@ -221,6 +223,27 @@ def test_a_dead_server_is_replaced_in_one_step(three):
         assert "under an id that was never used" in said and "run `holdfast" not in said, said
 
 
+def serves_reads_and_watches(cluster, learner):
+    """From its own state, told of what others wrote elsewhere."""
+    with Stock(cluster.leader().address) as writer:
+        last = writer.put(path="/config/limit", value=b"10", makeParents=True)
+        demand = t.RequestContext(minRevision=last.revision)
+        local = learner.call("get", demand, path="/config/limit", consistency=t.Consistency.LOCAL)
+        assert local.key.value == b"10"
+        watcher = learner.open_session(ttl_ms=10_000)
+        watch = learner.watch(watcher, path="/config", scope=w.WatchScope.SUBTREE, withValues=True,
+                              sinceRevision=last.revision)
+        changed = writer.put(path="/config/limit", value=b"11")
+
+    def told():
+        context = t.RequestContext(sessionId=watcher.id, sessionSecret=watcher.secret)
+        return learner.call("poll", context, maxWaitMs=1_000).watches
+
+    (delivery,) = eventually(told, within=10, what="an event on the learner")
+    assert (delivery.watchId, delivery.revision) == (watch.watchId, changed.revision)
+    assert [(e.path, e.value) for e in delivery.events] == [("/config/limit", b"11")]
+
+
 def test_a_learner_serves_and_stays_one_until_it_is_promoted(three):
     node = add(three, 4, "--learner")
     settled(three, {**voters(1, 2, 3), 4: "learner"})
@@ -230,6 +253,7 @@ def test_a_learner_serves_and_stays_one_until_it_is_promoted(three):
         session = stock.open_session(ttl_ms=10_000)
         grant = stock.acquire(session, path="/jobs/a", waitMs=0)
         assert stock.checkToken(path="/jobs/a", token=grant.token).current
+        serves_reads_and_watches(three, stock)
     said = refused(three, "remove", "7")
     assert "node 7 is not a member" in said
     eventually(lambda: run(three, "member", "promote", "4").returncode == 0, within=20,
