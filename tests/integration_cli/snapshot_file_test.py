@@ -4,6 +4,7 @@ import contextlib
 import json
 import os
 import pathlib
+import re
 import shutil
 import signal
 import sqlite3
@@ -82,6 +83,48 @@ def test_a_file_that_may_only_be_read_in_a_directory_that_may_only_be_read_will_
         assert sorted(os.listdir(file.parent)) == before
     finally:
         os.chmod(file.parent, 0o755)
+
+
+def documented_columns():
+    """Of the views in docs/snapshots.md: their names by view."""
+    page = (pathlib.Path(__file__).resolve().parents[2] / "docs" / "snapshots.md").read_text()
+    views = page[page.index("Views, for people:"):page.index("`snapshot` has one row")]
+    return {view: [column.strip() for column in columns.split(",")] for view, columns in
+            re.findall(r"^\| `(\w+)` \|[^|]*\| ([\w, ]+) \|$", views, re.MULTILINE)}
+
+
+def test_the_documented_queries_show_the_state_where_a_file_may_only_be_read(saved):
+    """As somebody who may change nothing there, and leaving nothing behind."""
+    file, _ = saved
+    columns = documented_columns()
+    assert {"locks", "waiters", "sessions", "keys"} <= columns.keys()
+    queries = {view: f"SELECT {', '.join(names)} FROM {view}" for view, names in columns.items()}
+    script = ("import json, sqlite3, sys\n"
+              "file, queries = sys.argv[1], json.loads(sys.argv[2])\n"
+              "with sqlite3.connect(f'file:{file}?immutable=1', uri=True) as database:\n"
+              "    print(json.dumps({view: [database.execute(query).fetchall(),\n"
+              "        [c[1] for c in database.execute(f'PRAGMA table_info({view})')]]\n"
+              "        for view, query in queries.items()}))\n")
+    os.chmod(file, 0o444)
+    os.chmod(file.parent, 0o555)
+    before = sorted(os.listdir(file.parent))
+    try:
+        other = {"user": NOBODY} if os.geteuid() == 0 else {}
+        done = subprocess.run(["/usr/bin/python3", "-c", script, str(file), json.dumps(queries)],
+                              capture_output=True, text=True, check=False, timeout=30, cwd="/",
+                              **other)
+        assert done.returncode == 0, done.stderr
+        assert sorted(os.listdir(file.parent)) == before
+    finally:
+        os.chmod(file.parent, 0o755)
+    shown = json.loads(done.stdout)
+    assert {view: there for view, (_, there) in shown.items()} == columns
+    ((path, holders, waiters, held_by, token, *_),) = shown["locks"][0]
+    assert (path, holders, waiters, held_by) == ("/jobs/nightly", 1, 0, "stock") and token > 0
+    ((session, name, ttl_ms, *_),) = shown["sessions"][0]
+    assert session > 0 and (name, ttl_ms) == ("stock", 600_000)
+    assert shown["waiters"][0] == []
+    assert ["/config/limit", "10", "persistent", 1] in [row[:4] for row in shown["keys"][0]]
 
 
 def test_a_link_to_a_file_is_followed(saved, tmp_path):
