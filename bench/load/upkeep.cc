@@ -171,7 +171,7 @@ class UpkeepBench {
     for (const std::string& other : cluster.addresses()) {
       if (other != leader_) server = other;
     }
-    cluster.kill(server);
+    cluster.stop(server);  // with few keys that is when it writes its first snapshot
     cluster.destroy_snapshot(server);
     bench_.turn_for(kSettled);
     return server;

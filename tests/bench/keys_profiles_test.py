@@ -39,6 +39,21 @@ def test_keys_are_loaded_weighed_and_written():
     assert run["puts"]["latency"]["count"] > 0
 
 
+def test_a_restart_is_timed_after_each_way_to_end():
+    run = figures("--profile=restart", "--keys=1500")
+    for way in ("after_sigterm", "after_kill", "snapshot_lost", "empty_and_new"):
+        assert 0 < run[way]["ready_after_s"] < 30, way
+        assert run[way]["resident_mib"] > 1 and run[way]["disk_mib"] > 1, way
+
+
+def test_writes_are_timed_beside_snapshot_backup_and_fetch():
+    run = figures("--profile=upkeep", "--keys=1500")
+    assert run["quiet"]["count"] > 0
+    for work in ("backup", "fetch"):
+        assert run[work]["count"] > 0 and run[work]["p99_us"] >= run[work]["p50_us"], work
+    assert run["written_bytes_per_put_and_server"] > 0
+
+
 def test_every_watcher_has_every_put():
     run = figures("--profile=watch", "--watchers=20", "--spread")
     until = run["until_the_last_watcher"]
