@@ -74,6 +74,9 @@ bool Node::pump() {
     if (round == kMaxRounds) return true;
     core_.take_ready(ready_);
     hand_out();
+    // What is left of a backlog waits until sockets were looked at: a start may have to apply half
+    // the state from its log, and meanwhile votes, acknowledges and answers.
+    if (!ready_.committed.empty() && core_.applied_index() < core_.commit()) return true;
   }
   return false;
 }

@@ -78,7 +78,8 @@ class Node {
   void hold_apply(bool held) { core_.hold_apply(held); }
 
   /// Ends a turn: collects what the disk finished, lets time pass, and hands out everything the
-  /// core has ready. Returns true if it stopped at its bound and wants to be called again soon.
+  /// core has ready, but max_committed_bytes of what is to be applied at most. Returns true if it
+  /// stopped at its bound and wants to be called again soon.
   bool pump();
   /// When pump() next has something to do of itself.
   Instant next_wakeup() const { return core_.next_wakeup(); }

@@ -207,10 +207,11 @@ class BacklogTest : public DriverTest {
 TEST_F(BacklogTest, OnePumpAppliesABoundedPartOfABacklogAndAsksToBeCalledAgain) {
   EXPECT_TRUE(node->pump());
   const size_t part = applied.size();
-  EXPECT_GT(part, 16u);
-  EXPECT_LE(part, 16u * 10);
+  EXPECT_GT(part, 1u);
+  EXPECT_LE(part, 10u) << "the sockets wait for more than max_committed_bytes";
   EXPECT_TRUE(node->pump());
-  EXPECT_LE(applied.size(), 2 * 16u * 10);
+  EXPECT_GT(applied.size(), part);
+  EXPECT_LE(applied.size(), 2 * 10u);
 }
 
 TEST_F(BacklogTest, EachEntryIsAppliedOnceInOrderAndAcknowledgedAsItGoes) {
