@@ -51,7 +51,8 @@ Engine::Engine(const EngineOptions& options, raft::InitialState initial, EngineP
       digests_(host_, codec_),
       node_(options.raft, std::move(initial),
             {ports_.clock, ports_.reader, ports_.writer, ports_.transport}, *this),
-      started_at_(ports_.clock.now()) {
+      started_at_(ports_.clock.now()),
+      logged_at_start_(node_.core().log().last()) {
   host_.node = &node_;
   host_.applied_term = state.applied_term;
   if (ports_.snapshots.background != nullptr) {
@@ -427,7 +428,11 @@ void Engine::answer_all() {
 
 bool Engine::ready() const {
   return !draining_ && !host_.quarantined() && host_.soft.leader &&
-         host_.applied_term == host_.soft.term;
+         host_.applied_term == host_.soft.term && !replays();
+}
+
+LogIndex Engine::replay_through() const {
+  return std::min(logged_at_start_, node_.core().log().last());
 }
 
 }  // namespace holdfast::server

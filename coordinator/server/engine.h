@@ -212,6 +212,11 @@ class Engine final : public raft::Application, Commands::Owner, Renewals::Owner 
 
   /// This server knows a leader and has caught up with what it had committed.
   bool ready() const;
+  /// Not all that its log held at the start is applied yet. An end of it that was never committed
+  /// may be gone since.
+  bool replays() const { return host_.applied < replay_through(); }
+  /// The last entry of that.
+  LogIndex replay_through() const;
   /// Why this server's state is quarantined; empty: it is not (engine_quarantine.cc).
   const std::string& quarantine() const { return quarantine_; }
   const DigestWatch& digests() const { return digests_; }
@@ -389,6 +394,7 @@ class Engine final : public raft::Application, Commands::Owner, Renewals::Owner 
   rsm::Effects effects_;
   Instant elected_at_;
   Instant started_at_;
+  LogIndex logged_at_start_;
   uint64_t tick_in_flight_ = 0;
   LogIndex cut_asked_;  ///< the log was asked to let go what is at or below
   bool draining_ = false;

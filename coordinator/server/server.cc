@@ -24,6 +24,7 @@ constexpr Duration kMetricsEvery = 1s;
 /// A dead client's sessions end by their leases; its connections only take room.
 constexpr Duration kClientDeadAfter = 60s;
 constexpr Duration kDrainStep = 10ms;
+constexpr Duration kReplayToldEvery = 1s;
 
 std::string or_else(const std::string& text, const net::Address& listen, uint16_t port) {
   return text.empty() ? net::to_string({listen.host, port}) : text;
@@ -304,6 +305,7 @@ void Server::turn_end() {
   // One that removed itself leads until it has handed over.
   if (!removed_.empty() && engine_->host().soft.role != raft::Role::kLeader) retire();
   log_role();
+  log_replay();
   arm_wakeup(engine_->next_wakeup());
 }
 
@@ -327,6 +329,26 @@ void Server::log_role() {
   told_ = soft;
   LOG(INFO) << "term " << soft.term << ": " << raft::role_name(soft.role) << ", leader is "
             << (soft.leader ? std::to_string(soft.leader.value) : "not known");
+}
+
+std::string Server::replay_text() const {
+  return "node " + std::to_string(options_.node_id.value) + " replays its log: entry " +
+         std::to_string(engine_->host().applied.value) + " of " +
+         std::to_string(engine_->replay_through().value);
+}
+
+// What is done within a second needs no word, nor does standing still: without a leader nobody
+// knows what of the log is committed.
+void Server::log_replay() {
+  const Instant now = loop_.now();
+  const LogIndex applied = engine_->host().applied;
+  if (engine_->replays()) {
+    if (now < std::max(replay_told_, serving_since_) + kReplayToldEvery) return;
+    replay_told_ = now;
+    if (applied != std::exchange(replayed_, applied)) LOG(INFO) << replay_text();
+  } else if (std::exchange(replayed_, LogIndex()) != LogIndex()) {
+    LOG(INFO) << "the log is replayed to entry " << applied;
+  }
 }
 
 void Server::stop_with(Failure failure) {
@@ -449,6 +471,7 @@ std::string Server::why_unformed() const {
 std::string Server::why_not_ready() const {
   const Host& host = engine_->host();
   const std::string progress = engine_->snapshot_progress();
+  if (host.soft.leader && progress.empty() && engine_->replays()) return replay_text();
   const std::string more = progress.empty() ? "" : ": " + progress;
   if (host.soft.leader) return catching_up_text(options_.node_id, host.soft.leader) + more;
   const Duration without = loop_.now() - host.leaderless_since.value_or(loop_.now());

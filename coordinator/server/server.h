@@ -147,6 +147,9 @@ class Server final : raft::TransportHandler, raft::GenesisTaker, ReplySink {
   std::string why_unformed() const;
   std::string why_not_ready() const;
   void log_role();
+  /// How far the log is applied, once a second as long as a start replays it.
+  void log_replay();
+  std::string replay_text() const;
 
   const ServerOptions options_;
   SystemClock clock_;
@@ -201,6 +204,8 @@ class Server final : raft::TransportHandler, raft::GenesisTaker, ReplySink {
   bool draining_ = false;
   bool closing_ = false;  ///< drained: the clients' connections are being closed
   raft::SoftState told_;  ///< last role that was logged
+  LogIndex replayed_;     ///< and how much of the log was
+  Instant replay_told_;   ///< last time
   std::unique_ptr<net::SignalWatcher> signals_;
   net::Loop::Hook turn_hook_;
   net::Loop::Hook gap_hook_;
