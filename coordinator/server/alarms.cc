@@ -129,6 +129,17 @@ void add_address_alarm(const raft::Member* known, const std::string& own,
                      known->peer_address + " if that leads to it, or replace it by a new server"));
 }
 
+void add_twice_alarm(const raft::PeerLink& peer, std::vector<api::Alarm>& out) {
+  if (!peer.twice) return;
+  const std::string node = "node " + std::to_string(peer.id.value);
+  out.push_back(make_alarm(
+      "NODE_TWICE", peer.id,
+      "two processes run as " + node +
+          ", with one store id: one of them has a copy of the other's data directory. What they "
+          "vote and acknowledge contradicts itself; stop both, and replace " +
+          node + " by a new server"));
+}
+
 api::Alarm restore_hold_alarm(int64_t left_ms, bool leads) {
   const std::string seconds = std::to_string((left_ms + 999) / 1'000) + " s";
   const std::string left =

@@ -42,6 +42,8 @@ bool not_found_by_others(NodeId self, NodeId leader, const std::vector<raft::Pee
 /// and nobody finds it.
 void add_address_alarm(const raft::Member* known, const std::string& own,
                        std::vector<api::Alarm>& out);
+/// NODE_TWICE: somebody else runs on a copy of this peer's directory.
+void add_twice_alarm(const raft::PeerLink& peer, std::vector<api::Alarm>& out);
 /// RESTORE_HOLD: no lock is granted for so long, by the clock of the leader, or as of the log's
 /// last entry: cluster time between two entries is the leader's alone.
 api::Alarm restore_hold_alarm(int64_t left_ms, bool leads);

@@ -427,6 +427,7 @@ std::vector<api::Alarm> Server::alarms() const {
   const NodeId self = options_.node_id;
   if (retired_) out.push_back(make_alarm("REMOVED", self, removed_));
   for (const raft::PeerLink& peer : transport_->peers()) {
+    add_twice_alarm(peer, out);
     if (peer.refusal.empty()) continue;
     out.push_back(make_alarm("PEER_REFUSED", peer.id,
                              "node " + std::to_string(peer.id.value) + " at " +

@@ -13,6 +13,8 @@ namespace holdfast::raft {
 namespace {
 
 constexpr Duration kLogAgainAfter = 10s;
+/// Two processes that go by one identity take each other's place every few seconds.
+constexpr Duration kTwiceRemembered = 60s;
 constexpr size_t kMaxRememberedLines = 256;
 constexpr size_t kAppHeadBytes = 64;  // more than an app frame adds to its payload
 constexpr size_t kMaxInbound = 1'024;
@@ -28,6 +30,9 @@ struct Peer {
   std::array<std::unique_ptr<OutboundLane>, kLanes> lanes;
   std::array<InboundConnection*, kLanes> inbound{};
   uint64_t incarnation = 0;
+  uint64_t caller = 0;  ///< incarnation of the process that dialled us last, and of the one before
+  uint64_t former_caller = 0;
+  std::optional<Instant> twice_at;  ///< when the one before was last seen to live
   uint32_t level = 0;
   bool guest = false;
   bool refused_reported = false;  ///< since it was up last
@@ -38,6 +43,12 @@ struct Peer {
   uint64_t dropped = 0;
   uint64_t connects = 0;
 
+  /// A process that another has followed does not come back: then both run.
+  void called_by(uint64_t process, Instant now) {
+    if (process == caller) return;
+    if (process == former_caller) twice_at = now;
+    former_caller = std::exchange(caller, process);
+  }
   bool inbound_up() const {
     return std::any_of(inbound.begin(), inbound.end(), [](auto* one) { return one != nullptr; });
   }
@@ -240,6 +251,9 @@ bool TcpTransport::Impl::has_removed(NodeId node) const {
 void TcpTransport::Impl::on_inbound_agreed(InboundConnection& inbound, const Hello& hello) {
   Peer* const peer = find(hello.self.node);
   std::erase(strangers_, &inbound);
+  if (hello.lane == Lane::kControl) {
+    peer->called_by(hello.self.incarnation, context_.loop.now());
+  }
   // The peer lost the older connection, or will: it dials a lane again only then.
   InboundConnection*& place = peer->inbound[index_of(hello.lane)];
   if (place != nullptr) drop_inbound(place);
@@ -446,6 +460,7 @@ std::vector<PeerLink> TcpTransport::Impl::peers() const {
     status.bulk_up = peer.lane_up(Lane::kBulk);
     status.inbound_up = peer.inbound[index_of(Lane::kControl)] != nullptr;
     status.incarnation = peer.incarnation;
+    status.twice = peer.twice_at && context_.loop.now() - *peer.twice_at < kTwiceRemembered;
     status.refusal = peer.refusal.empty() ? peer.refused_by_it : peer.refusal;
     status.last_problem = peer.refusal;
     for (const auto& lane : peer.lanes) {

@@ -70,6 +70,7 @@ struct PeerLink {
   bool bulk_up = false;
   bool inbound_up = false;   ///< its control connection to us stands
   uint64_t incarnation = 0;  ///< last seen; zero if never
+  bool twice = false;        ///< two processes come as this server, by turns, with one store
   /// Why one side refuses the other (cluster, store, flags, ...): an operator has to act. Empty if
   /// neither does, or nothing listens there any more.
   std::string refusal;

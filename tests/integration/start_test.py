@@ -432,6 +432,27 @@ def test_a_wiped_disk_is_refused_by_its_peers(own):
     assert own.leader(among=others).running
 
 
+def test_two_processes_with_one_store_are_an_alarm(own):
+    """A copy of a directory that runs beside the original: nobody can tell which is which."""
+    node = own.followers()[0]
+    node.kill()
+    twin = own.newcomer(node.node_id, "twin")
+    twin.joins = False
+    shutil.copytree(data_of(node), data_of(twin))
+    own.start(node)
+    own.wait_ready([node])
+    others = [n for n in own.nodes.values() if n is not node]
+    assert not any(n.status().alarms for n in others), "a restart is none"
+    own.start(twin)
+
+    def told():
+        return all(("NODE_TWICE", node.node_id) in ((a.name, a.nodeId) for a in n.status().alarms)
+                   for n in others)
+
+    eventually(told, within=40, what="the alarm of the others")
+    assert own.leader(among=others).running
+
+
 def test_a_node_of_another_cluster_is_refused(own):
     """A directory of another cluster's node 3: both sides say so, and it takes no part."""
     with Cluster(3) as other:
