@@ -25,6 +25,8 @@ constexpr Duration kMetricsEvery = 1s;
 constexpr Duration kClientDeadAfter = 60s;
 constexpr Duration kDrainStep = 10ms;
 constexpr Duration kReplayToldEvery = 1s;
+/// Of entries that a turn applies: some milliseconds, far less than what counts as a pause.
+constexpr size_t kBacklogPartBytes = 256 << 10;
 
 std::string or_else(const std::string& text, const net::Address& listen, uint16_t port) {
   return text.empty() ? net::to_string({listen.host, port}) : text;
@@ -40,6 +42,7 @@ raft::Config raft_config(const ServerOptions& options) {
   config.check_quorum = options.check_quorum;
   config.fast_failover = options.fast_failover;
   config.max_uncommitted_bytes = options.max_uncommitted_bytes;
+  config.max_committed_bytes = kBacklogPartBytes;
   return config;
 }
 
