@@ -31,6 +31,19 @@ def test_without_a_quorum_the_command_waits_its_timeout_and_says_that_nobody_lea
     assert 3 < time.monotonic() - began < 6
 
 
+def test_keys_are_read_without_a_quorum_if_they_may_be_old(cluster):
+    assert run(cluster, "put", "/a/b", "1", "--parents").returncode == 0
+    for node in cluster.nodes.values():  # each has it then
+        assert run(cluster, "get", "/a/b", nodes=[node]).stdout == "1"
+    last = without_quorum(cluster)
+    for words, shown in ((("get", "/a/b"), "1"), (("ls", "/a"), "/a/b\n"),
+                         (("tree", "/a"), "/a\n  b\n")):
+        done = run(cluster, *words, "--local", nodes=[last])
+        assert (done.returncode, done.stdout) == (0, shown), done.stderr
+        done = run(cluster, *words, "--timeout", "1s", nodes=[last])
+        assert (done.returncode, done.stdout) == (69, ""), words
+
+
 @pytest.mark.parametrize("how", [("--try",), ("--wait", "1s")], ids=" ".join)
 def test_a_lock_without_a_quorum_says_what_each_server_answered(cluster, how):
     last = without_quorum(cluster)
