@@ -1,5 +1,6 @@
 """Keys, watches and mirrors of the Python client over real servers, while some of them die."""
 
+import operator
 import threading
 import time
 import urllib.request
@@ -52,11 +53,13 @@ def test_all_there_is_to_know_of_a_key(client, session):
     before = time.time()
     created = client.put("/known", "1").revision
     session.create("/known/e", ephemeral=True)
-    child = client.create("/known/c", container=True).revision
+    client.create("/known/c", container=True)
+    client.create("/known/gone")
+    child = client.delete("/known/gone").revision
     written = client.put("/known", "two").revision
     key = client.get("/known")
     assert (key.create_revision, key.modify_revision, key.version) == (created, written, 2)
-    assert (key.children, key.children_version, key.children_revision) == (2, 2, child)
+    assert (key.children, key.children_version, key.children_revision) == (2, 4, child)
     assert key.read_revision >= written and key.size == 3 and key.ttl is None
     assert before - 5 < key.created <= key.modified < before + 60
     assert client.get("/known/e").ephemeral_owner == session.id
@@ -90,6 +93,71 @@ def test_kinds_of_keys(client):
                     "/kinds/c": "CONTAINER_EMPTY"}
 
 
+RELATIONS = {"==": operator.eq, "!=": operator.ne, "<": operator.lt, ">": operator.gt}
+
+
+def test_every_condition_in_every_relation(client):
+    first = client.put("/conditions", "b").revision
+    last = client.put("/conditions", "b").revision
+
+    def holds(check, *words):
+        with client.transact() as tx:
+            getattr(tx, check)(*words)
+            tx.otherwise.put("/conditions/not", "", parents=True)
+        return tx.succeeded
+
+    for relation, compare in RELATIONS.items():
+        for check, there in (("check_version", 2), ("check_created", first),
+                             ("check_revision", last)):
+            for number in (there - 1, there, there + 1):
+                assert holds(check, "/conditions", number, relation) == compare(there, number)
+        for value in ("a", "b", "c"):
+            assert holds("check_value", "/conditions", value, relation) == compare("b", value)
+            assert not holds("check_value", "/none", value, relation)
+    assert holds("check_exists", "/conditions") and not holds("check_exists", "/conditions", False)
+    assert holds("check_exists", "/none", False) and not holds("check_exists", "/none")
+    assert holds("check_version", "/none", 0) and holds("check_created", "/none", 0)
+
+
+def test_steps_of_a_transaction_expect_versions(client):
+    client.put("/steps")
+    client.put("/steps/a", "1")
+    for step in (lambda tx: tx.put("/steps/a", "2", version=7),
+                 lambda tx: tx.put("/steps/a", "2", version=0),
+                 lambda tx: tx.delete("/steps/a", version=7)):
+        with pytest.raises(holdfast.BadVersion), client.transact() as tx:
+            step(tx)
+    with client.transact() as tx:
+        tx.put("/steps/a", "2", version=1)
+        tx.delete("/steps/a", version=2)
+    assert not client.exists("/steps/a")
+    with pytest.raises(holdfast.NotEmpty), client.transact() as tx:
+        tx.create("/steps/b")
+        tx.delete("/steps")
+    with client.transact() as tx:
+        tx.delete("/steps", recursive=True)
+
+
+def test_a_function_is_told_values_and_what_was_before_it(client, session):
+    since = client.put("/told", "1").revision
+    client.put("/told", "2")
+    told, bare = [], []
+
+    @session.on_change("/told", since=since)
+    def note(event):
+        told.append(event.text)
+
+    @session.on_change("/told", values=False)
+    def look(event):
+        bare.append((event.kind, event.text))
+
+    client.put("/told", "3")
+    eventually(lambda: len(told) == 2 and bare)
+    assert told == ["2", "3"] and bare == [(EventKind.CHANGED, "")]
+    note.close()
+    look.close()
+
+
 def test_a_guard_keeps_an_old_holder_from_writing(client, session):
     lock = session.lock("/guard").acquire()
     session.put("/guarded", "1", guard=lock)
@@ -103,6 +171,20 @@ def test_a_guard_keeps_an_old_holder_from_writing(client, session):
     except holdfast.LockLost:
         refused += 1
     assert refused == 1 and client.get("/guarded").text == "2"
+
+
+def test_every_write_can_be_guarded(client, session):
+    session.put("/every")
+    lock = session.lock("/every").acquire()
+    session.create("/every/a", guard=lock)
+    session.delete("/every/a", guard=lock)
+    client.revoke("/every", force=True)
+    for write in (lambda: session.create("/every/b", guard=lock),
+                  lambda: session.put("/every", "new", guard=lock),
+                  lambda: session.delete("/every", guard=lock)):
+        with pytest.raises((holdfast.LockLost, holdfast.NotHeld)):
+            write()
+    assert client.get("/every").version == 1 and not client.exists("/every/b")
 
 
 def test_locks_can_be_watched(client, session):
@@ -122,6 +204,25 @@ def test_values_too_large_are_refused_and_the_session_goes_on(session):
 
 
 # ------------------------------------------------------------------- while servers come and go
+
+def test_local_reads_are_answered_by_a_server_that_is_left_alone(own):
+    with holdfast.Client(own.seeds) as client:
+        client.put("/alone")
+        revision = client.put("/alone/a", "1").revision
+    left = own.nodes[1]
+    with holdfast.Client([left.address], discover=False, timeout=1) as client:
+        eventually(lambda: client.get("/alone/a").modify_revision == revision)
+        for node in own.nodes.values():
+            if node is not left:
+                node.kill()
+        with pytest.raises(holdfast.Unavailable):
+            client.get("/alone/a")
+        assert client.get("/alone/a", local=True).text == "1"
+        assert client.exists("/alone/a", local=True)
+        assert [key and key.text for key in client.get_many(["/alone/a", "/none"], local=True)] == [
+            "1", None]
+        assert [key.path for key in client.list("/alone", local=True)] == ["/alone/a"]
+
 
 def disturb(own, writer, victims):
     """Kill one server after the other, and start it again while writes go on."""
@@ -185,7 +286,8 @@ def calls(nodes, *methods):
     """How often these methods were called at those servers."""
     count = 0.0
     for node in nodes:
-        with urllib.request.urlopen(f"http://127.0.0.1:{node.http_port}/metrics", timeout=5) as page:
+        url = f"http://127.0.0.1:{node.http_port}/metrics"
+        with urllib.request.urlopen(url, timeout=5) as page:
             count += sum(float(line.rsplit(" ", 1)[1]) for line in page.read().decode().split("\n")
                          for method in methods
                          if line.startswith("holdfast_calls_total") and f'"{method}"' in line)

@@ -232,6 +232,14 @@ def test_only_a_session_s_own_lock_can_be_a_condition(client, session):
 
 # ------------------------------------------------------------------------------ wait_for_change
 
+def test_a_transaction_rests_on_each_lock_of_a_handle(session):
+    with session.locks(["/one", "/two"]) as both:
+        transaction = session.transact()
+        transaction.holds(both)
+        assert [(c.path, c.number) for c in transaction._compares] == [
+            ("/one", both.holder_id), ("/two", both.holder_id)]
+
+
 def test_a_wait_ends_with_the_change(client):
     key_revision = client.put("/a", "1").revision
     threading.Timer(0.2, client.put, ("/a", "2")).start()

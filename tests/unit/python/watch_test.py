@@ -105,10 +105,12 @@ def test_kinds_hold_on_the_next_server_too(cluster, client, session):
         client.put("/a")
         seen = [client.put("/a").revision]
         assert read(watch, 1)[0].revision == seen[0]
-        polled(cluster).stop()
-        client.delete("/a")
-        client.put("/a")
-        changed = client.put("/a").revision
+        server = polled(cluster)
+        cluster.leader = next(s for s in cluster.servers if s is not server)
+        server.stop()
+        session.delete("/a")
+        session.put("/a")
+        changed = session.put("/a").revision
         assert [e.revision for e in read(watch, 1)] == [changed]
 
 
