@@ -15,6 +15,11 @@ int64_t number(Revision revision) { return static_cast<int64_t>(revision.value);
 /// Of the operators' words in all notices of a reply.
 constexpr size_t kNoticeWordsPerReply = 1 << 20;
 
+/// Polls that are answered, within this time, because what their watches are known to have seen is
+/// about to leave the history.
+constexpr size_t kOutdatedAtOnce = 20;
+constexpr Duration kOutdatedEvery = 10ms;
+
 /// Longest that any poll parks (API, poll).
 int64_t park_limit_ms(int64_t ttl_ms) { return std::min<int64_t>(ttl_ms / 4, 60'000); }
 
@@ -57,6 +62,10 @@ bool Polls::arrive(CallId call, SessionId session, const api::PollRequest& reque
     return false;
   }
   channel.poll_number = request.pollNumber;
+  if (fresh) {
+    channel.place = by_age_.insert(by_age_.end(), session);
+    channel.told_through = host_.applied;
+  }
   fail_call(channel, session,
             {ErrorCode::kSuperseded, "a newer poll of this session arrived", false, false, 0});
   if (fresh) add_unacknowledged_grants(channel, session);
@@ -156,8 +165,42 @@ void Polls::answer(Channel& channel, SessionId session) {
         std::max(channel.told_notice, Revision(static_cast<uint64_t>(n.noticeId)));
   }
   hub_.collect(session, reply_);
+  stands_at_applied(channel);
   end_call(channel, session);
   host_.complete(channel.call, &reply_);
+}
+
+void Polls::stands_at_applied(Channel& channel) {
+  channel.told_through = host_.applied;
+  by_age_.splice(by_age_.end(), by_age_, channel.place);
+}
+
+void Polls::forget(SessionId session) {
+  const auto at = channels_.find(session);
+  by_age_.erase(at->second.place);
+  channels_.erase(at);
+}
+
+// Watches that had nothing to tell are known to have seen what had been applied when their last
+// poll was answered. The client could go on from there at another server only as long as that one's
+// history goes back so far, and would be told everything anew later. So a parked poll of the older
+// half of the history is answered, which brings its client a mark of progress.
+void Polls::answer_the_outdated(Instant now) {
+  const watch::History& history = hub_.watches().history();
+  if (history.first_position() == 0 || now - outdated_at_ < kOutdatedEvery) return;
+  outdated_at_ = now;
+  const Revision half = history.floor() + (history.last() - history.floor()) / 2;
+  for (size_t left = kOutdatedAtOnce; left > 0 && !by_age_.empty(); --left) {
+    const SessionId session = by_age_.front();
+    Channel& channel = channels_.at(session);
+    if (channel.told_through >= half) return;
+    const bool parked = channel.state == Channel::State::kParked;
+    if (parked && hub_.watches().watches_of(watch::OwnerId(session.value)) > 0) {
+      answer(channel, session);
+    } else {
+      stands_at_applied(channel);  // there is nobody, or nothing, to be told
+    }
+  }
 }
 
 void Polls::end_call(Channel& channel, SessionId session) {
@@ -202,7 +245,7 @@ void Polls::on_effect(const rsm::Effect& effect) {
     fail_call(channel, effect.session,
               {ErrorCode::kSessionExpired,
                "session " + std::to_string(effect.session.value) + " has ended", false, false, 0});
-    channels_.erase(at);
+    forget(effect.session);
   } else if (effect.kind == EffectKind::kGranted) {
     // A grant in the acquire's own entry is told by its answer. Of an acquireAll the first is told.
     const bool own_entry = effect.holder_id == effect.revision;
@@ -230,11 +273,12 @@ void Polls::trim(SessionId session, Channel& channel) {
   if (channel.state == Channel::State::kParked) return answer(channel, session);
   urgent_ = urgent_ || channel.state == Channel::State::kRenewing;
   if (channel.state == Channel::State::kNoCall && channel.notices.size() > kNoticesMax) {
-    channels_.erase(session);
+    forget(session);
   }
 }
 
 void Polls::sweep(Instant now) {
+  answer_the_outdated(now);
   deadlines_.take_due(now, [&](uint64_t key) {
     const SessionId session(key);
     const auto at = channels_.find(session);
@@ -243,7 +287,7 @@ void Polls::sweep(Instant now) {
     if (channel.state == Channel::State::kParked && channel.park_until <= now) {
       answer(channel, session);
     } else if (channel.state == Channel::State::kNoCall && channel.arrived + kForgetAfter <= now) {
-      channels_.erase(at);
+      forget(session);
     }
   });
 }

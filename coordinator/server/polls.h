@@ -4,6 +4,7 @@
 #pragma once
 
 #include <cstdint>
+#include <list>
 #include <unordered_map>
 #include <utility>
 #include <vector>
@@ -58,11 +59,13 @@ class Polls {
     int64_t max_wait_ms = 0;
     Instant arrived;
     Instant park_until;
-    int64_t poll_number = 0;     ///< the client's, of the newest poll
-    int64_t first_delivery = 0;  ///< of this channel; 0: none yet
-    int64_t delivery = 0;        ///< the latest
-    Revision told_notice;        ///< latest revocation that a reply has carried
-    std::vector<Told> notices;   ///< holds no memory while there are none
+    int64_t poll_number = 0;               ///< the client's, of the newest poll
+    int64_t first_delivery = 0;            ///< of this channel; 0: none yet
+    int64_t delivery = 0;                  ///< the latest
+    Revision told_notice;                  ///< latest revocation that a reply has carried
+    std::vector<Told> notices;             ///< holds no memory while there are none
+    Revision told_through;                 ///< what had been applied when a reply was made last
+    std::list<SessionId>::iterator place;  ///< in by_age_
   };
 
   void add_unacknowledged_grants(Channel& channel, SessionId session);
@@ -72,6 +75,9 @@ class Polls {
   void add_grant(Channel& channel, const rsm::Effect& effect);
   void trim(SessionId session, Channel& channel);
   void drop_acknowledged(Channel& channel, int64_t delivery);
+  void forget(SessionId session);
+  void stands_at_applied(Channel& channel);
+  void answer_the_outdated(Instant now);
   /// The call is over: the channel is looked at again once it may be forgotten.
   void end_call(Channel& channel, SessionId session);
   void fail_call(Channel& channel, SessionId session, const Refusal& refusal);
@@ -79,6 +85,8 @@ class Polls {
   Host& host_;
   WatchHub& hub_;
   std::unordered_map<SessionId, Channel> channels_;
+  std::list<SessionId> by_age_;  ///< by what each was told through, the furthest behind first
+  Instant outdated_at_{};        ///< when those that are far behind were last answered
   DeadlineQueue deadlines_;
   /// Deliveries of all channels are numbered together from a random number on, so that the number
   /// of a reply of an earlier process, or of a channel forgotten since, acknowledges nothing.

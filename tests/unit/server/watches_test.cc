@@ -295,6 +295,43 @@ TEST_F(ShortHistoryTest, BehindItTheStateIsShownAnewAndEventsGoOn) {
   EXPECT_THAT(told(poll(follower)), ::testing::ElementsAre(group(next, "/a/x=21")));
 }
 
+// Mirrors of quiet places would be read anew by every failover of a busy cluster.
+TEST_F(ShortHistoryTest, AWatchThatHasNothingToTellGoesOnElsewhereThoughMuchWasWritten) {
+  put("/quiet", "0");
+  watch(follower, watch_of("/quiet", api::WatchScope::NODE));
+  int64_t seen = poll(follower).progressRevision;
+  Call parked = follower.poll(client.context(), poll_of(5'000, delivery));
+  int answers = 0;
+  for (int i = 0; i < 20; ++i) {
+    put("/busy", std::to_string(i));
+    cluster.advance(20ms);
+    if (!parked.answered()) continue;
+    ++answers;
+    const auto result = parked.result<PollResult>();
+    EXPECT_THAT(told(result), ::testing::IsEmpty());
+    EXPECT_GT(result.progressRevision, seen);
+    seen = result.progressRevision;
+    delivery = result.delivery;
+    parked = follower.poll(client.context(), poll_of(5'000, delivery));
+    cluster.settle();
+  }
+  EXPECT_GE(answers, 3) << "of a history of five events the older half is soon gone";
+  EXPECT_LE(answers, 10);
+  watch(leader, watch_of("/quiet", api::WatchScope::NODE, seen));
+  const int64_t next = put("/quiet", "1");
+  EXPECT_THAT(told(poll(leader)), ::testing::ElementsAre(group(next, "/quiet=1")));
+}
+
+TEST_F(ShortHistoryTest, WhoWatchesNothingStaysParkedHoweverMuchIsWritten) {
+  poll(follower);
+  const Call parked = follower.poll(client.context(), poll_of(5'000, delivery));
+  for (int i = 0; i < 20; ++i) {
+    put("/busy", std::to_string(i));
+    cluster.advance(20ms);
+  }
+  EXPECT_FALSE(parked.answered());
+}
+
 /// The holders that a watch of one lock knows of.
 class HoldersSeen {
  public:
