@@ -30,7 +30,8 @@ int64_t WatchKeeper::add(api::WatchRequest request, WatchHandlers handlers) {
 void WatchKeeper::remove(int64_t number) {
   auto node = watches_.extract(number);
   if (node.empty()) return;
-  const Watch& watch = *node.mapped();
+  Watch& watch = *node.mapped();
+  attempt(watch, 0);
   if (watch.id == 0) return;  // one under way is stopped when its answer comes
   numbers_.erase(watch.id);
   const auto& connection = server_->connection;
@@ -43,6 +44,8 @@ void WatchKeeper::stop() {
     if (const auto connection = call.connection.lock()) connection->forget(call.seqid);
   }
   calls_.clear();
+  stops_.clear();
+  attempts_ = 0;
   watches_.clear();
   numbers_.clear();
   server_ = nullptr;
@@ -79,7 +82,7 @@ void WatchKeeper::leave() {
   for (const auto& [number, watch] : watches_) {
     if (watch->id != 0) left.ids.push_back(watch->id);
     watch->id = 0;
-    watch->attempt = 0;
+    attempt(*watch, 0);
     watch->part.clear();
     watch->resync.reset();
   }
@@ -100,7 +103,7 @@ void WatchKeeper::register_at(int64_t number, Watch& watch, Connection& connecti
   api::RequestContext context = session_;
   context.minRevision = pool_.newest_revision();
   context.deadlineMs = kDeadlineMs;
-  watch.attempt = ++last_tag_;
+  attempt(watch, ++last_tag_);
   Call& call = calls_[watch.attempt];
   call.watch = number;
   call.connection = connection.weak_from_this();
@@ -115,12 +118,27 @@ void WatchKeeper::stop_watch(Connection& connection, int64_t id) {
   const uint64_t tag = ++last_tag_;
   Call& call = calls_[tag];
   call.stops = id;
+  stops_.emplace(id, tag);
   call.connection = connection.weak_from_this();
   call.seqid = connection.send<StopWatch>(context, request, *this, tag);
 }
 
+void WatchKeeper::attempt(Watch& watch, uint64_t tag) {
+  if (watch.attempt != 0) --attempts_;
+  if (tag != 0) ++attempts_;
+  watch.attempt = tag;
+}
+
+WatchKeeper::Call WatchKeeper::take_call(uint64_t tag) {
+  Call call = std::move(calls_.extract(tag).mapped());
+  const auto [first, end] = stops_.equal_range(call.stops);
+  const auto stop = std::find_if(first, end, [&](const auto& at) { return at.second == tag; });
+  if (stop != end) stops_.erase(stop);
+  return call;
+}
+
 void WatchKeeper::on_reply(uint64_t tag, Connection& from, Reply& reply) {
-  const Call call = std::move(calls_.extract(tag).mapped());
+  const Call call = take_call(tag);
   api::HoldfastError error;
   bool failed = false;
   if (call.watch == 0) {
@@ -130,7 +148,7 @@ void WatchKeeper::on_reply(uint64_t tag, Connection& from, Reply& reply) {
   }
   const auto at = watches_.find(call.watch);
   const bool wanted = at != watches_.end() && at->second->attempt == tag;
-  if (wanted) at->second->attempt = 0;
+  if (wanted) attempt(*at->second, 0);
   api::WatchResult result;
   if (!reply.read<StartWatch>(result, error, &failed)) return;
   if (!wanted) {
@@ -144,9 +162,9 @@ void WatchKeeper::on_reply(uint64_t tag, Connection& from, Reply& reply) {
 
 // The polls went over the same connection: the reply to the next one has it registered again.
 void WatchKeeper::on_lost(uint64_t tag, Connection&) {
-  const Call call = std::move(calls_.extract(tag).mapped());
+  const Call call = take_call(tag);
   const auto at = watches_.find(call.watch);
-  if (at != watches_.end() && at->second->attempt == tag) at->second->attempt = 0;
+  if (at != watches_.end() && at->second->attempt == tag) attempt(*at->second, 0);
 }
 
 void WatchKeeper::registered(int64_t number, const std::shared_ptr<Watch>& watch,
@@ -228,9 +246,7 @@ void WatchKeeper::take_progress(int64_t revision, int64_t newest_id) {
 
 // One whose registration was answered to a connection that broke, or that was removed meanwhile.
 void WatchKeeper::stop_stray(int64_t id) {
-  const bool may_be_ours = std::any_of(watches_.begin(), watches_.end(), [](const auto& entry) {
-    return entry.second->attempt != 0;
-  });
+  const bool may_be_ours = attempts_ > 0;
   if (may_be_ours || server_ == nullptr) return;
   Connection& connection = pool_.connect(*server_);
   if (!is_stopping(connection, id)) stop_watch(connection, id);
@@ -238,8 +254,9 @@ void WatchKeeper::stop_stray(int64_t id) {
 
 // What it had told before the call arrived there is still on its way.
 bool WatchKeeper::is_stopping(const Connection& connection, int64_t id) const {
-  return std::any_of(calls_.begin(), calls_.end(), [&](const auto& entry) {
-    return entry.second.stops == id && entry.second.connection.lock().get() == &connection;
+  const auto [first, end] = stops_.equal_range(id);
+  return std::any_of(first, end, [&](const auto& at) {
+    return calls_.at(at.second).connection.lock().get() == &connection;
   });
 }
 

@@ -80,6 +80,8 @@ class WatchKeeper final : private ReplySink {
   static void tell(Watch& watch, WatchBatch batch);
   void take_progress(int64_t revision, int64_t newest_id);
   void stop_stray(int64_t id);
+  void attempt(Watch& watch, uint64_t tag);
+  Call take_call(uint64_t tag);
   bool is_stopping(const Connection& connection, int64_t id) const;
 
   void on_reply(uint64_t tag, Connection& from, Reply& reply) override;
@@ -94,6 +96,8 @@ class WatchKeeper final : private ReplySink {
   std::unordered_map<int64_t, int64_t> numbers_;       ///< of the ids on the server polled
   std::unordered_map<Server*, Left> left_;
   std::unordered_map<uint64_t, Call> calls_;
+  std::unordered_multimap<int64_t, uint64_t> stops_;  ///< tags of calls, by Call::stops
+  size_t attempts_ = 0;                               ///< watches with a registration under way
   int64_t last_number_ = 0;
   uint64_t last_tag_ = 0;
 };

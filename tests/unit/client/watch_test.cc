@@ -1,6 +1,7 @@
 // Watches against scripted servers: where they are registered, and what is shown of what is told.
 #include <set>
 
+#include "tests/support/cpu_time.h"
 #include "tests/unit/client/session_fixture.h"
 
 namespace holdfast::client {
@@ -411,6 +412,32 @@ TEST_F(WatchTest, OneThatNobodyKnowsIsStoppedByOneCallHoweverMuchItTells) {
   settle();
   tell({stray});
   EXPECT_EQ(commands_.size(), 3u) << "it goes on although it was stopped";
+}
+
+// A server that is asked to stop many goes on with what it has on its way.
+TEST_F(WatchTest, WhetherOneIsBeingStoppedIsKnownAsFastHoweverManyAre) {
+  watch_stands();
+  int64_t stopping = 0;
+  const auto stop = [&](int64_t more) {
+    std::vector<api::WatchDelivery> strays(static_cast<size_t>(more), delivery(50, {}));
+    for (api::WatchDelivery& stray : strays) stray.watchId = 1'000 + ++stopping;
+    tell(std::move(strays));
+    const auto known = static_cast<size_t>(1 + stopping);
+    for (int i = 0; i < 1'000 && commands_.size() < known; ++i) settle();
+    EXPECT_EQ(commands_.size(), known);
+  };
+  const auto cost = [&] {
+    std::vector<api::WatchDelivery> strays(2'000, delivery(50, {}));
+    for (api::WatchDelivery& stray : strays) stray.watchId = 1'001;
+    const double before = cpu_seconds();
+    tell(std::move(strays));
+    return cpu_seconds() - before;
+  };
+  stop(10);
+  const double few = least_of(3, cost);
+  stop(10'000);
+  const double many = least_of(3, cost);
+  EXPECT_LT(many, 10 * few) << few << " s with 10 being stopped, " << many << " s with 10,010";
 }
 
 TEST_F(WatchTest, OneThatWasEndedIsNotStoppedAgainForWhatItStillTells) {
