@@ -1,17 +1,12 @@
 #include "clients/cpp/hold.h"
 
 #include <algorithm>
+#include <limits>
 
 namespace holdfast::client {
 namespace {
 
 int64_t ns(Instant at) { return at.time_since_epoch().count(); }
-
-bool names(const Notice& notice, const Hold& hold) {
-  if (notice.path.empty()) return true;
-  if (notice.holder_id != 0 && notice.holder_id != hold.holder_id) return false;
-  return std::find(hold.paths.begin(), hold.paths.end(), notice.path) != hold.paths.end();
-}
 
 }  // namespace
 
@@ -65,17 +60,39 @@ void Hold::end(LostReason reason) {
 // (which comes shortened by the drift bound, as leaseMs does) after the notice arrived.
 std::vector<int64_t> Lease::note(const std::vector<Notice>& notices, Instant now) {
   std::vector<int64_t> fresh;
+  ++replies_;
   for (const Notice& notice : notices) {
     // One revocation of a lock names each of its holders under the same id.
-    const bool known = std::any_of(in_force_.begin(), in_force_.end(), [&](const InForce& f) {
-      return f.notice.id == notice.id && f.notice.holder_id == notice.holder_id &&
-             f.notice.path == notice.path;
-    });
-    if (known) continue;
-    in_force_.push_back({notice, std::min(deadline(), now + from_ms(notice.notice_ms))});
+    const auto [at, added] =
+        in_force_.try_emplace({notice.path.empty() ? 0 : notice.holder_id, notice.id, notice.path});
+    at->second.told = replies_;
+    if (!added) continue;
+    at->second.ends = std::min(deadline(), now + from_ms(notice.notice_ms));
     fresh.push_back(notice.id);
   }
+  forget_oldest();
   return fresh;
+}
+
+void Lease::forget_oldest() {
+  if (in_force_.size() <= 2 * kOverKept) return;
+  std::vector<std::map<Named, InForce>::iterator> over;
+  for (auto at = in_force_.begin(); at != in_force_.end(); ++at) {
+    if (at->second.told != replies_) over.push_back(at);
+  }
+  if (over.size() <= 2 * kOverKept) return;
+  const auto kept = over.end() - static_cast<ptrdiff_t>(kOverKept);
+  std::nth_element(over.begin(), kept, over.end(),
+                   [](const auto& a, const auto& b) { return a->second.told < b->second.told; });
+  for (auto at = over.begin(); at != kept; ++at) in_force_.erase(*at);
+}
+
+template <class Visit>
+void Lease::visit(int64_t holder_id, Visit&& visit) const {
+  auto at = in_force_.lower_bound({holder_id, std::numeric_limits<int64_t>::min(), ""});
+  for (; at != in_force_.end() && at->first.holder_id == holder_id; ++at) {
+    visit(at->first.path, at->second.ends);
+  }
 }
 
 void Lease::extend(Instant sent, int64_t lease_ms) {
@@ -87,17 +104,20 @@ void Lease::extend(Instant sent, int64_t lease_ms) {
 
 Instant Lease::cap_for(const Hold& hold) const {
   Instant cap = Instant::max();
-  for (const InForce& f : in_force_) {
-    if (names(f.notice, hold)) cap = std::min(cap, f.ends);
-  }
+  const auto see = [&](const std::string& path, Instant ends) {
+    const bool named = path.empty() || std::ranges::find(hold.paths, path) != hold.paths.end();
+    if (named) cap = std::min(cap, ends);
+  };
+  visit(hold.holder_id, see);
+  visit(0, see);
   return cap;
 }
 
 Instant Lease::ended_by_notice() const {
   Instant end = Instant::max();
-  for (const InForce& f : in_force_) {
-    if (f.notice.path.empty()) end = std::min(end, f.ends);
-  }
+  visit(0, [&](const std::string& path, Instant ends) {
+    if (path.empty()) end = std::min(end, ends);
+  });
   return end;
 }
 

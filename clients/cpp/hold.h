@@ -3,7 +3,10 @@
 #pragma once
 
 #include <atomic>
+#include <compare>
+#include <cstdint>
 #include <functional>
+#include <map>
 #include <memory>
 #include <string>
 #include <vector>
@@ -101,6 +104,13 @@ class Lease {
   /// A deadline never moves back.
   void extend(Instant sent, int64_t lease_ms);
 
+  /// A notice that replies tell of no more is over, its lock given away. So many of them are kept:
+  /// the answer that grants such a lock may still be on its way. And more than a session can have
+  /// in force, so that none of those goes because a late reply to an earlier renewal came last.
+  static constexpr size_t kOverKept = 16'384;
+  /// Notices kept.
+  size_t notices() const { return in_force_.size(); }
+
   /// When a hold must end for a notice; Instant::max() if none names it.
   Instant cap_for(const Hold& hold) const;
   /// When the session itself must be taken for ended by a notice; Instant::max() without one.
@@ -109,13 +119,25 @@ class Lease {
   std::shared_ptr<const LeaseClock> clock() const { return clock_; }
 
  private:
+  /// Whom a notice names, and by which id.
+  struct Named {
+    int64_t holder_id = 0;  ///< 0 = every holder of the path; without one, of the session
+    int64_t notice_id = 0;
+    std::string path;
+    friend auto operator<=>(const Named&, const Named&) = default;
+  };
   struct InForce {
-    Notice notice;
     Instant ends;
+    uint64_t told = 0;  ///< by the last reply with this number
   };
 
+  template <class Visit>
+  void visit(int64_t holder_id, Visit&& visit) const;
+  void forget_oldest();
+
   std::shared_ptr<LeaseClock> clock_ = std::make_shared<LeaseClock>();
-  std::vector<InForce> in_force_;
+  std::map<Named, InForce> in_force_;
+  uint64_t replies_ = 0;
 };
 
 }  // namespace holdfast::client

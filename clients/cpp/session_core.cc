@@ -149,7 +149,7 @@ void SessionCore::on_server_changed() {
 void SessionCore::renewed(Instant sent, int64_t lease_ms,
                           const std::vector<api::RevocationNotice>& revocations) {
   on_deadline();
-  const auto fresh = lease_.note(to_notices(revocations), caller_.pool().loop().clock().now());
+  auto fresh = lease_.note(to_notices(revocations), caller_.pool().loop().clock().now());
   std::vector<int64_t> in_force;
   for (const auto& revocation : revocations) in_force.push_back(revocation.noticeId);
   keeper_.acknowledge(std::move(in_force));
@@ -160,8 +160,9 @@ void SessionCore::renewed(Instant sent, int64_t lease_ms,
   watch_deadlines();
   deliver_delayed();
   if (!on_revocation) return;
+  std::ranges::sort(fresh);
   for (const auto& revocation : revocations) {
-    const bool is_fresh = std::find(fresh.begin(), fresh.end(), revocation.noticeId) != fresh.end();
+    const bool is_fresh = std::ranges::binary_search(fresh, revocation.noticeId);
     if (is_fresh && on_revocation) on_revocation(revocation);
   }
 }

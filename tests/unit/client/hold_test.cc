@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include "clients/cpp/sequence_set.h"
+#include "tests/support/cpu_time.h"
 
 namespace holdfast::client {
 namespace {
@@ -114,6 +115,54 @@ TEST_F(LeaseTest, ANoticeAgainstTheSessionNamesAlsoLocksGrantedLater) {
   renewed(at_ms(3'000), 9'000, {{1, "", 0, 2'000, ""}}, at_ms(3'010));
   const auto later = grant("/new", 9);
   EXPECT_EQ(later->deadline(), at_ms(5'010));
+}
+
+/// Of one holder each, as many as are named, counted on from `first`.
+std::vector<Notice> many_notices(int64_t first, int64_t count) {
+  std::vector<Notice> notices;
+  for (int64_t id = first; id < first + count; ++id) {
+    notices.push_back({id, "/n/" + std::to_string(id), id, 1'000, ""});
+  }
+  return notices;
+}
+
+// A session may own 10,000 locks, and each reply tells of all that are being revoked.
+TEST_F(LeaseTest, ANoticeCostsTheSameHoweverManyAreInForce) {
+  const auto cost = [](int64_t count) {
+    Lease lease;
+    const auto notices = many_notices(1, count);
+    const double before = cpu_seconds();
+    for (int reply = 0; reply < 5; ++reply) lease.note(notices, at_ms(10));
+    return cpu_seconds() - before;
+  };
+  const double few = least_of(3, [&] { return cost(500); });
+  const double many = least_of(3, [&] { return cost(10'000); });
+  EXPECT_LT(many, 80 * few) << few << " s for 500, " << many << " s for 10,000";
+}
+
+TEST_F(LeaseTest, AndSoDoesALockThatMayBeNamed) {
+  const auto cost = [this](int64_t count) {
+    lease_.note(many_notices(1, count), at_ms(10));
+    const auto hold = grant("/a", 5);
+    const double before = cpu_seconds();
+    for (int i = 0; i < 1'000; ++i) hold->cap(lease_.cap_for(*hold));
+    return cpu_seconds() - before;
+  };
+  const double few = least_of(3, [&] { return cost(100); });
+  const double many = least_of(3, [&] { return cost(8'000); });
+  EXPECT_LT(many, 20 * few) << few << " s for 100, " << many << " s for 8,000";
+}
+
+// The answer that grants such a lock may come after all replies that tell of its notice.
+TEST_F(LeaseTest, NoticesThatAreOverAreKeptForAWhileAndNotForEver) {
+  renewed(at_ms(0), 9'000, {}, at_ms(10));
+  for (int64_t reply = 1; reply <= 100; ++reply) {
+    renewed(at_ms(1'000), 9'000, many_notices(1'000 * reply, 1'000), at_ms(1'010));
+    EXPECT_LE(lease_.notices(), 2 * Lease::kOverKept + 1'000);
+  }
+  renewed(at_ms(1'500), 9'000, {}, at_ms(1'510));
+  EXPECT_EQ(grant("/n/100999", 100'999)->deadline(), at_ms(2'010));
+  EXPECT_EQ(grant("/n/1000", 1'000)->deadline(), at_ms(10'500));
 }
 
 TEST_F(LeaseTest, ALockBeingHandedOverIsNotToBeReliedOnUntilTheHandoverIsRefused) {
