@@ -67,7 +67,9 @@ api::Alarm Engine::quarantine_alarm() const {
   return make_alarm("QUARANTINED", host_.options.self,
                     "node " + std::to_string(host_.options.self.value) +
                         " serves nobody: " + quarantine_ +
-                        (rebuild_ ? "; it is being rebuilt" : "; run `holdfast rebuild`") +
+                        (rebuild_    ? "; it is being rebuilt"
+                         : draining_ ? ""
+                                     : "; run `holdfast rebuild`") +
                         (progress.empty() ? "" : ": " + progress) +
                         (keep_again_ == Instant::max()
                              ? ""
@@ -84,6 +86,8 @@ void Engine::rebuild_state(CallId call, const api::RequestContext& context,
   };
   const NodeId from(static_cast<uint64_t>(std::max(0, request.fromNode)));
   const auto members = raft::member_ids(node_.core().configuration());
+  // One that was removed among them: nobody gives it a state.
+  if (draining_) return refuse(ErrorCode::kShuttingDown, stopping_);
   if (!fetch_) return refuse(ErrorCode::kUnsupported, "this server writes no snapshot");
   if (request.fromNode < 0 ||
       (from && (from == host_.options.self || !raft::contains(members, from)))) {

@@ -235,6 +235,20 @@ def test_a_rebuild_that_is_killed_leaves_it_quarantined_or_rebuilt(servers, dial
     all_alike(servers)
 
 
+def test_a_quarantined_server_that_is_removed_says_so(servers, dial):
+    odd = follower_of(servers)
+    diverge(servers, dial, odd)
+    eventually(lambda: quarantined(odd), within=20, what="the odd one is quarantined")
+    assert "run `holdfast rebuild`" in alarms(odd)["QUARANTINED"]
+    others = [node for node in servers.nodes.values() if node is not odd]
+    removed = run(servers, "member", "remove", str(odd.node_id), nodes=others, timeout=30)
+    assert removed.returncode == 0, removed.stderr
+    eventually(lambda: "REMOVED" in alarms(odd), within=20, what="it knows that it was removed")
+    assert "run `holdfast rebuild`" not in alarms(odd)["QUARANTINED"]
+    refused = run(servers, "rebuild", nodes=[odd])
+    assert refused.returncode != 0 and "was removed from the cluster" in refused.stderr
+
+
 def test_bad_arguments_of_a_rebuild(cluster):
     node = cluster.nodes[1]
     with Stock(node.admin_address, service="admin") as admin:

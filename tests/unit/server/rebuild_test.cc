@@ -160,6 +160,19 @@ TEST_F(RebuildTest, AndIfTheOtherLeadsThatOneIs) {
   EXPECT_EQ(cluster.leader(), &follower);
 }
 
+TEST_F(RebuildTest, WhoWasRemovedIsNotRebuiltAndNotToldToBe) {
+  quarantine({2});
+  const auto advised = [this] {
+    std::string all;
+    for (const api::Alarm& alarm : follower.engine().alarms()) all += alarm.message;
+    return all.find("run `holdfast rebuild`") != std::string::npos;
+  };
+  EXPECT_TRUE(advised());
+  follower.engine().retire("node 2 was removed from the cluster at entry 9");
+  EXPECT_FALSE(advised());
+  EXPECT_THAT(rebuild(follower).error(), Refuses(ErrorCode::SHUTTING_DOWN, "was removed"));
+}
+
 TEST_F(RebuildTest, WhoKnowsNoLeaderKnowsOfNobodyWithAState) {
   give_disk_to(follower);
   cluster.isolate(2);
