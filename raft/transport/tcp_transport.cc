@@ -158,21 +158,23 @@ void TcpTransport::Impl::accept(net::Socket socket, const net::Address& from) {
 }
 
 // A server says its hello at once. So of those who have said nothing the oldest goes for one that
-// comes: they can win each place that falls free by coming again, and keep none of them so.
+// comes: they can win each place that falls free by coming again, and keep none of them so. More
+// than one goes when the limit has become lower.
 bool TcpTransport::Impl::make_place(const net::Address& from, size_t limit,
                                     const std::string& why) {
-  if (strangers_.size() < limit) return true;
-  const std::string full = std::to_string(strangers_.size()) +
-                           " connections have not shaken hands yet and the limit is " +
-                           std::to_string(limit) + why;
-  const auto silent = std::ranges::find_if(
-      strangers_, [](const InboundConnection* each) { return !each->has_spoken(); });
-  if (silent == strangers_.end()) {
-    log("peer port: " + from.host + " refused, " + full);
-    return false;
+  while (strangers_.size() >= limit) {
+    const std::string full = std::to_string(strangers_.size()) +
+                             " connections have not shaken hands yet and the limit is " +
+                             std::to_string(limit) + why;
+    const auto silent = std::ranges::find_if(
+        strangers_, [](const InboundConnection* each) { return !each->has_spoken(); });
+    if (silent == strangers_.end()) {
+      log("peer port: " + from.host + " refused, " + full);
+      return false;
+    }
+    log("peer port: " + (*silent)->address().host + ", which says nothing, gives way: " + full);
+    drop_inbound(*silent);
   }
-  log("peer port: " + (*silent)->address().host + ", which says nothing, gives way: " + full);
-  drop_inbound(*silent);
   return true;
 }
 
