@@ -270,7 +270,7 @@ void Engine::handle(const rsm::Effect& effect) {
 // from here on this server stamps, proposes and renews.
 void Engine::begin_serving() {
   host_.begin_leadership(elected_at_);
-  renewals_.begin_leadership(elected_at_);
+  renewals_.begin_leadership();
   renewals_.on_leader_changed();
   commands_.on_leader_changed();
   member_changes_.levels().look();

@@ -239,7 +239,9 @@ void Renewals::on_own_refused(uint64_t request) {
   own_.erase(at);
 }
 
-void Renewals::begin_leadership(Instant elected_at) {
+// From now on and not from the election: since then nobody could be answered, which may be long
+// with much of the log still to be applied, and is no client's silence (PROMISE 6).
+void Renewals::begin_leadership() {
   std::vector<session::LeaseSeed> seeds;
   std::vector<const session::Session*> page;
   SessionId after;
@@ -251,7 +253,8 @@ void Renewals::begin_leadership(Instant elected_at) {
       after = s->id;
     }
   } while (!page.empty());
-  keeper_.lead(elected_at, host_.clock.now(), seeds);
+  const Instant now = host_.clock.now();
+  keeper_.lead(now, now, seeds);
 }
 
 void Renewals::end_leadership() {

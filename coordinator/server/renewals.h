@@ -74,7 +74,7 @@ class Renewals {
   /// The deadline to decide next, if it has passed and only waits for input to be handled up to it.
   std::optional<Instant> undecided() const { return undecided_; }
 
-  void begin_leadership(Instant elected_at);
+  void begin_leadership();
   void end_leadership();
   void on_leader_changed();
   /// Another leader or none, or another term: what other servers sent to this one they send anew.

@@ -293,6 +293,22 @@ TEST_F(RenewalsTest, ANewLeaderGivesEverySessionAFullTtlFromItsElection) {
   EXPECT_GT(left, 9'000);
 }
 
+// What was committed before may take longer to be applied than a session lives.
+TEST_F(RenewalsTest, TheTimeInWhichANewLeaderCouldAnswerNobodyIsNoSilence) {
+  cluster.hold([](const Parcel& parcel) { return parcel.is(raft::MessageType::kAppendRequest); });
+  leader.crash();
+  cluster.advance(14s);
+  const NodeId elected = follower.engine().host().soft.leader;
+  ASSERT_TRUE(elected == NodeId(2) || elected == NodeId(3));
+  ASSERT_FALSE(follower.serving() || cluster.server(3).serving());
+  cluster.release();
+  cluster.advance(8s);
+  ASSERT_EQ(follower.engine().host().soft.leader, elected);
+  EXPECT_TRUE(alive(client));
+  cluster.advance(4s);
+  EXPECT_FALSE(alive(client));
+}
+
 TEST_F(RenewalsTest, ASessionMarkedLateIsAcknowledgedByAnEntryOnly) {
   cluster.advance(5'500ms);
   ASSERT_TRUE(leader.engine().machine().sessions().find(client.id)->late);
