@@ -33,10 +33,11 @@ std::optional<Refusal> NoticeBound::judge(const command::CommandHeader& header,
                   static_cast<uint64_t>(header.originRequest)};
   if (header.sequence != 0) added.command = command_of(header);
   added.holders = concerned(revocation);
-  added.bytes = revocation.path.size() + kBytesOfEach;
+  added.path = revocation.path;
   std::map<SessionId, size_t> of_sessions;  // a session may hold a lock under many names
   for (const Holder& holder : added.holders) {
-    if (!told_.contains(holder)) of_sessions[holder.first] += added.bytes;
+    if (told_.contains({holder.first, holder.second, added.path})) continue;
+    of_sessions[holder.first] += bytes_of(added.path);
   }
   for (const auto& [session, bytes] : of_sessions) {
     if (auto refusal = too_many(session, bytes)) return refusal;
@@ -48,9 +49,7 @@ std::optional<Refusal> NoticeBound::judge(const command::CommandHeader& header,
 void NoticeBound::take() {
   if (!judged_) return;
   for (const Holder& holder : judged_->holders) {
-    Told& told = told_[holder];
-    told.bytes = judged_->bytes;
-    ++told.commands;
+    ++told_[{holder.first, holder.second, judged_->path}];
   }
   if (judged_->command.second) ++commands_[judged_->command];
   const Origin origin = judged_->origin;
@@ -85,17 +84,18 @@ std::vector<NoticeBound::Holder> NoticeBound::concerned(
 std::optional<Refusal> NoticeBound::too_many(SessionId session, size_t added) const {
   std::vector<lockmgr::Notice> notices;
   host_.machine.notices_of(session, notices);
-  std::set<Revision> in_force;
+  std::set<std::pair<Revision, std::string_view>> in_force;
   size_t bytes = added;
   for (const lockmgr::Notice& notice : notices) {
-    bytes += notice.path.size() + kBytesOfEach;
-    in_force.insert(notice.holder_id);
+    bytes += bytes_of(notice.path);
+    in_force.insert({notice.holder_id, notice.path});
   }
   size_t under_way = 0;
-  for (auto at = told_.lower_bound({session, Revision()});
-       at != told_.end() && at->first.first == session; ++at) {
-    if (in_force.contains(at->first.second)) continue;
-    bytes += at->second.bytes;
+  for (auto at = told_.lower_bound({session, Revision(), ""}); at != told_.end(); ++at) {
+    const auto& [whose, holder, path] = at->first;
+    if (whose != session) break;
+    if (in_force.contains({holder, path})) continue;
+    bytes += bytes_of(path);
     ++under_way;
   }
   if (bytes <= kBytesMax) return std::nullopt;
@@ -142,8 +142,8 @@ void NoticeBound::settle() {
 
 void NoticeBound::forget(const Added& added) {
   for (const Holder& holder : added.holders) {
-    const auto at = told_.find(holder);
-    if (--at->second.commands == 0) told_.erase(at);
+    const auto at = told_.find({holder.first, holder.second, added.path});
+    if (--at->second == 0) told_.erase(at);
   }
   const auto copies = commands_.find(added.command);
   if (copies != commands_.end() && --copies->second == 0) commands_.erase(copies);

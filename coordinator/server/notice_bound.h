@@ -1,15 +1,18 @@
 // How much of a reply the notices of one session may take. Every renewal's reply tells of all
 // revocations in force against its session, and a client takes no frame above 8 MiB; so a leader
-// judges each revocation before it proposes it, by the state as it is and as those under way will
-// make it. All that this leader's log has behind its state it has proposed itself in this term.
-// One thread; nothing here is replicated.
+// judges each revocation before it proposes it, by the state as it is and by the revocations under
+// way. (A lock that is granted on the same way is not reckoned: it is held by nobody yet.) All that
+// this leader's log has behind its state it has proposed itself in this term. One thread; nothing
+// here is replicated.
 #pragma once
 
 #include <cstdint>
 #include <deque>
 #include <map>
 #include <optional>
+#include <string>
 #include <string_view>
+#include <tuple>
 #include <utility>
 #include <vector>
 
@@ -38,20 +41,18 @@ class NoticeBound {
  private:
   using Origin = std::pair<NodeId, uint64_t>;
   using Holder = std::pair<SessionId, Revision>;
+  /// One holder may hold many locks (acquireAll), and has a notice for each.
+  using Notice = std::tuple<SessionId, Revision, std::string>;
   using Command = std::pair<SessionId, Sequence>;
   struct Added {
     Origin origin;
     Command command;  ///< zeros without a sequence
+    std::string path;
     std::vector<Holder> holders;
-    size_t bytes = 0;  ///< that each of them is told
     LogIndex index;
   };
-  /// A holder that is to be told, and by how many commands under way.
-  struct Told {
-    size_t bytes = 0;
-    size_t commands = 0;
-  };
 
+  static size_t bytes_of(std::string_view path) { return path.size() + kBytesOfEach; }
   static Command command_of(const command::CommandHeader& header);
   bool judged_before(const command::CommandHeader& header, std::string_view body) const;
   std::vector<Holder> concerned(const command::RevokeLock& revocation) const;
@@ -65,7 +66,7 @@ class NoticeBound {
   std::map<Origin, Added> gathered_;    ///< not proposed yet
   std::deque<Added> proposed_;          ///< by index
   std::map<Command, size_t> commands_;  ///< of sessions, in the two above: how many copies
-  std::map<Holder, Told> told_;
+  std::map<Notice, size_t> told_;       ///< by how many commands of the two above
 };
 
 }  // namespace holdfast::server

@@ -68,6 +68,24 @@ TEST_F(NoticeBoundTest, RevocationsThatAreUnderWayAreReckonedToo) {
   EXPECT_THAT(calls.back().error(), Refuses(ErrorCode::LIMIT_EXCEEDED, "519 under way"));
 }
 
+TEST_F(NoticeBoundTest, EachLockOfAnAcquireAllHasItsOwnNotice) {
+  for (int first = 0; first < kHeld; first += 50) {
+    api::AcquireAllRequest all;
+    for (int i = first; i < first + 50; ++i) {
+      all.locks.emplace_back();
+      all.locks.back().path = path(kHeld + i);
+      all.locks.back().mode = api::LockMode::EXCLUSIVE;
+    }
+    const Call held = leader.ask(&Engine::acquire_all, client.next(), all);
+    cluster.settle();
+    ASSERT_EQ(held.outcome(), "OK");
+  }
+  revoke_all(leader, kHeld, 2 * kHeld);
+  cluster.settle();
+  EXPECT_EQ(told(), size_t{kMost});
+  EXPECT_EQ(revoked(), kMost);
+}
+
 TEST_F(NoticeBoundTest, ThroughWhicheverServersTheyCome) {
   revoke_all(leader, 0, kHeld / 2);
   revoke_all(follower, kHeld / 2, kHeld);
