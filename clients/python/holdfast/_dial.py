@@ -85,7 +85,11 @@ def dial(host: str, port: int, seconds: float) -> socket.socket:
         left = until - time.monotonic()
         if left <= 0:
             break
-        connection = socket.socket(family, kind, protocol)
+        try:
+            connection = socket.socket(family, kind, protocol)
+        except OSError as error:  # of a family that this machine does not have
+            last = error
+            continue
         try:
             connection.settimeout(left / (len(found) - number))
             connection.connect(address)

@@ -111,6 +111,19 @@ def test_a_name_that_is_resolved_late_leads_to_its_server(monkeypatch):
             assert connection.getpeername() == ("127.0.0.1", port)
 
 
+def test_an_address_of_a_family_that_the_machine_lacks_is_passed_by(monkeypatch):
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+        lacking = (-1, socket.SOCK_STREAM, 0, "", ("::1", port))
+        there = (socket.AF_INET, socket.SOCK_STREAM, 0, "", ("127.0.0.1", port))
+        monkeypatch.setattr("holdfast._dial._resolve", lambda *_: [lacking, there])
+        with dial("both.example", port, 10) as connection:
+            assert connection.getpeername() == ("127.0.0.1", port)
+        monkeypatch.setattr("holdfast._dial._resolve", lambda *_: [lacking])
+        with pytest.raises(OSError, match="[Ff]amily"):
+            dial("both.example", port, 10)
+
+
 def test_a_name_that_does_not_exist_says_so():
     with pytest.raises(OSError, match="[Nn]ame|[Rr]esol"):
         dial("no-such-host.invalid", 1, 10)
