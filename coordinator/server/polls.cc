@@ -194,11 +194,13 @@ void Polls::answer_the_outdated(Instant now) {
     const SessionId session = by_age_.front();
     Channel& channel = channels_.at(session);
     if (channel.told_through >= half) return;
-    const bool parked = channel.state == Channel::State::kParked;
-    if (parked && hub_.watches().watches_of(watch::OwnerId(session.value)) > 0) {
+    const bool watches = hub_.watches().watches_of(watch::OwnerId(session.value)) > 0;
+    if (watches && channel.state == Channel::State::kParked) {
       answer(channel, session);
     } else {
-      stands_at_applied(channel);  // there is nobody, or nothing, to be told
+      // It is answered after its renewal; or there is nobody, or nothing, to be told.
+      channel.answer_at_once |= watches && channel.state == Channel::State::kRenewing;
+      stands_at_applied(channel);
     }
   }
 }
