@@ -22,7 +22,7 @@ constexpr uint64_t kGenesisBytesMax = 1 << 20;
 /// Of a file system's own, at the top of it.
 constexpr const char* kLostAndFound = "lost+found";
 /// What the names of the server's flag file and log files begin with.
-constexpr std::string_view kOfTheServer = "holdfastd.";
+constexpr std::string_view kOfTheServer = "holdfastd";
 constexpr std::string_view kFirstLine = "holdfast-identity 1\n";
 constexpr std::string_view kClusterFirstLine = "holdfast-cluster 1\n";
 
