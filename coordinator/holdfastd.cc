@@ -36,6 +36,7 @@ int main(int argc, char** argv) {
   if (!options.ok()) return end_with({ExitCode::kBadFlag, options.error().message});
   set_up_logging(argv[0], options->log_dir);
   holdfast::server::raise_descriptor_limit();
+  holdfast::server::give_back_large_blocks();
   const auto enough = holdfast::server::check_descriptors(*options);
   if (!enough.ok()) return end_with({ExitCode::kBadFlag, enough.error().message});
   holdfast::server::Server server(*options);

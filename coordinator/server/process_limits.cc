@@ -1,11 +1,14 @@
 #include "coordinator/server/process_limits.h"
 
+#include <malloc.h>
 #include <sys/eventfd.h>
 #include <sys/resource.h>
 #include <unistd.h>
 
 #include <cerrno>
 #include <vector>
+
+#include "coordinator/snapshot/row_span.h"
 
 namespace holdfast::server {
 
@@ -28,6 +31,11 @@ void raise_descriptor_limit() {
   limit.rlim_cur = limit.rlim_max;
   setrlimit(RLIMIT_NOFILE, &limit);
 }
+
+// The blocks of changes are some bytes smaller than those of rows.
+static_assert(kGivenBackBytes <= snapshot::RowSpan::kBlockBytes / 2);
+
+void give_back_large_blocks() { mallopt(M_MMAP_THRESHOLD, kGivenBackBytes); }
 
 Status check_descriptors(const ServerOptions& options) {
   const size_t needed =

@@ -25,6 +25,12 @@ constexpr uint32_t kDescriptorsKeptForOperators = 8;
 /// sake of programs that use select(2).
 void raise_descriptor_limit();
 
+/// From so many bytes on, memory is the system's again as soon as it is freed: what waits for the
+/// snapshot (RowSpan::kBlockBytes) comes and goes by hundreds of MiB. glibc would raise its bound
+/// beyond such blocks when the first of them is freed, and keep all later ones.
+constexpr int kGivenBackBytes = 512 << 10;
+void give_back_large_blocks();
+
 /// Opens as many files at once as this server needs before it has clients, and closes them: that
 /// finds a limit of the process, one of the whole system, and files that were inherited. The error
 /// names the limit.

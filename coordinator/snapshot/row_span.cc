@@ -40,7 +40,7 @@ void RowSpan::add(RowLog::Change change) {
     return;
   }
   change.row = keep(change.row);
-  records_.push_back(change);
+  record(change);
   if (!change.erased && !counted(change)) growth_bytes_ += growth_of(change.row);
 }
 
@@ -57,7 +57,7 @@ bool RowSpan::counted(const RowLog::Change& change) {
 
 // Blocks keep their bytes where they are when they are moved.
 void RowSpan::append(RowSpan&& later) {
-  records_.insert(records_.end(), later.records_.begin(), later.records_.end());
+  std::ranges::move(later.records_, std::back_inserter(records_));
   std::ranges::move(later.blocks_, std::back_inserter(blocks_));
   growth_bytes_ += later.growth_bytes_;
   if (later.meta_.empty()) return;
@@ -71,6 +71,13 @@ void RowSpan::keep_latest() {
   *this = std::move(kept);
 }
 
+void RowSpan::record(const RowLog::Change& change) {
+  if (records_.empty() || records_.back().size() == records_.back().capacity()) {
+    records_.emplace_back().reserve(kBlockBytes / sizeof change);
+  }
+  records_.back().push_back(change);
+}
+
 std::string_view RowSpan::keep(std::string_view row) {
   if (blocks_.empty() || blocks_.back().capacity() - blocks_.back().size() < row.size()) {
     blocks_.emplace_back().reserve(std::max(kBlockBytes, row.size()));
@@ -82,7 +89,11 @@ std::string_view RowSpan::keep(std::string_view row) {
 }
 
 std::vector<RowLog::Change> RowSpan::latest() const {
-  std::vector<RowLog::Change> rows(records_.begin(), records_.end());
+  std::vector<RowLog::Change> rows;
+  size_t count = 0;
+  for (const auto& block : records_) count += block.size();
+  rows.reserve(count + 1);
+  for (const auto& block : records_) rows.insert(rows.end(), block.begin(), block.end());
   std::stable_sort(rows.begin(), rows.end(), [](const RowLog::Change& a, const RowLog::Change& b) {
     return row_of(a) < row_of(b);
   });

@@ -37,13 +37,17 @@ class RowSpan {
   uint64_t growth_bytes() const { return growth_bytes_; }
   bool empty() const { return records_.empty() && meta_.empty(); }
 
- private:
-  /// Rows are copied into blocks, so that growing moves none.
+  /// Changes and rows lie in blocks of this size, so that growing moves none, and so that the
+  /// system has them back at once when the span is written (process_limits.h): small pieces of
+  /// memory would be left as holes between what the keys have taken meanwhile.
   static constexpr size_t kBlockBytes = 1 << 20;
+
+ private:
+  void record(const RowLog::Change& change);
   std::string_view keep(std::string_view row);
   bool counted(const RowLog::Change& change);
 
-  std::deque<RowLog::Change> records_;
+  std::deque<std::vector<RowLog::Change>> records_;  ///< none of them empty
   std::deque<std::string> blocks_;
   std::string meta_;  ///< every entry changes this one row: only its last content is kept
   uint64_t meta_id_ = 0;
