@@ -162,6 +162,24 @@ void Bench::turn_for(Duration time) {
   while (clock_.now() < end) loop_.turn(std::min<Duration>(end - clock_.now(), 10ms));
 }
 
+double Bench::wait_for_rest() {
+  if (cluster_ == nullptr) return 0;
+  constexpr double kIdleCores = 0.05;  // heartbeats, ticks and timers of all servers together
+  constexpr int kSecondsInARow = 3;
+  constexpr auto kPatience = 300s;
+  const Instant began = clock_.now();
+  for (int quiet = 0; quiet < kSecondsInARow;) {
+    if (clock_.now() - began > kPatience) fail("the servers are still busy after 300 s");
+    const Instant from = clock_.now();
+    const double before = cpu().first;
+    turn_for(1s);
+    const double cores =
+        (cpu().first - before) / std::chrono::duration<double>(clock_.now() - from).count();
+    quiet = cores < kIdleCores ? quiet + 1 : 0;
+  }
+  return std::chrono::duration<double>(clock_.now() - began).count();
+}
+
 int64_t Bench::memory_bytes() const {
   return cluster_ != nullptr ? cluster_->total_memory_bytes() : 0;
 }

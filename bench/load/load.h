@@ -72,6 +72,9 @@ class Bench : private client::Connection::Owner {
   /// Acquires `path` at once; ends the bench if it is not granted.
   void acquire(client::Connection& connection, RawSession& session, const std::string& path);
   void turn_for(Duration time);
+  /// Until the own cluster's servers have written what the load before gave them to write: they use
+  /// next to no CPU, for some seconds. The seconds that it took; ends the bench after some minutes.
+  double wait_for_rest();
 
   /// Of the servers together, as their own cluster's; 0 for others.
   int64_t memory_bytes() const;
