@@ -243,4 +243,6 @@ struct RoomReport {
   1: bool room,
   /** Bytes free, for the leader's messages. */
   2: i64 freeBytes,
+  /** Of the log that may wait for the snapshot, the hundredths that do; may exceed 100. */
+  3: i32 behind,
 }

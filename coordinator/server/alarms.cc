@@ -58,6 +58,12 @@ void add_room_alarms(const Room& room, NodeId node, std::vector<api::Alarm>& out
                              free + " (low" + since + "): below " + byte_text(disk.needed_bytes) +
                                  " this server counts as full"));
   }
+  if (const auto slowed = room.slowed()) {
+    out.push_back(make_alarm("WRITES_SLOWED", node,
+                             "node " + std::to_string(node.value) +
+                                 ", the leader, lets in no more writes than the snapshots take: " +
+                                 *slowed + "; what frees or keeps alive is not slowed"));
+  }
   if (const auto refused = room.refused_copy()) {
     out.push_back(make_alarm("COPY_REFUSED", node, *refused));
   }

@@ -162,7 +162,8 @@ Commands::Room Commands::room_for(command::CommandHeader& header, std::string_vi
     return refuse_before_proposal(origin, *refusal);
   }
   const auto use = frees ? LogBudget::Use::kFrees : LogBudget::Use::kAny;
-  if (host_.budget.take(entry.size(), use)) {
+  const bool in_time = frees || host_.pace.take(entry.size());
+  if (in_time && host_.budget.take(entry.size(), use)) {
     notices_.take();
     return Room::kNow;
   }

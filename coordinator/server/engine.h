@@ -228,6 +228,7 @@ class Engine final : public raft::Application, Commands::Owner, Renewals::Owner 
   const RenewalStats& renewal_stats() const { return renewals_.stats(); }
   const StateStats& state_stats() const { return state_stats_; }
   const SnapshotStats& snapshot_stats() const { return snapshots_.stats(); }
+  const Snapshots& snapshots() const { return snapshots_; }
   const SnapshotSourceStats& snapshot_source_stats() const { return source_.stats(); }
   SnapshotFetchStats snapshot_fetch_stats() const {
     return fetch_ ? fetch_->stats() : SnapshotFetchStats{};

@@ -11,6 +11,7 @@
 #include "coordinator/rsm/state_machine.h"
 #include "coordinator/server/call.h"
 #include "coordinator/server/log_budget.h"
+#include "coordinator/server/write_pace.h"
 #include "raft/node/node.h"
 #include "raft/transport/transport.h"
 
@@ -94,6 +95,7 @@ class Host {
   /// What a leader answers to commands that need room, while there is none (room.h).
   std::optional<Refusal> no_space;
   LogBudget budget;   ///< what else goes into the log
+  WritePace pace;     ///< and how fast, while this server leads
   size_t parked = 0;  ///< calls held here: polls, waiting acquires, waits for a change
   bool may_park() const { return parked < options.max_parked_calls; }
   /// Cluster time now, by this leader's stamp: serving only.

@@ -254,6 +254,14 @@ void add_snapshots(MetricPage& page, const Engine& engine, const MetricSources& 
   page.counter("holdfast_snapshot_rows_total", "Rows written in them", snapshots.rows);
   page.gauge("holdfast_snapshot_write_seconds", "How long the last of these took",
              std::chrono::duration<double>(snapshots.last_taken).count());
+  page.gauge("holdfast_snapshot_waiting_bytes",
+             "Of the log that is applied, what is not in the snapshot yet",
+             engine.snapshots().waiting_bytes());
+  page.gauge("holdfast_snapshot_waiting_limit_bytes", "With more of it writes are slowed",
+             engine.snapshots().waiting_bytes_max());
+  page.counter("holdfast_writes_slowed_seconds_total",
+               "How long this leader has let in no more writes than the snapshots take",
+               std::chrono::duration<double>(engine.room().stats().slowed).count());
   const SnapshotSourceStats& sent = engine.snapshot_source_stats();
   page.counter("holdfast_snapshot_copies_total",
                "Copies made for servers that are too far behind for the log", sent.copies);

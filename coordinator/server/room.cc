@@ -1,6 +1,8 @@
 #include "coordinator/server/room.h"
 
 #include <algorithm>
+#include <cstdlib>
+#include <limits>
 #include <utility>
 
 #include "base/byte_text.h"
@@ -14,6 +16,13 @@ namespace {
 
 /// A client that is refused asks again no sooner: room does not come within milliseconds.
 constexpr int64_t kRetryAfterMs = 1'000;
+/// Of what may wait for the snapshot.
+constexpr double kHundredths = 100;
+/// The leader hears at once of so much, and of every such step.
+constexpr int kBehindIsNews = 50;
+constexpr int kBehindStep = 5;
+/// Nothing is known of a server: it takes no part in a quorum.
+constexpr int kSilent = std::numeric_limits<int>::max();
 constexpr const char* kTheSnapshot = "a snapshot of what was written last";
 
 }  // namespace
@@ -56,13 +65,48 @@ Room::Room(Host& host, PeerCodec& codec, Snapshots& snapshots, RoomPorts ports)
 }
 
 void Room::turn() {
-  if (!watched()) return;
   const Instant now = host_.clock.now();
   if (std::exchange(led_, host_.serving) != host_.serving) led_since_ = now;
+  set_pace(now);
+  if (!watched()) return;
   const bool due = looked_at_ == Instant() || now >= looked_at_ + kLookEvery;
   due ? look(now) : weigh(now);
   report(now);
   host_.no_space = refusal();
+}
+
+// A minority that is slow grows its own logs only. That of this server must not, nor those of so
+// many that what is written would be on no other disks.
+void Room::set_pace(Instant now) {
+  const Duration since = now - std::exchange(turned_at_, now);
+  if (host_.pace.slowed()) stats_.slowed += since;
+  const int behind = host_.serving ? std::max(behind_here(), quorum_is_behind()) : 0;
+  host_.pace.turn(now, behind / kHundredths, snapshots_.stats().log_bytes_s);
+  if (host_.pace.slowed()) slowed_at_ = now;
+}
+
+int Room::behind_here() const { return static_cast<int>(snapshots_.behind() * kHundredths); }
+
+// Who is silent does not take part in a quorum; a new leader has heard of nobody yet.
+int Room::behind(NodeId voter) const {
+  if (voter == host_.options.self) return behind_here();
+  if (const Report* report = fresh_report(voter)) return report->behind;
+  return host_.clock.now() - led_since_ < kFresh ? 0 : kSilent;
+}
+
+int Room::quorum_is_behind() const {
+  if (!watched()) return 0;
+  const int behind = -raft::quorum_value(host_.node->core().configuration(),
+                                         [this](NodeId voter) { return -this->behind(voter); });
+  return behind == kSilent ? 0 : behind;
+}
+
+std::optional<std::string> Room::slowed() const {
+  if (!slowed_at_ || host_.clock.now() - *slowed_at_ > kSlowedAlarm) return std::nullopt;
+  return "of what may wait for the snapshot of this leader, " +
+         byte_text(snapshots_.waiting_bytes_max()) + " of the log, " +
+         byte_text(snapshots_.waiting_bytes()) + " do; of a quorum's " +
+         std::to_string(quorum_is_behind()) + " %";
 }
 
 // While there still is room what waits in memory goes to the snapshot: the less is left of it when
@@ -136,30 +180,36 @@ void Room::lend_reserve() {
 void Room::report(Instant now) {
   const NodeId leader = host_.other_leader();
   const bool room = !full();
-  const bool news = leader != told_leader_ || room != told_room_;
+  const int behind = behind_here();
+  const bool slow = std::max(behind, told_behind_) >= kBehindIsNews &&
+                    std::abs(behind - told_behind_) >= kBehindStep;
+  const bool news = leader != told_leader_ || room != told_room_ || slow;
   if (!news && now < told_at_ + kReportEvery) return;
   told_leader_ = leader;
   told_room_ = room;
+  told_behind_ = behind;
   told_at_ = now;
   if (!leader) return;
   peer::RoomReport message;
   message.room = room;
   message.freeBytes = static_cast<int64_t>(disk_.free_bytes);
+  message.behind = behind;
   host_.transport.send_app(leader, raft::Lane::kControl,
                            static_cast<uint8_t>(PeerKind::kRoomReport), codec_.encode(message));
 }
 
 // What waits for room in the log is to hear soon that there will be none.
 Instant Room::next_wakeup() const {
-  if (!watched()) return Instant::max();
-  const Instant report = told_at_ + kReportEvery;
+  const Instant paced = host_.pace.next_wakeup();
+  if (!watched()) return paced;
+  const Instant report = std::min(paced, told_at_ + kReportEvery);
   return host_.budget.waited_for() ? std::min(report, looked_at_ + kLookEvery) : report;
 }
 
 void Room::receive(NodeId from, std::string_view bytes) {
   peer::RoomReport message;
   if (!codec_.decode(bytes, message)) return;
-  reports_[from] = {message.room, host_.clock.now()};
+  reports_[from] = {message.room, message.behind, host_.clock.now()};
 }
 
 const Room::Report* Room::fresh_report(NodeId node) const {

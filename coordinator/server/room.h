@@ -34,6 +34,7 @@ struct RoomPorts {
 
 struct RoomStats {
   uint64_t hand_overs = 0;  ///< begun, because this leader's disk was full
+  Duration slowed{};        ///< how long this leader has let in no more than the snapshots take
 };
 
 class Room {
@@ -46,6 +47,8 @@ class Room {
   static constexpr Duration kOverdrawnLong = 1s;
   /// Between two attempts to hand over.
   static constexpr Duration kHandOverEvery = 2s;
+  /// An alarm tells for so long that writes were slowed: it is to last from one time to the next.
+  static constexpr Duration kSlowedAlarm = 10s;
   /// How long an alarm tells of a copy for which there was no room.
   static constexpr Duration kCopyAlarm = 30s;
 
@@ -71,6 +74,8 @@ class Room {
   raft::DiskRoom disk() const;
   Duration in_this_state() const { return host_.clock.now() - disk().since; }
   const RoomStats& stats() const { return stats_; }
+  /// This leader has slowed writes lately, for the sake of the snapshots: what of them is behind.
+  std::optional<std::string> slowed() const;
   /// The last copy for which there was no room, if that is not long ago.
   std::optional<std::string> refused_copy() const;
   /// The disk of this server is full, or the snapshot of what waits in memory might find no room.
@@ -79,10 +84,15 @@ class Room {
  private:
   struct Report {
     bool room = true;
+    int behind = 0;  ///< what waits for the snapshot, in hundredths of what may
     Instant heard;
   };
 
   bool watched() const { return static_cast<bool>(ports_.look); }
+  void set_pace(Instant now);
+  int behind_here() const;
+  int behind(NodeId voter) const;
+  int quorum_is_behind() const;
   void look(Instant now);
   void weigh(Instant now);
   bool stays_full() const;
@@ -113,7 +123,10 @@ class Room {
   /// What was last told, to whom, when.
   NodeId told_leader_;
   bool told_room_ = true;
+  int told_behind_ = 0;
   Instant told_at_;
+  Instant turned_at_;
+  std::optional<Instant> slowed_at_;  ///< lately
   std::string refused_copy_;
   Instant refused_copy_at_;
   RoomStats stats_;

@@ -12,8 +12,11 @@ namespace {
 /// The log is cut at a multiple of this part of the tail that is kept.
 constexpr uint64_t kMarksPerTail = 16;
 
-/// So many spans' worth of the log waits behind the one that is written: it is written too slowly.
+/// So many spans' worth of the log waits, the one that is written among them: it is written too
+/// slowly. One more is the most that there may be: with half a database's live bytes each, and the
+/// database itself, that keeps what the disk holds near three times the live bytes.
 constexpr uint64_t kHurriedSpans = 2;
+constexpr uint64_t kWaitingSpansMax = kHurriedSpans + 1;
 
 /// While the disk is full: what is removed is to give room soon.
 constexpr Duration kIntervalWhileFull = 1s;
@@ -67,7 +70,7 @@ void Snapshots::advance_cut() {
 Status Snapshots::turn_end() {
   if (writer_ == nullptr) return ok_status();
   if (Status collected = collect(); !collected.ok()) return collected;
-  const bool urgent = finishing_ || log_bytes_ >= kHurriedSpans * due_bytes();
+  const bool urgent = finishing_ || waiting_bytes() >= kHurriedSpans * due_bytes();
   if (urgent != std::exchange(urgent_, urgent)) writer_->hurry(urgent);
   if (stopped_) return ok_status();
   take_back();
@@ -86,6 +89,7 @@ void Snapshots::take_back() {
   std::optional<snapshot::Span> span = writer_->recall();
   if (!span) return;
   submitted_at_.reset();
+  log_bytes_ += std::exchange(under_way_bytes_, 0);
   span->rows.append(std::move(rows_));
   rows_ = std::move(span->rows);
 }
@@ -95,6 +99,7 @@ void Snapshots::stop() {
   hurried_ = false;
   sealed_.reset();
   rows_ = {};
+  log_bytes_ = under_way_bytes_ = 0;
 }
 
 Status Snapshots::collect() {
@@ -104,6 +109,7 @@ Status Snapshots::collect() {
   if (!outcome->ok()) return outcome->error();
   const snapshot::WrittenSpan& written = **outcome;
   stats_.last_taken = host_.clock.now() - *submitted_at_;
+  note_speed();
   submitted_at_.reset();
   ++stats_.spans;
   stats_.rows += written.rows;
@@ -116,6 +122,20 @@ Status Snapshots::collect() {
   if (written.durable) stats_.applied = written.applied;
   advance_cut();
   return ok_status();
+}
+
+// A span of little tells nothing: most of its time is that of its syncs.
+void Snapshots::note_speed() {
+  const uint64_t bytes = std::exchange(under_way_bytes_, 0);
+  const double seconds = std::chrono::duration<double>(stats_.last_taken).count();
+  if (bytes < host_.options.snapshot_log_bytes / kMarksPerTail || seconds <= 0) return;
+  stats_.log_bytes_s = static_cast<double>(bytes) / seconds;
+}
+
+uint64_t Snapshots::waiting_bytes_max() const { return kWaitingSpansMax * due_bytes(); }
+
+double Snapshots::behind() const {
+  return static_cast<double>(waiting_bytes()) / static_cast<double>(waiting_bytes_max());
 }
 
 bool Snapshots::due() const {
@@ -159,7 +179,7 @@ uint64_t Snapshots::due_bytes() const {
 void Snapshots::seal() {
   sealed_at_ = host_.clock.now();
   sealed_before_ = true;
-  log_bytes_ = 0;
+  under_way_bytes_ = std::exchange(log_bytes_, 0);
   span_bytes_ = rows_.growth_bytes();
   hurried_ = false;
   snapshot::SnapshotHead head{.cluster = host_.options.cluster,

@@ -21,6 +21,7 @@ struct SnapshotStats {
   uint64_t rows = 0;   ///< in them
   uint64_t bytes = 0;  ///< of the database
   Duration last_taken{};
+  double log_bytes_s = 0;  ///< how fast it went through the log lately; zero: not known
 };
 
 class Snapshots {
@@ -50,6 +51,12 @@ class Snapshots {
   LogIndex cut_through() const { return cut_through_; }
 
   const SnapshotStats& stats() const { return stats_; }
+  /// Of the log that is applied, what the database does not have yet: it is held in memory too.
+  uint64_t waiting_bytes() const { return under_way_bytes_ + log_bytes_; }
+  /// How much of that there may be: with more, writes are slowed (write_pace.h).
+  uint64_t waiting_bytes_max() const;
+  /// The part of it that there is; more than 1 is more than there may be.
+  double behind() const;
   /// Why the disk does not take the span that is under way, if so.
   std::optional<std::string> obstacle() const;
   /// That the file system must have for what is gathered, at most: rows may lie on all pages of the
@@ -71,6 +78,7 @@ class Snapshots {
   std::optional<Error> held_up() const;
   void seal();
   Status collect();
+  void note_speed();
   void mark();
   void advance_cut();
 
@@ -80,10 +88,11 @@ class Snapshots {
   snapshot::RowSpan rows_;
   /// By which the database grows for the rows of the span that is sealed or under way.
   uint64_t span_bytes_ = 0;
-  uint64_t wal_bytes_ = 0;    ///< of the "-wal", which is free to be filled anew
-  uint64_t taken_bytes_ = 0;  ///< of both files
-  uint64_t log_bytes_ = 0;    ///< applied since the last span was sealed
-  uint64_t total_bytes_ = 0;  ///< applied since the start
+  uint64_t wal_bytes_ = 0;        ///< of the "-wal", which is free to be filled anew
+  uint64_t taken_bytes_ = 0;      ///< of both files
+  uint64_t log_bytes_ = 0;        ///< applied since the last span was sealed
+  uint64_t under_way_bytes_ = 0;  ///< of the log, in the span that is sealed or under way
+  uint64_t total_bytes_ = 0;      ///< applied since the start
   /// Where the log had got to, some marks a tail, ascending: the log is cut at one of them.
   struct Mark {
     LogIndex index;

@@ -1,0 +1,178 @@
+// What waits for the snapshots is bounded (ARCHITECTURE, "Durability"): a leader lets in no more
+// writes than a quorum of them takes, and slows nothing that frees or keeps alive.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <array>
+#include <string>
+#include <vector>
+
+#include "tests/unit/server/test_cluster.h"
+#include "tests/unit/server/test_span_writer.h"
+
+namespace holdfast::server {
+namespace {
+
+using ::testing::HasSubstr;
+
+constexpr uint64_t kPeriod = 600'000;
+constexpr uint64_t kValue = 50'000;
+/// Without a database, what may wait: three spans.
+constexpr uint64_t kCap = 3 * kPeriod;
+constexpr int kServers = 3;
+
+/// Snapshots are written when the test says so, and not at all else.
+class SlowedWritesTest : public testing::Test {
+ protected:
+  SlowedWritesTest() : cluster(kServers, options_of_test()) {
+    for (int id = 1; id <= kServers; ++id) {
+      TestServer& server = cluster.server(id);
+      server.crash();
+      server.disk_room.emplace().free_bytes = uint64_t{1} << 40;
+      server.snapshots = {.spans = &writer(id), .cut_log = [](LogIndex) { return LogIndex(1); }};
+      server.start();
+    }
+    cluster.lead(1);
+    client = cluster.client(1, "a", 600'000);
+  }
+  static EngineOptions options_of_test() {
+    EngineOptions options;
+    options.snapshot_log_bytes = kPeriod;
+    options.snapshot_interval = 3'600s;
+    return options;
+  }
+  SlowSpanWriter& writer(int id) { return spans[static_cast<size_t>(id) - 1]; }
+  const Snapshots& snapshots(int id) { return cluster.server(id).engine().snapshots(); }
+  bool slowed() { return cluster.server(1).engine().host().pace.slowed(); }
+  Call put(const std::string& path = "/k") {
+    api::PutRequest request;
+    request.path = path;
+    request.value = std::string(kValue, 'v');
+    const Call call = cluster.server(1).ask(&Engine::put, client.next(), request);
+    cluster.settle();
+    return call;
+  }
+  /// What these have been given is on their disks, as often as that is needed.
+  void write(const std::vector<int>& servers) {
+    for (const int id : servers) {
+      while (cluster.server(id).up() && writer(id).under_way) {
+        snapshot::WrittenSpan written;
+        written.durable = true;
+        writer(id).finish(written);
+        cluster.settle();
+      }
+    }
+    cluster.advance(1ms);
+  }
+  /// Much is put, while these servers' disks keep up, and the others' do nothing.
+  void put_much(const std::vector<int>& keep_up) {
+    for (uint64_t bytes = 0; bytes < kCap && !slowed(); bytes += kValue) {
+      ASSERT_EQ(put().outcome(), "OK");
+      cluster.advance(10ms);
+      write(keep_up);
+    }
+  }
+
+  std::array<SlowSpanWriter, kServers> spans;
+  TestCluster cluster;
+  Client client;
+};
+
+TEST_F(SlowedWritesTest, ALeaderBehindLetsInNoMoreThanALittle) {
+  put_much({2, 3});
+  ASSERT_TRUE(slowed());
+  EXPECT_LE(snapshots(1).waiting_bytes(), kCap);
+  std::vector<Call> calls;
+  for (int i = 0; i < 100; ++i) calls.push_back(put());
+  EXPECT_EQ(calls.back().outcome(), "not answered");
+  const uint64_t before = snapshots(1).waiting_bytes();
+  for (int i = 0; i < 200; ++i) cluster.advance(5ms);
+  const auto more = static_cast<double>(snapshots(1).waiting_bytes() - before);
+  EXPECT_GT(more, WritePace::kLeastBytes * 0.8) << "the cluster goes on";
+  EXPECT_LT(more, WritePace::kLeastBytes * 1.2);
+}
+
+TEST_F(SlowedWritesTest, TheyWaitInOrderAndGoOnWhenTheSnapshotIsWritten) {
+  put_much({2, 3});
+  std::vector<Call> calls;
+  for (int i = 0; i < 20; ++i) calls.push_back(put());
+  ASSERT_EQ(calls.back().outcome(), "not answered");
+  write({1, 2, 3});
+  EXPECT_FALSE(slowed());
+  int64_t revision = 0;
+  for (const Call& call : calls) {
+    const auto result = call.result<api::PutResult>();
+    EXPECT_GT(result.revision, revision);
+    revision = result.revision;
+  }
+}
+
+TEST_F(SlowedWritesTest, WhatFreesOrKeepsAliveIsNotSlowed) {
+  const Call held = cluster.server(1).acquire(client.next(), acquire_of("/lock"));
+  cluster.settle();
+  const int64_t holder = held.result<api::AcquireResult>().holderId;
+  put_much({2, 3});
+  std::vector<Call> calls;
+  for (int i = 0; i < 20; ++i) calls.push_back(put());
+  ASSERT_EQ(calls.back().outcome(), "not answered");
+  const Call alive = cluster.server(1).keep_alive(client.context());
+  const Call released = cluster.server(1).release(client.next(), "/lock", holder);
+  api::RemoveRequest request;
+  request.path = "/k";
+  const Call removed = cluster.server(1).ask(&Engine::remove, client.next(), request);
+  cluster.advance(5ms);
+  EXPECT_EQ(alive.outcome(), "OK");
+  EXPECT_EQ(released.outcome(), "OK");
+  EXPECT_EQ(removed.outcome(), "OK");
+  EXPECT_EQ(calls.back().outcome(), "not answered");
+}
+
+TEST_F(SlowedWritesTest, OneFollowerThatIsBehindSlowsNobody) {
+  put_much({1, 2});
+  cluster.advance(2s);
+  EXPECT_GT(snapshots(3).behind(), WritePace::kSlowedFrom);
+  EXPECT_FALSE(slowed());
+}
+
+TEST_F(SlowedWritesTest, TwoFollowersThatAreBehindSlowTheLeader) {
+  put_much({1});
+  EXPECT_TRUE(slowed());
+  EXPECT_LT(snapshots(1).behind(), 0.5);
+  write({2});
+  cluster.advance(Room::kReportEvery);
+  EXPECT_FALSE(slowed()) << "a quorum keeps up";
+}
+
+TEST_F(SlowedWritesTest, WhoIsDownIsNotReckonedWith) {
+  cluster.server(3).crash();
+  cluster.advance(2 * Room::kFresh);
+  put();
+  EXPECT_FALSE(slowed()) << "two keep up";
+  put_much({1});
+  EXPECT_TRUE(slowed()) << "of those that are left one is behind, and both are needed";
+}
+
+TEST_F(SlowedWritesTest, ALeaderWithoutAQuorumIsNotSlowedForThat) {
+  cluster.server(2).crash();
+  cluster.server(3).crash();
+  cluster.advance(2 * Room::kFresh);
+  EXPECT_FALSE(slowed());
+}
+
+TEST_F(SlowedWritesTest, AnAlarmSaysSoForAWhile) {
+  const Room& room = cluster.server(1).engine().room();
+  EXPECT_FALSE(room.slowed());
+  put_much({2, 3});
+  ASSERT_TRUE(room.slowed());
+  EXPECT_THAT(*room.slowed(), HasSubstr("1.7 MiB of the log"));
+  cluster.advance(1s);
+  EXPECT_GE(room.stats().slowed, 900ms);
+  write({1});
+  cluster.advance(1s);
+  EXPECT_TRUE(room.slowed());
+  cluster.advance(Room::kSlowedAlarm);
+  EXPECT_FALSE(room.slowed());
+}
+
+}  // namespace
+}  // namespace holdfast::server
