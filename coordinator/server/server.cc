@@ -290,15 +290,25 @@ EngineOptions Server::engine_options(const raft::Configuration& latest) const {
 // ----------------------------------------------------------------------------------- running
 
 std::optional<Failure> Server::run() {
-  if (!failure_) loop_.run();
+  while (!failure_ && !ends_) {
+    if (!std::exchange(load_wanted_, false)) {
+      loop_.run();
+    } else if (auto failed = load()) {
+      stop_with(std::move(*failed));
+    }
+  }
   return failure_;
 }
 
 void Server::turn_end() {
   if (failure_) return;
+  if (voter_) {
+    if (voter_->turn_end()) loop_.again();
+    return arm_wakeup(voter_->next_wakeup());
+  }
   if (seeker_) seek_turn();
   if (!engine_) return;
-  if (closing_ && client_port_->closing_done()) loop_.stop();
+  if (closing_ && client_port_->closing_done()) end();
   const Instant handled = loop_.input_left() ? Instant::min() : client_port_->handled_until();
   if (engine_->turn_end(handled)) loop_.again();
   if (const auto moment = engine_->undecided()) client_port_->ask_handled_until(*moment);
@@ -314,6 +324,7 @@ void Server::turn_end() {
 
 // What it took to load a state and to begin to serve it is no pause: nothing was promised before.
 void Server::note_gap(Duration gap) {
+  if (voter_) return voter_->on_pause(gap);
   if (!engine_) return;
   gap = std::min(gap, loop_.now() - serving_since_);
   if (gap <= net::LoopOptions{}.gap_threshold) return;
@@ -360,9 +371,14 @@ void Server::stop_with(Failure failure) {
   loop_.stop();
 }
 
+void Server::end() {
+  ends_ = true;
+  loop_.stop();
+}
+
 void Server::on_signal(int signal) {
   LOG(INFO) << "signal " << signal << ": stopping";
-  if (draining_ || retired_ || !engine_) return loop_.stop();  // a second signal does not wait
+  if (draining_ || retired_ || !engine_) return end();  // a second signal does not wait
   draining_ = true;
   drain_until_ = clock_.now() + from_ms(options_.drain_ms);
   client_port_->stop_accepting();
@@ -379,6 +395,7 @@ void Server::drain_step() {
 }
 
 void Server::on_message(raft::Message&& message) {
+  if (voter_) return voter_->receive(std::move(message));
   if (engine_) engine_->on_message(std::move(message));
 }
 
@@ -392,6 +409,7 @@ void Server::on_app(NodeId from, uint8_t kind, std::string_view payload) {
 // The transport has logged what is worth it, once: a refused peer dials again and again.
 void Server::on_peer_event(NodeId peer, raft::PeerEvent event, const std::string& detail) {
   if (event == raft::PeerEvent::kRemoved) told_removed(detail);
+  if (voter_) return voter_->on_peer_event(peer, event);
   if (engine_) return engine_->on_peer_event(peer, event);
   waits_because(detail);
 }
@@ -464,6 +482,7 @@ std::string Server::why_unformed() const {
            " has lost its state and gets it from another server: " + seeker_->progress();
   }
   const std::string node = "node " + std::to_string(options_.node_id.value);
+  if (voter_) return node + " loads its state, and votes meanwhile: " + waits_for_;
   if (join_check_) {
     return node + " starts, and asks the servers of --join whether they are of its cluster, " +
            std::to_string(genesis_.cluster.value);

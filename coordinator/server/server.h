@@ -27,6 +27,7 @@
 #include "coordinator/server/snapshot_fetch.h"
 #include "coordinator/server/stored_state.h"
 #include "coordinator/server/unformed_calls.h"
+#include "coordinator/server/voter.h"
 #include "coordinator/server/wait_log.h"
 #include "coordinator/snapshot/background.h"
 #include "coordinator/snapshot/paced_vfs.h"
@@ -110,10 +111,18 @@ class Server final : raft::TransportHandler, raft::GenesisTaker, ReplySink {
   std::optional<Failure> know_genesis(const std::string& bytes);
   std::optional<Failure> begin_serving(const std::string& genesis);
   std::optional<Failure> load_and_serve();
+  std::optional<Failure> vote_meanwhile(const StatePlace& place);
+  std::optional<Failure> load();
+  std::optional<Failure> begin_with(Result<StoredState> state);
+  void turn_while_loading();
+  std::optional<Failure> go_on_from(StoredState state, const StatePlace& place);
+  std::optional<Failure> reopen_log();
   /// Peers are dialled, and may ask.
   void join();
-  std::optional<Failure> serve(StoredState state);
+  std::optional<Failure> serve(StoredState state, Result<raft::InitialState> initial);
+  std::optional<Failure> begin_log_writer();
   std::optional<Failure> begin_threads(uint64_t snapshot_bytes);
+  LogBudget::Limits log_room() const;
   RoomPorts room_ports();
   StoredStateQuestion question();
   SnapshotPorts snapshot_ports();
@@ -134,6 +143,7 @@ class Server final : raft::TransportHandler, raft::GenesisTaker, ReplySink {
   void on_signal(int signal);
   void drain_step();
   void stop_with(Failure failure);
+  void end();
   net::HttpResponse http(const std::string& path);
   net::HttpResponse readiness() const;
   const std::string& metrics();
@@ -157,6 +167,7 @@ class Server final : raft::TransportHandler, raft::GenesisTaker, ReplySink {
   raft::PosixFileSystem files_;
   net::Loop loop_;
   std::optional<Failure> failure_;
+  bool ends_ = false;  ///< by its own wish
 
   std::unique_ptr<raft::DataDirectory> directory_;
   std::unique_ptr<raft::LogStore> log_;
@@ -181,6 +192,10 @@ class Server final : raft::TransportHandler, raft::GenesisTaker, ReplySink {
   raft::Genesis genesis_;  ///< once formed; and as it stands in entry 1
   std::string genesis_bytes_;
   bool joined_ = false;
+  /// The state on disk is to be loaded, by run(): the loop turns meanwhile.
+  bool load_wanted_ = false;
+  Instant load_turned_at_;
+  std::unique_ptr<Voter> voter_;
   /// While nothing is left of the state here.
   std::unique_ptr<SnapshotFetch> seeker_;
   uint64_t states_received_ = 0;            ///< and put in force

@@ -31,6 +31,13 @@ Error with_room_of_log(Error error, const ServerOptions& options) {
   return error;
 }
 
+const raft::Configuration& latest_of(const raft::InitialState& initial) {
+  return initial.changes.empty() ? initial.configuration : initial.changes.back().configuration;
+}
+
+/// Between two parts of the loading, and while it waits.
+constexpr Duration kLoadTurn = 1ms;
+
 }  // namespace
 
 Failure failure_of(const Error& error) {
@@ -156,10 +163,10 @@ std::optional<Failure> Server::load_and_serve() {
   auto quarantined = quarantine_file().read();
   if (!quarantined.ok()) return failure_of(quarantined.error());
   quarantined_ = std::move(*quarantined);
-  auto state = load_stored_state(question(), *snapshots_, *log_);
-  if (!state.ok()) return failure_of(state.error());
-  if (!state->lost) return serve(std::move(*state));
-  return seek_state();
+  if (snapshots_->empty()) return begin_with(load_stored_state(question(), *snapshots_, *log_));
+  load_wanted_ = true;
+  loop_.stop();
+  return std::nullopt;
 }
 
 StoredStateQuestion Server::question() {
@@ -168,6 +175,92 @@ StoredStateQuestion Server::question() {
           .hash_seed = entropy_.next_u64(),
           .log = log_info,
           .warn = log_warning};
+}
+
+// By this thread, in parts, between which it does all else that a server does: so that what is
+// loaded lies where it will be changed, in one arena of memory.
+std::optional<Failure> Server::load() {
+  StoredStateQuestion asked = question();
+  const auto place = place_said(asked, *snapshots_, *log_);
+  if (place.ok()) {
+    if (auto failed = vote_meanwhile(*place)) return failed;
+  }
+  asked.meanwhile = [this] { turn_while_loading(); };
+  asked.log = [this](const std::string& line) {
+    log_info(line);
+    waits_because(line);
+  };
+  auto state = load_stored_state(asked, *snapshots_, *log_);
+  if (failure_ || ends_) return failure_;
+  if (!voter_) return begin_with(std::move(state));
+  voter_->finish();
+  while (!voter_->at_rest() && !failure_ && !ends_) loop_.turn(kLoadTurn);
+  if (failure_ || ends_) return failure_;
+  if (!state.ok()) return failure_of(state.error());
+  return go_on_from(std::move(*state), *place);
+}
+
+void Server::turn_while_loading() {
+  const Instant now = clock_.now();
+  if (failure_ || now < load_turned_at_ + kLoadTurn) return;
+  load_turned_at_ = now;
+  loop_.turn(Duration{0});
+}
+
+// By the members that the snapshot names, and the log: what they are does not change by the
+// loading.
+std::optional<Failure> Server::vote_meanwhile(const StatePlace& place) {
+  auto initial = initial_state_at(place, genesis_.configuration, log_->recovered());
+  if (!initial.ok()) return failure_of(initial.error());
+  const raft::Configuration latest = latest_of(*initial);
+  if (auto failed = check_belonging(latest)) return failed;
+  raft::Config config = engine_options(latest).raft;
+  config.seed = entropy_.next_u64();
+  if (auto failed = begin_log_writer()) return failed;
+  const auto members = [this](const raft::Configuration& known) {
+    transport_->set_peers(peers_of(options_, known.members), known.removed, known.level);
+  };
+  voter_ = std::make_unique<Voter>(
+      config, std::move(*initial),
+      VoterPorts{{clock_, *reader_, *writer_, *transport_},
+                 log_room(),
+                 members,
+                 [this](const Error& error) { stop_with(failure_of(error)); }});
+  join();
+  members(latest);
+  return std::nullopt;
+}
+
+// If the snapshot was not what it said, the log is opened as by a start: it is to be judged
+// without.
+std::optional<Failure> Server::go_on_from(StoredState state, const StatePlace& place) {
+  const bool as_said = !state.lost && state.machine->applied() == place.applied;
+  raft::PlacedConfiguration membership = state.membership;
+  if (!membership.index) membership.configuration = genesis_.configuration;
+  raft::InitialState initial = voter_->log_behind(place.applied, membership);
+  std::vector<raft::Message> late = voter_->take_late();
+  voter_.reset();
+  writer_.reset();
+  if (!as_said) {
+    if (auto failed = reopen_log()) return failed;
+    return begin_with(std::move(state));
+  }
+  if (auto failed = serve(std::move(state), std::move(initial))) return failed;
+  for (raft::Message& message : late) engine_->on_message(std::move(message));
+  return std::nullopt;
+}
+
+std::optional<Failure> Server::begin_with(Result<StoredState> state) {
+  if (!state.ok()) return failure_of(state.error());
+  if (state->lost) return seek_state();
+  auto initial = initial_state_of(*state, genesis_.configuration, log_->recovered());
+  return serve(std::move(*state), std::move(initial));
+}
+
+std::optional<Failure> Server::reopen_log() {
+  reader_.reset();
+  log_.reset();
+  return open_log();
 }
 
 void Server::join() {
@@ -184,10 +277,23 @@ SnapshotPorts Server::snapshot_ports() {
           entropy_.next_u64()};
 }
 
+std::optional<Failure> Server::begin_log_writer() {
+  return with_threads([this] {
+    writer_ =
+        std::make_unique<raft::ThreadedLogWriter>(*log_, clock_, [this] { loop_.post([] {}); });
+  });
+}
+
+LogBudget::Limits Server::log_room() const {
+  return {[this] { return writer_->room(); },
+          static_cast<uint64_t>(options_.reserve_segments) * options_.segment_bytes,
+          options_.segment_bytes / 4};
+}
+
 std::optional<Failure> Server::begin_threads(uint64_t snapshot_bytes) {
   const auto wake = [this] { loop_.post([] {}); };
+  if (auto failed = begin_log_writer()) return failed;
   return with_threads([&] {
-    writer_ = std::make_unique<raft::ThreadedLogWriter>(*log_, clock_, wake);
     span_writer_ = std::make_unique<snapshot::ThreadedSpanWriter>(*snapshots_, wake, &pace_);
     background_ = std::make_unique<snapshot::BackgroundThread>(wake);
     room_keeper_ = std::make_unique<raft::ThreadedRoomKeeper>(
@@ -201,20 +307,19 @@ std::optional<Failure> Server::begin_threads(uint64_t snapshot_bytes) {
 }
 
 RoomPorts Server::room_ports() {
+  const LogBudget::Limits log = log_room();
   return {[this] { return room_keeper_->room(); },
           [this](bool lent) { room_keeper_->lend(lent); },
           [this](const raft::SnapshotRoom& room) { room_keeper_->note_snapshot(room); },
-          [this] { return writer_->room(); },
-          static_cast<uint64_t>(options_.reserve_segments) * options_.segment_bytes,
-          options_.segment_bytes / 4};
+          log.look,
+          log.reserved,
+          log.kept};
 }
 
-std::optional<Failure> Server::serve(StoredState state) {
-  auto initial = initial_state_of(state, genesis_.configuration, log_->recovered());
+std::optional<Failure> Server::serve(StoredState state, Result<raft::InitialState> initial) {
   if (!initial.ok()) return failure_of(initial.error());
   const LogIndex applied = initial->applied;
-  const raft::Configuration latest =
-      initial->changes.empty() ? initial->configuration : initial->changes.back().configuration;
+  const raft::Configuration latest = latest_of(*initial);
   if (auto failed = check_belonging(latest)) return failed;
   EngineOptions options = engine_options(latest);
   options.raft.seed = entropy_.next_u64();
@@ -238,8 +343,8 @@ std::optional<Failure> Server::serve(StoredState state) {
             << count_text(latest.voters.size(), "voter", "voters") << "; clients on port "
             << client_port_->port() << ", peers on " << transport_->port() << ", administration on "
             << admin_port_->port() << ", http on " << http_->port() << "; state of revision "
-            << applied << " from the snapshot, log from " << log_->first_index() << " to "
-            << log_->last_index();
+            << applied << " from the snapshot, log from " << engine_->node().core().log().first()
+            << " to " << engine_->node().core().log().last();
   return std::nullopt;
 }
 
@@ -249,6 +354,7 @@ std::optional<Failure> Server::serve(StoredState state) {
 void Server::drop_engine() {
   pace_.hurry(true);
   background_.reset();
+  voter_.reset();
   seeker_.reset();
   identity_calls_.clear();
   engine_.reset();
@@ -277,16 +383,14 @@ std::optional<Failure> Server::replace_state(StoredState state) {
   if (const Status adopted = snapshots_->adopt_incoming(); !adopted.ok()) {
     return failure_of(adopted.error());
   }
-  reader_.reset();
-  log_.reset();
   if (auto failed = open_snapshots()) return failed;
-  if (auto failed = open_log()) return failed;
+  if (auto failed = reopen_log()) return failed;
   if (const Status fits = check_log_goes_on(state, *log_); !fits.ok()) {
     return failure_of(fits.error());
   }
   if (auto failed = open_ports(client, admin)) return failed;
   ++states_received_;
-  return serve(std::move(state));
+  return begin_with(std::move(state));
 }
 
 std::optional<Failure> Server::seek_state() {

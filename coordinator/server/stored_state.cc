@@ -21,17 +21,38 @@ Error corrupt(const std::string& path, const std::string& what) {
   return {ErrorCode::kCorrupt, path + ": " + what};
 }
 
-snapshot::LoadProgress progress_of(const StoredStateQuestion& question, const std::string& path) {
-  return [&question, path](uint64_t rows) {
-    question.log("loading " + path + ": " + std::to_string(rows) + " rows");
-  };
-}
+/// A line now and then, and one when it is over; and others' work in between.
+class Progress {
+ public:
+  Progress(const StoredStateQuestion& question, std::string path)
+      : question_(question), path_(std::move(path)) {}
+  snapshot::LoadProgress reports() {
+    return [this](uint64_t rows) {
+      if (question_.meanwhile) question_.meanwhile();
+      rows_ = rows;
+      if (rows / kRowsPerLine != lines_) tell();
+    };
+  }
+  void tell() {
+    lines_ = rows_ / kRowsPerLine;
+    question_.log("loading " + path_ + ": " + std::to_string(rows_) + " rows");
+  }
+
+ private:
+  static constexpr uint64_t kRowsPerLine = 100'000;
+  const StoredStateQuestion& question_;
+  const std::string path_;
+  uint64_t rows_ = 0;
+  uint64_t lines_ = 0;
+};
 
 Result<snapshot::SnapshotHead> load_rows(const StoredStateQuestion& question,
                                          snapshot::SnapshotStore& snapshots,
                                          rsm::StateMachine& machine) {
-  auto head = snapshots.load(loading::sink_of(machine), progress_of(question, snapshots.path()));
+  Progress progress(question, snapshots.path());
+  auto head = snapshots.load(loading::sink_of(machine), progress.reports());
   if (!head.ok()) return head;
+  progress.tell();
   if (Status whole = loading::check_whole(snapshots.path(), *head, machine); !whole.ok()) {
     return whole.error();
   }
@@ -62,7 +83,7 @@ std::optional<Error> contradiction(const StoredStateQuestion& question,
 }
 
 Status read_membership(const std::string& path, const snapshot::SnapshotHead& head,
-                       StoredState& state) {
+                       raft::PlacedConfiguration& membership) {
   if (!head.membership.index) return ok_status();
   auto configuration = raft::decode_configuration(head.membership.configuration);
   if (!configuration.ok()) {
@@ -73,7 +94,7 @@ Status read_membership(const std::string& path, const snapshot::SnapshotHead& he
                              std::to_string(head.membership.index.value) +
                              ", it is the state after entry " + std::to_string(head.applied.value));
   }
-  state.membership = {head.membership.index, std::move(*configuration)};
+  membership = {head.membership.index, std::move(*configuration)};
   return ok_status();
 }
 
@@ -83,13 +104,16 @@ Result<StoredState> load_received_state(const StoredStateQuestion& question,
                                         const std::string& path, const std::string& vfs) {
   auto database = snapshot::Database::open(path, snapshot::Database::Mode::kModify, vfs);
   if (!database.ok()) return database.error();
+  Progress progress(question, path);
   auto loaded = loading::load_state(
       *database, {.hash_seed = question.hash_seed, .feature_level = question.feature_level},
-      progress_of(question, path));
+      progress.reports());
   if (!loaded.ok()) return loaded.error();
+  progress.tell();
   if (auto other = foreign(question, path, loaded->head)) return std::move(*other);
   StoredState state{std::move(loaded->machine), loaded->head.applied_term, 0, false, {}};
-  if (Status read = read_membership(path, loaded->head, state); !read.ok()) return read.error();
+  Status read = read_membership(path, loaded->head, state.membership);
+  if (!read.ok()) return read.error();
   return state;
 }
 
@@ -128,10 +152,28 @@ Status check_log_goes_on(const StoredState& state, const raft::LogStore& log) {
 Result<raft::InitialState> initial_state_of(const StoredState& state,
                                             const raft::Configuration& genesis,
                                             const raft::RecoveredLog& log) {
+  return initial_state_at({state.machine->applied(), state.membership}, genesis, log);
+}
+
+Result<StatePlace> place_said(const StoredStateQuestion& question,
+                              const snapshot::SnapshotStore& snapshots, const raft::LogStore& log) {
+  const auto head = snapshots.head();
+  if (!head.ok()) return head.error();
+  if (auto wrong = contradiction(question, snapshots, *head, log)) return std::move(*wrong);
+  StatePlace place{head->applied, {}};
+  if (Status read = read_membership(snapshots.path(), *head, place.membership); !read.ok()) {
+    return read.error();
+  }
+  return place;
+}
+
+Result<raft::InitialState> initial_state_at(const StatePlace& place,
+                                            const raft::Configuration& genesis,
+                                            const raft::RecoveredLog& log) {
   raft::InitialState initial;
-  initial.applied = state.machine->applied();
-  initial.configuration_index = state.membership.index;
-  initial.configuration = state.membership.index ? state.membership.configuration : genesis;
+  initial.applied = place.applied;
+  initial.configuration_index = place.membership.index;
+  initial.configuration = place.membership.index ? place.membership.configuration : genesis;
   if (!log.last_index) {  // entry 1 was written just now
     initial.hard_state = {Term(1), NodeId{}};
     initial.last_index = LogIndex(1);
@@ -186,9 +228,8 @@ Result<StoredState> load_stored_state(const StoredStateQuestion& question,
   }
   auto head = load_rows(question, snapshots, *state.machine);
   if (head.ok()) {
-    if (Status read = read_membership(snapshots.path(), *head, state); !read.ok()) {
-      head = read.error();
-    }
+    Status read = read_membership(snapshots.path(), *head, state.membership);
+    if (!read.ok()) head = read.error();
   }
   if (head.ok()) {
     if (auto wrong = contradiction(question, snapshots, *head, log)) return std::move(*wrong);

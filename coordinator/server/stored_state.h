@@ -40,6 +40,8 @@ struct StoredStateQuestion {
   std::function<void(const std::string&)> log;   ///< progress, a line each; any thread
   std::function<void(const std::string&)> warn;  ///< that a state was set aside, likewise
   int32_t feature_level = rsm::kFeatureLevel;    ///< highest that the state may need
+  /// Called between parts of the loading, by who loads. Empty: nobody has other work.
+  std::function<void()> meanwhile = {};
 };
 
 /// Loads and verifies the database at `path`, which another server of the cluster may have written:
@@ -63,6 +65,22 @@ Status check_log_goes_on(const StoredState& state, const raft::LogStore& log);
 Result<raft::InitialState> initial_state_of(const StoredState& state,
                                             const raft::Configuration& genesis,
                                             const raft::RecoveredLog& log);
+
+/// Where a state stands, and by which members.
+struct StatePlace {
+  LogIndex applied;
+  raft::PlacedConfiguration membership;  ///< as in StoredState
+};
+
+/// The same of a state that is not loaded yet.
+Result<raft::InitialState> initial_state_at(const StatePlace& place,
+                                            const raft::Configuration& genesis,
+                                            const raft::RecoveredLog& log);
+
+/// Where the snapshot says that it stands: there must be one. An error: it cannot be gone by, and
+/// the loading finds out what is wrong with it.
+Result<StatePlace> place_said(const StoredStateQuestion& question,
+                              const snapshot::SnapshotStore& snapshots, const raft::LogStore& log);
 
 /// The members as far as is known without the state: those of the log's last configuration, else
 /// those that the snapshot names, or one that was set aside, else entry 1's. For whom to ask.

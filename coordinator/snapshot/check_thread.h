@@ -3,6 +3,9 @@
 #pragma once
 
 #include <atomic>
+#include <chrono>
+#include <condition_variable>
+#include <mutex>
 #include <optional>
 #include <string>
 #include <thread>
@@ -20,6 +23,8 @@ class CheckThread {
   CheckThread(const CheckThread&) = delete;
   CheckThread& operator=(const CheckThread&) = delete;
 
+  /// Waits for it, but no longer than this.
+  bool ended_within(std::chrono::milliseconds time);
   /// It has ended, and not well: outcome() says why.
   bool failed() const { return failed_; }
   /// Waits for it. As quick_check() says; nothing if it was not begun. Once.
@@ -27,9 +32,13 @@ class CheckThread {
 
  private:
   void run(const std::string& path, const std::string& vfs);
+  void check(const std::string& path, const std::string& vfs);
 
   std::optional<Status> outcome_;
   std::atomic<bool> failed_ = false;
+  std::mutex mutex_;
+  std::condition_variable changed_;
+  bool ended_ = true;  ///< or was not begun
   std::thread thread_;
 };
 

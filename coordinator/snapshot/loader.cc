@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <charconv>
+#include <chrono>
 #include <optional>
 #include <set>
 #include <string>
@@ -13,7 +14,9 @@
 namespace holdfast::snapshot {
 namespace {
 
-constexpr uint64_t kRowsPerReport = 100'000;
+/// A part of a millisecond: whoever loads on a thread that has other work does it in between.
+constexpr uint64_t kRowsPerReport = 64;
+constexpr std::chrono::milliseconds kReportWhileWaiting{2};
 
 Error corrupt(const Database& database, const std::string& what) {
   return {ErrorCode::kCorrupt, database.path() + ": " + what};
@@ -188,7 +191,10 @@ Result<SnapshotHead> load_and_verify(Database& database, const std::string& vfs,
     if (check.failed()) return Status(Error{ErrorCode::kCorrupt, "it is damaged"});
     return sink(table, id, row);
   };
-  auto head = load_rows(database, unless_damaged, progress);
+  uint64_t rows = 0;
+  const LoadProgress counted = [&](uint64_t so_far) { progress(rows = so_far); };
+  auto head = load_rows(database, unless_damaged, counted);
+  while (!check.ended_within(kReportWhileWaiting)) progress(rows);
   const std::optional<Status> beside = check.outcome();
   if (Status good = beside ? *beside : quick_check(database); !good.ok()) return good.error();
   return head;

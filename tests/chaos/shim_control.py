@@ -9,7 +9,7 @@ from typing import Dict
 
 from support import paths
 
-LAYOUT = "<dqqii"
+LAYOUT = "<dqqiiq"
 
 
 class Shim:
@@ -34,10 +34,10 @@ class Shim:
         self.set()
 
     def set(self, *, write_delay_us: int = 0, sync_delay_us: int = 0, write_errno: int = 0,
-            sync_errno: int = 0) -> None:
+            sync_errno: int = 0, read_delay_us: int = 0) -> None:
         """Change how the disk behaves, from now on."""
         self._map[:] = struct.pack(LAYOUT, self.clock_rate, write_delay_us, sync_delay_us,
-                                   write_errno, sync_errno)
+                                   write_errno, sync_errno, read_delay_us)
 
     def set_rate(self, rate: float) -> None:
         """Change the rate of the clock, with a good disk."""

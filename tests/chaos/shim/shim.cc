@@ -1,6 +1,6 @@
-// Preloaded into a server by tests/chaos: lies about the rate of its clocks, and delays or fails
-// its writes and syncs. What to do stands in a control file that the test changes while the server
-// runs.
+// Preloaded into a server by tests/chaos: lies about the rate of its clocks, delays its reads, and
+// delays or fails its writes and syncs. What to do stands in a control file that the test changes
+// while the server runs.
 //
 //   HOLDFAST_CHAOS_CONTROL  the control file: one Control, as tests/chaos/shim.py packs it
 //   HOLDFAST_CHAOS_FOLDER   only files below this folder have a bad disk
@@ -31,8 +31,9 @@ struct Control {
   std::atomic<int64_t> sync_delay_us;
   std::atomic<int32_t> write_errno;  ///< of writes and allocations; 0: none
   std::atomic<int32_t> sync_errno;
+  std::atomic<int64_t> read_delay_us;
 };
-static_assert(sizeof(Control) == 32);
+static_assert(sizeof(Control) == 40);
 
 constexpr int64_t kSecond = 1'000'000'000;
 
@@ -162,6 +163,16 @@ int fdatasync(int fd) {
   static const auto kNext = next<int (*)(int)>("fdatasync");
   if (spoil(fd, &Control::sync_delay_us, &Control::sync_errno)) return -1;
   return kNext(fd);
+}
+
+ssize_t pread(int fd, void* data, size_t size, off_t offset) {
+  static const auto kNext = next<ssize_t (*)(int, void*, size_t, off_t)>("pread");
+  if (concerns(fd)) wait_us(control()->read_delay_us.load());
+  return kNext(fd, data, size, offset);
+}
+
+ssize_t pread64(int fd, void* data, size_t size, off64_t offset) {
+  return pread(fd, data, size, offset);
 }
 
 ssize_t pwrite(int fd, const void* data, size_t size, off_t offset) {
