@@ -124,7 +124,7 @@ std::string Simulation::standings() {
   for (SimNode* node : nodes_) {
     text += "\n" + node->name() + (in_core(*node) ? ", core: " : ": ");
     if (!node->up()) {
-      text += node->seeks() ? "seeks its state" : "does not run";
+      text += node->seeks() ? "seeks its state" : node->loads() ? "loads" : "does not run";
       continue;
     }
     const raft::Raft& core = node->core();

@@ -46,6 +46,7 @@ constexpr Field<Weather> kWeather[] = {
     {"watches_max", &Weather::watches_max, 1, 10'000},
     {"snapshot_ms", &Weather::snapshot_ms, 0, 86'400'000},
     {"snapshot_bytes", &Weather::snapshot_bytes, 1, 1 << 30},
+    {"load_ms", &Weather::load_ms, 0, 60'000},
     {"room_bytes", &Weather::room_bytes, 0, 1 << 30},
     {"only_full", &Weather::only_full, 0, 1},
     {"loss", &Weather::loss_permille, 0, 1'000},

@@ -55,6 +55,7 @@ struct Weather {
   int64_t watches_max = 10'000;   ///< of one session on one server
   int64_t snapshot_ms = 0;        ///< between two snapshots; 0: there are none
   int64_t snapshot_bytes = 64 << 20;
+  int64_t load_ms = 0;     ///< a node that has a snapshot loads it for up to so long
   int64_t room_bytes = 0;  ///< reserve, and twice what is to stay free; 0: disks are not watched
   int64_t only_full = 0;   ///< nothing but full disks fails: no session of a live client expires
 

@@ -20,6 +20,7 @@ SimNode::SimNode(World& world, Net& net, NodeId id, std::vector<SimNode*>& nodes
       disk_draws_(world.stream("disk/" + std::to_string(id.value))),
       snapshot_draws_(world.stream("snapshot/" + std::to_string(id.value))),
       draws_(world.stream("node/" + std::to_string(id.value))),
+      loading_draws_(world.stream("loading/" + std::to_string(id.value))),
       clock_(draw_clock(world, std::to_string(id.value), world.weather().clock_ppm)),
       entropy_(static_cast<uint64_t>(world.weather().entropy) * 64 + id.value),
       disk_(std::make_unique<raft::FakeFileSystem>(entropy_.next_u64())) {}
@@ -77,7 +78,7 @@ std::optional<Error> SimNode::open_log() {
 }
 
 void SimNode::start() {
-  if (up() || seeks() || retired_ || !formed_) return;
+  if (up() || seeks() || loads() || retired_ || !formed_) return;
   ++life_;
   if (const auto failed = open_storage()) return start_failed(*failed);
   if (disk_->crashed()) {
@@ -107,6 +108,7 @@ void SimNode::start() {
   }
   if (was_full_) world_.mark(Mark::kRoomAgain);
   was_full_ = false;
+  if (takes_time_to_load(state)) return vote_meanwhile(std::move(*state));
   run_engine(std::move(state));
 }
 
@@ -205,7 +207,8 @@ raft::InitialState SimNode::initial_state(const server::StoredState* state) cons
   return std::move(*initial);
 }
 
-void SimNode::run_engine(std::optional<server::StoredState> state) {
+void SimNode::run_engine(std::optional<server::StoredState> state,
+                         std::optional<raft::InitialState> log) {
   rpc_ = std::make_unique<RpcServer>();
   server::EnginePorts ports{clock_,
                             entropy_,
@@ -221,7 +224,7 @@ void SimNode::run_engine(std::optional<server::StoredState> state) {
   ports.members = member_ports();
   ports.quarantine = quarantine_ports();
   ports.room = room_ports(state ? state->snapshot_room() : 0);
-  raft::InitialState initial = initial_state(state ? &*state : nullptr);
+  raft::InitialState initial = log ? std::move(*log) : initial_state(state ? &*state : nullptr);
   server::EngineOptions options = engine_options();
   options.members =
       (initial.changes.empty() ? initial.configuration : initial.changes.back().configuration)
@@ -232,14 +235,15 @@ void SimNode::run_engine(std::optional<server::StoredState> state) {
                   : std::make_unique<server::Engine>(options, std::move(initial), std::move(ports));
   log_line("starts with entries to " + std::to_string(model_.last().value));
   watcher_.started(*this);
-  tell_peers_of_start();
+  if (!log) tell_peers_of_start();
   act([] {});
   if (world_.weather().spares != 0) dial_round();
 }
 
 void SimNode::tell_peers_of_start() {
   for (SimNode* peer : nodes_) {
-    if (peer == this || !peer->up() || net_.is_cut(number(), peer->number())) continue;
+    const bool runs = peer->up() || peer->loads();
+    if (peer == this || !runs || net_.is_cut(number(), peer->number())) continue;
     if (unequal_ != peer->unequal_) {
       world_.mark(Mark::kUnequalRefused);
       peer->peer_event(id_, raft::PeerEvent::kMismatch);
@@ -268,6 +272,8 @@ void SimNode::drop_engine() {
   ++life_;
   background_.reset();
   seeker_.reset();
+  voter_.reset();
+  loaded_.reset();
   engine_.reset();
   room_.reset();
   rpc_.reset();
@@ -288,9 +294,10 @@ void SimNode::drop_engine() {
 void SimNode::die(Death death) {
   // One that waits to be added has nothing yet that it could lose.
   if (waits()) return;
-  const bool ran = up();
+  const bool ran = up() || loads();
   if (ran) log_line(death == Death::kPower ? "loses power" : "is killed");
-  if (ran) watcher_.died(*this);
+  if (up()) watcher_.died(*this);
+  if (loads()) watcher_.ended_voting(*this);
   drop_process();
   if (death == Death::kPower) {
     disk_->power_loss();
@@ -300,7 +307,8 @@ void SimNode::die(Death death) {
   if (disk_full_) fill_disk(0);
   if (!ran) return;
   for (SimNode* peer : nodes_) {
-    if (peer == this || !peer->up() || net_.is_cut(number(), peer->number())) continue;
+    const bool runs = peer->up() || peer->loads();
+    if (peer == this || !runs || net_.is_cut(number(), peer->number())) continue;
     peer->peer_event(id_, raft::PeerEvent::kLost);
     // A machine without power says nothing; a process that is gone has its host answer for it.
     if (death == Death::kProcess) peer->peer_event(id_, raft::PeerEvent::kRefused);

@@ -1,8 +1,8 @@
 // A server in the simulated world: the real engine, node, core, state machine and log store, on a
 // fake disk, a drifting clock and the world's network. It can die at any point, lose what was not
 // synced, be paused, and start again. Split over sim_node.cc (life), sim_node_ports.cc (what goes
-// in and out while it runs), sim_node_entry.cc, sim_node_room.cc, sim_node_snapshots.cc and
-// sim_node_quarantine.cc.
+// in and out while it runs), sim_node_entry.cc, sim_node_loading.cc, sim_node_room.cc,
+// sim_node_snapshots.cc and sim_node_quarantine.cc.
 #pragma once
 
 #include <functional>
@@ -14,6 +14,7 @@
 
 #include "coordinator/loading/quarantine_file.h"
 #include "coordinator/server/engine.h"
+#include "coordinator/server/voter.h"
 #include "raft/storage/data_directory.h"
 #include "raft/storage/log_store.h"
 #include "raft/storage/room.h"
@@ -40,6 +41,11 @@ class NodeWatcher {
   virtual void started(SimNode& node) = 0;
   /// A life ends; its core can still be looked at.
   virtual void died(SimNode& node) = 0;
+  /// It began to vote with a core of its own, while its state is loaded; after every turn of that;
+  /// and it ends, for an engine or with the node.
+  virtual void began_to_vote(SimNode& node) = 0;
+  virtual void voted(SimNode& node) = 0;
+  virtual void ended_voting(SimNode& node) = 0;
 
  protected:
   ~NodeWatcher() = default;
@@ -85,12 +91,14 @@ class SimNode final : raft::Transport, server::ReplySink {
   bool up() const { return engine_ != nullptr; }
   /// It runs, but takes no part: nothing is left of its state, and it asks the others for theirs.
   bool seeks() const { return seeker_ != nullptr; }
+  /// It runs, and is a voter, but serves nobody: its state is being loaded.
+  bool loads() const { return voter_ != nullptr; }
   bool paused() const { return paused_; }
   bool retired() const { return retired_; }
   /// Its disk has less than it promised: it counts as down until it has caught up.
   bool behind_its_word() const { return old_image_; }
   server::Engine& engine() { return *engine_; }
-  const raft::Raft& core() const { return engine_->node().core(); }
+  const raft::Raft& core() const { return loads() ? voter_->core() : engine_->node().core(); }
   bool has_applied(int64_t revision) const {
     return static_cast<int64_t>(engine_->host().applied.value) >= revision;
   }
@@ -183,7 +191,14 @@ class SimNode final : raft::Transport, server::ReplySink {
   bool keep_genesis();
   void judge_recovery();
   void judge_discarded(const raft::RecoveredLog& recovered);
-  void run_engine(std::optional<server::StoredState> state);
+  bool takes_time_to_load(const std::optional<server::StoredState>& state);
+  void vote_meanwhile(server::StoredState state);
+  void loading_turn();
+  void go_on_from_loaded();
+  void mark_voter(const raft::Message& message);
+  void take_message(raft::Message&& message);
+  void run_engine(std::optional<server::StoredState> state,
+                  std::optional<raft::InitialState> log = std::nullopt);
   server::EngineOptions engine_options();
   raft::InitialState initial_state(const server::StoredState* state) const;
   std::optional<Error> open_snapshots();
@@ -256,6 +271,7 @@ class SimNode final : raft::Transport, server::ReplySink {
   Stream& disk_draws_;
   Stream& snapshot_draws_;
   Stream& draws_;
+  Stream& loading_draws_;
   SimClock clock_;
   SimEntropy entropy_;
   std::unique_ptr<raft::FakeFileSystem> disk_;
@@ -323,6 +339,8 @@ class SimNode final : raft::Transport, server::ReplySink {
   std::unique_ptr<StepBackground> background_;
   std::optional<snapshot::Database> person_;
   std::unique_ptr<server::SnapshotFetch> seeker_;
+  std::optional<server::StoredState> loaded_;  ///< as it will be, once it is loaded
+  std::unique_ptr<server::Voter> voter_;
   std::unique_ptr<RpcServer> rpc_;
   std::unique_ptr<server::Engine> engine_;
 };

@@ -132,7 +132,7 @@ void SimNode::told_removed(const std::string& how) {
   if (!removed_.empty()) return;
   removed_ = how;
   act([this] {
-    if (!seeks()) engine().stand_aside();
+    if (up()) engine().stand_aside();
   });
 }
 

@@ -11,7 +11,7 @@ namespace holdfast::sim {
 // ------------------------------------------------------------------------------------- turns
 
 void SimNode::act(std::function<void()> input) {
-  if (!up() && !seeks()) return;
+  if (!up() && !seeks() && !loads()) return;
   inputs_.push_back(std::move(input));
   if (paused_ || turn_coming_) return;
   const int64_t gather = world_.weather().turn_us;
@@ -43,6 +43,7 @@ void SimNode::handle_inputs() {
 
 void SimNode::turn() {
   if (seeks()) return seek_turn();
+  if (loads()) return loading_turn();
   while (engine_->turn_end(/*all_input_handled=*/true)) {
   }
   if (!fatal_ && reader_->failure()) fatal_ = *reader_->failure();
@@ -75,7 +76,8 @@ void SimNode::prepare() {
 
 // One timer at a time: a later one is set when this one comes.
 Instant SimNode::next_wakeup() const {
-  return seeks() ? seeker_->next_wakeup() : engine_->next_wakeup();
+  if (seeks()) return seeker_->next_wakeup();
+  return loads() ? voter_->next_wakeup() : engine_->next_wakeup();
 }
 
 void SimNode::schedule_wakeup() {
@@ -124,7 +126,8 @@ void SimNode::disk_step() {
 
 void SimNode::deliver(NodeId to, int lane, bool core, Input arrival) {
   SimNode* target = nodes_[static_cast<size_t>(to.value - 1)];
-  if ((!target->up() && !target->seeks()) || target->unequal_ != unequal_) return;
+  const bool runs = target->up() || target->seeks() || target->loads();
+  if (!runs || target->unequal_ != unequal_) return;
   if (world_.weather().spares != 0 && !talks_to(*target)) return;
   // A connection ends with the process at its other end.
   net_.send(number(), target->number(), {lane, core, true},
@@ -136,12 +139,13 @@ void SimNode::deliver(NodeId to, int lane, bool core, Input arrival) {
 
 bool SimNode::send(const raft::Message& message) {
   model_.check_promise(message);
+  mark_voter(message);
   const int lane = static_cast<int>(raft::lane_of(message.type));
   if (world_.weather().thrift == 0) {
     deliver(message.to, lane, true,
             [copy = std::make_shared<raft::Message>(message)](SimNode& node) {
               raft::Message own = *copy;
-              if (node.up()) node.engine_->on_message(std::move(own));
+              node.take_message(std::move(own));
             });
     return true;
   }
@@ -150,8 +154,7 @@ bool SimNode::send(const raft::Message& message) {
   deliver(message.to, lane, true, [bytes](SimNode& node) {
     auto frame = raft::decode_frame(*bytes);
     if (!frame.ok()) throw Broken(Rule::kStops, "a peer's bytes: " + frame.error().message);
-    if (!node.up()) return;
-    node.engine_->on_message(std::move(std::get<raft::MessageFrame>(*frame).message));
+    node.take_message(std::move(std::get<raft::MessageFrame>(*frame).message));
   });
   return true;
 }
@@ -161,25 +164,29 @@ bool SimNode::send_app(NodeId to, raft::Lane lane, uint8_t kind, std::string_vie
     if (quarantined_) throw Broken(Rule::kI23, name_ + " gives its state, and is quarantined");
     return false;  // copies of it could be a majority: who has it stays a minority
   }
-  deliver(to, static_cast<int>(lane), false,
-          [from = id_, kind, bytes = std::make_shared<std::string>(payload)](SimNode& node) {
-            if (node.up()) {
-              node.engine_->on_app(from, kind, *bytes);
-            } else if (kind == static_cast<uint8_t>(server::PeerKind::kSnapshotPiece)) {
-              node.seeker_->receive(from, *bytes);
-            }
-          });
+  deliver(
+      to, static_cast<int>(lane), false,
+      [from = id_, kind, bytes = std::make_shared<std::string>(payload)](SimNode& node) {
+        if (node.up()) {
+          node.engine_->on_app(from, kind, *bytes);
+        } else if (node.seeks() && kind == static_cast<uint8_t>(server::PeerKind::kSnapshotPiece)) {
+          node.seeker_->receive(from, *bytes);
+        }
+      });
   return true;
 }
 
 void SimNode::peer_event(NodeId peer, raft::PeerEvent event) {
   world_.after(200us, [this, peer, event, life = life_] {
-    if (life != life_ || !up()) return;
+    if (life != life_ || (!up() && !loads())) return;
     const SimNode& other = *nodes_[static_cast<size_t>(peer.value - 1)];
     if (event == raft::PeerEvent::kConnected) {
       told_levels_[peer] = static_cast<uint32_t>(other.feature_level_);
     }
-    act([this, peer, event] { engine_->on_peer_event(peer, event); });
+    act([this, peer, event] {
+      if (loads()) return voter_->on_peer_event(peer, event);
+      engine_->on_peer_event(peer, event);
+    });
   });
 }
 

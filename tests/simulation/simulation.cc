@@ -129,13 +129,25 @@ void Simulation::died(SimNode& node) {
   note_leadership(node, /*alive=*/false);
 }
 
+void Simulation::began_to_vote(SimNode& node) { cores_[node.id()] = raft::NodeInvariants{}; }
+
+void Simulation::voted(SimNode& node) { check_core(node.core()); }
+
+void Simulation::ended_voting(SimNode& node) {
+  if (const auto breach = cluster_.observe(node.core())) {
+    throw Broken(rule_of_core(*breach), *breach);
+  }
+  cluster_.crashed(node.id());
+}
+
+void Simulation::check_core(const raft::Raft& core) {
+  auto breach = cores_[core.id()].check(core);
+  if (!breach) breach = cluster_.observe(core);
+  if (breach) throw Broken(rule_of_core(*breach), *breach);
+}
+
 void Simulation::turned(SimNode& node) {
-  const raft::Raft& core = node.core();
-  const auto refuse = [&](const std::string& breach) {
-    throw Broken(rule_of_core(breach), breach);
-  };
-  if (const auto breach = cores_[node.id()].check(core)) refuse(*breach);
-  if (const auto breach = cluster_.observe(core)) refuse(*breach);
+  check_core(node.core());
   if (take_committed(node) && !node.altered()) {
     history_.check_state(node.number(), node.engine().host().applied,
                          node.engine().machine().digest());

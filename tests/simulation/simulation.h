@@ -57,6 +57,10 @@ class Simulation final : NodeWatcher {
   void turned(SimNode& node) override;
   void started(SimNode& node) override;
   void died(SimNode& node) override;
+  void began_to_vote(SimNode& node) override;
+  void voted(SimNode& node) override;
+  void ended_voting(SimNode& node) override;
+  void check_core(const raft::Raft& core);
 
   void begin();
   void run_until(Duration end);

@@ -124,6 +124,12 @@ void draw_snapshots(Stream& draw, Weather& w) {
   w.segment_bytes = 4096;
 }
 
+/// Half of these load it for a time in which others are elected.
+void draw_loading(Stream& draw, Weather& w) {
+  if (w.snapshot_ms == 0 || w.room_bytes != 0 || w.elections != 0 || !draw.chance(500)) return;
+  w.load_ms = draw.between(1, 3 * w.election_max_ms);
+}
+
 // ------------------------------------------------------------------------------------- faults
 
 /// How long faults of a kind last and how strong they are, in the run's own scale.
@@ -520,6 +526,7 @@ Plan draw_plan(Draws& draws, const SwarmOptions& options) {
   if (only && !full && plan.weather.spares == 0) only_elections(elections, plan);
   draw_levels(draws.stream("levels"), plan);
   if (draws.stream("judged").chance(kJudgedPermille)) plan.weather.judged = 1;
+  draw_loading(draws.stream("loading"), plan.weather);
   return plan;
 }
 
