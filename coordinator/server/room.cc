@@ -119,6 +119,7 @@ void Room::look(Instant now) {
   ports_.note_snapshot({snapshots_.room_wanted(), snapshots_.room_taken()});
   weigh(now);
   host_.budget.looked_at(stays_full());
+  if (fits(refused_copy_bytes_)) refused_copy_.clear();
   renew_reserve();
   lend_reserve();
 }
@@ -281,10 +282,15 @@ void Room::began_to_hand_over() {
   hand_over_began_ = host_.clock.now();
 }
 
+bool Room::fits(uint64_t copy_bytes) const {
+  return !full() && disk_.free_bytes >= copy_bytes + disk_.wanted_bytes() + snapshot_lacks();
+}
+
 std::optional<std::string> Room::no_room_for_copy(uint64_t bytes) {
   if (!watched()) return std::nullopt;
+  if (fits(bytes)) return std::nullopt;
   const uint64_t wanted = disk_.wanted_bytes() + snapshot_lacks();
-  if (!full() && disk_.free_bytes >= bytes + wanted) return std::nullopt;
+  refused_copy_bytes_ = bytes;
   refused_copy_ = "a copy of the state takes " + byte_text(bytes) + ", and " + disk_.path +
                   " has " + byte_text(disk_.free_bytes) + " free, of which " + byte_text(wanted) +
                   " are to stay free";

@@ -76,7 +76,7 @@ class Room {
   const RoomStats& stats() const { return stats_; }
   /// This leader has slowed writes lately, for the sake of the snapshots: what of them is behind.
   std::optional<std::string> slowed() const;
-  /// The last copy for which there was no room, if that is not long ago.
+  /// The last copy for which there was no room, if that is not long ago and there still is none.
   std::optional<std::string> refused_copy() const;
   /// The disk of this server is full, or the snapshot of what waits in memory might find no room.
   bool full() const { return disk_.full() || overdrawn_since_; }
@@ -96,6 +96,7 @@ class Room {
   void look(Instant now);
   void weigh(Instant now);
   bool stays_full() const;
+  bool fits(uint64_t copy_bytes) const;
   uint64_t snapshot_lacks() const;
   void lend_reserve();
   void report(Instant now);
@@ -128,6 +129,7 @@ class Room {
   Instant turned_at_;
   std::optional<Instant> slowed_at_;  ///< lately
   std::string refused_copy_;
+  uint64_t refused_copy_bytes_ = 0;
   Instant refused_copy_at_;
   RoomStats stats_;
 };

@@ -246,6 +246,25 @@ TEST_F(RoomAlarmTest, TheAlarmGoesAWhileAfterTheLastOne) {
   EXPECT_THAT(alarms(), IsEmpty());
 }
 
+// Else it would say for half a minute that nothing is free, whatever is.
+TEST_F(RoomAlarmTest, TheAlarmOfACopyGoesAsSoonAsThereIsRoomForIt) {
+  const auto look = [&](uint64_t free_bytes) {
+    disk.free_bytes = free_bytes;
+    fakes.clock.advance(Room::kLookEvery);
+    room->turn();
+  };
+  look(0);
+  room->no_room_for_copy(9 * kMiB);
+  ASSERT_THAT(alarms(), SizeIs(1));
+  EXPECT_EQ(alarms()[0].name, "COPY_REFUSED");
+  look(41 * kMiB - 1);
+  EXPECT_THAT(alarms(), SizeIs(1)) << "as much is not free yet beside what is to stay free";
+  look(41 * kMiB);
+  EXPECT_THAT(alarms(), IsEmpty());
+  look(20 * kMiB);
+  EXPECT_THAT(alarms(), IsEmpty()) << "nobody has been refused one since";
+}
+
 TEST_F(RoomAlarmTest, WhereNobodyLooksAtTheDiskThereIsRoom) {
   Room unwatched(*fakes.host, fakes.codec, *snapshots, {});
   EXPECT_EQ(unwatched.no_room_for_copy(1'000 * kMiB), std::nullopt);
