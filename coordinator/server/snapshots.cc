@@ -33,7 +33,8 @@ Snapshots::Snapshots(Host& host, snapshot::SpanWriter* writer, std::string genes
       wal_bytes_(wal_bytes),
       taken_bytes_(bytes + wal_bytes),
       sealed_at_(host.clock.now()),
-      slack_(bytes > 0) {
+      slack_(bytes > 0),
+      excess_(taken_bytes_ > snapshot::SnapshotStore::kSlackBytes) {
   stats_.applied = stats_.written = host.applied;
   stats_.bytes = bytes;
   marks_.push_back({host.applied, 0});
@@ -140,7 +141,8 @@ double Snapshots::behind() const {
 
 bool Snapshots::due() const {
   if (rows_.empty()) {
-    return has_slack_to_give() && host_.clock.now() - sealed_at_ >= kGiveBackEvery;
+    return has_slack_to_give() && host_.clock.now() - sealed_at_ >= give_back_every();
+  excess_ = written.excess;
   }
   const double due = part_of_a_period() * static_cast<double>(due_bytes());
   return hurried_ || static_cast<double>(log_bytes_) >= due ||
@@ -161,8 +163,15 @@ double Snapshots::part_of_a_period() const {
 
 // A cluster that refuses all writes for want of room may never change a row again: a database that
 // was read when it was to shrink, or had been written before the disk was full, would keep the room
-// for ever.
-bool Snapshots::has_slack_to_give() const { return slack_ && host_.budget.full(); }
+// for ever. So would one whose clients have removed all that they had, on a disk with room for
+// others.
+bool Snapshots::has_slack_to_give() const {
+  return !stopped_ && (host_.budget.full() ? slack_ : excess_);
+}
+
+Duration Snapshots::give_back_every() const {
+  return host_.budget.full() ? Duration(kGiveBackEvery) : interval();
+}
 
 Duration Snapshots::interval() const {
   const Duration interval = host_.options.snapshot_interval;
@@ -193,7 +202,8 @@ void Snapshots::seal() {
   if (placed.index) {
     head.membership = {placed.index, raft::encode_configuration(placed.configuration)};
   }
-  sealed_ = snapshot::Span{std::exchange(rows_, {}), std::move(head), host_.budget.full()};
+  sealed_ =
+      snapshot::Span{std::exchange(rows_, {}), std::move(head), host_.budget.full(), !urgent_};
 }
 
 bool Snapshots::settled() const {
@@ -203,7 +213,7 @@ bool Snapshots::settled() const {
 
 Instant Snapshots::next_wakeup() const {
   if (writer_ == nullptr || sealed_ || submitted_at_) return Instant::max();
-  if (rows_.empty()) return has_slack_to_give() ? sealed_at_ + kGiveBackEvery : Instant::max();
+  if (rows_.empty()) return has_slack_to_give() ? sealed_at_ + give_back_every() : Instant::max();
   return hurried_ ? sealed_at_ : sealed_at_ + interval();
 }
 

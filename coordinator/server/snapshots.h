@@ -71,6 +71,7 @@ class Snapshots {
  private:
   bool due() const;
   bool has_slack_to_give() const;
+  Duration give_back_every() const;
   Duration interval() const;
   uint64_t due_bytes() const;
   double part_of_a_period() const;
@@ -105,7 +106,8 @@ class Snapshots {
   /// Waits until this node's own log is durable to its end: a snapshot never passes the log.
   std::optional<snapshot::Span> sealed_;
   std::optional<Instant> submitted_at_;
-  bool slack_;  ///< the database, as last written, has room to give back; at first: it may have
+  bool slack_;   ///< the database, as last written, has room to give back; at first: it may have
+  bool excess_;  ///< so much that it goes though the disk is not full; likewise
   bool hurried_ = false;
   bool finishing_ = false;
   bool urgent_ = false;  ///< as the writer was told

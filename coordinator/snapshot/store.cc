@@ -27,6 +27,12 @@ constexpr const char* kCompanions[] = {kWal, "-shm", "-journal"};
 constexpr size_t kPieceBytes = 1 << 20;
 /// Of the database, one part in so many must be free for it to be written anew without that.
 constexpr uint64_t kFreePartToShrink = 4;
+/// A database that is not full of rows, and its "-wal", may have so much beside the rows' own bytes
+/// in halves of these: as a span of many rows leaves a "-wal" as large as the database.
+constexpr uint64_t kExplainedHalves = 3;
+/// What is written anew though the disk is not full leaves it so much: far more than what it would
+/// count as full for, so that no client is refused anything because of it.
+constexpr uint64_t kLeftBytes = uint64_t{256} << 20;
 /// After so many attempts for which even the reserve had no room the span is done as it is.
 constexpr int kShrinksWithoutRoomMax = 3;
 
@@ -65,6 +71,11 @@ Error to_error(const raft::IoError& said) {
 Status to_status(const raft::IoStatus& done) {
   if (!done) return to_error(done.error());
   return ok_status();
+}
+
+/// What a later attempt may not meet any more.
+bool passes(const Error& error) {
+  return error.code == ErrorCode::kNoSpace || error.code == ErrorCode::kOverloaded;
 }
 
 /// A process that was killed, or whose sync failed, leaves bytes that are read and yet on no disk,
@@ -248,17 +259,27 @@ Result<WrittenSpan> SnapshotStore::write(const Span& span) {
   wal_is_read_ = false;
   auto written = empty() ? write_first(span) : write_next(span);
   if (!written.ok()) return written;
-  const auto wal = wal_bytes();
-  if (!wal.ok()) return wal.error();
-  const auto much = much_is_free(*writer_);
-  if (!much.ok()) return much.error();
-  written->slack = !written->durable || *much || wal_is_read_ || wal_is_large(*wal);
-  const auto database = writer_->file_bytes();
-  if (!database.ok()) return database.error();
-  written->disk_bytes = *database + *wal;
+  auto sizes = this->sizes();
+  if (sizes.ok() && span.at_leisure && written->durable && is_excess(*sizes)) {
+    const Status given = give_excess_back(span.head, *sizes);
+    if (!given.ok() && !passes(given.error())) return given.error();
+    sizes = this->sizes();
+  }
+  if (!sizes.ok()) return sizes.error();
+  written->excess = is_excess(*sizes);
+  written->slack =
+      !written->durable || much_is_free(sizes->free) || wal_is_read_ || wal_is_large(sizes->wal);
+  written->database_bytes = database_bytes_;
+  written->disk_bytes = sizes->file + sizes->wal;
   // What waits in it for somebody who reads is not there to be filled anew.
-  written->wal_bytes = wal_is_read_ ? 0 : *wal;
+  written->wal_bytes = wal_is_read_ ? 0 : sizes->wal;
   return written;
+}
+
+// What nobody needs goes back though there is room (docs/snapshots.md, "Room"). What does not come
+// off now, for want of room or because somebody reads the "-wal", is tried again with a later span.
+Status SnapshotStore::give_excess_back(const SnapshotHead& head, const Sizes& sizes) {
+  return much_is_free(sizes.free) ? rewrite(head, {}, kLeftBytes) : writer_->give_wal_back();
 }
 
 Result<WrittenSpan> SnapshotStore::write_next(const Span& span) {
@@ -276,32 +297,31 @@ Result<WrittenSpan> SnapshotStore::write_next(const Span& span) {
 // must not hold up for ever the span that gives it back. What the attempt before this one has put
 // into the "-wal" is no use to anybody.
 Result<WrittenSpan> SnapshotStore::write_anew(const Span& span, const Error& obstacle) {
-  const auto passes = [](const Error& error) {
-    return error.code == ErrorCode::kNoSpace || error.code == ErrorCode::kOverloaded;
-  };
-  const std::string before = path();
   const std::vector<RowLog::Change> rows = span.rows.latest();
   Status done = writer_->give_wal_back();
   if (done.ok()) {
     frames_wait_ = false;
-    done = replace_with(span.head, rows);
+    done = rewrite(span.head, rows, 0);
   }
   if (!done.ok()) return passes(done.error()) ? obstacle : done.error();
-  if (Status gone = remove_database(files_, before); !gone.ok()) return gone.error();
-  const auto durable = checkpoint(*writer_);
-  if (!durable.ok()) return durable.error();
-  return WrittenSpan{.applied = span.head.applied,
-                     .rows = rows.size(),
-                     .database_bytes = database_bytes_,
-                     .durable = *durable};
+  return WrittenSpan{.applied = span.head.applied, .rows = rows.size(), .durable = !frames_wait_};
 }
 
-/// Puts a new database in force.
+/// Puts a new database in force, and removes the one before it.
+Status SnapshotStore::rewrite(const SnapshotHead& head, const std::vector<RowLog::Change>& rows,
+                              uint64_t left_bytes) {
+  const std::string before = path();
+  if (Status replaced = replace_with(head, rows, left_bytes); !replaced.ok()) return replaced;
+  if (Status gone = remove_database(files_, before); !gone.ok()) return gone;
+  const auto durable = checkpoint(*writer_);
+  return durable.ok() ? ok_status() : durable.error();
+}
+
 Status SnapshotStore::replace_with(const SnapshotHead& head,
-                                   const std::vector<RowLog::Change>& rows) {
+                                   const std::vector<RowLog::Change>& rows, uint64_t left_bytes) {
   auto from = Database::open(path(), Database::Mode::kRead, vfs_);
   if (!from.ok()) return from.error();
-  if (Status fits = fits_anew(*from, head.applied, rows); !fits.ok()) return fits;
+  if (Status fits = fits_anew(*from, head.applied, rows, left_bytes); !fits.ok()) return fits;
   const std::string name = name_of(std::exchange(next_number_, next_number_ + 2));
   auto writer = SnapshotWriter::create(files_, directory_ + "/" + name, writers_vfs_);
   Status done = writer.ok() ? snapshot::write_anew(*from, rows, head, *writer) : writer.error();
@@ -316,7 +336,7 @@ Status SnapshotStore::replace_with(const SnapshotHead& head,
 
 // To write in vain would cost the disk much, again and again: so what it takes is added up first.
 Status SnapshotStore::fits_anew(Database& from, LogIndex applied,
-                                const std::vector<RowLog::Change>& rows) {
+                                const std::vector<RowLog::Change>& rows, uint64_t left_bytes) {
   if (anew_at_ != applied) {
     const auto bytes = bytes_anew(from, rows);
     if (!bytes.ok()) return bytes.error();
@@ -325,7 +345,7 @@ Status SnapshotStore::fits_anew(Database& from, LogIndex applied,
   }
   auto free = files_.free_bytes(directory_);
   if (!free) return to_error(free.error());
-  if (*free >= anew_bytes_) return ok_status();
+  if (*free >= anew_bytes_ + left_bytes) return ok_status();
   return Error{ErrorCode::kNoSpace, "no room for a smaller database either"};
 }
 
@@ -409,9 +429,9 @@ Status SnapshotStore::shrink(SnapshotWriter& writer) {
 }
 
 Status SnapshotStore::give_back(SnapshotWriter& writer, uint64_t wal_bytes) {
-  const auto much = much_is_free(writer);
-  if (!much.ok()) return much.error();
-  if (*much) return writer.shrink();
+  const auto free = writer.free_bytes();
+  if (!free.ok()) return free.error();
+  if (much_is_free(*free)) return writer.shrink();
   return wal_is_large(wal_bytes) ? writer.give_wal_back() : ok_status();
 }
 
@@ -420,10 +440,25 @@ bool SnapshotStore::wal_is_large(uint64_t wal_bytes) const {
   return wal_bytes > database_bytes_ + database_bytes_ / kFreePartToShrink;
 }
 
-Result<bool> SnapshotStore::much_is_free(SnapshotWriter& writer) const {
-  const auto free = writer.free_bytes();
+bool SnapshotStore::much_is_free(uint64_t free_bytes) const {
+  return free_bytes >= database_bytes_ / kFreePartToShrink;
+}
+
+// To write all rows anew costs twice their bytes: it is paid by the removed rows, of which there
+// must be as many again before it happens once more.
+bool SnapshotStore::is_excess(const Sizes& sizes) const {
+  const uint64_t rows = database_bytes_ - std::min(database_bytes_, sizes.free);
+  return sizes.free + sizes.wal > rows * kExplainedHalves / 2 + slack_bytes_;
+}
+
+Result<SnapshotStore::Sizes> SnapshotStore::sizes() {
+  const auto file = writer_->file_bytes();
+  if (!file.ok()) return file.error();
+  const auto free = writer_->free_bytes();
   if (!free.ok()) return free.error();
-  return *free >= database_bytes_ / kFreePartToShrink;
+  const auto wal = wal_bytes();
+  if (!wal.ok()) return wal.error();
+  return Sizes{*file, *free, *wal};
 }
 
 // SQLite locks the database alone, so that this file may be opened beside it (sqlite.h).

@@ -33,6 +33,9 @@ struct Span {
   /// The disk is full: what removed rows leave of the database, and what the "-wal" has beyond what
   /// it needs, is given back to it, if that is much. There may be no rows.
   bool shrink = false;
+  /// Nobody waits for the end of it, so that much room is given back though the disk is not full
+  /// (SnapshotStore::allow_slack()). There may be no rows.
+  bool at_leisure = false;
 };
 
 /// What one write of a span came to.
@@ -49,6 +52,8 @@ struct WrittenSpan {
   bool durable = false;
   /// The file system could have more of it back: a span that says shrink would do that.
   bool slack = false;
+  /// So much that a span at leisure would do it.
+  bool excess = false;
 };
 
 class SnapshotStore {
@@ -106,7 +111,17 @@ class SnapshotStore {
   /// before the span or the span's.
   Result<WrittenSpan> write(const Span& span);
 
+  /// What the files may have beyond what the rows explain (docs/snapshots.md, "Room").
+  static constexpr uint64_t kSlackBytes = uint64_t{16} << 20;
+  /// Another bound than kSlackBytes: tests have small databases.
+  void allow_slack(uint64_t bytes) { slack_bytes_ = bytes; }
+
  private:
+  struct Sizes {
+    uint64_t file = 0;
+    uint64_t free = 0;  ///< pages of it without a row
+    uint64_t wal = 0;
+  };
   SnapshotStore(raft::FileSystem& files, std::string directory, std::string vfs,
                 std::string writers_vfs)
       : files_(files),
@@ -119,8 +134,12 @@ class SnapshotStore {
   Result<WrittenSpan> write_first(const Span& span);
   Result<WrittenSpan> write_next(const Span& span);
   Result<WrittenSpan> write_anew(const Span& span, const Error& obstacle);
-  Status replace_with(const SnapshotHead& head, const std::vector<RowLog::Change>& rows);
-  Status fits_anew(Database& from, LogIndex applied, const std::vector<RowLog::Change>& rows);
+  Status rewrite(const SnapshotHead& head, const std::vector<RowLog::Change>& rows,
+                 uint64_t left_bytes);
+  Status replace_with(const SnapshotHead& head, const std::vector<RowLog::Change>& rows,
+                      uint64_t left_bytes);
+  Status fits_anew(Database& from, LogIndex applied, const std::vector<RowLog::Change>& rows,
+                   uint64_t left_bytes);
   Error clear_attempt(const std::string& name, const Error& why);
   Result<WrittenSpan> write_new(const std::string& name, const Span& span);
   Result<WrittenSpan> write_with(SnapshotWriter& writer, const Span& span);
@@ -128,8 +147,11 @@ class SnapshotStore {
                     const SnapshotHead& head);
   Status shrink(SnapshotWriter& writer);
   Status give_back(SnapshotWriter& writer, uint64_t wal_bytes);
+  Status give_excess_back(const SnapshotHead& head, const Sizes& sizes);
   bool wal_is_large(uint64_t wal_bytes) const;
-  Result<bool> much_is_free(SnapshotWriter& writer) const;
+  bool much_is_free(uint64_t free_bytes) const;
+  bool is_excess(const Sizes& sizes) const;
+  Result<Sizes> sizes();
   /// Zero if it is not there.
   Result<uint64_t> wal_bytes() const;
   Status remove_unless_kept(const std::string& name);
@@ -149,6 +171,7 @@ class SnapshotStore {
   /// Of the next database made here; every second one, as the number behind it is incoming_'s.
   uint64_t next_number_ = 1;
   std::string incoming_;
+  uint64_t slack_bytes_ = kSlackBytes;
   uint64_t database_bytes_ = 0;
   uint64_t wal_bytes_left_ = 0;
   bool frames_wait_ = false;      ///< in the "-wal", as the last checkpoint did not take them all

@@ -36,6 +36,14 @@ class SnapshotRoomTest : public OneServerTest {
     cluster.lead(1);
     client = cluster.client(1, "a");
   }
+  /// Goes on with changed options.
+  void restart() {
+    server.crash();
+    spans.under_way = LogIndex();
+    server.start();
+    cluster.lead(1);
+    client = cluster.client(1, "b");
+  }
   uint64_t reserved() {
     cluster.advance(Room::kLookEvery);
     return server.snapshot_room.wanted_bytes;
@@ -66,10 +74,11 @@ class SnapshotRoomTest : public OneServerTest {
     set(raft::DiskRoom::State::kOk);
     ASSERT_TRUE(spans.under_way);
   }
-  void finish(uint64_t database_bytes, uint64_t wal_bytes, bool durable = true,
-              bool slack = false) {
+  void finish(uint64_t database_bytes, uint64_t wal_bytes, bool durable = true, bool slack = false,
+              bool excess = false) {
     snapshot::WrittenSpan written;
     written.slack = slack;
+    written.excess = excess;
     written.durable = durable;
     written.database_bytes = database_bytes;
     written.wal_bytes = wal_bytes;
@@ -236,6 +245,41 @@ TEST_F(SnapshotRoomTest, WhileTheDiskIsFullRoomIsGivenBackThoughNoRowChanges) {
   finish(20'000, 0);
   cluster.advance(20s);
   EXPECT_FALSE(spans.under_way);
+}
+
+// Clients that have removed all that they had may never write again.
+TEST_F(SnapshotRoomTest, MuchIsGivenBackThoughTheDiskHasRoomAndNoRowChanges) {
+  cluster.options.snapshot_interval = 60s;
+  restart();
+  put();
+  begin_to_write();
+  EXPECT_TRUE(spans.span.at_leisure);
+  finish(50'000, 20'000);
+  cluster.advance(200s);
+  ASSERT_TRUE(spans.under_way) << "the client's session has expired: no row changes any more";
+  finish(50'000, 20'000, /*durable=*/true, /*slack=*/true, /*excess=*/true);
+  ASSERT_TRUE(spans.under_way) << "the span before was begun long ago";
+  finish(50'000, 20'000, /*durable=*/true, /*slack=*/true, /*excess=*/true);
+  cluster.advance(59s);
+  ASSERT_FALSE(spans.under_way) << "what cannot be had is not asked for all the time";
+  cluster.advance(2s);
+  ASSERT_TRUE(spans.under_way);
+  EXPECT_TRUE(spans.span.rows.empty());
+  EXPECT_TRUE(spans.span.at_leisure);
+  EXPECT_FALSE(spans.span.shrink);
+  finish(20'000, 0);
+  cluster.advance(200s);
+  EXPECT_FALSE(spans.under_way);
+}
+
+// The span that a server writes before it stops is waited for.
+TEST_F(SnapshotRoomTest, NothingIsGivenBackInAHurry) {
+  cluster.options.snapshot_interval = 3'600s;
+  put();
+  server.engine().begin_drain();
+  cluster.settle();
+  ASSERT_TRUE(spans.under_way);
+  EXPECT_FALSE(spans.span.at_leisure);
 }
 
 // The last span was taken back to go with more, and no more comes: nobody would return the reserve.

@@ -23,9 +23,13 @@ bool passes(const Error& error) {
   return error.code == ErrorCode::kNoSpace || error.code == ErrorCode::kOverloaded;
 }
 
+/// When what removed rows leave is given back.
+enum class GivesBack { kToAFullDisk, kAtLeisure };
+
 /// Writes spans of one history, and knows what the disk must hold.
 class Client {
  public:
+  explicit Client(GivesBack gives_back) : gives_back_(gives_back) {}
   /// One life of a process: opens the store, loads it, and goes on to `spans` spans; false if an
   /// error ended it before. What passes is tried again.
   bool run(raft::FakeFileSystem& files, int spans) {
@@ -73,13 +77,15 @@ class Client {
   }
   // The entries behind what was loaded are applied again, as from the log.
   bool write(SnapshotStore& store, int spans) {
+    store.allow_slack(0);
     WrittenState state(4, kBulk);
     state.apply(static_cast<int>(loaded_.value));
     state.take_span();
     for (int span = 0; span < spans; ++span) {
       state.apply(1 + static_cast<int>(state.machine().applied().value * 7 % kEntriesMax));
       Span next = state.take_span();
-      next.shrink = true;
+      next.shrink = gives_back_ == GivesBack::kToAFullDisk;
+      next.at_leisure = gives_back_ == GivesBack::kAtLeisure;
       given_[next.head.applied] = next.head.digest;
       auto written = store.write(next);
       if (!written.ok() && passes(written.error())) {
@@ -99,6 +105,7 @@ class Client {
     return false;
   }
 
+  GivesBack gives_back_;
   std::map<LogIndex, Digest> given_;  ///< by index: the state of a span that was handed over
   LogIndex loaded_;
   LogIndex durable_;
@@ -110,15 +117,15 @@ class Client {
 
 using Scene = CrashScene<Client>;
 
-Scene empty_scene(uint64_t seed) {
-  Scene scene{std::make_unique<raft::FakeFileSystem>(seed), {}};
+Scene empty_scene(uint64_t seed, GivesBack gives_back = GivesBack::kToAFullDisk) {
+  Scene scene{std::make_unique<raft::FakeFileSystem>(seed), Client(gives_back)};
   EXPECT_TRUE(scene.disk->create_directory(kDirectory));
   EXPECT_TRUE(scene.disk->sync_directory("/"));
   return scene;
 }
 
-uint64_t operations_of(int spans) {
-  Scene scene = empty_scene(1);
+uint64_t operations_of(int spans, GivesBack gives_back) {
+  Scene scene = empty_scene(1, gives_back);
   const uint64_t before = scene.disk->operations();
   EXPECT_TRUE(scene.client.run(*scene.disk, spans));
   EXPECT_TRUE(scene.client.has_shrunk());
@@ -126,17 +133,23 @@ uint64_t operations_of(int spans) {
 }
 
 /// The operation of that number, counted after the directory was made, crashes.
-Scene run_until(uint64_t operation) {
-  Scene scene = empty_scene(operation);
+Scene run_until(uint64_t operation, GivesBack gives_back) {
+  Scene scene = empty_scene(operation, gives_back);
   scene.disk->crash_at(scene.disk->operations() + operation);
   scene.client.run(*scene.disk, kSpans);
   return scene;
 }
 
-TEST(SnapshotCrash, AtEveryOperationTheOldOrTheNewStateIsThere) {
-  const uint64_t operations = operations_of(kSpans);
-  for (uint64_t at = 1; at <= operations; ++at) {
-    const Scene crashed = run_until(at);
+class SnapshotCrash : public testing::TestWithParam<GivesBack> {
+ protected:
+  /// Most operations of the one way are those of the other.
+  static uint64_t every() { return GetParam() == GivesBack::kAtLeisure ? 5 : 1; }
+};
+
+TEST_P(SnapshotCrash, AtEveryOperationTheOldOrTheNewStateIsThere) {
+  const uint64_t operations = operations_of(kSpans, GetParam());
+  for (uint64_t at = 1; at <= operations; at += every()) {
+    const Scene crashed = run_until(at, GetParam());
     for (uint64_t seed = 1; seed <= 3; ++seed) {
       for (const Crash crash : kCrashes) {
         SCOPED_TRACE("operation " + std::to_string(at) + " seed " + std::to_string(seed));
@@ -156,10 +169,10 @@ TEST(SnapshotCrash, AtEveryOperationTheOldOrTheNewStateIsThere) {
   }
 }
 
-TEST(SnapshotCrash, ASecondCrashAtEveryOperationOfTheLoadLosesNothingEither) {
-  const uint64_t operations = operations_of(kSpans);
-  for (uint64_t at = 1; at <= operations; at += 2) {
-    crash_the_next_start(run_until(at), at, 2,
+TEST_P(SnapshotCrash, ASecondCrashAtEveryOperationOfTheLoadLosesNothingEither) {
+  const uint64_t operations = operations_of(kSpans, GetParam());
+  for (uint64_t at = 1; at <= operations; at += 2 * every()) {
+    crash_the_next_start(run_until(at, GetParam()), at, 2,
                          [](Scene& scene) { return scene.client.run(*scene.disk, 0); });
     ASSERT_FALSE(testing::Test::HasFailure());
   }
@@ -167,10 +180,10 @@ TEST(SnapshotCrash, ASecondCrashAtEveryOperationOfTheLoadLosesNothingEither) {
 
 // The pages of a failed sync are readable, on no disk, and look clean; power may go at any moment
 // of the start that follows.
-TEST(SnapshotCrash, AfterAFailureAtEveryOperationTheOldOrTheNewStateIsThere) {
-  const uint64_t operations = operations_of(kSpans);
-  for (uint64_t at = 1; at <= operations; ++at) {
-    Scene failed = empty_scene(at);
+TEST_P(SnapshotCrash, AfterAFailureAtEveryOperationTheOldOrTheNewStateIsThere) {
+  const uint64_t operations = operations_of(kSpans, GetParam());
+  for (uint64_t at = 1; at <= operations; at += every()) {
+    Scene failed = empty_scene(at, GetParam());
     const uint64_t failing = failed.disk->operations() + at;
     failed.disk->fail_at(failing, EIO);
     if (failed.client.run(*failed.disk, kSpans)) {
@@ -193,12 +206,12 @@ TEST(SnapshotCrash, AfterAFailureAtEveryOperationTheOldOrTheNewStateIsThere) {
   }
 }
 
-TEST(SnapshotCrash, AtEveryOperationThatFindsNoRoomTheSpanIsTriedAgain) {
-  const uint64_t operations = operations_of(kSpans);
+TEST_P(SnapshotCrash, AtEveryOperationThatFindsNoRoomTheSpanIsTriedAgain) {
+  const uint64_t operations = operations_of(kSpans, GetParam());
   uint64_t failed_syncs = 0;
   for (uint64_t at = 1; at <= operations; ++at) {
     SCOPED_TRACE("operation " + std::to_string(at));
-    Scene scene = empty_scene(at);
+    Scene scene = empty_scene(at, GetParam());
     scene.disk->fail_at(scene.disk->operations() + at, ENOSPC);
     if (!scene.client.run(*scene.disk, kSpans)) {
       ASSERT_EQ(scene.client.error().code, ErrorCode::kDiskFailed) << scene.client.error().message;
@@ -211,6 +224,9 @@ TEST(SnapshotCrash, AtEveryOperationThatFindsNoRoomTheSpanIsTriedAgain) {
   EXPECT_GT(failed_syncs, 0U) << "a sync that failed is never waited out";
   EXPECT_LT(failed_syncs, operations / 3);
 }
+
+INSTANTIATE_TEST_SUITE_P(Ways, SnapshotCrash,
+                         testing::Values(GivesBack::kToAFullDisk, GivesBack::kAtLeisure));
 
 /// A store whose disk has a given room for a span.
 class FullDisk {
@@ -289,6 +305,35 @@ TEST(FullDisks, ThatNeverHaveRoomForAnAttemptToShrinkAreNotWaitedFor) {
   const auto shrunk = store->write(span);
   ASSERT_TRUE(shrunk.ok());
   EXPECT_LT(shrunk->database_bytes, large / 2);
+  EXPECT_EQ((*load(store->path(), vfs.name()))->digest(), state.machine().digest());
+}
+
+// It would be full for a while, and clients be refused for it; and it has room for what is written.
+TEST(FullDisks, AreNotMadeOfThoseThatHaveALittleRoom) {
+  constexpr uint64_t kLittle = uint64_t{250} << 20;
+  raft::FakeFileSystem files{1};
+  ASSERT_TRUE(files.create_directory(kDirectory));
+  const FileSystemVfs vfs(files, 1);
+  auto store = std::move(*SnapshotStore::open(files, kDirectory, vfs.name()));
+  store->allow_slack(500'000);
+  WrittenState state(12, {.first = 100, .last = 199, .gone = 250});
+  const auto write = [&](int entries) {
+    state.apply(entries);
+    Span span = state.take_span();
+    span.at_leisure = true;
+    const auto written = store->write(span);
+    EXPECT_TRUE(written.ok()) << written.error().message;
+    return *written;
+  };
+  write(200);
+  files.set_capacity(files.used() + kLittle);
+  const WrittenSpan kept = write(100);
+  EXPECT_GT(kept.disk_bytes, 2'000'000U);
+  EXPECT_TRUE(kept.excess);
+  files.set_capacity(files.used() + 2 * kLittle);
+  const WrittenSpan small = write(0);
+  EXPECT_LT(small.disk_bytes, 1'000'000U);
+  EXPECT_FALSE(small.excess);
   EXPECT_EQ((*load(store->path(), vfs.name()))->digest(), state.machine().digest());
 }
 

@@ -57,10 +57,11 @@ class ShrinkingStores : public SnapshotStores {
  protected:
   ShrinkingStores() { state_ = std::make_unique<WrittenState>(7, Bulk{100, 199, 350}); }
   /// Goes on by so many entries and writes them.
-  WrittenSpan write(SnapshotStore& store, int entries, bool shrink) {
+  WrittenSpan write(SnapshotStore& store, int entries, bool shrink, bool at_leisure = false) {
     state_->apply(entries);
     Span span = state_->take_span();
     span.shrink = shrink;
+    span.at_leisure = at_leisure;
     const auto written = store.write(span);
     EXPECT_TRUE(written.ok()) << written.error().message;
     return *written;
@@ -149,6 +150,118 @@ TEST_F(ShrinkingStores, GiveBackAWalThatReadersLetGrow) {
   const WrittenSpan given = write(*store, 0, true);
   EXPECT_EQ(given.wal_bytes, 0U);
   EXPECT_TRUE(given.durable);
+}
+
+/// A store that holds no more than a little beyond its rows, though the disk is not full.
+class RoomyDisks : public ShrinkingStores {
+ protected:
+  static constexpr uint64_t kAllowed = 500'000;
+  RoomyDisks() : store_(open()) { store_->allow_slack(kAllowed); }
+  WrittenSpan write(int entries, bool at_leisure = true) {
+    return ShrinkingStores::write(*store_, entries, /*shrink=*/false, at_leisure);
+  }
+  uint64_t disk_bytes() const {
+    return std::filesystem::file_size(store_->path()) +
+           std::filesystem::file_size(store_->path() + "-wal");
+  }
+  bool holds_the_state() const {
+    return (*snapshot::load(store_->path()))->digest() == state_->machine().digest();
+  }
+  std::unique_ptr<SnapshotStore> store_;
+};
+
+TEST_F(RoomyDisks, GetBackMuchThatRemovedRowsLeave) {
+  const WrittenSpan large = write(300);
+  EXPECT_FALSE(large.excess) << "the \"-wal\" of many rows is explained by them";
+  const std::string before = store_->path();
+  const WrittenSpan small = write(100);
+  EXPECT_LT(small.disk_bytes, kBulkBytes / 4);
+  EXPECT_EQ(small.disk_bytes, disk_bytes());
+  EXPECT_LE(small.database_bytes, small.disk_bytes);
+  EXPECT_TRUE(small.durable);
+  EXPECT_FALSE(small.excess);
+  EXPECT_EQ(small.applied, state_->machine().applied());
+  EXPECT_THAT(names(), ElementsAre("CURRENT", store_->path().substr(directory_.path().size() + 1)));
+  EXPECT_NE(store_->path(), before);
+  EXPECT_TRUE(holds_the_state());
+  write(100);
+  EXPECT_TRUE(holds_the_state());
+}
+
+TEST_F(RoomyDisks, GetItLaterWhileTheWritingIsInAHurry) {
+  write(300);
+  const WrittenSpan hurried = write(100, /*at_leisure=*/false);
+  EXPECT_GT(hurried.disk_bytes, kBulkBytes);
+  EXPECT_TRUE(hurried.excess) << "a span without rows is worth while";
+  const WrittenSpan small = write(0);
+  EXPECT_LT(small.disk_bytes, kBulkBytes / 4);
+  EXPECT_FALSE(small.excess);
+  EXPECT_TRUE(holds_the_state());
+}
+
+TEST_F(RoomyDisks, GetNothingBackThatIsLittle) {
+  store_->allow_slack(3 * kBulkBytes);
+  write(300);
+  const std::string before = store_->path();
+  const WrittenSpan kept = write(100);
+  EXPECT_GT(kept.disk_bytes, kBulkBytes);
+  EXPECT_FALSE(kept.excess);
+  EXPECT_EQ(store_->path(), before);
+}
+
+// What is removed makes room for what comes: to write all rows anew each time would cost more.
+TEST_F(RoomyDisks, AreNotWrittenAnewForPutsAndRemovesThatGoOn) {
+  store_->allow_slack(0);
+  state_ = std::make_unique<WrittenState>(7);
+  write(2'000);
+  const std::string before = store_->path();
+  for (int span = 0; span < 40; ++span) {
+    const WrittenSpan written = write(100);
+    EXPECT_FALSE(written.excess);
+    EXPECT_GT(written.wal_bytes, 0U) << "the next span would have to extend it anew";
+  }
+  EXPECT_EQ(store_->path(), before);
+}
+
+// He goes on reading what stands there, and it goes when he ends.
+TEST_F(RoomyDisks, WaitForNoReaderOfWhatIsWrittenAnew) {
+  write(300);
+  auto reader = Database::open(store_->path(), Database::Mode::kRead);
+  ASSERT_TRUE(reader.ok() && reader->run("BEGIN").ok());
+  const auto keys = reader->integer("SELECT count(*) FROM key_rows");
+  ASSERT_GT(*keys, 100);
+  const WrittenSpan held_up = write(100);
+  EXPECT_FALSE(held_up.durable) << "he reads what stood there before";
+  EXPECT_TRUE(held_up.excess);
+  ASSERT_TRUE(reader->run("COMMIT; BEGIN").ok());
+  const auto fewer = reader->integer("SELECT count(*) FROM key_rows");
+  ASSERT_LT(*fewer, *keys);
+  const WrittenSpan small = write(0);
+  EXPECT_TRUE(small.durable);
+  EXPECT_LT(disk_bytes(), kBulkBytes / 4);
+  EXPECT_FALSE(small.excess);
+  EXPECT_EQ(*reader->integer("SELECT count(*) FROM key_rows"), *fewer);
+  EXPECT_TRUE(holds_the_state());
+}
+
+// A "-wal" is no reason to write rows: it is cut off.
+TEST_F(RoomyDisks, GetBackAWalThatReadersLetGrow) {
+  state_ = std::make_unique<WrittenState>(7, Bulk{10, 90, 100'000, 4'000});
+  write(90);
+  const std::string before = store_->path();
+  auto reader = Database::open(store_->path(), Database::Mode::kRead);
+  ASSERT_TRUE(reader.ok() && reader->run("BEGIN; SELECT count(*) FROM key_rows").ok());
+  for (int span = 0; span < 30; ++span) write(100);
+  const WrittenSpan grown = write(10);
+  EXPECT_GT(grown.disk_bytes, 3 * grown.database_bytes);
+  EXPECT_TRUE(grown.excess);
+  ASSERT_TRUE(reader->run("COMMIT").ok());
+  const WrittenSpan given = write(0);
+  EXPECT_TRUE(given.durable);
+  EXPECT_FALSE(given.excess);
+  EXPECT_EQ(given.disk_bytes, given.database_bytes);
+  EXPECT_EQ(given.wal_bytes, 0U);
+  EXPECT_EQ(store_->path(), before);
 }
 
 TEST_F(SnapshotStores, IsEmptyAtFirstAndHoldsWhatWasWrittenAfterwards) {
