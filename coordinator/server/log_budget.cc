@@ -39,6 +39,10 @@ void LogBudget::handed_over() {
   taken_ = {};
 }
 
+uint64_t LogBudget::padding_bytes() {
+  return limits_.look ? limits_.look().batches * raft::kSectorBytes : 0;
+}
+
 uint64_t LogBudget::left(Use use) {
   if (!limits_.look) return ~uint64_t{0};
   look();

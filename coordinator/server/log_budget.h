@@ -41,6 +41,8 @@ class LogBudget {
   bool full() const { return full_; }
   /// What is left for this use. Who finds nothing waits for it.
   uint64_t left(Use use);
+  /// What the log's batches have taken beside their entries since the start, at most.
+  uint64_t padding_bytes();
   /// Something has not fitted since the disk was last looked at.
   bool waited_for() const { return waited_for_; }
 

@@ -44,7 +44,7 @@ struct ServerOptions {
   int64_t session_ttl_min_ms = 4000;
 
   // Storage.
-  uint64_t segment_bytes = uint64_t{32} << 20;
+  uint64_t segment_bytes = uint64_t{16} << 20;
   int64_t reserve_segments = 1;
   int64_t reserve_mib = 64;
   int64_t min_free_mib = 32;

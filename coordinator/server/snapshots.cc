@@ -43,9 +43,13 @@ Snapshots::Snapshots(Host& host, snapshot::SpanWriter* writer, std::string genes
 void Snapshots::on_entry(const raft::Entry& entry) {
   if (writer_ == nullptr || stopped_) return;
   rows_.add(host_.machine.row_changes());
-  log_bytes_ += entry.data.size() + raft::kEntryOverheadBytes;
-  total_bytes_ += entry.data.size() + raft::kEntryOverheadBytes;
+  count(entry.data.size() + raft::kEntryOverheadBytes);
   mark();
+}
+
+void Snapshots::count(uint64_t log_bytes) {
+  log_bytes_ += log_bytes;
+  total_bytes_ += log_bytes;
 }
 
 void Snapshots::mark() {
@@ -56,11 +60,13 @@ void Snapshots::mark() {
 }
 
 // To the last mark that a snapshot on disk covers and behind which a whole tail of the log stands.
+// A log that is much longer than the state is no cheaper to catch up by than a copy of the state.
 // While the disk is full the log's segments are wanted more than its tail (PROMISE 12): entries
 // that come alone take several times their bytes of them, so a whole tail would use up the reserve.
 void Snapshots::advance_cut() {
   const uint64_t whole = host_.options.snapshot_log_bytes;
-  const uint64_t tail = host_.budget.full() ? whole / kMarksPerTail : whole;
+  const uint64_t roomy = std::clamp(stats_.bytes, whole / 2, whole);
+  const uint64_t tail = host_.budget.full() ? whole / kMarksPerTail : roomy;
   while (marks_.size() > 1 && marks_.front().index <= stats_.applied &&
          total_bytes_ - marks_.front().total_bytes >= tail) {
     cut_through_ = marks_.front().index;
@@ -70,6 +76,9 @@ void Snapshots::advance_cut() {
 
 Status Snapshots::turn_end() {
   if (writer_ == nullptr) return ok_status();
+  // Entries that come alone take several times their bytes of the log.
+  const uint64_t padding = host_.budget.padding_bytes();
+  count(padding - std::exchange(padding_bytes_, padding));
   if (Status collected = collect(); !collected.ok()) return collected;
   const bool urgent = finishing_ || waiting_bytes() >= kHurriedSpans * due_bytes();
   if (urgent != std::exchange(urgent_, urgent)) writer_->hurry(urgent);
@@ -119,6 +128,7 @@ Status Snapshots::collect() {
   taken_bytes_ = written.disk_bytes;
   wal_bytes_ = written.durable ? written.wal_bytes : 0;
   slack_ = written.slack;
+  excess_ = written.excess;
   stats_.written = written.applied;
   if (written.durable) stats_.applied = written.applied;
   advance_cut();
@@ -142,7 +152,6 @@ double Snapshots::behind() const {
 bool Snapshots::due() const {
   if (rows_.empty()) {
     return has_slack_to_give() && host_.clock.now() - sealed_at_ >= give_back_every();
-  excess_ = written.excess;
   }
   const double due = part_of_a_period() * static_cast<double>(due_bytes());
   return hurried_ || static_cast<double>(log_bytes_) >= due ||

@@ -46,8 +46,8 @@ class Snapshots {
   Instant next_wakeup() const;
 
   /// The log is not needed to this entry any more: a snapshot on disk covers it, and the last
-  /// snapshot_log_bytes of the log stay for servers that are a little behind; on a full disk a
-  /// sixteenth of that. Zero: nothing can go.
+  /// snapshot_log_bytes of the log stay for servers that are a little behind, or half of that if
+  /// the state is small; on a full disk a sixteenth. Zero: nothing can go.
   LogIndex cut_through() const { return cut_through_; }
 
   const SnapshotStats& stats() const { return stats_; }
@@ -80,6 +80,7 @@ class Snapshots {
   void seal();
   Status collect();
   void note_speed();
+  void count(uint64_t log_bytes);
   void mark();
   void advance_cut();
 
@@ -89,11 +90,12 @@ class Snapshots {
   snapshot::RowSpan rows_;
   /// By which the database grows for the rows of the span that is sealed or under way.
   uint64_t span_bytes_ = 0;
-  uint64_t wal_bytes_ = 0;        ///< of the "-wal", which is free to be filled anew
-  uint64_t taken_bytes_ = 0;      ///< of both files
-  uint64_t log_bytes_ = 0;        ///< applied since the last span was sealed
+  uint64_t wal_bytes_ = 0;    ///< of the "-wal", which is free to be filled anew
+  uint64_t taken_bytes_ = 0;  ///< of both files
+  uint64_t log_bytes_ = 0;    ///< applied since the last span was sealed, and its batches' padding
   uint64_t under_way_bytes_ = 0;  ///< of the log, in the span that is sealed or under way
-  uint64_t total_bytes_ = 0;      ///< applied since the start
+  uint64_t total_bytes_ = 0;      ///< applied since the start, likewise
+  uint64_t padding_bytes_ = 0;    ///< counted
   /// Where the log had got to, some marks a tail, ascending: the log is cut at one of them.
   struct Mark {
     LogIndex index;

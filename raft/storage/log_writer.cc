@@ -68,7 +68,7 @@ LogRoom WriteQueue::room() const {
   const SegmentPreparer& preparer = log_.preparer();
   const uint64_t ahead = log_.space().bytes_ahead;
   return {ahead - std::min(ahead, room_owed_), preparer.segment_bytes(),
-          room_owed_ == 0 && preparer.ready() == preparer.ahead()};
+          room_owed_ == 0 && preparer.ready() == preparer.ahead(), batches_};
 }
 
 uint64_t WriteQueue::take_batch() {
@@ -112,6 +112,7 @@ std::optional<Result<uint64_t>> WriteQueue::collect() {
     failure = failure_;
     news_ = false;
   }
+  batches_ += collected_.size();
   for (const Completed& each : collected_) {
     log_.publish(each.batch);
     room_owed_ -= each.room;

@@ -37,6 +37,8 @@ struct LogRoom {
   uint64_t segment_bytes = 0;
   /// Nothing waits and all segments are ready: more will not be in hand.
   bool whole = false;
+  /// That became durable since the start: each is filled up to a sector.
+  uint64_t batches = 0;
 };
 
 /// Port of the node's driver. Unless said otherwise members are called on the loop thread.
@@ -105,6 +107,7 @@ class WriteQueue {
   bool out_of_room_ = false;          ///< likewise
   std::vector<Completed> collected_;  ///< the loop thread's
   uint64_t room_owed_ = 0;            ///< of all writes that were not collected; likewise
+  uint64_t batches_ = 0;              ///< collected; likewise
 
   mutable std::mutex mutex_;
   std::condition_variable arrived_;

@@ -83,8 +83,8 @@ class SegmentPreparer {
 
   /// Zeros written and synced in one step.
   static constexpr uint64_t kStepBytes = 1 << 20;
-  /// Files kept for reuse besides those that are ready.
-  static constexpr size_t kSparesMax = 2;
+  /// Files kept for reuse besides those that are ready: most of what a snapshot lets go at a time.
+  static constexpr size_t kSparesMax = 3;
   /// After a segment was put back: room on a disk tells nobody of itself.
   static constexpr Duration kPutBackFor = 1s;
 

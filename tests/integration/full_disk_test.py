@@ -121,7 +121,7 @@ def test_a_first_start_that_finds_no_room_names_the_flags_that_say_how_much(tmp_
     said = ended.stderr.splitlines()[-1]
     assert "No space left on device" in said, said
     assert "--reserve_segments=" in said, said
-    assert "--segment_bytes=33554432): make room, or" in said, said
+    assert "--segment_bytes=16777216): make room, or" in said, said
 
 
 def alarm(node, name):

@@ -5,6 +5,7 @@
 
 #include <string>
 
+#include "raft/storage/log_format.h"
 #include "tests/unit/server/test_cluster.h"
 #include "tests/unit/server/test_span_writer.h"
 
@@ -280,6 +281,56 @@ TEST_F(SnapshotRoomTest, NothingIsGivenBackInAHurry) {
   cluster.settle();
   ASSERT_TRUE(spans.under_way);
   EXPECT_FALSE(spans.span.at_leisure);
+}
+
+// A batch is filled up to a sector: what comes alone takes several times its bytes of the log.
+TEST_F(SnapshotRoomTest, TheLogsPaddingCountsForASpanToo) {
+  cluster.options.snapshot_interval = 3'600s;
+  cluster.options.snapshot_log_bytes = 100 * kValue;
+  restart();
+  put();
+  begin_to_write();
+  finish(50'000, 20'000);
+  put();
+  server.log_room.batches = 90 * kValue / raft::kSectorBytes;
+  cluster.advance(100ms);
+  EXPECT_FALSE(spans.under_way);
+  server.log_room.batches = 110 * kValue / raft::kSectorBytes;
+  cluster.advance(100ms);
+  EXPECT_TRUE(spans.under_way);
+}
+
+/// Its log is cut when the snapshot is on the disk.
+class CutLogTest : public SnapshotRoomTest {
+ protected:
+  CutLogTest() {
+    cluster.options.snapshot_log_bytes = 20 * kValue;
+    server.snapshots.cut_log = [this](LogIndex through) { return cut_through = through; };
+    restart();
+  }
+  /// Writes so much of the log, and then a snapshot of so many bytes.
+  void write(uint64_t puts, uint64_t database_bytes) {
+    for (uint64_t i = 0; i < puts; ++i) put();
+    begin_to_write();
+    finish(database_bytes, 0);
+  }
+  LogIndex cut_through{0};
+};
+
+// What is longer than the state is no cheaper to catch up by than a copy of the state.
+TEST_F(CutLogTest, OfASmallStateHalfATailStays) {
+  write(8, kValue);
+  EXPECT_EQ(cut_through, LogIndex(0)) << "it is not half a tail";
+  write(6, kValue);
+  EXPECT_GT(cut_through, LogIndex(0));
+}
+
+TEST_F(CutLogTest, OfALargeStateAWholeTailStays) {
+  write(8, 100 * kValue);
+  write(6, 100 * kValue);
+  EXPECT_EQ(cut_through, LogIndex(0));
+  write(9, 100 * kValue);
+  EXPECT_GT(cut_through, LogIndex(0));
 }
 
 // The last span was taken back to go with more, and no more comes: nobody would return the reserve.

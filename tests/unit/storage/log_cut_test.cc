@@ -199,13 +199,13 @@ TEST_F(LogCut, ASegmentOfHardStatesAloneGoesToo) {
 
 TEST_F(LogCut, ACutSegmentIsRecycledAndItsOldBytesNeverVerify) {
   prepare(*log_);
-  const std::string old = disk_->content(segment_path(2));
+  const std::string old = disk_->content(segment_path(3));
   log_->cut(LogIndex(30));
   prepare(*log_);
-  const std::string spare = std::string(kLogDirectory) + "/" + temporary_file_name(2);
+  const std::string spare = std::string(kLogDirectory) + "/" + temporary_file_name(3);
   ASSERT_TRUE(*disk_->exists(spare));
   EXPECT_TRUE(disk_->content(spare) == old);
-  EXPECT_THAT(disk_->paths(), SizeIs(6)) << "three segments, one ready, two spare: no more";
+  EXPECT_THAT(disk_->paths(), SizeIs(7)) << "three segments, one ready, three spare";
   append_to_the_next_segment();
   prepare(*log_);
   EXPECT_FALSE(*disk_->exists(spare));
@@ -227,10 +227,10 @@ TEST_F(LogCut, ASegmentThatIsBeingFilledIsFinishedBeforeAnotherIsRecycled) {
   }
   log_->cut(LogIndex(53));
   prepare(*log_);
-  EXPECT_THAT(disk_->paths(), SizeIs(4)) << "a segment, one ready, two spare: nothing half done";
+  EXPECT_THAT(disk_->paths(), SizeIs(5)) << "a segment, one ready, three spare: no more";
   append_to_the_next_segment();
   prepare(*log_);
-  EXPECT_THAT(disk_->paths(), SizeIs(4));
+  EXPECT_THAT(disk_->paths(), SizeIs(5));
 }
 
 TEST_F(LogCut, AFileThatIsStillReadKeepsItsBytes) {
