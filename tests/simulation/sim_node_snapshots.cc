@@ -30,6 +30,7 @@ std::optional<Error> SimNode::open_snapshots() {
   auto store = snapshot::SnapshotStore::open(*disk_, *directory, vfs_->name());
   if (!store.ok()) return store.error();
   snapshots_ = std::move(*store);
+  snapshots_->allow_slack(0);  // states are small: what they may leave is not
   return std::nullopt;
 }
 
@@ -126,6 +127,7 @@ void SimNode::snapshot_step() {
     throw Broken(Rule::kI9, name_ + " writes a snapshot of " + num(snapshot_given_) +
                                 ", and its log is durable to " + num(model_.last()));
   }
+  const std::string path = snapshots_->empty() ? std::string() : snapshots_->path();
   const auto& outcome = span_writer_->run_one();
   world_.trace(disk_->trace());
   if (died_at_disk(Mark::kCrashInSpan)) return start_after(kRestart);
@@ -135,6 +137,7 @@ void SimNode::snapshot_step() {
     const bool durable = (*outcome)->durable;
     if (durable) snapshot_durable_ = snapshot_given_;
     world_.mark(durable ? Mark::kSpanWritten : Mark::kSpanHeldUp);
+    if (!path.empty() && snapshots_->path() != path) world_.mark(Mark::kWrittenAnew);
   }
   act([] {});
 }
