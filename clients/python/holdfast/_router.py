@@ -232,7 +232,7 @@ class Router:
                 effort.broken(error)
             except WireError as error:
                 seen(error.header)
-                effort.refused(error, sleep)
+                effort.refused(address, error, sleep)
             except Unsupported as error:
                 raise effort.final(error) from None
             else:
@@ -257,7 +257,8 @@ class _Effort:
         #: A command of a session.
         self.numbered = False
         self.last: Optional[BaseException] = None
-        self._unreached: Dict[str, BaseException] = {}
+        #: What each server said last, or why it was not reached, since one may have got a copy.
+        self._words: Dict[str, BaseException] = {}
 
     def _left(self) -> float:
         return float("inf") if self._until is None else self._until - time.monotonic()
@@ -285,23 +286,21 @@ class _Effort:
         return address, min(self._budget + self.parked, left)
 
     def unreached(self, address: str, error: NotSent) -> None:
-        """No connection: nothing was sent. While there was none at all, each address is named."""
-        self._unreached[address] = error
-        if self.last is None or isinstance(self.last, NotSent):
-            self.last = NotSent("; ".join(str(each) for each in self._unreached.values()))
-        else:
-            self.last = error
+        """No connection: nothing was sent. Each server is named."""
+        self._words[address] = error
+        words = (str(word) if isinstance(word, NotSent) else f"{server}: {word}"
+                 for server, word in self._words.items())
+        self.last = NotSent("; ".join(words))
 
     def broken(self, error: Broken) -> None:
         """A copy may have arrived."""
-        self._unreached.clear()
+        self._words.clear()
         self.last, self._sent = error, True
         if not self._repeatable:
             raise OutcomeUnknown(f"{self._method} may or may not have been applied: {error}")
 
-    def refused(self, error: Any, sleep: Callable[[float], Any]) -> None:
+    def refused(self, address: str, error: Any, sleep: Callable[[float], Any]) -> None:
         """A server answered with an error: raise it if it is final, else wait as it asks."""
-        self._unreached.clear()
         if not may_change(error):
             raise self.final(from_wire(error)) from None
         if error.applied != Applied.NO:
@@ -309,20 +308,28 @@ class _Effort:
             if not self._repeatable:
                 raise OutcomeUnknown(f"{self._method} may or may not have been applied: "
                                      f"{error.message} [{error.codeName}]")
-        self.last = from_wire(error)
+        refusal = self._words[address] = from_wire(error)
+        unreached = [str(word) for word in self._words.values() if isinstance(word, NotSent)]
+        self.last = _lengthened(refusal, "; ".join(unreached)) if unreached else refusal
         if error.retryAfterMs:
             self._sleep(error.retryAfterMs / 1000, sleep)
-
 
     def final(self, error: HoldfastError) -> HoldfastError:
         """A refusal that is the answer. Judged before apply, it speaks of the last copy only."""
         judged_here = error.code in _OF_THIS_COPY or isinstance(error, Unsupported)
         if self.numbered and self._sent and judged_here:
-            copy = type(error)(f"{error}; an earlier copy of this {self._method} may have been "
-                               f"applied")
-            copy.code, copy.maybe_applied = error.code, True
+            copy = _lengthened(error, f"an earlier copy of this {self._method} may have been "
+                                      f"applied")
+            copy.maybe_applied = True
             return copy
         return error
+
+
+def _lengthened(error: HoldfastError, words: str) -> HoldfastError:
+    longer = type(error)(f"{error}; {words}")
+    longer.code, longer.maybe_applied = error.code, error.maybe_applied
+    longer.retry_after = error.retry_after
+    return longer
 
 
 def as_error(undecided: Undecided, what: str, seconds: float) -> HoldfastError:

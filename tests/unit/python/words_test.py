@@ -6,6 +6,8 @@ import threading
 import time
 
 import pytest
+from support.fake_model import refusal
+from support.fake_server import Fault
 
 import holdfast
 from holdfast import Event, EventKind
@@ -69,6 +71,25 @@ def test_each_server_that_was_not_reached_is_named_with_the_reason(cluster):
         client.get("/a")
     for seed in seeds:
         assert f"{seed}: [Errno 111] Connection refused" in str(raised.value)
+
+
+@pytest.mark.parametrize("refuses_last", [False, True])
+def test_one_that_was_reached_and_refused_is_told_with_those_that_were_not(cluster, refuses_last):
+    """Whichever came last."""
+    one, *others = cluster.servers
+    for server in others:
+        server.stop()
+    for _ in range(100):
+        cluster.fault("get", Fault(before=refusal("NO_LEADER", "no leader is known")), server=one)
+    client = holdfast.Client([server.address for server in cluster.servers], timeout=0.5,
+                             discover=False)
+    asked = ([one, *others] if not refuses_last else [*others, one])
+    client._router.candidates = lambda: [server.address for server in asked]
+    with client, pytest.raises(holdfast.HoldfastError) as raised:
+        client.get("/a")
+    assert "no leader is known [NO_LEADER]" in str(raised.value)
+    for server in others:
+        assert f"{server.address}: " in str(raised.value)
 
 
 class SlowNames:
