@@ -17,7 +17,7 @@ class Shim:
 
     def __init__(self, control: pathlib.Path, folder: pathlib.Path) -> None:
         self.environment: Dict[str, str] = {
-            "LD_PRELOAD": str(paths.build_dir() / "bin" / "libchaos-shim.so"),
+            "LD_PRELOAD": str(paths.shim()),
             # Under the address sanitizer, which wants to be the first library: the shim is.
             "ASAN_OPTIONS": "verify_asan_link_order=0",
             "HOLDFAST_CHAOS_CONTROL": str(control),

@@ -20,7 +20,7 @@ OWN_FILES, FILES_OF_AN_IO_THREAD = 64, 8
 
 def few_threads(count):
     """The environment of a server for which the system has so many besides its first."""
-    return {"LD_PRELOAD": str(paths.build_dir() / "bin" / "libchaos-shim.so"),
+    return {"LD_PRELOAD": str(paths.shim()),
             "ASAN_OPTIONS": "verify_asan_link_order=0",
             "HOLDFAST_CHAOS_THREADS": str(count)}
 

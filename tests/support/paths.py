@@ -35,3 +35,12 @@ def install() -> None:
 def program(name: str) -> pathlib.Path:
     """A program of the build."""
     return build_dir() / "bin" / name
+
+
+def shim() -> pathlib.Path:
+    """The library that is preloaded into servers (tests/chaos/shim). The loader would only warn on
+    the server's stderr if it were not there, and the server run without it."""
+    library = program("libchaos-shim.so")
+    if not library.exists():
+        raise FileNotFoundError(f"{library} is not built: `ninja -C {build_dir()} chaos-shim`")
+    return library
