@@ -114,7 +114,8 @@ void Polls::renewed(CallId call, SessionId session, int64_t lease_ms) {
   Channel& channel = at->second;
   if (channel.state != Channel::State::kRenewing) return;
   channel.lease_ms = lease_ms;
-  if (channel.answer_at_once || has_news(channel, session)) return answer(channel, session);
+  const bool tell = channel.answer_at_once || channel.outdated;
+  if (tell || has_news(channel, session)) return answer(channel, session);
   const session::Session* s = host_.machine.sessions().find(session);
   if (s == nullptr || !host_.may_park()) return answer(channel, session);
   const int64_t wait = std::min(channel.max_wait_ms, park_limit_ms(s->ttl_ms));
@@ -172,6 +173,7 @@ void Polls::answer(Channel& channel, SessionId session) {
 
 void Polls::stands_at_applied(Channel& channel) {
   channel.told_through = host_.applied;
+  channel.outdated = false;
   by_age_.splice(by_age_.end(), by_age_, channel.place);
 }
 
@@ -184,7 +186,8 @@ void Polls::forget(SessionId session) {
 // Watches that had nothing to tell are known to have seen what had been applied when their last
 // poll was answered. The client could go on from there at another server only as long as that one's
 // history goes back so far, and would be told everything anew later. So a parked poll of the older
-// half of the history is answered, which brings its client a mark of progress.
+// half of the history is answered, which brings its client a mark of progress; and at once one that
+// comes to stand there while its session asks nothing.
 void Polls::answer_the_outdated(Instant now) {
   const watch::History& history = hub_.watches().history();
   if (history.first_position() == 0 || now - outdated_at_ < kOutdatedEvery) return;
@@ -198,9 +201,9 @@ void Polls::answer_the_outdated(Instant now) {
     if (watches && channel.state == Channel::State::kParked) {
       answer(channel, session);
     } else {
-      // It is answered after its renewal; or there is nobody, or nothing, to be told.
-      channel.answer_at_once |= watches && channel.state == Channel::State::kRenewing;
+      // It is answered after its renewal, as is the next one if none is here now.
       stands_at_applied(channel);
+      channel.outdated = watches;
     }
   }
 }

@@ -55,6 +55,7 @@ class Polls {
     State state = State::kNoCall;
     CallId call;
     bool answer_at_once = false;
+    bool outdated = false;  ///< its watches have seen less than told_through says
     int64_t lease_ms = 0;
     int64_t max_wait_ms = 0;
     Instant arrived;

@@ -322,6 +322,23 @@ TEST_F(ShortHistoryTest, AWatchThatHasNothingToTellGoesOnElsewhereThoughMuchWasW
   EXPECT_THAT(told(poll(leader)), ::testing::ElementsAre(group(next, "/quiet=1")));
 }
 
+// It is as far behind as if it had been parked all the while.
+TEST_F(ShortHistoryTest, APollThatComesAfterMuchWasWrittenIsAnsweredAtOnce) {
+  put("/quiet", "0");
+  watch(follower, watch_of("/quiet", api::WatchScope::NODE));
+  const int64_t seen = poll(follower).progressRevision;
+  for (int i = 0; i < 20; ++i) {
+    put("/busy", std::to_string(i));
+    cluster.advance(20ms);
+  }
+  const auto result = poll(follower, 5'000);
+  EXPECT_THAT(told(result), ::testing::IsEmpty());
+  EXPECT_GT(result.progressRevision, seen);
+  const Call parked = follower.poll(client.context(), poll_of(5'000, delivery));
+  cluster.settle();
+  EXPECT_FALSE(parked.answered()) << "once is enough";
+}
+
 TEST_F(ShortHistoryTest, WhoWatchesNothingStaysParkedHoweverMuchIsWritten) {
   poll(follower);
   const Call parked = follower.poll(client.context(), poll_of(5'000, delivery));
