@@ -323,6 +323,7 @@ void History::take_session_end(const Applied& applied, const rsm::Effect& effect
       throw Broken(Rule::kI16, "session " + std::to_string(effect.session.value) + " expired at " +
                                    num(applied.revision) + " by an entry that does not name it");
     }
+    expiries_.push_back({effect.session, applied.term});
   }
   listener_.session_ended(effect, applied.forced);
 }

@@ -53,6 +53,12 @@ class History {
   SessionlessWrites& sessionless() { return sessionless_; }
   const SessionlessWrites& sessionless() const { return sessionless_; }
 
+  /// A session that expired.
+  struct Expiry {
+    SessionId session;
+    Term term;  ///< of the entry, in which it was decided
+  };
+  const std::vector<Expiry>& expiries() const { return expiries_; }
   /// A key that ended by itself.
   struct KeyEnd {
     std::string path;
@@ -173,6 +179,7 @@ class History {
   std::map<Id, Fate> fates_;
   std::map<SessionId, LogIndex> session_ends_;
   std::vector<KeyEnd> key_ends_;
+  std::vector<Expiry> expiries_;
   std::set<Id> forbidden_;
   std::set<std::string> forbidden_reasons_;
   std::set<std::string> reasons_;  ///< of commands without a session that were applied

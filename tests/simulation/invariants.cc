@@ -28,7 +28,7 @@ constexpr std::array<RuleText, kRules> kTexts = {{
     {"I15", "keys, their owners, versions and counts are what the changes in the log made of them"},
     {"I16",
      "a session expires by an entry decided in its own term, not before the end of every "
-     "lease acknowledged to its client"},
+     "lease acknowledged to its client, nor for silence while its leader could answer nobody"},
     {"I17",
      "a command of a session is applied once; all its copies come to one outcome; without a "
      "session "
@@ -36,7 +36,8 @@ constexpr std::array<RuleText, kRules> kTexts = {{
     {"I18", "a request that was answered NOT APPLIED has no effect"},
     {"I19",
      "a watch is told every matching change, in order, once, an entry at a time, or resynchronised "
-     "to the state of a revision"},
+     "to the state of a revision; a parked poll is answered before what they have seen leaves the "
+     "history"},
     {"I20", "revisions answered to a client respect real time; reads show the state of theirs"},
     {"I21", "queues, messages, open files and parked calls stay within their bounds"},
     {"I22",

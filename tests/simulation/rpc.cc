@@ -100,6 +100,9 @@ Call RpcClient::call(const api::RequestContext& context, const Request& request)
   using W = Ways<Request>;
   Call call;
   call.admin = W::kAdmin;
+  if constexpr (std::is_same_v<Request, api::PollRequest>) {
+    call.polls = SessionId(static_cast<uint64_t>(context.sessionId));
+  }
   if (full_) {
     stubs_->out->resetBuffer();
     (stubs_->stub<typename W::Stub>().*W::kSend)(context, request);

@@ -28,6 +28,7 @@ struct Call {
   std::string frame;                                            ///< full mode
   std::function<void(server::Engine&, server::CallId)> direct;  ///< fast mode
   bool admin = false;
+  SessionId polls;  ///< of whom it is the poll
 };
 
 /// Either a result or an error of the server; neither: nothing came in time.

@@ -23,7 +23,8 @@ SimNode::SimNode(World& world, Net& net, NodeId id, std::vector<SimNode*>& nodes
       loading_draws_(world.stream("loading/" + std::to_string(id.value))),
       clock_(draw_clock(world, std::to_string(id.value), world.weather().clock_ppm)),
       entropy_(static_cast<uint64_t>(world.weather().entropy) * 64 + id.value),
-      disk_(std::make_unique<raft::FakeFileSystem>(entropy_.next_u64())) {}
+      disk_(std::make_unique<raft::FakeFileSystem>(entropy_.next_u64())),
+      polls_(world) {}
 
 SimNode::~SimNode() {
   // The engine refers to the writer and this object's ports; and nothing is closed in good order.
@@ -282,6 +283,7 @@ void SimNode::drop_engine() {
   writer_.reset();
   reader_.reset();
   calls_.clear();
+  polls_.clear();
   inputs_.clear();
   reach_ = {};
   told_levels_.clear();

@@ -21,6 +21,7 @@
 #include "raft/transport/genesis.h"
 #include "tests/simulation/disk_model.h"
 #include "tests/simulation/net.h"
+#include "tests/simulation/poll_places.h"
 #include "tests/simulation/rpc.h"
 #include "tests/simulation/step_background.h"
 #include "tests/simulation/step_span_writer.h"
@@ -256,6 +257,7 @@ class SimNode final : raft::Transport, server::ReplySink {
   void background_step();
   void prepare();
   Instant next_wakeup() const;
+  void judge_polls();
   void answered(uint32_t slot, Answer answer);
   void log_line(const std::string& what) {
     if (world_.listens()) world_.tell(name_, what);
@@ -327,6 +329,7 @@ class SimNode final : raft::Transport, server::ReplySink {
   std::optional<Error> fatal_;
   uint32_t next_call_ = 1;
   std::map<uint32_t, AnswerTaker> calls_;
+  PollPlaces polls_;
 
   std::unique_ptr<raft::DataDirectory> directory_;
   std::unique_ptr<raft::LogStore> log_;

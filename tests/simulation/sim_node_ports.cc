@@ -53,6 +53,7 @@ void SimNode::turn() {
   }
   if (auto state = engine_->take_received_state()) return put_in_force(std::move(*state));
   judge_quarantine();
+  judge_polls();
   watcher_.turned(*this);
   mark_room();
   // One that removed itself leads until it has handed over.
@@ -197,6 +198,7 @@ void SimNode::call(const Call& call, const AnswerTaker& taker) {
   act([this, call, taker] {
     const uint32_t slot = next_call_++;
     calls_.emplace(slot, taker);
+    if (call.polls) polls_.arrived(call.polls, slot, engine_->host().applied);
     rpc_->take(call, engine_.get(), server::CallId{0, slot, 0});
   });
 }
@@ -206,12 +208,27 @@ void SimNode::complete(server::CallId call, const server::ReplyView& reply) {
   if (!engine_->quarantine().empty()) {
     throw Broken(Rule::kI23, name_ + " answers a client, and is quarantined");
   }
+  polls_.told(call.slot, engine_->host().applied);
   answered(call.slot, rpc_->answer(call, reply));
 }
 
 void SimNode::fail(server::CallId call, const api::HoldfastError& error) {
   if (call == server::CallId{}) return;  // an operator's
+  polls_.refused(call.slot);
   answered(call.slot, rpc_->answer(call, error));
+}
+
+void SimNode::judge_polls() {
+  const watch::History& history = engine_->watches().history();
+  if (history.first_position() == 0) return;
+  const PollPlaces::Standing standing{.now = clock_.now(),
+                                      .applied = engine_->host().applied,
+                                      .history_floor = history.floor(),
+                                      .history_last = history.last(),
+                                      .renews = engine_->pending_renewals() != 0};
+  polls_.turned(standing, [this](SessionId session) {
+    return engine_->watches().watches_of(watch::OwnerId(session.value)) != 0;
+  });
 }
 
 void SimNode::answered(uint32_t slot, Answer answer) {

@@ -22,7 +22,8 @@ Simulation::Simulation(const Plan& plan, Draws& draws, const RunOptions& options
       ledger_(world_),
       history_(world_, ledger_),
       recorder_(world_, plan.weather.judged != 0),
-      dead_sessions_(world_, [this](SessionId session) { return presence_of(session); }) {
+      dead_sessions_(world_, [this](SessionId session) { return presence_of(session); }),
+      reigns_(world_) {
   world_.telling = options.tell;
   world_.verbose = options.verbose;
   NodeWatcher& watcher = *this;
@@ -148,6 +149,7 @@ void Simulation::check_core(const raft::Raft& core) {
 
 void Simulation::turned(SimNode& node) {
   check_core(node.core());
+  note_reign(node);
   if (take_committed(node) && !node.altered()) {
     history_.check_state(node.number(), node.engine().host().applied,
                          node.engine().machine().digest());
@@ -184,8 +186,28 @@ bool Simulation::take_committed(SimNode& node) {
     if (!entry) return false;
     history_.commit(*entry);
     note_configuration(*entry);
+    for (; expiries_ < history_.expiries().size(); ++expiries_) {
+      const History::Expiry& expiry = history_.expiries()[expiries_];
+      reigns_.expired(expiry.term, expiry.session);
+    }
   }
   return true;
+}
+
+/// A state that is not the others' may have other sessions.
+void Simulation::note_reign(SimNode& node) {
+  if (!node.core().is_leader()) return;
+  const Term term = node.core().term();
+  reigns_.leads(term);
+  if (!node.engine().host().serving || node.altered() || reigns_.serves(term)) return;
+  const session::SessionTable& sessions = node.engine().machine().sessions();
+  std::vector<const session::Session*> found;
+  sessions.list(SessionId(), sessions.size(), found);
+  std::vector<session::LeaseSeed> seeds;
+  for (const session::Session* each : found) {
+    seeds.push_back({each->id, each->ttl_ms, each->late, each->silent_ms});
+  }
+  reigns_.begins_to_serve(term, node.clock(), seeds);
 }
 
 void Simulation::check_bounds(SimNode& node) {

@@ -15,6 +15,7 @@
 #include "tests/simulation/ledger.h"
 #include "tests/simulation/net.h"
 #include "tests/simulation/recorder.h"
+#include "tests/simulation/reigns.h"
 #include "tests/simulation/sim_client.h"
 #include "tests/simulation/sim_node.h"
 #include "tests/simulation/world.h"
@@ -68,6 +69,7 @@ class Simulation final : NodeWatcher {
   /// False if an entry that the node has committed cannot be had now.
   bool take_committed(SimNode& node);
   void check_bounds(SimNode& node);
+  void note_reign(SimNode& node);
   void note_leadership(SimNode& node, bool alive);
   // members.cc
   void note_configuration(const raft::Entry& entry);
@@ -106,6 +108,8 @@ class Simulation final : NodeWatcher {
   History history_;
   Recorder recorder_;
   DeadSessions dead_sessions_;
+  Reigns reigns_;
+  size_t expiries_ = 0;  ///< judged
   std::vector<std::unique_ptr<SimNode>> owned_nodes_;
   std::vector<SimNode*> nodes_;
   std::vector<std::unique_ptr<SimClient>> owned_clients_;
