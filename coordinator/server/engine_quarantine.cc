@@ -10,6 +10,7 @@ namespace holdfast::server {
 namespace {
 
 constexpr auto kKeepAgain = 1s;
+constexpr const char* kAskedFor = "an operator asked for it to be rebuilt";
 
 std::string sentence(NodeId self, const DigestVerdict& verdict) {
   const std::vector<DigestVote> own = {{self, 0, verdict.own}};
@@ -48,7 +49,10 @@ void Engine::keep_quarantine() {
 
 void Engine::begin_quarantine(const std::string& why, NodeId successor) {
   quarantine_ = why;
-  if (ports_.quarantine.log) {
+  // What was asked for is no error, in later lives of the process neither.
+  if (why == kAskedFor) {
+    ports_.audit("QUARANTINED: " + why + "; this server serves nobody until it is");
+  } else if (ports_.quarantine.log) {
     ports_.quarantine.log("QUARANTINED: " + why +
                           "; this server serves nobody until `holdfast rebuild`");
   }
@@ -111,7 +115,7 @@ void Engine::begin_rebuild(CallId call, const api::RequestContext& context,
                            const api::RebuildStateRequest& request) {
   audit(context,
         "rebuildState from=" + std::to_string(request.fromNode) + (request.force ? " force" : ""));
-  enter_quarantine("an operator asked for it to be rebuilt", NodeId());
+  enter_quarantine(kAskedFor, NodeId());
   rebuild_ = NodeId(static_cast<uint64_t>(request.fromNode));
   api::RebuildStateResult reply;
   host_.fill(reply.header, context.sequence);

@@ -111,6 +111,26 @@ TEST_F(RebuildTest, AndTheStateOfAQuarantinedServerIsNotWaitedFor) {
   EXPECT_EQ(other.outcome(), "OK");
 }
 
+TEST_F(RebuildTest, AQuarantineThatWasAskedForIsNoError) {
+  give_disk_to(follower);
+  const auto asked = [this] {
+    return std::ranges::count_if(follower.audits, [](const std::string& act) {
+      return act.starts_with("QUARANTINED: an operator asked for it to be rebuilt");
+    });
+  };
+  cluster.advance(1s);
+  ASSERT_EQ(rebuild(follower).outcome(), "OK");
+  EXPECT_EQ(asked(), 1);
+  follower.crash();
+  follower.start();
+  cluster.advance(1s);
+  EXPECT_EQ(asked(), 2);
+  EXPECT_THAT(follower.quarantine_errors, testing::IsEmpty());
+  quarantine({3});
+  EXPECT_THAT(cluster.server(3).quarantine_errors,
+              testing::ElementsAre(testing::HasSubstr("QUARANTINED: after entry 7")));
+}
+
 TEST_F(RebuildTest, ASecondOneIsKeptAsSoonAsTheFirstIsToBeRebuilt) {
   give_disk_to(follower);
   cluster.server(3).crash();

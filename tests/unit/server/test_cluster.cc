@@ -103,7 +103,7 @@ void TestServer::start() {
                      quarantine = why;
                      return ok_status();
                    },
-                   {}},
+                   [this](const std::string& line) { quarantine_errors.push_back(line); }},
                   room_ports()},
       StoredState{std::make_unique<rsm::StateMachine>(rsm::StateMachine::Options{
                       .hash_seed = entropy_->next_u64(), .feature_level = feature_level}),

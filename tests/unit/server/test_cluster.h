@@ -158,6 +158,7 @@ class TestServer final : raft::Transport, ReplySink {
   bool transport_full = false;            ///< its own messages to others are dropped at once
   ReplySink* ports = nullptr;  ///< takes the answers to calls of ports other than the test's own
   std::vector<std::string> audits;
+  std::vector<std::string> quarantine_errors;  ///< lines
   std::vector<Error> fatal;
   /// What its disk says of itself; set before start(). Without it nobody looks.
   std::optional<raft::DiskRoom> disk_room;
