@@ -75,6 +75,7 @@ DigestWatch::DigestWatch(Host& host, PeerCodec& codec)
 // The first report to a leader goes at once: it may be of a state that was just loaded.
 void DigestWatch::on_leader_changed() {
   reported_.clear();
+  quarantined_at_.clear();
   difference_.reset();
   report_soon();
 }
@@ -89,7 +90,8 @@ void DigestWatch::turn_end() {
 
 // ------------------------------------------------------------------------- what servers report
 
-// From a quarantined state nothing is compared; that it is quarantined is said.
+// From a quarantined state nothing is compared; that it is quarantined is said, to all: who is to
+// be rebuilt from it should know.
 void DigestWatch::report() {
   peer::DigestReport message;
   message.term = wire(host_.soft.term.value);
@@ -106,15 +108,24 @@ void DigestWatch::report() {
     message.points.push_back(std::move(out));
   }
   ++stats_.reports;
-  host_.transport.send_app(host_.soft.leader, raft::Lane::kControl,
+  if (!message.quarantined) return report_to(host_.soft.leader, message);
+  for (const NodeId node : raft::member_ids(configuration())) {
+    if (node != host_.options.self) report_to(node, message);
+  }
+}
+
+void DigestWatch::report_to(NodeId node, const peer::DigestReport& message) {
+  host_.transport.send_app(node, raft::Lane::kControl,
                            static_cast<uint8_t>(PeerKind::kDigestReport), codec_.encode(message));
 }
 
 void DigestWatch::receive_report(NodeId from, std::string_view bytes) {
   peer::DigestReport message;
-  if (!leads() || host_.quarantined() || !codec_.decode(bytes, message)) return;
-  if (message.term != wire(host_.soft.term.value) || message.points.size() > kPointsMax) return;
-  if (!raft::is_member(configuration(), from) || !take_report(from, message)) return;
+  if (!codec_.decode(bytes, message) || message.points.size() > kPointsMax) return;
+  if (message.term != wire(host_.soft.term.value)) return;
+  if (!raft::is_member(configuration(), from)) return;
+  if (!leads() && message.quarantined) quarantined_at_[from] = host_.clock.now();
+  if (!leads() || host_.quarantined() || !take_report(from, message)) return;
   compare(reported_.at(from));
   if (difference_) tell(from);
 }
@@ -230,6 +241,8 @@ std::optional<DigestVerdict> DigestWatch::take_verdict() {
 }
 
 bool DigestWatch::quarantined(NodeId node) const {
+  const auto said = quarantined_at_.find(node);
+  if (said != quarantined_at_.end() && host_.clock.now() < said->second + kFresh) return true;
   const auto at = reported_.find(node);
   return at != reported_.end() && at->second.quarantined;
 }

@@ -70,7 +70,7 @@ class DigestWatch {
 
   /// Once, when this server is found to be the odd one.
   std::optional<DigestVerdict> take_verdict();
-  /// This leader has heard from the node that it is quarantined.
+  /// The node said so to this server, if that does not lead within kFresh.
   bool quarantined(NodeId node) const;
   /// And lately that it is there at all.
   bool heard_lately(NodeId node) const;
@@ -100,6 +100,7 @@ class DigestWatch {
   const raft::Configuration& configuration() const { return host_.node->core().configuration(); }
   bool leads() const { return host_.soft.role == raft::Role::kLeader; }
   void report();
+  void report_to(NodeId node, const peer::DigestReport& message);
   bool take_report(NodeId from, const peer::DigestReport& message);
   void compare(const Reported& reported);
   std::vector<DigestVote> votes_at(LogIndex index) const;
@@ -113,7 +114,8 @@ class DigestWatch {
   DigestPoints points_;
   uint64_t number_ = 0;  ///< of the last report sent
   Instant next_;
-  std::map<NodeId, Reported> reported_;  ///< of members, while this server leads
+  std::map<NodeId, Reported> reported_;       ///< of members, while this server leads
+  std::map<NodeId, Instant> quarantined_at_;  ///< when members said so, while another leads
   std::optional<Difference> difference_;
   std::optional<DigestVerdict> verdict_;
   DigestStats stats_;

@@ -20,6 +20,10 @@ std::string sentence(NodeId self, const DigestVerdict& verdict) {
          " for its state digest, while " + describe_votes(agreed) + ", a majority";
 }
 
+std::string no_state_to_give(NodeId node, const std::string& why) {
+  return "node " + std::to_string(node.value) + " has no state to give: it " + why;
+}
+
 }  // namespace
 
 void Engine::judge_digests() {
@@ -105,6 +109,9 @@ void Engine::rebuild_state(CallId call, const api::RequestContext& context,
     return refuse(ErrorCode::kBadArgument,
                   "this server is not quarantined; it is rebuilt all the same if --force is given");
   }
+  if (digests_.quarantined(from)) {
+    return refuse(ErrorCode::kBadArgument, no_state_to_give(from, "is quarantined"));
+  }
   if (host_.quarantined()) return begin_rebuild(call, context, request);
   if (const auto kept = only_state(from)) return host_.refuse(call, *kept, context.sequence);
   if (node_.core().is_leader()) return hand_over_to_rebuild(call, context, request);
@@ -159,7 +166,7 @@ std::optional<Refusal> Engine::only_state(NodeId from) const {
     return Refusal{ErrorCode::kBadArgument, why, false, false, 0};
   };
   if (const std::string why = from ? no_state_of(from) : ""; !why.empty()) {
-    return refused("node " + std::to_string(from.value) + " has no state to give: it " + why);
+    return refused(no_state_to_give(from, why));
   }
   if (successor_with_state()) return std::nullopt;
   std::string all;

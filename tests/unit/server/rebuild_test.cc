@@ -111,6 +111,33 @@ TEST_F(RebuildTest, AndTheStateOfAQuarantinedServerIsNotWaitedFor) {
   EXPECT_EQ(other.outcome(), "OK");
 }
 
+// A leader would know by its reports; who follows is told by the node itself.
+TEST_F(RebuildTest, NorDoesAFollowerWaitForIt) {
+  give_disk_to(follower);
+  quarantine({3});
+  EXPECT_THAT(rebuild(follower, 3).error(),
+              Refuses(ErrorCode::BAD_ARGUMENT, "node 3 has no state to give: it is quarantined"));
+  EXPECT_EQ(follower.engine().quarantine(), "");
+  quarantine({2});
+  EXPECT_THAT(rebuild(follower, 3).error(),
+              Refuses(ErrorCode::BAD_ARGUMENT, "node 3 has no state to give: it is quarantined"));
+  EXPECT_THAT(rebuild(follower, 2).error(),
+              Refuses(ErrorCode::BAD_ARGUMENT, "node 2 is no other member"));
+  EXPECT_THAT(rebuild(follower, 7).error(),
+              Refuses(ErrorCode::BAD_ARGUMENT, "node 7 is no other member"));
+  EXPECT_EQ(rebuild(follower, 1).outcome(), "OK");
+}
+
+TEST_F(RebuildTest, AFollowerForgetsThatANodeWasQuarantinedOnceThatSaysSoNoMore) {
+  give_disk_to(follower);
+  quarantine({3});
+  cluster.server(3).crash();
+  cluster.server(3).quarantine.reset();
+  cluster.server(3).start();
+  cluster.advance(DigestWatch::kFresh + 1s);
+  EXPECT_EQ(rebuild(follower, 3).outcome(), "OK");
+}
+
 TEST_F(RebuildTest, AQuarantineThatWasAskedForIsNoError) {
   give_disk_to(follower);
   const auto asked = [this] {
