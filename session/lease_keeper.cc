@@ -10,7 +10,7 @@ LeaseKeeper::LeaseKeeper(const LeaseConfig& config) : config_(config) { buckets_
 
 // ---- leadership -----------------------------------------------------------------------------
 
-void LeaseKeeper::lead(Instant elected_at, Instant now, std::span<const LeaseSeed> sessions) {
+void LeaseKeeper::lead(Instant now, std::span<const LeaseSeed> sessions) {
   HF_CHECK(!leading_, "a leadership begins after the former has ended");
   leading_ = true;
   gaps_ = Duration{};
@@ -20,7 +20,7 @@ void LeaseKeeper::lead(Instant elected_at, Instant now, std::span<const LeaseSee
     // A new leader owes everybody a full TTL, those that were silent before the rest of it.
     std::optional<Duration> silence;
     if (seed.late) silence = from_ms(seed.silent_ms);
-    add(seed.session, seed.ttl_ms, elected_at, silence);
+    add(seed.session, seed.ttl_ms, now, silence);
   }
 }
 

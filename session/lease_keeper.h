@@ -93,8 +93,8 @@ class LeaseKeeper {
   // ---- leadership ---------------------------------------------------------------------------
 
   /// Leadership begins: call after the own no-op was APPLIED. Everybody gets a full TTL from
-  /// `elected_at`, sessions marked late TTL - silent_ms. No renewal before this may be answered.
-  void lead(Instant elected_at, Instant now, std::span<const LeaseSeed> sessions);
+  /// now on, sessions marked late TTL - silent_ms. No renewal before this may be answered.
+  void lead(Instant now, std::span<const LeaseSeed> sessions);
   /// Leadership ends: forgets all; every pending renewal is answered kNotLeader.
   void step_down(std::vector<RenewalAnswer>& answers);
   bool leading() const { return leading_; }

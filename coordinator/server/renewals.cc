@@ -253,8 +253,7 @@ void Renewals::begin_leadership() {
       after = s->id;
     }
   } while (!page.empty());
-  const Instant now = host_.clock.now();
-  keeper_.lead(now, now, seeds);
+  keeper_.lead(host_.clock.now(), seeds);
 }
 
 void Renewals::end_leadership() {

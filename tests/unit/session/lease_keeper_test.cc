@@ -22,7 +22,7 @@ class LeaseKeeperTest : public testing::Test {
  protected:
   static Instant at(Duration since_start) { return Instant(1000s) + since_start; }
 
-  void lead(const std::vector<LeaseSeed>& seeds) { keeper_.lead(at(0s), at(0s), seeds); }
+  void lead(const std::vector<LeaseSeed>& seeds) { keeper_.lead(at(0s), seeds); }
 
   std::vector<RenewalAnswer> renew(Ticket ticket, SessionId session, Duration when) {
     answers_.clear();

@@ -47,7 +47,7 @@ class World {
     offset_ = std::chrono::seconds(1 + random_.below(100'000));
     elected_at_ = now_;
     const LeaseSeed seed{kSession, kTtlMs, late_, silent_ms_};
-    keeper_.lead(reading(), reading(), {&seed, 1});
+    keeper_.lead(reading(), {&seed, 1});
     sent_.clear();
   }
   /// No leader for a while.

@@ -16,7 +16,7 @@ TEST(RenewalCost, RenewalsAllocateNothingInSteadyState) {
   LeaseKeeper keeper;
   std::vector<LeaseSeed> seeds;
   for (uint64_t i = 1; i <= kSessions; ++i) seeds.push_back({SessionId(i), 10'000});
-  keeper.lead(Instant(1s), Instant(1s), seeds);
+  keeper.lead(Instant(1s), seeds);
   std::vector<RenewalAnswer> answers;
   std::vector<LateMark> marks;
   uint64_t round = 0;

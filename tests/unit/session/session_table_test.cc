@@ -121,7 +121,7 @@ TEST(SessionMemory, AnIdleSessionWithItsLeaseIsUnderOneKibibyte) {
   RowLog rows;
   auto table = std::make_unique<SessionTable>(rows);
   auto keeper = std::make_unique<LeaseKeeper>();
-  keeper->lead(Instant(1s), Instant(1s), {});
+  keeper->lead(Instant(1s), {});
   for (uint64_t i = 1; i <= kSessions; ++i) {
     table->begin(Revision(i), 0, 1'700'000'000'000);
     const std::string attributes(100, 'a');
