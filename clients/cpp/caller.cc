@@ -185,7 +185,8 @@ CallError Caller::Pending::timed_out() const {
       error.message = "no leader was found within " + within(options_.timeout) + " (" +
                       caller_.pool().describe() + ")";
     } else {
-      error.message += "; tried for " + within(options_.timeout);
+      error.message +=
+          "; tried for " + within(options_.timeout) + caller_.pool().describe_unreached();
     }
     return error;
   }

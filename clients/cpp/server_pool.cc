@@ -169,4 +169,12 @@ std::string ServerPool::describe() const {
   return out;
 }
 
+std::string ServerPool::describe_unreached() const {
+  std::string out;
+  for (const auto& server : servers_) {
+    if (server->unreached) out += "; " + server->last_error;
+  }
+  return out;
+}
+
 }  // namespace holdfast::client

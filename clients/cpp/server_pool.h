@@ -100,6 +100,8 @@ class ServerPool final : private Connection::Owner {
   bool reached_nobody() const;
   /// For messages: each server with what went wrong last.
   std::string describe() const;
+  /// The same of those that were not reached, each behind "; ".
+  std::string describe_unreached() const;
 
  private:
   void on_connection_closed(Connection& connection, const std::string& why) override;

@@ -395,6 +395,23 @@ TEST_F(CallerTest, ATimeoutNamesTheServersAndWhatIsWrongWithThem) {
   EXPECT_EQ(error_->message.find("no server was reached within 2000 ms"), 0u) << error_->message;
 }
 
+TEST_F(CallerTest, ARefusalAtTheEndIsToldWithTheServersThatWereNotReached) {
+  a_.leader_id = a_.id();
+  a_.leader_address = a_.address();
+  b_.down();
+  check({.timeout = 1s});
+  for (int i = 0; i < 200 && !error_; ++i) {
+    pass(10ms);
+    for (const auto& [server, call] : std::exchange(calls_, {})) {
+      server->refuse(call, api::ErrorCode::OVERLOADED, true);
+    }
+  }
+  ASSERT_TRUE(error_);
+  EXPECT_EQ(error_->code, ErrorCode::kOverloaded);
+  EXPECT_NE(error_->message.find("tried for"), std::string::npos) << error_->message;
+  EXPECT_NE(error_->message.find(b_.address()), std::string::npos) << error_->message;
+}
+
 TEST_F(CallerTest, ATimeoutOfServersThatWereReachedSaysThatTheyDidNotAnswer) {
   b_.down();
   check({.timeout = 2s});
