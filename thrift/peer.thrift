@@ -197,8 +197,8 @@ struct DigestPoint {
   3: i64 low,
 }
 
-/** Any other server to the leader, every second: what its state was, at indexes that all servers
- *  choose alike. */
+/** Any other server to the leader, a quarantined one to all members, every second: what its state
+ *  was, at indexes that all servers choose alike. */
 struct DigestReport {
   /** The leader's term that the sender believes in; dropped in any other. */
   1: i64 term,
