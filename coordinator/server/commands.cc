@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "base/byte_text.h"
 #include "coordinator/server/room.h"
 
 namespace holdfast::server {
@@ -12,6 +13,7 @@ using command::CommandKind;
 namespace {
 
 constexpr size_t kForwardBytesMax = 1 << 20;
+constexpr int64_t kSlowedRetryMs = 200;
 
 }  // namespace
 
@@ -116,11 +118,25 @@ void Commands::flush() {
   send_refusals();
 }
 
-// What there is no room for in the log now waits, in order, unless it is refused.
+// What there is no room for in the log now waits, in order, unless it is refused. While writes are
+// slowed the first takes all that is let in: by turns that is what others forwarded.
 void Commands::propose_waiting() {
   exempt_batch_.closed = batch_.closed = false;
   notices_.settle();
   drop_own_without_room();
+  later_.clear();
+  own_first_ = host_.pace.slowed() && !own_first_;
+  if (own_first_) propose_own();
+  propose_forwarded();
+  if (!own_first_) propose_own();
+  propose(exempt_batch_, /*exempt=*/true);
+  propose(batch_, /*exempt=*/false);
+  // Behind what was put off although there was room.
+  waiting_.insert(waiting_.end(), later_.begin(), later_.end());
+}
+
+void Commands::propose_forwarded() {
+  put_off_bytes_ = 0;
   size_t later = 0;
   for (peer::ForwardedCommand& held : held_forwards_) {
     const Room room = room_for(held.header, held.body);
@@ -130,9 +146,12 @@ void Commands::propose_waiting() {
     if (room == Room::kLater) ++later;
   }
   held_forwards_.resize(later);
+}
+
+void Commands::propose_own() {
+  put_off_bytes_ = 0;
   gathering_.clear();
   gathering_.swap(waiting_);
-  later_.clear();
   for (const uint64_t request : gathering_) {
     const auto at = pending_.find(request);
     if (at == pending_.end()) continue;
@@ -140,10 +159,6 @@ void Commands::propose_waiting() {
     if (room == Room::kNow) at->second.sent_term = host_.soft.term;
     if (room == Room::kLater) later_.push_back(request);
   }
-  propose(exempt_batch_, /*exempt=*/true);
-  propose(batch_, /*exempt=*/false);
-  // Behind what was put off although there was room.
-  waiting_.insert(waiting_.end(), later_.begin(), later_.end());
 }
 
 // A refusal comes before anything is proposed, so nothing of it is applied (ARCHITECTURE, State
@@ -154,7 +169,7 @@ Commands::Room Commands::room_for(command::CommandHeader& header, std::string_vi
   const Origin origin = origin_of(header);
   if (const auto refusal = above_level(header)) return refuse_before_proposal(origin, *refusal);
   if (host_.no_space && !frees) return refuse_before_proposal(origin, *host_.no_space);
-  if (batch.closed) return Room::kLater;
+  if (batch.closed) return frees ? Room::kLater : put_off(origin, body.size());
   add_to_batch(header, body, /*own=*/false);
   const std::string_view entry = batch.proposals.back().data.view();
   if (const auto refusal = notices_.judge(header, entry)) {
@@ -162,8 +177,9 @@ Commands::Room Commands::room_for(command::CommandHeader& header, std::string_vi
     return refuse_before_proposal(origin, *refusal);
   }
   const auto use = frees ? LogBudget::Use::kFrees : LogBudget::Use::kAny;
-  const bool in_time = frees || host_.pace.take(entry.size());
+  const bool in_time = frees || host_.pace.open();
   if (in_time && host_.budget.take(entry.size(), use)) {
+    if (!frees) host_.pace.charge(entry.size());
     notices_.take();
     return Room::kNow;
   }
@@ -174,6 +190,19 @@ Commands::Room Commands::room_for(command::CommandHeader& header, std::string_vi
     return refuse_before_proposal(origin, refusal);
   }
   batch.closed = true;
+  return frees ? Room::kLater : put_off(origin, body.size());
+}
+
+// Slowed writes wait a second at most; who is behind them is told at once (PROMISE 13).
+Commands::Room Commands::put_off(const Origin& origin, size_t bytes) {
+  if (host_.pace.slowed() && static_cast<double>(put_off_bytes_) > host_.pace.patience_bytes()) {
+    return refuse_before_proposal(
+        origin, {ErrorCode::kOverloaded,
+                 "writes are slowed, because the snapshots do not keep up with them: " +
+                     byte_text(put_off_bytes_) + " wait already",
+                 false, true, kSlowedRetryMs});
+  }
+  put_off_bytes_ += bytes + raft::kEntryOverheadBytes;
   return Room::kLater;
 }
 
@@ -427,8 +456,11 @@ void Commands::expire(uint64_t request, Instant now) {
   if (!pending.has_call) {
     take(at);
   } else if (never_left && host_.serving) {
-    fail(request, {ErrorCode::kOverloaded, "the log had no room for the command for " + waited,
-                   false, true, 20});
+    const std::string why = host_.pace.slowed()
+                                ? "writes are slowed, because the snapshots do not keep up with "
+                                  "them: the command waited for "
+                                : "the log had no room for the command for ";
+    fail(request, {ErrorCode::kOverloaded, why + waited, false, true, 20});
   } else if (never_left) {
     fail(request, Host::no_leader("no leader took the command for " + waited));
   } else if (pending.repeatable()) {

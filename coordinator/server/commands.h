@@ -144,8 +144,11 @@ class Commands {
   Batch& batch_of(command::CommandKind::type kind);
   static Origin origin_of(const command::CommandHeader& header, bool own = false);
   void propose_waiting();
+  void propose_forwarded();
+  void propose_own();
   /// Now: it is in its batch. Never: it is answered.
   Room room_for(command::CommandHeader& header, std::string_view body);
+  Room put_off(const Origin& origin, size_t bytes);
   void drop_own_without_room();
   void propose(Batch& batch, bool exempt);
   void propose_one_by_one(Batch& batch, bool exempt);
@@ -174,6 +177,8 @@ class Commands {
   /// For when this leader begins to serve. Only in the term in which they were sent: their origin
   /// answers a command that cannot be repeated as not applied once it applies a later term.
   std::vector<peer::ForwardedCommand> held_forwards_;
+  bool own_first_ = false;
+  uint64_t put_off_bytes_ = 0;  ///< of those forwarded or of the own ones, in this turn
   Term held_term_;
   DeadlineQueue deadlines_;
   Batch batch_;

@@ -102,7 +102,8 @@ int Room::quorum_is_behind() const {
 }
 
 std::optional<std::string> Room::slowed() const {
-  if (!slowed_at_ || host_.clock.now() - *slowed_at_ > kSlowedAlarm) return std::nullopt;
+  const bool lately = slowed_at_ && host_.clock.now() - *slowed_at_ <= kSlowedAlarm;
+  if (!lately || !host_.serving) return std::nullopt;
   return "of what may wait for the snapshot of this leader, " +
          byte_text(snapshots_.waiting_bytes_max()) + " of the log, " +
          byte_text(snapshots_.waiting_bytes()) + " do; of a quorum's " +

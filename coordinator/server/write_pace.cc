@@ -21,15 +21,14 @@ void WritePace::turn(Instant now, double behind, double drained) {
   waits_ = false;
   if (!slowed_) return;
   const double left = std::clamp((1 - behind) / (1 - kSlowedFrom), 0.0, 1.0);
-  rate_ = std::max(kLeastBytes, 2 * left * drained);
+  const double taken = drained > 0 ? drained : kUnknownBytes;
+  rate_ = std::max(kLeastBytes, 2 * left * taken);
   const double burst = rate_ * kBurstSeconds;
   left_ = before ? std::min(left_ + rate_ * elapsed, burst) : burst;
 }
 
-bool WritePace::take(uint64_t bytes) {
-  if (!slowed_) return true;
-  waits_ = left_ <= 0;
-  if (!waits_) left_ -= static_cast<double>(bytes);
+bool WritePace::open() {
+  waits_ = slowed_ && left_ <= 0;
   return !waits_;
 }
 

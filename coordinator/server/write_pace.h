@@ -18,12 +18,22 @@ class WritePace {
   /// Never less a second, however far behind: that somebody holds the database must not stop the
   /// cluster. What goes on growing then ends where the disk is full.
   static constexpr double kLeastBytes = 1 << 20;
+  /// That go through before the first span tells how many do, as behind a start.
+  static constexpr double kUnknownBytes = 8 << 20;
+  static constexpr double kPatienceSeconds = 1;
 
   /// Begins a turn. `behind`: how much waits for the snapshot, as part of the cap; `drained`: how
-  /// many bytes of the log a second the snapshot takes, zero if that is not known.
+  /// many bytes of the log a second the snapshot takes, zero: not known.
   void turn(Instant now, double behind, double drained);
-  /// Takes the bytes of an entry, if it may go now. If not, it waits, and others behind it.
-  bool take(uint64_t bytes);
+  /// An entry may go now. If not, it waits, and others behind it.
+  bool open();
+  /// It went.
+  void charge(uint64_t bytes) {
+    if (slowed_) left_ -= static_cast<double>(bytes);
+  }
+  /// So much may wait: it goes within a second. More is refused, and comes again when there is room
+  /// (PROMISE 13).
+  double patience_bytes() const { return rate_ * kPatienceSeconds; }
 
   bool slowed() const { return slowed_; }
   /// That are let in; while slowed.

@@ -39,6 +39,7 @@ class SlowedWritesTest : public testing::Test {
     EngineOptions options;
     options.snapshot_log_bytes = kPeriod;
     options.snapshot_interval = 3'600s;
+    options.max_pending_commands = 150;
     return options;
   }
   SlowSpanWriter& writer(int id) { return spans[static_cast<size_t>(id) - 1]; }
@@ -51,6 +52,14 @@ class SlowedWritesTest : public testing::Test {
     const Call call = cluster.server(1).ask(&Engine::put, client.next(), request);
     cluster.settle();
     return call;
+  }
+  Call put_at(int server, Client& by, int64_t deadline_ms, const std::string& path = "/k") {
+    api::PutRequest request;
+    request.path = path;
+    request.value = std::string(kValue, 'v');
+    api::RequestContext context = by.id.value == 0 ? api::RequestContext() : by.next();
+    context.deadlineMs = deadline_ms;
+    return cluster.server(server).ask(&Engine::put, context, request);
   }
   /// What these have been given is on their disks, as often as that is needed.
   void write(const std::vector<int>& servers) {
@@ -83,13 +92,16 @@ TEST_F(SlowedWritesTest, ALeaderBehindLetsInNoMoreThanALittle) {
   ASSERT_TRUE(slowed());
   EXPECT_LE(snapshots(1).waiting_bytes(), kCap);
   std::vector<Call> calls;
-  for (int i = 0; i < 100; ++i) calls.push_back(put());
-  EXPECT_EQ(calls.back().outcome(), "not answered");
   const uint64_t before = snapshots(1).waiting_bytes();
-  for (int i = 0; i < 200; ++i) cluster.advance(5ms);
+  for (int i = 0; i < 200; ++i) {
+    calls.push_back(put());
+    cluster.advance(5ms);
+  }
+  EXPECT_EQ(calls[10].outcome(), "OK") << "it has waited";
+  EXPECT_THAT(calls.back().error().message, HasSubstr("writes are slowed"));
   const auto more = static_cast<double>(snapshots(1).waiting_bytes() - before);
   EXPECT_GT(more, WritePace::kLeastBytes * 0.8) << "the cluster goes on";
-  EXPECT_LT(more, WritePace::kLeastBytes * 1.2);
+  EXPECT_LT(more, kCap / 6 + WritePace::kLeastBytes * 1.2) << "and the cap is gone beyond slowly";
 }
 
 TEST_F(SlowedWritesTest, TheyWaitInOrderAndGoOnWhenTheSnapshotIsWritten) {
@@ -125,6 +137,77 @@ TEST_F(SlowedWritesTest, WhatFreesOrKeepsAliveIsNotSlowed) {
   EXPECT_EQ(released.outcome(), "OK");
   EXPECT_EQ(removed.outcome(), "OK");
   EXPECT_EQ(calls.back().outcome(), "not answered");
+}
+
+// snapshots.md: "They wait in order".
+TEST_F(SlowedWritesTest, WhatComesThroughAFollowerLeavesRoomForTheLeadersOwn) {
+  Client other;  // none: each put stands alone
+  put_much({2, 3});
+  std::vector<Call> forwarded;
+  for (int i = 0; i < 20; ++i) forwarded.push_back(put_at(2, other, 60'000));
+  cluster.settle();
+  const Call own = put_at(1, other, 15'000);
+  const size_t before = forwarded.size();
+  for (int i = 0; i < 550; ++i) {  // 2 MB a second, twice what is let in
+    if (i % 4 != 3) cluster.advance(20ms);
+    forwarded.push_back(put_at(2, other, 60'000));
+    cluster.advance(5ms);
+  }
+  size_t later = 0;
+  for (size_t i = before; i < forwarded.size(); ++i)
+    later += forwarded[i].outcome() == "OK" ? 1 : 0;
+  EXPECT_EQ(own.outcome(), "OK") << later << " that were sent later are done";
+}
+
+// snapshots.md: "What frees or keeps alive is not slowed".
+TEST_F(SlowedWritesTest, AFullQueueOfWhatIsSlowedRefusesNothingThatFrees) {
+  const Call held = cluster.server(1).acquire(client.next(), acquire_of("/lock"));
+  cluster.settle();
+  const int64_t holder = held.result<api::AcquireResult>().holderId;
+  put_much({2, 3});
+  for (int i = 0; i < 200; ++i) put();
+  const Call released = cluster.server(1).release(client.next(), "/lock", holder);
+  cluster.advance(5ms);
+  EXPECT_EQ(released.outcome(), "OK") << released.error().message;
+}
+
+TEST_F(SlowedWritesTest, AFullQueueOfWhatOthersForwardRefusesNothingThatFrees) {
+  Client other;
+  Client third = cluster.client(3, "c", 600'000);
+  std::vector<int64_t> holders;
+  for (const char* path : {"/a", "/b", "/c"}) {
+    const Call held = cluster.server(3).acquire(third.next(), acquire_of(path));
+    cluster.settle();
+    holders.push_back(held.result<api::AcquireResult>().holderId);
+  }
+  put_much({2, 3});
+  for (const int server : {2, 3}) {
+    for (int i = 0; i < 140; ++i) put_at(server, other, 60'000);
+    cluster.settle();
+  }
+  std::vector<Call> released;
+  released.push_back(cluster.server(3).release(third.next(), "/a", holders[0]));
+  released.push_back(cluster.server(3).release(third.next(), "/b", holders[1]));
+  released.push_back(cluster.server(3).release(third.next(), "/c", holders[2]));
+  cluster.advance(5ms);
+  for (const Call& call : released) {
+    EXPECT_EQ(call.outcome(), "OK") << call.error().message;
+  }
+}
+
+// snapshots.md: "within their deadlines".
+TEST_F(SlowedWritesTest, WhatIsGivenUpIsNotWrittenForNobody) {
+  put_much({2, 3});
+  Client nobody;
+  std::vector<Call> forwarded;
+  for (int i = 0; i < 100; ++i) forwarded.push_back(put_at(2, nobody, 500));
+  cluster.settle();
+  cluster.advance(1s);
+  EXPECT_NE(forwarded.back().outcome(), "OUTCOME_UNKNOWN") << "it was not even proposed";
+  const Call alive = put_at(2, nobody, 3'000, "/alive");
+  cluster.settle();
+  for (int i = 0; i < 700; ++i) cluster.advance(5ms);
+  EXPECT_EQ(alive.outcome(), "OK") << "what nobody waits for was before it";
 }
 
 TEST_F(SlowedWritesTest, OneFollowerThatIsBehindSlowsNobody) {
