@@ -25,6 +25,11 @@ Result<std::optional<std::string>> find_genesis(const raft::DataDirectory& direc
 }
 
 Status write_genesis(raft::LogStore& log, const std::string& bytes) {
+  if (log.last_index()) {
+    return Error{ErrorCode::kInternal, "the log has entries to " +
+                                           std::to_string(log.last_index().value) +
+                                           " and is not begun anew"};
+  }
   raft::Write write;
   write.number = 1;
   write.hard_state = raft::HardState{Term(1), NodeId{}};

@@ -71,14 +71,8 @@ void MemberChanges::on_configuration() {
   publish();
 }
 
-void MemberChanges::publish() {
-  const raft::Raft& core = host_.node->core();
+Reach reach_of(const raft::Raft& core) {
   const raft::ConfigurationLog& log = core.configurations();
-  const bool committed = log.latest_index() <= core.commit();
-  if (!stale_ && told_index_ == log.latest_index() && told_committed_ == committed) return;
-  stale_ = false;
-  told_index_ = log.latest_index();
-  told_committed_ = committed;
   const raft::PlacedConfiguration& base = log.placed_at(core.commit());
   std::map<NodeId, raft::Member> members;
   for (const raft::PlacedConfiguration& placed : log.all()) {
@@ -89,6 +83,18 @@ void MemberChanges::publish() {
   for (auto& [id, member] : members) reach.members.push_back(std::move(member));
   reach.removed = base.configuration.removed;
   reach.level = base.configuration.level;
+  return reach;
+}
+
+void MemberChanges::publish() {
+  const raft::Raft& core = host_.node->core();
+  const raft::ConfigurationLog& log = core.configurations();
+  const bool committed = log.latest_index() <= core.commit();
+  if (!stale_ && told_index_ == log.latest_index() && told_committed_ == committed) return;
+  stale_ = false;
+  told_index_ = log.latest_index();
+  told_committed_ = committed;
+  Reach reach = reach_of(core);
   if (reach == told_) return;
   told_ = std::move(reach);
   if (ports_.reach) ports_.reach(told_);

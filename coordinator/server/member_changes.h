@@ -31,6 +31,10 @@ struct Reach {
   friend bool operator==(const Reach&, const Reach&) = default;
 };
 
+/// By a core's log: all that may count, of its configurations from the committed one on, and whom
+/// that one says to be removed.
+Reach reach_of(const raft::Raft& core);
+
 /// The ways out. Each may be empty: then servers cannot be asked, or nobody needs to be told.
 struct MemberPorts {
   /// Asks whoever listens at the address who it is. `done` comes at most once.

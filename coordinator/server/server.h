@@ -114,7 +114,7 @@ class Server final : raft::TransportHandler, raft::GenesisTaker, ReplySink {
   std::optional<Failure> vote_meanwhile(const StatePlace& place);
   std::optional<Failure> load();
   std::optional<Failure> begin_with(Result<StoredState> state);
-  void turn_while_loading();
+  bool turn_while_loading();
   std::optional<Failure> go_on_from(StoredState state, const StatePlace& place);
   std::optional<Failure> reopen_log();
   /// Peers are dialled, and may ask.

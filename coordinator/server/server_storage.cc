@@ -185,12 +185,15 @@ std::optional<Failure> Server::load() {
   if (place.ok()) {
     if (auto failed = vote_meanwhile(*place)) return failed;
   }
-  asked.meanwhile = [this] { turn_while_loading(); };
+  // Without a voter nobody may take this server for one that is new.
+  if (voter_) asked.meanwhile = [this] { return turn_while_loading(); };
   asked.log = [this](const std::string& line) {
     log_info(line);
     waits_because(line);
   };
+  pace_.hurry(true);
   auto state = load_stored_state(asked, *snapshots_, *log_);
+  pace_.hurry(false);
   if (failure_ || ends_) return failure_;
   if (!voter_) return begin_with(std::move(state));
   voter_->finish();
@@ -200,11 +203,13 @@ std::optional<Failure> Server::load() {
   return go_on_from(std::move(*state), *place);
 }
 
-void Server::turn_while_loading() {
+/// False: nothing comes of what is loaded.
+bool Server::turn_while_loading() {
   const Instant now = clock_.now();
-  if (failure_ || now < load_turned_at_ + kLoadTurn) return;
+  if (now < load_turned_at_ + kLoadTurn) return true;
   load_turned_at_ = now;
   loop_.turn(Duration{0});
+  return !failure_ && !ends_;
 }
 
 // By the members that the snapshot names, and the log: what they are does not change by the
@@ -217,17 +222,13 @@ std::optional<Failure> Server::vote_meanwhile(const StatePlace& place) {
   raft::Config config = engine_options(latest).raft;
   config.seed = entropy_.next_u64();
   if (auto failed = begin_log_writer()) return failed;
-  const auto members = [this](const raft::Configuration& known) {
-    transport_->set_peers(peers_of(options_, known.members), known.removed, known.level);
-  };
   voter_ = std::make_unique<Voter>(
       config, std::move(*initial),
       VoterPorts{{clock_, *reader_, *writer_, *transport_},
                  log_room(),
-                 members,
+                 [this](const Reach& known) { reach(known); },
                  [this](const Error& error) { stop_with(failure_of(error)); }});
   join();
-  members(latest);
   return std::nullopt;
 }
 

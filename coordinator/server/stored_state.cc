@@ -28,9 +28,16 @@ class Progress {
       : question_(question), path_(std::move(path)) {}
   snapshot::LoadProgress reports() {
     return [this](uint64_t rows) {
-      if (question_.meanwhile) question_.meanwhile();
+      given_up_ = given_up_ || (question_.meanwhile && !question_.meanwhile());
       rows_ = rows;
       if (rows / kRowsPerLine != lines_) tell();
+    };
+  }
+  /// What is wanted no more is not loaded to its end.
+  snapshot::RowSink unless_given_up(snapshot::RowSink sink) const {
+    return [this, sink = std::move(sink)](RowTable table, uint64_t id, std::string_view row) {
+      if (given_up_) return Status(Error{ErrorCode::kOverloaded, "the loading was given up"});
+      return sink(table, id, row);
     };
   }
   void tell() {
@@ -44,13 +51,15 @@ class Progress {
   const std::string path_;
   uint64_t rows_ = 0;
   uint64_t lines_ = 0;
+  bool given_up_ = false;
 };
 
 Result<snapshot::SnapshotHead> load_rows(const StoredStateQuestion& question,
                                          snapshot::SnapshotStore& snapshots,
                                          rsm::StateMachine& machine) {
   Progress progress(question, snapshots.path());
-  auto head = snapshots.load(loading::sink_of(machine), progress.reports());
+  auto head =
+      snapshots.load(progress.unless_given_up(loading::sink_of(machine)), progress.reports());
   if (!head.ok()) return head;
   progress.tell();
   if (Status whole = loading::check_whole(snapshots.path(), *head, machine); !whole.ok()) {

@@ -40,8 +40,9 @@ struct StoredStateQuestion {
   std::function<void(const std::string&)> log;   ///< progress, a line each; any thread
   std::function<void(const std::string&)> warn;  ///< that a state was set aside, likewise
   int32_t feature_level = rsm::kFeatureLevel;    ///< highest that the state may need
-  /// Called between parts of the loading, by who loads. Empty: nobody has other work.
-  std::function<void()> meanwhile = {};
+  /// Called between parts of the loading, by who loads; false: he gives it up. Empty: he has no
+  /// other work.
+  std::function<bool()> meanwhile = {};
 };
 
 /// Loads and verifies the database at `path`, which another server of the cluster may have written:

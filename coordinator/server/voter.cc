@@ -16,6 +16,7 @@ Voter::Voter(const raft::Config& config, raft::InitialState initial, VoterPorts 
       node_(config, std::move(initial), ports_.node, *this) {
   node_.hold_apply(true);
   node_.bar(NodeId());
+  publish();
 }
 
 void Voter::receive(raft::Message&& message) {
@@ -30,7 +31,16 @@ bool Voter::turn_end() {
   if (!finished_) gate_.turn();
   const bool more = node_.pump();
   budget_.handed_over();
+  publish();
   return more;
+}
+
+// A change that is not committed may be undone: nobody hears from here that it was removed.
+void Voter::publish() {
+  Reach reach = reach_of(core());
+  if (reach == told_) return;
+  told_ = std::move(reach);
+  ports_.reach(told_);
 }
 
 bool Voter::at_rest() const {
@@ -53,10 +63,6 @@ raft::InitialState Voter::log_behind(LogIndex applied,
   initial.term_runs = log.term_runs();
   initial.applied = applied;
   return initial;
-}
-
-void Voter::on_configuration(const raft::Configuration& configuration) {
-  ports_.members(configuration);
 }
 
 Status Voter::apply(const raft::Entry&) {

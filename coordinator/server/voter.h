@@ -11,14 +11,15 @@
 #include "base/clock.h"
 #include "coordinator/server/append_gate.h"
 #include "coordinator/server/log_budget.h"
+#include "coordinator/server/member_changes.h"
 #include "raft/node/node.h"
 
 namespace holdfast::server {
 
 struct VoterPorts {
   raft::NodePorts node;
-  LogBudget::Limits room;  ///< of the log (PROMISE 12)
-  std::function<void(const raft::Configuration&)> members;
+  LogBudget::Limits room;                   ///< of the log (PROMISE 12)
+  std::function<void(const Reach&)> reach;  ///< as the engine's (MemberPorts)
   std::function<void(const Error&)> fatal;
 };
 
@@ -49,7 +50,7 @@ class Voter final : raft::Application {
 
  private:
   // raft::Application
-  void on_configuration(const raft::Configuration& configuration) override;
+  void on_configuration(const raft::Configuration&) override {}  // publish() looks at the log
   Status apply(const raft::Entry& entry) override;
   void on_soft_state(const raft::SoftState&) override {}
   void on_read(uint64_t, LogIndex) override {}
@@ -58,11 +59,14 @@ class Voter final : raft::Application {
   void on_snapshot_offer(const raft::SnapshotOffer&) override {}
   void on_fatal(const Error& error) override { ports_.fatal(error); }
 
+  void publish();
+
   const VoterPorts ports_;
   LogBudget budget_;
   AppendGate gate_;
   raft::Node node_;
   bool finished_ = false;
+  Reach told_;
   std::vector<raft::Message> late_;
 };
 

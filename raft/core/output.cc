@@ -114,7 +114,9 @@ void Raft::take_ready(Ready& out) {
   std::swap(out.reads, reads_);
   std::swap(out.failed_reads, failed_reads_);
   std::swap(out.snapshot_offer, snapshot_offer_);
-  log_.evict(handed_out_.next(), config_.window_bytes);
+  // What is held up is read again when it is applied: no memory is bound by it meanwhile.
+  const LogIndex kept = apply_held_ ? log_.durable() : handed_out_;
+  log_.evict(kept.next(), config_.window_bytes);
 }
 
 void Raft::take_write(Write& out) {

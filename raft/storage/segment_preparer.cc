@@ -223,6 +223,11 @@ void SegmentPreparer::set_permit(Permit permit) {
   permit_ = std::move(permit);
 }
 
+void SegmentPreparer::reopen() {
+  const std::lock_guard lock(signal_mutex_);
+  closed_ = false;
+}
+
 void SegmentPreparer::close() {
   const std::lock_guard lock(signal_mutex_);
   closed_ = true;

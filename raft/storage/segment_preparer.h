@@ -76,6 +76,8 @@ class SegmentPreparer {
   bool has_work() const;
   void retry();
   void close();
+  /// After close(): another thread calls step() from now on.
+  void reopen();
   /// Asked before a new file of so many bytes is begun, by whichever thread needs it; if not, the
   /// disk counts as full. Empty: always. Must not call the preparer but for ready() and the like.
   using Permit = std::function<bool(uint64_t bytes)>;

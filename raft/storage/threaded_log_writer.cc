@@ -5,11 +5,10 @@
 namespace holdfast::raft {
 
 ThreadedLogWriter::ThreadedLogWriter(LogStore& log, Clock& clock, LogWriterNotify notify)
-    : clock_(clock),
-      preparer_(log.preparer()),
-      notify_(std::move(notify)),
-      queue_(log, notify_),
-      write_thread_([this] { run_writer(); }) {
+    : clock_(clock), preparer_(log.preparer()), notify_(std::move(notify)), queue_(log, notify_) {
+  // An earlier writer of this log closed it when it ended.
+  preparer_.reopen();
+  write_thread_ = std::thread([this] { run_writer(); });
   try {
     prepare_thread_ = std::thread([this] { run_preparer(); });
   } catch (...) {

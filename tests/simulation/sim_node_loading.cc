@@ -19,7 +19,7 @@ void SimNode::vote_meanwhile(server::StoredState state) {
       config, initial_state(&state),
       server::VoterPorts{{clock_, *reader_, *writer_, *this},
                          {},
-                         [](const raft::Configuration&) {},
+                         member_ports().reach,
                          [this](const Error& error) { fatal_ = error; }});
   loaded_ = std::move(state);
   served_ = true;

@@ -31,7 +31,7 @@ server::MemberPorts SimNode::member_ports() {
             for (const raft::RemovedMember& removed : reach_.removed) {
               if (removed.id != id_ || removed.store != member_store_) continue;
               world_.mark(Mark::kRemovedByLog);
-              if (core().is_leader()) world_.mark(Mark::kLeaderRemoved);
+              if (up() && core().is_leader()) world_.mark(Mark::kLeaderRemoved);
               removed_ = "its own log has its removal";
             }
           },

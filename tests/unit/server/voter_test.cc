@@ -48,7 +48,7 @@ class VoterTest : public testing::Test, raft::Transport {
     voter_.emplace(config, std::move(initial),
                    VoterPorts{{clock_, disk_, writer_, *this},
                               {},
-                              [this](const raft::Configuration& known) { members_ = known; },
+                              [this](const Reach& known) { reach_ = known; },
                               [this](const Error& error) { fatal_ = error.message; }});
     turn();
   }
@@ -118,7 +118,7 @@ class VoterTest : public testing::Test, raft::Transport {
   raft::testing::MemoryLog disk_;
   raft::testing::MemoryLogWriter writer_{disk_};
   std::vector<Message> sent_;
-  raft::Configuration members_;
+  Reach reach_;
   std::string fatal_;
   std::optional<Voter> voter_;
 };
@@ -154,6 +154,23 @@ TEST_F(VoterTest, VotesOnceItsVoteIsOnTheDisk) {
   expect_log_as_on_disk();
 }
 
+// None of it is handed out to be applied: what is on the disk need not be kept for that.
+TEST_F(VoterTest, KeepsNoMoreOfTheLogInMemoryThanOthersDo) {
+  constexpr uint64_t kBytes = 1 << 20;
+  for (uint64_t index = 6; index < 6 + 48; ++index) {
+    raft::Entry entry = entry_of(3, index);
+    entry.data = Blob(std::string(kBytes, 'v'));
+    Message message = append(3, index - 1, index == 6 ? 2 : 3, {std::move(entry)});
+    message.commit = LogIndex(index);
+    give(std::move(message));
+    sync();
+  }
+  const raft::LogView& log = voter_->core().log();
+  ASSERT_EQ(log.durable(), LogIndex(53));
+  EXPECT_LE(log.window().bytes(log.window().begin(), log.window().end()),
+            raft::Config{}.window_bytes + 2 * kBytes);
+}
+
 TEST_F(VoterTest, NeverStands) {
   for (int i = 0; i < 100; ++i) {
     clock_.advance(100ms);
@@ -182,10 +199,29 @@ TEST_F(VoterTest, MembersThatChangeMeanwhileAreKnown) {
   raft::Entry change{Term(3), LogIndex(6), raft::EntryType::kConfiguration,
                      Blob(raft::encode_configuration(more))};
   give(append(3, 5, 2, {std::move(change)}));
-  EXPECT_EQ(members_, more);
+  EXPECT_EQ(reach_.members, more.members);
   sync();
   voter_->finish();
   expect_log_as_on_disk();
+}
+
+TEST_F(VoterTest, NobodyHearsOfARemovalThatIsNotCommitted) {
+  ASSERT_EQ(reach_.members.size(), 3U);
+  raft::Configuration fewer = three();
+  fewer.members.pop_back();
+  fewer.voters.pop_back();
+  fewer.removed.push_back({NodeId(3), StoreId(1'003), LogIndex(6)});
+  raft::Entry change{Term(3), LogIndex(6), raft::EntryType::kConfiguration,
+                     Blob(raft::encode_configuration(fewer))};
+  give(append(3, 5, 2, {std::move(change)}));
+  sync();
+  EXPECT_TRUE(reach_.removed.empty());
+  EXPECT_EQ(reach_.members.size(), 3U);
+  Message message = append(3, 6, 3, {entry_of(3, 7)});
+  message.commit = LogIndex(6);
+  give(std::move(message));
+  EXPECT_EQ(reach_.removed, fewer.removed);
+  EXPECT_EQ(reach_.members.size(), 2U);
 }
 
 TEST_F(VoterTest, IsAtRestOnlyWhenAllOfItIsOnTheDisk) {

@@ -154,6 +154,30 @@ TEST_F(RealDisk, AWriterThatEndsHasWrittenWhatWasSubmitted) {
   EXPECT_EQ((*log)->last_index(), LogIndex(50));
 }
 
+// As when a server has loaded its state: until then another writer has served the same log.
+TEST_F(RealDisk, AWriterAfterAnotherHasSegmentsPreparedTooAndOldOnesRemoved) {
+  auto log = open();
+  uint64_t index = 0;
+  for (int turn = 0; turn < 2; ++turn) {
+    Wakeup wakeup;
+    ThreadedLogWriter writer(**log, clock_, [&wakeup] { wakeup.notify(); });
+    for (uint64_t i = 1; i <= 100; ++i) {
+      writer.submit(make_write(i, {}, {make_entry(1, ++index, 3000)}));
+      for (uint64_t written = 0; written < i;) {
+        wakeup.wait();
+        while (const auto done = writer.collect()) written = **done;
+      }
+      (*log)->cut(LogIndex(index));
+    }
+    SegmentPreparer& preparer = (*log)->preparer();
+    while (preparer.has_work()) std::this_thread::yield();
+    EXPECT_EQ(preparer.ready(), preparer.ahead());
+  }
+  uint64_t bytes = 0;
+  for (const auto& file : std::filesystem::directory_iterator(path_)) bytes += file.file_size();
+  EXPECT_LE(bytes, 8 * options().segment_bytes) << "200 entries fill 10 segments";
+}
+
 TEST_F(RealDisk, AnotherProcessIsRefusedByPid) {
   auto mine = DataDirectory::open(files_, entropy_, path_ + "/data", NodeId(1));
   ASSERT_TRUE(mine.ok()) << mine.error().message;
