@@ -170,7 +170,7 @@ TEST_F(RealDisk, AWriterAfterAnotherHasSegmentsPreparedTooAndOldOnesRemoved) {
       (*log)->cut(LogIndex(index));
     }
     SegmentPreparer& preparer = (*log)->preparer();
-    while (preparer.has_work()) std::this_thread::yield();
+    for (int ms = 0; preparer.has_work() && ms < 10'000; ++ms) std::this_thread::sleep_for(1ms);
     EXPECT_EQ(preparer.ready(), preparer.ahead());
   }
   uint64_t bytes = 0;
