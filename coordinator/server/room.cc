@@ -21,6 +21,8 @@ constexpr double kHundredths = 100;
 /// The leader hears at once of so much, and of every such step.
 constexpr int kBehindIsNews = 50;
 constexpr int kBehindStep = 5;
+/// More is no worse, and no server's word.
+constexpr int kBehindMax = 1'000'000;
 /// Nothing is known of a server: it takes no part in a quorum.
 constexpr int kSilent = std::numeric_limits<int>::max();
 constexpr const char* kTheSnapshot = "a snapshot of what was written last";
@@ -211,7 +213,8 @@ Instant Room::next_wakeup() const {
 void Room::receive(NodeId from, std::string_view bytes) {
   peer::RoomReport message;
   if (!codec_.decode(bytes, message)) return;
-  reports_[from] = {message.room, message.behind, host_.clock.now()};
+  const int behind = std::clamp(message.behind, 0, kBehindMax);
+  reports_[from] = {message.room, behind, host_.clock.now()};
 }
 
 const Room::Report* Room::fresh_report(NodeId node) const {

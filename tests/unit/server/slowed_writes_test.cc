@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include <array>
+#include <limits>
 #include <string>
 #include <vector>
 
@@ -224,6 +225,22 @@ TEST_F(SlowedWritesTest, TwoFollowersThatAreBehindSlowTheLeader) {
   write({2});
   cluster.advance(Room::kReportEvery);
   EXPECT_FALSE(slowed()) << "a quorum keeps up";
+}
+
+TEST_F(SlowedWritesTest, WhatNoServerCanMeanIsTakenForWhatItCan) {
+  PeerCodec codec;
+  for (const int32_t behind : {std::numeric_limits<int32_t>::min(), -1}) {
+    for (const uint64_t from : {2U, 3U}) {
+      peer::RoomReport message;
+      message.room = true;
+      message.behind = behind;
+      cluster.server(1).engine().on_app(NodeId(from), static_cast<uint8_t>(PeerKind::kRoomReport),
+                                        codec.encode(message));
+    }
+    cluster.settle();
+    EXPECT_FALSE(slowed());
+    EXPECT_EQ(put().outcome(), "OK");
+  }
 }
 
 TEST_F(SlowedWritesTest, WhoIsDownIsNotReckonedWith) {
