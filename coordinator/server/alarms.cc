@@ -60,9 +60,7 @@ void add_room_alarms(const Room& room, NodeId node, std::vector<api::Alarm>& out
   }
   if (const auto slowed = room.slowed()) {
     out.push_back(make_alarm("WRITES_SLOWED", node,
-                             "node " + std::to_string(node.value) +
-                                 ", the leader, lets in no more writes than the snapshots take: " +
-                                 *slowed + "; what frees or keeps alive is not slowed"));
+                             "node " + std::to_string(node.value) + ", the leader, " + *slowed));
   }
   if (const auto refused = room.refused_copy()) {
     out.push_back(make_alarm("COPY_REFUSED", node, *refused));

@@ -20,6 +20,11 @@ std::string sentence(NodeId self, const DigestVerdict& verdict) {
          " for its state digest, while " + describe_votes(agreed) + ", a majority";
 }
 
+/// Whichever database of that directory is in force when it is set aside.
+std::string beside(const std::string& aside_path) {
+  return aside_path.substr(0, aside_path.rfind('/')) + "/state-*.db.damaged";
+}
+
 std::string no_state_to_give(NodeId node, const std::string& why) {
   return "node " + std::to_string(node.value) + " has no state to give: it " + why;
 }
@@ -126,7 +131,8 @@ void Engine::begin_rebuild(CallId call, const api::RequestContext& context,
   rebuild_ = NodeId(static_cast<uint64_t>(request.fromNode));
   api::RebuildStateResult reply;
   host_.fill(reply.header, context.sequence);
-  if (snapshots_.stats().written) reply.keptAs = ports_.snapshots.store->aside_path();
+  // A span that is under way may yet be written to another database, which is then the one.
+  if (snapshots_.stats().written) reply.keptAs = beside(ports_.snapshots.store->aside_path());
   host_.show(call, &reply);
 }
 

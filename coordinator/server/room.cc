@@ -106,10 +106,14 @@ int Room::quorum_is_behind() const {
 std::optional<std::string> Room::slowed() const {
   const bool lately = slowed_at_ && host_.clock.now() - *slowed_at_ <= kSlowedAlarm;
   if (!lately || !host_.serving) return std::nullopt;
-  return "of what may wait for the snapshot of this leader, " +
-         byte_text(snapshots_.waiting_bytes_max()) + " of the log, " +
-         byte_text(snapshots_.waiting_bytes()) + " do; of a quorum's " +
-         std::to_string(quorum_is_behind()) + " %";
+  const std::string now =
+      host_.pace.slowed() ? "slows writes" : "has slowed writes within the last ten seconds";
+  const std::string quorum = std::to_string(quorum_is_behind());
+  return now + ", because the snapshots do not keep up with them: " +
+         byte_text(snapshots_.waiting_bytes()) + " of the log wait for its own, and " +
+         byte_text(snapshots_.waiting_bytes_max()) + " may; a quorum has " + quorum +
+         " % of what may wait. Disks are too slow for what is written, or a snapshot is held up "
+         "(SNAPSHOT_HELD_UP); what frees or keeps alive is not slowed";
 }
 
 // While there still is room what waits in memory goes to the snapshot: the less is left of it when

@@ -191,6 +191,7 @@ std::optional<Failure> Server::load() {
     log_info(line);
     waits_because(line);
   };
+  waits_because("loading " + snapshots_->path());
   pace_.hurry(true);
   auto state = load_stored_state(asked, *snapshots_, *log_);
   pace_.hurry(false);
