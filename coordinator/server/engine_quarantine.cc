@@ -131,8 +131,11 @@ void Engine::begin_rebuild(CallId call, const api::RequestContext& context,
   rebuild_ = NodeId(static_cast<uint64_t>(request.fromNode));
   api::RebuildStateResult reply;
   host_.fill(reply.header, context.sequence);
-  // A span that is under way may yet be written to another database, which is then the one.
-  if (snapshots_.stats().written) reply.keptAs = beside(ports_.snapshots.store->aside_path());
+  if (snapshots_.stats().written) {
+    // A span that is under way may yet be written to another database, which is then the one.
+    const std::string kept = ports_.snapshots.store->aside_path();
+    reply.keptAs = snapshots_.settled() ? kept : beside(kept);
+  }
   host_.show(call, &reply);
 }
 

@@ -170,7 +170,8 @@ TEST_F(RealDisk, AWriterAfterAnotherHasSegmentsPreparedTooAndOldOnesRemoved) {
       (*log)->cut(LogIndex(index));
     }
     SegmentPreparer& preparer = (*log)->preparer();
-    for (int ms = 0; preparer.has_work() && ms < 10'000; ++ms) std::this_thread::sleep_for(1ms);
+    const Instant until = clock_.now() + 10s;
+    while (preparer.has_work() && clock_.now() < until) std::this_thread::yield();
     EXPECT_EQ(preparer.ready(), preparer.ahead());
   }
   uint64_t bytes = 0;
