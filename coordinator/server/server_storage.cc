@@ -407,7 +407,7 @@ std::optional<Failure> Server::seek_state() {
                                            std::to_string(log_->first_index().value) +
                                            ", and no other server has the state"};
   }
-  const auto no_thread = with_threads([this] {
+  auto no_thread = with_threads([this] {
     background_ = std::make_unique<snapshot::BackgroundThread>([this] { loop_.post([] {}); });
   });
   if (no_thread) return no_thread;
