@@ -15,9 +15,9 @@ from support.stock import Stock
 from support.waiting import eventually
 
 SMALL = ("--snapshot_log_bytes=65536", "--snapshot_interval_s=1", "--segment_bytes=1048576")
-KEYS = 1_000
-VALUE = b"v" * 1_000
-SLOW_READ_US = 15_000  # three or four keys
+KEYS = 3_000
+VALUE = b"v" * 250
+SLOW_READ_US = 20_000  # a dozen keys, and what is loaded between two turns takes six of these
 
 
 def page(node, path):
@@ -44,6 +44,7 @@ def write(stock, node, keys=KEYS, value=VALUE):
     for number in range(keys):
         last = stock.put(path=f"/config/{number}", value=value, makeParents=True).revision
     eventually(lambda: snapshot_index(node) >= last, within=30, what="a snapshot of all")
+    return last
 
 
 def slowly(node, folder="group-1/snapshot"):
@@ -70,7 +71,9 @@ def one():
 def test_a_server_votes_and_stores_the_log_before_its_state_is_loaded(three, dial):
     leader = three.leader()
     away, third = three.followers()
-    write(dial(leader), away)
+    last = write(dial(leader), away)
+    # With a shorter log than that of the one that loads it could not be elected by it.
+    eventually(lambda: third.status().appliedIndex >= last, what="the third has all")
     away.kill()
     leader.kill()
     shim = slowly(away)
@@ -93,7 +96,8 @@ def test_it_votes_while_the_database_takes_the_rest_of_the_last_span(dial):
     with Cluster(3, flags=("--snapshot_interval_s=2",)) as servers:
         leader = servers.leader()
         away, third = servers.followers()
-        write(dial(leader), away, keys=150, value=b"v" * 100_000)  # 15 MB in few spans
+        last = write(dial(leader), away, keys=150, value=b"v" * 100_000)  # 15 MB in few spans
+        eventually(lambda: third.status().appliedIndex >= last, what="the third has all")
         away.kill()
         leader.kill()
         servers.start_with(away, "--snapshot_write_mib_s=1")
