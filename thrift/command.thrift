@@ -15,10 +15,10 @@ namespace py holdfast_replicated.command
 namespace java io.holdfast.replicated.command
 namespace go holdfast_command
 
-/** The highest feature level. The commands below are of level 1, or 2 where it is said. Level 3 and
- *  4 have no command of their own: from 3 on the level in force is recorded in the configuration of
- *  the members, and 4 changes what apply does (docs/state-machine.md). */
-const i32 FEATURE_LEVEL = 4
+/** The highest feature level. The commands below are of level 1, or 2 where it is said. Levels 3 to
+ *  5 have no command of their own: from 3 on the level in force is recorded in the configuration of
+ *  the members, and 4 and 5 change what apply does (docs/state-machine.md). */
+const i32 FEATURE_LEVEL = 5
 
 /** Which body follows the header. */
 enum CommandKind {

@@ -120,6 +120,7 @@ class StateMachine::Core {
   void cancel_acquire();
   void decide_cancel();
   void cancel_unknown(Sequence target);
+  bool answer_held(Sequence target);
   CommandResult cancelled_result() const;
   void release();
   void release_all();

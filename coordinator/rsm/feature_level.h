@@ -6,7 +6,7 @@
 namespace holdfast::rsm {
 
 /// The feature level that this program understands (held equal to the IDL's constant).
-inline constexpr int32_t kFeatureLevel = 4;
+inline constexpr int32_t kFeatureLevel = 5;
 
 /// From this level in force on a cancel is answered by what its acquire has come to at the end of
 /// the entry.
@@ -14,5 +14,8 @@ inline constexpr int32_t kLevelOfLateCancels = 4;
 /// From this level in force on a tenure that ends with its session tells the reason that the
 /// operator gave for ending the session.
 inline constexpr int32_t kLevelOfSessionNotes = 4;
+/// From this level in force on a cancel of an acquire that holds its lock is told the grant also if
+/// the client has acknowledged the acquire, as it was below kLevelOfLateCancels.
+inline constexpr int32_t kLevelOfAcknowledgedCancels = 5;
 
 }  // namespace holdfast::rsm

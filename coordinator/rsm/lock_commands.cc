@@ -161,7 +161,22 @@ void StateMachine::Core::decide_cancel() {
   const bool lost =
       kept != nullptr && kept->result.status == static_cast<uint8_t>(AcquireStatus::kNotHeld);
   // Refused: it holds its locks, and the path named is none of them.
-  if (result_.code == ErrorCode::kOk || lost) cancel_unknown(late_cancel_);
+  if (result_.code != ErrorCode::kOk && !lost) return;
+  if (level_ < kLevelOfAcknowledgedCancels || !answer_held(late_cancel_)) {
+    cancel_unknown(late_cancel_);
+  }
+}
+
+/// Nothing is kept of an acknowledged acquire, but the table knows what it holds: whoever counts
+/// what waits among what he has (docs/locks.md) must not be left with a lock he cannot name.
+bool StateMachine::Core::answer_held(Sequence target) {
+  if (!std::as_const(*session_).window.acknowledged().contains(target)) return false;
+  const std::optional<lockmgr::AcquireState> held = locks_.find(session_->id, target);
+  if (!held || !held->granted) return false;
+  result_.status = static_cast<uint8_t>(AcquireStatus::kGranted);
+  result_.id = held->holder_id;
+  result_.token = held->token;
+  return true;
 }
 
 CommandResult StateMachine::Core::cancelled_result() const {

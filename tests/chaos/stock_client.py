@@ -105,15 +105,18 @@ class StockClient:
         self._closing.set()
         renewer.join()
 
-    def _context(self, sequence: int = 0) -> Any:
-        known = [t.SequenceRange(1, sequence - 1)] if sequence > 1 else None
+    def _context(self, sequence: int = 0, first_unknown: int = 0) -> Any:
+        known_to = (first_unknown or sequence) - 1
+        known = [t.SequenceRange(1, known_to)] if known_to > 0 else None
         return t.RequestContext(sessionId=self._session or None, sessionSecret=self._secret,
                                 sequence=sequence or None, acknowledged=known)
 
-    def _until_known(self, method: str, sequence: int = 0, **fields: Any) -> Any:
+    def _until_known(self, method: str, sequence: int = 0, *, first_unknown: int = 0,
+                     **fields: Any) -> Any:
         """The same command, on one server after the other, until its outcome is known."""
         while True:
-            result = self._commands.attempt(method, self._context(sequence), **fields)
+            context = self._context(sequence, first_unknown)
+            result = self._commands.attempt(method, context, **fields)
             if result is not None:
                 return result
             time.sleep(0.05)
@@ -164,5 +167,7 @@ class StockClient:
             if self._over.is_set() or time.monotonic() > patience:
                 break
             time.sleep(0.02)
-        result = self._command("cancelAcquire", path=path, acquireSequence=sequence)
+        self._sequence += 1
+        result = self._until_known("cancelAcquire", self._sequence, first_unknown=sequence,
+                                   path=path, acquireSequence=sequence)
         return result if result.status == t.AcquireStatus.GRANTED else None

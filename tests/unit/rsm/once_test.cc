@@ -13,13 +13,29 @@ class OnceTest : public MachineTest {
   /// The acquire again, with ranges acknowledged.
   CommandResult acquire_acknowledging(SessionId session, uint64_t sequence, const std::string& path,
                                       const std::vector<std::pair<int64_t, int64_t>>& ranges) {
-    command::CommandHeader head = header(CommandKind::ACQUIRE, session, sequence);
+    return run(acknowledging(header(CommandKind::ACQUIRE, session, sequence), ranges),
+               acquire_of(path, 0));
+  }
+
+  /// A cancel by a client that counts the acquire among the results it has.
+  CommandResult cancel_acknowledging(SessionId session, uint64_t sequence, const std::string& path,
+                                     int64_t acquire_sequence) {
+    command::CancelAcquire body;
+    body.path = path;
+    body.acquireSequence = acquire_sequence;
+    return run(acknowledging(header(CommandKind::CANCEL_ACQUIRE, session, sequence),
+                             {{acquire_sequence, acquire_sequence}}),
+               body);
+  }
+
+  static command::CommandHeader acknowledging(
+      command::CommandHeader head, const std::vector<std::pair<int64_t, int64_t>>& ranges) {
     for (const auto& [first, last] : ranges) {
       head.acknowledged.emplace_back();
       head.acknowledged.back().first = first;
       head.acknowledged.back().last = last;
     }
-    return run(head, acquire_of(path, 0));
+    return head;
   }
 
   static command::AcquireAll both(const std::string& one, const std::string& other) {
@@ -341,6 +357,38 @@ TEST_F(OnceTest, ACancelInTheEntryThatRevokesOneOfItsLocksAnswersTheLossWhicheve
     EXPECT_THAT(cancel(a, 2, path(named), 1), IsNotHeld(EndReason::kRevoked));
     close(a);
   }
+}
+
+// A client that acknowledges all below its command counts in an acquire that was told to wait.
+TEST_F(OnceTest, ACancelThatAcknowledgesItsAcquireIsToldTheGrantThatCameFirst) {
+  const SessionId a = opened("a");
+  const SessionId b = opened("b");
+  const CommandResult first = acquire(a, 1, "/x");
+  acquire(b, 1, "/x");
+  release(a, 2, "/x", first.id);
+  const Revision granted{index_.value};
+  const CommandResult cancelled = cancel_acknowledging(b, 2, "/x", 1);
+  EXPECT_THAT(cancelled, IsGranted());
+  EXPECT_EQ(cancelled.token, granted);
+  release(b, 3, "/x", cancelled.id);
+  EXPECT_EQ(holder_count("/x"), 0u) << "the cancel named the holder";
+  EXPECT_THAT(cancel(b, 4, "/x", 1), IsError(ErrorCode::kResultForgotten, "sequence 1"));
+}
+
+TEST_F(OnceTest, ACancelThatAcknowledgesItsAcquireTakesThePlaceOfOneThatWaits) {
+  const SessionId a = opened("a");
+  const SessionId b = opened("b");
+  acquire(a, 1, "/x");
+  acquire(b, 1, "/x");
+  EXPECT_THAT(cancel_acknowledging(b, 2, "/x", 1), IsNotGranted(RefusalReason::kCancelled));
+}
+
+TEST_F(OnceTest, BelowItsLevelACancelForgetsAnAcknowledgedGrant) {
+  level_ = kLevelOfAcknowledgedCancels - 1;
+  const SessionId a = opened("a");
+  acquire(a, 1, "/x");
+  EXPECT_THAT(cancel_acknowledging(a, 2, "/x", 1),
+              IsError(ErrorCode::kResultForgotten, "sequence 1"));
 }
 
 TEST_F(OnceTest, ACancelOfHeldLocksNamesOneOfThem) {
