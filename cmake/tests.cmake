@@ -97,6 +97,10 @@ add_library(chaos-shim SHARED ${CMAKE_SOURCE_DIR}/tests/chaos/shim/shim.cc)
 target_link_libraries(chaos-shim PRIVATE hf_options ${CMAKE_DL_LIBS})
 set_target_properties(chaos-shim PROPERTIES LIBRARY_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/bin)
 
+# A server of the feature level before, to be replaced by today's (integration/upgrade).
+hf_program(holdfastd-previous coordinator/holdfastd.cc tests/compat/previous_level.cc
+           LINK coordinator/server glog::glog)
+
 # The checks of the tree itself and the tests in Python run under ctest too: its summary is the
 # one answer. Debian's own Python is named because only it sees Debian's Python packages.
 set(HF_PYTHON /usr/bin/python3)

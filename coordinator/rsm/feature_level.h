@@ -5,8 +5,12 @@
 
 namespace holdfast::rsm {
 
-/// The feature level that this program understands (held equal to the IDL's constant).
-inline constexpr int32_t kFeatureLevel = 5;
+/// The highest level that these sources know (held equal to the IDL's constant).
+inline constexpr int32_t kNewestFeatureLevel = 5;
+
+/// The feature level that this program understands: the newest. It has a file of its own, which
+/// tests replace, to have a program of the level before (tests/compat/previous_level.cc).
+extern const int32_t kFeatureLevel;
 
 /// From this level in force on a cancel is answered by what its acquire has come to at the end of
 /// the entry.

@@ -140,8 +140,8 @@ def raised(cluster: Cluster, old: pathlib.Path) -> None:
     print(f"the older program took no part on node {node.node_id}")
 
 
-def upgrade(cluster: Cluster, new: pathlib.Path) -> None:
-    """The walk."""
+def upgrade(cluster: Cluster, old: pathlib.Path, new: pathlib.Path) -> None:
+    """The walk, with one step back: until the level is raised there is a way."""
     with Stock(cluster.leader().address) as stock:
         idle = stock.open_session(name="idle", ttl_ms=120_000)
         first = stock.acquire(idle, sequence=1, path="/upgrade/stock", waitMs=0)
@@ -151,9 +151,12 @@ def upgrade(cluster: Cluster, new: pathlib.Path) -> None:
         token = lock.token
         writer = Writer(session)
         writer.more(300)
-        for node in [*cluster.followers(), cluster.leader()]:
-            exchange(cluster, node, new)
-            print(f"node {node.node_id} runs the new program", flush=True)
+        one, other, last = *cluster.followers(), cluster.leader()
+        walk = [(one, new), (other, new), (last, new), (one, old), (one, new)]
+        for node, program in walk:
+            exchange(cluster, node, program)
+            print(f"node {node.node_id} runs the {'new' if program == new else 'old'} program",
+                  flush=True)
             writer.more()
             lock.check()
             assert lock.token == token
@@ -177,7 +180,7 @@ def main() -> None:
     for node in cluster.nodes.values():
         node.program = old
     with cluster:
-        upgrade(cluster, new)
+        upgrade(cluster, old, new)
         raised(cluster, old)
     print("upgraded")
 
