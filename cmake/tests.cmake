@@ -99,7 +99,7 @@ set_target_properties(chaos-shim PROPERTIES LIBRARY_OUTPUT_DIRECTORY ${CMAKE_BIN
 
 # A server of the feature level before, to be replaced by today's (integration/upgrade).
 hf_program(holdfastd-previous coordinator/holdfastd.cc tests/compat/previous_level.cc
-           LINK coordinator/server glog::glog)
+           LINK coordinator/server coordinator/rsm glog::glog)
 
 # The checks of the tree itself and the tests in Python run under ctest too: its summary is the
 # one answer. Debian's own Python is named because only it sees Debian's Python packages.

@@ -103,10 +103,7 @@ struct RequestContext {
    * session: only openSession, poll and keepAlive do.
    */
   3: i64 sequence,
-  /**
-   * Sequences whose results this client has; their stored results are dropped. An acquire that
-   * waits is passed over.
-   */
+  /** Sequences whose results this client has: they are dropped, but of acquires that wait. */
   4: list<SequenceRange> acknowledged,
   /** The answering server must have applied at least this revision; 0 asks for nothing. */
   5: i64 minRevision,

@@ -47,7 +47,7 @@ constexpr char kCreateText[] =
 constexpr char kTxnText[] =
     "All conditions of FILE (- is standard input) are judged, and then all steps of one kind "
     "done,\n"
-    "in one revision, or nothing. A line each:\n\n"
+    "in one revision, or nothing. A line each, at most 1,024 of them:\n\n"
     "  if   exists PATH | absent PATH\n"
     "  if   version|modified|created PATH =|!=|<|> NUMBER     (revisions of the writes)\n"
     "  if   value PATH =|!=|<|> VALUE\n"

@@ -67,6 +67,23 @@ void add_room_alarms(const Room& room, NodeId node, std::vector<api::Alarm>& out
   }
 }
 
+void add_snapshot_alarms(const Snapshots& snapshots, const std::string& path, NodeId node,
+                         std::vector<api::Alarm>& out) {
+  const std::string name = "node " + std::to_string(node.value);
+  if (const auto obstacle = snapshots.obstacle()) {
+    out.push_back(make_alarm("SNAPSHOT_HELD_UP", node,
+                             name + " cannot write its snapshot, and tries again: " + *obstacle));
+  }
+  if (const auto read_for = snapshots.read_for()) {
+    out.push_back(
+        make_alarm("SNAPSHOT_READ", node,
+                   "somebody has kept a transaction on " + path + " of " + name + " open" +
+                       for_seconds(*read_for) + " (`fuser " + path +
+                       "` finds him): until it ends the log is not cut, and the -wal, which has " +
+                       byte_text(snapshots.wal_bytes()) + ", grows"));
+  }
+}
+
 void add_slow_disk_alarm(const raft::LogWriteStats& log, NodeId node, int64_t slow_sync_ms,
                          std::vector<api::Alarm>& out) {
   const Duration limit = from_ms(slow_sync_ms);

@@ -236,8 +236,6 @@ class Engine final : public raft::Application, Commands::Owner, Renewals::Owner 
   /// What comes of another server's state, as a sentence; empty if nothing does.
   bool waits_for_state() const { return fetch_ && fetch_->under_way(); }
   std::string snapshot_progress() const { return fetch_ ? fetch_->progress() : std::string(); }
-  /// Why no snapshot can be written now, if so.
-  std::optional<std::string> snapshot_obstacle() const { return snapshots_.obstacle(); }
   const Room& room() const { return room_; }
   /// All that an operator must act on, as the status shows it.
   std::vector<api::Alarm> alarms() const;

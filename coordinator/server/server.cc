@@ -25,6 +25,8 @@ constexpr Duration kMetricsEvery = 1s;
 constexpr Duration kClientDeadAfter = 60s;
 constexpr Duration kDrainStep = 10ms;
 constexpr Duration kReplayToldEvery = 1s;
+/// Leases reckon with shorter ones too, but on a busy machine they are nothing to be warned of.
+constexpr Duration kLongGap = 250ms;
 /// Of entries that a turn applies: some milliseconds, far less than what counts as a pause.
 constexpr size_t kBacklogPartBytes = 256 << 10;
 
@@ -328,7 +330,13 @@ void Server::note_gap(Duration gap) {
   if (!engine_) return;
   gap = std::min(gap, loop_.now() - serving_since_);
   if (gap <= net::LoopOptions{}.gap_threshold) return;
-  LOG(WARNING) << "this process did not run for " << to_ms(gap) << " ms";
+  const std::string what = "the loop did not turn for " + std::to_string(to_ms(gap)) +
+                           " ms: the process was stopped or had no processor, or one turn was long";
+  if (gap < kLongGap) {
+    LOG(INFO) << what;
+  } else {
+    LOG(WARNING) << what;
+  }
   engine_->on_pause(gap);
 }
 
@@ -457,11 +465,7 @@ std::vector<api::Alarm> Server::alarms() const {
   if (unreached()) {
     add_address_alarm(engine_->host().member(self), transport_->self().peer_address, out);
   }
-  if (const auto obstacle = engine_->snapshot_obstacle()) {
-    out.push_back(make_alarm("SNAPSHOT_HELD_UP", self,
-                             "node " + std::to_string(self.value) +
-                                 " cannot write its snapshot, and tries again: " + *obstacle));
-  }
+  add_snapshot_alarms(engine_->snapshots(), snapshots_->path(), self, out);
   add_room_alarms(engine_->room(), self, out);
   add_slow_disk_alarm(writer_->stats(), self, options_.slow_sync_ms, out);
   return out;
@@ -478,8 +482,10 @@ void Server::waits_because(const std::string& line) {
 std::string Server::why_unformed() const {
   if (retired_) return removed_;
   if (seeker_) {
+    const std::string progress = seeker_->progress();
     return "node " + std::to_string(options_.node_id.value) +
-           " has lost its state and gets it from another server: " + seeker_->progress();
+           " has lost its state and gets it from another server: " +
+           (progress.empty() ? "none was found yet that has it" : progress);
   }
   const std::string node = "node " + std::to_string(options_.node_id.value);
   if (voter_) return node + " loads its state, and votes meanwhile: " + waits_for_;

@@ -35,6 +35,12 @@ const raft::Configuration& latest_of(const raft::InitialState& initial) {
   return initial.changes.empty() ? initial.configuration : initial.changes.back().configuration;
 }
 
+std::string log_text(const raft::LogView& log) {
+  if (log.last() < log.first()) return "nothing behind it in the log";
+  return "log from " + std::to_string(log.first().value) + " to " +
+         std::to_string(log.last().value);
+}
+
 /// Between two parts of the loading, and while it waits.
 constexpr Duration kLoadTurn = 1ms;
 
@@ -112,7 +118,7 @@ std::optional<Failure> Server::open_log() {
     return failure_of({terms.error().code, *directory + ": " + terms.error().message});
   }
   if (!recovered.torn_tail.empty()) LOG(WARNING) << recovered.torn_tail;
-  if (!recovered.discarded.empty()) LOG(WARNING) << recovered.discarded;
+  if (!recovered.discarded.empty()) LOG(INFO) << recovered.discarded;
   reader_ = std::make_unique<raft::StoredLogReader>(*log_);
   return std::nullopt;
 }
@@ -345,8 +351,7 @@ std::optional<Failure> Server::serve(StoredState state, Result<raft::InitialStat
             << count_text(latest.voters.size(), "voter", "voters") << "; clients on port "
             << client_port_->port() << ", peers on " << transport_->port() << ", administration on "
             << admin_port_->port() << ", http on " << http_->port() << "; state of revision "
-            << applied << " from the snapshot, log from " << engine_->node().core().log().first()
-            << " to " << engine_->node().core().log().last();
+            << applied << " from the snapshot, " << log_text(engine_->node().core().log());
   return std::nullopt;
 }
 

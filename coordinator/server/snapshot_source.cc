@@ -252,16 +252,19 @@ void SnapshotSource::make_copy() {
   making_ = snapshots_.stats().applied;
   ++stats_.copies;
   auto made = std::make_shared<std::optional<Result<snapshot::SnapshotCopy>>>();
-  ports_.background->run([files = ports_.files, from = ports_.store->path(),
-                          to = ports_.store->copy_path(), vfs = ports_.store->writers_vfs(),
+  const std::string from = ports_.store->path();
+  ports_.background->run([files = ports_.files, from, to = ports_.store->copy_path(),
+                          vfs = ports_.store->writers_vfs(),
                           made] { *made = snapshot::make_copy(*files, from, to, vfs); },
-                         [this, made] { copy_made(std::move(**made)); });
+                         [this, from, made] { copy_made(from, std::move(**made)); });
 }
 
-void SnapshotSource::copy_made(Result<snapshot::SnapshotCopy> made) {
+void SnapshotSource::copy_made(const std::string& from, Result<snapshot::SnapshotCopy> made) {
   making_.reset();
   if (!made.ok()) {
     ports_.log("no copy of the snapshot for others: " + made.error().message);
+    // Written anew before it was opened: the next turn takes the one that is in force.
+    if (ports_.store->path() != from) return;
     not_before_ = host_.clock.now() + kPause;
     return refuse_waiting(refusal_of_disk(made.error()));
   }

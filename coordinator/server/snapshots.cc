@@ -22,6 +22,11 @@ constexpr uint64_t kWaitingSpansMax = kHurriedSpans + 1;
 constexpr Duration kIntervalWhileFull = 1s;
 /// Likewise if nothing is removed any more, but the last attempt to give room back came to nothing.
 constexpr Duration kGiveBackEvery = 5s;
+/// Likewise if somebody read the database when it was written last, though nothing has changed
+/// since: the log is cut when he has ended.
+constexpr Duration kReadAgainEvery = 30s;
+/// Whoever looks into the state by hand is done by then.
+constexpr Duration kReadForLong = 60s;
 
 }  // namespace
 
@@ -130,7 +135,12 @@ Status Snapshots::collect() {
   slack_ = written.slack;
   excess_ = written.excess;
   stats_.written = written.applied;
-  if (written.durable) stats_.applied = written.applied;
+  if (written.durable) {
+    stats_.applied = written.applied;
+    read_since_.reset();
+  } else if (!read_since_) {
+    read_since_ = host_.clock.now();
+  }
   advance_cut();
   return ok_status();
 }
@@ -175,11 +185,12 @@ double Snapshots::part_of_a_period() const {
 // for ever. So would one whose clients have removed all that they had, on a disk with room for
 // others.
 bool Snapshots::has_slack_to_give() const {
-  return !stopped_ && (host_.budget.full() ? slack_ : excess_);
+  return !stopped_ && (read_since_ || (host_.budget.full() ? slack_ : excess_));
 }
 
 Duration Snapshots::give_back_every() const {
-  return host_.budget.full() ? Duration(kGiveBackEvery) : interval();
+  if (host_.budget.full()) return kGiveBackEvery;
+  return read_since_ ? std::min(interval(), Duration(kReadAgainEvery)) : interval();
 }
 
 Duration Snapshots::interval() const {
@@ -235,6 +246,12 @@ std::optional<Error> Snapshots::held_up() const {
 std::optional<std::string> Snapshots::obstacle() const {
   const auto obstacle = held_up();
   return obstacle ? std::optional(obstacle->message) : std::nullopt;
+}
+
+std::optional<Duration> Snapshots::read_for() const {
+  if (!read_since_ || stopped_) return std::nullopt;
+  const Duration since = host_.clock.now() - *read_since_;
+  return since < kReadForLong ? std::nullopt : std::optional(since);
 }
 
 uint64_t Snapshots::room_wanted() const {

@@ -3,6 +3,7 @@
 // "Durability"). One span is under way at a time. One thread.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <deque>
 #include <optional>
@@ -57,6 +58,12 @@ class Snapshots {
   uint64_t waiting_bytes_max() const;
   /// The part of it that there is; more than 1 is more than there may be.
   double behind() const;
+  /// For how long somebody who reads the database has kept what was written from being durable in
+  /// it: meanwhile the log is not cut, and the "-wal" grows. Absent if nobody does, or not for
+  /// long.
+  std::optional<Duration> read_for() const;
+  /// Of the "-wal", as last written.
+  uint64_t wal_bytes() const { return taken_bytes_ - std::min(taken_bytes_, stats_.bytes); }
   /// Why the disk does not take the span that is under way, if so.
   std::optional<std::string> obstacle() const;
   /// That the file system must have for what is gathered, at most: rows may lie on all pages of the
@@ -108,6 +115,7 @@ class Snapshots {
   /// Waits until this node's own log is durable to its end: a snapshot never passes the log.
   std::optional<snapshot::Span> sealed_;
   std::optional<Instant> submitted_at_;
+  std::optional<Instant> read_since_;  ///< what was written is not durable in the database since
   bool slack_;   ///< the database, as last written, has room to give back; at first: it may have
   bool excess_;  ///< so much that it goes though the disk is not full; likewise
   bool hurried_ = false;

@@ -106,7 +106,7 @@ std::optional<Error> LogRecovery::judge_snapshot() {
                   "this server's log held that entry when it wrote the snapshot, and has lost it");
   }
   discarded_ = options_.directory + ": the log held " + entries_of(scan_) + ", and " + stands +
-               ", received from another server: the log was discarded";
+               ", received from another server: it begins anew behind that";
   return std::nullopt;
 }
 

@@ -240,6 +240,16 @@ TEST_F(SnapshotCalls, ACopyThatCannotBeMadeIsAnErrorForAllWhoWaitForIt) {
   EXPECT_NE(piece().copy, 0);
 }
 
+TEST_F(SnapshotCalls, ADatabaseThatIsReplacedBeforeItIsCopiedIsFollowedByTheOneInForce) {
+  ask(1);
+  give_->turn_end();
+  ASSERT_TRUE(snapshot::make_copy(files_, store_->path(), store_->incoming_path(), "").ok());
+  ASSERT_TRUE(store_->adopt_incoming().ok());
+  settle();
+  EXPECT_THAT(host_.sink.failed, IsEmpty());
+  EXPECT_THAT(host_.sink.pieces, SizeIs(1));
+}
+
 TEST_F(SnapshotCalls, ACopyThatWasCutShortIsGivenToNobody) {
   const auto first = piece();
   std::filesystem::resize_file(store_->copy_path(), kPieceBytes + 10);
