@@ -119,16 +119,17 @@ void Commands::flush() {
 }
 
 // What there is no room for in the log now waits, in order, unless it is refused. While writes are
-// slowed the first takes all that is let in: by turns that is what others forwarded.
+// slowed the first takes all that is let in: by turns that is what others forwarded. A turn is over
+// when something was let in: most calls find nothing left since the last time.
 void Commands::propose_waiting() {
   exempt_batch_.closed = batch_.closed = false;
   notices_.settle();
   drop_own_without_room();
   later_.clear();
-  own_first_ = host_.pace.slowed() && !own_first_;
   if (own_first_) propose_own();
   propose_forwarded();
   if (!own_first_) propose_own();
+  if (!batch_.proposals.empty()) own_first_ = host_.pace.slowed() && !own_first_;
   propose(exempt_batch_, /*exempt=*/true);
   propose(batch_, /*exempt=*/false);
   // Behind what was put off although there was room.

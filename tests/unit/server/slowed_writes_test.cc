@@ -160,6 +160,20 @@ TEST_F(SlowedWritesTest, WhatComesThroughAFollowerLeavesRoomForTheLeadersOwn) {
   EXPECT_EQ(own.outcome(), "OK") << later << " that were sent later are done";
 }
 
+TEST_F(SlowedWritesTest, WhatTheLeadersOwnPutLeavesRoomForWhatComesThroughAFollower) {
+  Client other;
+  put_much({2, 3});
+  for (int i = 0; i < 20; ++i) put_at(1, other, 60'000);
+  cluster.settle();
+  const Call forwarded = put_at(2, other, 15'000);
+  for (int i = 0; i < 550; ++i) {  // 2 MB a second, twice what is let in
+    if (i % 4 != 3) cluster.advance(20ms);
+    put_at(1, other, 60'000);
+    cluster.advance(5ms);
+  }
+  EXPECT_EQ(forwarded.outcome(), "OK") << forwarded.error().message;
+}
+
 // snapshots.md: "What frees or keeps alive is not slowed".
 TEST_F(SlowedWritesTest, AFullQueueOfWhatIsSlowedRefusesNothingThatFrees) {
   const Call held = cluster.server(1).acquire(client.next(), acquire_of("/lock"));
