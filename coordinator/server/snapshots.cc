@@ -52,7 +52,9 @@ void Snapshots::on_entry(const raft::Entry& entry) {
   mark();
 }
 
+// The log of a state that is written no more waits for nothing.
 void Snapshots::count(uint64_t log_bytes) {
+  if (stopped_) return;
   log_bytes_ += log_bytes;
   total_bytes_ += log_bytes;
 }

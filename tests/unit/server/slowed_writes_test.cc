@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "raft/storage/log_format.h"
 #include "tests/unit/server/test_cluster.h"
 #include "tests/unit/server/test_span_writer.h"
 
@@ -264,6 +265,20 @@ TEST_F(SlowedWritesTest, WhoIsDownIsNotReckonedWith) {
   EXPECT_FALSE(slowed()) << "two keep up";
   put_much({1});
   EXPECT_TRUE(slowed()) << "of those that are left one is behind, and both are needed";
+}
+
+// It stores the log, of which no snapshot is written any more.
+TEST_F(SlowedWritesTest, NorIsAQuarantinedServerBehindWithWhatItsLogTakes) {
+  cluster.server(2).crash();
+  cluster.server(2).quarantine = "after entry 7 it had another state";
+  cluster.server(2).start();
+  cluster.server(3).crash();
+  cluster.advance(2 * Room::kFresh);
+  cluster.server(2).log_room.batches = kCap / raft::kSectorBytes;
+  cluster.advance(2 * Room::kReportEvery);
+  EXPECT_EQ(snapshots(2).waiting_bytes(), 0U);
+  EXPECT_FALSE(slowed());
+  EXPECT_EQ(put().outcome(), "OK");
 }
 
 TEST_F(SlowedWritesTest, ALeaderThatNoQuorumTellsAnythingIsNotSlowedForThat) {
