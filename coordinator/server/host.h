@@ -94,9 +94,10 @@ class Host {
   bool serving = false;
   /// What a leader answers to commands that need room, while there is none (room.h).
   std::optional<Refusal> no_space;
-  LogBudget budget;   ///< what else goes into the log
-  WritePace pace;     ///< and how fast, while this server leads
-  size_t parked = 0;  ///< calls held here: polls, waiting acquires, waits for a change
+  uint64_t stays_free = 0;  ///< of the disk, or there is none (room.h)
+  LogBudget budget;         ///< what else goes into the log
+  WritePace pace;           ///< and how fast, while this server leads
+  size_t parked = 0;        ///< calls held here: polls, waiting acquires, waits for a change
   bool may_park() const { return parked < options.max_parked_calls; }
   /// Cluster time now, by this leader's stamp: serving only.
   int64_t cluster_now_ms() const;

@@ -126,6 +126,7 @@ void Room::look(Instant now) {
   ports_.note_snapshot({snapshots_.room_wanted(), snapshots_.room_taken()});
   weigh(now);
   host_.budget.looked_at(stays_full());
+  host_.stays_free = disk_.wanted_bytes() + snapshot_lacks();
   if (fits(refused_copy_bytes_)) refused_copy_.clear();
   renew_reserve();
   lend_reserve();

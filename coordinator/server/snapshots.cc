@@ -226,6 +226,7 @@ void Snapshots::seal() {
   }
   sealed_ =
       snapshot::Span{std::exchange(rows_, {}), std::move(head), host_.budget.full(), !urgent_};
+  sealed_->stays_free = host_.stays_free;
 }
 
 bool Snapshots::settled() const {

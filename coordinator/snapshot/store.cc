@@ -30,8 +30,8 @@ constexpr uint64_t kFreePartToShrink = 4;
 /// A database that is not full of rows, and its "-wal", may have so much beside the rows' own bytes
 /// in halves of these: as a span of many rows leaves a "-wal" as large as the database.
 constexpr uint64_t kExplainedHalves = 3;
-/// What is written anew though the disk is not full leaves it so much: far more than what it would
-/// count as full for, so that no client is refused anything because of it.
+/// What is written anew though the disk is not full leaves it so much beyond what it would count as
+/// full for: others go on taking of it, and no client is to be refused anything because of it.
 constexpr uint64_t kLeftBytes = uint64_t{256} << 20;
 /// After so many attempts for which even the reserve had no room the span is done as it is.
 constexpr int kShrinksWithoutRoomMax = 3;
@@ -261,7 +261,7 @@ Result<WrittenSpan> SnapshotStore::write(const Span& span) {
   if (!written.ok()) return written;
   auto sizes = this->sizes();
   if (sizes.ok() && span.at_leisure && written->durable && is_excess(*sizes)) {
-    const Status given = give_excess_back(span.head, *sizes);
+    const Status given = give_excess_back(span, *sizes);
     if (!given.ok() && !passes(given.error())) return given.error();
     sizes = this->sizes();
   }
@@ -278,8 +278,9 @@ Result<WrittenSpan> SnapshotStore::write(const Span& span) {
 
 // What nobody needs goes back though there is room (docs/snapshots.md, "Room"). What does not come
 // off now, for want of room or because somebody reads the "-wal", is tried again with a later span.
-Status SnapshotStore::give_excess_back(const SnapshotHead& head, const Sizes& sizes) {
-  return much_is_free(sizes.free) ? rewrite(head, {}, kLeftBytes) : writer_->give_wal_back();
+Status SnapshotStore::give_excess_back(const Span& span, const Sizes& sizes) {
+  if (!much_is_free(sizes.free)) return writer_->give_wal_back();
+  return rewrite(span.head, {}, kLeftBytes + span.stays_free);
 }
 
 Result<WrittenSpan> SnapshotStore::write_next(const Span& span) {

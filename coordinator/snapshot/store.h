@@ -36,6 +36,8 @@ struct Span {
   /// Nobody waits for the end of it, so that much room is given back though the disk is not full
   /// (SnapshotStore::allow_slack()). There may be no rows.
   bool at_leisure = false;
+  /// That the disk must not lack meanwhile, besides.
+  uint64_t stays_free = 0;
 };
 
 /// What one write of a span came to.
@@ -147,7 +149,7 @@ class SnapshotStore {
                     const SnapshotHead& head);
   Status shrink(SnapshotWriter& writer);
   Status give_back(SnapshotWriter& writer, uint64_t wal_bytes);
-  Status give_excess_back(const SnapshotHead& head, const Sizes& sizes);
+  Status give_excess_back(const Span& span, const Sizes& sizes);
   bool wal_is_large(uint64_t wal_bytes) const;
   bool much_is_free(uint64_t free_bytes) const;
   bool is_excess(const Sizes& sizes) const;

@@ -251,10 +251,12 @@ TEST_F(SnapshotRoomTest, WhileTheDiskIsFullRoomIsGivenBackThoughNoRowChanges) {
 // Clients that have removed all that they had may never write again.
 TEST_F(SnapshotRoomTest, MuchIsGivenBackThoughTheDiskHasRoomAndNoRowChanges) {
   cluster.options.snapshot_interval = 60s;
+  server.disk_room->needed_bytes = 7'000'000;
   restart();
   put();
   begin_to_write();
   EXPECT_TRUE(spans.span.at_leisure);
+  EXPECT_GE(spans.span.stays_free, 7'000'000U) << "or the disk would be full meanwhile";
   finish(50'000, 20'000);
   cluster.advance(200s);
   ASSERT_TRUE(spans.under_way) << "the client's session has expired: no row changes any more";

@@ -317,10 +317,11 @@ TEST(FullDisks, AreNotMadeOfThoseThatHaveALittleRoom) {
   auto store = std::move(*SnapshotStore::open(files, kDirectory, vfs.name()));
   store->allow_slack(500'000);
   WrittenState state(12, {.first = 100, .last = 199, .gone = 250});
-  const auto write = [&](int entries) {
+  const auto write = [&](int entries, uint64_t stays_free = 0) {
     state.apply(entries);
     Span span = state.take_span();
     span.at_leisure = true;
+    span.stays_free = stays_free;
     const auto written = store->write(span);
     EXPECT_TRUE(written.ok()) << written.error().message;
     return *written;
@@ -331,6 +332,7 @@ TEST(FullDisks, AreNotMadeOfThoseThatHaveALittleRoom) {
   EXPECT_GT(kept.disk_bytes, 2'000'000U);
   EXPECT_TRUE(kept.excess);
   files.set_capacity(files.used() + 2 * kLittle);
+  EXPECT_TRUE(write(0, /*stays_free=*/kLittle).excess) << "--min_free_mib may be more than little";
   const WrittenSpan small = write(0);
   EXPECT_LT(small.disk_bytes, 1'000'000U);
   EXPECT_FALSE(small.excess);
