@@ -168,12 +168,15 @@ void StateMachine::Core::decide_cancel() {
 }
 
 /// Nothing is kept of an acknowledged acquire, but the table knows what it holds: whoever counts
-/// what waits among what he has (docs/locks.md) must not be left with a lock he cannot name.
+/// what waits among what he has (docs/locks.md) must not be left with a lock he cannot name. That
+/// an acquireAll has lost one of its locks is told as it would be of a kept result.
 bool StateMachine::Core::answer_held(Sequence target) {
   if (!std::as_const(*session_).window.acknowledged().contains(target)) return false;
   const std::optional<lockmgr::AcquireState> held = locks_.find(session_->id, target);
   if (!held || !held->granted) return false;
-  result_.status = static_cast<uint8_t>(AcquireStatus::kGranted);
+  const std::optional<lockmgr::TenureInfo> lost = locks_.find_tenure(session_->id, target);
+  result_.status = static_cast<uint8_t>(lost ? AcquireStatus::kNotHeld : AcquireStatus::kGranted);
+  if (lost) result_.end_reason = static_cast<uint8_t>(lost->reason);
   result_.id = held->holder_id;
   result_.token = held->token;
   return true;

@@ -375,6 +375,17 @@ TEST_F(OnceTest, ACancelThatAcknowledgesItsAcquireIsToldTheGrantThatCameFirst) {
   EXPECT_THAT(cancel(b, 4, "/x", 1), IsError(ErrorCode::kResultForgotten, "sequence 1"));
 }
 
+TEST_F(OnceTest, ACancelThatAcknowledgesItsAcquireAllIsToldThatOneOfItsLocksIsLost) {
+  const SessionId a = opened("a");
+  const CommandResult held = run(CommandKind::ACQUIRE_ALL, a, 1, both("/x", "/y"));
+  EXPECT_THAT(held, IsGranted());
+  revoke_lock("/y", 0, true);
+  const CommandResult cancelled = cancel_acknowledging(a, 2, "/x", 1);
+  EXPECT_THAT(cancelled, IsNotHeld(EndReason::kRevoked));
+  EXPECT_EQ(cancelled.id, held.id) << "names what is left, to be released";
+  EXPECT_EQ(cancelled.token, held.token);
+}
+
 TEST_F(OnceTest, ACancelThatAcknowledgesItsAcquireTakesThePlaceOfOneThatWaits) {
   const SessionId a = opened("a");
   const SessionId b = opened("b");
