@@ -41,8 +41,11 @@ struct MessageHead {
 /// not Thrift.
 class RpcReader {
  public:
-  /// No string, list or map of a call may be longer than this, whatever the frame's size.
-  static constexpr int32_t kStringBytesMax = 2 << 20;
+  /// No string of a call may be longer than this: what the largest frame that --max_frame_bytes
+  /// allows can hold, so that a value too large is decoded, and refused with its size and the
+  /// limit. A string never claims more than its frame has: FrameReader.
+  static constexpr int32_t kStringBytesMax = 16 << 20;
+  /// No list or map of a call may have more elements than this, whatever the frame's size.
   static constexpr int32_t kContainerSizeMax = 100'000;
 
   RpcReader();

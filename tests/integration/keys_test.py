@@ -226,6 +226,15 @@ def test_values_may_be_as_large_as_the_limit_says(servers):
     assert "1048577" in message and "1048576" in message
 
 
+def test_a_value_that_just_fits_into_a_frame_is_refused_like_every_other(servers):
+    session = servers[0].open_session()
+    value = b"x" * (4_194_304 - 200)
+    message = refused(t.ErrorCode.TOO_LARGE, servers[0].put, session, path="/large", value=value)
+    assert str(len(value))[:4] in message and "1310720" in message and "1048576" in message
+    message = refused(t.ErrorCode.TOO_LARGE, servers[0].get, path="/" + "x" * 3_000_000)
+    assert "3000001" in message and "8192" in message
+
+
 class Follower:
     """Polls and collects what watches tell."""
 
