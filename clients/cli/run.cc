@@ -199,6 +199,9 @@ int run_command(const std::vector<std::string>& argv) {
     print_help(*command);
     return kExitOk;
   }
+  if (args->has_command && command->usage.find("-- ") == std::string::npos) {
+    return usage_error("nothing runs what stands behind --", command->name);
+  }
   args->words.erase(args->words.begin(), args->words.begin() + static_cast<long>(used));
   const auto context = make_context(*args, command->asks);
   if (!context) return usage_error(context.error().message, command->name);

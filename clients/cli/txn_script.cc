@@ -169,6 +169,9 @@ Result<api::PutRequest> parse_put(Line& line) {
   put.value = std::move(*value);
   while (line.more()) {
     const std::string option = line.next();
+    if (put.expectedVersion != 0 && (option == "new" || option == "version")) {
+      return bad("new and version exclude each other");
+    }
     if (option == "parents") {
       put.makeParents = true;
     } else if (option == "new") {
