@@ -84,7 +84,9 @@ struct WaitForChangeRequest {
   /** The key's path; it need not exist. */ 1: string path,
   /** Answer at once if the key was written or removed after this revision; 0 = answer at once. */
   2: i64 afterRevision,
-  /** Wait at most this long, 0 to 60,000; then the answer says that nothing changed. */
+  /** Wait at most this long, 0 to 60,000, whatever deadlineMs says; then the answer says that
+   *  nothing changed. Before that the server must have come to afterRevision itself: for this it
+   *  has deadlineMs, else TIMEOUT. */
   3: i64 maxWaitMs,
 }
 
@@ -196,7 +198,9 @@ struct TransactRequest {
   /** All must hold for thenOperations; none at all always hold. */ 1: list<Compare> compares,
   /** Done in order if they hold. */ 2: list<Operation> thenOperations,
   /** Done in order if not. With the compares at most 1,024 in all (transaction_steps_max), and with
-   *  all paths and values at most 1,310,720 bytes, like every command: else TOO_LARGE. */
+   *  all paths and values at most 1,310,720 bytes, like every command: else TOO_LARGE. So it is if
+   *  the results of the steps done would take more than 65,536 bytes: 32 each, and the paths of
+   *  sequential keys with their numbers. */
   3: list<Operation> otherwiseOperations,
 }
 

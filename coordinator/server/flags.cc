@@ -104,7 +104,7 @@ DEFINE_uint64(
     max_uncommitted_bytes, kDefaults.max_uncommitted_bytes,
     "bytes proposed and not committed on the leader, and of commands under way on any server");
 DEFINE_uint64(max_parked_calls, kDefaults.max_parked_calls,
-              "polls and waiting acquires parked here, together");
+              "polls, waiting acquires and waits for a change parked here, together");
 DEFINE_uint64(max_watches_per_session, kDefaults.max_watches_per_session,
               "watches of one session on this server");
 DEFINE_uint64(history_bytes, kDefaults.history_bytes,

@@ -37,6 +37,12 @@ command::KeyOperation step(const command::PutKey& body) {
   return operation;
 }
 
+command::KeyOperation step(const command::CreateKey& body) {
+  command::KeyOperation operation;
+  operation.__set_create(body);
+  return operation;
+}
+
 command::KeyOperation step(const command::RemoveKey& body) {
   command::KeyOperation operation;
   operation.__set_remove(body);
@@ -215,6 +221,12 @@ TEST_F(KeysTest, BadTransactionsAreRefusedWithTheValueAndTheLimit) {
   CommandResult refused = run(CommandKind::TRANSACT, SessionId{}, 0, body);
   EXPECT_EQ(refused.code, ErrorCode::kTooLarge);
   EXPECT_THAT(refused.message, HasSubstr("1025 compares and operations, the limit is 1024"));
+  command::CreateKey numbered = create_of("/" + std::string(100, 'n'));
+  numbered.sequential = true;
+  body.thenOperations.assign(500, step(numbered));
+  refused = run(CommandKind::TRANSACT, SessionId{}, 0, body);
+  EXPECT_EQ(refused.code, ErrorCode::kTooLarge);
+  EXPECT_THAT(refused.message, HasSubstr("76500 bytes, the limit is 65536"));
   body.thenOperations = {command::KeyOperation{}};
   refused = run(CommandKind::TRANSACT, SessionId{}, 0, body);
   EXPECT_THAT(refused.message, HasSubstr("thenOperations[0]: an operation is one of"));
