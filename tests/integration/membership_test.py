@@ -273,6 +273,7 @@ def test_what_cannot_be_added_is_refused_with_the_reason(three):
     at = "127.0.0.1:" + str(three.nodes[2].peer_port)
     assert "node 2 is a member already" in refused(three, "add", "2", "127.0.0.1:1")
     assert not member(three, "add", "2", at)["changed"]
+    assert "node 2 votes already, and is no learner" in refused(three, "add", "2", at, "--learner")
     assert "is node 2, not node 4" in refused(three, "add", "4", at)
     assert "node 2 votes already and replaces nobody" in refused(three, "replace", "3", "2", at)
     settled(three, voters(1, 2, 3))
