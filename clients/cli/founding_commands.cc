@@ -111,7 +111,7 @@ Result<NodeId> node_of(const Args& args) {
 
 Result<int64_t> hold_of(const Args& args) {
   const auto hold = parse_duration("--restore_hold", args.get("restore_hold", kHold));
-  if (!hold.ok()) return bad("--restore_hold: " + hold.error().message);
+  if (!hold.ok()) return hold.error();
   if (to_ms(*hold) <= kHoldMsMax) return to_ms(*hold);
   return bad("--restore_hold=" + args.get("restore_hold") + " is longer than 168h");
 }

@@ -302,6 +302,7 @@ def test_a_recovery_is_refused_while_a_server_runs_there(old):
     (["--node_id=1001"], "must be a number from 1 to 1000"),
     ([], "--node_id is needed"),
     (["--node_id=2", "--restore_hold=8000h"], "is longer than 168h"),
+    (["--node_id=2", "--restore_hold=soon"], 'holdfast: --restore_hold is "soon", not a duration'),
     (["--node_id=2", "--client_address=nowhere"], "--client_address"),
     (["--node_id=2", "--peer_address=host:0"], "names no port"),
     (["--node_id=2", "--client_address=0.0.0.0:7411"], "names no host that others could dial"),
