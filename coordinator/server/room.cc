@@ -106,11 +106,13 @@ int Room::quorum_is_behind() const {
 std::optional<std::string> Room::slowed() const {
   const bool lately = slowed_at_ && host_.clock.now() - *slowed_at_ <= kSlowedAlarm;
   if (!lately || !host_.serving) return std::nullopt;
-  const std::string now =
-      host_.pace.slowed() ? "slows writes" : "has slowed writes within the last ten seconds";
+  const std::string what =
+      host_.pace.slowed()
+          ? "slows writes, because the snapshots do not keep up with them: "
+          : "has slowed writes within the last ten seconds, because the snapshots did not keep up "
+            "with them: by now ";
   const std::string quorum = std::to_string(quorum_is_behind());
-  return now + ", because the snapshots do not keep up with them: " +
-         byte_text(snapshots_.waiting_bytes()) + " of the log wait for its own, and " +
+  return what + byte_text(snapshots_.waiting_bytes()) + " of the log wait for its own, and " +
          byte_text(snapshots_.waiting_bytes_max()) + " may; a quorum has " + quorum +
          " % of what may wait. Disks are too slow for what is written, or a snapshot is held up "
          "(SNAPSHOT_HELD_UP); what frees or keeps alive is not slowed";

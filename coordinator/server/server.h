@@ -175,7 +175,8 @@ class Server final : raft::TransportHandler, raft::GenesisTaker, ReplySink {
   std::unique_ptr<raft::TcpTransport> transport_;
   UnformedCalls unformed_admin_;  ///< until there is an engine
   UnformedCalls unformed_clients_;
-  std::string waits_for_ = "waiting for the server with --bootstrap";
+  std::string waits_for_ =
+      "waiting for the server with --bootstrap (a cluster that is formed is joined by --join)";
   std::unique_ptr<Port> client_port_;
   std::unique_ptr<RpcPort> admin_port_;
   std::unique_ptr<net::HttpServer> http_;
