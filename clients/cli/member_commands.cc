@@ -210,19 +210,6 @@ std::optional<std::string> why_no_replacement(const std::vector<api::Member>& me
          "server, or run `holdfast member remove " + std::to_string(old_node) + "`";
 }
 
-/// Of a server that was to be a learner: that it votes, or will. Only a removal makes it stop.
-std::optional<std::string> why_no_learner(const std::vector<api::Member>& members, int32_t node) {
-  for (const api::Member& m : members) {
-    const bool is_to_vote = m.role == api::MemberRole::VOTER || m.role == api::MemberRole::JOINING;
-    if (m.nodeId != node || !is_to_vote) continue;
-    return "node " + std::to_string(node) +
-           (m.voter ? " votes already, and is no learner" : " is to vote once it has caught up") +
-           "; to have a learner in its place, `holdfast member remove " + std::to_string(node) +
-           "` and add a new server";
-  }
-  return {};
-}
-
 }  // namespace
 
 int members_command(const Args& args, const Context& context) {
@@ -263,19 +250,11 @@ int member_add_command(const Args& args, const Context& context) {
   added.nodeId = *node;
   added.peerAddress = args.words[1];
   added.role = learns ? api::MemberRole::LEARNER : api::MemberRole::JOINING;
-  const auto answer = ask_for(request, context);
-  if (!answer) return report(answer.error());
-  if (learns && !answer->changed) {
-    if (const auto why = why_no_learner(answer->members, *node)) {
-      return report(client::CallError{.code = ErrorCode::kBadArgument, .message = *why});
-    }
-  }
   const std::string who = "node " + args.words[0];
-  print_change(*answer, context,
-               {who + (learns ? " is a learner" : " was added and votes once it has caught up"),
-                who + " is a member already" +
-                    (learns ? "" : "; `member promote` makes a learner a voter")});
-  return kExitOk;
+  return change(request, context,
+                {who + (learns ? " is a learner" : " was added and votes once it has caught up"),
+                 who + " is a member already" +
+                     (learns ? "" : "; `member promote` makes a learner a voter")});
 }
 
 int member_promote_command(const Args& args, const Context& context) {

@@ -56,6 +56,16 @@ std::string why_duplicate(NodeId id, const raft::Configuration& configuration) {
          " at " + member->peer_address + ": a new server needs an id that was never used";
 }
 
+/// Of a member that was to be a learner: that it votes, or will. Only a removal makes it stop.
+std::optional<std::string> why_no_learner(const raft::Member& member,
+                                          const raft::Configuration& configuration) {
+  const bool votes = raft::contains(configuration.voters, member.id);
+  if (!votes && !member.promote) return {};
+  return node(member.id) +
+         (votes ? " votes already, and is no learner" : " is to vote once it has caught up") +
+         "; to have a learner in its place, remove it and add a new server";
+}
+
 std::string why_store(NodeId id, const raft::ConfigurationChange& change,
                       const raft::Configuration& configuration) {
   const raft::Member* const wanted = named(change, id);
@@ -208,6 +218,9 @@ std::optional<Refusal> never_a_member(const api::NewMember& wanted,
   const raft::Member* const member = raft::find_member(configuration, id);
   if (member != nullptr && member->peer_address != wanted.peerAddress) {
     return refused(why_duplicate(id, configuration));
+  }
+  if (member != nullptr && wanted.role == api::MemberRole::LEARNER) {
+    if (const auto why = why_no_learner(*member, configuration)) return refused(*why);
   }
   if (raft::find_removed(configuration, id) == nullptr) return {};
   return refused(why_removed(id, {}, configuration));

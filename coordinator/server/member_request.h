@@ -31,7 +31,8 @@ struct MembersLeft {
 MembersLeft left_to_do(const raft::Configuration& configuration,
                        const api::ChangeMembersRequest& request);
 
-/// Why nobody can be added under the id of `wanted`, if so: it is or was that of another server.
+/// Why nobody can be added as `wanted`, if so: its id is or was that of another server, or of one
+/// that votes, or is to, and was to be a learner.
 std::optional<Refusal> never_a_member(const api::NewMember& wanted,
                                       const raft::Configuration& configuration);
 /// Why a request that adds and removes cannot be done any more, if so: those it removes were

@@ -208,6 +208,19 @@ TEST_F(MembersTest, IdsAndStoresAreNotUsedAgain) {
               Refuses(ErrorCode::BAD_ARGUMENT, "node 2 is a member already, with store 1002"));
 }
 
+TEST_F(MembersTest, WhoVotesOrIsToVoteIsNoLearnerByAskingForOne) {
+  newcomer(5);
+  change(leader, adding(4));
+  change(leader, adding(5, Role::LEARNER));
+  EXPECT_THAT(change(follower, adding(4, Role::LEARNER)).error(),
+              Refuses(ErrorCode::BAD_ARGUMENT, "node 4 is to vote once it has caught up"));
+  EXPECT_FALSE(change(leader, adding(5, Role::LEARNER)).result<api::ChangeMembersResult>().changed);
+  api::ChangeMembersRequest voter = adding(2, Role::LEARNER);
+  voter.added[0].peerAddress = leader.engine().host().member(NodeId(2))->peer_address;
+  EXPECT_THAT(change(leader, voter).error(),
+              Refuses(ErrorCode::BAD_ARGUMENT, "node 2 votes already, and is no learner"));
+}
+
 TEST_F(MembersTest, TheLastVoterIsNamedWhenItIsToBeRemoved) {
   change(leader, removing(2));
   change(leader, removing(3));
