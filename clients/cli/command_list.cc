@@ -52,10 +52,10 @@ constexpr char kElectText[] =
 std::vector<Command> lock_commands() {
   return {
       {"lock", "PATH [flags] -- COMMAND [ARG...]", "run a command while holding a lock", kLockText,
-       kLockFlags, lock_command},
+       kLockFlags, lock_command, Asks::kClientPort, /*runs_command=*/true},
       {"elect", "PATH --value TEXT [flags] -- COMMAND [ARG...]",
        "run a command while being the leader; or show the leader", kElectText, kElectFlags,
-       elect_command},
+       elect_command, Asks::kClientPort, /*runs_command=*/true},
       {"locks",
        "[PREFIX]",
        "list locks that are held or waited for",

@@ -22,6 +22,7 @@ struct Command {
   std::vector<Flag> flags;
   int (*run)(const Args& args, const Context& context);
   Asks asks = Asks::kClientPort;
+  bool runs_command = false;  ///< what stands behind "--"
 };
 
 /// All commands, in the order of the help.

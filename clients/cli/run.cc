@@ -199,7 +199,7 @@ int run_command(const std::vector<std::string>& argv) {
     print_help(*command);
     return kExitOk;
   }
-  if (args->has_command && command->usage.find("-- ") == std::string::npos) {
+  if (args->has_command && !command->runs_command) {
     return usage_error("nothing runs what stands behind --", command->name);
   }
   args->words.erase(args->words.begin(), args->words.begin() + static_cast<long>(used));
