@@ -9,8 +9,7 @@
 #include <vector>
 
 #include "raft/storage/log_format.h"
-#include "tests/unit/server/test_cluster.h"
-#include "tests/unit/server/test_span_writer.h"
+#include "tests/unit/server/spans_by_bytes.h"
 
 namespace holdfast::server {
 namespace {
@@ -29,18 +28,14 @@ class SlowedWritesTest : public testing::Test {
   SlowedWritesTest() : cluster(kServers, options_of_test()) {
     for (int id = 1; id <= kServers; ++id) {
       TestServer& server = cluster.server(id);
-      server.crash();
       server.disk_room.emplace().free_bytes = uint64_t{1} << 40;
-      server.snapshots = {.spans = &writer(id), .cut_log = [](LogIndex) { return LogIndex(1); }};
-      server.start();
+      restart_with(server, writer(id));
     }
     cluster.lead(1);
     client = cluster.client(1, "a", 600'000);
   }
   static EngineOptions options_of_test() {
-    EngineOptions options;
-    options.snapshot_log_bytes = kPeriod;
-    options.snapshot_interval = 3'600s;
+    EngineOptions options = spans_by_bytes(kPeriod);
     options.max_pending_commands = 150;
     return options;
   }

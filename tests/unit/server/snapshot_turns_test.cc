@@ -6,8 +6,7 @@
 #include <string>
 #include <vector>
 
-#include "tests/unit/server/test_cluster.h"
-#include "tests/unit/server/test_span_writer.h"
+#include "tests/unit/server/spans_by_bytes.h"
 
 namespace holdfast::server {
 namespace {
@@ -18,22 +17,12 @@ constexpr uint64_t kServers = 3;
 
 class SnapshotTurnsTest : public testing::Test {
  protected:
-  explicit SnapshotTurnsTest(const EngineOptions& options = options_of_test())
-      : cluster(kServers, options) {
-    for (int id = 1; id <= 3; ++id) cluster.server(id).crash();
+  SnapshotTurnsTest() : cluster(kServers, spans_by_bytes(kPeriod)) {
     for (int id = 1; id <= 3; ++id) {
-      cluster.server(id).snapshots = {.spans = &spans[static_cast<size_t>(id) - 1],
-                                      .cut_log = [](LogIndex) { return LogIndex(1); }};
-      cluster.server(id).start();
+      restart_with(cluster.server(id), spans[static_cast<size_t>(id) - 1]);
     }
     cluster.lead(1);
     client = cluster.client(1, "a", 600'000);
-  }
-  static EngineOptions options_of_test() {
-    EngineOptions options;
-    options.snapshot_log_bytes = kPeriod;
-    options.snapshot_interval = 3'600s;
-    return options;
   }
   void put() {
     api::PutRequest request;
