@@ -19,7 +19,8 @@ inline constexpr int32_t kLevelOfLateCancels = 4;
 /// operator gave for ending the session.
 inline constexpr int32_t kLevelOfSessionNotes = 4;
 /// From this level in force on a cancel of an acquire that holds its lock is told the grant also if
-/// the client has acknowledged the acquire, as it was below kLevelOfLateCancels.
+/// the client has acknowledged the acquire, as it was below kLevelOfLateCancels; or that one of its
+/// locks is lost.
 inline constexpr int32_t kLevelOfAcknowledgedCancels = 5;
 
 }  // namespace holdfast::rsm
