@@ -120,7 +120,7 @@ class Server final : raft::TransportHandler, raft::GenesisTaker, ReplySink {
   /// Peers are dialled, and may ask.
   void join();
   std::optional<Failure> serve(StoredState state, Result<raft::InitialState> initial);
-  std::optional<Failure> begin_log_writer();
+  std::optional<Failure> begin_log_threads(uint64_t snapshot_bytes);
   std::optional<Failure> begin_threads(uint64_t snapshot_bytes);
   LogBudget::Limits log_room() const;
   RoomPorts room_ports();

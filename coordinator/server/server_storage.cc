@@ -228,7 +228,9 @@ std::optional<Failure> Server::vote_meanwhile(const StatePlace& place) {
   if (auto failed = check_belonging(latest)) return failed;
   raft::Config config = engine_options(latest).raft;
   config.seed = entropy_.next_u64();
-  if (auto failed = begin_log_writer()) return failed;
+  const auto snapshot_bytes = snapshots_->bytes_at_rest();
+  if (!snapshot_bytes.ok()) return failure_of(snapshot_bytes.error());
+  if (auto failed = begin_log_threads(*snapshot_bytes)) return failed;
   voter_ = std::make_unique<Voter>(
       config, std::move(*initial),
       VoterPorts{{clock_, *reader_, *writer_, *transport_},
@@ -248,6 +250,7 @@ std::optional<Failure> Server::go_on_from(StoredState state, const StatePlace& p
   raft::InitialState initial = voter_->log_behind(place.applied, membership);
   std::vector<raft::Message> late = voter_->take_late();
   voter_.reset();
+  room_keeper_.reset();
   writer_.reset();
   if (!as_said) {
     if (auto failed = reopen_log()) return failed;
@@ -285,10 +288,19 @@ SnapshotPorts Server::snapshot_ports() {
           entropy_.next_u64()};
 }
 
-std::optional<Failure> Server::begin_log_writer() {
-  return with_threads([this] {
-    writer_ =
-        std::make_unique<raft::ThreadedLogWriter>(*log_, clock_, [this] { loop_.post([] {}); });
+// What the log may take of the disk is the keeper's to say (PROMISE 12), so no log is written
+// without one.
+std::optional<Failure> Server::begin_log_threads(uint64_t snapshot_bytes) {
+  const auto wake = [this] { loop_.post([] {}); };
+  return with_threads([&] {
+    writer_ = std::make_unique<raft::ThreadedLogWriter>(*log_, clock_, wake);
+    room_keeper_ = std::make_unique<raft::ThreadedRoomKeeper>(
+        files_, *log_, clock_,
+        raft::RoomOptions{options_.data_dir, static_cast<uint64_t>(options_.reserve_mib) << 20,
+                          static_cast<uint64_t>(options_.min_free_mib) << 20, snapshot_bytes},
+        raft::ThreadedRoomKeeper::Hooks{wake, [](const std::string& why) {
+                                          LOG(ERROR) << "no reserve for a full disk: " << why;
+                                        }});
   });
 }
 
@@ -300,17 +312,10 @@ LogBudget::Limits Server::log_room() const {
 
 std::optional<Failure> Server::begin_threads(uint64_t snapshot_bytes) {
   const auto wake = [this] { loop_.post([] {}); };
-  if (auto failed = begin_log_writer()) return failed;
+  if (auto failed = begin_log_threads(snapshot_bytes)) return failed;
   return with_threads([&] {
     span_writer_ = std::make_unique<snapshot::ThreadedSpanWriter>(*snapshots_, wake, &pace_);
     background_ = std::make_unique<snapshot::BackgroundThread>(wake);
-    room_keeper_ = std::make_unique<raft::ThreadedRoomKeeper>(
-        files_, *log_, clock_,
-        raft::RoomOptions{options_.data_dir, static_cast<uint64_t>(options_.reserve_mib) << 20,
-                          static_cast<uint64_t>(options_.min_free_mib) << 20, snapshot_bytes},
-        raft::ThreadedRoomKeeper::Hooks{wake, [](const std::string& why) {
-                                          LOG(ERROR) << "no reserve for a full disk: " << why;
-                                        }});
   });
 }
 

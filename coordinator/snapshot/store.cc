@@ -462,9 +462,14 @@ Result<SnapshotStore::Sizes> SnapshotStore::sizes() {
   return Sizes{*file, *free, *wal};
 }
 
+Result<uint64_t> SnapshotStore::bytes_at_rest() const {
+  return empty() ? Result<uint64_t>(uint64_t{0}) : size_of(path());
+}
+
 // SQLite locks the database alone, so that this file may be opened beside it (sqlite.h).
-Result<uint64_t> SnapshotStore::wal_bytes() const {
-  const std::string path = this->path() + kWal;
+Result<uint64_t> SnapshotStore::wal_bytes() const { return size_of(path() + kWal); }
+
+Result<uint64_t> SnapshotStore::size_of(const std::string& path) const {
   auto there = files_.exists(path);
   if (!there) return to_error(there.error());
   if (!*there) return uint64_t{0};

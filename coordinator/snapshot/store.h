@@ -88,6 +88,9 @@ class SnapshotStore {
   Result<SnapshotHead> load(const RowSink& sink, const LoadProgress& progress);
   /// Size of the database, as last loaded or written; zero before.
   uint64_t database_bytes() const { return database_bytes_; }
+  /// The same of one that is not loaded yet. Not while this process has it open, as SQLite's locks
+  /// would go with the file. Zero if empty().
+  Result<uint64_t> bytes_at_rest() const;
   /// Of the "-wal" that the process before this one left, as loaded: as in WrittenSpan.
   uint64_t wal_bytes_left() const { return wal_bytes_left_; }
   /// The database in force is not to be believed: it is kept as *.damaged, and the store is empty.
@@ -155,6 +158,7 @@ class SnapshotStore {
   bool is_excess(const Sizes& sizes) const;
   Result<Sizes> sizes();
   /// Zero if it is not there.
+  Result<uint64_t> size_of(const std::string& path) const;
   Result<uint64_t> wal_bytes() const;
   Status remove_unless_kept(const std::string& name);
   void name_current(const std::string& name);

@@ -135,12 +135,12 @@ IoStatus RoomKeeper::hold_reserve(const Wanted& wanted) {
   return io_ok();
 }
 
-// A log that took what the snapshot needs could not be cut any more. Before anybody has said what
-// that is, the log's first segments are all that is begun.
+// A log that took what the snapshot needs could not be cut any more. Before the snapshot has said
+// what that is, what it is likely to say counts.
 bool RoomKeeper::may_take_segment(uint64_t bytes) const {
   auto free = files_.free_bytes(options_.directory);
   const std::lock_guard lock(mutex_);
-  if (!free || !noted_) return true;
+  if (!free) return true;
   const uint64_t held = room_.reserve_bytes;
   const uint64_t snapshot = snapshot_.wanted_bytes - std::min(held, snapshot_.wanted_bytes);
   return !lent_ && *free >= bytes + options_.min_free_bytes + snapshot;

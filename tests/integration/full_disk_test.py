@@ -13,6 +13,7 @@ import time
 
 import pytest
 from holdfast_api.holdfast import ttypes as t
+from loading_test import page, slowly, write
 from thrift.transport.TTransport import TTransportException
 from support.cluster import Cluster, free_ports
 from support.command import run
@@ -22,9 +23,11 @@ from support.waiting import eventually
 
 CLONE_NEWNS = 0x00020000
 DISK_MIB = 24
+MIN_FREE_MIB = 2
+LEFT_FREE = MIN_FREE_MIB << 20
 BLOCK_BYTES = 4096
 #: Small enough for the disks, and snapshots so often that the log is cut.
-FLAGS = ("--segment_bytes=1048576", "--reserve_mib=2", "--min_free_mib=2",
+FLAGS = ("--segment_bytes=1048576", "--reserve_mib=2", f"--min_free_mib={MIN_FREE_MIB}",
          "--snapshot_log_bytes=1048576", "--snapshot_interval_s=1")
 WITHIN = 20.0
 DISK_FULL = 6
@@ -256,6 +259,52 @@ def test_a_full_follower_does_not_stop_the_cluster(disks, dial):
     last = stock.put(path="/last", value=b"x").header.revision
     eventually(lambda: applied(follower) >= last, within=WITHIN,
                what="the follower's return")
+
+
+def free_bytes(node):
+    """Of its disk."""
+    found = os.statvfs(node.folder / "data")
+    return found.f_bavail * found.f_frsize
+
+
+def takes_the_log(leader, follower, within_s=1.5):
+    """The follower comes near the leader's end within that time."""
+    until = time.monotonic() + within_s
+    while time.monotonic() < until:
+        said = leader.status()
+        match = next(p.matchIndex for p in said.progress if p.nodeId == follower.node_id)
+        if said.lastIndex - match < 50:
+            return True
+        time.sleep(0.02)
+    return False
+
+
+def test_the_log_of_one_that_loads_its_state_leaves_free_what_is_to_stay_free(dial):
+    """It cannot cut it meanwhile. The others keep enough of theirs for it to come behind."""
+    with SmallDisks((*FLAGS, "--snapshot_log_bytes=8388608")) as disks:
+        settle(disks)
+        leader, follower = disks.leader(), disks.followers()[0]
+        stock = dial(leader)
+        write(stock, follower, keys=5_000)
+        follower.process.terminate()
+        assert follower.process.wait(30) == 0
+        shim = slowly(follower)
+        disks.start_with(follower, environment=shim.environment)
+        eventually(lambda: "votes meanwhile" in page(follower, "/ready"), within=WITHIN,
+                   what="it votes")
+        least = begun = free_bytes(follower)
+        written = 0
+        while takes_the_log(leader, follower):
+            written += 1
+            assert within(3, lambda: stock.put(path=f"/large{written % 20}", value=bytes(50_000)))
+            least = min(least, free_bytes(follower))
+        assert "votes meanwhile" in page(follower, "/ready")
+        least = min(least, free_bytes(follower))
+        assert begun > 2 * LEFT_FREE > least, "it has taken of the log what it has room for"
+        assert least >= LEFT_FREE, f"{least} bytes were left free"
+        shim.heal()
+        last = stock.put(path="/last", value=b"x").header.revision
+        eventually(lambda: applied(follower) >= last, within=WITHIN, what="the follower's return")
 
 
 def test_a_full_disk_is_in_the_log_when_it_comes_and_when_it_goes(disks):

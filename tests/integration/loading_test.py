@@ -47,10 +47,10 @@ def write(stock, node, keys=KEYS, value=VALUE):
     return last
 
 
-def slowly(node, folder="group-1/snapshot"):
+def slowly(node, folder="group-1/snapshot", read_delay_us=SLOW_READ_US):
     """Its shim: reads of these files take their time."""
     shim = Shim(node.folder / "control", node.folder / "data" / folder)
-    shim.set(read_delay_us=SLOW_READ_US)
+    shim.set(read_delay_us=read_delay_us)
     return shim
 
 

@@ -290,13 +290,29 @@ TEST_F(RoomTest, AReserveThatCannotBeHadIsAFullDisk) {
 
 TEST_F(RoomTest, AReserveThatDoesNotFitTakesNothingFromTheOthersForAMoment) {
   open();
-  leave_free(kMiB);
+  leave_free(kMiB + kMiB / 2);
   look();
   const uint64_t before = disk->operations();
   EXPECT_EQ(look().missing, "the reserve");
   EXPECT_EQ(disk->operations(), before);
   leave_free(8 * kMiB);
   EXPECT_EQ(look_often().state, State::kOk);
+}
+
+// A server that loads its state takes of the log what comes, and nobody speaks for its snapshot
+// yet.
+TEST_F(RoomTest, TheLogLeavesWhatTheSnapshotIsLikelyToWantBeforeItHasSpoken) {
+  open();
+  keeper.reset();
+  keeper = std::make_unique<RoomKeeper>(*disk, *store,
+                                        RoomOptions{kLogDirectory, 0, kMiB, 3 * kMiB}, now);
+  leave_free(4 * kMiB - 1);
+  prepare(*store);
+  EXPECT_EQ(look().missing, "the log's next segments");
+  EXPECT_EQ(store->preparer().ready(), 0u);
+  leave_free(5 * kMiB);
+  look_often();
+  EXPECT_EQ(store->preparer().ready(), store->preparer().ahead());
 }
 
 TEST_F(RoomTest, AnErrorOfTheReserveIsToldAndIsNoRoom) {
