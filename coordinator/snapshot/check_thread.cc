@@ -1,6 +1,5 @@
 #include "coordinator/snapshot/check_thread.h"
 
-#include <system_error>
 #include <utility>
 
 #include "coordinator/snapshot/loader.h"
@@ -8,36 +7,12 @@
 
 namespace holdfast::snapshot {
 
-CheckThread::CheckThread(std::string path, std::string vfs) {
-  ended_ = false;
-  try {
-    thread_ = std::thread([this, path = std::move(path), vfs = std::move(vfs)] { run(path, vfs); });
-  } catch (const std::system_error&) {
-    ended_ = true;
-  }
-}
-
-CheckThread::~CheckThread() {
-  if (thread_.joinable()) thread_.join();
-}
-
-bool CheckThread::ended_within(std::chrono::milliseconds time) {
-  std::unique_lock lock(mutex_);
-  return changed_.wait_for(lock, time, [this] { return ended_; });
-}
+CheckThread::CheckThread(std::string path, std::string vfs)
+    : thread_([this, path = std::move(path), vfs = std::move(vfs)] { check(path, vfs); }) {}
 
 std::optional<Status> CheckThread::outcome() {
-  if (thread_.joinable()) thread_.join();
+  thread_.join();
   return outcome_;
-}
-
-void CheckThread::run(const std::string& path, const std::string& vfs) {
-  check(path, vfs);
-  {
-    const std::lock_guard lock(mutex_);
-    ended_ = true;
-  }
-  changed_.notify_one();
 }
 
 void CheckThread::check(const std::string& path, const std::string& vfs) {

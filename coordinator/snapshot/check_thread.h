@@ -4,13 +4,11 @@
 
 #include <atomic>
 #include <chrono>
-#include <condition_variable>
-#include <mutex>
 #include <optional>
 #include <string>
-#include <thread>
 
 #include "base/error.h"
+#include "coordinator/snapshot/side_thread.h"
 
 namespace holdfast::snapshot {
 
@@ -18,28 +16,22 @@ class CheckThread {
  public:
   /// Begins. `vfs` as in Database::open(); two threads may use it.
   CheckThread(std::string path, std::string vfs);
-  /// Waits for the check.
-  ~CheckThread();
   CheckThread(const CheckThread&) = delete;
   CheckThread& operator=(const CheckThread&) = delete;
 
   /// Waits for it, but no longer than this.
-  bool ended_within(std::chrono::milliseconds time);
+  bool ended_within(std::chrono::milliseconds time) { return thread_.ended_within(time); }
   /// It has ended, and not well: outcome() says why.
   bool failed() const { return failed_; }
   /// Waits for it. As quick_check() says; nothing if it was not begun. Once.
   std::optional<Status> outcome();
 
  private:
-  void run(const std::string& path, const std::string& vfs);
   void check(const std::string& path, const std::string& vfs);
 
   std::optional<Status> outcome_;
   std::atomic<bool> failed_ = false;
-  std::mutex mutex_;
-  std::condition_variable changed_;
-  bool ended_ = true;  ///< or was not begun
-  std::thread thread_;
+  SideThread thread_;  ///< goes first: it writes the others
 };
 
 }  // namespace holdfast::snapshot

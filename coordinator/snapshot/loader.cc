@@ -16,6 +16,7 @@ namespace {
 
 /// A part of a millisecond: whoever loads on a thread that has other work does it in between.
 constexpr uint64_t kRowsPerReport = 64;
+constexpr uint64_t kBytesPerReport = 256 << 10;
 constexpr std::chrono::milliseconds kReportWhileWaiting{2};
 
 Error corrupt(const Database& database, const std::string& what) {
@@ -37,6 +38,7 @@ Status load_table(Database& database, const TableSchema& schema, const RowSink& 
   auto statement = database.prepare(select_sql(schema));
   if (!statement.ok()) return statement.error();
   uint64_t id = 0;
+  uint64_t bytes = 0;
   std::string row;
   for (;;) {
     const auto more = statement->step();
@@ -47,7 +49,10 @@ Status load_table(Database& database, const TableSchema& schema, const RowSink& 
     if (!taken.ok()) {
       return Error{taken.error().code, database.path() + ": " + taken.error().message};
     }
-    if (++rows % kRowsPerReport == 0) progress(rows);
+    bytes += row.size();
+    if (++rows % kRowsPerReport != 0 && bytes < kBytesPerReport) continue;
+    bytes = 0;
+    progress(rows);
   }
 }
 

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <charconv>
+#include <chrono>
 #include <iterator>
 #include <string_view>
 #include <utility>
@@ -9,6 +10,7 @@
 
 #include "coordinator/snapshot/anew.h"
 #include "coordinator/snapshot/copy.h"
+#include "coordinator/snapshot/side_thread.h"
 
 namespace holdfast::snapshot {
 namespace {
@@ -25,6 +27,7 @@ constexpr const char* kWal = "-wal";
 /// SQLite's own files of a database.
 constexpr const char* kCompanions[] = {kWal, "-shm", "-journal"};
 constexpr size_t kPieceBytes = 1 << 20;
+constexpr std::chrono::milliseconds kTurnWhileWaiting{2};
 /// Of the database, one part in so many must be free for it to be written anew without that.
 constexpr uint64_t kFreePartToShrink = 4;
 /// A database that is not full of rows, and its "-wal", may have so much beside the rows' own bytes
@@ -195,23 +198,39 @@ std::optional<SnapshotHead> SnapshotStore::head_set_aside() const {
   return head.ok() ? std::optional(std::move(*head)) : std::nullopt;
 }
 
+// What a process that was killed has left may be a whole span, and its disk a slow one.
+void SnapshotStore::beside(const std::function<void()>& meanwhile,
+                           const std::function<void()>& work) {
+  if (serves_one_thread()) return work();
+  SideThread thread(work);
+  if (!thread.begun()) return work();
+  while (!thread.ended_within(kTurnWhileWaiting)) meanwhile();
+}
+
 Result<SnapshotHead> SnapshotStore::load(const RowSink& sink, const LoadProgress& progress) {
   // SQLite would open a file that it may not write to be read alone.
   if (auto file = files_.open(path(), raft::OpenMode::kModify); !file) {
     return to_error(file.error());
   }
-  if (Status safe = write_again(files_, path() + kWal); !safe.ok()) return safe.error();
-  if (Status safe = to_status(files_.sync_directory(directory_)); !safe.ok()) return safe.error();
+  uint64_t rows = 0;
+  const auto meanwhile = [&] { progress(rows); };
+  Status safe = ok_status();
+  beside(meanwhile, [&] {
+    safe = write_again(files_, path() + kWal);
+    if (safe.ok()) safe = to_status(files_.sync_directory(directory_));
+  });
+  if (!safe.ok()) return safe.error();
   auto database = Database::open(path(), Database::Mode::kModify, vfs_);
   if (!database.ok()) return database.error();
-  // Others than SQLite's own way to the disk serve one thread.
-  auto head = vfs_.empty() ? load_and_verify(*database, vfs_, sink, progress)
-                           : load_database(*database, sink, progress);
+  const LoadProgress counted = [&](uint64_t so_far) { progress(rows = so_far); };
+  auto head = serves_one_thread() ? load_database(*database, sink, counted)
+                                  : load_and_verify(*database, vfs_, sink, counted);
   if (!head.ok()) return head;
   auto writer = SnapshotWriter::open(path(), writers_vfs_);
   if (!writer.ok()) return writer.error();
   // All of it is on the disk by now, if not in the database alone: room for that may come later.
-  const auto durable = checkpoint(*writer);
+  Result<bool> durable = false;
+  beside(meanwhile, [&] { durable = checkpoint(*writer); });
   if (!durable.ok() && durable.error().code != ErrorCode::kNoSpace) return durable.error();
   if (Status cut = frames_wait_ ? ok_status() : writer->cut_rest(); !cut.ok()) return cut.error();
   const auto wal = wal_bytes();

@@ -12,6 +12,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <mutex>
 #include <optional>
@@ -165,6 +166,10 @@ class SnapshotStore {
   Status switch_to(const std::string& name);
   /// Makes durable what was written; false: not yet.
   Result<bool> checkpoint(SnapshotWriter& writer);
+  /// Works by a thread of its own, if one may be had; this one calls `meanwhile` now and then.
+  void beside(const std::function<void()>& meanwhile, const std::function<void()>& work);
+  /// Others than SQLite's own way to the disk do.
+  bool serves_one_thread() const { return !vfs_.empty(); }
 
   raft::FileSystem& files_;
   const std::string directory_;

@@ -106,6 +106,24 @@ def test_it_votes_while_the_database_takes_the_rest_of_the_last_span(dial):
             after.put(path="/config/after", value=b"1")
 
 
+def test_it_votes_while_a_slow_disk_takes_the_rest_of_the_last_span(three, dial):
+    leader = three.leader()
+    away, third = three.followers()
+    last = write(dial(leader), away, keys=1_000, value=b"v" * 3_000)
+    eventually(lambda: third.status().appliedIndex >= last, what="the third has all")
+    away.kill()
+    leader.kill()
+    shim = Shim(away.folder / "control", away.folder / "data" / "group-1" / "snapshot")
+    shim.set(write_delay_us=100_000)  # a page of the database: a minute for the least that waits
+    three.start_with(away, environment=shim.environment)
+    three.wait_ready([third])
+    with Stock(third.address) as after:
+        after.put(path="/config/after", value=b"1")
+    assert "votes meanwhile" in page(away, "/ready")
+    shim.heal()
+    three.wait_ready([away])
+
+
 def test_a_server_that_is_told_to_stop_while_it_loads_does(one, dial):
     alone = one.leader()
     write(dial(alone), alone)

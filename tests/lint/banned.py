@@ -38,7 +38,7 @@ RULES = (
     Rule("sleep", _call("sleep"), (), True),
     Rule("a thread", re.compile(r"\bstd::(?:jthread|thread|async)\b|\bpthread_create\b"),
          ("raft/storage/threaded_log_writer.*", "raft/storage/threaded_room_keeper.h",
-          "coordinator/snapshot/threaded_span_writer.h", "coordinator/snapshot/check_thread.*",
+          "coordinator/snapshot/threaded_span_writer.h", "coordinator/snapshot/side_thread.*",
           "coordinator/snapshot/background.h",
           "base/net/frame_dial.cc", "clients/cpp/loop_thread.h", "bench/load/upkeep.cc",
           "coordinator/server/io_thread.h"), False),

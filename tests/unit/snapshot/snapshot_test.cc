@@ -281,5 +281,30 @@ TEST(Views, SpeakOfPathsAndNames) {
   EXPECT_GT(count("sessions"), 0);
 }
 
+// Whoever loads on a thread that has other work comes to it between large rows, too.
+TEST(Snapshots, LoadingReportsOftenHoweverLargeRowsAre) {
+  const TemporaryDirectory directory;
+  const std::string path = directory.file("state.db");
+  WrittenState state(4, Bulk{.first = 1, .last = 40, .bytes = 100'000});
+  auto writer = SnapshotWriter::create(disk, path);
+  ASSERT_TRUE(writer.ok());
+  state.apply(40);
+  ASSERT_TRUE(state.write(*writer).ok());
+  auto database = Database::open(path, Database::Mode::kModify, "");
+  ASSERT_TRUE(database.ok());
+  size_t bytes = 0;
+  size_t most = 0;
+  const auto loaded = load_rows(
+      *database,
+      [&](RowTable, uint64_t, std::string_view row) {
+        bytes += row.size();
+        return ok_status();
+      },
+      [&](uint64_t) { most = std::max(most, std::exchange(bytes, 0)); });
+  ASSERT_TRUE(loaded.ok()) << loaded.error().message;
+  EXPECT_GT(most, 100'000u);
+  EXPECT_LT(most, 400'000u);
+}
+
 }  // namespace
 }  // namespace holdfast::snapshot
