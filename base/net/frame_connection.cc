@@ -235,8 +235,18 @@ size_t FrameConnection::begin_frame() {
   return start;
 }
 
+size_t FrameConnection::frame_bytes(size_t start) const {
+  return output_.size() - start - kLengthBytes;
+}
+
+// The first one took a buffer that nobody would give back: nothing is sent for it.
+void FrameConnection::drop_frame(size_t start) {
+  output_.resize(start);
+  if (start == 0) release_output();
+}
+
 void FrameConnection::end_frame(size_t start) {
-  const size_t length = output_.size() - start - kLengthBytes;
+  const size_t length = frame_bytes(start);
   HF_CHECK(length <= INT_MAX, "a frame's length does not fit its field");
   const uint32_t field = htonl(static_cast<uint32_t>(length));
   std::memcpy(output_.data() + start, &field, sizeof field);

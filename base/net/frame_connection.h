@@ -93,15 +93,27 @@ class FrameConnection {
   /// must not touch what is in `out` already.
   template <class Fill>
   void send_with(Fill&& fill) {
-    if (closed() || overflows()) return;
+    static_cast<void>(send_up_to(SIZE_MAX, fill));
+  }
+  /// The same, but a frame of more than `bytes_max` is not queued, and leaves no trace. Returns its
+  /// bytes; 0 once closed.
+  template <class Fill>
+  size_t send_up_to(size_t bytes_max, Fill&& fill) {
+    if (closed() || overflows()) return 0;
     const size_t start = begin_frame();
     try {
       fill(output_);
     } catch (...) {
-      output_.resize(start);
+      drop_frame(start);
       throw;
     }
-    end_frame(start);
+    const size_t bytes = frame_bytes(start);
+    if (bytes > bytes_max) {
+      drop_frame(start);
+    } else {
+      end_frame(start);
+    }
+    return bytes;
   }
   /// Bytes queued and not yet taken by the kernel.
   size_t output_bytes() const { return output_.size() - output_sent_; }
@@ -162,6 +174,8 @@ class FrameConnection {
   // Writing.
   bool overflows();
   size_t begin_frame();
+  size_t frame_bytes(size_t start) const;
+  void drop_frame(size_t start);
   void end_frame(size_t start);
   void mark_dirty();
   void on_writable();

@@ -12,6 +12,10 @@ constexpr Duration kAttemptMin = 100ms;
 // Waits between refusals without a retryAfterMs of their own.
 constexpr Duration kRefusalDelayMin = 5ms;
 constexpr Duration kRefusalDelayMax = 200ms;
+// No call is sent to a server for which this much waits to leave: what is queued beyond a bound
+// ends the connection, and renewals stand behind all of it.
+constexpr size_t kOutputBytesMax = 1 << 20;
+constexpr Duration kOutputDelay = 2ms;
 
 Instant add_saturating(Instant at, Duration more) {
   return more >= Instant::max() - at ? Instant::max() : at + more;
@@ -72,8 +76,11 @@ void Caller::Pending::attempt() {
   ServerPool& pool = caller_.pool();
   server_ = pool.pick(avoid_);
   if (server_ == nullptr) return wait_until(pool.next_try());
-  avoid_ = nullptr;
   Connection& connection = pool.connect(*server_);
+  if (connection.output_bytes() > kOutputBytesMax) {
+    return wait_until(pool.loop().now() + kOutputDelay);
+  }
+  avoid_ = nullptr;
   connection_ = connection.weak_from_this();
   info_.sent = pool.loop().clock().now();
   ++info_.attempts;
@@ -82,6 +89,11 @@ void Caller::Pending::attempt() {
   // A tenth is left for the answer's way, so that it is the server that says what was wrong.
   context_.deadlineMs = std::max<int64_t>(1, to_ms(std::min(left - left / 10, kServerDeadline)));
   seqid_ = send(connection, id);
+  if (seqid_ == 0) {
+    CallError error = connection.too_long();
+    error.maybe_applied = fate_unknown_;
+    return give_up(std::move(error));
+  }
   wait_until(info_.sent + options_.parked + server_->patience);
 }
 

@@ -13,7 +13,7 @@ constexpr uint32_t kGenerations = 1u << (31 - kSlotBits);
 
 std::shared_ptr<Connection> Connection::dial(net::Loop& loop, const net::Address& address,
                                              const ConnectionOptions& options, Owner* owner) {
-  std::shared_ptr<Connection> connection(new Connection(owner));
+  std::shared_ptr<Connection> connection(new Connection(options.call_bytes_max, owner));
   connection->frames_ = net::FrameConnection::dial(loop, address, options.frames, *connection);
   return connection;
 }
@@ -45,6 +45,11 @@ void Connection::release(Slot& slot) {
   free_.push_back(static_cast<uint32_t>(slot.seqid) & kSlotMask);
   slot = Slot{};
   --outstanding_;
+}
+
+CallError Connection::too_long() const {
+  return {ErrorCode::kTooLarge, "the call has " + std::to_string(too_long_) +
+                                    " bytes, the limit is " + std::to_string(call_bytes_max_)};
 }
 
 // The slot stays taken until the server answers, so that its seqid is not used again before.

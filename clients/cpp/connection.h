@@ -57,6 +57,9 @@ class ReplySink {
 
 struct ConnectionOptions {
   net::FrameOptions frames;
+  /// A call of more bytes is not sent: a server cuts off who sends more than its
+  /// --max_frame_bytes, of which this is the default, and the call would be repeated in vain.
+  size_t call_bytes_max = 4 << 20;
 };
 
 /// Loop thread only. Held by shared_ptr so that it outlives the callbacks it is running.
@@ -79,16 +82,22 @@ class Connection final : public std::enable_shared_from_this<Connection>,
                                           const ConnectionOptions& options, Owner* owner);
   ~Connection();
 
-  /// Sends one call and returns its seqid. `sink` must live until it is told, or until forget().
-  /// Not on a closed connection.
+  /// Sends one call and returns its seqid; 0 if it is too long, and then too_long() says so. `sink`
+  /// must live until it is told, or until forget(). Not on a closed connection.
   template <class Call>
   int32_t send(const api::RequestContext& context, const typename Call::Request& request,
                ReplySink& sink, uint64_t tag) {
     const int32_t seqid = take_slot(sink, tag, context.sequence);
-    frames_->send_with(
-        [&](std::string& out) { codec_.encode<Call>(seqid, context, request, out); });
-    return seqid;
+    const size_t bytes = frames_->send_up_to(call_bytes_max_, [&](std::string& out) {
+      codec_.encode<Call>(seqid, context, request, out);
+    });
+    if (bytes <= call_bytes_max_) return seqid;
+    release(*find(seqid));
+    too_long_ = bytes;
+    return 0;
   }
+  /// Of the last call that was not sent.
+  CallError too_long() const;
   /// The caller no longer wants the reply.
   void forget(int32_t seqid);
 
@@ -100,6 +109,8 @@ class Connection final : public std::enable_shared_from_this<Connection>,
   /// It stood at some time: what was sent may have arrived.
   bool opened() const { return opened_; }
   size_t outstanding() const { return outstanding_; }
+  /// What was sent and the kernel has not taken yet.
+  size_t output_bytes() const { return frames_->output_bytes(); }
   /// When the server last said anything; Instant{} if never.
   Instant last_received() const { return last_received_; }
   const net::Address& peer() const { return frames_->peer(); }
@@ -112,7 +123,8 @@ class Connection final : public std::enable_shared_from_this<Connection>,
     int32_t seqid = 0;  ///< 0 = free
   };
 
-  explicit Connection(Owner* owner) : owner_(owner) {}
+  Connection(size_t call_bytes_max, Owner* owner)
+      : call_bytes_max_(call_bytes_max), owner_(owner) {}
   int32_t take_slot(ReplySink& sink, uint64_t tag, int64_t sequence);
   Slot* find(int32_t seqid);
   void release(Slot& slot);
@@ -123,6 +135,7 @@ class Connection final : public std::enable_shared_from_this<Connection>,
   void on_frame(net::FrameConnection&, std::string_view payload) override;
   void on_closed(net::FrameConnection&, const net::CloseReason& reason) override;
 
+  const size_t call_bytes_max_;
   Owner* owner_;
   std::unique_ptr<net::FrameConnection> frames_;
   Codec codec_;
@@ -130,6 +143,7 @@ class Connection final : public std::enable_shared_from_this<Connection>,
   std::vector<uint32_t> free_;
   uint32_t generation_ = 0;
   size_t outstanding_ = 0;
+  size_t too_long_ = 0;  ///< bytes of the last call that was not sent
   Instant last_received_{};
   bool opened_ = false;
   bool closed_ = false;

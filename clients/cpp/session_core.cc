@@ -9,6 +9,9 @@
 namespace holdfast::client {
 namespace {
 
+// What servers take of a path at most (docs/keys.md, Limits).
+constexpr size_t kPathBytesMax = 8'192;
+
 LostReason to_lost_reason(api::EndReason::type reason) {
   switch (reason) {
     case api::EndReason::SESSION_CLOSED:
@@ -290,9 +293,16 @@ void SessionCore::set_value(const std::shared_ptr<Hold>& hold, std::string value
 
 int64_t SessionCore::watch(const std::string& path, const WatchOptions& options,
                            WatchHandlers handlers) {
-  if (over_) {
-    caller_.pool().loop().post([ended = std::move(handlers.ended)] {
-      if (ended) ended({ErrorCode::kSessionExpired, "the session is over"});
+  std::optional<CallError> refusal;
+  if (over_) refusal = {ErrorCode::kSessionExpired, "the session is over"};
+  // Nobody is asked about a path that no call might carry.
+  if (path.size() > kPathBytesMax) {
+    refusal = {ErrorCode::kTooLarge, "the path has " + std::to_string(path.size()) +
+                                         " bytes, the limit is " + std::to_string(kPathBytesMax)};
+  }
+  if (refusal) {
+    caller_.pool().loop().post([ended = std::move(handlers.ended), error = *refusal] {
+      if (ended) ended(error);
     });
     return 0;
   }

@@ -106,6 +106,23 @@ TEST_F(CallerTest, AReadWhoseConnectionIsCutGoesToTheOtherServerAtOnce) {
   EXPECT_EQ(outcome_, 4);
 }
 
+TEST_F(CallerTest, CallsThatComeToMuchTogetherLeaveOneAfterTheOther) {
+  constexpr size_t kCalls = 40;
+  size_t answers = 0;
+  api::CheckTokenRequest request;
+  request.path = std::string(1'000'000, 'p');
+  for (size_t i = 0; i < kCalls; ++i) {
+    caller_.call<CheckToken>({}, request, {.timeout = kForever},
+                             [&](const auto& outcome, const auto&) { answers += outcome.ok(); });
+  }
+  for (int i = 0; i < 1'000 && calls_.size() < kCalls; ++i) pass(2ms, 2ms);
+  ASSERT_EQ(calls_.size(), kCalls);
+  for (size_t i = 0; i < kCalls; ++i) answer(i, 1);
+  settle();
+  EXPECT_EQ(answers, kCalls);
+  EXPECT_EQ(calls_.size(), kCalls) << "some were lost and sent again";
+}
+
 TEST_F(CallerTest, AServerThatRefusesConnectionsIsPassedOver) {
   a_.down();
   check();

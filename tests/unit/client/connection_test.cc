@@ -13,11 +13,11 @@ class ConnectionTest : public LoopTest, private ReplySink, private Connection::O
     server_.on("checkToken", [this](Received& call) { calls_.push_back(call); });
   }
 
-  void check(int64_t token, int64_t sequence = 0) {
+  void check(int64_t token, int64_t sequence = 0, const std::string& path = "/a") {
     api::RequestContext context;
     context.sequence = sequence;
     api::CheckTokenRequest request;
-    request.path = "/a";
+    request.path = path;
     request.token = token;
     seqids_.push_back(
         connection_->send<CheckToken>(context, request, *this, static_cast<uint64_t>(token)));
@@ -74,6 +74,20 @@ TEST_F(ConnectionTest, SeqidsAreNotUsedTwiceInARow) {
   settle();
   check(2);
   EXPECT_NE(seqids_[0], seqids_[1]);
+}
+
+TEST_F(ConnectionTest, ACallLongerThanAServerTakesIsNotSent) {
+  check(1, 0, std::string(4 << 20, 'p'));
+  EXPECT_EQ(seqids_, std::vector<int32_t>{0});
+  EXPECT_EQ(connection_->outstanding(), 0u);
+  const CallError error = connection_->too_long();
+  EXPECT_EQ(error.code, ErrorCode::kTooLarge);
+  EXPECT_NE(error.message.find("the limit is 4194304"), std::string::npos) << error.message;
+  check(2);
+  settle();
+  answer(0, 20);
+  settle();
+  EXPECT_EQ(answered_, (Answers{{2, 20}}));
 }
 
 TEST_F(ConnectionTest, AnErrorReachesItsCall) {

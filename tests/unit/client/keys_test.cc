@@ -60,6 +60,29 @@ TEST_F(KeysTest, AWriteOfASessionIsSentWithOneSequenceUntilItsOutcomeIsKnown) {
   ASSERT_EQ(commands_.back().second.context.acknowledged.size(), 1u) << "its result is known";
 }
 
+TEST_F(KeysTest, AValueThatNoServerTakesIsRefusedHereAndHarmsNothingElse) {
+  open();
+  const size_t connections = a_.connections() + b_.connections();
+  api::PutRequest request = put_of("/k");
+  request.value = std::string(5 << 20, 'v');
+  const Caller::Done<PutKey> done = [this](const auto& outcome, const auto&) {
+    if (!outcome) error_ = outcome.error();
+  };
+  for (const bool in_session : {true, false}) {
+    error_.reset();
+    in_session ? session_->command<PutKey>(request, done) : client_->write<PutKey>(request, done);
+    settle();
+    ASSERT_TRUE(error_);
+    EXPECT_EQ(error_->code, ErrorCode::kTooLarge);
+    EXPECT_FALSE(error_->maybe_applied);
+  }
+  EXPECT_TRUE(commands_.empty());
+  put(true);
+  answer_put(0);
+  EXPECT_EQ(version_, 3);
+  EXPECT_EQ(a_.connections() + b_.connections(), connections) << "one was lost";
+}
+
 TEST_F(KeysTest, AWriteWithoutASessionIsSentOnceAndItsFateMayBeUnknown) {
   put(false);
   ASSERT_EQ(commands_.size(), 1u);

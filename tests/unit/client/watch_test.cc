@@ -229,6 +229,16 @@ TEST_F(WatchTest, ARefusalEndsIt) {
   EXPECT_EQ(commands_.size(), 1u);
 }
 
+TEST_F(WatchTest, APathThatNoCallMightCarryEndsTheWatchAlone) {
+  open();
+  session_->watch(std::string(8'193, 'p'), {},
+                  {.ended = [this](const CallError& error) { watch_ended_ = error.code; }});
+  EXPECT_FALSE(watch_ended_) << "from inside";
+  settle();
+  EXPECT_EQ(watch_ended_, ErrorCode::kTooLarge);
+  EXPECT_TRUE(commands_.empty());
+}
+
 TEST_F(WatchTest, ARefusalThatMayPassIsWaitedOut) {
   open();
   watch();

@@ -389,6 +389,20 @@ TEST(FrameConnection, AFrameWhoseWriterFailsLeavesNoTrace) {
   EXPECT_EQ(peer.read(9), frame_of("whole"));
 }
 
+TEST(FrameConnection, AFrameThatComesOutTooLongIsNotSentAndLeavesNoTrace) {
+  Server server;
+  RawPeer peer(server.listener->port());
+  ASSERT_TRUE(server.accepted());
+  const auto five = [](std::string& out) { out += "fives"; };
+  EXPECT_EQ(server.only().send_up_to(4, five), 5u);
+  EXPECT_EQ(server.only().output_bytes(), 0u);
+  server.only().send("whole");
+  EXPECT_EQ(server.only().send_up_to(4, five), 5u);
+  EXPECT_EQ(server.only().send_up_to(5, five), 5u);
+  server.loop.turn(0ms);
+  EXPECT_EQ(peer.read(18), frame_of("whole") + frame_of("fives"));
+}
+
 TEST(FrameConnection, AParkedConnectionCostsLessThanTwoKibibytes) {
   Server server;
   constexpr size_t kCount = 400;
