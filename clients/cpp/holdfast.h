@@ -49,8 +49,8 @@ class LockGuard {
   /// Gives it back and waits for the answer, however long that takes within the session's life.
   /// RELEASED, or NOT_HELD if it had ended before. The destructor does not wait.
   Outcome<api::ReleaseStatus::type> release();
-  /// Hands it to the waiter with that holder id (see describeLock). TARGET_GONE and
-  /// TARGET_BLOCKED: it is kept.
+  /// Hands it to the waiter with that holder id (see describe()). TARGET_GONE, TARGET_BLOCKED, and
+  /// an error that was not applied: it is kept. BAD_ARGUMENT for locks of one acquire_all().
   Outcome<api::ReleaseStatus::type> hand_over(int64_t to);
   /// Publishes another value with the holder.
   Outcome<bool> set_value(const std::string& value);

@@ -248,11 +248,21 @@ void SessionCore::hand_over(const std::shared_ptr<Hold>& hold, int64_t to, Relea
   if (hold->state() != Hold::State::kHeld) {
     return caller_.pool().loop().post([done] { done(api::ReleaseStatus::NOT_HELD); });
   }
+  // To a server both would be a release.
+  if (hold->of_acquire_all || to == 0) {
+    const char* const why = to == 0 ? "to is 0: a waiter is named by its holder id"
+                                    : "locks that were taken together cannot be handed over";
+    return caller_.pool().loop().post([done, why] {
+      done(CallError{ErrorCode::kBadArgument, why});
+    });
+  }
   hold->begin_giving_up();
   const auto self = shared_from_this();
   send_release(hold, to, [self, hold, done](const Outcome<api::ReleaseStatus::type>& outcome) {
-    const bool kept = outcome && (*outcome == api::ReleaseStatus::TARGET_GONE ||
-                                  *outcome == api::ReleaseStatus::TARGET_BLOCKED);
+    // A server that refused the call has left the lock with us.
+    const bool kept = outcome ? *outcome == api::ReleaseStatus::TARGET_GONE ||
+                                    *outcome == api::ReleaseStatus::TARGET_BLOCKED
+                              : !outcome.error().maybe_applied;
     if (kept) {
       if (hold->state() == Hold::State::kGivingUp) hold->keep();
       self->on_deadline();

@@ -74,7 +74,8 @@ class SessionCore final : public std::enable_shared_from_this<SessionCore>,
   using ReleaseDone = std::function<void(Outcome<api::ReleaseStatus::type>)>;
   /// Gives the lock back. From this call on the hold is not to be relied on.
   void release(const std::shared_ptr<Hold>& hold, ReleaseDone done);
-  /// Hands the lock to the waiter with that holder id. TARGET_GONE and TARGET_BLOCKED: it is kept.
+  /// Hands the lock to the waiter with that holder id. TARGET_GONE, TARGET_BLOCKED, and an error
+  /// that was not applied: it is kept. BAD_ARGUMENT for locks of one acquireAll.
   void hand_over(const std::shared_ptr<Hold>& hold, int64_t to, ReleaseDone done);
   /// Publishes another value; NOT_HELD is an error.
   void set_value(const std::shared_ptr<Hold>& hold, std::string value,

@@ -349,6 +349,45 @@ TEST_F(SessionLocksTest, AHandoverToOneWhoCouldNotHoldItKeepsTheLock) {
   EXPECT_EQ(commands_.size(), 2u) << "a lock that was kept is released";
 }
 
+TEST_F(SessionLocksTest, AHandoverThatAServerDoesNotUnderstandKeepsTheLock) {
+  hold_lock();
+  std::optional<ErrorCode> code;
+  const auto done = [&](const auto& outcome) { code = outcome.error().code; };
+  session_->hand_over(hold(), -1, done);
+  settle();
+  a_.refuse(commands_[1].second, api::ErrorCode::BAD_ARGUMENT, false);
+  settle();
+  EXPECT_EQ(code, ErrorCode::kBadArgument);
+  EXPECT_FALSE(lost_);
+  EXPECT_TRUE(hold()->held(clock_.now()));
+  EXPECT_EQ(commands_.size(), 2u) << "a lock that was kept is released";
+}
+
+TEST_F(SessionLocksTest, AHandoverToNobodyIsNotTakenForARelease) {
+  hold_lock();
+  std::optional<ErrorCode> code;
+  session_->hand_over(hold(), 0, [&](const auto& outcome) { code = outcome.error().code; });
+  settle();
+  EXPECT_EQ(code, ErrorCode::kBadArgument);
+  EXPECT_EQ(commands_.size(), 1u) << "something was sent";
+  EXPECT_TRUE(hold()->held(clock_.now()));
+}
+
+TEST_F(SessionLocksTest, LocksThatWereTakenTogetherAreNotHandedOver) {
+  open();
+  std::shared_ptr<Hold> both;
+  session_->acquire_all({}, {}, [&](const auto& outcome) { both = outcome->hold; });
+  settle();
+  answer_acquire(0, api::AcquireStatus::GRANTED);
+  ASSERT_NE(both, nullptr);
+  std::optional<ErrorCode> code;
+  session_->hand_over(both, 700, [&](const auto& outcome) { code = outcome.error().code; });
+  settle();
+  EXPECT_EQ(code, ErrorCode::kBadArgument);
+  EXPECT_EQ(commands_.size(), 1u) << "something was sent";
+  EXPECT_TRUE(both->held(clock_.now()));
+}
+
 TEST_F(SessionLocksTest, AHandoverUnderWayPastTheDeadlineLetsTheLoopSleep) {
   hold_lock();
   session_->hand_over(hold(), 700, [](const auto&) {});
