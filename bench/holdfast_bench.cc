@@ -1,6 +1,5 @@
 // holdfast-bench: measures a cluster and prints the figures as JSON.
 #include <gflags/gflags.h>
-#include <sys/resource.h>
 
 #include <cstdio>
 #include <filesystem>
@@ -150,21 +149,6 @@ nlohmann::json to_json(const Parameters& p) {
           {"seconds", p.seconds},         {"own_cluster", FLAGS_start_cluster}};
 }
 
-/// Many connections need many descriptors: as many as the system lets us have.
-void raise_descriptor_limit(const Parameters& p) {
-  constexpr int64_t kOthers = 64;
-  rlimit limit{};
-  getrlimit(RLIMIT_NOFILE, &limit);
-  limit.rlim_cur = limit.rlim_max;
-  setrlimit(RLIMIT_NOFILE, &limit);
-  const int64_t needed = int64_t{p.idle_connections} + p.connections + kOthers;
-  if (limit.rlim_cur != RLIM_INFINITY && static_cast<uint64_t>(needed) > limit.rlim_cur) {
-    fail("--idle_connections=" + std::to_string(p.idle_connections) + " needs " +
-         std::to_string(needed) + " descriptors, the limit of this process is " +
-         std::to_string(limit.rlim_cur) + " (ulimit -n)");
-  }
-}
-
 std::string server_program() {
   if (!FLAGS_holdfastd.empty()) return FLAGS_holdfastd;
   return (std::filesystem::read_symlink("/proc/self/exe").parent_path() / "holdfastd").string();
@@ -192,7 +176,7 @@ int run() {
          "keys, restart or upkeep");
   }
   Parameters parameters = read_parameters();
-  raise_descriptor_limit(parameters);
+  raise_descriptor_limit(int64_t{parameters.idle_connections} + parameters.connections);
   std::unique_ptr<Cluster> cluster;
   if (FLAGS_start_cluster) {
     progress("starting three servers");

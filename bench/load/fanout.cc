@@ -174,7 +174,8 @@ void write_on(Bench& bench, Writer& writer, Spread& spread, nlohmann::json& resu
 }
 
 /// A put at a time: when all have seen it they poll again, everything rests, and the next follows.
-void write_with_rests(Bench& bench, Writer& writer, Watchers& watchers, Spread& spread) {
+void write_with_rests(Bench& bench, Writer& writer, Watchers& watchers, Spread& spread,
+                      nlohmann::json& result) {
   const Parameters& p = bench.parameters();
   watchers.hold_polls();
   const auto write_for = [&](double seconds) {
@@ -188,7 +189,12 @@ void write_with_rests(Bench& bench, Writer& writer, Watchers& watchers, Spread& 
   };
   write_for(p.warmup_seconds);
   spread.clear();
+  const auto cpu = bench.cpu();
+  const Instant began = bench.loop().clock().now();
   write_for(p.seconds);
+  const Duration took = bench.loop().clock().now() - began;
+  bench.add_rates(result, spread.latencies.count(), std::chrono::duration<double>(took).count(),
+                  cpu);
 }
 
 }  // namespace
@@ -210,7 +216,7 @@ nlohmann::json run_watch(Bench& bench) {
   if (bench.cluster() != nullptr) result["servers_memory_bytes_per_watcher"] = per_watcher;
   Writer writer(bench, {lane}, p.outstanding, paths, spread);
   if (p.rest_ms > 0) {
-    write_with_rests(bench, writer, watchers, spread);
+    write_with_rests(bench, writer, watchers, spread, result);
   } else {
     write_on(bench, writer, spread, result);
   }

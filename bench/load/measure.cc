@@ -2,6 +2,7 @@
 
 #include <arpa/inet.h>
 #include <errno.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -115,6 +116,20 @@ int http_status(const std::string& address, const std::string& path) {
   }
   ::close(fd);
   return status;
+}
+
+void raise_descriptor_limit(int64_t connections) {
+  constexpr int64_t kOthers = 64;
+  rlimit limit{};
+  getrlimit(RLIMIT_NOFILE, &limit);
+  limit.rlim_cur = limit.rlim_max;
+  setrlimit(RLIMIT_NOFILE, &limit);
+  const int64_t needed = connections + kOthers;
+  if (limit.rlim_cur != RLIM_INFINITY && static_cast<uint64_t>(needed) > limit.rlim_cur) {
+    fail(std::to_string(connections) + " connections need " + std::to_string(needed) +
+         " descriptors, the limit of this process is " + std::to_string(limit.rlim_cur) +
+         " (ulimit -n)");
+  }
 }
 
 void add_rates(nlohmann::json& result, size_t operations, double seconds,

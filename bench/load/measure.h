@@ -51,6 +51,10 @@ void add_rates(nlohmann::json& result, size_t operations, double seconds,
 /// "a,b,c" in its parts; empty ones are dropped.
 std::vector<std::string> split(const std::string& text);
 
+/// Many connections need many descriptors: as many as the system lets us have. Ends the bench if
+/// that is too few for `connections`.
+void raise_descriptor_limit(int64_t connections);
+
 /// Says on standard error what is going on.
 void progress(const std::string& text);
 /// Says why and ends the bench.

@@ -72,6 +72,7 @@ def test_watchers_of_many_keys_each_have_the_puts_of_theirs():
 def test_a_put_at_a_time_may_follow_a_rest():
     run = figures("--profile=watch", "--watchers=20", "--outstanding=1", "--rest_ms=20")
     assert 0 < run["until_the_last_watcher"]["count"] <= 16
+    assert run["servers_cpu_us_per_operation"] > 0
 
 
 @pytest.mark.parametrize("words, why", [
