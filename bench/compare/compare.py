@@ -31,6 +31,7 @@ WARMUP_S = 2  # of the shape itself, before each run
 # as it can answer, with each kind of request. Seconds of each.
 JVM_WARMUP_S = 8
 JVM_WARMUP = ("writes-256", "pairs")
+JVM_WARMED_BY_ITSELF = ("watch",)  # profiles with kinds of requests that those have not
 
 
 def say(text: str) -> None:
@@ -54,9 +55,11 @@ def measure_holdfast(flags: List[str], runs: int) -> List[Dict[str, Any]]:
                                        f"--warmup={WARMUP_S}"])
 
 
-def warm_up(servers: Peers) -> None:
-    for key in JVM_WARMUP:
-        shape = SHAPES[key]
+def warm_up(servers: Peers, measured: Shape) -> None:
+    shapes = [SHAPES[key] for key in JVM_WARMUP]
+    if measured.profile in JVM_WARMED_BY_ITSELF:
+        shapes.append(measured)
+    for shape in shapes:
         generate("peer-bench", [f"--profile={shape.profile}", *shape.flags,
                                 *servers.generator_flags(), f"--seconds={JVM_WARMUP_S}"])
 
@@ -69,7 +72,7 @@ def measure_peer(system: str, shape: Shape, flags: List[str], runs: int) -> List
         try:
             servers.start()
             if system == "zookeeper":
-                warm_up(servers)
+                warm_up(servers, shape)
             while len(found) < runs:
                 found += generate("peer-bench",
                                   [*flags, *servers.generator_flags(), f"--warmup={WARMUP_S}"])
@@ -153,6 +156,8 @@ def run(options: argparse.Namespace) -> None:
              "results": results}
     for key in options.shapes:
         for system in options.systems:
+            if system in SHAPES[key].absent:
+                continue
             say(f"{SHAPES[key].title}: {TITLES[system]}")
             results.setdefault(key, {})[system] = measure(system, SHAPES[key], options.seconds,
                                                           options.runs)

@@ -1,6 +1,7 @@
 // etcd as a store: Put for values, and for locks what its own library does (clientv3/concurrency,
 // Mutex): a key under a lease a contender, the lowest create revision holds, each of the others
 // watches the key before it for its deletion.
+#include <algorithm>
 #include <array>
 #include <charconv>
 #include <unordered_map>
@@ -16,7 +17,15 @@ namespace {
 constexpr int64_t kLeaseSeconds = 600;  ///< longer than a run: no lease is renewed
 
 /// What a call's tag says: the operation in the low bits, then whom it is for.
-enum class EtcdOp : uint8_t { kPut, kGrant, kAcquire, kFindPrevious, kRelease, kWatch };
+enum class EtcdOp : uint8_t {
+  kPut,
+  kGrant,
+  kAcquire,
+  kFindPrevious,
+  kRelease,
+  kWatch,
+  kValueWatch
+};
 constexpr uint64_t kOpBits = 3;
 
 constexpr uint64_t tag_of(EtcdOp op, uint64_t whom) {
@@ -61,6 +70,7 @@ constexpr uint32_t kWatchStartRevision = 3;
 constexpr uint32_t kWatchCreateId = 7;
 constexpr uint32_t kWatchCancelId = 1;
 constexpr uint32_t kWatchId = 2;
+constexpr uint32_t kWatchCreated = 3;
 constexpr uint32_t kWatchEvents = 11;
 constexpr uint32_t kEventType = 1;
 }  // namespace field
@@ -69,6 +79,7 @@ constexpr int64_t kAscending = 1;
 constexpr int64_t kDescending = 2;
 constexpr int64_t kByCreateRevision = 2;
 constexpr int64_t kCompareCreate = 1;
+constexpr int64_t kWritten = 0;
 constexpr int64_t kDeleted = 1;
 
 class Etcd final : public Store, private GrpcConnection::Owner {
@@ -81,6 +92,7 @@ class Etcd final : public Store, private GrpcConnection::Owner {
   void write(size_t lane, uint64_t tag) override;
   void acquire(size_t client) override;
   void release(size_t client) override;
+  void watch(size_t watcher) override;
 
  private:
   struct Client {
@@ -103,8 +115,10 @@ class Etcd final : public Store, private GrpcConnection::Owner {
   void on_acquire_response(size_t client, std::string_view response);
   void find_previous(size_t client);
   void on_previous(size_t client, std::string_view response);
-  void watch(size_t client, std::string_view key, int64_t from_revision);
+  void create_watch(size_t lane, EtcdOp op, const std::string& watch);
+  void watch_previous(size_t client, std::string_view key, int64_t from_revision);
   void on_watch_response(size_t lane, std::string_view response);
+  void on_value_watch_response(std::string_view response);
 
   GrpcConnection& lane_of(size_t client) { return *lanes_[client % lanes_.size()]; }
 
@@ -115,6 +129,7 @@ class Etcd final : public Store, private GrpcConnection::Owner {
   std::vector<Client> clients_;
   std::unordered_map<int64_t, size_t> watchers_;  ///< clients by watch id
   int64_t last_watch_ = 0;
+  std::vector<bool> watching_;  ///< by watcher of the value
   size_t leases_left_ = 0;
   std::string scratch_;
 };
@@ -153,15 +168,17 @@ std::string acquire_request(const std::string& key, const std::string& prefix, i
   return request;
 }
 
-bool tells_of_deletion(std::string_view watch_response) {
+bool tells_of_event(std::string_view watch_response, int64_t type) {
   for (ProtoReader reader(watch_response); reader.next();) {
     if (reader.field() == field::kWatchEvents &&
-        proto_number(reader.bytes(), field::kEventType) == kDeleted) {
+        proto_number(reader.bytes(), field::kEventType) == type) {
       return true;
     }
   }
   return false;
 }
+
+std::string value_key(size_t lane) { return "value-" + std::to_string(lane); }
 
 int64_t revision_of(std::string_view response) {
   return proto_number(proto_bytes(response, field::kHeader), field::kHeaderRevision);
@@ -185,7 +202,7 @@ void Etcd::dial(size_t lane, const std::string& server) {
 void Etcd::prepare_values(size_t value_bytes) {
   for (size_t lane = 0; lane < lanes_.size(); ++lane) {
     ProtoWriter(put_requests_.emplace_back())
-        .put(field::kKey, "value-" + std::to_string(lane))
+        .put(field::kKey, value_key(lane))
         .put(field::kPutValue, std::string(value_bytes, 'v'));
   }
 }
@@ -258,29 +275,52 @@ void Etcd::find_previous(size_t client) {
 void Etcd::on_previous(size_t client, std::string_view response) {
   const std::string_view previous = proto_bytes(response, field::kRangeKvs);
   if (previous.empty()) return sink().on_acquired(client);
-  watch(client, proto_bytes(previous, field::kKey), revision_of(response));
+  watch_previous(client, proto_bytes(previous, field::kKey), revision_of(response));
 }
 
 /// One stream of watches a connection, as the library keeps.
-void Etcd::watch(size_t client, std::string_view key, int64_t from_revision) {
-  const size_t lane = client % lanes_.size();
+void Etcd::create_watch(size_t lane, EtcdOp op, const std::string& watch) {
+  std::string request;
+  ProtoWriter(request).put(field::kWatchCreate, watch);
+  if (watch_streams_[lane] != 0) return lanes_[lane]->send(watch_streams_[lane], request);
+  watch_streams_[lane] =
+      lanes_[lane]->open_stream("/etcdserverpb.Watch/Watch", request, tag_of(op, lane));
+}
+
+void Etcd::watch_previous(size_t client, std::string_view key, int64_t from_revision) {
   watchers_[++last_watch_] = client;
-  std::string create;
-  ProtoWriter(create)
+  std::string watch;
+  ProtoWriter(watch)
       .put(field::kKey, key)
       .put(field::kWatchStartRevision, from_revision)
       .put(field::kWatchCreateId, last_watch_);
-  std::string request;
-  ProtoWriter(request).put(field::kWatchCreate, create);
-  if (watch_streams_[lane] != 0) return lanes_[lane]->send(watch_streams_[lane], request);
-  watch_streams_[lane] =
-      lanes_[lane]->open_stream("/etcdserverpb.Watch/Watch", request, tag_of(EtcdOp::kWatch, lane));
+  create_watch(client % lanes_.size(), EtcdOp::kWatch, watch);
+}
+
+/// From now on, not from a revision: such a watch is never behind.
+void Etcd::watch(size_t watcher) {
+  watching_.resize(std::max(watching_.size(), watcher + 1));
+  if (watching_[watcher]) return sink().on_watching(watcher);
+  std::string watch;
+  ProtoWriter(watch)
+      .put(field::kKey, value_key(0))
+      .put(field::kWatchCreateId, static_cast<int64_t>(watcher) + 1);
+  create_watch(lane_of_watcher(watcher, lanes_.size()), EtcdOp::kValueWatch, watch);
+}
+
+void Etcd::on_value_watch_response(std::string_view response) {
+  const auto watcher = static_cast<size_t>(proto_number(response, field::kWatchId)) - 1;
+  if (proto_number(response, field::kWatchCreated) != 0) {
+    watching_[watcher] = true;
+    return sink().on_watching(watcher);
+  }
+  if (tells_of_event(response, kWritten)) sink().on_changed(watcher);
 }
 
 void Etcd::on_watch_response(size_t lane, std::string_view response) {
   const int64_t id = proto_number(response, field::kWatchId);
   const auto watcher = watchers_.find(id);
-  if (!tells_of_deletion(response) || watcher == watchers_.end()) return;
+  if (!tells_of_event(response, kDeleted) || watcher == watchers_.end()) return;
   const size_t client = watcher->second;
   watchers_.erase(watcher);
   std::string cancel;
@@ -306,6 +346,8 @@ void Etcd::on_message(uint64_t tag, std::string_view message) {
       return sink().on_released(whom);
     case EtcdOp::kWatch:
       return on_watch_response(whom, message);
+    case EtcdOp::kValueWatch:
+      return on_value_watch_response(message);
   }
 }
 

@@ -165,6 +165,7 @@ int32_t GrpcConnection::begin(std::string_view path, std::string_view message, u
   Stream& stream = streams_[id];
   stream.tag = tag;
   stream.last_request = last_request;
+  dirty_ = true;
   append_message(stream.out, message);
   return id;
 }
@@ -173,6 +174,7 @@ void GrpcConnection::send(int32_t stream, std::string_view message) {
   const auto found = streams_.find(stream);
   if (found == streams_.end()) return;
   append_message(found->second.out, message);
+  dirty_ = true;
   nghttp2_session_resume_data(session_, stream);
 }
 
@@ -199,23 +201,27 @@ void GrpcConnection::on_readable() {
   if (size < 0 && errno == EAGAIN) return;
   if (size <= 0) return lost(size == 0 ? "closed by the server" : std::strerror(errno));
   const ssize_t used = nghttp2_session_mem_recv(session_, buffer.data(), static_cast<size_t>(size));
-  if (used < 0) lost(nghttp2_strerror(static_cast<int>(used)));
+  if (used < 0) return lost(nghttp2_strerror(static_cast<int>(used)));
+  dirty_ = true;  // acknowledgements and window updates
 }
 
+/// Called of every connection in every turn: most have nothing to send.
 void GrpcConnection::flush() {
-  if (!socket_.open() || write_event_.enabled()) return;
+  if (!dirty_ || !socket_.open() || write_event_.enabled()) return;
   const uint8_t* chunk = nullptr;
   for (ssize_t size = 1; size > 0;) {
     size = nghttp2_session_mem_send(session_, &chunk);
     if (size < 0) return lost(nghttp2_strerror(static_cast<int>(size)));
     out_.append(text(chunk, static_cast<size_t>(size)));
   }
-  if (out_.empty()) return;
+  dirty_ = !out_.empty();
+  if (!dirty_) return;
   const ssize_t taken = ::send(socket_.fd(), out_.data(), out_.size(), MSG_NOSIGNAL);
   if (taken < 0 && errno != EAGAIN) return lost(std::strerror(errno));
   out_.erase(0, static_cast<size_t>(std::max<ssize_t>(taken, 0)));
   // Once there is room again the event goes off, and the same turn's end sends the rest.
-  if (!out_.empty()) write_event_.enable(socket_.fd(), net::FdEvent::Interest::kWrite);
+  dirty_ = !out_.empty();
+  if (dirty_) write_event_.enable(socket_.fd(), net::FdEvent::Interest::kWrite);
 }
 
 void GrpcConnection::lost(const std::string& why) {

@@ -74,6 +74,7 @@ class GrpcConnection {
   net::Loop::Hook flush_hook_;
   nghttp2_session* session_ = nullptr;
   std::unordered_map<int32_t, Stream> streams_;
+  bool dirty_ = true;  ///< there may be frames to send, at first the settings
   std::string out_;
   std::string refusal_;  ///< a status that is not OK, until its stream ends
 };

@@ -9,14 +9,17 @@
 #include "bench/compare/profiles.h"
 
 DEFINE_string(system, "", "zookeeper or etcd");
-DEFINE_string(profile, "", "commands, pairs, handoff or failover");
+DEFINE_string(profile, "", "commands, pairs, handoff, watch or failover");
 DEFINE_string(servers, "", "client addresses, host:port,...; the leader first");
 DEFINE_string(pids, "", "the servers' process ids, in the same order");
 DEFINE_int32(outstanding, 256, "commands: in flight at once, 1 to 1024");
 DEFINE_int32(connections, 6, "1 to 1024");
 DEFINE_int32(clients, 256, "pairs: clients, each with a lock of its own");
 DEFINE_int32(waiters, 32, "handoff: waiters of the one lock");
-DEFINE_int32(value_bytes, 256, "commands, failover: size of the value written");
+DEFINE_int32(watchers, 1'000, "watch: over --connections, each watches the one key written");
+DEFINE_int32(rest_ms, 20, "watch: pause once all watchers have a change and watch again");
+DEFINE_bool(spread, false, "watch: connect to all servers alike, not to the leader alone");
+DEFINE_int32(value_bytes, 256, "commands, watch, failover: size of the value written");
 DEFINE_double(seconds, 5, "how long each run is measured");
 DEFINE_double(warmup, 1, "seconds before measuring");
 DEFINE_int32(repeat, 1, "runs");
@@ -45,6 +48,7 @@ Profile chosen_profile() {
   return chosen<Profile>({{"commands", run_peer_commands},
                           {"pairs", run_peer_pairs},
                           {"handoff", run_peer_handoff},
+                          {"watch", run_peer_watch},
                           {"failover", run_peer_failover}},
                          "profile", FLAGS_profile);
 }
@@ -75,6 +79,8 @@ Parameters read_parameters() {
   check_range("connections", FLAGS_connections, 1, 1024);
   check_range("clients", FLAGS_clients, 1, 100'000);
   check_range("waiters", FLAGS_waiters, 1, 100'000);
+  check_range("watchers", FLAGS_watchers, 1, 1'000'000);
+  check_range("rest_ms", FLAGS_rest_ms, 1, 10'000);
   check_range("value_bytes", FLAGS_value_bytes, 0, 512 << 10);
   check_range("seconds", FLAGS_seconds, 0.1, 60);
   check_range("warmup", FLAGS_warmup, 0, 60);
@@ -86,6 +92,9 @@ Parameters read_parameters() {
   p.connections = FLAGS_connections;
   p.clients = FLAGS_clients;
   p.waiters = FLAGS_waiters;
+  p.watchers = FLAGS_watchers;
+  p.rest_ms = FLAGS_rest_ms;
+  p.spread = FLAGS_spread;
   p.value_bytes = FLAGS_value_bytes;
   p.seconds = FLAGS_seconds;
   p.warmup_seconds = FLAGS_warmup;
@@ -96,6 +105,7 @@ int run() {
   const auto make = chosen_system();
   const Profile profile = chosen_profile();
   const Parameters parameters = read_parameters();
+  raise_descriptor_limit(parameters.connections);
   const auto pids = read_pids();
   if (parameters.servers.empty() || parameters.servers.size() != pids.size()) {
     fail("--servers names " + std::to_string(parameters.servers.size()) + " servers and --pids " +

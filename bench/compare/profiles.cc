@@ -106,11 +106,16 @@ size_t lanes_of(const Parameters& p, int users) {
 
 void Store::Sink::on_failed(size_t, const std::string& why) { fail("a request failed: " + why); }
 
-std::unique_ptr<Store> PeerBench::open(size_t lanes) {
+std::unique_ptr<Store> PeerBench::open(size_t lanes, bool spread) {
+  constexpr size_t kDialsAtOnce = 32;  // the JVM's listeners have a backlog of 50
   auto store = make_(loop_, lanes);
   Opening opening;
   store->set_sink(&opening);
-  for (size_t i = 0; i < lanes; ++i) store->dial(i, parameters_.servers.front());
+  const auto& servers = parameters_.servers;
+  for (size_t i = 0; i < lanes; ++i) {
+    while (i - opening.ready >= kDialsAtOnce) loop_.turn(1s);
+    store->dial(i, servers[spread ? i % servers.size() : 0]);
+  }
   while (opening.ready < lanes) loop_.turn(1s);
   return store;
 }
@@ -120,23 +125,28 @@ void PeerBench::turn_for(Duration time) {
   while (clock_.now() < end) loop_.turn(std::min<Duration>(end - clock_.now(), 10ms));
 }
 
-double PeerBench::servers_cpu_seconds() const {
-  double sum = 0;
-  for (const pid_t pid : pids_) sum += cpu_seconds(pid);
-  return sum;
+std::pair<double, double> PeerBench::cpu() const {
+  double servers = 0;
+  for (const pid_t pid : pids_) servers += cpu_seconds(pid);
+  return {servers, cpu_seconds(0)};
+}
+
+void PeerBench::add_rates(nlohmann::json& result, size_t operations, double seconds,
+                          std::pair<double, double> before) const {
+  const auto [servers, generator] = cpu();
+  bench::add_rates(result, operations, seconds, {servers - before.first, generator - before.second},
+                   true);
 }
 
 nlohmann::json PeerBench::measure(Latencies& latencies) {
   turn_for(seconds_of(parameters_.warmup_seconds));
   latencies.clear();
-  const double servers = servers_cpu_seconds();
-  const double generator = cpu_seconds(0);
+  const auto before = cpu();
   const Instant began = now();
   turn_for(seconds_of(parameters_.seconds));
   const double seconds = std::chrono::duration<double>(now() - began).count();
   nlohmann::json result;
-  add_rates(result, latencies.count(), seconds,
-            {servers_cpu_seconds() - servers, cpu_seconds(0) - generator}, true);
+  add_rates(result, latencies.count(), seconds, before);
   result["latency"] = latencies.summary();
   return result;
 }

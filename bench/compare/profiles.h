@@ -7,6 +7,7 @@
 #include <functional>
 #include <memory>
 #include <nlohmann/json.hpp>
+#include <utility>
 #include <vector>
 
 #include "base/clock.h"
@@ -29,15 +30,20 @@ class PeerBench {
   Instant now() { return clock_.now(); }
   pid_t leader_pid() const { return pids_.front(); }
 
-  /// A store with `lanes` connections to the leader, all of them ready.
-  std::unique_ptr<Store> open(size_t lanes);
+  /// A store with `lanes` connections, all of them ready: to the leader, or the first to it and the
+  /// others `spread` over all servers alike.
+  std::unique_ptr<Store> open(size_t lanes, bool spread = false);
   void turn_for(Duration time);
   /// Warms up, then measures: `latencies` gets an entry an operation while the loop turns.
   nlohmann::json measure(Latencies& latencies);
 
- private:
-  double servers_cpu_seconds() const;
+  /// CPU seconds of {servers, generator} so far.
+  std::pair<double, double> cpu() const;
+  /// Adds throughput and CPU shares of a measured span to a result.
+  void add_rates(nlohmann::json& result, size_t operations, double seconds,
+                 std::pair<double, double> cpu_before) const;
 
+ private:
   const Parameters parameters_;
   const std::vector<pid_t> pids_;
   const MakeStore make_;
@@ -48,6 +54,7 @@ class PeerBench {
 nlohmann::json run_peer_commands(PeerBench& bench);
 nlohmann::json run_peer_pairs(PeerBench& bench);
 nlohmann::json run_peer_handoff(PeerBench& bench);
+nlohmann::json run_peer_watch(PeerBench& bench);
 /// Kills the leader, which is the first server.
 nlohmann::json run_peer_failover(PeerBench& bench);
 

@@ -1,17 +1,25 @@
 """What the figures become: medians of the runs, and the tables. Pure."""
 
 import statistics
-from typing import Any, Dict, List, NamedTuple, Sequence
+from typing import Any, Callable, Dict, List, NamedTuple, Sequence
 
 SYSTEMS = ("holdfast", "zookeeper", "etcd")
 
 
 class Shape(NamedTuple):
-    """One thing that is measured: its title, and the profile and flags of the generators."""
+    """One thing that is measured: its title, the profile and flags of the generators, and the
+    systems that have no such thing."""
 
     title: str
     profile: str
     flags: Sequence[str] = ()
+    absent: Sequence[str] = ()
+
+
+def watch(connections: int, absent: Sequence[str] = ()) -> Shape:
+    return Shape(f"1,000 watchers on {connections:,} connections", "watch",
+                 ["--spread", f"--connections={connections}", "--outstanding=1", "--rest_ms=20"],
+                 absent)
 
 
 SHAPES: Dict[str, Shape] = {
@@ -20,14 +28,13 @@ SHAPES: Dict[str, Shape] = {
     "writes-256": Shape("writes, 256 outstanding", "commands", ["--outstanding=256"]),
     "pairs": Shape("acquire + release, 256 clients", "pairs", ["--clients=256"]),
     "handoff": Shape("hand-off, 32 waiters", "handoff", ["--waiters=32"]),
+    "watch-1000": watch(1000),
+    # A session of ZooKeeper is a connection, and is told once.
+    "watch-50": watch(50, absent=["zookeeper"]),
     "failover": Shape("longest gap of writes, leader killed (-9)", "failover"),
 }
 
 Results = Dict[str, Dict[str, List[Dict[str, Any]]]]  # shape, system, runs
-
-HEADER = ("what", "system", "per second", "p50 ms", "p99 ms", "servers' CPU us each",
-          "generator's CPU us each")
-
 
 def significant(value: float) -> str:
     """Two digits that mean something below 100, whole numbers above, thousands set apart."""
@@ -38,28 +45,72 @@ def significant(value: float) -> str:
     return f"{value:.1f}" if value >= 1 else f"{value:.2f}"
 
 
-def median(runs: List[Dict[str, Any]], *path: str) -> float:
-    """Of the figure that `path` leads to in every run."""
+def sorted_figures(runs: List[Dict[str, Any]], *path: str) -> List[float]:
+    """The figure that `path` leads to in every run, the least first."""
     values = []
     for run in runs:
         value: Any = run
         for key in path:
             value = value[key]
         values.append(float(value))
-    return statistics.median(values)
+    return sorted(values)
 
 
-def throughput_row(title: str, system: str, runs: List[Dict[str, Any]]) -> List[str]:
-    figures = (median(runs, "per_second"), median(runs, "latency", "p50_us") / 1000,
-               median(runs, "latency", "p99_us") / 1000,
-               median(runs, "servers_cpu_us_per_operation"),
-               median(runs, "generator_cpu_us_per_operation"))
-    return [title, system, *(significant(figure) for figure in figures)]
+def median(runs: List[Dict[str, Any]], *path: str) -> float:
+    return statistics.median(sorted_figures(runs, *path))
 
 
-def gap_row(title: str, system: str, runs: List[Dict[str, Any]]) -> List[str]:
-    gaps = sorted(float(run["longest_gap_ms"]) for run in runs)
-    return [title, system, *(significant(g) for g in (gaps[0], statistics.median(gaps), gaps[-1]))]
+def throughput_figures(runs: List[Dict[str, Any]]) -> List[float]:
+    return [median(runs, "per_second"), median(runs, "latency", "p50_us") / 1000,
+            median(runs, "latency", "p99_us") / 1000,
+            median(runs, "servers_cpu_us_per_operation"),
+            median(runs, "generator_cpu_us_per_operation")]
+
+
+def watch_figures(runs: List[Dict[str, Any]]) -> List[float]:
+    p50 = sorted_figures(runs, "until_the_last_watcher", "p50_us")
+    return [figure / 1000 for figure in (
+        statistics.median(p50), p50[0], p50[-1], median(runs, "until_the_last_watcher", "p99_us"),
+        median(runs, "servers_cpu_us_per_operation"),
+        median(runs, "generator_cpu_us_per_operation"))]
+
+
+def gap_figures(runs: List[Dict[str, Any]]) -> List[float]:
+    gaps = sorted_figures(runs, "longest_gap_ms")
+    return [gaps[0], statistics.median(gaps), gaps[-1]]
+
+
+class Table(NamedTuple):
+    """Which profiles it shows, and the figures of a row."""
+
+    profiles: Sequence[str]
+    header: Sequence[str]
+    figures: Callable[[List[Dict[str, Any]]], List[float]]
+
+
+TABLES = (
+    Table(("commands", "pairs", "handoff"),
+          ("what", "system", "per second", "p50 ms", "p99 ms", "servers' CPU us each",
+           "generator's CPU us each"), throughput_figures),
+    Table(("watch",),
+          ("until the last is told, at rest", "system", "p50 ms", "least p50", "most p50", "p99 ms",
+           "servers' CPU ms each", "generator's CPU ms each"), watch_figures),
+    Table(("failover",), ("what", "system", "least ms", "median ms", "most ms"), gap_figures),
+)
+
+
+def rows_of(table: Table, results: Results, names: Dict[str, str]) -> List[List[str]]:
+    """Of an absent system, if it is among those measured, a dash for every figure."""
+    rows = []
+    shown = {key: shape for key, shape in SHAPES.items() if shape.profile in table.profiles}
+    for key, shape in shown.items():
+        for system in SYSTEMS:
+            runs = results.get(key, {}).get(system)
+            if runs:
+                rows.append([shape.title, names[system], *map(significant, table.figures(runs))])
+            elif key in results and system in shape.absent and system in names:
+                rows.append([shape.title, names[system], *"-" * (len(table.header) - 2)])
+    return rows
 
 
 def markdown(header: Sequence[str], rows: List[List[str]]) -> str:
@@ -68,22 +119,9 @@ def markdown(header: Sequence[str], rows: List[List[str]]) -> str:
 
 
 def tables(results: Results, names: Dict[str, str]) -> str:
-    """One table of throughput and one of gaps, as far as there are figures for them."""
-    throughput: List[List[str]] = []
-    gaps: List[List[str]] = []
-    for key, shape in SHAPES.items():
-        for system in SYSTEMS:
-            runs = results.get(key, {}).get(system)
-            if runs and shape.profile == "failover":
-                gaps.append(gap_row(shape.title, names[system], runs))
-            elif runs:
-                throughput.append(throughput_row(shape.title, names[system], runs))
-    found = []
-    if throughput:
-        found.append(markdown(HEADER, throughput))
-    if gaps:
-        found.append(markdown(("what", "system", "least ms", "median ms", "most ms"), gaps))
-    return "\n\n".join(found)
+    """As far as there are figures for them."""
+    found = ((table.header, rows_of(table, results, names)) for table in TABLES)
+    return "\n\n".join(markdown(header, rows) for header, rows in found if rows)
 
 
 def chosen(text: str, known: Sequence[str], flag: str) -> List[str]:

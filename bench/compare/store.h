@@ -20,6 +20,8 @@ class Store {
     virtual void on_written(uint64_t /*tag*/) {}
     virtual void on_acquired(size_t /*client*/) {}
     virtual void on_released(size_t /*client*/) {}
+    virtual void on_watching(size_t /*watcher*/) {}  ///< its watch stands
+    virtual void on_changed(size_t /*watcher*/) {}   ///< what it watches was overwritten
     /// A lane is connected and its session open.
     virtual void on_ready(size_t /*lane*/) {}
     /// A lane's connection ended or a request of it was refused. By default that ends the bench.
@@ -42,8 +44,16 @@ class Store {
   virtual void acquire(size_t client) = 0;
   virtual void release(size_t client) = 0;
 
+  /// Watches lane 0's value for the next time it is overwritten; where a watch goes on by itself,
+  /// it stands already from the second call on. A watcher's lane is its number modulo the lanes
+  /// after the first, which is the writer's.
+  virtual void watch(size_t watcher) = 0;
+  /// Ends what would end by itself later, as work of the servers in another run. The last call.
+  virtual void end_sessions() {}
+
  protected:
   Sink& sink() { return *sink_; }
+  static size_t lane_of_watcher(size_t watcher, size_t lanes) { return 1 + watcher % (lanes - 1); }
 
  private:
   Sink* sink_ = nullptr;

@@ -17,6 +17,8 @@ constexpr int32_t kEphemeralSequential = 3;
 constexpr int32_t kAnyVersion = -1;
 /// Calls whose tag is not a client's or a writer's.
 constexpr uint64_t kSetup = UINT64_MAX;
+/// Added to the number of a watcher of the value.
+constexpr uint64_t kValueWatch = uint64_t{1} << 62;
 
 class ZooKeeper final : public Store, private ZooKeeperConnection::Owner {
  public:
@@ -30,6 +32,8 @@ class ZooKeeper final : public Store, private ZooKeeperConnection::Owner {
   void write(size_t lane, uint64_t tag) override;
   void acquire(size_t client) override;
   void release(size_t client) override;
+  void watch(size_t watcher) override;
+  void end_sessions() override;
 
  private:
   struct Client {
@@ -39,17 +43,22 @@ class ZooKeeper final : public Store, private ZooKeeperConnection::Owner {
   };
 
   ZooKeeperConnection& lane_of(size_t client) { return *lanes_[client % lanes_.size()]; }
+  void wait_for_setups() {
+    while (setups_left_ > 0) loop_.turn(1s);
+  }
   void create(ZooKeeperConnection& lane, uint64_t tag, const std::string& path, int32_t kind);
   void make_nodes(const std::vector<std::string>& paths);
   void list(size_t client);
+  void get_and_watch(ZooKeeperConnection& lane, uint64_t tag, const std::string& path);
   void watch_previous(size_t client);
   void on_listed(size_t client, JuteReader names);
+  void on_data(uint64_t tag, bool gone);
 
   void on_session(size_t lane) override { sink().on_ready(lane); }
   void on_reply(ZooKeeperConnection::Call call, int32_t error, JuteReader body) override;
-  void on_event(std::string_view path) override;
+  void on_event(size_t lane, std::string_view path) override;
   void on_session_lost(size_t lane, const std::string& why) override {
-    sink().on_failed(lane, why);
+    if (!ending_) sink().on_failed(lane, why);
   }
 
   net::Loop& loop_;
@@ -59,6 +68,7 @@ class ZooKeeper final : public Store, private ZooKeeperConnection::Owner {
   std::vector<Client> clients_;
   std::unordered_map<std::string, size_t> watchers_;  ///< by the node that is watched
   size_t setups_left_ = 0;
+  bool ending_ = false;
 };
 
 void ZooKeeper::dial(size_t lane, const std::string& server) {
@@ -81,7 +91,7 @@ void ZooKeeper::create(ZooKeeperConnection& lane, uint64_t tag, const std::strin
 void ZooKeeper::make_nodes(const std::vector<std::string>& paths) {
   setups_left_ = paths.size();
   for (const std::string& path : paths) create(*lanes_[0], kSetup, path, kPersistent);
-  while (setups_left_ > 0) loop_.turn(1s);
+  wait_for_setups();
 }
 
 void ZooKeeper::prepare_values(size_t value_bytes) {
@@ -124,13 +134,32 @@ void ZooKeeper::list(size_t client) {
 }
 
 /// By getData, as Curator does: unlike exists it leaves no watch behind on a node that is gone.
+void ZooKeeper::get_and_watch(ZooKeeperConnection& lane, uint64_t tag, const std::string& path) {
+  lane.call({ZooOp::kGetData, tag}, [&](JuteWriter& body) {
+    constexpr int8_t watch = 1;
+    body.put(path).put(watch);
+  });
+}
+
 void ZooKeeper::watch_previous(size_t client) {
   const std::string& previous = clients_[client].previous;
   watchers_[previous] = client;
-  lane_of(client).call({ZooOp::kGetData, client}, [&](JuteWriter& body) {
-    constexpr int8_t watch = 1;
-    body.put(previous).put(watch);
-  });
+  get_and_watch(lane_of(client), client, previous);
+}
+
+/// A session is told once of a node, whatever it has read with a watch, and a connection has one.
+void ZooKeeper::watch(size_t watcher) {
+  if (watcher + 1 >= lanes_.size()) fail("ZooKeeper's watchers need a connection each");
+  get_and_watch(*lanes_[lane_of_watcher(watcher, lanes_.size())], kValueWatch | watcher,
+                values_.front());
+}
+
+/// Otherwise each expires some time after its connection has ended, by a command of its own.
+void ZooKeeper::end_sessions() {
+  ending_ = true;
+  setups_left_ = lanes_.size();
+  for (const auto& lane : lanes_) lane->call({ZooOp::kCloseSession, kSetup}, [](JuteWriter&) {});
+  wait_for_setups();
 }
 
 /// The sequence numbers have the same width, so names sort as numbers do.
@@ -149,7 +178,8 @@ void ZooKeeper::on_listed(size_t client, JuteReader names) {
   watch_previous(client);
 }
 
-void ZooKeeper::on_event(std::string_view path) {
+void ZooKeeper::on_event(size_t lane, std::string_view path) {
+  if (path == values_.front()) return sink().on_changed(lane - 1);
   const auto watcher = watchers_.find(std::string(path));
   if (watcher == watchers_.end()) return;
   const size_t client = watcher->second;
@@ -157,8 +187,14 @@ void ZooKeeper::on_event(std::string_view path) {
   list(client);
 }
 
+void ZooKeeper::on_data(uint64_t tag, bool gone) {
+  if (tag >= kValueWatch) return sink().on_watching(tag - kValueWatch);
+  if (gone && watchers_.erase(clients_[tag].previous) > 0) list(tag);
+}
+
 void ZooKeeper::on_reply(ZooKeeperConnection::Call call, int32_t error, JuteReader body) {
-  const bool gone_already = call.op == ZooOp::kGetData && error == kNoNode;
+  const bool gone_already =
+      call.op == ZooOp::kGetData && call.tag < kValueWatch && error == kNoNode;
   const bool made_already = call.tag == kSetup && error == kNodeExists;
   if (error != 0 && !gone_already && !made_already) {
     fail("ZooKeeper answers operation " + std::to_string(static_cast<int32_t>(call.op)) +
@@ -177,10 +213,11 @@ void ZooKeeper::on_reply(ZooKeeperConnection::Call call, int32_t error, JuteRead
     case ZooOp::kList:
       return on_listed(call.tag, body);
     case ZooOp::kGetData:
-      if (gone_already && watchers_.erase(clients_[call.tag].previous) > 0) list(call.tag);
-      return;
+      return on_data(call.tag, gone_already);
     case ZooOp::kDelete:
       return sink().on_released(call.tag);
+    case ZooOp::kCloseSession:
+      --setups_left_;
   }
 }
 

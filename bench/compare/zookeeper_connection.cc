@@ -53,7 +53,7 @@ void ZooKeeperConnection::on_frame(net::FrameConnection&, std::string_view paylo
   if (xid == kEventXid) {
     reply.read<int32_t>();  // type
     reply.read<int32_t>();  // state
-    return owner_.on_event(reply.read_bytes());
+    return owner_.on_event(lane_, reply.read_bytes());
   }
   if (!reply.ok() || waiting_.empty() || xid != ++answered_xid_) {
     fail("ZooKeeper answered what was not asked");

@@ -14,7 +14,14 @@
 namespace holdfast::bench {
 
 /// ZooDefs.OpCode.
-enum class ZooOp : int32_t { kCreate = 1, kDelete = 2, kGetData = 4, kSetData = 5, kList = 8 };
+enum class ZooOp : int32_t {
+  kCreate = 1,
+  kDelete = 2,
+  kGetData = 4,
+  kSetData = 5,
+  kList = 8,
+  kCloseSession = -11,
+};
 
 class ZooKeeperConnection final : private net::FrameConnection::Handler {
  public:
@@ -29,7 +36,7 @@ class ZooKeeperConnection final : private net::FrameConnection::Handler {
     /// `error` is ZooKeeper's (KeeperException.Code), 0 if all is well.
     virtual void on_reply(Call call, int32_t error, JuteReader body) = 0;
     /// A watched node changed.
-    virtual void on_event(std::string_view path) = 0;
+    virtual void on_event(size_t lane, std::string_view path) = 0;
     virtual void on_session_lost(size_t lane, const std::string& why) = 0;
 
    protected:

@@ -22,6 +22,12 @@ def throughput(per_second):
             "servers_cpu_us_per_operation": 95.4, "generator_cpu_us_per_operation": 1.74}
 
 
+def rows(results):
+    """Of the tables, the cells of every line but the headers'."""
+    blocks = report.tables(results, NAMES).split("\n\n")
+    return [line.strip("| ").split(" | ") for block in blocks for line in block.splitlines()[2:]]
+
+
 @pytest.mark.parametrize("value, text", [
     (121_234.5, "121,234"), (100, "100"), (99.6, "100"), (12.3, "12"), (1.26, "1.3"),
     (0.421, "0.42"), (0, "0.00"),
@@ -32,13 +38,31 @@ def test_figures_show_the_digits_that_mean_something(value, text):
 
 def test_the_median_of_the_runs_is_shown():
     runs = [throughput(n) for n in (900, 50, 1000)]
-    assert report.throughput_row("writes", "etcd", runs) == [
-        "writes", "etcd", "900", "0.42", "12", "95", "1.7"]
+    assert rows({"writes-1": {"etcd": runs}}) == [
+        ["writes, 1 outstanding", "etcd 3.4.23", "900", "0.42", "12", "95", "1.7"]]
 
 
 def test_a_gap_shows_least_median_and_most():
     runs = [{"longest_gap_ms": gap} for gap in (1_800, 20, 700)]
-    assert report.gap_row("gap", "etcd", runs) == ["gap", "etcd", "20", "700", "1,800"]
+    assert rows({"failover": {"etcd": runs}})[0][1:] == ["etcd 3.4.23", "20", "700", "1,800"]
+
+
+def test_watchers_show_how_far_the_runs_lie_apart():
+    runs = [{"until_the_last_watcher": {"p50_us": p50, "p99_us": 20_000},
+             "servers_cpu_us_per_operation": 9_000, "generator_cpu_us_per_operation": 4_000}
+            for p50 in (8_000, 6_000, 9_000)]
+    assert rows({"watch-50": {"etcd": runs}}) == [
+        ["1,000 watchers on 50 connections", "ZooKeeper 3.8.0"] + 6 * ["-"],
+        ["1,000 watchers on 50 connections", "etcd 3.4.23",
+         "8.0", "6.0", "9.0", "20", "9.0", "4.0"]]
+
+
+def test_a_system_that_has_no_such_thing_is_not_asked_for_it(tmp_path, monkeypatch):
+    asked = []
+    monkeypatch.setattr(compare, "already_running", lambda: [])
+    monkeypatch.setattr(compare, "measure", lambda system, *_: asked.append(system) or [])
+    compare.run(compare.parse(["--shapes=watch-50", f"--json={tmp_path / 'figures'}"]))
+    assert asked == ["holdfast", "etcd"]
 
 
 def test_tables_hold_what_was_measured_in_the_order_of_shapes_and_systems():
@@ -54,7 +78,7 @@ def test_tables_hold_what_was_measured_in_the_order_of_shapes_and_systems():
 def test_every_shape_asks_both_generators_for_what_they_know():
     ours = (ROOT / "bench/holdfast_bench.cc").read_text()
     theirs = (ROOT / "bench/compare/peer_bench.cc").read_text()
-    known = {name for name in ("commands", "pairs", "handoff", "failover")
+    known = {name for name in ("commands", "pairs", "handoff", "watch", "failover")
              if f'{{"{name}", run_peer_{name}}}' in theirs and f'{{"{name}", ' in ours}
     assert {shape.profile for shape in report.SHAPES.values()} == known
 
