@@ -31,7 +31,7 @@ WARMUP_S = 2  # of the shape itself, before each run
 # as it can answer, with each kind of request. Seconds of each.
 JVM_WARMUP_S = 8
 JVM_WARMUP = ("writes-256", "pairs")
-JVM_WARMED_BY_ITSELF = ("watch",)  # profiles with kinds of requests that those have not
+JVM_WARMED_BY_ITSELF = ("watch", "gets")  # profiles with kinds of requests that those have not
 
 
 def say(text: str) -> None:

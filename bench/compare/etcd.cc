@@ -24,7 +24,8 @@ enum class EtcdOp : uint8_t {
   kFindPrevious,
   kRelease,
   kWatch,
-  kValueWatch
+  kValueWatch,
+  kRead,
 };
 constexpr uint64_t kOpBits = 3;
 
@@ -49,6 +50,7 @@ constexpr uint32_t kRangeEnd = 2;
 constexpr uint32_t kRangeLimit = 3;
 constexpr uint32_t kRangeSortOrder = 5;
 constexpr uint32_t kRangeSortTarget = 6;
+constexpr uint32_t kRangeSerializable = 7;
 constexpr uint32_t kRangeMaxCreateRevision = 13;
 constexpr uint32_t kRangeKvs = 2;
 constexpr uint32_t kKvCreateRevision = 2;
@@ -90,6 +92,8 @@ class Etcd final : public Store, private GrpcConnection::Owner {
   void prepare_values(size_t value_bytes) override;
   void prepare_locks(size_t clients, bool shared) override;
   void write(size_t lane, uint64_t tag) override;
+  void make_key(size_t lane, size_t key, uint64_t tag) override;
+  void read(size_t lane, size_t key, bool linearizable, uint64_t tag) override;
   void acquire(size_t client) override;
   void release(size_t client) override;
   void watch(size_t watcher) override;
@@ -126,6 +130,7 @@ class Etcd final : public Store, private GrpcConnection::Owner {
   std::vector<std::unique_ptr<GrpcConnection>> lanes_;
   std::vector<int32_t> watch_streams_;  ///< 0: none yet
   std::vector<std::string> put_requests_;
+  std::string value_;
   std::vector<Client> clients_;
   std::unordered_map<int64_t, size_t> watchers_;  ///< clients by watch id
   int64_t last_watch_ = 0;
@@ -180,6 +185,14 @@ bool tells_of_event(std::string_view watch_response, int64_t type) {
 
 std::string value_key(size_t lane) { return "value-" + std::to_string(lane); }
 
+std::string name_of_key(size_t key) { return "key-" + std::to_string(key); }
+
+std::string put_request(const std::string& key, const std::string& value) {
+  std::string request;
+  ProtoWriter(request).put(field::kKey, key).put(field::kPutValue, value);
+  return request;
+}
+
 int64_t revision_of(std::string_view response) {
   return proto_number(proto_bytes(response, field::kHeader), field::kHeaderRevision);
 }
@@ -200,10 +213,9 @@ void Etcd::dial(size_t lane, const std::string& server) {
 }
 
 void Etcd::prepare_values(size_t value_bytes) {
+  value_.assign(value_bytes, 'v');
   for (size_t lane = 0; lane < lanes_.size(); ++lane) {
-    ProtoWriter(put_requests_.emplace_back())
-        .put(field::kKey, value_key(lane))
-        .put(field::kPutValue, std::string(value_bytes, 'v'));
+    put_requests_.push_back(put_request(value_key(lane), value_));
   }
 }
 
@@ -233,6 +245,19 @@ void Etcd::on_leased(size_t client, std::string_view response) {
 
 void Etcd::write(size_t lane, uint64_t tag) {
   lanes_[lane]->call("/etcdserverpb.KV/Put", put_requests_[lane], tag_of(EtcdOp::kPut, tag));
+}
+
+void Etcd::make_key(size_t lane, size_t key, uint64_t tag) {
+  lanes_[lane]->call("/etcdserverpb.KV/Put", put_request(name_of_key(key), value_),
+                     tag_of(EtcdOp::kPut, tag));
+}
+
+void Etcd::read(size_t lane, size_t key, bool linearizable, uint64_t tag) {
+  scratch_.clear();
+  ProtoWriter range(scratch_);
+  range.put(field::kKey, name_of_key(key));
+  if (!linearizable) range.put(field::kRangeSerializable, int64_t{1});
+  lanes_[lane]->call("/etcdserverpb.KV/Range", scratch_, tag_of(EtcdOp::kRead, tag));
 }
 
 void Etcd::acquire(size_t client) {
@@ -348,6 +373,9 @@ void Etcd::on_message(uint64_t tag, std::string_view message) {
       return on_watch_response(whom, message);
     case EtcdOp::kValueWatch:
       return on_value_watch_response(message);
+    case EtcdOp::kRead:
+      if (proto_bytes(message, field::kRangeKvs).empty()) fail("etcd: a key is not there");
+      return sink().on_read(whom);
   }
 }
 

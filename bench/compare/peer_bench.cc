@@ -9,17 +9,20 @@
 #include "bench/compare/profiles.h"
 
 DEFINE_string(system, "", "zookeeper or etcd");
-DEFINE_string(profile, "", "commands, pairs, handoff, watch or failover");
+DEFINE_string(profile, "", "commands, pairs, handoff, gets, watch or failover");
 DEFINE_string(servers, "", "client addresses, host:port,...; the leader first");
 DEFINE_string(pids, "", "the servers' process ids, in the same order");
-DEFINE_int32(outstanding, 256, "commands: in flight at once, 1 to 1024");
+DEFINE_int32(outstanding, 256, "commands, gets: in flight at once, 1 to 1024");
 DEFINE_int32(connections, 6, "1 to 1024");
 DEFINE_int32(clients, 256, "pairs: clients, each with a lock of its own");
 DEFINE_int32(waiters, 32, "handoff: waiters of the one lock");
 DEFINE_int32(watchers, 1'000, "watch: over --connections, each watches the one key written");
 DEFINE_int32(rest_ms, 20, "watch: pause once all watchers have a change and watch again");
 DEFINE_bool(spread, false, "watch: connect to all servers alike, not to the leader alone");
-DEFINE_int32(value_bytes, 256, "commands, watch, failover: size of the value written");
+DEFINE_int32(keys, 10'000, "gets: keys that are made before and read, in no order");
+DEFINE_string(consistency, "linearizable",
+              "gets: linearizable from the leader, or local from all servers");
+DEFINE_int32(value_bytes, 256, "commands, gets, watch, failover: size of the value written");
 DEFINE_double(seconds, 5, "how long each run is measured");
 DEFINE_double(warmup, 1, "seconds before measuring");
 DEFINE_int32(repeat, 1, "runs");
@@ -48,6 +51,7 @@ Profile chosen_profile() {
   return chosen<Profile>({{"commands", run_peer_commands},
                           {"pairs", run_peer_pairs},
                           {"handoff", run_peer_handoff},
+                          {"gets", run_peer_gets},
                           {"watch", run_peer_watch},
                           {"failover", run_peer_failover}},
                          "profile", FLAGS_profile);
@@ -81,6 +85,7 @@ Parameters read_parameters() {
   check_range("waiters", FLAGS_waiters, 1, 100'000);
   check_range("watchers", FLAGS_watchers, 1, 1'000'000);
   check_range("rest_ms", FLAGS_rest_ms, 1, 10'000);
+  check_range("keys", FLAGS_keys, 1, 10'000'000);
   check_range("value_bytes", FLAGS_value_bytes, 0, 512 << 10);
   check_range("seconds", FLAGS_seconds, 0.1, 60);
   check_range("warmup", FLAGS_warmup, 0, 60);
@@ -95,6 +100,11 @@ Parameters read_parameters() {
   p.watchers = FLAGS_watchers;
   p.rest_ms = FLAGS_rest_ms;
   p.spread = FLAGS_spread;
+  p.keys = FLAGS_keys;
+  using Currency = Parameters::Currency;
+  p.consistency =
+      chosen<Currency>({{"linearizable", Currency::kLinearizable}, {"local", Currency::kLocal}},
+                       "consistency", FLAGS_consistency);
   p.value_bytes = FLAGS_value_bytes;
   p.seconds = FLAGS_seconds;
   p.warmup_seconds = FLAGS_warmup;

@@ -54,6 +54,7 @@ class PeerBench {
 nlohmann::json run_peer_commands(PeerBench& bench);
 nlohmann::json run_peer_pairs(PeerBench& bench);
 nlohmann::json run_peer_handoff(PeerBench& bench);
+nlohmann::json run_peer_gets(PeerBench& bench);
 nlohmann::json run_peer_watch(PeerBench& bench);
 /// Kills the leader, which is the first server.
 nlohmann::json run_peer_failover(PeerBench& bench);

@@ -31,6 +31,9 @@ SHAPES: Dict[str, Shape] = {
     "watch-1000": watch(1000),
     # A session of ZooKeeper is a connection, and is told once.
     "watch-50": watch(50, absent=["zookeeper"]),
+    "reads": Shape("linearizable reads, 256 outstanding", "gets", ["--outstanding=256"]),
+    "reads-local": Shape("local reads, 256 outstanding", "gets",
+                         ["--outstanding=256", "--consistency=local"]),
     "failover": Shape("longest gap of writes, leader killed (-9)", "failover"),
 }
 
@@ -89,7 +92,7 @@ class Table(NamedTuple):
 
 
 TABLES = (
-    Table(("commands", "pairs", "handoff"),
+    Table(("commands", "pairs", "handoff", "gets"),
           ("what", "system", "per second", "p50 ms", "p99 ms", "servers' CPU us each",
            "generator's CPU us each"), throughput_figures),
     Table(("watch",),

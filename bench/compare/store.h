@@ -18,6 +18,7 @@ class Store {
    public:
     virtual ~Sink() = default;
     virtual void on_written(uint64_t /*tag*/) {}
+    virtual void on_read(uint64_t /*tag*/) {}
     virtual void on_acquired(size_t /*client*/) {}
     virtual void on_released(size_t /*client*/) {}
     virtual void on_watching(size_t /*watcher*/) {}  ///< its watch stands
@@ -40,6 +41,11 @@ class Store {
 
   /// Overwrites the lane's value.
   virtual void write(size_t lane, uint64_t tag) = 0;
+  /// Makes a key with a value as prepare_values() was told, which also sizes it; answered as
+  /// write() is. It may be there already.
+  virtual void make_key(size_t lane, size_t key, uint64_t tag) = 0;
+  /// Linearizably, or what the lane's server has. Ends the bench if the key is not there.
+  virtual void read(size_t lane, size_t key, bool linearizable, uint64_t tag) = 0;
   /// By the system's own recipe. A client's lane is its number modulo the lanes.
   virtual void acquire(size_t client) = 0;
   virtual void release(size_t client) = 0;

@@ -17,8 +17,11 @@ constexpr int32_t kEphemeralSequential = 3;
 constexpr int32_t kAnyVersion = -1;
 /// Calls whose tag is not a client's or a writer's.
 constexpr uint64_t kSetup = UINT64_MAX;
-/// Added to the number of a watcher of the value.
+/// Added to the number of a watcher of the value, and to the tags of keys' makers and readers.
 constexpr uint64_t kValueWatch = uint64_t{1} << 62;
+constexpr uint64_t kOfKey = uint64_t{1} << 61;
+
+std::string path_of_key(size_t key) { return "/key-" + std::to_string(key); }
 
 class ZooKeeper final : public Store, private ZooKeeperConnection::Owner {
  public:
@@ -30,6 +33,8 @@ class ZooKeeper final : public Store, private ZooKeeperConnection::Owner {
   void prepare_values(size_t value_bytes) override;
   void prepare_locks(size_t clients, bool shared) override;
   void write(size_t lane, uint64_t tag) override;
+  void make_key(size_t lane, size_t key, uint64_t tag) override;
+  void read(size_t lane, size_t key, bool linearizable, uint64_t tag) override;
   void acquire(size_t client) override;
   void release(size_t client) override;
   void watch(size_t watcher) override;
@@ -46,12 +51,14 @@ class ZooKeeper final : public Store, private ZooKeeperConnection::Owner {
   void wait_for_setups() {
     while (setups_left_ > 0) loop_.turn(1s);
   }
-  void create(ZooKeeperConnection& lane, uint64_t tag, const std::string& path, int32_t kind);
+  void create(ZooKeeperConnection& lane, uint64_t tag, const std::string& path, int32_t kind,
+              std::string_view value = {});
   void make_nodes(const std::vector<std::string>& paths);
   void list(size_t client);
   void get_and_watch(ZooKeeperConnection& lane, uint64_t tag, const std::string& path);
   void watch_previous(size_t client);
   void on_listed(size_t client, JuteReader names);
+  void on_created(uint64_t tag, JuteReader path);
   void on_data(uint64_t tag, bool gone);
 
   void on_session(size_t lane) override { sink().on_ready(lane); }
@@ -79,11 +86,11 @@ void ZooKeeper::dial(size_t lane, const std::string& server) {
 }
 
 void ZooKeeper::create(ZooKeeperConnection& lane, uint64_t tag, const std::string& path,
-                       int32_t kind) {
+                       int32_t kind, std::string_view value) {
   lane.call({ZooOp::kCreate, tag}, [&](JuteWriter& body) {
     constexpr int32_t acl_entries = 1;
     constexpr int32_t all_permissions = 31;
-    body.put(path).put(std::string_view());
+    body.put(path).put(value);
     body.put(acl_entries).put(all_permissions).put("world").put("anyone").put(kind);
   });
 }
@@ -113,6 +120,23 @@ void ZooKeeper::prepare_locks(size_t clients, bool shared) {
 void ZooKeeper::write(size_t lane, uint64_t tag) {
   lanes_[lane]->call({ZooOp::kSetData, tag}, [&](JuteWriter& body) {
     body.put(values_[lane]).put(value_).put(kAnyVersion);
+  });
+}
+
+void ZooKeeper::make_key(size_t lane, size_t key, uint64_t tag) {
+  create(*lanes_[lane], kOfKey | tag, path_of_key(key), kPersistent, value_);
+}
+
+/// A sync before it makes a read see what was written before; a session's requests are answered in
+/// their order.
+void ZooKeeper::read(size_t lane, size_t key, bool linearizable, uint64_t tag) {
+  const std::string path = path_of_key(key);
+  if (linearizable) {
+    lanes_[lane]->call({ZooOp::kSync, tag}, [&](JuteWriter& body) { body.put(path); });
+  }
+  lanes_[lane]->call({ZooOp::kGetData, kOfKey | tag}, [&](JuteWriter& body) {
+    constexpr int8_t watch = 0;
+    body.put(path).put(watch);
   });
 }
 
@@ -187,15 +211,26 @@ void ZooKeeper::on_event(size_t lane, std::string_view path) {
   list(client);
 }
 
+void ZooKeeper::on_created(uint64_t tag, JuteReader path) {
+  if (tag == kSetup) {
+    --setups_left_;
+  } else if (tag >= kOfKey) {
+    sink().on_written(tag - kOfKey);
+  } else {
+    clients_[tag].node = path.read_bytes();
+    list(tag);
+  }
+}
+
 void ZooKeeper::on_data(uint64_t tag, bool gone) {
   if (tag >= kValueWatch) return sink().on_watching(tag - kValueWatch);
+  if (tag >= kOfKey) return sink().on_read(tag - kOfKey);
   if (gone && watchers_.erase(clients_[tag].previous) > 0) list(tag);
 }
 
 void ZooKeeper::on_reply(ZooKeeperConnection::Call call, int32_t error, JuteReader body) {
-  const bool gone_already =
-      call.op == ZooOp::kGetData && call.tag < kValueWatch && error == kNoNode;
-  const bool made_already = call.tag == kSetup && error == kNodeExists;
+  const bool gone_already = call.op == ZooOp::kGetData && call.tag < kOfKey && error == kNoNode;
+  const bool made_already = call.tag >= kOfKey && error == kNodeExists;
   if (error != 0 && !gone_already && !made_already) {
     fail("ZooKeeper answers operation " + std::to_string(static_cast<int32_t>(call.op)) +
          " with error " + std::to_string(error));
@@ -204,18 +239,15 @@ void ZooKeeper::on_reply(ZooKeeperConnection::Call call, int32_t error, JuteRead
     case ZooOp::kSetData:
       return sink().on_written(call.tag);
     case ZooOp::kCreate:
-      if (call.tag == kSetup) {
-        --setups_left_;
-        return;
-      }
-      clients_[call.tag].node = body.read_bytes();
-      return list(call.tag);
+      return on_created(call.tag, body);
     case ZooOp::kList:
       return on_listed(call.tag, body);
     case ZooOp::kGetData:
       return on_data(call.tag, gone_already);
     case ZooOp::kDelete:
       return sink().on_released(call.tag);
+    case ZooOp::kSync:
+      return;  // of a read, whose answer follows
     case ZooOp::kCloseSession:
       --setups_left_;
   }

@@ -20,6 +20,7 @@ enum class ZooOp : int32_t {
   kGetData = 4,
   kSetData = 5,
   kList = 8,
+  kSync = 9,
   kCloseSession = -11,
 };
 

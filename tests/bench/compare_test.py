@@ -78,7 +78,7 @@ def test_tables_hold_what_was_measured_in_the_order_of_shapes_and_systems():
 def test_every_shape_asks_both_generators_for_what_they_know():
     ours = (ROOT / "bench/holdfast_bench.cc").read_text()
     theirs = (ROOT / "bench/compare/peer_bench.cc").read_text()
-    known = {name for name in ("commands", "pairs", "handoff", "watch", "failover")
+    known = {name for name in ("commands", "pairs", "handoff", "gets", "watch", "failover")
              if f'{{"{name}", run_peer_{name}}}' in theirs and f'{{"{name}", ' in ours}
     assert {shape.profile for shape in report.SHAPES.values()} == known
 
