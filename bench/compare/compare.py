@@ -50,9 +50,14 @@ def generate(program: str, flags: List[str]) -> List[Dict[str, Any]]:
     return runs
 
 
-def measure_holdfast(flags: List[str], runs: int) -> List[Dict[str, Any]]:
-    return generate("holdfast-bench", [*flags, "--start_cluster", f"--repeat={runs}",
-                                       f"--warmup={WARMUP_S}"])
+def measure_holdfast(shape: Shape, flags: List[str], runs: int) -> List[Dict[str, Any]]:
+    """A restart leaves its keys behind, so it wants a new cluster for every run."""
+    at_once = 1 if shape.profile == "restart" else runs
+    found: List[Dict[str, Any]] = []
+    while len(found) < runs:
+        found += generate("holdfast-bench", [*flags, "--start_cluster", f"--repeat={at_once}",
+                                             f"--warmup={WARMUP_S}"])
+    return found
 
 
 def warm_up(servers: Peers, measured: Shape) -> None:
@@ -64,13 +69,27 @@ def warm_up(servers: Peers, measured: Shape) -> None:
                                 *servers.generator_flags(), f"--seconds={JVM_WARMUP_S}"])
 
 
+def measure_restart(servers: Peers, shape: Shape) -> Dict[str, Any]:
+    """As holdfast-bench's result has it."""
+    generate("peer-bench", ["--profile=fill", *shape.flags, *servers.generator_flags()])
+    index = servers.follower()
+    servers.wait_for_rest(index)
+    before = servers.resident_mib(index)
+    took = servers.restart(index)
+    return {"before": {"resident_mib": before},
+            "after_sigterm": {"ready_after_s": took, "resident_mib": servers.resident_mib(index)}}
+
+
 def measure_peer(system: str, shape: Shape, flags: List[str], runs: int) -> List[Dict[str, Any]]:
-    """A failover wants fresh servers for every run, as it kills one."""
+    """A failover wants fresh servers for every run, as it kills one, and so does a restart."""
     found: List[Dict[str, Any]] = []
     while len(found) < runs:
         servers = PEERS[system]()
         try:
             servers.start()
+            if shape.profile == "restart":
+                found.append(measure_restart(servers, shape))
+                continue
             if system == "zookeeper":
                 warm_up(servers, shape)
             while len(found) < runs:
@@ -86,7 +105,7 @@ def measure_peer(system: str, shape: Shape, flags: List[str], runs: int) -> List
 def measure(system: str, shape: Shape, seconds: float, runs: int) -> List[Dict[str, Any]]:
     flags = [f"--profile={shape.profile}", *shape.flags, f"--seconds={seconds}"]
     if system == "holdfast":
-        return measure_holdfast(flags, runs)
+        return measure_holdfast(shape, flags, runs)
     return measure_peer(system, shape, flags, runs)
 
 

@@ -1,4 +1,4 @@
-// gets: reads of keys, pipelined.
+// gets, fill: reads of keys, pipelined, and the making of many.
 #include "base/entropy.h"
 #include "bench/compare/profiles.h"
 
@@ -75,11 +75,26 @@ class ReadLoad final : public Store::Sink {
   SplitMix mix_{7};
 };
 
+size_t lanes_of(const Parameters& p) {
+  return static_cast<size_t>(std::min(p.connections, p.outstanding));
+}
+
 }  // namespace
+
+nlohmann::json run_peer_fill(PeerBench& bench) {
+  const size_t lanes = lanes_of(bench.parameters());
+  const auto store = bench.open(lanes);
+  const Instant began = bench.now();
+  FillLoad(bench, *store, lanes).run();
+  nlohmann::json result;
+  result["seconds"] = std::chrono::duration<double>(bench.now() - began).count();
+  store->end_sessions();
+  return result;
+}
 
 nlohmann::json run_peer_gets(PeerBench& bench) {
   const Parameters& p = bench.parameters();
-  const auto lanes = static_cast<size_t>(std::min(p.connections, p.outstanding));
+  const size_t lanes = lanes_of(p);
   const bool linearizable = p.consistency == Parameters::Currency::kLinearizable;
   const auto store = bench.open(lanes, !linearizable);
   FillLoad(bench, *store, lanes).run();

@@ -9,7 +9,7 @@
 #include "bench/compare/profiles.h"
 
 DEFINE_string(system, "", "zookeeper or etcd");
-DEFINE_string(profile, "", "commands, pairs, handoff, gets, watch or failover");
+DEFINE_string(profile, "", "commands, pairs, handoff, gets, watch, fill or failover");
 DEFINE_string(servers, "", "client addresses, host:port,...; the leader first");
 DEFINE_string(pids, "", "the servers' process ids, in the same order");
 DEFINE_int32(outstanding, 256, "commands, gets: in flight at once, 1 to 1024");
@@ -19,10 +19,10 @@ DEFINE_int32(waiters, 32, "handoff: waiters of the one lock");
 DEFINE_int32(watchers, 1'000, "watch: over --connections, each watches the one key written");
 DEFINE_int32(rest_ms, 20, "watch: pause once all watchers have a change and watch again");
 DEFINE_bool(spread, false, "watch: connect to all servers alike, not to the leader alone");
-DEFINE_int32(keys, 10'000, "gets: keys that are made before and read, in no order");
+DEFINE_int32(keys, 10'000, "fill: keys that are made; gets: and read, in no order");
 DEFINE_string(consistency, "linearizable",
               "gets: linearizable from the leader, or local from all servers");
-DEFINE_int32(value_bytes, 256, "commands, gets, watch, failover: size of the value written");
+DEFINE_int32(value_bytes, 256, "commands, gets, watch, fill, failover: size of the value written");
 DEFINE_double(seconds, 5, "how long each run is measured");
 DEFINE_double(warmup, 1, "seconds before measuring");
 DEFINE_int32(repeat, 1, "runs");
@@ -53,6 +53,7 @@ Profile chosen_profile() {
                           {"handoff", run_peer_handoff},
                           {"gets", run_peer_gets},
                           {"watch", run_peer_watch},
+                          {"fill", run_peer_fill},
                           {"failover", run_peer_failover}},
                          "profile", FLAGS_profile);
 }

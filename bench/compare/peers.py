@@ -11,6 +11,7 @@ import socket
 import subprocess
 import sys
 import tempfile
+import time
 import urllib.request
 from pathlib import Path
 from typing import Any, Dict, List, Optional
@@ -24,6 +25,9 @@ HOST = "127.0.0.1"
 SERVERS = 3
 START_LIMIT_S = 60.0
 ANSWER_LIMIT_S = 2.0
+# A server rests that takes less than this of a core for a second; snapshots are written by then.
+RESTING_CORES = 0.05
+REST_LIMIT_S = 120.0
 
 JARS = "/usr/share/java/zookeeper.jar:/usr/share/java/slf4j-simple.jar"
 JAVA = ["java", "-Xms1g", "-Xmx1g", "-Dzookeeper.forceSync=yes",
@@ -80,20 +84,61 @@ class Peers:
         """Whether a server says that it leads; False if it does not answer."""
         raise NotImplementedError
 
+    def follows(self, index: int) -> bool:
+        """Whether a server that does not lead answers clients."""
+        raise NotImplementedError
+
     def data(self, index: int) -> Path:
         return self.home / str(index + 1)
 
     def start(self) -> None:
         for index in range(SERVERS):
             self.data(index).mkdir()
-            command = self.command(index)
-            with self.log(index).open("ab") as log:
-                self.processes.append(subprocess.Popen(
-                    command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd=self.home,
-                    start_new_session=True, preexec_fn=die_with_parent))
+            self.processes.append(self.launch(index))
         if not wait_until(lambda: self.leader() is not None or self.ended() is not None,
                           START_LIMIT_S) or self.leader() is None:
             raise Refused(self.why_not_ready())
+
+    def launch(self, index: int) -> "subprocess.Popen[bytes]":
+        command = self.command(index)
+        with self.log(index).open("ab") as log:
+            return subprocess.Popen(
+                command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd=self.home,
+                start_new_session=True, preexec_fn=die_with_parent)
+
+    def restart(self, index: int) -> float:
+        """Stops a follower politely and starts it again; seconds from then until it answers."""
+        self.processes[index].terminate()
+        self.processes[index].wait()
+        began = time.monotonic()
+        self.processes[index] = self.launch(index)
+        if not wait_until(lambda: self.follows(index), START_LIMIT_S):
+            raise Refused(f"{self.name}: server {index + 1} does not answer "
+                          f"{START_LIMIT_S:.0f} s after its restart")
+        return time.monotonic() - began
+
+    def follower(self) -> int:
+        leader = self.leader()
+        return next(index for index in range(SERVERS) if index != leader)
+
+    def wait_for_rest(self, index: int) -> None:
+        deadline = time.monotonic() + REST_LIMIT_S
+        busy = RESTING_CORES
+        while busy >= RESTING_CORES:
+            if time.monotonic() > deadline:
+                raise Refused(f"{self.name}: server {index + 1} is busy for {REST_LIMIT_S:.0f} s")
+            before = self.cpu_seconds(index)
+            time.sleep(1)
+            busy = self.cpu_seconds(index) - before
+
+    def cpu_seconds(self, index: int) -> float:
+        stat = Path(f"/proc/{self.processes[index].pid}/stat").read_text()
+        user, system = stat.rsplit(")", 1)[1].split()[11:13]
+        return (int(user) + int(system)) / os.sysconf("SC_CLK_TCK")
+
+    def resident_mib(self, index: int) -> float:
+        pages = int(Path(f"/proc/{self.processes[index].pid}/statm").read_text().split()[1])
+        return pages * os.sysconf("SC_PAGE_SIZE") / 2 ** 20
 
     def log(self, index: int) -> Path:
         return self.home / f"{index + 1}.log"
@@ -144,13 +189,21 @@ class ZooKeeper(Peers):
         return [*JAVA, str(config)]
 
     def leads(self, index: int) -> bool:
+        return self.mode(index) == "leader"
+
+    def follows(self, index: int) -> bool:
+        return self.mode(index) == "follower"
+
+    def mode(self, index: int) -> str:
+        """Empty while it serves nobody."""
         try:
             with socket.create_connection((HOST, self.client_ports[index]), ANSWER_LIMIT_S) as link:
                 link.sendall(b"srvr")
                 with link.makefile("rb") as answer:
-                    return b"Mode: leader" in answer.read()
+                    words = answer.read().decode().split()
         except OSError:
-            return False
+            return ""
+        return words[words.index("Mode:") + 1] if "Mode:" in words else ""
 
 
 class Etcd(Peers):
@@ -167,15 +220,23 @@ class Etcd(Peers):
                 f"--initial-cluster={members}", "--initial-cluster-state=new"]
 
     def leads(self, index: int) -> bool:
-        request = urllib.request.Request(
-            f"http://{HOST}:{self.client_ports[index]}/v3/maintenance/status", data=b"{}")
-        try:
-            with urllib.request.urlopen(request, timeout=ANSWER_LIMIT_S) as answer:
-                status: Dict[str, Any] = json.load(answer)
-        except (OSError, ValueError):
-            return False
+        status = self.ask(index, "/v3/maintenance/status", b"{}")
         leader = status.get("leader", "0")
         return bool(leader != "0" and leader == status.get("header", {}).get("member_id"))
+
+    def follows(self, index: int) -> bool:
+        """By a linearizable read of its own."""
+        return bool(self.ask(index, "/health").get("health") == "true" and not self.leads(index))
+
+    def ask(self, index: int, path: str, body: Optional[bytes] = None) -> Dict[str, Any]:
+        """Empty if there is no answer."""
+        request = urllib.request.Request(f"http://{HOST}:{self.client_ports[index]}{path}", body)
+        try:
+            with urllib.request.urlopen(request, timeout=ANSWER_LIMIT_S) as answer:
+                found: Dict[str, Any] = json.load(answer)
+        except (OSError, ValueError):
+            return {}
+        return found
 
 
 PEERS = {"zookeeper": ZooKeeper, "etcd": Etcd}

@@ -55,6 +55,8 @@ nlohmann::json run_peer_commands(PeerBench& bench);
 nlohmann::json run_peer_pairs(PeerBench& bench);
 nlohmann::json run_peer_handoff(PeerBench& bench);
 nlohmann::json run_peer_gets(PeerBench& bench);
+/// Makes the keys, no more: who started the servers restarts them.
+nlohmann::json run_peer_fill(PeerBench& bench);
 nlohmann::json run_peer_watch(PeerBench& bench);
 /// Kills the leader, which is the first server.
 nlohmann::json run_peer_failover(PeerBench& bench);

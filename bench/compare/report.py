@@ -34,6 +34,8 @@ SHAPES: Dict[str, Shape] = {
     "reads": Shape("linearizable reads, 256 outstanding", "gets", ["--outstanding=256"]),
     "reads-local": Shape("local reads, 256 outstanding", "gets",
                          ["--outstanding=256", "--consistency=local"]),
+    "restart": Shape("a follower with 500,000 keys, stopped by SIGTERM", "restart",
+                     ["--keys=500000"]),
     "failover": Shape("longest gap of writes, leader killed (-9)", "failover"),
 }
 
@@ -83,6 +85,12 @@ def gap_figures(runs: List[Dict[str, Any]]) -> List[float]:
     return [gaps[0], statistics.median(gaps), gaps[-1]]
 
 
+def restart_figures(runs: List[Dict[str, Any]]) -> List[float]:
+    took = sorted_figures(runs, "after_sigterm", "ready_after_s")
+    return [took[0], statistics.median(took), took[-1], median(runs, "before", "resident_mib"),
+            median(runs, "after_sigterm", "resident_mib")]
+
+
 class Table(NamedTuple):
     """Which profiles it shows, and the figures of a row."""
 
@@ -98,6 +106,9 @@ TABLES = (
     Table(("watch",),
           ("until the last is told, at rest", "system", "p50 ms", "least p50", "most p50", "p99 ms",
            "servers' CPU ms each", "generator's CPU ms each"), watch_figures),
+    Table(("restart",),
+          ("from its start until it answers", "system", "least s", "median s", "most s",
+           "resident MiB before", "resident MiB then"), restart_figures),
     Table(("failover",), ("what", "system", "least ms", "median ms", "most ms"), gap_figures),
 )
 

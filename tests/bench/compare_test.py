@@ -80,7 +80,8 @@ def test_every_shape_asks_both_generators_for_what_they_know():
     theirs = (ROOT / "bench/compare/peer_bench.cc").read_text()
     known = {name for name in ("commands", "pairs", "handoff", "gets", "watch", "failover")
              if f'{{"{name}", run_peer_{name}}}' in theirs and f'{{"{name}", ' in ours}
-    assert {shape.profile for shape in report.SHAPES.values()} == known
+    assert {shape.profile for shape in report.SHAPES.values()} == known | {"restart"}
+    assert '{"restart", ' in ours and '{"fill", run_peer_fill}' in theirs
 
 
 @pytest.mark.parametrize("words, why", [
@@ -102,6 +103,14 @@ def test_filters_keep_the_order_of_the_tables():
     assert options.systems == ["holdfast", "etcd"]
     assert options.shapes == ["writes-1", "failover"]
     assert compare.parse([]).systems == list(report.SYSTEMS)
+
+
+def test_a_restart_shows_seconds_and_memory():
+    runs = [{"before": {"resident_mib": 900}, "after_sigterm": {"ready_after_s": s,
+                                                                "resident_mib": 700}}
+            for s in (2, 9, 3)]
+    assert rows({"restart": {"etcd": runs}})[0][1:] == [
+        "etcd 3.4.23", "2.0", "3.0", "9.0", "900", "700"]
 
 
 class StandIn(peers.Etcd):
@@ -127,6 +136,21 @@ def test_the_leader_comes_first_and_stopping_leaves_nothing():
     assert flags["--servers"].split(",")[0] == f"127.0.0.1:{servers.client_ports[1]}"
     assert [process.returncode for process in servers.processes] == [-signal.SIGKILL] * 3
     assert not servers.home.exists()
+
+
+def test_a_follower_that_is_restarted_is_another_process():
+    class Restarted(StandIn):
+        def follows(self, index):
+            return self.processes[index].poll() is None
+    servers = Restarted()
+    servers.start()
+    before = [process.pid for process in servers.processes]
+    servers.wait_for_rest(0)
+    assert servers.follower() == 0 and servers.restart(0) < peers.START_LIMIT_S
+    after = [process.pid for process in servers.processes]
+    assert servers.resident_mib(0) > 0
+    servers.stop()
+    assert before[0] != after[0] and before[1:] == after[1:]
 
 
 def test_a_server_that_ends_at_once_is_quoted():
