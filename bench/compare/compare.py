@@ -31,7 +31,8 @@ WARMUP_S = 2  # of the shape itself, before each run
 # as it can answer, with each kind of request. Seconds of each.
 JVM_WARMUP_S = 8
 JVM_WARMUP = ("writes-256", "pairs")
-JVM_WARMED_BY_ITSELF = ("watch", "gets")  # profiles with kinds of requests that those have not
+# Profiles with kinds of requests that those have not, and seconds of them: watchers rest meanwhile.
+JVM_WARMUP_OF_ITS_OWN_S = {"watch": 24, "gets": 8}
 
 
 def say(text: str) -> None:
@@ -61,12 +62,12 @@ def measure_holdfast(shape: Shape, flags: List[str], runs: int) -> List[Dict[str
 
 
 def warm_up(servers: Peers, measured: Shape) -> None:
-    shapes = [SHAPES[key] for key in JVM_WARMUP]
-    if measured.profile in JVM_WARMED_BY_ITSELF:
-        shapes.append(measured)
-    for shape in shapes:
+    shapes = [(SHAPES[key], JVM_WARMUP_S) for key in JVM_WARMUP]
+    if measured.profile in JVM_WARMUP_OF_ITS_OWN_S:
+        shapes.append((measured, JVM_WARMUP_OF_ITS_OWN_S[measured.profile]))
+    for shape, seconds in shapes:
         generate("peer-bench", [f"--profile={shape.profile}", *shape.flags,
-                                *servers.generator_flags(), f"--seconds={JVM_WARMUP_S}"])
+                                *servers.generator_flags(), f"--seconds={seconds}"])
 
 
 def measure_restart(servers: Peers, shape: Shape) -> Dict[str, Any]:
