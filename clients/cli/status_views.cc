@@ -81,8 +81,10 @@ json receiving_json(const api::StatusResult& s) {
 std::string receiving_text(const api::StateTransfer& t) {
   const std::string whose = "the state of node " + std::to_string(t.fromNode);
   if (t.totalBytes == 0) return "waiting for " + whose;
+  const std::string total = byte_text(static_cast<uint64_t>(t.totalBytes));
+  if (t.receivedBytes == t.totalBytes) return "verifying and loading " + whose + ": " + total;
   return "receiving " + whose + ": " + byte_text(static_cast<uint64_t>(t.receivedBytes)) + " of " +
-         byte_text(static_cast<uint64_t>(t.totalBytes));
+         total;
 }
 
 /// "-" of a server that says nothing of its disk: it is older than this program. One that just

@@ -6,6 +6,7 @@
 #include <csignal>
 #include <utility>
 
+#include "base/byte_text.h"
 #include "base/net/listener.h"
 #include "coordinator/server/alarms.h"
 #include "coordinator/server/first_entry.h"
@@ -397,6 +398,10 @@ void Server::on_signal(int signal) {
 void Server::drain_step() {
   if (!engine_->drained() && clock_.now() < drain_until_) return;
   drain_timer_.cancel();
+  if (const uint64_t left = engine_->snapshots().waiting_bytes(); left > 0) {
+    LOG(INFO) << "the snapshot has not taken the last " << byte_text(left)
+              << " of the log: the next start replays them";
+  }
   engine_->finish_drain();
   client_port_->close_all_after_flush();
   closing_ = true;

@@ -222,6 +222,8 @@ std::string SnapshotFetch::progress() const {
   const std::string whose = "the state of node " + std::to_string(run_->from.value);
   // Before the first piece the sender makes a copy, and nobody knows how large it will be.
   if (run_->bytes == 0) return "waiting for " + whose;
+  if (run_->offset == run_->bytes)
+    return "verifying and loading " + whose + ": " + byte_text(run_->bytes);
   return "receiving " + whose + ": " + byte_text(run_->offset) + " of " + byte_text(run_->bytes);
 }
 

@@ -90,7 +90,8 @@ class SnapshotFetch {
   const SnapshotFetchStats& stats() const { return stats_; }
   /// None: nothing is under way.
   std::optional<SnapshotFetchProgress> how_far() const;
-  /// The same as a sentence, "receiving ...: 12 MiB of 117 MiB", or empty.
+  /// The same as a sentence, "receiving ...: 12 MiB of 117 MiB", "verifying ..." when all has come,
+  /// or empty.
   std::string progress() const;
 
  private:

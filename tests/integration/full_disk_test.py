@@ -12,6 +12,7 @@ import threading
 import time
 
 import pytest
+from chaos.shim_control import Shim
 from holdfast_api.holdfast import ttypes as t
 from loading_test import page, slowly, write
 from thrift.transport.TTransport import TTransportException
@@ -319,6 +320,22 @@ def test_a_full_disk_is_in_the_log_when_it_comes_and_when_it_goes(disks):
     assert follower.log().count(said) == follower.log().count(ended) == 1
     others = [n for n in disks.nodes.values() if n is not follower]
     assert not any("NO_SPACE" in n.log() for n in others)
+
+
+def test_a_server_that_stops_says_what_its_snapshot_had_no_room_for(dial):
+    with Cluster(1) as servers:
+        alone = servers.leader()
+        alone.process.terminate()
+        assert alone.process.wait(30) == 0
+        assert "the snapshot has not taken" not in alone.log()
+        shim = Shim(alone.folder / "control", alone.folder / "data" / "group-1" / "snapshot")
+        servers.start_with(alone, environment=shim.environment)
+        servers.wait_ready([alone])
+        dial(alone).put(path="/key", value=b"1")
+        shim.set(write_errno=errno.ENOSPC)
+        alone.process.terminate()
+        assert alone.process.wait(30) == 0
+        assert "the snapshot has not taken the last " in alone.log()
 
 
 def test_a_full_server_gives_no_snapshot_and_says_why(disks, dial, tmp_path):

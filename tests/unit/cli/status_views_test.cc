@@ -37,6 +37,11 @@ TEST(StatusViews, AServerThatReceivesAStateSaysHowMuchOfItHasCome) {
                 {{"from_node", 1}, {"received_bytes", 34 * kMiB}, {"total_bytes", 117 * kMiB}}));
 }
 
+TEST(StatusViews, AServerThatHasAllOfAStateSaysWhatItDoesWithIt) {
+  EXPECT_EQ(status_notes("h:7413", receiving(117 * kMiB, 117 * kMiB)),
+            "h:7413: verifying and loading the state of node 1: 117 MiB\n");
+}
+
 TEST(StatusViews, HowLargeItIsNobodyKnowsBeforeTheFirstPiece) {
   EXPECT_EQ(status_notes("h:7413", receiving(0, 0)), "h:7413: waiting for the state of node 1\n");
 }

@@ -127,6 +127,13 @@ TEST_F(SnapshotSources, HowMuchIsToComeIsSaidFromTheFirstPieceOn) {
   EXPECT_THAT(fetch_.progress(), testing::HasSubstr(" of "));
   EXPECT_THAT(fetch_.progress(),
               testing::StartsWith("receiving the state of node " + std::to_string(kA.value)));
+  for (size_t next = 1; next < 5; ++next) {
+    for (const auto& ask : here_.transport.sent) note(ask);
+    fetch_.receive(kA, piece(10, next * snapshot::PieceSum::kPieceBytes));
+    if (next < 4) turn();
+  }
+  EXPECT_THAT(fetch_.progress(), testing::StartsWith("verifying and loading the state of node " +
+                                                     std::to_string(kA.value)));
 }
 
 TEST_F(SnapshotSources, TheFirstThatWasAskedMayStillSend) {
