@@ -128,7 +128,7 @@ void SessionCore::verify(const std::shared_ptr<Hold>& hold) {
                              [weak = weak_from_this(), hold](const auto& outcome, const auto&) {
                                const auto self = weak.lock();
                                if (self == nullptr || self->over_ || !outcome) return;
-                               // A handover's answer says itself what has become of the lock.
+                               // What ends a handover says, or asks, what has become of the lock.
                                if (outcome->current || hold->state() != Hold::State::kHeld) return;
                                self->lose(hold, LostReason::kRevoked);
                              });
@@ -266,6 +266,8 @@ void SessionCore::hand_over(const std::shared_ptr<Hold>& hold, int64_t to, Relea
     if (kept) {
       if (hold->state() == Hold::State::kGivingUp) hold->keep();
       self->on_deadline();
+      // Unlike an answer of the lock's own, a refusal does not say that it was ours yet.
+      if (!outcome && hold->state() == Hold::State::kHeld) self->verify(hold);
     } else if (outcome && *outcome == api::ReleaseStatus::HANDED_OVER) {
       hold->end(LostReason::kHandedOver);
       self->holds_.erase(hold->holder_id);

@@ -360,7 +360,28 @@ TEST_F(SessionLocksTest, AHandoverThatAServerDoesNotUnderstandKeepsTheLock) {
   EXPECT_EQ(code, ErrorCode::kBadArgument);
   EXPECT_FALSE(lost_);
   EXPECT_TRUE(hold()->held(clock_.now()));
-  EXPECT_EQ(commands_.size(), 2u) << "a lock that was kept is released";
+  for (size_t i = 2; i < commands_.size(); ++i) {
+    EXPECT_EQ(commands_[i].second.name, "checkToken") << "a lock that was kept is released";
+  }
+}
+
+// It is not asked for while its handover is under way, and a refusal does not look at it.
+TEST_F(SessionLocksTest, ALockThatARefusedHandoverKeptIsAskedForAsTheServerMayHaveChanged) {
+  hold_lock();
+  session_->hand_over(hold(), -1, [](const auto&) {});
+  settle();
+  a_.down();
+  settle();
+  ASSERT_EQ(commands_.size(), 3u);
+  ASSERT_EQ(commands_[2].first, &b_);
+  ASSERT_EQ(commands_[2].second.name, "release");
+  b_.refuse(commands_[2].second, api::ErrorCode::BAD_ARGUMENT, false);
+  settle();
+  ASSERT_EQ(commands_.size(), 4u) << "taken for held, though it may have been revoked meanwhile";
+  ASSERT_EQ(commands_[3].second.name, "checkToken");
+  b_.reply(commands_[3].second, api::CheckTokenResult());
+  settle();
+  EXPECT_EQ(lost_, LostReason::kRevoked);
 }
 
 TEST_F(SessionLocksTest, AHandoverToNobodyIsNotTakenForARelease) {
