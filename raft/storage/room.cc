@@ -48,7 +48,10 @@ RoomKeeper::RoomKeeper(FileSystem& files, LogStore& log, RoomOptions options, In
       options_(std::move(options)),
       snapshot_{options_.snapshot_bytes, taken_} {
   room_.path = options_.directory;
-  [[maybe_unused]] const auto free = ask_free();  // step() tells of what fails
+  // step() tells of what fails. What is held need not be left free besides: a start takes a segment
+  // before the first step may be over.
+  [[maybe_unused]] const auto opened = open_reserve();
+  [[maybe_unused]] const auto free = ask_free();
   judge(now);
   log_.preparer().set_permit([this](uint64_t bytes) { return begin_segment(bytes); });
 }

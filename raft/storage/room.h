@@ -72,8 +72,8 @@ class RoomKeeper {
   static constexpr Duration kRetryMin = 1s;
   static constexpr Duration kRetryMax = 8s;
 
-  /// Both outlive the keeper, of which a log has one at a time. Asks at once what is free: room()
-  /// is true before the first step, which may take its time over the reserve.
+  /// Both outlive the keeper, of which a log has one at a time. Asks at once what is free and what
+  /// is held: room() is true before the first step, which may take its time over the reserve.
   RoomKeeper(FileSystem& files, LogStore& log, RoomOptions options, Instant now);
   ~RoomKeeper();
   RoomKeeper(const RoomKeeper&) = delete;

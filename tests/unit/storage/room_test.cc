@@ -315,6 +315,24 @@ TEST_F(RoomTest, TheLogLeavesWhatTheSnapshotIsLikelyToWantBeforeItHasSpoken) {
   EXPECT_EQ(store->preparer().ready(), store->preparer().ahead());
 }
 
+// Each start needs a segment at once, as it takes one of those that were ready.
+TEST_F(RoomTest, WhatIsHeldForTheSnapshotIsNotLeftFreeBesideBeforeTheFirstLook) {
+  open();
+  keeper->note_snapshot({3 * kMiB, 0});
+  EXPECT_EQ(look().reserve_bytes, 5 * kMiB);
+  leave_free(3 * kMiB);
+  keeper.reset();
+  keeper = std::make_unique<RoomKeeper>(*disk, *store,
+                                        RoomOptions{kLogDirectory, 2 * kMiB, kMiB, 3 * kMiB}, now);
+  EXPECT_EQ(keeper->room().reserve_bytes, 5 * kMiB);
+  while (store->preparer().ready() == store->preparer().ahead()) {
+    ASSERT_TRUE(fill_segment().ok());
+  }
+  prepare(*store);
+  EXPECT_FALSE(store->preparer().out_of_space());
+  EXPECT_EQ(look().state, State::kOk);
+}
+
 TEST_F(RoomTest, AnErrorOfTheReserveIsToldAndIsNoRoom) {
   open();
   look();
