@@ -250,8 +250,8 @@ std::optional<Failure> Server::go_on_from(StoredState state, const StatePlace& p
   raft::InitialState initial = voter_->log_behind(place.applied, membership);
   std::vector<raft::Message> late = voter_->take_late();
   voter_.reset();
-  room_keeper_.reset();
   writer_.reset();
+  room_keeper_.reset();
   if (!as_said) {
     if (auto failed = reopen_log()) return failed;
     return begin_with(std::move(state));
@@ -293,7 +293,6 @@ SnapshotPorts Server::snapshot_ports() {
 std::optional<Failure> Server::begin_log_threads(uint64_t snapshot_bytes) {
   const auto wake = [this] { loop_.post([] {}); };
   return with_threads([&] {
-    writer_ = std::make_unique<raft::ThreadedLogWriter>(*log_, clock_, wake);
     room_keeper_ = std::make_unique<raft::ThreadedRoomKeeper>(
         files_, *log_, clock_,
         raft::RoomOptions{options_.data_dir, static_cast<uint64_t>(options_.reserve_mib) << 20,
@@ -301,6 +300,7 @@ std::optional<Failure> Server::begin_log_threads(uint64_t snapshot_bytes) {
         raft::ThreadedRoomKeeper::Hooks{wake, [](const std::string& why) {
                                           LOG(ERROR) << "no reserve for a full disk: " << why;
                                         }});
+    writer_ = std::make_unique<raft::ThreadedLogWriter>(*log_, clock_, wake);
   });
 }
 
@@ -370,9 +370,9 @@ void Server::drop_engine() {
   seeker_.reset();
   identity_calls_.clear();
   engine_.reset();
-  room_keeper_.reset();
   span_writer_.reset();
   writer_.reset();
+  room_keeper_.reset();
   pace_.hurry(false);
 }
 
