@@ -9,6 +9,7 @@
 #include <algorithm>
 #include <cstdio>
 #include <cstdlib>
+#include <cstring>
 #include <filesystem>
 #include <fstream>
 #include <sstream>
@@ -112,7 +113,8 @@ int http_status(const std::string& address, const std::string& path) {
   if (::connect(fd, reinterpret_cast<sockaddr*>(&peer), sizeof peer) == 0 &&
       ::send(fd, request.data(), request.size(), MSG_NOSIGNAL) > 0 &&
       ::recv(fd, answer, sizeof answer - 1, 0) > 0) {
-    std::sscanf(answer, "HTTP/%*s %d", &status);
+    const char* const number = std::strchr(answer, ' ');  // "HTTP/1.1 200 OK"
+    if (number != nullptr) status = static_cast<int>(std::strtol(number, nullptr, 10));
   }
   ::close(fd);
   return status;

@@ -21,7 +21,8 @@ nlohmann::json timed_until_ready(Bench& bench, const Start& start) {
   const Instant began = bench.loop().clock().now();
   const std::string server = start();
   while (!cluster.ready(server)) {
-    if (bench.loop().clock().now() - began > kGiveUp) fail(server + " is not ready after ten minutes");
+    if (bench.loop().clock().now() - began > kGiveUp)
+      fail(server + " is not ready after ten minutes");
     bench.turn_for(5ms);
   }
   const Duration took = bench.loop().clock().now() - began;
@@ -73,7 +74,7 @@ nlohmann::json run_restart(Bench& bench) {
   cluster.destroy_snapshot(server);
   result["snapshot_lost"] = start_and_wait(bench, server);
   result["empty_and_new"] = timed_until_ready(bench, [&] {
-    const std::string another = cluster.start_another(leader);
+    std::string another = cluster.start_another(leader);
     while (!cluster.answers(another)) bench.turn_for(1ms);
     cluster.add(another, leader);
     return another;

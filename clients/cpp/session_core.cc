@@ -219,7 +219,8 @@ void SessionCore::on_other_cluster() {
 }
 
 void SessionCore::send_release(const std::shared_ptr<Hold>& hold, int64_t to, ReleaseDone done) {
-  const auto answered = [done](const Outcome<api::ReleaseResult>& outcome, const CallInfo&) {
+  const auto answered = [done = std::move(done)](const Outcome<api::ReleaseResult>& outcome,
+                                                 const CallInfo&) {
     if (outcome) return done(outcome->status);
     done(outcome.error());
   };
@@ -246,40 +247,43 @@ void SessionCore::release(const std::shared_ptr<Hold>& hold, ReleaseDone done) {
 
 void SessionCore::hand_over(const std::shared_ptr<Hold>& hold, int64_t to, ReleaseDone done) {
   if (hold->state() != Hold::State::kHeld) {
-    return caller_.pool().loop().post([done] { done(api::ReleaseStatus::NOT_HELD); });
+    return caller_.pool().loop().post(
+        [done = std::move(done)] { done(api::ReleaseStatus::NOT_HELD); });
   }
   // To a server both would be a release.
   if (hold->of_acquire_all || to == 0) {
     const char* const why = to == 0 ? "to is 0: a waiter is named by its holder id"
                                     : "locks that were taken together cannot be handed over";
-    return caller_.pool().loop().post([done, why] {
+    return caller_.pool().loop().post([done = std::move(done), why] {
       done(CallError{ErrorCode::kBadArgument, why});
     });
   }
   hold->begin_giving_up();
   const auto self = shared_from_this();
-  send_release(hold, to, [self, hold, done](const Outcome<api::ReleaseStatus::type>& outcome) {
-    // A server that refused the call has left the lock with us.
-    const bool kept = outcome ? *outcome == api::ReleaseStatus::TARGET_GONE ||
-                                    *outcome == api::ReleaseStatus::TARGET_BLOCKED
-                              : !outcome.error().maybe_applied;
-    if (kept) {
-      if (hold->state() == Hold::State::kGivingUp) hold->keep();
-      self->on_deadline();
-      // Unlike an answer of the lock's own, a refusal does not say that it was ours yet.
-      if (!outcome && hold->state() == Hold::State::kHeld) self->verify(hold);
-    } else if (outcome && *outcome == api::ReleaseStatus::HANDED_OVER) {
-      hold->end(LostReason::kHandedOver);
-      self->holds_.erase(hold->holder_id);
-    } else {
-      self->lose(hold, LostReason::kRevoked);
-    }
-    done(outcome);
-  });
+  send_release(
+      hold, to,
+      [self, hold, done = std::move(done)](const Outcome<api::ReleaseStatus::type>& outcome) {
+        // A server that refused the call has left the lock with us.
+        const bool kept = outcome ? *outcome == api::ReleaseStatus::TARGET_GONE ||
+                                        *outcome == api::ReleaseStatus::TARGET_BLOCKED
+                                  : !outcome.error().maybe_applied;
+        if (kept) {
+          if (hold->state() == Hold::State::kGivingUp) hold->keep();
+          self->on_deadline();
+          // Unlike an answer of the lock's own, a refusal does not say that it was ours yet.
+          if (!outcome && hold->state() == Hold::State::kHeld) self->verify(hold);
+        } else if (outcome && *outcome == api::ReleaseStatus::HANDED_OVER) {
+          hold->end(LostReason::kHandedOver);
+          self->holds_.erase(hold->holder_id);
+        } else {
+          self->lose(hold, LostReason::kRevoked);
+        }
+        done(outcome);
+      });
 }
 
-void SessionCore::set_value(const std::shared_ptr<Hold>& hold, std::string value,
-                            std::function<void(Outcome<bool>)> done) {
+void SessionCore::set_value(const std::shared_ptr<Hold>& hold, const std::string& value,
+                            const std::function<void(Outcome<bool>)>& done) {
   struct Left {
     size_t answers;
     std::optional<CallError> error;
@@ -370,7 +374,7 @@ void SessionCore::abandon() {
 }
 
 void SessionCore::close(std::function<void(Outcome<bool>)> done) {
-  if (over_) return caller_.pool().loop().post([done] { done(true); });
+  if (over_) return caller_.pool().loop().post([done = std::move(done)] { done(true); });
   const auto self = shared_from_this();
   over_ = true;
   keeper_.stop();
@@ -384,7 +388,7 @@ void SessionCore::close(std::function<void(Outcome<bool>)> done) {
   for (const auto& send : std::exchange(queued_, {})) send();
   send_command<CloseSession>(
       ++last_sequence_, {},
-      [self, done](const auto& outcome, const auto&) {
+      [self, done = std::move(done)](const auto& outcome, const auto&) {
         self->client_.retire(*self);
         if (outcome || outcome.error().code == ErrorCode::kSessionExpired) return done(true);
         done(outcome.error());

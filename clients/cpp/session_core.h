@@ -78,8 +78,8 @@ class SessionCore final : public std::enable_shared_from_this<SessionCore>,
   /// that was not applied: it is kept. BAD_ARGUMENT for locks of one acquireAll.
   void hand_over(const std::shared_ptr<Hold>& hold, int64_t to, ReleaseDone done);
   /// Publishes another value; NOT_HELD is an error.
-  void set_value(const std::shared_ptr<Hold>& hold, std::string value,
-                 std::function<void(Outcome<bool>)> done);
+  void set_value(const std::shared_ptr<Hold>& hold, const std::string& value,
+                 const std::function<void(Outcome<bool>)>& done);
   /// Begins a watch and names it. It goes on wherever the session is polled, without a gap, until
   /// unwatch() or the session's end.
   int64_t watch(const std::string& path, const WatchOptions& options, WatchHandlers handlers);

@@ -136,7 +136,7 @@ std::optional<Failure> Server::open_ports(const net::Address& client, const net:
   admins.address = admin;
   admins.descriptors_kept = net::kDescriptorsKept;
   std::optional<Failure> taken;
-  const auto no_thread = with_threads([&] {
+  auto no_thread = with_threads([&] {
     auto client_port = open_client_port(clients);
     if (client_port.ok()) {
       client_port_ = std::move(*client_port);
