@@ -270,14 +270,15 @@ def free_bytes(node):
 
 def takes_the_log(leader, follower, within_s=1.5):
     """The follower comes near the leader's end within that time."""
-    until = time.monotonic() + within_s
-    while time.monotonic() < until:
+    def near():
         said = leader.status()
         match = next(p.matchIndex for p in said.progress if p.nodeId == follower.node_id)
-        if said.lastIndex - match < 50:
-            return True
-        time.sleep(0.02)
-    return False
+        return said.lastIndex - match < 50
+
+    try:
+        return eventually(near, within=within_s)
+    except AssertionError:
+        return False
 
 
 def test_the_log_of_one_that_loads_its_state_leaves_free_what_is_to_stay_free(dial):
