@@ -6,10 +6,14 @@
 #include <utility>
 #include <vector>
 
+#include "base/check.h"
+
 namespace holdfast {
 
-/// T is cheap to copy (a pointer or a number). Callers hash their keys and tell values apart by a
-/// predicate. Linear probing with backward-shift deletion (Knuth 6.4, algorithm R): no tombstones.
+/// T is cheap to copy (a pointer or a number), and its T{} is no value: that marks a free slot, so
+/// that one of 16 bytes lies in one line of the cache. Callers hash their keys and tell values
+/// apart by a predicate. Linear probing with backward-shift deletion (Knuth 6.4, algorithm R): no
+/// tombstones.
 template <class T>
 class FlatIndex {
  public:
@@ -25,8 +29,9 @@ class FlatIndex {
     return const_cast<FlatIndex*>(this)->find(hash, std::forward<Predicate>(is_it));
   }
 
-  /// The key must be absent.
+  /// The key must be absent, the value not T{}.
   void insert(uint64_t hash, T value) {
+    HF_CHECK(value != T{}, "an index has no room for what marks its free slots");
     if ((size_ + 1) * 3 > slots_.size() * 2) grow();
     place(hash, value);
     ++size_;
@@ -47,7 +52,7 @@ class FlatIndex {
   struct Slot {
     uint64_t hash = 0;
     T value{};
-    bool used = false;
+    bool used() const { return value != T{}; }
   };
 
   static constexpr size_t kNone = SIZE_MAX;
@@ -55,7 +60,7 @@ class FlatIndex {
   template <class Predicate>
   size_t locate(uint64_t hash, Predicate&& is_it) const {
     if (slots_.empty()) return kNone;
-    for (size_t at = home(hash); slots_[at].used; at = next(at)) {
+    for (size_t at = home(hash); slots_[at].used(); at = next(at)) {
       if (slots_[at].hash == hash && is_it(slots_[at].value)) return at;
     }
     return kNone;
@@ -66,28 +71,28 @@ class FlatIndex {
 
   void place(uint64_t hash, T value) {
     size_t at = home(hash);
-    while (slots_[at].used) at = next(at);
-    slots_[at] = {.hash = hash, .value = value, .used = true};
+    while (slots_[at].used()) at = next(at);
+    slots_[at] = {.hash = hash, .value = value};
   }
 
   void grow() {
     std::vector<Slot> old(slots_.empty() ? 16 : slots_.size() * 2);
     old.swap(slots_);
     for (const Slot& slot : old) {
-      if (slot.used) place(slot.hash, slot.value);
+      if (slot.used()) place(slot.hash, slot.value);
     }
   }
 
   /// Moves later members of the probe run into the gap wherever their home allows it.
   void close_gap(size_t gap) {
-    for (size_t at = next(gap); slots_[at].used; at = next(at)) {
+    for (size_t at = next(gap); slots_[at].used(); at = next(at)) {
       const size_t mask = slots_.size() - 1;
       if (((at - home(slots_[at].hash)) & mask) >= ((at - gap) & mask)) {
         slots_[gap] = slots_[at];
         gap = at;
       }
     }
-    slots_[gap].used = false;
+    slots_[gap] = {};
   }
 
   std::vector<Slot> slots_;  ///< a power of two of them, or none
