@@ -168,6 +168,10 @@ void Engine::sweep() {
   polls_.sweep(now);
   waits_.sweep(now);
   key_waits_.sweep(now);
+  for (const CallId call : std::exchange(abandoned_, {})) {
+    reads_.abandon(call);
+    key_waits_.abandon(call);
+  }
   lease_queries_.sweep(now);
   check_transfers(now);
 }

@@ -164,6 +164,9 @@ class Engine final : public raft::Application, Commands::Owner, Renewals::Owner 
 
   /// The port that took the call has no room for it.
   void refuse_overloaded(CallId call, const std::string& why);
+  /// Nobody waits for the answer any more: what parks the call may end at the end of this turn. One
+  /// that is not outstanding any more is left alone.
+  void abandon(CallId call) { abandoned_.push_back(call); }
 
   // The peers' side.
   void on_message(raft::Message&& message) { gate_.receive(std::move(message)); }
@@ -378,6 +381,7 @@ class Engine final : public raft::Application, Commands::Owner, Renewals::Owner 
   Polls polls_;
   Waits waits_;
   KeyWaits key_waits_;
+  std::vector<CallId> abandoned_;
   LeaseQueries lease_queries_;
   MemberChanges member_changes_;
   Snapshots snapshots_;

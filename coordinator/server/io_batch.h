@@ -66,6 +66,8 @@ struct IoCalls {
 
   ReusedList<Call> calls;
   size_t frame_bytes = 0;  ///< of all calls
+  /// Of these or earlier calls, those whose connection is gone; each may be answered already.
+  std::vector<CallId> abandoned;
   /// What had arrived by then on the first `adopted` connections is in this batch or an earlier
   /// one.
   Instant handled_until;

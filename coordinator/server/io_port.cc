@@ -90,6 +90,10 @@ void IoPort::receive(Worker& worker, IoCalls& batch) {
     if (call.frame_bytes > kItemBytesKept) call.arguments = RpcArguments();
   }
   batch.calls.clear();
+  for (const CallId call : batch.abandoned) {
+    if (engine_ != nullptr) engine_->abandon(call);
+  }
+  batch.abandoned.clear();
   batch.frame_bytes = 0;
   worker.handled_until = batch.handled_until;
   while (!worker.hand_overs.empty() && worker.hand_overs.front().last <= batch.adopted) {

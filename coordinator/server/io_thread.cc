@@ -135,7 +135,7 @@ bool IoThread::report_owed() const {
 
 bool IoThread::has_news(const IoCalls& batch) const {
   return report_owed() || handled_of_ != reported_of_ || !batch.calls.empty() ||
-         !batch.pauses.empty();
+         !batch.abandoned.empty() || !batch.pauses.empty();
 }
 
 // A turn that was woken out of its sleep polled before it slept: a report that is owed comes with

@@ -57,6 +57,7 @@ class IoThread final : CallTaker {
   RpcArguments& arguments_for(const RpcMethod& method) override;
   void take(const RpcMethod& method, CallId call, size_t frame_bytes) override;
   void refuse_overloaded(CallId call, const std::string& why) override;
+  void abandon(CallId call) override { calls_.open().abandoned.push_back(call); }
 
   // The engine's thread.
   void take_batch(IoCalls& batch);

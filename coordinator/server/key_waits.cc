@@ -17,6 +17,7 @@ bool KeyWaits::park(CallId call, int64_t sequence, const std::string& path, Inst
   const uint64_t number = ++next_number_;
   waits_.emplace(number, Wait{call, sequence, path});
   by_path_[path].insert(number);
+  by_call_.add(call, number);
   deadlines_.add(number, until);
   ++host_.parked;
   return true;
@@ -30,6 +31,10 @@ void KeyWaits::answer(CallId call, int64_t sequence, const std::string& path, bo
   reply.found = key.has_value();
   if (key) reply.key = api_key(path, *key);
   host_.complete(call, &reply);
+}
+
+void KeyWaits::abandon(CallId call) {
+  if (const uint64_t number = by_call_.find(call)) end(number, false);
 }
 
 void KeyWaits::on_events(std::span<const tree::Event> events) {
@@ -57,6 +62,7 @@ void KeyWaits::end(uint64_t number, bool changed) {
 void KeyWaits::finish(Waits::iterator at, bool changed) {
   const Wait wait = std::move(at->second);
   waits_.erase(at);
+  by_call_.erase(wait.call);
   --host_.parked;
   answer(wait.call, wait.sequence, wait.path, changed);
 }

@@ -7,6 +7,7 @@
 #include <string>
 #include <unordered_map>
 
+#include "coordinator/server/call_numbers.h"
 #include "coordinator/server/deadlines.h"
 #include "coordinator/server/host.h"
 #include "coordinator/tree/types.h"
@@ -22,6 +23,9 @@ class KeyWaits {
   bool park(CallId call, int64_t sequence, const std::string& path, Instant until);
   /// Answers with the key as it is now.
   void answer(CallId call, int64_t sequence, const std::string& path, bool changed);
+
+  /// Ends the wait of this call, if it is parked here: its client is gone.
+  void abandon(CallId call);
 
   void on_events(std::span<const tree::Event> events);
   void sweep(Instant now);
@@ -46,6 +50,7 @@ class KeyWaits {
   Waits waits_;  // by number; its order is never observed
   /// The numbers of those who wait for a path. Any of very many may be the next whose time is up.
   std::unordered_map<std::string, std::set<uint64_t>> by_path_;
+  CallNumbers by_call_;
   DeadlineQueue deadlines_;
 };
 

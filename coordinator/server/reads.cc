@@ -16,6 +16,7 @@ uint64_t Reads::keep(PendingRead&& read) {
     return 0;
   }
   deadlines_.add(++next_number_, read.deadline);
+  if (read.min_revision > host_.applied) of_the_future_.add(read.call, next_number_);
   pending_.emplace(next_number_, std::move(read));
   return next_number_;
 }
@@ -42,11 +43,19 @@ void Reads::wait_for_apply(uint64_t number, PendingRead& read) {
   waiting_.emplace(read.min_revision, number);
 }
 
+void Reads::abandon(CallId call) {
+  const uint64_t number = of_the_future_.find(call);
+  if (number == 0) return;
+  waiting_.erase({pending_.at(number).min_revision, number});
+  fail(number, {ErrorCode::kTimeout, "nobody waits for the answer", false, true, 0});
+}
+
 // Forgotten before it runs: what it does may come back here.
 void Reads::run(uint64_t number) {
   const auto at = pending_.find(number);
   const PendingRead read = std::move(at->second);
   pending_.erase(at);
+  of_the_future_.erase(read.call);
   read.run();
 }
 
@@ -122,6 +131,7 @@ void Reads::fail(uint64_t number, const Refusal& refusal) {
   const auto at = pending_.find(number);
   const PendingRead read = std::move(at->second);
   pending_.erase(at);
+  of_the_future_.erase(read.call);
   host_.fail(read.call, refusal, read.sequence);
 }
 

@@ -10,6 +10,7 @@
 #include <utility>
 #include <vector>
 
+#include "coordinator/server/call_numbers.h"
 #include "coordinator/server/deadlines.h"
 #include "coordinator/server/host.h"
 
@@ -37,6 +38,9 @@ class Reads {
   void flush();
   void on_read(uint64_t context, LogIndex index);
   void on_read_failed(uint64_t context);
+  /// Ends this call if it came for a revision that was still to come: its client is gone. Others
+  /// end soon.
+  void abandon(CallId call);
   /// Entries were applied: runs what waited for them.
   void on_applied();
   void sweep(Instant now);
@@ -59,6 +63,7 @@ class Reads {
   std::vector<uint64_t> gathered_;
   std::map<uint64_t, std::vector<uint64_t>> asked_;  // by read context
   std::set<std::pair<LogIndex, uint64_t>> waiting_;  // for a revision
+  CallNumbers of_the_future_;                        // those that came for one
   DeadlineQueue deadlines_;
 };
 

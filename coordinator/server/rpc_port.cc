@@ -30,6 +30,7 @@ class RpcPort::EngineCalls final : public CallTaker {
   void refuse_overloaded(CallId call, const std::string& why) override {
     engine_.refuse_overloaded(call, why);
   }
+  void abandon(CallId call) override { engine_.abandon(call); }
 
  private:
   std::span<const RpcMethod> methods_;
@@ -54,7 +55,8 @@ struct RpcPort::Connection final : net::FrameConnection::Handler {
   RpcPort& port;
   const uint32_t id;
   net::FrameConnection frames;
-  uint32_t calls = 0;  ///< outstanding
+  uint32_t calls = 0;          ///< outstanding
+  uint32_t last_call = kNone;  ///< of those, and the others by Slot::call_before
   /// Of those, refused and not yet answered: on the way to the engine's thread and back.
   uint32_t refusals_under_way = 0;
   size_t held_bytes = 0;  ///< of answers that wait for the calls in line before them
@@ -66,6 +68,8 @@ struct RpcPort::Slot {
   uint32_t connection = 0;  ///< 0: free
   int32_t seqid = 0;
   uint32_t next_in_line = kNone;
+  uint32_t call_before = kNone;  ///< of the same connection, in order of arrival
+  uint32_t call_after = kNone;
   WireProtocol protocol = WireProtocol::kBinary;
   bool first_in_line = false;
   Instant arrived;
@@ -125,7 +129,8 @@ void RpcPort::on_closed(Connection& connection, const net::CloseReason& reason) 
   forget(connection);
 }
 
-// The memory of answers that nobody is to have does not wait for the calls before them.
+// The memory of answers that nobody is to have does not wait for the calls before them, nor does
+// the room of calls that are parked.
 void RpcPort::forget(Connection& connection) {
   const auto first = held_.lower_bound({connection.id, 0});
   auto at = first;
@@ -133,7 +138,11 @@ void RpcPort::forget(Connection& connection) {
     slots_[at->second].held = std::string();
   }
   held_.erase(first, at);
+  uint32_t call = connection.last_call;
   connections_.erase(connection.id);
+  for (; call != kNone; call = slots_[call].call_before) {
+    if (!slots_[call].answered) taker_->abandon({options_.tag, call, slots_[call].generation});
+  }
 }
 
 void RpcPort::cut_off(Connection& connection) {
@@ -283,6 +292,9 @@ uint32_t RpcPort::open_slot(Connection& connection, WireProtocol protocol,
   slot.refused = slot.answered = false;
   slot.arrived = loop_.now();
   slot.method = method;
+  slot.call_after = kNone;
+  slot.call_before = std::exchange(connection.last_call, at);
+  if (slot.call_before != kNone) slots_[slot.call_before].call_after = at;
   if (connection.calls++ == 0) connection.frames.set_idle_timeout(Duration{0});
   ++outstanding_;
   const auto [line, fresh] = lines_.try_emplace(line_key(connection, head_.seqid), Line{at, at});
@@ -356,9 +368,13 @@ void RpcPort::release_line(uint32_t at) {
 
 void RpcPort::free_slot(uint32_t at) {
   Slot& slot = slots_[at];
+  if (slot.call_before != kNone) slots_[slot.call_before].call_after = slot.call_after;
+  if (slot.call_after != kNone) slots_[slot.call_after].call_before = slot.call_before;
   const auto from = connections_.find(slot.connection);
-  if (from != connections_.end() && --from->second->calls == 0) {
-    from->second->frames.set_idle_timeout(options_.frames.idle_timeout);
+  if (from != connections_.end()) {
+    Connection& connection = *from->second;
+    if (connection.last_call == at) connection.last_call = slot.call_before;
+    if (--connection.calls == 0) connection.frames.set_idle_timeout(options_.frames.idle_timeout);
   }
   slot.connection = 0;
   ++slot.generation;

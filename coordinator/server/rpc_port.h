@@ -32,6 +32,9 @@ class CallTaker {
   virtual void take(const RpcMethod& method, CallId call, size_t frame_bytes) = 0;
   /// The port has no room for this call.
   virtual void refuse_overloaded(CallId call, const std::string& why) = 0;
+  /// The connection of a call that was taken, and is not answered yet, is gone: what it is answered
+  /// nobody gets. Within a call to this port: not the moment to answer others.
+  virtual void abandon(CallId call) = 0;
 
  protected:
   ~CallTaker() = default;

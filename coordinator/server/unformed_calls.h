@@ -21,6 +21,7 @@ class UnformedCalls final : public CallTaker {
   RpcArguments& arguments_for(const RpcMethod& method) override;
   void take(const RpcMethod& method, CallId call, size_t frame_bytes) override;
   void refuse_overloaded(CallId call, const std::string& why) override;
+  void abandon(CallId) override {}  // all are answered when they are taken
   void refuse(CallId call);
 
  private:

@@ -170,7 +170,7 @@ TEST_F(OverloadTest, ReadsThatWaitAreBounded) {
   for (const Call& call : reads) EXPECT_EQ(call.outcome(), "OK");
 }
 
-// Neither needs a session, and either may be left behind by its connection.
+// They need no session.
 TEST_F(OverloadTest, WaitsForAChangeLeaveRoomForPolls) {
   api::WaitForChangeRequest request;
   request.path = "/none";
@@ -203,6 +203,57 @@ TEST_F(OverloadTest, ReadsOfAFarFutureLeaveRoomForThoseOfNow) {
   const Call now = server.describe({}, "/a");
   cluster.settle();
   EXPECT_EQ(now.outcome(), "OK");
+}
+
+TEST_F(OverloadTest, WaitsThatTheirClientsLeftBehindMakeRoomForOthers) {
+  api::WaitForChangeRequest request;
+  request.path = "/none";
+  request.afterRevision = static_cast<int64_t>(server.engine().host().applied.value);
+  request.maxWaitMs = 60'000;
+  const auto wait = [&] {
+    return server.ask(&Engine::wait_for_change, api::RequestContext{}, request);
+  };
+  const Call stays = wait();
+  for (int i = 0; i < 10; ++i) {
+    const Call left = wait();
+    EXPECT_FALSE(left.answered()) << "it parks, whoever left before";
+    server.abandon_latest();
+    cluster.settle();
+    EXPECT_TRUE(left.answered()) << "its place is free";
+  }
+  EXPECT_FALSE(stays.answered());
+  EXPECT_EQ(server.engine().parked_key_waits(), 1u);
+  api::PutRequest put;
+  put.path = "/none";
+  server.ask(&Engine::put, api::RequestContext{}, put);
+  cluster.settle();
+  EXPECT_EQ(stays.outcome(), "OK");
+}
+
+// A linearizable read first waits for a quorum: whoever leaves before that has left it all the same.
+TEST_F(OverloadTest, ReadsOfAFarFutureThatTheirClientsLeftBehindMakeRoomForOthers) {
+  api::RequestContext never;
+  never.minRevision = int64_t{1} << 52;
+  never.deadlineMs = 600'000;
+  for (const auto consistency : {api::Consistency::LOCAL, api::Consistency::LINEARIZABLE}) {
+    for (int i = 0; i < 10; ++i) {
+      const Call left = server.describe(never, "/a", consistency);
+      server.abandon_latest();
+      cluster.settle();
+      EXPECT_EQ(left.outcome(), "TIMEOUT");
+    }
+  }
+  EXPECT_EQ(server.engine().pending_reads(), 0u);
+}
+
+TEST_F(OverloadTest, ACallThatIsAnsweredOrOfAnotherKindIsLeftAloneWhenItsClientGoes) {
+  const Call answered = server.describe({}, "/a", api::Consistency::LOCAL);
+  server.abandon_latest();
+  const Call waits = server.acquire(client.next(), acquire_of("/a"));
+  server.abandon_latest();
+  cluster.settle();
+  EXPECT_EQ(answered.outcome(), "OK");
+  EXPECT_EQ(waits.outcome(), "OK") << "what it asked for is done: it may ask again";
 }
 
 TEST_F(OverloadTest, APortThatIsFullRefusesInTheEnginesName) {

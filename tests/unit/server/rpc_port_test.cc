@@ -150,12 +150,51 @@ class HeldCalls final : public CallTaker {
   RpcArguments& arguments_for(const RpcMethod&) override { return arguments_; }
   void take(const RpcMethod&, CallId call, size_t) override { calls.push_back(call); }
   void refuse_overloaded(CallId call, const std::string&) override { on_refused(call); }
+  void abandon(CallId call) override { abandoned.push_back(call); }
   std::vector<CallId> calls;
+  std::vector<CallId> abandoned;
   std::function<void(CallId)> on_refused = [](CallId) { ADD_FAILURE(); };
 
  private:
   RpcArguments arguments_;
 };
+
+// Of one connection: in whichever order they were answered, and though places are used again.
+TEST_F(RpcPortTest, TheCallsThatAClosedConnectionLeavesBehindAreTold) {
+  RpcPortOptions options;
+  options.address = net::kLoopback;
+  const auto own = std::move(*RpcPort::open(loop, options, client_methods()));
+  HeldCalls taker;
+  own->serve(taker);
+  const api::KeepAliveResult result;
+  const auto answer = [&](size_t call) { own->complete(taker.calls[call], &result); };
+  net::RawPeer stays(own->port());
+  net::RawPeer goes(own->port());
+  const auto ask = [&](net::RawPeer& peer, int seqid) {
+    const size_t before = taker.calls.size();
+    peer.write(net::frame_of(keep_alive(WireProtocol::kBinary, seqid)));
+    ASSERT_TRUE(net::run_until(loop, [&] { return taker.calls.size() == before + 1; }));
+  };
+  for (int i = 0; i < 6; ++i) ask(i % 2 == 0 ? goes : stays, i);  // calls 0, 2 and 4 are of `goes`
+  answer(2);
+  answer(1);
+  ask(goes, 6);
+  ask(goes, 0);  // behind the first in line
+  answer(7);     // and held for that
+  ask(goes, 7);
+  answer(8);
+  ask(stays, 7);  // where that one was
+  goes.close();
+  ASSERT_TRUE(net::run_until(loop, [&] { return own->connections() == 1; }));
+  std::set<size_t> left;
+  for (size_t i = 0; i < taker.calls.size(); ++i) {
+    if (std::ranges::count(taker.abandoned, taker.calls[i]) == 1) left.insert(i);
+  }
+  EXPECT_EQ(left, (std::set<size_t>{0, 4, 6}));
+  EXPECT_EQ(taker.abandoned.size(), 3u);
+  for (const size_t call : {0, 3, 4, 5, 6, 9}) answer(call);
+  EXPECT_EQ(own->outstanding(), 0u);
+}
 
 // Stock clients number all their calls 0: one that is parked holds back the answers to all others.
 TEST_F(RpcPortTest, AnswersThatWaitForAnEarlierOneAreBoundedAsWhatIsSentIs) {

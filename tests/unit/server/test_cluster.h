@@ -146,6 +146,9 @@ class TestServer final : raft::Transport, ReplySink {
     return call;
   }
 
+  /// The client of the latest call is gone.
+  void abandon_latest() { engine().abandon(id_of(next_slot_)); }
+
   size_t outstanding() const { return outstanding_.size(); }
 
   int32_t feature_level = 0;  ///< that its program knows; set before start(): an upgrade
