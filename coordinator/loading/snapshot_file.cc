@@ -1,5 +1,7 @@
 #include "coordinator/loading/snapshot_file.h"
 
+#include <array>
+#include <string_view>
 #include <utility>
 
 #include "coordinator/loading/loaded_state.h"
@@ -46,16 +48,35 @@ Status stands_alone(raft::FileSystem& files, const std::string& path) {
   return ok_status();
 }
 
-/// SQLite reads what is missing of the last page as zeros, and looks at nothing behind it.
-Status has_size(snapshot::Database& database, uint64_t bytes) {
-  const auto pages = database.integer("PRAGMA page_count");
-  if (!pages.ok()) return pages.error();
-  const auto page_bytes = database.integer("PRAGMA page_size");
-  if (!page_bytes.ok()) return page_bytes.error();
-  const uint64_t wanted = static_cast<uint64_t>(*pages) * static_cast<uint64_t>(*page_bytes);
-  if (bytes == wanted) return ok_status();
-  return Error{ErrorCode::kCorrupt, database.path() + ": it has " + std::to_string(bytes) +
-                                        " bytes, but must have " + std::to_string(wanted)};
+uint32_t big_endian(std::string_view bytes) {
+  uint32_t number = 0;
+  for (const char byte : bytes) number = number << 8 | static_cast<uint8_t>(byte);
+  return number;
+}
+
+/// How long a database is by its own first bytes (https://www.sqlite.org/fileformat.html, 1.3); 0
+/// if they do not say.
+uint64_t announced_bytes(std::string_view head) {
+  constexpr std::string_view kMagic("SQLite format 3\0", 16);
+  const std::string_view changes = head.substr(24, 4);
+  const std::string_view changes_then = head.substr(92, 4);  // when the number of pages was written
+  if (!head.starts_with(kMagic) || changes != changes_then) return 0;
+  const uint64_t page_bytes = big_endian(head.substr(16, 2));
+  return (page_bytes == 1 ? 65'536 : page_bytes) * big_endian(head.substr(28, 4));
+}
+
+/// Before SQLite reads it, which says of a file that was cut off no more than that it is malformed,
+/// reads what is missing of the last page as zeros, and looks at nothing behind it.
+Status has_size(raft::FileSystem& files, const std::string& path, uint64_t bytes) {
+  auto file = files.open(path, raft::OpenMode::kRead);
+  if (!file) return file.error().to_error();
+  std::array<char, 100> head{};
+  const auto got = (*file)->read(0, head.data(), head.size());
+  if (!got) return got.error().to_error();
+  const uint64_t announced = announced_bytes({head.data(), head.size()});
+  if (announced == 0 || announced == bytes) return ok_status();
+  return Error{ErrorCode::kCorrupt, path + ": it has " + std::to_string(bytes) +
+                                        " bytes, but must have " + std::to_string(announced)};
 }
 
 Result<std::vector<raft::Member>> members_of(const std::string& path,
@@ -82,11 +103,11 @@ Result<SnapshotFile> examine(raft::FileSystem& files, const std::string& path, u
   const auto bytes = size_of(files, path);
   if (!bytes.ok()) return Error{ErrorCode::kBadArgument, bytes.error().message};
   if (Status alone = stands_alone(files, path); !alone.ok()) return alone.error();
+  if (Status whole = has_size(files, path, *bytes); !whole.ok()) return whole.error();
   auto database = snapshot::Database::open(path, snapshot::Database::Mode::kImmutable);
   if (!database.ok()) return database.error();
   auto loaded = load_state(*database, {.hash_seed = hash_seed}, [](uint64_t) {});
   if (!loaded.ok()) return loaded.error();
-  if (Status whole = has_size(*database, *bytes); !whole.ok()) return whole.error();
   auto views = snapshot::other_views(*database);
   if (!views.ok()) return views.error();
   auto members = members_of(path, loaded->head);
