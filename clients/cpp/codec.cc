@@ -19,6 +19,14 @@ using apache::thrift::protocol::TType;
 constexpr int32_t kStringLimit = 4 << 20;
 constexpr int32_t kContainerLimit = 100'000;
 
+/// What a server means that knows no such call, or cannot read its arguments, such as lists of more
+/// items than it takes; it did nothing then.
+api::ErrorCode::type code_of(TApplicationException::TApplicationExceptionType type) {
+  if (type == TApplicationException::UNKNOWN_METHOD) return api::ErrorCode::UNSUPPORTED;
+  if (type == TApplicationException::PROTOCOL_ERROR) return api::ErrorCode::BAD_ARGUMENT;
+  return api::ErrorCode::INTERNAL;
+}
+
 }  // namespace
 
 struct Codec::Protocols {
@@ -74,9 +82,9 @@ bool Codec::begin_reply(std::string_view frame) {
 bool Codec::read_application_exception(api::HoldfastError& error) {
   TApplicationException exception;
   exception.read(&protocols_->in);
-  const bool unknown = exception.getType() == TApplicationException::UNKNOWN_METHOD;
-  error.code = unknown ? api::ErrorCode::UNSUPPORTED : api::ErrorCode::INTERNAL;
-  error.applied = unknown ? api::Applied::NO : api::Applied::UNKNOWN;
+  error.code = code_of(exception.getType());
+  const bool unread = error.code != api::ErrorCode::INTERNAL;
+  error.applied = unread ? api::Applied::NO : api::Applied::UNKNOWN;
   error.message = std::string("the server cannot serve ") + name_ + ": " + exception.what();
   return protocols_->source->rest().empty();
 }

@@ -49,6 +49,12 @@ def test_keys_are_written_read_and_listed(client, session):
         list(client.list("/k"))
 
 
+@pytest.mark.parametrize("count", [1_001, 100_001])
+def test_more_paths_than_a_call_may_name_are_refused_not_tried_again(client, count):
+    with pytest.raises(holdfast.BadArgument, match="getMany"):
+        client.get_many(["/k"] * count)
+
+
 def test_all_there_is_to_know_of_a_key(client, session):
     before = time.time()
     created = client.put("/known", "1").revision

@@ -103,6 +103,8 @@ class Connection:
             self.close()
             if error.type == TApplicationException.UNKNOWN_METHOD:
                 raise Unsupported(f"{self.address} does not know the call {method}") from error
+            if error.type == TApplicationException.PROTOCOL_ERROR:  # no server would read them
+                raise BadArgument(f"{self.address}: {error}") from error
             raise Broken(f"{self.address} did not answer {method}: {error}") from error
         except Exception as error:
             self.close()

@@ -164,23 +164,31 @@ TEST_F(ConnectionTest, ACutConnectionTellsItsOwnerAndEveryCall) {
   EXPECT_FALSE(closed_.empty());
 }
 
-TEST_F(ConnectionTest, AnUnknownMethodIsUnsupportedAndNotApplied) {
-  check(1);
-  settle();
-  std::string frame;
-  auto writer = std::make_shared<FrameWriter>();
-  writer->reset(frame);
-  apache::thrift::protocol::TCompactProtocolT<FrameWriter> out(writer);
-  out.writeMessageBegin("checkToken", apache::thrift::protocol::T_EXCEPTION, calls_[0].seqid);
-  out.writeStructBegin("");
-  out.writeFieldBegin("type", apache::thrift::protocol::T_I32, 2);
-  out.writeI32(1);
-  out.writeFieldEnd();
-  out.writeFieldStop();
-  server_.send_raw(calls_[0], frame);
-  settle();
-  ASSERT_EQ(refused_.size(), 1u);
-  EXPECT_EQ(refused_[0].second, api::ErrorCode::UNSUPPORTED);
+TEST_F(ConnectionTest, ACallThatTheServerCannotReadWasNotApplied) {
+  using apache::thrift::TApplicationException;
+  const std::pair<int32_t, api::ErrorCode::type> cases[] = {
+      {TApplicationException::UNKNOWN_METHOD, api::ErrorCode::UNSUPPORTED},
+      {TApplicationException::PROTOCOL_ERROR, api::ErrorCode::BAD_ARGUMENT},
+      {TApplicationException::INTERNAL_ERROR, api::ErrorCode::INTERNAL}};
+  for (const auto& [type, code] : cases) {
+    check(1);
+    settle();
+    std::string frame;
+    auto writer = std::make_shared<FrameWriter>();
+    writer->reset(frame);
+    apache::thrift::protocol::TCompactProtocolT<FrameWriter> out(writer);
+    out.writeMessageBegin("checkToken", apache::thrift::protocol::T_EXCEPTION, calls_.back().seqid);
+    out.writeStructBegin("");
+    out.writeFieldBegin("type", apache::thrift::protocol::T_I32, 2);
+    out.writeI32(type);
+    out.writeFieldEnd();
+    out.writeFieldStop();
+    server_.send_raw(calls_.back(), frame);
+    settle();
+    ASSERT_FALSE(refused_.empty());
+    EXPECT_EQ(refused_.back().second, code);
+  }
+  EXPECT_EQ(refused_.size(), 3u);
 }
 
 }  // namespace
