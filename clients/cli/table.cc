@@ -16,6 +16,13 @@ size_t width_of(const std::string& cell) {
   }));
 }
 
+/// Unicode's line ends and what turns the direction of writing around (UAX 9, 2.1 to 2.6): a name
+/// with one of them makes what stands beside it look like something else.
+bool rearranges(uint32_t code) {
+  return code == 0x61c || code == 0x200e || code == 0x200f || (code >= 0x2028 && code <= 0x202e) ||
+         (code >= 0x2066 && code <= 0x2069);
+}
+
 /// The bytes of the character at `at`; 0 if it is none of UTF-8, or one that steers a terminal.
 size_t character_at(const std::string& bytes, size_t at) {
   const auto byte = [&](size_t i) { return static_cast<unsigned char>(bytes[at + i]); };
@@ -30,7 +37,8 @@ size_t character_at(const std::string& bytes, size_t at) {
   }
   constexpr uint32_t kSmallest[] = {0xa0, 0x800, 0x10000};  // by length; below 0xa0 are controls
   const bool surrogate = code >= 0xd800 && code <= 0xdfff;
-  return code >= kSmallest[length - 2] && code <= 0x10ffff && !surrogate ? length : 0;
+  const bool valid = code >= kSmallest[length - 2] && code <= 0x10ffff && !surrogate;
+  return valid && !rearranges(code) ? length : 0;
 }
 
 }  // namespace

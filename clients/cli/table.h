@@ -19,7 +19,8 @@ class Table {
   std::vector<std::vector<std::string>> rows_;
 };
 
-/// Bytes as text for a terminal: control characters and what is not UTF-8 are escaped as \xNN.
+/// Bytes as text for a terminal: control characters, those that turn the direction of writing
+/// around, and what is not UTF-8 are escaped as \xNN.
 std::string printable(const std::string& bytes);
 /// "7.8s", "2m05s"; "-" if negative.
 std::string format_ms(int64_t ms);
