@@ -230,7 +230,8 @@ TEST_F(OverloadTest, WaitsThatTheirClientsLeftBehindMakeRoomForOthers) {
   EXPECT_EQ(stays.outcome(), "OK");
 }
 
-// A linearizable read first waits for a quorum: whoever leaves before that has left it all the same.
+// A linearizable read first waits for a quorum: whoever leaves before that has left it all the
+// same.
 TEST_F(OverloadTest, ReadsOfAFarFutureThatTheirClientsLeftBehindMakeRoomForOthers) {
   api::RequestContext never;
   never.minRevision = int64_t{1} << 52;
