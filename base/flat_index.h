@@ -2,6 +2,7 @@
 // own keys. Nothing iterates over it, so its order cannot be observed.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <utility>
 #include <vector>

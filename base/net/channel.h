@@ -13,19 +13,24 @@
 #include <cstddef>
 #include <cstdint>
 #include <functional>
+#include <memory>
 #include <utility>
 
 #include "base/net/loop.h"
 
 namespace holdfast::net {
 
-/// Once it is gone neither loop may turn. `kPlaces` batches, the open one among them.
+/// `kPlaces` batches, the open one among them. Destroyed on `to`'s thread, when the sender's has
+/// ended; what was sent and not received by then is dropped.
 template <class Batch, size_t kPlaces = 4>
 class Channel {
  public:
   /// `receive` handles a batch on `to`'s thread and leaves it as the sender shall find it.
   Channel(Loop& from, Loop& to, std::function<void(Batch&)> receive)
-      : from_(from), to_(to), receive_(std::move(receive)) {}
+      : from_(from), to_(to), receive_(std::move(receive)) {
+    to.keep(door_);
+  }
+  ~Channel() { door_->channel = nullptr; }
   Channel(const Channel&) = delete;
   Channel& operator=(const Channel&) = delete;
 
@@ -43,6 +48,12 @@ class Channel {
   }
 
  private:
+  /// What an announcement finds, which may be under way when the channel goes and its loop turns
+  /// on. As old as that loop becomes.
+  struct Door {
+    Channel* channel;  ///< null: it is gone
+  };
+
   static_assert(kPlaces >= 2, "one batch is filled while another is read");
 
   bool room() const {
@@ -64,7 +75,9 @@ class Channel {
   // stored before. If this one finds false, a new announcement is posted. No batch is forgotten.
   void announce() {
     if (announced_.exchange(true, std::memory_order_acq_rel)) return;
-    to_.post([this] { take_one(); });
+    to_.post([door = door_.get()] {
+      if (door->channel != nullptr) door->channel->take_one();
+    });
   }
 
   void take_one() {
@@ -80,6 +93,7 @@ class Channel {
   Loop& from_;
   Loop& to_;
   const std::function<void(Batch&)> receive_;
+  const std::shared_ptr<Door> door_ = std::make_shared<Door>(Door{this});
   std::array<Batch, kPlaces> places_;
   // Each side's counters on lines of their own: a turn of one does not slow the other.
   alignas(64) std::atomic<uint64_t> sent_{0};

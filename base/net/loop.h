@@ -83,6 +83,9 @@ class Loop {
   /// Any thread: runs `work` on the loop's thread, in order of posting. Signals the loop only if it
   /// sleeps. Work still queued when the loop is destroyed is dropped unrun.
   void post(std::function<void()> work);
+  /// Any time but while another thread turns the loop: what posted work needs though its owner may
+  /// be gone. It lives as long as the loop.
+  void keep(std::shared_ptr<void> thing) { kept_.push_back(std::move(thing)); }
 
   /// At the end of every turn, lower `order` first, equal ones in order of registration.
   Hook on_turn_end(int order, std::function<void()> hook);
@@ -159,6 +162,7 @@ class Loop {
   std::vector<FrameConnection*> dirty_;
   size_t flushed_ = 0;  ///< of dirty_
   std::vector<FrameConnection*> deferred_;
+  std::vector<std::shared_ptr<void>> kept_;
   std::vector<std::shared_ptr<Hook::Entry>> turn_hooks_;
   std::vector<std::shared_ptr<Hook::Entry>> gap_hooks_;
 

@@ -91,6 +91,40 @@ class ClearLoad final : public Pipeline<client::RemoveKey> {
   size_t next_ = 0;
 };
 
+/// One read of the root, which is always there.
+class RootRead final : public Pipeline<client::GetKey> {
+ public:
+  RootRead(Bench& bench, const Lane& lane) : Pipeline(bench, {lane}, 1) {
+    start();
+    finish();
+  }
+  int64_t revision = 0;  ///< of the answer
+
+ private:
+  void answered(const Lane&, const api::GetResult& result, Instant) override {
+    revision = result.header.revision;
+  }
+  bool prepare(Lane& lane) override {
+    lane.request.path = "/";
+    return revision == 0;
+  }
+};
+
+/// The newest revision that the leader has: readers that ask for it see all keys.
+inline int64_t newest_revision(Bench& bench) {
+  return RootRead(bench, {bench.dial(1)[0], {}, {}}).revision;
+}
+
+/// Until the server at `address` has come to `revision`.
+inline void await_revision(Bench& bench, const std::string& address, int64_t revision) {
+  constexpr int64_t kPatienceMs = 600'000;
+  RootRead::Lane lane{bench.dial(1, address)[0], {}, {}};
+  lane.request.consistency = api::Consistency::LOCAL;
+  lane.session.context.minRevision = revision;
+  lane.session.context.deadlineMs = kPatienceMs;
+  RootRead(bench, lane);
+}
+
 /// What the three profiles share: connections to the leader with a session each, and the keys.
 class KeyBench {
  public:

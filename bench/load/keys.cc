@@ -25,27 +25,6 @@ class GetLoad final : public Pipeline<client::GetKey> {
   Paths& paths_;
 };
 
-/// The newest revision that the leader has: readers that ask for it see all keys.
-int64_t newest_revision(Bench& bench, const std::string& path) {
-  class One final : public Pipeline<client::GetKey> {
-   public:
-    using Pipeline::Pipeline;
-    int64_t revision = 0;
-
-   private:
-    void answered(const Lane&, const api::GetResult& result, Instant) override {
-      revision = result.header.revision;
-    }
-    bool prepare(Lane&) override { return revision == 0; }
-  };
-  GetLane lane{bench.dial(1)[0], {}, {}};
-  lane.request.path = path;
-  One one(bench, {lane}, 1);
-  one.start();
-  one.finish();
-  return one.revision;
-}
-
 }  // namespace
 
 nlohmann::json run_puts(Bench& bench) {
@@ -65,7 +44,7 @@ nlohmann::json run_gets(Bench& bench) {
   // Of a local read it is the point that any server answers it.
   const Connections connections =
       bench.dial_spread(std::min(p.connections, p.outstanding), p.spread || !linearizable);
-  const int64_t revision = newest_revision(bench, keys.paths().top());
+  const int64_t revision = newest_revision(bench);
   bench.turn_for(500ms);  // all servers have the keys
   std::vector<GetLane> lanes;
   for (const auto& connection : connections) {

@@ -1,5 +1,5 @@
 // restart: how long a server with many keys takes from the start of its process until it is ready,
-// after each way to end.
+// and until it has all that the leader has, after each way to end.
 #include "bench/load/key_load.h"
 
 namespace holdfast::bench {
@@ -25,9 +25,15 @@ nlohmann::json timed_until_ready(Bench& bench, const Start& start) {
       fail(server + " is not ready after ten minutes");
     bench.turn_for(5ms);
   }
-  const Duration took = bench.loop().clock().now() - began;
+  const auto since_then = [&] {
+    return std::chrono::duration<double>(bench.loop().clock().now() - began).count();
+  };
+  const double ready = since_then();
+  await_revision(bench, server, newest_revision(bench));
+  const double in_sync = since_then();
   nlohmann::json result = sizes(cluster, server);
-  result["ready_after_s"] = std::chrono::duration<double>(took).count();
+  result["ready_after_s"] = ready;
+  result["in_sync_after_s"] = in_sync;
   return result;
 }
 

@@ -105,7 +105,7 @@ bool Engine::turn_end(Instant handled_until) {
   lease_queries_.flush();
   more = pump() || more;
   if (const Status written = snapshot_turn(); !written.ok()) ports_.fatal(written.error());
-  return more || hub_.waking();
+  return more || hub_.waking() || key_waits_.more() || !abandoned_.empty();
 }
 
 // Whatever was proposed or accepted is with the log's writer then.
@@ -167,11 +167,11 @@ void Engine::sweep() {
   reads_.sweep(now);
   polls_.sweep(now);
   waits_.sweep(now);
-  key_waits_.sweep(now);
   for (const CallId call : std::exchange(abandoned_, {})) {
     reads_.abandon(call);
     key_waits_.abandon(call);
   }
+  key_waits_.sweep(now);
   lease_queries_.sweep(now);
   check_transfers(now);
 }

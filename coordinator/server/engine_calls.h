@@ -63,8 +63,12 @@ template <auto Member, class Request>
 void Engine::wait_for(LogIndex revision, CallId call, const api::RequestContext& context,
                       const Request& request) {
   reads_.local(
-      {call, context.sequence, deadline_of(context), revision,
-       [this, call, copy = context, body = request] { (this->*Member)(call, copy, body); }});
+      {.call = call,
+       .sequence = context.sequence,
+       .deadline = deadline_of(context),
+       .min_revision = revision,
+       .run = [this, call, copy = context, body = request] { (this->*Member)(call, copy, body); },
+       .outlives_client = true});
 }
 
 template <class Body>

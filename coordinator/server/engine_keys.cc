@@ -255,7 +255,10 @@ void Engine::wait_for_change(CallId call, const api::RequestContext& context,
         after = LogIndex(static_cast<uint64_t>(request.afterRevision))] {
          const bool changed = after.value == 0 || hub_.may_have_changed(path, after);
          const bool parks = !changed && host_.clock.now() < until;
-         if (!parks) return key_waits_.answer(call, sequence, path, changed);
+         if (!parks) {
+           key_waits_.answer(call, sequence, path, changed);
+           return;
+         }
          if (key_waits_.park(call, sequence, path, until)) return;
          host_.fail(call,
                     {ErrorCode::kOverloaded,

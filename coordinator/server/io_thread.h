@@ -34,8 +34,8 @@ class IoThread final : CallTaker {
   /// So many answers are sent on before the engine's turn ends.
   static constexpr size_t kAnswersAtOnce = 1'024;
 
-  /// `receive` is called on the thread of `engine_loop`, which must not turn any more when this is
-  /// destroyed. options.tag is this thread's own.
+  /// `receive` is called on the thread of `engine_loop`, on which this is destroyed. options.tag is
+  /// this thread's own.
   IoThread(net::Loop& engine_loop, const RpcPortOptions& options,
            std::span<const RpcMethod> methods, std::function<void(IoCalls&)> receive);
   /// Ends the thread: at once, or after the `last` batch if that was sent.

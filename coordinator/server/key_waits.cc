@@ -9,6 +9,11 @@
 
 namespace holdfast::server {
 
+namespace {
+/// Answers carry values, which may be a MiB each for very many waits: those of one turn together.
+constexpr size_t kAnswerBytesATurn = 4 << 20;
+}  // namespace
+
 bool KeyWaits::park(CallId call, int64_t sequence, const std::string& path, Instant until) {
   // Anybody may wait, without a session and over many connections: half of the room is left to
   // polls, which are one a session (PROMISE 13).
@@ -23,7 +28,7 @@ bool KeyWaits::park(CallId call, int64_t sequence, const std::string& path, Inst
   return true;
 }
 
-void KeyWaits::answer(CallId call, int64_t sequence, const std::string& path, bool changed) {
+size_t KeyWaits::answer(CallId call, int64_t sequence, const std::string& path, bool changed) {
   api::WaitForChangeResult reply;
   host_.fill(reply.header, sequence);
   reply.changed = changed;
@@ -31,51 +36,75 @@ void KeyWaits::answer(CallId call, int64_t sequence, const std::string& path, bo
   reply.found = key.has_value();
   if (key) reply.key = api_key(path, *key);
   host_.complete(call, &reply);
+  return path.size() + reply.key.value.size();
 }
 
 void KeyWaits::abandon(CallId call) {
-  if (const uint64_t number = by_call_.find(call)) end(number, false);
+  const auto at = waits_.find(by_call_.find(call));
+  if (at == waits_.end()) return;
+  leave_path(at);
+  refuse(at, {ErrorCode::kTimeout, "nobody waits for the answer", false, true, 0});
 }
 
 void KeyWaits::on_events(std::span<const tree::Event> events) {
   if (waits_.empty()) return;
   for (const tree::Event& event : events) {
-    const auto at = by_path_.find(std::string(event.path));
-    if (at == by_path_.end()) continue;
-    const auto of_path = by_path_.extract(at);
-    for (const uint64_t number : of_path.mapped()) {
-      const auto wait = waits_.find(number);
-      if (wait != waits_.end()) finish(wait, true);
+    const auto of_path = by_path_.find(std::string(event.path));
+    if (of_path == by_path_.end()) continue;
+    for (const uint64_t number : of_path->second) {
+      waits_.at(number).ended = true;
+      ended_.push_back({number, true});
     }
+    by_path_.erase(of_path);
   }
 }
 
-void KeyWaits::end(uint64_t number, bool changed) {
-  const auto at = waits_.find(number);
-  if (at == waits_.end()) return;
-  const auto of_path = by_path_.find(at->second.path);
-  of_path->second.erase(number);
-  if (of_path->second.empty()) by_path_.erase(of_path);
-  finish(at, changed);
-}
-
-void KeyWaits::finish(Waits::iterator at, bool changed) {
-  const Wait wait = std::move(at->second);
-  waits_.erase(at);
-  by_call_.erase(wait.call);
-  --host_.parked;
-  answer(wait.call, wait.sequence, wait.path, changed);
-}
-
 void KeyWaits::sweep(Instant now) {
-  deadlines_.take_due(now, [this](uint64_t number) { end(number, false); });
+  deadlines_.take_due(now, [this](uint64_t number) {
+    const auto at = waits_.find(number);
+    if (at == waits_.end() || at->second.ended) return;
+    leave_path(at);
+    at->second.ended = true;
+    ended_.push_back({number, false});
+  });
+  for (size_t bytes = 0; !ended_.empty() && bytes < kAnswerBytesATurn; ended_.pop_front()) {
+    const auto at = waits_.find(ended_.front().number);
+    if (at == waits_.end()) continue;  // abandoned since
+    const Wait wait = take(at);
+    bytes += answer(wait.call, wait.sequence, wait.path, ended_.front().changed);
+  }
 }
 
 void KeyWaits::shut_down() {
   std::vector<uint64_t> numbers;
   for (const auto& [number, wait] : waits_) numbers.push_back(number);
   std::sort(numbers.begin(), numbers.end());
-  for (const uint64_t number : numbers) end(number, false);
+  for (const uint64_t number : numbers) {
+    refuse(waits_.find(number),
+           {ErrorCode::kShuttingDown, "this server is stopping; use another", false, true, 0});
+  }
+  by_path_.clear();
+  ended_.clear();
+}
+
+void KeyWaits::leave_path(Waits::iterator at) {
+  if (at->second.ended) return;
+  const auto of_path = by_path_.find(at->second.path);
+  of_path->second.erase(at->first);
+  if (of_path->second.empty()) by_path_.erase(of_path);
+}
+
+KeyWaits::Wait KeyWaits::take(Waits::iterator at) {
+  Wait wait = std::move(at->second);
+  waits_.erase(at);
+  by_call_.erase(wait.call);
+  --host_.parked;
+  return wait;
+}
+
+void KeyWaits::refuse(Waits::iterator at, const Refusal& refusal) {
+  const Wait wait = take(at);
+  host_.fail(wait.call, refusal, wait.sequence);
 }
 
 }  // namespace holdfast::server

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <deque>
 #include <set>
 #include <span>
 #include <string>
@@ -21,14 +22,16 @@ class KeyWaits {
 
   /// Holds the call until the key at `path` changes or the time is up. False: no room to park.
   bool park(CallId call, int64_t sequence, const std::string& path, Instant until);
-  /// Answers with the key as it is now.
-  void answer(CallId call, int64_t sequence, const std::string& path, bool changed);
-
+  /// Answers with the key as it is now; how many bytes of it.
+  size_t answer(CallId call, int64_t sequence, const std::string& path, bool changed);
   /// Ends the wait of this call, if it is parked here: its client is gone.
   void abandon(CallId call);
 
   void on_events(std::span<const tree::Event> events);
+  /// Answers what has ended, as much of it as a turn may.
   void sweep(Instant now);
+  /// sweep() has more to answer.
+  bool more() const { return !ended_.empty(); }
   Instant next_deadline() const { return deadlines_.next(); }
   void shut_down();
   size_t parked() const { return waits_.size(); }
@@ -38,12 +41,18 @@ class KeyWaits {
     CallId call;
     int64_t sequence = 0;
     std::string path;
+    bool ended = false;
+  };
+  struct Ended {
+    uint64_t number;
+    bool changed;
   };
 
   using Waits = std::unordered_map<uint64_t, Wait>;
 
-  void end(uint64_t number, bool changed);
-  void finish(Waits::iterator at, bool changed);
+  void leave_path(Waits::iterator at);
+  Wait take(Waits::iterator at);
+  void refuse(Waits::iterator at, const Refusal& refusal);
 
   Host& host_;
   uint64_t next_number_ = 0;
@@ -51,6 +60,7 @@ class KeyWaits {
   /// The numbers of those who wait for a path. Any of very many may be the next whose time is up.
   std::unordered_map<std::string, std::set<uint64_t>> by_path_;
   CallNumbers by_call_;
+  std::deque<Ended> ended_;  ///< to be answered; some may be abandoned since
   DeadlineQueue deadlines_;
 };
 

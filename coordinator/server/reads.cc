@@ -16,7 +16,8 @@ uint64_t Reads::keep(PendingRead&& read) {
     return 0;
   }
   deadlines_.add(++next_number_, read.deadline);
-  if (read.min_revision > host_.applied) of_the_future_.add(read.call, next_number_);
+  const bool of_the_future = read.min_revision > host_.applied;
+  if (of_the_future && !read.outlives_client) of_the_future_.add(read.call, next_number_);
   pending_.emplace(next_number_, std::move(read));
   return next_number_;
 }

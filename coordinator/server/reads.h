@@ -23,6 +23,8 @@ struct PendingRead {
   Instant deadline;
   LogIndex min_revision;
   std::function<void()> run;
+  /// It waits to be judged, and may be a command: who sent one and left wants it done.
+  bool outlives_client = false;
 };
 
 class Reads {
@@ -38,8 +40,8 @@ class Reads {
   void flush();
   void on_read(uint64_t context, LogIndex index);
   void on_read_failed(uint64_t context);
-  /// Ends this call if it came for a revision that was still to come: its client is gone. Others
-  /// end soon.
+  /// Ends this call if it is a read that came for a revision still to come: its client is gone.
+  /// Other reads end as soon as a quorum confirms them.
   void abandon(CallId call);
   /// Entries were applied: runs what waited for them.
   void on_applied();

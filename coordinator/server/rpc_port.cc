@@ -132,16 +132,15 @@ void RpcPort::on_closed(Connection& connection, const net::CloseReason& reason) 
 // The memory of answers that nobody is to have does not wait for the calls before them, nor does
 // the room of calls that are parked.
 void RpcPort::forget(Connection& connection) {
-  const auto first = held_.lower_bound({connection.id, 0});
-  auto at = first;
-  for (; at != held_.end() && at->first == connection.id; ++at) {
-    slots_[at->second].held = std::string();
-  }
-  held_.erase(first, at);
   uint32_t call = connection.last_call;
   connections_.erase(connection.id);
   for (; call != kNone; call = slots_[call].call_before) {
-    if (!slots_[call].answered) taker_->abandon({options_.tag, call, slots_[call].generation});
+    Slot& slot = slots_[call];
+    if (slot.answered) {
+      slot.held = std::string();
+    } else {
+      taker_->abandon({options_.tag, call, slot.generation});
+    }
   }
 }
 
@@ -332,7 +331,6 @@ void RpcPort::answer(CallId call, Write&& write) {
     } else {
       encode(slot->held);
       to->second->held_bytes += slot->held.size();
-      held_.emplace(slot->connection, call.slot);
       // As FrameConnection bounds what is sent within a turn.
       if (to->second->held_bytes > 2 * options_.frames.max_output_bytes) cut_off(*to->second);
     }
@@ -358,7 +356,6 @@ void RpcPort::release_line(uint32_t at) {
     if (!slot.answered) return;
     const auto to = connections_.find(slot.connection);
     if (to != connections_.end()) {
-      held_.erase({slot.connection, next});
       to->second->held_bytes -= slot.held.size();
       to->second->frames.send(slot.held);
     }

@@ -5,7 +5,6 @@
 
 #include <memory>
 #include <memory_resource>
-#include <set>
 #include <span>
 #include <string>
 #include <unordered_map>
@@ -32,8 +31,8 @@ class CallTaker {
   virtual void take(const RpcMethod& method, CallId call, size_t frame_bytes) = 0;
   /// The port has no room for this call.
   virtual void refuse_overloaded(CallId call, const std::string& why) = 0;
-  /// The connection of a call that was taken, and is not answered yet, is gone: what it is answered
-  /// nobody gets. Within a call to this port: not the moment to answer others.
+  /// The connection of a call that was taken or refused, and is not answered yet, is gone: what it
+  /// is answered nobody gets. Within a call to this port: not the moment to answer others.
   virtual void abandon(CallId call) = 0;
 
  protected:
@@ -118,7 +117,6 @@ class RpcPort final : public Port {
   std::vector<Slot> slots_;
   std::vector<uint32_t> free_slots_;
   size_t outstanding_ = 0;
-  std::set<std::pair<uint32_t, uint32_t>> held_;  ///< connection and slot of each held answer
   /// Calls outstanding with the same seqid on one connection, in order of arrival: stock clients
   /// number all their calls 0 and take the next reply for theirs, so these are answered in order.
   std::pmr::unsynchronized_pool_resource pool_;

@@ -1,9 +1,11 @@
 """A log that is cut, and servers that come back from before its beginning."""
 
+import contextlib
 import pathlib
 import shutil
 import signal
 import sqlite3
+import threading
 import urllib.request
 
 import pytest
@@ -12,6 +14,7 @@ from support.cluster import Cluster
 from support.command import run
 from support.stock import Stock
 from support.waiting import eventually
+from thrift.transport.TTransport import TTransportException
 
 SMALL = ("--snapshot_log_bytes=65536", "--snapshot_interval_s=1", "--segment_bytes=65536")
 RECEIVED = "was received and is put in force"
@@ -124,6 +127,35 @@ def test_a_server_that_slept_goes_on_in_the_same_process(servers, dial):
     # Its clients find their connection closed, as after a crash, and their sessions alive.
     again = dial(away)
     again.create(session, path="/config/mine", value=b"1", makeParents=True)
+
+
+def test_a_state_is_put_in_force_under_calls_on_threads_of_their_own(servers, dial):
+    """Their port goes with the state before, calls and answers of its threads are under way."""
+    away = follower_of(servers)
+    behind = away.status().appliedIndex
+    away.kill()
+    write_until_cut(servers, dial, behind)
+    ended = threading.Event()
+
+    def ask():
+        while not ended.is_set():
+            with contextlib.suppress(OSError, TTransportException, t.HoldfastError):
+                with Stock(away.address, timeout=2) as stock:
+                    while not ended.is_set():
+                        stock.get(path="/none", consistency=t.Consistency.LOCAL)
+
+    callers = [threading.Thread(target=ask) for _ in range(4)]
+    for caller in callers:
+        caller.start()
+    try:
+        servers.start_with(away, "--io_threads=2")
+        servers.wait_ready()
+        all_alike(servers)
+    finally:
+        ended.set()
+        for caller in callers:
+            caller.join()
+    assert RECEIVED in away.log() and away.running
 
 
 @pytest.mark.parametrize("victim", ["receiver", "source"])

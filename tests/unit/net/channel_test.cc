@@ -33,6 +33,19 @@ TEST_F(ChannelTest, ABatchIsReceivedInTheOtherLoopsTurnAndNotBefore) {
   EXPECT_EQ(received, (std::vector<Numbers>{{1, 2}}));
 }
 
+// As when a server goes on with another state, and its ports with it, on the same loop.
+TEST_F(ChannelTest, WhatIsUnderWayWhenTheChannelGoesIsDroppedAndTheLoopTurnsOn) {
+  auto own = std::make_unique<Channel<Numbers>>(
+      from, to, [this](Numbers& batch) { received.push_back(batch); });
+  own->open() = {1};
+  ASSERT_TRUE(own->send());
+  own.reset();
+  const uint64_t posts = to.stats().posts;
+  to.turn(0ms);
+  EXPECT_EQ(to.stats().posts, posts + 1) << "it came";
+  EXPECT_TRUE(received.empty());
+}
+
 TEST_F(ChannelTest, OneBatchATurnInOrderAndTheLoopDoesNotSleepMeanwhile) {
   ASSERT_TRUE(send({1}));
   ASSERT_TRUE(send({2}));

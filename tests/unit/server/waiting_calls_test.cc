@@ -79,8 +79,39 @@ TEST_F(ManyWaitsTest, ThoseWhoseTimeIsUpAreAnsweredAndTheOthersWaitOn) {
   tree::Event event;
   event.path = "/hot";
   key_waits.on_events({&event, 1});
+  key_waits.sweep(clock.now());
   EXPECT_EQ(sink.completed, (std::vector{second, first, third}));
   EXPECT_EQ(host->parked, 0u);
+}
+
+// Each of very many may wait for the same large value.
+TEST_F(ManyWaitsTest, ATurnAnswersNoMoreThanAFewMebibytes) {
+  const std::string path =
+      "/" + std::string(1 << 20, 'x');  // an answer's size by its path: there is no such key
+  KeyWaits key_waits(*host);
+  for (int i = 0; i < 20; ++i) key_waits.park(next_call(), 0, path, clock.now() + 1s);
+  clock.advance(2s);
+  key_waits.sweep(clock.now());
+  EXPECT_EQ(sink.completed.size(), 4u);
+  EXPECT_TRUE(key_waits.more());
+  const CallId gone{0, 7, 0};
+  key_waits.abandon(gone);
+  EXPECT_EQ(sink.failed.size(), 1u) << "it is not told the value";
+  for (int turns = 0; key_waits.more(); ++turns) {
+    ASSERT_LT(turns, 4);
+    key_waits.sweep(clock.now());
+  }
+  EXPECT_EQ(sink.completed.size(), 19u);
+  EXPECT_EQ(host->parked, 0u);
+}
+
+TEST_F(ManyWaitsTest, AServerThatStopsSendsThemToAnother) {
+  KeyWaits key_waits(*host);
+  for (int i = 0; i < 3; ++i) key_waits.park(next_call(), 0, "/hot", clock.now() + 3s);
+  key_waits.shut_down();
+  EXPECT_EQ(sink.failed.size(), 3u);
+  EXPECT_EQ(host->parked, 0u);
+  EXPECT_FALSE(key_waits.more());
 }
 
 }  // namespace
