@@ -47,8 +47,6 @@ Cluster::Cluster(const std::string& program, int servers) : program_(program) {
   std::string pattern = (std::filesystem::temp_directory_path() / "holdfast-bench-XXXXXX").string();
   if (::mkdtemp(pattern.data()) == nullptr) fail("cannot make a directory like " + pattern);
   directory_ = pattern;
-  // As the systemd unit starts them, for the same reason; who measures may set something else.
-  ::setenv("GLIBC_TUNABLES", "glibc.malloc.hugetlb=1", 0);
   const auto free = free_addresses(static_cast<size_t>(servers) * kAddressesEach);
   for (int i = 0; i < servers; ++i) place(free.data() + static_cast<size_t>(i) * kAddressesEach);
   std::string members;
