@@ -20,8 +20,8 @@
 
 namespace holdfast::net {
 
-/// `kPlaces` batches, the open one among them. Destroyed on `to`'s thread, when the sender's has
-/// ended; what was sent and not received by then is dropped.
+/// `kPlaces` batches, the open one among them. Destroyed on one of the two threads, when the other
+/// has ended; what was sent and not received by then is dropped.
 template <class Batch, size_t kPlaces = 4>
 class Channel {
  public:

@@ -164,7 +164,7 @@ class Engine final : public raft::Application, Commands::Owner, Renewals::Owner 
 
   /// The port that took the call has no room for it.
   void refuse_overloaded(CallId call, const std::string& why);
-  /// Nobody waits for the answer any more: what parks the call may end at the end of this turn. One
+  /// Nobody waits for the answer any more: what parks the call ends with this turn or the next. One
   /// that is not outstanding any more is left alone.
   void abandon(CallId call) { abandoned_.push_back(call); }
 
