@@ -26,6 +26,9 @@ PAUSE_SECONDS_FIRST = 0.02
 PAUSE_SECONDS_MAX = 0.2
 #: A server that kept a caller waiting for less than this is not to blame.
 BLAME_SECONDS = 0.5
+#: Servers answer so long before the caller ceases to wait, half the time at most: a refusal that
+#: comes too late leaves the outcome open.
+ANSWER_SECONDS = 0.05
 
 #: Refusals that another server, or a later moment, may not repeat.
 _RETRYABLE = {"NO_LEADER", "TIMEOUT", "OVERLOADED", "NO_SPACE", "SHUTTING_DOWN", "SUPERSEDED",
@@ -188,7 +191,8 @@ class Router:
         except NotSent:
             self.avoid(address)
             raise
-        context.deadlineMs = max(1, int(timeout * 900))
+        seconds = max(timeout / 2, min(timeout * 0.9, timeout - ANSWER_SECONDS))
+        context.deadlineMs = max(1, int(seconds * 1000))
         try:
             result = connection.call(method, context, request, timeout)
             self.learn_header(result.header)
@@ -248,6 +252,7 @@ class _Effort:
         self._router = router
         self._method = method
         self._until = until
+        self._allowed = self._left()
         self._repeatable = repeatable
         self._tried: Set[str] = set()
         self._budget = ATTEMPT_SECONDS_FIRST
@@ -281,9 +286,14 @@ class _Effort:
             address = self._router.candidates()[0]
         self._tried.add(address)
         left = self._left()
-        if left <= 0:
+        if left <= self._margin():
             raise Undecided(self.last, self._sent)
         return address, min(self._budget + self.parked, left)
+
+    def _margin(self) -> float:
+        """What an attempt needs: one without it could only make unknown what was refused."""
+        refused = isinstance(self.last, HoldfastError) and not self._sent and not self._repeatable
+        return min(2 * ANSWER_SECONDS, self._allowed / 4) if refused else 0
 
     def unreached(self, address: str, error: NotSent) -> None:
         """No connection: nothing was sent. Each server is named."""

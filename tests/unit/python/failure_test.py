@@ -6,12 +6,13 @@ import time
 
 import pytest
 from holdfast_api.holdfast import ttypes as t
+from holdfast_api.keys import ttypes as k
 from support.fake_model import refusal
 from support.fake_server import Fault
 from support.waiting import eventually
 
 import holdfast
-from holdfast import _router
+from holdfast import _connection, _router
 
 
 def applied_once(cluster):
@@ -66,6 +67,45 @@ def test_a_write_without_a_session_of_unknown_fate_is_not_repeated(cluster, clie
     with pytest.raises(holdfast.OutcomeUnknown, match="may or may not"):
         client.revoke("/a", notice=60)
     assert len(cluster.sent("revokeLock")) == 1
+
+
+def test_a_write_that_every_server_refused_to_the_end_was_not_done(cluster, monkeypatch):
+    monkeypatch.setattr(_router, "ANSWER_SECONDS", 0.4)
+    monkeypatch.setattr(_router, "PAUSE_SECONDS_MAX", 0.001)
+    for _ in range(100):
+        cluster.fault("put", Fault(before=refusal("NO_LEADER"), delay=0.2))
+    with holdfast.Client(cluster.seeds, timeout=1.7) as client, \
+            pytest.raises(holdfast.HoldfastError) as raised:
+        client.put("/a", "1")
+    assert raised.value.code == "NO_LEADER" and not raised.value.maybe_applied
+    assert len(cluster.sent("put")) > 1
+
+
+def test_the_last_moments_are_for_what_cannot_come_to_be_in_doubt(cluster, monkeypatch):
+    monkeypatch.setattr(_router, "ANSWER_SECONDS", 3.0)
+    for method in ("describeLock", "put"):
+        cluster.fault(method, Fault(before=refusal("NO_LEADER"), delay=1.6), server=cluster.leader)
+    with holdfast.Client(cluster.leader.address, timeout=2.0, discover=False) as client:
+        assert client.describe("/a").path == "/a"
+        with pytest.raises(holdfast.HoldfastError) as raised:
+            client.put("/a", "1")
+    assert raised.value.code == "NO_LEADER" and len(cluster.sent("put")) == 1
+
+
+@pytest.mark.parametrize("timeout, told", [(0.06, 30), (0.3, 250), (2.0, 1800)])
+def test_a_server_is_to_answer_before_its_caller_gives_up(cluster, client, monkeypatch, timeout,
+                                                          told):
+    seen = []
+    call = _connection.Connection.call
+
+    def watched(self, method, context, request, left):
+        seen.append(context.deadlineMs)
+        return call(self, method, context, request, 5.0)
+
+    monkeypatch.setattr(_connection.Connection, "call", watched)
+    client._router.attempt(cluster.leader.address, "get", t.RequestContext(),
+                           k.GetRequest(path="/a"), timeout)
+    assert seen == [pytest.approx(told, abs=1)]
 
 
 def test_a_grant_that_a_dying_server_did_not_tell_is_found_at_the_next(
