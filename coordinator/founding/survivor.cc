@@ -24,6 +24,9 @@ using snapshot::SnapshotStore;
 /// Of the log, at a time.
 constexpr size_t kReadBytes = 4 << 20;
 
+/// The log of a server that was added begins with it; all else comes from the others.
+constexpr LogIndex kFirstEntry(1);
+
 /// One opening: what a start does, as far as the state is concerned.
 class Opening {
  public:
@@ -149,9 +152,16 @@ Status Opening::find_genesis() {
   if (belonged && found_.last == LogIndex()) {
     return raft::log_lost(path_, identity, "its log is empty");
   }
-  if (found_.cluster) return ok_status();
-  if (const auto& first = log_->recovered().genesis) return take_genesis(first->data.view());
-  return Error{ErrorCode::kBadArgument, path_ + ": this server was in no cluster"};
+  if (!found_.cluster) {
+    const auto& first = log_->recovered().genesis;
+    if (!first) return Error{ErrorCode::kBadArgument, path_ + ": this server was in no cluster"};
+    if (Status taken = take_genesis(first->data.view()); !taken.ok()) return taken;
+  }
+  if (head_ || found_.last > kFirstEntry) return ok_status();
+  return Error{ErrorCode::kBadArgument,
+               path_ +
+                   ": this server has nothing of the cluster's state but its first entry, so "
+                   "the new cluster would be empty; take another server, or a backup"};
 }
 
 /// By the newest configuration, committed or not, as a server goes by it (dissertation 4.1).

@@ -68,6 +68,14 @@ TEST_F(SurvivorTest, ALogWithoutASnapshotWillDo) {
   EXPECT_EQ(founded->first, LogIndex(51 + kIndexRaise + 1));
 }
 
+TEST_F(SurvivorTest, OneThatWaitsForTheOthersStateIsRefused) {
+  leave([](OldServer&) {});
+  const auto survivor = open();
+  ASSERT_FALSE(survivor.ok());
+  EXPECT_EQ(survivor.error().code, ErrorCode::kBadArgument);
+  EXPECT_THAT(survivor.error().message, HasSubstr("nothing of the cluster's state but its first entry"));
+}
+
 TEST_F(SurvivorTest, ANewClusterOfSnapshotAndLogHoldsBoth) {
   leave([](OldServer& server) {
     server.run(120);
