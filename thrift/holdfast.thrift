@@ -21,7 +21,7 @@ enum ErrorCode {
   /** Never sent. */ UNSPECIFIED = 0,
   /** A field has a value that can never be right; the message names field and value. */
   BAD_ARGUMENT = 1,
-  /** A field or frame is longer than its limit; the message names both. */
+  /** A field or command is longer than its limit, which is named. A longer frame is not read. */
   TOO_LARGE = 2,
   /** A replicated limit (see the settings call of the admin service) would be passed. */
   LIMIT_EXCEEDED = 3,

@@ -17,7 +17,7 @@ namespace go holdfast_keys
  * when the write is applied. The holder must be one of the request's own session.
  */
 struct LockGuard {
-  /** The lock's path; empty = no guard. */ 1: string path,
+  /** The lock's path; empty, without a holder = no guard. */ 1: string path,
   /** Which holder: AcquireResult.holderId. */ 2: i64 holderId,
 }
 
@@ -230,7 +230,8 @@ struct WatchRequest {
    *  is older than the history kept brings the present state first: see DeliveryKind. */
   4: i64 sinceRevision,
   /** With the new values of keys. */ 5: bool withValues,
-  /** Only these types; empty = all. While the present state is shown, all. */
+  /** Only these types, of which one at least is of the space; empty = all. While the present state
+   *  is shown, all. */
   6: list<watch.EventType> filter,
 }
 

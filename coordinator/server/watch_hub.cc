@@ -118,7 +118,17 @@ std::optional<watch::EventType> type_of(api::EventType::type type) {
   return std::nullopt;
 }
 
-Result<uint32_t> types_of(const std::vector<api::EventType::type>& filter) {
+/// The types of event that there are in these spaces.
+uint32_t types_in(uint8_t spaces) {
+  constexpr uint32_t kOfKeys = watch::bit(watch::EventType::kCreated) |
+                               watch::bit(watch::EventType::kChanged) |
+                               watch::bit(watch::EventType::kRemoved);
+  const bool keys = (spaces & static_cast<uint8_t>(watch::Space::kKeys)) != 0;
+  const bool locks = (spaces & static_cast<uint8_t>(watch::Space::kLocks)) != 0;
+  return (keys ? kOfKeys : 0) | (locks ? ~kOfKeys : 0);
+}
+
+Result<uint32_t> types_of(const std::vector<api::EventType::type>& filter, uint8_t spaces) {
   if (filter.empty()) return watch::kAllTypes;
   uint32_t types = 0;
   for (const api::EventType::type each : filter) {
@@ -126,7 +136,9 @@ Result<uint32_t> types_of(const std::vector<api::EventType::type>& filter) {
     if (!type) return unknown("event type", each);
     types |= watch::bit(*type);
   }
-  return types;
+  if ((types & types_in(spaces)) != 0) return types;
+  return Error{ErrorCode::kBadArgument,
+               "no event type of the filter is one of the watch's space: it would tell nothing"};
 }
 
 }  // namespace
@@ -155,7 +167,7 @@ Result<watch::Registered> WatchHub::watch(SessionId session, const api::WatchReq
   if (!scope) return unknown("watch scope", request.scope);
   const auto spaces = spaces_of(request.space);
   if (!spaces) return unknown("watch space", request.space);
-  const auto types = types_of(request.filter);
+  const auto types = types_of(request.filter, *spaces);
   if (!types.ok()) return types.error();
   if (request.sinceRevision < 0) {
     return Error{

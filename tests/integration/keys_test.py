@@ -136,6 +136,20 @@ def test_a_guarded_write_needs_its_lock(servers):
     assert stock.get(path="/guarded").key.value == b"1"
 
 
+def test_a_guard_that_names_a_holder_and_no_lock_is_refused(servers):
+    stock = servers[0]
+    session = stock.open_session()
+    half = k.LockGuard(holderId=7)
+    put = k.Operation(put=k.PutRequest(path="/half-guarded", value=b"1", guard=half))
+    refused(t.ErrorCode.BAD_ARGUMENT, stock.put, session, path="/half-guarded", value=b"1",
+            guard=half)
+    refused(t.ErrorCode.BAD_ARGUMENT, stock.create, session, path="/half-guarded", guard=half)
+    refused(t.ErrorCode.BAD_ARGUMENT, stock.remove, session, path="/half-guarded", guard=half)
+    refused(t.ErrorCode.BAD_ARGUMENT, stock.transact, session, thenOperations=[put])
+    refused(t.ErrorCode.BAD_ARGUMENT, stock.transact, session, otherwiseOperations=[put])
+    assert not stock.get(path="/half-guarded").found
+
+
 def test_a_transaction_is_one_revision_or_nothing(servers):
     stock = servers[1]
     put = lambda path, value: k.Operation(put=k.PutRequest(path=path, value=value))  # noqa: E731

@@ -77,6 +77,23 @@ TEST_F(WatchTest, AParkedPollIsAnsweredWithTheChange) {
   EXPECT_EQ(parked.result<PollResult>().progressRevision, revision);
 }
 
+TEST_F(WatchTest, OneThatCouldTellNothingIsRefused) {
+  api::WatchRequest request = watch_of("/a", api::WatchScope::NODE);
+  const auto outcome = [&](api::WatchSpace::type space, api::EventType::type type) {
+    request.space = space;
+    request.filter = {type};
+    const Call call = leader.ask(&Engine::watch, client.context(), request);
+    cluster.settle();
+    return call.outcome();
+  };
+  EXPECT_EQ(outcome(api::WatchSpace::KEYS, api::EventType::LOCK_GRANTED), "BAD_ARGUMENT");
+  EXPECT_EQ(outcome(api::WatchSpace::UNSPECIFIED, api::EventType::LOCK_ENDED), "BAD_ARGUMENT");
+  EXPECT_EQ(outcome(api::WatchSpace::LOCKS, api::EventType::KEY_CHANGED), "BAD_ARGUMENT");
+  EXPECT_EQ(outcome(api::WatchSpace::LOCKS, api::EventType::LOCK_ENDED), "OK");
+  EXPECT_EQ(outcome(api::WatchSpace::KEYS, api::EventType::KEY_REMOVED), "OK");
+  EXPECT_EQ(outcome(api::WatchSpace::BOTH, api::EventType::LOCK_GRANTED), "OK");
+}
+
 // The grant wakes the poll while its entry is being applied: what the watches tell then must be at
 // that entry, like the state that a resynchronisation walks.
 TEST_F(WatchTest, APollThatAGrantWakesCarriesTheEventsOfThatEntryToo) {
