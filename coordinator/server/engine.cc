@@ -30,6 +30,7 @@ Engine::Engine(const EngineOptions& options, raft::InitialState initial, EngineP
       commands_(host_, codec_, *this),
       renewals_(host_, codec_, commands_, *this),
       reads_(host_),
+      caught_up_(host_),
       hub_(host_),
       polls_(host_, hub_),
       waits_(host_),
@@ -88,6 +89,7 @@ bool Engine::turn_end(Instant handled_until) {
   commands_.flush();
   reads_.flush();
   lease_queries_.flush();
+  caught_up_.flush();
   bool more = pump();
   if (node_.stopped()) return false;
   if (host_.serving) {
@@ -103,6 +105,7 @@ bool Engine::turn_end(Instant handled_until) {
   commands_.flush();
   reads_.flush();
   lease_queries_.flush();
+  caught_up_.flush();
   more = pump() || more;
   if (const Status written = snapshot_turn(); !written.ok()) ports_.fatal(written.error());
   return more || hub_.waking() || key_waits_.more() || !abandoned_.empty();
@@ -181,7 +184,8 @@ Instant Engine::next_wakeup() const {
                            reads_.next_deadline(), polls_.next_deadline(), waits_.next_deadline(),
                            key_waits_.next_deadline(), lease_queries_.next_deadline(),
                            snapshots_.next_wakeup(), source_.next_wakeup(), room_.next_wakeup(),
-                           member_changes_.next_deadline(), digests_.next_wakeup(), keep_again_});
+                           member_changes_.next_deadline(), digests_.next_wakeup(),
+                           caught_up_.next_wakeup(), keep_again_});
   if (fetch_) next = std::min(next, fetch_->next_wakeup());
   if (!transfers_.empty()) next = std::min(next, host_.clock.now() + 20ms);
   return next;
@@ -313,6 +317,7 @@ void Engine::on_soft_state(const raft::SoftState& state) {
   }
   if (other_leader) {
     renewals_.forget_remote();
+    caught_up_.on_leader_changed();
     lease_queries_.on_leader_changed();
     digests_.on_leader_changed();
   }
@@ -323,13 +328,25 @@ void Engine::on_soft_state(const raft::SoftState& state) {
 }
 
 void Engine::on_read(uint64_t context, LogIndex index) {
-  if (Host::purpose_of(context) == ReadPurpose::kLeases) return renewals_.on_read(context, index);
-  reads_.on_read(context, index);
+  switch (Host::purpose_of(context)) {
+    case ReadPurpose::kReads:
+      return reads_.on_read(context, index);
+    case ReadPurpose::kLeases:
+      return renewals_.on_read(context, index);
+    case ReadPurpose::kCaughtUp:
+      return caught_up_.on_read(context, index);
+  }
 }
 
 void Engine::on_read_failed(uint64_t context) {
-  if (Host::purpose_of(context) == ReadPurpose::kLeases) return renewals_.on_read_failed(context);
-  reads_.on_read_failed(context);
+  switch (Host::purpose_of(context)) {
+    case ReadPurpose::kReads:
+      return reads_.on_read_failed(context);
+    case ReadPurpose::kLeases:
+      return renewals_.on_read_failed(context);
+    case ReadPurpose::kCaughtUp:
+      return caught_up_.on_read_failed(context);
+  }
 }
 
 void Engine::on_fatal(const Error& error) { ports_.fatal(error); }
@@ -431,8 +448,7 @@ void Engine::answer_all() {
 }
 
 bool Engine::ready() const {
-  return !draining_ && !host_.quarantined() && host_.soft.leader &&
-         host_.applied_term == host_.soft.term && !replays();
+  return !draining_ && !host_.quarantined() && host_.soft.leader && caught_up_.yes();
 }
 
 LogIndex Engine::replay_through() const {

@@ -18,6 +18,7 @@
 #include <vector>
 
 #include "coordinator/server/append_gate.h"
+#include "coordinator/server/caught_up.h"
 #include "coordinator/server/commands.h"
 #include "coordinator/server/digest_watch.h"
 #include "coordinator/server/engine_stats.h"
@@ -378,6 +379,7 @@ class Engine final : public raft::Application, Commands::Owner, Renewals::Owner 
   Commands commands_;
   Renewals renewals_;
   Reads reads_;
+  CaughtUp caught_up_;
   WatchHub hub_;
   Polls polls_;
   Waits waits_;

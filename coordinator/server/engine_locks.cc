@@ -165,8 +165,13 @@ void Engine::read(CallId call, const api::RequestContext& context,
          "consistency " + std::to_string(consistency) + " is not known here", false, false, 0},
         context.sequence);
   }
-  PendingRead read{call, context.sequence, deadline_of(context), min_revision_of(context),
-                   std::move(run)};
+  const LogIndex at_least = min_revision_of(context);
+  if (consistency == api::Consistency::LOCAL && std::max(at_least, host_.applied) == LogIndex()) {
+    return host_.fail(call,
+                      Host::no_leader("this server has no state yet, it waits for the others'"),
+                      context.sequence);
+  }
+  PendingRead read{call, context.sequence, deadline_of(context), at_least, std::move(run)};
   if (consistency == api::Consistency::LOCAL) {
     reads_.local(std::move(read));
   } else {

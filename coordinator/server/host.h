@@ -61,8 +61,8 @@ enum class PeerKind : uint8_t {
 };
 
 /// Who waits for the answer to a read_index; stands in the low bits of its context.
-enum class ReadPurpose : uint64_t { kReads = 0, kLeases = 1 };
-inline constexpr uint64_t kReadPurposes = 2;
+enum class ReadPurpose : uint64_t { kReads = 0, kLeases = 1, kCaughtUp = 2 };
+inline constexpr uint64_t kReadPurposes = 3;
 
 /// Everything an error says beside its code and message.
 struct Refusal {
@@ -122,6 +122,10 @@ class Host {
   /// A refusal for want of a leader: nothing was sent anywhere.
   static Refusal no_leader(const std::string& what);
 
+  /// There is somebody to ask for a read index. A leader has none before its own first entry.
+  bool may_read_index() const {
+    return soft.leader && (soft.role != raft::Role::kLeader || serving);
+  }
   uint64_t new_read_context(ReadPurpose purpose);
   static ReadPurpose purpose_of(uint64_t context) {
     return static_cast<ReadPurpose>(context % kReadPurposes);

@@ -62,8 +62,7 @@ void Reads::run(uint64_t number) {
 
 void Reads::flush() {
   // Without a leader they keep waiting; sweep() ends what waits too long.
-  if (gathered_.empty() || !host_.soft.leader) return;
-  if (host_.soft.role == raft::Role::kLeader && !host_.serving) return;
+  if (gathered_.empty() || !host_.may_read_index()) return;
   const uint64_t context = host_.new_read_context(ReadPurpose::kReads);
   asked_.emplace(context, std::exchange(gathered_, {}));
   host_.node->read_index(context);

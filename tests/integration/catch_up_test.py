@@ -85,8 +85,12 @@ def test_a_server_from_before_the_logs_beginning_gets_the_state(servers, dial):
     before = away.status().appliedIndex
     away.kill()
     write_until_cut(servers, dial, before)
+    last = dial(servers.leader()).put(path="/config/last", value=b"1", makeParents=True)
     servers.start(away)
     servers.wait_ready()
+    with Stock(away.address) as own:
+        key = own.get(path="/config/last", consistency=t.Consistency.LOCAL).key
+        assert key.stat.modifyRevision == last.revision, "ready: it has what came meanwhile"
     all_alike(servers)
     assert RECEIVED in away.log()
     assert metric(away, "holdfast_raft_first_index") > before
