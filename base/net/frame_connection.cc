@@ -277,12 +277,12 @@ void FrameConnection::flush() {
   }
 }
 
+// It goes on at the end of the turn, where what is sent has a bound: very many may have waited for
+// room to send much.
 void FrameConnection::on_writable() {
-  if (state_ == State::kConnecting) {
-    finish_connect();
-  } else {
-    send_some();
-  }
+  if (state_ == State::kConnecting) return finish_connect();
+  write_event_.disable();
+  mark_dirty();
 }
 
 bool FrameConnection::send_some() {

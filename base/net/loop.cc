@@ -22,9 +22,9 @@ constexpr Duration kLongestSleep = 60s;
 constexpr int kReadyAtOnce = 32;
 constexpr size_t kSpareBuffers = 32;
 /// Connections that are sent to in one turn, besides those that go first: some hundred
-/// microseconds.
+/// microseconds, unless much is sent.
 constexpr size_t kFlushesATurn = 64;
-constexpr size_t kAll = SIZE_MAX;
+constexpr Duration kFlushTimeATurn = 10ms;
 constexpr size_t kSpareBufferBytes = 256 << 10;
 
 event_base* new_base() {
@@ -251,21 +251,22 @@ void Loop::run_deferred() {
 
 // News for very many connections leaves over several turns, and input is read between them.
 void Loop::flush_dirty() {
-  flush(first_dirty_, 0, kAll);
+  for (size_t i = 0; i < first_dirty_.size(); ++i) flush(first_dirty_[i]);
   first_dirty_.clear();
-  const size_t until = flushed_ + kFlushesATurn;
-  flush(dirty_, flushed_, until);
-  flushed_ = until;
+  const Instant until = clock_.now() + kFlushTimeATurn;
+  for (size_t left = kFlushesATurn; left > 0 && flushed_ < dirty_.size(); --left) {
+    flush(dirty_[flushed_++]);
+    if (clock_.now() >= until) break;
+  }
   if (flushed_ < dirty_.size()) return;
   dirty_.clear();
   flushed_ = 0;
 }
 
-void Loop::flush(std::vector<FrameConnection*>& list, size_t from, size_t to) {
-  // By index: a failed send calls its handler, which may send elsewhere or destroy connections.
-  for (size_t i = from; i < std::min(list.size(), to); ++i) {
-    if (FrameConnection* const connection = std::exchange(list[i], nullptr)) connection->flush();
-  }
+// Out of the list first: a failed send calls its handler, which may send elsewhere or destroy
+// connections.
+void Loop::flush(FrameConnection*& place) {
+  if (FrameConnection* const connection = std::exchange(place, nullptr)) connection->flush();
 }
 
 void Loop::mark_dirty(FrameConnection* connection, bool goes_first) {

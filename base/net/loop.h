@@ -144,7 +144,7 @@ class Loop {
   void run_hooks();
   void run_deferred();
   void flush_dirty();
-  static void flush(std::vector<FrameConnection*>& list, size_t from, size_t to);
+  static void flush(FrameConnection*& place);
   bool must_not_sleep();
 
   Clock& clock_;

@@ -41,6 +41,8 @@ class ReplySink {
  public:
   virtual void complete(CallId call, const ReplyView& reply) = 0;
   virtual void fail(CallId call, const api::HoldfastError& error) = 0;
+  /// Calls with the same number come from one client: of its connection, in the server.
+  virtual uint64_t client_of(CallId call) const = 0;
 
  protected:
   ~ReplySink() = default;

@@ -85,11 +85,7 @@ bool Engine::turn_end(Instant handled_until) {
   gate_.turn();
   hand_over_if_full();
   if (host_.clock.now() >= keep_again_) keep_quarantine();
-  flush_renewals();
-  commands_.flush();
-  reads_.flush();
-  lease_queries_.flush();
-  caught_up_.flush();
+  flush();
   bool more = pump();
   if (node_.stopped()) return false;
   if (host_.serving) {
@@ -99,16 +95,13 @@ bool Engine::turn_end(Instant handled_until) {
   member_changes_.turn_end();
   digests_.turn_end();
   sweep();
-  polls_.wake_watchers();
+  polls_.answer_the_due();
   // What apply and decisions brought forth leaves in this turn too.
-  flush_renewals();
-  commands_.flush();
-  reads_.flush();
-  lease_queries_.flush();
-  caught_up_.flush();
+  flush();
   more = pump() || more;
   if (const Status written = snapshot_turn(); !written.ok()) ports_.fatal(written.error());
-  return more || hub_.waking() || key_waits_.more() || !abandoned_.empty();
+  ++host_.turn;
+  return more || polls_.more() || reads_.more() || key_waits_.more() || !abandoned_.empty();
 }
 
 // Whatever was proposed or accepted is with the log's writer then.
@@ -158,22 +151,26 @@ std::optional<StoredState> Engine::take_received_state() {
   return std::nullopt;
 }
 
-void Engine::flush_renewals() {
+void Engine::flush() {
   if (polls_.take_urgent()) renewals_.hurry();
   renewals_.flush();
+  commands_.flush();
+  reads_.flush();
+  lease_queries_.flush();
+  caught_up_.flush();
 }
 
 void Engine::sweep() {
   const Instant now = host_.clock.now();
+  for (const CallId call : std::exchange(abandoned_, {})) {
+    reads_.abandon(call);
+    key_waits_.abandon(call);
+  }
   commands_.sweep(now);
   renewals_.sweep(now);
   reads_.sweep(now);
   polls_.sweep(now);
   waits_.sweep(now);
-  for (const CallId call : std::exchange(abandoned_, {})) {
-    reads_.abandon(call);
-    key_waits_.abandon(call);
-  }
   key_waits_.sweep(now);
   lease_queries_.sweep(now);
   check_transfers(now);

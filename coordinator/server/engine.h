@@ -329,13 +329,14 @@ class Engine final : public raft::Application, Commands::Owner, Renewals::Owner 
                     command::CommandKind::type kind, const Body& body, std::string path);
   /// Reads judge a path as commands do: a wrong one is not merely one where nothing is.
   bool good_path(CallId call, const api::RequestContext& context, const std::string& path);
-  void finish_open(const PendingCommand& command, const rsm::CommandResult& result);
   bool good_guard(CallId call, const api::RequestContext& context, const api::LockGuard& guard);
+  void finish_open(const PendingCommand& command, const rsm::CommandResult& result);
   void answer_open(CallId call, SessionId session, int64_t lease_ms);
   void run_tick();
   Instant next_decision() const;
   bool pump();
-  void flush_renewals();
+  /// Sends on its way what gathered in this turn.
+  void flush();
   void sweep();
   Status snapshot_turn();
   void cut_log();

@@ -98,6 +98,7 @@ class Host {
   LogBudget budget;         ///< what else goes into the log
   WritePace pace;           ///< and how fast, while this server leads
   size_t parked = 0;        ///< calls held here: polls, waiting acquires, waits for a change
+  uint64_t turn = 1;        ///< number of the turn in progress
   bool may_park() const { return parked < options.max_parked_calls; }
   /// Cluster time now, by this leader's stamp: serving only.
   int64_t cluster_now_ms() const;
@@ -114,6 +115,7 @@ class Host {
   void quarantine() { quarantined_ = true; }
   bool quarantined() const { return quarantined_; }
 
+  uint64_t client_of(CallId call) const { return sink_.client_of(call); }
   void complete(CallId call, const ReplyView& reply);
   void fail(CallId call, const Refusal& refusal, int64_t sequence);
   /// What a server says of itself and not of the replicated state, in quarantine too.

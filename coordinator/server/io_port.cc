@@ -187,4 +187,8 @@ void IoPort::fail(CallId call, const api::HoldfastError& error) {
   worker_of(call).thread->answer(call, error);
 }
 
+uint64_t IoPort::client_of(CallId call) const {
+  return uint64_t{call.port} << 32 | worker_of(call).thread->connection_of(call);
+}
+
 }  // namespace holdfast::server

@@ -46,6 +46,7 @@ class IoPort final : public Port {
 
   void complete(CallId call, const ReplyView& reply) override;
   void fail(CallId call, const api::HoldfastError& error) override;
+  uint64_t client_of(CallId call) const override;
 
  private:
   /// Connections handed over, of which the thread has not yet said that it reads them.
@@ -76,6 +77,7 @@ class IoPort final : public Port {
   /// For a report of the present: its counts, and how far it has come.
   void ask(Worker& worker);
   Worker& worker_of(CallId call) { return workers_[call.port - options_.tag]; }
+  const Worker& worker_of(CallId call) const { return workers_[call.port - options_.tag]; }
 
   net::Loop& loop_;
   const RpcPortOptions options_;

@@ -51,6 +51,8 @@ class IoThread final : CallTaker {
   /// At the end of a turn. What finds no room is kept, and the loop turns again when there is some.
   void flush();
   bool last_sent() const { return last_sent_; }
+  /// Of an outstanding call, in this thread's port.
+  uint32_t connection_of(CallId call) const { return connections_.at(call.slot); }
 
  private:
   // CallTaker, on the I/O thread like all that follows.

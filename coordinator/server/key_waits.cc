@@ -9,11 +9,6 @@
 
 namespace holdfast::server {
 
-namespace {
-/// Answers carry values, which may be a MiB each for very many waits: those of one turn together.
-constexpr size_t kAnswerBytesATurn = 4 << 20;
-}  // namespace
-
 bool KeyWaits::park(CallId call, int64_t sequence, const std::string& path, Instant until) {
   // Anybody may wait, without a session and over many connections: half of the room is left to
   // polls, which are one a session (PROMISE 13).
@@ -28,7 +23,7 @@ bool KeyWaits::park(CallId call, int64_t sequence, const std::string& path, Inst
   return true;
 }
 
-size_t KeyWaits::answer(CallId call, int64_t sequence, const std::string& path, bool changed) {
+void KeyWaits::answer(CallId call, int64_t sequence, const std::string& path, bool changed) {
   api::WaitForChangeResult reply;
   host_.fill(reply.header, sequence);
   reply.changed = changed;
@@ -36,7 +31,6 @@ size_t KeyWaits::answer(CallId call, int64_t sequence, const std::string& path, 
   reply.found = key.has_value();
   if (key) reply.key = api_key(path, *key);
   host_.complete(call, &reply);
-  return path.size() + reply.key.value.size();
 }
 
 void KeyWaits::abandon(CallId call) {
@@ -51,10 +45,7 @@ void KeyWaits::on_events(std::span<const tree::Event> events) {
   for (const tree::Event& event : events) {
     const auto of_path = by_path_.find(std::string(event.path));
     if (of_path == by_path_.end()) continue;
-    for (const uint64_t number : of_path->second) {
-      waits_.at(number).ended = true;
-      ended_.push_back({number, true});
-    }
+    for (const uint64_t number : of_path->second) end(number, waits_.at(number), true);
     by_path_.erase(of_path);
   }
 }
@@ -64,14 +55,16 @@ void KeyWaits::sweep(Instant now) {
     const auto at = waits_.find(number);
     if (at == waits_.end() || at->second.ended) return;
     leave_path(at);
-    at->second.ended = true;
-    ended_.push_back({number, false});
+    end(number, at->second, false);
   });
-  for (size_t bytes = 0; !ended_.empty() && bytes < kAnswerBytesATurn; ended_.pop_front()) {
-    const auto at = waits_.find(ended_.front().number);
-    if (at == waits_.end()) continue;  // abandoned since
-    const Wait wait = take(at);
-    bytes += answer(wait.call, wait.sequence, wait.path, ended_.front().changed);
+  while (!ended_.empty() && time_.left()) {
+    const FairQueue::Taken next = ended_.take();
+    const Instant began = host_.clock.now();
+    if (const auto at = waits_.find(next.number); at != waits_.end()) {  // else abandoned since
+      const Wait wait = take(at);
+      answer(wait.call, wait.sequence, wait.path, wait.changed);
+    }
+    ended_.charge(next, host_.clock.now() - began);
   }
 }
 
@@ -92,6 +85,12 @@ void KeyWaits::leave_path(Waits::iterator at) {
   const auto of_path = by_path_.find(at->second.path);
   of_path->second.erase(at->first);
   if (of_path->second.empty()) by_path_.erase(of_path);
+}
+
+void KeyWaits::end(uint64_t number, Wait& wait, bool changed) {
+  wait.ended = true;
+  wait.changed = changed;
+  ended_.add(host_.client_of(wait.call), number);
 }
 
 KeyWaits::Wait KeyWaits::take(Waits::iterator at) {

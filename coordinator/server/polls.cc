@@ -48,7 +48,10 @@ void fill_revocations(const Host& host, SessionId session,
 }
 
 Polls::Polls(Host& host, WatchHub& hub)
-    : host_(host), hub_(hub), next_delivery_(static_cast<int64_t>(host.entropy.next_id() >> 1)) {}
+    : host_(host),
+      hub_(hub),
+      time_(host),
+      next_delivery_(static_cast<int64_t>(host.entropy.next_id() >> 1)) {}
 
 // One that was sent on a connection that its client has given up may arrive after the next, and
 // would have what that was told told again.
@@ -114,15 +117,27 @@ void Polls::renewed(CallId call, SessionId session, int64_t lease_ms) {
   Channel& channel = at->second;
   if (channel.state != Channel::State::kRenewing) return;
   channel.lease_ms = lease_ms;
-  const bool tell = channel.answer_at_once || channel.outdated;
-  if (tell || has_news(channel, session)) return answer(channel, session);
   const session::Session* s = host_.machine.sessions().find(session);
-  if (s == nullptr || !host_.may_park()) return answer(channel, session);
-  const int64_t wait = std::min(channel.max_wait_ms, park_limit_ms(s->ttl_ms));
+  const bool news = hub_.has_news(session);
+  const bool tell = channel.answer_at_once || (channel.outdated && !news);
+  const bool parks = s != nullptr && host_.may_park();
+  if (tell || !parks || has_notices(channel, session)) return answer(channel, session);
+  // What watches tell may be large, and waits for its turn.
+  if (news && due_.empty() && time_.left()) return answer(channel, session);
+  park(channel, session, s->ttl_ms);
+  if (news) make_due(channel, session);
+}
+
+void Polls::park(Channel& channel, SessionId session, int64_t ttl_ms) {
+  const int64_t wait = std::min(channel.max_wait_ms, park_limit_ms(ttl_ms));
   channel.state = Channel::State::kParked;
   channel.park_until = channel.arrived + from_ms(wait);
   ++host_.parked;
   deadlines_.add(session.value, channel.park_until);
+}
+
+void Polls::make_due(Channel& channel, SessionId session) {
+  if (!std::exchange(channel.due, true)) due_.push_back(session);
 }
 
 void Polls::renewal_failed(CallId call, SessionId session, const Refusal& refusal) {
@@ -131,8 +146,8 @@ void Polls::renewal_failed(CallId call, SessionId session, const Refusal& refusa
   if (at->second.state == Channel::State::kRenewing) fail_call(at->second, session, refusal);
 }
 
-bool Polls::has_news(const Channel& channel, SessionId session) {
-  if (!channel.notices.empty() || hub_.has_news(session)) return true;
+bool Polls::has_notices(const Channel& channel, SessionId session) const {
+  if (!channel.notices.empty()) return true;
   std::vector<lockmgr::Notice> notices;
   host_.machine.notices_of(session, notices);
   return std::any_of(notices.begin(), notices.end(),
@@ -165,8 +180,14 @@ void Polls::answer(Channel& channel, SessionId session) {
     channel.told_notice =
         std::max(channel.told_notice, Revision(static_cast<uint64_t>(n.noticeId)));
   }
-  hub_.collect(session, reply_);
-  stands_at_applied(channel);
+  // A renewal, and a lock that is granted or lost, do not wait for large values: the next poll
+  // does.
+  if (!hub_.has_news(session) || time_.left()) {
+    hub_.collect(session, reply_);
+    stands_at_applied(channel);
+  } else {
+    hub_.leave_out(reply_);
+  }
   end_call(channel, session);
   host_.complete(channel.call, &reply_);
 }
@@ -193,7 +214,7 @@ void Polls::answer_the_outdated(Instant now) {
   if (history.first_position() == 0 || now - outdated_at_ < kOutdatedEvery) return;
   outdated_at_ = now;
   const Revision half = history.floor() + (history.last() - history.floor()) / 2;
-  for (size_t left = kOutdatedAtOnce; left > 0 && !by_age_.empty(); --left) {
+  for (size_t left = kOutdatedAtOnce; left > 0 && !by_age_.empty() && time_.left(); --left) {
     const SessionId session = by_age_.front();
     Channel& channel = channels_.at(session);
     if (channel.told_through >= half) return;
@@ -211,6 +232,7 @@ void Polls::answer_the_outdated(Instant now) {
 void Polls::end_call(Channel& channel, SessionId session) {
   if (channel.state == Channel::State::kParked) --host_.parked;
   channel.state = Channel::State::kNoCall;
+  channel.due = false;
   deadlines_.add(session.value, host_.clock.now() + kForgetAfter);
 }
 
@@ -231,14 +253,19 @@ void Polls::wake(SessionId session) {
   }
 }
 
-void Polls::wake_watchers() {
-  if (!hub_.waking()) return;
-  hub_.wake([this](SessionId session) {
-    const auto at = channels_.find(session);
-    if (at == channels_.end()) return;
-    urgent_ = urgent_ || at->second.state == Channel::State::kRenewing;
-    wake(session);
-  });
+void Polls::answer_the_due() {
+  if (hub_.waking()) {
+    hub_.wake([this](SessionId session) {
+      const auto at = channels_.find(session);
+      if (at == channels_.end()) return;
+      urgent_ = urgent_ || at->second.state == Channel::State::kRenewing;
+      if (at->second.state == Channel::State::kParked) make_due(at->second, session);
+    });
+  }
+  for (; !due_.empty() && time_.left(); due_.pop_front()) {
+    const auto at = channels_.find(due_.front());
+    if (at != channels_.end() && at->second.due) answer(at->second, due_.front());
+  }
 }
 
 void Polls::on_effect(const rsm::Effect& effect) {

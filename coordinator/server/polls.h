@@ -4,11 +4,13 @@
 #pragma once
 
 #include <cstdint>
+#include <deque>
 #include <list>
 #include <unordered_map>
 #include <utility>
 #include <vector>
 
+#include "coordinator/server/answer_time.h"
 #include "coordinator/server/deadlines.h"
 #include "coordinator/server/host.h"
 #include "coordinator/server/watch_hub.h"
@@ -29,14 +31,17 @@ class Polls {
   /// A poll of a live session arrived; it waits for its renewal. Takes the place of an older one.
   /// False, and it is answered: a newer one has been here.
   bool arrive(CallId call, SessionId session, const api::PollRequest& request);
-  /// Its renewal was acknowledged: answers now if there is anything to tell, else parks.
+  /// Its renewal was acknowledged: answers if there is anything to tell, else parks. What watches
+  /// tell waits until a turn has time for it.
   void renewed(CallId call, SessionId session, int64_t lease_ms);
   /// Its renewal failed: answers with this refusal, unless a newer poll took its place.
   void renewal_failed(CallId call, SessionId session, const Refusal& refusal);
 
   void on_effect(const rsm::Effect& effect);
-  /// Answers the polls of those whose watches have news, so many at a time.
-  void wake_watchers();
+  /// Answers the polls of those whose watches have news, as long as a turn has time.
+  void answer_the_due();
+  /// answer_the_due() has more to do.
+  bool more() const { return !due_.empty() || hub_.waking(); }
   void sweep(Instant now);
   Instant next_deadline() const { return deadlines_.next(); }
   void shut_down();
@@ -55,6 +60,7 @@ class Polls {
     State state = State::kNoCall;
     CallId call;
     bool answer_at_once = false;
+    bool due = false;       ///< parked, and in due_
     bool outdated = false;  ///< its watches have seen less than told_through says
     int64_t lease_ms = 0;
     int64_t max_wait_ms = 0;
@@ -70,7 +76,12 @@ class Polls {
   };
 
   void add_unacknowledged_grants(Channel& channel, SessionId session);
-  bool has_news(const Channel& channel, SessionId session);
+  bool has_notices(const Channel& channel, SessionId session) const;
+  bool has_news(const Channel& channel, SessionId session) {
+    return has_notices(channel, session) || hub_.has_news(session);
+  }
+  void park(Channel& channel, SessionId session, int64_t ttl_ms);
+  void make_due(Channel& channel, SessionId session);
   void answer(Channel& channel, SessionId session);
   void wake(SessionId session);
   void add_grant(Channel& channel, const rsm::Effect& effect);
@@ -85,9 +96,11 @@ class Polls {
 
   Host& host_;
   WatchHub& hub_;
+  AnswerTime time_;
   std::unordered_map<SessionId, Channel> channels_;
   std::list<SessionId> by_age_;  ///< by what each was told through, the furthest behind first
   Instant outdated_at_{};        ///< when those that are far behind were last answered
+  std::deque<SessionId> due_;    ///< the next first; those whose call has ended find nobody
   DeadlineQueue deadlines_;
   /// Deliveries of all channels are numbered together from a random number on, so that the number
   /// of a reply of an earlier process, or of a channel forgotten since, acknowledges nothing.

@@ -17,7 +17,7 @@ uint64_t Reads::keep(PendingRead&& read) {
   }
   deadlines_.add(++next_number_, read.deadline);
   const bool of_the_future = read.min_revision > host_.applied;
-  if (of_the_future && !read.outlives_client) of_the_future_.add(read.call, next_number_);
+  if (of_the_future && !read.outlives_client) left_with_client_.add(read.call, next_number_);
   pending_.emplace(next_number_, std::move(read));
   return next_number_;
 }
@@ -27,12 +27,12 @@ void Reads::linearizable(PendingRead read) {
 }
 
 void Reads::local(PendingRead read) {
-  if (read.min_revision <= host_.applied) return read.run();
+  if (read.min_revision <= host_.applied && may_run(read)) return read.run();
   if (const uint64_t number = keep(std::move(read))) wait_for_apply(number, pending_.at(number));
 }
 
 void Reads::wait_for_apply(uint64_t number, PendingRead& read) {
-  if (read.min_revision <= host_.applied) return run(number);
+  if (read.min_revision <= host_.applied) return run_in_turn(number, read);
   // What waits for a revision may wait for one that never comes: half of the room is left to reads
   // that do not (PROMISE 13).
   if (waiting_.size() >= host_.options.max_pending_reads / 2) {
@@ -45,10 +45,27 @@ void Reads::wait_for_apply(uint64_t number, PendingRead& read) {
 }
 
 void Reads::abandon(CallId call) {
-  const uint64_t number = of_the_future_.find(call);
+  const uint64_t number = left_with_client_.find(call);
   if (number == 0) return;
   waiting_.erase({pending_.at(number).min_revision, number});
   fail(number, {ErrorCode::kTimeout, "nobody waits for the answer", false, true, 0});
+}
+
+// What waits to be judged carries no value, and others than its client may wait for it.
+void Reads::run_in_turn(uint64_t number, PendingRead& read) {
+  if (may_run(read)) return run(number);
+  read.ready = true;
+  left_with_client_.add(read.call, number);
+  ready_.add(host_.client_of(read.call), number);
+}
+
+void Reads::run_ready() {
+  while (!ready_.empty() && time_.left()) {
+    const FairQueue::Taken next = ready_.take();
+    const Instant began = host_.clock.now();
+    if (pending_.contains(next.number)) run(next.number);
+    ready_.charge(next, host_.clock.now() - began);
+  }
 }
 
 // Forgotten before it runs: what it does may come back here.
@@ -56,7 +73,7 @@ void Reads::run(uint64_t number) {
   const auto at = pending_.find(number);
   const PendingRead read = std::move(at->second);
   pending_.erase(at);
-  of_the_future_.erase(read.call);
+  left_with_client_.erase(read.call);
   read.run();
 }
 
@@ -92,14 +109,20 @@ void Reads::on_applied() {
   while (!waiting_.empty() && waiting_.begin()->first <= host_.applied) {
     const uint64_t number = waiting_.begin()->second;
     waiting_.erase(waiting_.begin());
-    run(number);
+    run_in_turn(number, pending_.at(number));
   }
 }
 
 void Reads::sweep(Instant now) {
+  run_ready();
   deadlines_.take_due(now, [this](uint64_t number) {
     const auto at = pending_.find(number);
     if (at == pending_.end()) return;
+    if (at->second.ready) {
+      return fail(number,
+                  {ErrorCode::kOverloaded,
+                   "this server had no time for the read before its deadline", false, true, 100});
+    }
     if (waiting_.erase({at->second.min_revision, number}) == 0) {
       return fail(number, Host::no_leader("no quorum confirmed the read before its deadline"));
     }
@@ -125,13 +148,14 @@ void Reads::shut_down() {
   gathered_.clear();
   asked_.clear();
   waiting_.clear();
+  ready_.clear();
 }
 
 void Reads::fail(uint64_t number, const Refusal& refusal) {
   const auto at = pending_.find(number);
   const PendingRead read = std::move(at->second);
   pending_.erase(at);
-  of_the_future_.erase(read.call);
+  left_with_client_.erase(read.call);
   host_.fail(read.call, refusal, read.sequence);
 }
 

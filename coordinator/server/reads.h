@@ -10,8 +10,10 @@
 #include <utility>
 #include <vector>
 
+#include "coordinator/server/answer_time.h"
 #include "coordinator/server/call_numbers.h"
 #include "coordinator/server/deadlines.h"
+#include "coordinator/server/fair_queue.h"
 #include "coordinator/server/host.h"
 
 namespace holdfast::server {
@@ -25,27 +27,32 @@ struct PendingRead {
   std::function<void()> run;
   /// It waits to be judged, and may be a command: who sent one and left wants it done.
   bool outlives_client = false;
+  bool ready = false;  ///< it waits for nothing but time to be run
 };
 
 class Reads {
  public:
-  explicit Reads(Host& host) : host_(host) {}
+  explicit Reads(Host& host) : host_(host), time_(host) {}
 
   /// Runs it once this server has applied what a leader had committed when the read arrived.
   void linearizable(PendingRead read);
-  /// Runs it once this server has applied `read.min_revision`: at once if it has.
+  /// Runs it once this server has applied `read.min_revision`: at once if it has, and the turn has
+  /// time for it.
   void local(PendingRead read);
 
   /// End of a turn: asks for the read index of what gathered.
   void flush();
   void on_read(uint64_t context, LogIndex index);
   void on_read_failed(uint64_t context);
-  /// Ends this call if it is a read that came for a revision still to come: its client is gone.
-  /// Other reads end as soon as a quorum confirms them.
+  /// Ends this call if it is a read that came for a revision still to come or had to wait for time:
+  /// its client is gone. Other reads end once a quorum confirms them and this server has applied
+  /// what it confirmed.
   void abandon(CallId call);
   /// Entries were applied: runs what waited for them.
   void on_applied();
   void sweep(Instant now);
+  /// Reads are ready that this turn had no time for.
+  bool more() const { return !ready_.empty(); }
   /// When sweep() next has something to look at; Instant::max() if never.
   Instant next_deadline() const { return deadlines_.next(); }
   void shut_down();
@@ -55,17 +62,24 @@ class Reads {
   /// Keeps it under a number of its own, or refuses it: as many wait as may.
   uint64_t keep(PendingRead&& read);
   void wait_for_apply(uint64_t number, PendingRead& read);
+  bool may_run(const PendingRead& read) {
+    return read.outlives_client || (ready_.empty() && time_.left());
+  }
+  void run_in_turn(uint64_t number, PendingRead& read);
+  void run_ready();
   void run(uint64_t number);
   void fail(uint64_t number, const Refusal& refusal);
 
   Host& host_;
+  AnswerTime time_;
   uint64_t next_number_ = 0;
   std::unordered_map<uint64_t, PendingRead> pending_;  // by number; its order is never observed
-  // Numbers of reads that have ended meanwhile may stand in these two: they find nobody.
+  // Numbers of reads that have ended meanwhile may stand in these three: they find nobody.
   std::vector<uint64_t> gathered_;
   std::map<uint64_t, std::vector<uint64_t>> asked_;  // by read context
+  FairQueue ready_;
   std::set<std::pair<LogIndex, uint64_t>> waiting_;  // for a revision
-  CallNumbers of_the_future_;                        // those that came for one
+  CallNumbers left_with_client_;                     // what abandon() ends
   DeadlineQueue deadlines_;
 };
 

@@ -73,6 +73,9 @@ class RpcPort final : public Port {
 
   void complete(CallId call, const ReplyView& reply) override;
   void fail(CallId call, const api::HoldfastError& error) override;
+  uint64_t client_of(CallId call) const override {
+    return uint64_t{options_.tag} << 32 | connection_of(call);
+  }
 
  private:
   class EngineCalls;

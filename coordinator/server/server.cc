@@ -431,6 +431,8 @@ void Server::complete(CallId call, const ReplyView& reply) { port_of(call).compl
 
 void Server::fail(CallId call, const api::HoldfastError& error) { port_of(call).fail(call, error); }
 
+uint64_t Server::client_of(CallId call) const { return port_of(call).client_of(call); }
+
 Port& Server::port_of(CallId call) const {
   return call.port == kAdminTag ? *admin_port_ : *client_port_;
 }

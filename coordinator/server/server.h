@@ -74,6 +74,7 @@ class Server final : raft::TransportHandler, raft::GenesisTaker, ReplySink {
   // ReplySink: to the port that the call came in by.
   void complete(CallId call, const ReplyView& reply) override;
   void fail(CallId call, const api::HoldfastError& error) override;
+  uint64_t client_of(CallId call) const override;
   Port& port_of(CallId call) const;
 
   std::optional<Failure> check_can_listen();

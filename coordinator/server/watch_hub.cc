@@ -194,10 +194,19 @@ void WatchHub::take_acknowledgement(SessionId session, int64_t delivery) {
   if (!watches_.acknowledge(owner_of(session), named)) watches_.rewind(owner_of(session));
 }
 
-void WatchHub::collect(SessionId session, PollReply& reply) {
+void WatchHub::begin(PollReply& reply) const {
   reply.clear();
   reply.head.serverEpoch = epoch_;
   reply.head.progressRevision = reply.head.progressWatchId = 0;
+}
+
+void WatchHub::leave_out(PollReply& reply) const {
+  begin(reply);
+  reply.head.more = true;
+}
+
+void WatchHub::collect(SessionId session, PollReply& reply) {
+  begin(reply);
   if (watches_.watches_of(owner_of(session)) == 0) return;
   StateWalk walk(host_.machine, encoder_);
   ReplyFiller filler(watches_.history(), encoder_, reply);

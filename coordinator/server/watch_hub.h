@@ -35,8 +35,10 @@ class WatchHub {
   void take_acknowledgement(SessionId session, int64_t delivery);
   /// Fills in what the watches have to tell, and `more`, within what a reply may bear.
   void collect(SessionId session, PollReply& reply);
+  /// Nothing of that, and `more`: it comes with the next poll.
+  void leave_out(PollReply& reply) const;
 
-  /// Calls wake(session) for sessions that have news, so many at a time.
+  /// Calls wake(session) for sessions that have news and do not know it, so many at a time.
   template <class Wake>
   void wake(Wake&& wake) {
     woken_.clear();
@@ -56,6 +58,7 @@ class WatchHub {
  private:
   static constexpr size_t kWokenPerTurn = 500;
 
+  void begin(PollReply& reply) const;
   static watch::OwnerId owner_of(SessionId session) { return watch::OwnerId(session.value); }
 
   Host& host_;

@@ -52,6 +52,7 @@ class MemoryServer final : raft::Transport, ReplySink, Clock {
   // ReplySink
   void complete(CallId call, const ReplyView& reply) override;
   void fail(CallId call, const api::HoldfastError& error) override;
+  uint64_t client_of(CallId) const override { return 0; }
 
   void turn();
   void dispatch(std::span<const RpcMethod> methods, WireProtocol protocol);

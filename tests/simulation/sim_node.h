@@ -184,6 +184,7 @@ class SimNode final : raft::Transport, server::ReplySink {
   // server::ReplySink
   void complete(server::CallId call, const server::ReplyView& reply) override;
   void fail(server::CallId call, const api::HoldfastError& error) override;
+  uint64_t client_of(server::CallId) const override { return 0; }
 
   std::optional<Error> open_storage();
   std::optional<Error> open_log();

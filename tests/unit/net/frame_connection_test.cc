@@ -272,6 +272,60 @@ TEST(FrameConnection, OutputOfOneTurnIsBoundedToo) {
   EXPECT_EQ(server.recorder.cause(), CloseCause::kOutputOverflow);
 }
 
+/// A server and so many peers of it.
+struct Crowd {
+  explicit Crowd(size_t size) {
+    for (size_t i = 0; i < size; ++i) {
+      peers.push_back(std::make_unique<RawPeer>(server.listener->port()));
+    }
+    EXPECT_TRUE(server.accepted(size));
+  }
+  void send(const std::string& payload) {
+    for (const auto& connection : server.connections) connection->send(payload);
+  }
+  /// How often something is sent in a turn in which each reading of the clock is 2 ms later.
+  uint64_t sends_of_a_slow_turn() {
+    const uint64_t before = server.loop.stats().sends;
+    server.clock.each_reading = 2ms;
+    server.loop.turn(0ms);
+    server.clock.each_reading = 0ms;
+    return server.loop.stats().sends - before;
+  }
+  Server server;
+  std::vector<std::unique_ptr<RawPeer>> peers;
+};
+
+TEST(FrameConnection, SendingToManyLeavesATurnBeforeItTakesLong) {
+  Crowd crowd(20);
+  crowd.send("news");
+  const uint64_t sends = crowd.sends_of_a_slow_turn();
+  EXPECT_GE(sends, 1u);
+  EXPECT_LE(sends, 6u);
+  for (int turns = 0; turns < 20; ++turns) crowd.server.loop.turn(0ms);
+  for (const auto& peer : crowd.peers) EXPECT_EQ(peer->read(8), frame_of("news"));
+}
+
+TEST(FrameConnection, ManyThatCanTakeMoreAtOnceAreSentToOverSeveralTurns) {
+  Crowd crowd(10);
+  crowd.send(std::string(15 << 20, 'p'));
+  for (int turns = 0; turns < 10; ++turns) crowd.server.loop.turn(0ms);
+  for (const auto& connection : crowd.server.connections) {
+    ASSERT_GT(connection->output_bytes(), 0u) << "it has to wait";
+  }
+  std::vector<size_t> before;
+  for (const auto& connection : crowd.server.connections) {
+    before.push_back(connection->output_bytes());
+  }
+  for (const auto& peer : crowd.peers) peer->read_all_there_is();
+  const uint64_t sends = crowd.sends_of_a_slow_turn();
+  EXPECT_GE(sends, 1u);
+  EXPECT_LE(sends, 6u);
+  for (int turns = 0; turns < 10; ++turns) crowd.sends_of_a_slow_turn();
+  for (size_t i = 0; i < before.size(); ++i) {
+    EXPECT_LT(crowd.server.connections[i]->output_bytes(), before[i]) << "each had its turn";
+  }
+}
+
 TEST(FrameConnection, AnEndSeenWhileSendingBringsAnotherTurnAtOnce) {
   Server server({.max_output_bytes = 1 << 20});
   RawPeer peer(server.listener->port(), 4096);
@@ -451,9 +505,16 @@ struct ManyConnections {
   std::vector<Socket> others;
 };
 
+/// However long it takes to send, no time passes.
+class StillClock final : public Clock {
+ public:
+  Instant now() override { return Instant(1000s); }
+  int64_t wall_unix_ms() override { return 0; }
+};
+
 TEST(FrameConnection, NewsForManyLeavesOverSeveralTurnsAndWhatGoesFirstBeforeAllOfIt) {
   constexpr size_t kMany = 300;
-  SystemClock clock;
+  StillClock clock;
   Loop loop(clock);
   ManyConnections many(loop, kMany, {});
   ManyConnections first(loop, 2, {.goes_first = true});

@@ -25,9 +25,11 @@ namespace holdfast::net {
 /// The machine's clock plus what the test adds: waiting for a timer takes no time.
 class ShiftedClock final : public Clock {
  public:
-  Instant now() override { return system_.now() + shift_; }
+  Instant now() override { return system_.now() + (shift_ += each_reading); }
   int64_t wall_unix_ms() override { return system_.wall_unix_ms(); }
   void advance(Duration by) { shift_ += by; }
+  /// So much passes from one reading to the next, as if what is done between them took it.
+  Duration each_reading{0};
 
  private:
   SystemClock system_;
@@ -85,6 +87,11 @@ class RawPeer {
     const ssize_t got = ::recv(fd_, bytes.data(), size, MSG_WAITALL);
     bytes.resize(got > 0 ? static_cast<size_t>(got) : 0);
     return bytes;
+  }
+  void read_all_there_is() {
+    std::string bytes(1 << 20, '\0');
+    while (::recv(fd_, bytes.data(), bytes.size(), MSG_DONTWAIT) > 0) {
+    }
   }
   /// The other side closed, and nothing is left to read.
   bool at_end() {

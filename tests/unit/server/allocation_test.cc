@@ -108,6 +108,7 @@ class Lean final : raft::LogWriter, raft::LogReader, raft::Transport, ReplySink 
     }
   }
   void fail(CallId, const api::HoldfastError& error) override { ADD_FAILURE() << error.message; }
+  uint64_t client_of(CallId) const override { return 0; }
 
   SeededEntropy entropy_;
   uint64_t submitted_ = 0;

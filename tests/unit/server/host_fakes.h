@@ -24,6 +24,7 @@ struct TestEntropy final : Entropy {
 struct TestSink final : ReplySink {
   void complete(CallId call, const ReplyView& reply) override {
     completed.push_back(call);
+    if (on_complete) on_complete();
     if (const auto* piece = std::get_if<const api::SnapshotPieceResult*>(&reply)) {
       pieces.push_back(**piece);
     }
@@ -31,6 +32,8 @@ struct TestSink final : ReplySink {
   void fail(CallId call, const api::HoldfastError& error) override {
     failed.emplace_back(call, error);
   }
+  uint64_t client_of(CallId) const override { return 0; }
+  std::function<void()> on_complete;
   std::vector<CallId> completed;
   std::vector<api::SnapshotPieceResult> pieces;
   std::vector<std::pair<CallId, api::HoldfastError>> failed;

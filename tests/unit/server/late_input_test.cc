@@ -85,6 +85,7 @@ struct LateInput : testing::Test, raft::LogWriter, raft::LogReader, raft::Transp
     ++answers;
   }
   void fail(CallId, const api::HoldfastError& error) override { ADD_FAILURE() << error.message; }
+  uint64_t client_of(CallId) const override { return 0; }
 
   ManualClock clock;
   CountingEntropy entropy;

@@ -152,6 +152,7 @@ void TestServer::turn(bool all_input_handled) {
 
 Call TestServer::new_call() {
   outstanding_.insert(++next_slot_);
+  asked_by_[next_slot_] = asking;
   return {*this, next_slot_};
 }
 
@@ -165,6 +166,7 @@ bool TestServer::take(CallId call) {
 void TestServer::complete(CallId call, const ReplyView& reply) {
   if (call.port != 0) return ports->complete(call, reply);
   if (!take(call)) return;
+  cluster_.clock.advance(answer_takes);
   std::visit([&](const auto* value) { answers_[call.slot].value = plain(*value); }, reply);
 }
 

@@ -158,6 +158,8 @@ class TestServer final : raft::Transport, ReplySink {
   std::optional<Error> forgets;           ///< why it cannot remember one now
   int remembering = 0;                    ///< how often it has tried to
   bool disk_works = true;                 ///< settle() makes writes durable
+  Duration answer_takes{0};               ///< to make each of its results
+  uint64_t asking = 0;                    ///< whose client's calls the next ones are
   bool transport_full = false;            ///< its own messages to others are dropped at once
   ReplySink* ports = nullptr;  ///< takes the answers to calls of ports other than the test's own
   std::vector<std::string> audits;
@@ -190,6 +192,7 @@ class TestServer final : raft::Transport, ReplySink {
   bool send_app(NodeId to, raft::Lane lane, uint8_t kind, std::string_view payload) override;
   void complete(CallId call, const ReplyView& reply) override;
   void fail(CallId call, const api::HoldfastError& error) override;
+  uint64_t client_of(CallId call) const override { return asked_by_.at(call.slot); }
 
   TestCluster& cluster_;
   const NodeId id_;
@@ -199,6 +202,7 @@ class TestServer final : raft::Transport, ReplySink {
   std::unique_ptr<Engine> engine_;
   uint32_t next_slot_ = 100;
   std::set<uint32_t> outstanding_;
+  std::map<uint32_t, uint64_t> asked_by_;
   std::map<uint32_t, Answer> answers_;
 };
 
