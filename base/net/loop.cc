@@ -258,8 +258,8 @@ void Loop::flush_dirty() {
     flush(dirty_[flushed_++]);
     if (clock_.now() >= until) break;
   }
-  if (flushed_ < dirty_.size()) return;
-  dirty_.clear();
+  if (2 * flushed_ < dirty_.size()) return;
+  dirty_.erase(dirty_.begin(), dirty_.begin() + static_cast<ptrdiff_t>(flushed_));
   flushed_ = 0;
 }
 

@@ -131,7 +131,7 @@ class Watchers final : public client::ReplySink {
       if (delivery.kind != api::DeliveryKind::EVENTS) fail("a watcher was resynchronised");
       spread_.seen(delivery.revision, now);
     }
-    if (hold_polls_) {
+    if (hold_polls_ && !result.watches.empty()) {
       held_.push_back({tag, result.delivery});
     } else {
       poll(tag, result.delivery);

@@ -15,12 +15,13 @@ class AnswerTime {
 
   /// Asked before each answer; the first time in a turn begins it and is always true.
   bool left() {
-    const Instant now = host_.clock.now();
-    if (turn_ != host_.turn) {
-      turn_ = host_.turn;
-      until_ = now + kATurn;
-    }
-    return now < until_;
+    if (turn_ != host_.turn) begin();
+    return host_.clock.now() < until_;
+  }
+  /// Begins it anew.
+  void begin() {
+    turn_ = host_.turn;
+    until_ = host_.clock.now() + kATurn;
   }
 
  private:

@@ -26,10 +26,18 @@ class FairQueue {
   };
 
   bool empty() const { return turns_.empty(); }
+  /// Works that wait.
+  size_t size() const { return size_; }
+  /// Of those, this client's.
+  size_t size_of(uint64_t client) const {
+    const auto at = clients_.find(client);
+    return at == clients_.end() ? 0 : at->second.numbers.size() - at->second.next;
+  }
   /// The work of one client is done in the order in which it was added.
   void add(uint64_t client, uint64_t number) {
     Client& c = clients_[client];
     c.numbers.push_back(number);
+    ++size_;
     if (!std::exchange(c.placed, true)) place(client, c);
   }
   /// Not while it is empty. Others may be added before charge().
@@ -38,6 +46,7 @@ class FairQueue {
     turns_.erase(turns_.begin());
     Client& c = clients_.at(client);
     now_ = c.start;
+    --size_;
     return {c.numbers[c.next++], client};
   }
   /// It took so long.
@@ -52,16 +61,19 @@ class FairQueue {
     if (c.placed) return place(taken.client, c);
     if (turns_.empty()) {
       clear();
-    } else if (clients_.size() > 2 * turns_.size() + kIdleKept) {
+    } else if (clients_.size() > forget_at_) {
       std::erase_if(clients_, [this](const auto& each) {
         return !each.second.placed && each.second.start <= now_;
       });
+      forget_at_ = 2 * clients_.size() + kIdleKept;
     }
   }
   void clear() {
     clients_.clear();
     turns_.clear();
     now_ = Duration{0};
+    size_ = 0;
+    forget_at_ = kIdleKept;
   }
 
  private:
@@ -83,7 +95,9 @@ class FairQueue {
   std::unordered_map<uint64_t, Client> clients_;              // its order is never observed
   std::set<std::tuple<Duration, uint64_t, uint64_t>> turns_;  ///< start, order of coming, client
   uint64_t order_ = 0;
-  Duration now_{0};  ///< start of the work taken last
+  size_t size_ = 0;
+  size_t forget_at_ = kIdleKept;  ///< so many clients: those that need not be remembered go
+  Duration now_{0};               ///< start of the work taken last
 };
 
 }  // namespace holdfast::server

@@ -262,6 +262,8 @@ void Polls::answer_the_due() {
       if (at->second.state == Channel::State::kParked) make_due(at->second, session);
     });
   }
+  // What was answered earlier in the turn, or took time then, is not to be at their expense.
+  time_.begin();
   for (; !due_.empty() && time_.left(); due_.pop_front()) {
     const auto at = channels_.find(due_.front());
     if (at != channels_.end() && at->second.due) answer(at->second, due_.front());

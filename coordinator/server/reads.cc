@@ -54,9 +54,17 @@ void Reads::abandon(CallId call) {
 // What waits to be judged carries no value, and others than its client may wait for it.
 void Reads::run_in_turn(uint64_t number, PendingRead& read) {
   if (may_run(read)) return run(number);
+  const uint64_t client = host_.client_of(read.call);
+  const bool full = ready_.size() >= host_.options.max_pending_reads / 4;
+  if (full && ready_.size_of(client) >= kReadyForAll) {
+    return fail(number, {ErrorCode::kOverloaded,
+                         "this connection has its " + std::to_string(ready_.size_of(client)) +
+                             " reads that wait for time, and others too",
+                         false, true, 100});
+  }
   read.ready = true;
   left_with_client_.add(read.call, number);
-  ready_.add(host_.client_of(read.call), number);
+  ready_.add(client, number);
 }
 
 void Reads::run_ready() {

@@ -59,6 +59,9 @@ class Reads {
   size_t size() const { return pending_.size(); }
 
  private:
+  /// Reads that wait for time take a quarter of the room; so many of each connection may always.
+  static constexpr size_t kReadyForAll = 16;
+
   /// Keeps it under a number of its own, or refuses it: as many wait as may.
   uint64_t keep(PendingRead&& read);
   void wait_for_apply(uint64_t number, PendingRead& read);

@@ -292,8 +292,8 @@ class _Effort:
 
     def _margin(self) -> float:
         """What an attempt needs: one without it could only make unknown what was refused."""
-        refused = isinstance(self.last, HoldfastError) and not self._sent and not self._repeatable
-        return min(2 * ANSWER_SECONDS, self._allowed / 4) if refused else 0
+        undone = self.last is not None and not self._sent and not self._repeatable
+        return min(2 * ANSWER_SECONDS, self._allowed / 4) if undone else 0
 
     def unreached(self, address: str, error: NotSent) -> None:
         """No connection: nothing was sent. Each server is named."""

@@ -73,7 +73,8 @@ TEST_F(SurvivorTest, OneThatWaitsForTheOthersStateIsRefused) {
   const auto survivor = open();
   ASSERT_FALSE(survivor.ok());
   EXPECT_EQ(survivor.error().code, ErrorCode::kBadArgument);
-  EXPECT_THAT(survivor.error().message, HasSubstr("nothing of the cluster's state but its first entry"));
+  EXPECT_THAT(survivor.error().message,
+              HasSubstr("nothing of the cluster's state but its first entry"));
 }
 
 TEST_F(SurvivorTest, ANewClusterOfSnapshotAndLogHoldsBoth) {

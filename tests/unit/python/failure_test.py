@@ -83,13 +83,23 @@ def test_a_write_that_every_server_refused_to_the_end_was_not_done(cluster, monk
 
 def test_the_last_moments_are_for_what_cannot_come_to_be_in_doubt(cluster, monkeypatch):
     monkeypatch.setattr(_router, "ANSWER_SECONDS", 3.0)
+    monkeypatch.setattr(_router, "ATTEMPT_SECONDS_FIRST", 10.0)
     for method in ("describeLock", "put"):
-        cluster.fault(method, Fault(before=refusal("NO_LEADER"), delay=1.6), server=cluster.leader)
-    with holdfast.Client(cluster.leader.address, timeout=2.0, discover=False) as client:
+        cluster.fault(method, Fault(before=refusal("NO_LEADER"), delay=3.2), server=cluster.leader)
+    with holdfast.Client(cluster.leader.address, timeout=4.0, discover=False) as client:
         assert client.describe("/a").path == "/a"
         with pytest.raises(holdfast.HoldfastError) as raised:
             client.put("/a", "1")
     assert raised.value.code == "NO_LEADER" and len(cluster.sent("put")) == 1
+
+
+def test_a_write_that_reached_nobody_ends_before_it_could_be_in_doubt(client, monkeypatch):
+    monkeypatch.setattr(_router, "ANSWER_SECONDS", 60.0)
+    effort = _router._Effort(client._router, "put", time.monotonic() + 80.0, False)
+    effort.unreached("127.0.0.1:1", _connection.NotSent("refused"))
+    effort._until = time.monotonic() + 10.0
+    with pytest.raises(_router.Undecided, match="refused"):
+        effort.next_attempt(time.sleep)
 
 
 @pytest.mark.parametrize("timeout, told", [(0.06, 30), (0.3, 250), (2.0, 1800)])

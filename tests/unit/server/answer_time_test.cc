@@ -14,7 +14,9 @@ constexpr int kATurn = AnswerTime::kATurn / kEach;
 
 class AnswerTimeTest : public OneServerTest {
  protected:
-  AnswerTimeTest() { server.answer_takes = kEach; }
+  explicit AnswerTimeTest(const EngineOptions& options = {}) : OneServerTest(options) {
+    server.answer_takes = kEach;
+  }
   ~AnswerTimeTest() override { server.answer_takes = 0ms; }
 
   api::RequestContext within(int64_t deadline_ms) const {
@@ -190,13 +192,35 @@ TEST_F(AnswerTimeTest, PollsThatAChangeWakesAreAnsweredOverSeveralTurns) {
   }
   EXPECT_EQ(turns, even_turns);
   for (const Call& call : parked) EXPECT_EQ(call.result<api::PollResult>().watches.size(), 1u);
+  note_told(parked);
+  const std::vector<Call> again = polls(clients, 5'000);
+  cluster.settle();
+  ASSERT_EQ(answered(again), 0);
+  server.ask(&Engine::put, api::RequestContext{}, put);
+  cluster.settle();
+  EXPECT_EQ(answered(again), kCalls);
+}
+
+// Each kind has its own time, though polls are answered at several moments of a turn.
+TEST_F(AnswerTimeTest, PollsWithNewsGoOnThoughReadsTakeAllTheTimeTheyHave) {
+  const std::vector<Client> clients = watchers("/hot");
+  put("/hot");
+  const std::vector<Call> calls = polls(clients, 5'000);
+  const std::vector<Call> reads = local_reads(10 * kCalls);
+  for (int turns = 0, before = 0; turns < 4; ++turns, before = answered(calls)) {
+    const Client& renews = clients[clients.size() - 1 - static_cast<size_t>(turns)];
+    server.poll(renews.context(), poll_of(5'000, 0, /*renew_now=*/true));
+    server.engine().turn_end(true);
+    EXPECT_GE(answered(calls), before + kATurn);
+  }
+  EXPECT_LT(answered(reads), 10 * kCalls);
 }
 
 TEST_F(AnswerTimeTest, PollsThatFindNewsAreAnsweredOverSeveralTurns) {
   const std::vector<Client> clients = watchers("/hot");
   put("/hot");
   const std::vector<Call> calls = polls(clients, 5'000);
-  EXPECT_EQ(by_turns(calls), even_turns);
+  for (const int in_a_turn : by_turns(calls)) EXPECT_LE(in_a_turn, 2 * kATurn);
   for (const Call& call : calls) EXPECT_EQ(call.result<api::PollResult>().watches.size(), 1u);
 }
 
@@ -236,6 +260,31 @@ TEST_F(AnswerTimeTest, WaitsOfAnotherClientDoNotWaitForAllOfOne) {
   EXPECT_EQ(answered(greedy), kATurn - 1);
 }
 
+class FewReadsTest : public AnswerTimeTest {
+ protected:
+  FewReadsTest() : AnswerTimeTest(few_reads()) {}
+  static EngineOptions few_reads() {
+    EngineOptions options;
+    options.max_pending_reads = 160;
+    return options;
+  }
+};
+
+TEST_F(FewReadsTest, ThoseOfOneClientThatWaitForTimeLeaveRoomForOthers) {
+  server.asking = 1;
+  const std::vector<Call> greedy = local_reads(200);
+  EXPECT_EQ(server.engine().pending_reads(), 40u) << "a quarter";
+  EXPECT_THAT(greedy.back().error(), Refuses(ErrorCode::OVERLOADED, "its 40 reads that wait"));
+  for (server.asking = 2; server.asking < 5; ++server.asking) {
+    for (const Call& call : local_reads(16)) EXPECT_FALSE(call.answered());
+    EXPECT_EQ(local_reads(1)[0].outcome(), "OVERLOADED");
+  }
+  const Call linearizable = server.describe(within(1'000), "/a");
+  server.engine().turn_end(true);
+  server.engine().turn_end(true);
+  EXPECT_EQ(linearizable.outcome(), "OK") << "its client has had no time yet";
+}
+
 // What it waits for is a judgement, which carries nothing.
 TEST_F(AnswerTimeTest, ACommandThatWaitedForARevisionDoesNotWaitForReads) {
   Client client = cluster.client(1, "a");
@@ -243,8 +292,16 @@ TEST_F(AnswerTimeTest, ACommandThatWaitedForARevisionDoesNotWaitForReads) {
   later.minRevision = static_cast<int64_t>(server.engine().host().applied.value) + 1;
   const Call command = server.release(later, "/a", 1);
   const std::vector<Call> reads = local_reads(kCalls);
-  put("/b");
+  api::PutRequest put;
+  put.path = "/b";
+  server.ask(&Engine::put, api::RequestContext{}, put);
+  // The put is written, then applied; the command is written, then applied.
+  for (int turns = 0; turns < 3; ++turns) {
+    server.engine().turn_end(true);
+    server.writer().sync();
+  }
   EXPECT_TRUE(command.answered());
+  EXPECT_LT(answered(reads), kCalls);
 }
 
 TEST_F(AnswerTimeTest, APollWithNothingLargeToTellDoesNotWaitForThoseThatHave) {
@@ -263,7 +320,7 @@ TEST_F(AnswerTimeTest, APollWithNothingLargeToTellDoesNotWaitForThoseThatHave) {
   const Call renewal = server.poll(idle.context(), poll_of(5'000, 0, /*renew_now=*/true));
   server.engine().turn_end(true);
   EXPECT_GT(renewal.result<api::PollResult>().leaseMs, 0);
-  EXPECT_LE(answered(calls), 2 * kATurn);
+  EXPECT_LE(answered(calls), 4 * kATurn);
 }
 
 TEST_F(AnswerTimeTest, ARenewalDoesNotWaitForWhatItsOwnWatchesTell) {
@@ -346,7 +403,7 @@ TEST_F(AnswerTimeTest, ALockThatIsLostIsToldAtOnce) {
   const std::vector<Call> calls = polls(clients, 5'000);
   const Call told_of_loss = server.poll(holder.context(), poll_of(5'000));
   server.engine().turn_end(true);
-  EXPECT_EQ(answered(calls), kATurn);
+  EXPECT_LE(answered(calls), 2 * kATurn);
   EXPECT_EQ(told_of_loss.result<api::PollResult>().revocations.size(), 1u);
 }
 

@@ -80,6 +80,7 @@ TEST_F(OneQuestionTest, AServerThatCouldNotAskAsksAgainAfterAPause) {
   cluster.release();
   cluster.settle();
   EXPECT_EQ(read.outcome(), "OK");
+  EXPECT_FALSE(follower.engine().ready()) << "it asks again after a pause";
   cluster.advance(40ms);
   EXPECT_TRUE(follower.engine().ready());
 }

@@ -6,6 +6,7 @@
 #include <map>
 
 #include "tests/counting/counts.h"
+#include "tests/support/cpu_time.h"
 
 namespace holdfast::server {
 namespace {
@@ -85,6 +86,18 @@ TEST_F(FairQueueTest, WorkMayBeAddedWhileSomeIsInProgress) {
   EXPECT_EQ(step(), kCid);
   EXPECT_EQ(step(), kAnn);
   EXPECT_TRUE(queue_.empty());
+}
+
+TEST_F(FairQueueTest, AWorkCostsNoMoreHoweverManyClientsWait) {
+  const auto cost = [this](uint64_t clients) {
+    for (uint64_t i = 0; i < clients; ++i) queue_.add(i, i);
+    const double before = cpu_seconds();
+    while (!queue_.empty()) queue_.charge(queue_.take(), 1us);
+    return cpu_seconds() - before;
+  };
+  const double few = least_of(3, [&] { return cost(2'500); });
+  const double many = least_of(3, [&] { return cost(40'000); });
+  EXPECT_LT(many, 100 * few) << few << " s for 2,500, " << many << " s for 40,000";
 }
 
 TEST_F(FairQueueTest, WhatIsDoneLeavesNoMemoryThoughSomeIsAlwaysThere) {
