@@ -149,7 +149,8 @@ WatchHub::WatchHub(Host& host)
       watches_(
           {.history = {.bytes = host.options.history_bytes, .events = host.options.history_events},
            .start = host.applied,
-           .hash_seed = host.entropy.next_u64()}) {}
+           .hash_seed = host.entropy.next_u64(),
+           .last_id = host.entropy.next_id() >> 1}) {}
 
 void WatchHub::on_entry(LogIndex revision, std::span<const tree::Event> keys,
                         const rsm::Effects& effects) {

@@ -81,7 +81,8 @@ struct NextGroup {
 struct Watches::State {
   explicit State(const WatchesOptions& options)
       : history(options.history, options.start, options.hash_seed),
-        interests(history, options.hash_seed) {}
+        interests(history, options.hash_seed),
+        newest_watch(options.last_id) {}
 
   // watches.cc
   void append(Revision revision, std::span<const NewEvent> events);

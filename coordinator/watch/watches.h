@@ -70,6 +70,9 @@ struct WatchesOptions {
   /// Seeds the hash tables, whose order nothing can observe. A server passes a random number, so
   /// that nobody can choose paths that collide.
   uint64_t hash_seed = 0;
+  /// Watches are numbered from the next one on. A server passes a random number, so that what names
+  /// a watch of an earlier process names none of this one.
+  uint64_t last_id = 0;
 };
 
 /// An object of the current state.

@@ -94,6 +94,24 @@ TEST_F(WatchTest, OneThatCouldTellNothingIsRefused) {
   EXPECT_EQ(outcome(api::WatchSpace::BOTH, api::EventType::LOCK_GRANTED), "OK");
 }
 
+// The client sent it before it knew that the server had started anew, and it arrives late.
+TEST_F(WatchTest, AnUnwatchMeantForAnEarlierProcessEndsNothing) {
+  put("/a", "0");
+  const int64_t before = watch(follower, watch_of("/a", api::WatchScope::NODE));
+  follower.crash();
+  follower.start();
+  ASSERT_TRUE(cluster.until([&] { return follower.engine().ready(); }));
+  const int64_t after = watch(follower, watch_of("/a", api::WatchScope::NODE));
+  EXPECT_NE(before, after);
+  api::UnwatchRequest late;
+  late.watchId = before;
+  EXPECT_EQ(follower.ask(&Engine::unwatch, client.context(), late).outcome(), "OK");
+  delivery = 0;
+  poll(follower);
+  const int64_t revision = put("/a", "1");
+  EXPECT_THAT(told(poll(follower)), ::testing::ElementsAre(group(revision, "/a=1")));
+}
+
 // The grant wakes the poll while its entry is being applied: what the watches tell then must be at
 // that entry, like the state that a resynchronisation walks.
 TEST_F(WatchTest, APollThatAGrantWakesCarriesTheEventsOfThatEntryToo) {
