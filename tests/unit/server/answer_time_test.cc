@@ -31,6 +31,13 @@ class AnswerTimeTest : public OneServerTest {
     }
     return calls;
   }
+  Call wait_for_change(const std::string& path) {
+    api::WaitForChangeRequest request;
+    request.path = path;
+    request.afterRevision = static_cast<int64_t>(server.engine().host().applied.value);
+    request.maxWaitMs = 5'000;
+    return server.ask(&Engine::wait_for_change, within(10'000), request);
+  }
   static int answered(const std::vector<Call>& calls) {
     return static_cast<int>(std::count_if(calls.begin(), calls.end(),
                                           [](const Call& call) { return call.answered(); }));
@@ -157,14 +164,8 @@ TEST_F(AnswerTimeTest, AServerThatStopsRefusesWhatWaitsForTime) {
 }
 
 TEST_F(AnswerTimeTest, WaitsForAChangeAreAnsweredOverSeveralTurns) {
-  api::WaitForChangeRequest request;
-  request.path = "/a";
-  request.afterRevision = static_cast<int64_t>(server.engine().host().applied.value);
-  request.maxWaitMs = 5'000;
   std::vector<Call> calls;
-  for (int i = 0; i < kCalls; ++i) {
-    calls.push_back(server.ask(&Engine::wait_for_change, within(10'000), request));
-  }
+  for (int i = 0; i < kCalls; ++i) calls.push_back(wait_for_change("/a"));
   api::PutRequest put;
   put.path = "/a";
   server.ask(&Engine::put, api::RequestContext{}, put);
@@ -238,18 +239,11 @@ TEST_F(AnswerTimeTest, ReadsOfAnotherClientDoNotWaitForAllOfOne) {
 }
 
 TEST_F(AnswerTimeTest, WaitsOfAnotherClientDoNotWaitForAllOfOne) {
-  const auto wait = [&] {
-    api::WaitForChangeRequest request;
-    request.path = "/a";
-    request.afterRevision = static_cast<int64_t>(server.engine().host().applied.value);
-    request.maxWaitMs = 5'000;
-    return server.ask(&Engine::wait_for_change, within(10'000), request);
-  };
   server.asking = 1;
   std::vector<Call> greedy;
-  for (int i = 0; i < kCalls; ++i) greedy.push_back(wait());
+  for (int i = 0; i < kCalls; ++i) greedy.push_back(wait_for_change("/a"));
   server.asking = 2;
-  const Call other = wait();
+  const Call other = wait_for_change("/a");
   api::PutRequest put;
   put.path = "/a";
   server.ask(&Engine::put, api::RequestContext{}, put);
