@@ -100,8 +100,8 @@ class Polls {
   std::unordered_map<SessionId, Channel> channels_;
   std::list<SessionId> by_age_;  ///< by what each was told through, the furthest behind first
   Instant outdated_at_{};        ///< when those that are far behind were last answered
-  std::deque<SessionId>
-      due_;  ///< the next first; one whose call has ended keeps the place for its next
+  /// The next first. A session whose call has ended keeps its place for the next one.
+  std::deque<SessionId> due_;
   DeadlineQueue deadlines_;
   /// Deliveries of all channels are numbered together from a random number on, so that the number
   /// of a reply of an earlier process, or of a channel forgotten since, acknowledges nothing.
