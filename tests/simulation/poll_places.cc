@@ -1,6 +1,5 @@
 #include "tests/simulation/poll_places.h"
 
-#include <algorithm>
 #include <string>
 
 namespace holdfast::sim {
@@ -15,28 +14,28 @@ constexpr Duration kWithin = 20ms;
 void PollPlaces::arrived(SessionId session, uint32_t call, Revision applied) {
   const auto [at, fresh] = places_.try_emplace(session);
   if (fresh) at->second.told = applied;
-  at->second.call = call;
+  at->second.calls.insert(call);
   at->second.outdated.reset();
 }
 
-PollPlaces::Place* PollPlaces::place_of(uint32_t call) {
-  const auto at = std::find_if(places_.begin(), places_.end(),
-                               [call](const auto& each) { return each.second.call == call; });
-  return at == places_.end() ? nullptr : &at->second;
+PollPlaces::Place* PollPlaces::take(uint32_t call) {
+  for (auto& [session, place] : places_) {
+    if (place.calls.erase(call) != 0) return &place;
+  }
+  return nullptr;
 }
 
 void PollPlaces::told(uint32_t call, Revision applied) {
-  Place* place = place_of(call);
+  Place* place = take(call);
   if (place == nullptr) return;
   if (place->outdated) world_.mark(Mark::kToldInTime);
-  *place = Place{.told = applied, .call = 0, .outdated = {}};
+  place->told = applied;
+  place->outdated.reset();
 }
 
 void PollPlaces::refused(uint32_t call) {
-  Place* place = place_of(call);
-  if (place == nullptr) return;
-  place->call = 0;
-  place->outdated.reset();
+  Place* place = take(call);
+  if (place != nullptr && place->calls.empty()) place->outdated.reset();
 }
 
 void PollPlaces::turned(const Standing& standing, const Watching& watching) {
@@ -44,7 +43,7 @@ void PollPlaces::turned(const Standing& standing, const Watching& watching) {
       standing.history_floor + (standing.history_last - standing.history_floor) / 2;
   for (auto& [session, place] : places_) {
     if (!watching(session)) place.told = standing.applied;
-    if (place.call == 0 || place.told >= half) {
+    if (place.calls.empty() || place.told >= half) {
       place.outdated.reset();
     } else if (!place.outdated) {
       if (!standing.renews) place.outdated = standing.now;

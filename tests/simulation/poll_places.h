@@ -8,6 +8,7 @@
 #include <functional>
 #include <map>
 #include <optional>
+#include <set>
 
 #include "base/ids.h"
 #include "tests/simulation/world.h"
@@ -38,10 +39,11 @@ class PollPlaces {
  private:
   struct Place {
     Revision told;
-    uint32_t call = 0;                ///< the newest poll; 0: none is here
+    std::set<uint32_t> calls;         ///< polls that are here; one that came late is refused soon
     std::optional<Instant> outdated;  ///< since when, and parked all the while
   };
-  Place* place_of(uint32_t call);
+  /// The poll is over: where it was, if it was here.
+  Place* take(uint32_t call);
 
   World& world_;
   std::map<SessionId, Place> places_;

@@ -65,6 +65,21 @@ TEST_F(PollPlacesTest, ARefusedPollTellsNothingAndIsNoneAnyMore) {
   EXPECT_EQ(turn(1s, 200, 300), "I19");
 }
 
+// One that comes after a newer one is refused, and the newer one goes on.
+TEST_F(PollPlacesTest, ALatePollLeavesTheParkedOneWhereItIs) {
+  arrive(2, 100);
+  arrive(1, 120);
+  places_.refused(1);
+  EXPECT_EQ(turn(1s, 51, 151), "");
+  places_.told(2, Revision(151));
+  EXPECT_EQ(world_.marks().of(Mark::kToldInTime), 1u);
+  arrive(3, 151);
+  EXPECT_EQ(turn(1s, 60, 160), "");
+  EXPECT_EQ(turn(1s, 60, 160), "") << "it was told through 151";
+  EXPECT_EQ(turn(1s, 200, 300), "");
+  EXPECT_EQ(turn(1s, 200, 300), "I19");
+}
+
 TEST_F(PollPlacesTest, WhoWatchesNothingHasNoPlaceToLose) {
   watching_ = false;
   arrive(1, 100);
