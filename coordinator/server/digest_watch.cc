@@ -77,12 +77,14 @@ void DigestWatch::on_leader_changed() {
   reported_.clear();
   quarantined_at_.clear();
   difference_.reset();
+  doubt_.reset();
   report_soon();
 }
 
 void DigestWatch::turn_end() {
   const Instant now = host_.clock.now();
   if (difference_ && now >= difference_->seen_at + kFresh) difference_.reset();
+  if (doubt_ && now >= doubt_->seen_at + kFresh) doubt_.reset();
   if (now < next_) return;
   next_ = now + kEvery;
   if (!leads() && host_.soft.leader) report();
@@ -157,8 +159,10 @@ void DigestWatch::compare(const Reported& reported) {
     std::vector<DigestVote> votes = votes_at(point.index);
     if (votes.size() < 2) continue;
     ++stats_.compared;
-    if (same_digests(votes)) continue;
     const auto agreed = agreed_digest(configuration(), votes);
+    note_agreement(point.index, agreed);
+    if (same_digests(votes)) continue;
+    doubt(point.index);
     if (found && !agreed) continue;
     found = Difference{point.index, std::move(votes), agreed, host_.clock.now()};
     if (agreed) break;
@@ -177,6 +181,17 @@ std::vector<DigestVote> DigestWatch::votes_at(LogIndex index) const {
   }
   std::ranges::sort(votes, {}, &DigestVote::node);
   return votes;
+}
+
+void DigestWatch::note_agreement(LogIndex index, const std::optional<Digest>& agreed) {
+  if (agreed && agreed == points_.at(index)) agreed_through_ = std::max(agreed_through_, index);
+}
+
+/// The last entry counts, and any difference that is open keeps it so. What is agreed on since is
+/// known by then.
+void DigestWatch::doubt(LogIndex index) {
+  if (index <= agreed_through_) return;
+  doubt_ = {doubt_ ? std::max(doubt_->index, index) : index, host_.clock.now()};
 }
 
 /// What was decided stands until it is carried out: one that is undecided says less.
@@ -231,6 +246,7 @@ void DigestWatch::receive_news(NodeId from, std::string_view bytes) {
   }
   const auto agreed = agreed_digest(configuration(), votes);
   difference_ = {LogIndex(number(message.index)), std::move(votes), agreed, host_.clock.now()};
+  doubt(difference_->index);
   judge_self(*difference_);
 }
 

@@ -78,6 +78,12 @@ class DigestWatch {
   void report_soon() { next_ = host_.clock.now(); }
   void add_alarms(std::vector<api::Alarm>& alarms) const;
   bool mismatch() const { return difference_.has_value(); }
+  /// While it is open which state is right, this server's is given to nobody. It is not open to one
+  /// that has led, and then had what a strict majority had after that entry or a later one:
+  /// whatever differed before, who goes on from its state comes to theirs. (A server that is too
+  /// far behind shows an old difference again and again, of an entry that the others report no
+  /// more.)
+  bool withholds() const { return doubt_ && agreed_through_ < doubt_->index; }
   const DigestStats& stats() const { return stats_; }
 
  private:
@@ -97,6 +103,12 @@ class DigestWatch {
     Instant seen_at;
   };
 
+  /// That states differ, and no majority is known to have agreed since.
+  struct Doubt {
+    LogIndex index;   ///< the last entry after which they were shown to
+    Instant seen_at;  ///< when any such difference was shown last
+  };
+
   const raft::Configuration& configuration() const { return host_.node->core().configuration(); }
   bool leads() const { return host_.soft.role == raft::Role::kLeader; }
   void report();
@@ -104,6 +116,8 @@ class DigestWatch {
   bool take_report(NodeId from, const peer::DigestReport& message);
   void compare(const Reported& reported);
   std::vector<DigestVote> votes_at(LogIndex index) const;
+  void note_agreement(LogIndex index, const std::optional<Digest>& agreed);
+  void doubt(LogIndex index);
   void take_difference(Difference difference);
   void judge_self(const Difference& difference);
   void tell(NodeId node);
@@ -117,6 +131,9 @@ class DigestWatch {
   std::map<NodeId, Reported> reported_;       ///< of members, while this server leads
   std::map<NodeId, Instant> quarantined_at_;  ///< when members said so, while another leads
   std::optional<Difference> difference_;
+  std::optional<Doubt> doubt_;
+  /// The last entry known after which a strict majority of the voters had the digest of this state.
+  LogIndex agreed_through_;
   std::optional<DigestVerdict> verdict_;
   DigestStats stats_;
 };

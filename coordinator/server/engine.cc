@@ -380,7 +380,7 @@ void Engine::on_app(NodeId from, uint8_t kind, std::string_view payload) {
       return lease_queries_.receive_reply(from, payload);
     case PeerKind::kSnapshotAsk:
       // While it is open which state is right, none is spread: copies are no witnesses.
-      if (!host_.quarantined() && !digests_.mismatch()) source_.receive(from, payload);
+      if (!host_.quarantined() && !digests_.withholds()) source_.receive(from, payload);
       return;
     case PeerKind::kMemberChange:
       return member_changes_.receive_request(from, payload);

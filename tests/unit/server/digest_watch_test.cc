@@ -442,6 +442,94 @@ TEST_F(ReportTest, RepeatedOvertakenAndFormerOnesCountForNothing) {
   EXPECT_FALSE(mismatch(1));
 }
 
+/// Servers report after different entries, and with one the leader alone can be compared.
+class WithholdingTest : public ReportTest {
+ protected:
+  bool withholds() { return server(1).engine().digests().withholds(); }
+  peer::DigestPoint point_after_another_entry() {
+    cluster->client(1, "session-" + std::to_string(++sessions_));
+    const Host& host = server(1).engine().host();
+    peer::DigestPoint point;
+    point.index = static_cast<int64_t>(host.applied.value);
+    point.high = static_cast<int64_t>(host.machine.digest().high);
+    point.low = static_cast<int64_t>(host.machine.digest().low);
+    return point;
+  }
+  void shows(int node, const peer::DigestPoint& point) { shows(node, std::vector{point}); }
+  void shows(int node, const std::vector<peer::DigestPoint>& points) {
+    report.points = points;
+    report.number += 1;
+    report_as(node);
+  }
+  void differs(int node, peer::DigestPoint point) {
+    point.low += 1;
+    shows(node, point);
+  }
+
+ private:
+  int sessions_ = 0;
+};
+
+TEST_F(WithholdingTest, AnOldDifferenceIsNoneOnceAMajorityAgreesLater) {
+  const peer::DigestPoint early = point_after_another_entry();
+  const peer::DigestPoint late = point_after_another_entry();
+  differs(3, early);
+  ASSERT_TRUE(mismatch(1));
+  EXPECT_TRUE(withholds());
+  shows(2, late);
+  differs(3, early);
+  EXPECT_TRUE(mismatch(1)) << "the alarm stays";
+  EXPECT_FALSE(withholds());
+}
+
+TEST_F(WithholdingTest, ALaterDifferenceIsOpenThoughAnEarlierOneIsShownAgain) {
+  const peer::DigestPoint early = point_after_another_entry();
+  shows(2, early);
+  const peer::DigestPoint late = point_after_another_entry();
+  differs(3, late);
+  EXPECT_TRUE(withholds());
+  differs(3, early);
+  EXPECT_TRUE(withholds());
+  cluster->advance(DigestWatch::kFresh);
+  EXPECT_FALSE(withholds()) << "nobody shows it any more";
+}
+
+TEST_F(WithholdingTest, AnEarlierDifferenceThatIsShownKeepsALaterOneOpen) {
+  const peer::DigestPoint early = point_after_another_entry();
+  const peer::DigestPoint late = point_after_another_entry();
+  differs(3, late);
+  cluster->advance(DigestWatch::kFresh - 1s);
+  differs(3, early);
+  cluster->advance(1s);
+  EXPECT_TRUE(withholds());
+  shows(2, early);
+  EXPECT_TRUE(withholds()) << "the later one is not decided";
+}
+
+// The newest come first in a report.
+TEST_F(WithholdingTest, TheLastAgreementOfAReportCounts) {
+  const peer::DigestPoint early = point_after_another_entry();
+  const peer::DigestPoint middle = point_after_another_entry();
+  const peer::DigestPoint late = point_after_another_entry();
+  shows(2, {late, early});
+  differs(3, middle);
+  EXPECT_TRUE(mismatch(1));
+  EXPECT_FALSE(withholds());
+}
+
+TEST_F(WithholdingTest, AgreementOfLessThanAMajorityCoversNothing) {
+  form(5);
+  hold_reports();
+  lead_anew();
+  report.term = static_cast<int64_t>(server(1).engine().host().soft.term.value);
+  const peer::DigestPoint early = point_after_another_entry();
+  const peer::DigestPoint late = point_after_another_entry();
+  differs(5, early);
+  shows(2, late);
+  for (int node : {3, 4}) differs(node, late);
+  EXPECT_TRUE(withholds()) << "two of five are no majority, and nor are the other two";
+}
+
 TEST_F(ReportTest, OfAnotherTermOrNobodyCountsForNothing) {
   report.points.front().low += 1;
   report.number += 1;
