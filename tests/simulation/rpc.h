@@ -28,7 +28,9 @@ struct Call {
   std::string frame;                                            ///< full mode
   std::function<void(server::Engine&, server::CallId)> direct;  ///< fast mode
   bool admin = false;
-  SessionId polls;  ///< of whom it is the poll
+  SessionId polls;      ///< of whom it is the poll
+  int client = 0;       ///< who calls; 0: an operator
+  uint64_t number = 0;  ///< of the client's calls
 };
 
 /// Either a result or an error of the server; neither: nothing came in time.

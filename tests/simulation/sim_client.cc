@@ -52,6 +52,10 @@ void SimClient::die(Duration reborn) {
     return node->up() && node->engine().parked_polls() > 0;
   });
   if (parked) world().mark(Mark::kHalfOpen);
+  // The process alone is gone, or its machine.
+  if (draws_.chance(500)) {
+    for (SimNode* node : cluster_.nodes) hang_up(*node, 1, calls_);
+  }
   forget_session();
   dead_ = true;
   if (reborn <= 0ns) return;
@@ -136,6 +140,18 @@ void SimClient::later(Duration delay, std::function<void()> then) {
 void SimClient::switch_server() {
   server_ = static_cast<int>(static_cast<size_t>(server_) % cluster_.nodes.size() + 1);
   world().mark(Mark::kServerSwitched);
+}
+
+Call SimClient::number_call(Call call) {
+  call.client = number_;
+  call.number = ++calls_;
+  return call;
+}
+
+void SimClient::hang_up(SimNode& node, uint64_t first, uint64_t last) {
+  const Net::Kind kind{.lane = 0, .core = false, .ordered = false};
+  cluster_.net.send(-number_, node.number(), kind,
+                    [&node, client = number_, first, last] { node.hang_up(client, first, last); });
 }
 
 SimNode& SimClient::pick() {

@@ -138,6 +138,9 @@ class SimClient final : public Believer {
   void renewal_came_late(Duration sent);
   void forget_session();
   void switch_server();
+  Call number_call(Call call);
+  /// The server learns that the connections of these calls are gone, unless that gets lost, too.
+  void hang_up(SimNode& node, uint64_t first, uint64_t last);
   Duration patience() const;
   /// What a server promised with this answer, at the time it left.
   template <class Request>
@@ -178,6 +181,7 @@ class SimClient final : public Believer {
   std::map<int, int64_t> deliveries_;
   int64_t poll_number_ = 0;  ///< one that was given up may arrive after the next
   int server_ = 0;
+  uint64_t calls_ = 0;
   std::vector<int64_t> notices_;
   Grant last_grant_;
   /// When a handle under a notice ends at the latest, by holder id; 0: of the whole session. Kept
@@ -194,7 +198,7 @@ void SimClient::ask_at(SimNode& server, const Request& request, const api::Reque
                        std::function<void(const Outcome<ResultOf<Request>>&)> reply) {
   using Result = Outcome<ResultOf<Request>>;
   SimNode* node = &server;
-  const auto call = std::make_shared<const Call>(rpc_.call(context, request));
+  const auto call = std::make_shared<const Call>(number_call(rpc_.call(context, request)));
   const auto done = std::make_shared<bool>(false);
   const Instant sent = local_now();
   const size_t recorded = cluster_.recorder.asked(name_, context, request);
@@ -228,8 +232,9 @@ void SimClient::ask_at(SimNode& server, const Request& request, const api::Reque
       cluster_.net.send(node->number(), -number_, kind, [take, answer] { take(answer); });
     });
   });
-  later(timeout, [this, done, finish] {
+  later(timeout, [this, node, call, done, finish] {
     if (*done) return;
+    hang_up(*node, call->number, call->number);
     switch_server();
     finish({});
   });

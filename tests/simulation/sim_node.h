@@ -171,6 +171,8 @@ class SimNode final : raft::Transport, server::ReplySink {
 
   /// A client's call has arrived; it is answered through `taker`, unless the node dies first.
   void call(const Call& call, const AnswerTaker& taker);
+  /// The connections of those calls of a client are gone.
+  void hang_up(int client, uint64_t first, uint64_t last);
   void peer_event(NodeId peer, raft::PeerEvent event);
   /// What the loop says after it did not run.
   void hiccup(Duration gap);
@@ -178,13 +180,18 @@ class SimNode final : raft::Transport, server::ReplySink {
   void hold_apply(bool held);
 
  private:
+  struct OpenCall {
+    AnswerTaker taker;
+    int client = 0;
+    uint64_t number = 0;
+  };
   // raft::Transport
   bool send(const raft::Message& message) override;
   bool send_app(NodeId to, raft::Lane lane, uint8_t kind, std::string_view payload) override;
   // server::ReplySink
   void complete(server::CallId call, const server::ReplyView& reply) override;
   void fail(server::CallId call, const api::HoldfastError& error) override;
-  uint64_t client_of(server::CallId) const override { return 0; }
+  uint64_t client_of(server::CallId call) const override;
 
   std::optional<Error> open_storage();
   std::optional<Error> open_log();
@@ -329,7 +336,7 @@ class SimNode final : raft::Transport, server::ReplySink {
   uint64_t wakeup_ = 0;
   std::optional<Error> fatal_;
   uint32_t next_call_ = 1;
-  std::map<uint32_t, AnswerTaker> calls_;
+  std::map<uint32_t, OpenCall> calls_;
   PollPlaces polls_;
 
   std::unique_ptr<raft::DataDirectory> directory_;

@@ -197,10 +197,27 @@ void SimNode::call(const Call& call, const AnswerTaker& taker) {
   if (!up()) return;
   act([this, call, taker] {
     const uint32_t slot = next_call_++;
-    calls_.emplace(slot, taker);
+    calls_.emplace(slot, OpenCall{taker, call.client, call.number});
     if (call.polls) polls_.arrived(call.polls, slot, engine_->host().applied);
     rpc_->take(call, engine_.get(), server::CallId{0, slot, 0});
   });
+}
+
+// What is answered all the same goes nowhere.
+void SimNode::hang_up(int client, uint64_t first, uint64_t last) {
+  if (!up()) return;
+  act([this, client, first, last] {
+    for (const auto& [slot, open] : calls_) {
+      if (open.client != client || open.number < first || open.number > last) continue;
+      world_.mark(Mark::kHungUp);
+      engine_->abandon(server::CallId{0, slot, 0});
+    }
+  });
+}
+
+uint64_t SimNode::client_of(server::CallId call) const {
+  const auto at = calls_.find(call.slot);
+  return at == calls_.end() ? 0 : static_cast<uint64_t>(at->second.client);
 }
 
 void SimNode::complete(server::CallId call, const server::ReplyView& reply) {
@@ -233,7 +250,7 @@ void SimNode::judge_polls() {
 
 void SimNode::answered(uint32_t slot, Answer answer) {
   const auto at = calls_.find(slot);
-  const AnswerTaker taker = std::move(at->second);
+  const AnswerTaker taker = std::move(at->second.taker);
   calls_.erase(at);
   taker(std::move(answer));
 }
