@@ -11,7 +11,7 @@
 #include "clients/cli/progress.h"
 #include "clients/cli/remote.h"
 #include "coordinator/loading/snapshot_file.h"
-#include "coordinator/snapshot/copy.h"
+#include "coordinator/snapshot/received_file.h"
 #include "raft/storage/posix_file_system.h"
 
 namespace holdfast::cli {

@@ -2,7 +2,8 @@
 // one lacks: asks for a snapshot piece by piece, writes it beside the one in force, verifies it as
 // a start would and loads it. Whoever owns the server then puts it in force. The one who lacks
 // something asks, so a lost message, a source that dies or a copy that is gone cost a question and
-// nothing else. One thread.
+// nothing else; a process that is started anew goes on with what the one before it had got. One
+// thread.
 #pragma once
 
 #include <cstdint>
@@ -18,7 +19,7 @@
 #include "coordinator/server/peer_codec.h"
 #include "coordinator/server/stored_state.h"
 #include "coordinator/snapshot/background.h"
-#include "coordinator/snapshot/copy.h"
+#include "coordinator/snapshot/received_file.h"
 #include "raft/transport/transport.h"
 
 namespace holdfast::server {
@@ -41,6 +42,7 @@ struct SnapshotFetchStats {
   uint64_t pieces = 0;
   uint64_t bytes = 0;
   uint64_t started = 0;
+  uint64_t resumed = 0;    ///< states that came in part to an earlier process
   uint64_t abandoned = 0;  ///< no answer, a full disk, or what came did not verify
 };
 
@@ -67,6 +69,9 @@ class SnapshotFetch {
   static constexpr Duration kAskBesides = 30s;
   /// After what came was not good, or found no room.
   static constexpr Duration kPause = 2s;
+  /// What an earlier process had got is removed if no state is asked for so long: whoever sent it
+  /// has no such copy any more (SnapshotSource::kIdle).
+  static constexpr Duration kKeepPart = 30s;
 
   explicit SnapshotFetch(SnapshotFetchPorts ports);
 
@@ -74,7 +79,7 @@ class SnapshotFetch {
   /// unless it is with another that is silent.
   void begin(NodeId from, LogIndex at_least);
   /// Any of them will do: each attempt asks the next one first, and one more after each
-  /// kAskBesides.
+  /// kAskBesides; but first of all whoever sent an earlier process what it had got.
   void begin_any(const std::vector<NodeId>& sources, LogIndex at_least);
   bool under_way() const { return run_.has_value(); }
   /// PeerKind::kSnapshotPiece.
@@ -103,20 +108,26 @@ class SnapshotFetch {
     uint64_t request = 0;  ///< the question that is open; zero: none is
     Instant asked_at;
     Instant heard_at;
-    Instant piece_at;   ///< the last one came, or the run began
-    uint64_t copy = 0;  ///< which one it is that arrives; zero: none yet
-    LogIndex applied;
-    uint64_t bytes = 0;
-    uint64_t sum = 0;
-    uint64_t offset = 0;  ///< all before it is written
+    Instant piece_at;             ///< the last one came, or the run began
+    snapshot::ArrivingCopy copy;  ///< which one it is that arrives; its id is zero: none yet
+    bool sends = false;           ///< something has come in this run
+    bool resumed = false;         ///< and something in an earlier process's
+    uint64_t offset = 0;          ///< all before it is written
     std::shared_ptr<snapshot::ReceivedFile> file;
   };
 
+  std::string directory() const { return ports_.path.substr(0, ports_.path.rfind('/')); }
+  std::shared_ptr<snapshot::ReceivedFile> file_of(const snapshot::ArrivingCopy& copy) const;
+  void find_part();
+  void resume(const snapshot::ArrivingCopy& part);
+  void reopened(uint64_t run, const Status& done);
   void ask();
   void ask_of(NodeId source);
   void ask_besides(const std::vector<NodeId>& sources);
   bool asks(NodeId node) const;
+  std::optional<std::string> no_room(uint64_t bytes) const;
   bool fits(const peer::SnapshotPiece& piece) const;
+  void begin_copy(const snapshot::ArrivingCopy& copy);
   void write(std::string data);
   void written(uint64_t run, const Status& done);
   void finish();
@@ -129,6 +140,9 @@ class SnapshotFetch {
   std::optional<Run> run_;
   std::optional<StoredState> staged_;
   Instant not_before_;
+  /// What an earlier process had got, as long as no run has begun.
+  std::optional<snapshot::ArrivingCopy> part_;
+  Instant part_until_;
   uint64_t last_run_ = 0;
   SnapshotFetchStats stats_;
 };

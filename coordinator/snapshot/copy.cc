@@ -5,7 +5,6 @@
 
 #include "base/checksum.h"
 #include "coordinator/snapshot/loader.h"
-#include "coordinator/snapshot/paced_vfs.h"
 
 namespace holdfast::snapshot {
 namespace {
@@ -53,6 +52,14 @@ Result<SnapshotCopy> make(raft::FileSystem& files, const std::string& from, cons
   return copy;
 }
 
+Status remove_file(raft::FileSystem& files, const std::string& path) {
+  auto there = files.exists(path);
+  if (!there) return there.error().to_error();
+  if (!*there) return ok_status();
+  if (auto gone = files.unlink(path); !gone) return gone.error().to_error();
+  return ok_status();
+}
+
 }  // namespace
 
 void PieceSum::add(std::string_view piece) { value_ = checksum64(piece, value_); }
@@ -81,45 +88,14 @@ Result<std::string> read_piece(raft::FileSystem& files, const SnapshotCopy& copy
   return piece;
 }
 
-Status ReceivedFile::create() {
-  if (Status gone = remove_database(files_, path_); !gone.ok()) return gone;
-  auto file = files_.open(path_, raft::OpenMode::kCreate);
-  if (!file) return file.error().to_error();
-  file_ = std::move(*file);
-  return ok_status();
-}
-
-Status ReceivedFile::append(std::string_view piece) {
-  if (file_ == nullptr) {
-    if (Status made = create(); !made.ok()) return made;
-  }
-  sum_.add(piece);
-  while (!piece.empty()) {
-    const std::string_view part = piece.substr(0, kDiskPieceBytes);
-    if (auto written = file_->write(bytes_, part); !written) return written.error().to_error();
-    if (auto synced = file_->sync(); !synced) return synced.error().to_error();
-    bytes_ += part.size();
-    piece.remove_prefix(part.size());
-  }
-  return ok_status();
-}
-
-Status ReceivedFile::finish(uint64_t sum) {
-  if (sum_.value() != sum) {
-    return Error{ErrorCode::kCorrupt,
-                 path_ + ": what was received is not what was sent: its sum is " +
-                     std::to_string(sum_.value()) + ", the sender's is " + std::to_string(sum)};
-  }
-  if (auto synced = file_->sync(); !synced) return synced.error().to_error();
-  return ok_status();
-}
-
 Status remove_database(raft::FileSystem& files, const std::string& path) {
-  for (const char* companion : {"", "-wal", "-shm", "-journal"}) {
-    auto there = files.exists(path + companion);
-    if (!there) return there.error().to_error();
-    if (!*there) continue;
-    if (auto gone = files.unlink(path + companion); !gone) return gone.error().to_error();
+  if (Status gone = remove_file(files, path); !gone.ok()) return gone;
+  return remove_companions(files, path);
+}
+
+Status remove_companions(raft::FileSystem& files, const std::string& path) {
+  for (const char* companion : {"-wal", "-shm", "-journal"}) {
+    if (Status gone = remove_file(files, path + companion); !gone.ok()) return gone;
   }
   return ok_status();
 }

@@ -1,13 +1,10 @@
 // A copy of the snapshot that nobody changes: what a server that is too far behind is sent, and
-// what an operator keeps. And the file at the other end into which its bytes go. Blocks for the
-// disk.
+// what an operator keeps. Blocks for the disk.
 #pragma once
 
 #include <cstdint>
-#include <memory>
 #include <string>
 #include <string_view>
-#include <utility>
 
 #include "base/error.h"
 #include "coordinator/snapshot/writer.h"
@@ -44,27 +41,9 @@ Result<SnapshotCopy> make_copy(raft::FileSystem& files, const std::string& from,
 /// A piece of a copy: PieceSum::kPieceBytes at most, less only at its end.
 Result<std::string> read_piece(raft::FileSystem& files, const SnapshotCopy& copy, uint64_t offset);
 
-/// What arrives of a copy, in order.
-class ReceivedFile {
- public:
-  /// What stands at `path` is lost with the first piece, and what SQLite may have left beside it.
-  ReceivedFile(raft::FileSystem& files, std::string path) : files_(files), path_(std::move(path)) {}
-  Status append(std::string_view piece);
-  /// All has arrived: makes it durable, except for its name. CORRUPT if these are not the bytes
-  /// that the sender's sum is of.
-  Status finish(uint64_t sum);
-
- private:
-  Status create();
-
-  raft::FileSystem& files_;
-  const std::string path_;
-  std::unique_ptr<raft::File> file_;
-  uint64_t bytes_ = 0;
-  PieceSum sum_;
-};
-
 /// Removes a database and what SQLite keeps beside it; ok if there is none.
 Status remove_database(raft::FileSystem& files, const std::string& path);
+/// Removes only what SQLite keeps beside it.
+Status remove_companions(raft::FileSystem& files, const std::string& path);
 
 }  // namespace holdfast::snapshot

@@ -10,6 +10,7 @@
 
 #include "coordinator/snapshot/anew.h"
 #include "coordinator/snapshot/copy.h"
+#include "coordinator/snapshot/received_file.h"
 #include "coordinator/snapshot/side_thread.h"
 
 namespace holdfast::snapshot {
@@ -113,6 +114,7 @@ Result<std::unique_ptr<SnapshotStore>> SnapshotStore::open(raft::FileSystem& fil
   if (!store->empty() || store->anything_set_aside_) {
     if (Status removed = store->remove_unnamed(); !removed.ok()) return removed.error();
   }
+  if (Status room = store->make_room_to_start(); !room.ok()) return room.error();
   store->incoming_ = name_of(store->next_number_ + 1);
   return store;
 }
@@ -165,6 +167,13 @@ Status SnapshotStore::count_names() {
     if (number_in(name) > number_in(aside_) && name.ends_with(kDamaged)) aside_ = name;
   }
   return ok_status();
+}
+
+// What has come of a state is worth less than a start, which needs a segment of the log.
+Status SnapshotStore::make_room_to_start() {
+  auto free = files_.free_bytes(directory_);
+  if (!free) return to_error(free.error());
+  return *free < kRoomBesideParts ? remove_parts(files_, directory_) : ok_status();
 }
 
 // A database that was begun when the process ended, one that another had replaced, a copy.

@@ -3,6 +3,7 @@
 //   CURRENT          the name of the database in force
 //   state-N.db       a database that writer.h writes, with SQLite's -wal and -shm beside it
 //   copy.db          a copy for servers that are too far behind (copy.h); gone with the process
+//   received-*.part  what has come of another server's copy (received_file.h)
 //   *.damaged        databases that were found damaged and set aside, for a person to look at
 //
 // Nothing is ever renamed onto a database, because SQLite would replay a leftover -wal into it: a
@@ -61,6 +62,9 @@ struct WrittenSpan {
 
 class SnapshotStore {
  public:
+  /// With less room than the largest segment of a log takes, open() removes what has been received.
+  static constexpr uint64_t kRoomBesideParts = uint64_t{1} << 30;
+
   /// `directory` must exist, `files` must outlive the store. `vfs` as in Database::open(): it leads
   /// to the same files as `files`, and so does `writers_vfs`, by which spans are written; empty: as
   /// `vfs`. CORRUPT if CURRENT is not one of ours.
@@ -106,7 +110,7 @@ class SnapshotStore {
 
   /// Where a copy for others is made.
   std::string copy_path() const { return directory_ + "/copy.db"; }
-  /// Where a copy that another server sends is received: a name that no database bore before.
+  /// What a state becomes that another server has sent: a name that no database bore before.
   std::string incoming_path() const { return directory_ + "/" + incoming_; }
   /// The database at incoming_path(), durable and verified, is in force from now on, and the one
   /// before it is gone. The store is then to be opened anew.
@@ -136,6 +140,7 @@ class SnapshotStore {
         writers_vfs_(std::move(writers_vfs)) {}
   Status read_current();
   Status forget_current();
+  Status make_room_to_start();
   Status count_names();
   Result<WrittenSpan> write_first(const Span& span);
   Result<WrittenSpan> write_next(const Span& span);

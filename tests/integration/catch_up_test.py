@@ -170,13 +170,16 @@ def test_the_transfer_survives_kills_of_either_side(victim, dial):
         before = away.status().appliedIndex
         away.kill()
         stock = dial(cluster.leader())
-        for number in range(60):
+        for number in range(200):
             stock.put(path=f"/large/k{number}", value=bytes([number]) * 60_000, makeParents=True)
         write_until_cut(cluster, dial, before)
-        for _ in range(3):
+        for kills in range(3):
+            had_come = incoming_bytes(away)
             cluster.start(away)
-            eventually(lambda: incoming_bytes(away) > 300_000, within=30, every=0.005,
-                       what="a part of the state on its way")
+            eventually(lambda: incoming_bytes(away) > had_come + 300_000, within=30, every=0.005,
+                       what="a further part of the state on its way")
+            if victim == "receiver":
+                assert away.log().count("had come before this start") == kills
             killed = away if victim == "receiver" else cluster.leader()
             killed.kill()
             if victim == "source":
@@ -187,13 +190,12 @@ def test_the_transfer_survives_kills_of_either_side(victim, dial):
         cluster.wait_ready()
         all_alike(cluster)
         assert away.log().count(RECEIVED) == 1
+        assert incoming_bytes(away) == 0
 
 
 def incoming_bytes(node):
     """Of the file that is being received."""
-    folder = data(node) / "snapshot"
-    named = (folder / "CURRENT").read_text().strip() if (folder / "CURRENT").exists() else ""
-    sizes = [f.stat().st_size for f in folder.glob("state-*.db") if f.name != named]
+    sizes = [part.stat().st_size for part in (data(node) / "snapshot").glob("received-*.part")]
     return max(sizes, default=0)
 
 

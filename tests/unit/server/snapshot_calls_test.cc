@@ -10,6 +10,7 @@
 
 #include "base/bytes.h"
 #include "coordinator/server/snapshot_source.h"
+#include "coordinator/snapshot/received_file.h"
 #include "raft/storage/posix_file_system.h"
 #include "tests/unit/server/host_fakes.h"
 #include "tests/unit/snapshot/written_state.h"

@@ -10,6 +10,7 @@
 
 #include "base/bytes.h"
 #include "base/entropy.h"
+#include "coordinator/snapshot/received_file.h"
 #include "coordinator/snapshot/store.h"
 #include "raft/storage/posix_file_system.h"
 #include "tests/unit/snapshot/written_state.h"
