@@ -43,6 +43,19 @@ class ReceivedFileTest : public ::testing::Test {
       ASSERT_TRUE(file.append(pieces_[file.bytes() / kPiece]).ok());
     }
   }
+  /// What a process does that is started on this disk.
+  Status receive(raft::FakeFileSystem& disk) {
+    auto found = find_part(disk, "/data");
+    if (!found.ok()) return found.error();
+    ReceivedFile file(disk, "/data/" + part_name(copy_));
+    if (*found) {
+      if (Status there = file.reopen(); !there.ok()) return there;
+    }
+    while (file.bytes() < copy_.bytes) {
+      if (Status kept = file.append(pieces_[file.bytes() / kPiece]); !kept.ok()) return kept;
+    }
+    return file.finish(copy_.sum);
+  }
   void leave(const std::string& name) { std::ofstream(here_.file(name)) << "something"; }
 
   TemporaryDirectory here_;
@@ -110,6 +123,30 @@ TEST_F(ReceivedFileTest, WhatASyncThatFailedLeftIsNotBuiltUpon) {
   ASSERT_TRUE(second.finish(copy_.sum).ok());
   disk.power_loss();
   EXPECT_EQ(disk.content("/data/part"), pieces_[0] + pieces_[1] + pieces_[2]);
+}
+
+// Each write, sync and cut is a moment at which the process is killed or the power goes, twice.
+TEST_F(ReceivedFileTest, AfterACrashAtAnyMomentTheRestIsAllThatIsMissing) {
+  for (const bool power : {false, true}) {
+    for (uint64_t first = 1, crashes = 2; crashes > 0; ++first) {
+      for (uint64_t second = 1; second < 12; ++second) {
+        raft::FakeFileSystem disk(first * 100 + second);
+        ASSERT_TRUE(disk.create_directory("/data") && disk.sync_directory("/"));
+        crashes = 0;
+        for (const uint64_t moment : {first, second}) {
+          disk.crash_at(disk.operations() + moment);
+          crashes += receive(disk).ok() ? 0 : 1;
+          power ? disk.power_loss() : disk.process_crash();
+        }
+        disk.disarm();
+        const Status whole = receive(disk);
+        ASSERT_TRUE(whole.ok()) << whole.error().message << " at " << first << ", " << second;
+        ASSERT_TRUE(disk.sync_directory("/data"));
+        disk.power_loss();
+        ASSERT_EQ(disk.content("/data/" + part_name(copy_)), pieces_[0] + pieces_[1] + pieces_[2]);
+      }
+    }
+  }
 }
 
 // One that was removed may be there again after a power loss.
