@@ -16,6 +16,8 @@ namespace {
 
 /// How long a server may hold an answer back at most: it makes its copy first.
 constexpr Duration kParkedMax = 2s;
+/// After it has said that it loads its state.
+constexpr Duration kLookAgain = 200ms;
 constexpr uint64_t kPieceBytes = snapshot::PieceSum::kPieceBytes;
 
 std::string directory_of(const std::string& path) {
@@ -63,10 +65,11 @@ int SnapshotSaver::fetch() {
     Piece piece = ask();
     if (signal_ != 0) return stopped();
     if (!piece.ok()) {
-      if (!goes_on_elsewhere(piece.error())) return fail(piece.error());
-      continue;
+      if (comes_back(piece.error()) || goes_on_elsewhere(piece.error())) continue;
+      return fail(piece.error());
     }
     failures_ = 0;
+    heard_at_ = clock_.now();
     if (piece->copy == 0) {
       wanted_ = piece->revision;
       progress_.wait("waiting until " + context_.admins[server_] + " has made a copy");
@@ -107,6 +110,19 @@ SnapshotSaver::Piece SnapshotSaver::ask() {
   if (answer) return std::move(*answer);
   client_->caller().cancel(call);
   return client::CallError{};
+}
+
+// One that has been giving its state, and was started anew, loads it first: whoever asks it for
+// anything else is to be told so at once.
+bool SnapshotSaver::comes_back(const client::CallError& error) {
+  const bool loads = error.code == ErrorCode::kNoLeader && !error.retryable && copy_ != 0;
+  if (!loads || clock_.now() >= heard_at_ + context_.timeout) return false;
+  progress_.wait(error.message);
+  const Instant until = clock_.now() + kLookAgain;
+  for (Instant now = clock_.now(); now < until && signal_ == 0; now = clock_.now()) {
+    loop_.turn(until - now);
+  }
+  return true;
 }
 
 bool SnapshotSaver::goes_on_elsewhere(const client::CallError& error) {

@@ -46,6 +46,7 @@ class SnapshotSaver {
 
   Piece ask();
   bool fits(const api::SnapshotPieceResult& piece) const;
+  bool comes_back(const client::CallError& error);
   bool goes_on_elsewhere(const client::CallError& error);
   void begin_anew();
   void tell(const loading::SnapshotFile& file);
@@ -64,6 +65,7 @@ class SnapshotSaver {
   size_t server_ = 0;    ///< in context_.admins
   size_t failures_ = 0;  ///< servers in a row that had no piece to give
   int64_t wanted_ = 0;   ///< the revision that is waited for, once a server has named it
+  Instant heard_at_;     ///< a server had something to say other than that it has no state yet
   // What arrives, and of what copy it is; zero: of none yet.
   std::unique_ptr<snapshot::ReceivedFile> file_;
   int64_t cluster_ = 0;

@@ -33,7 +33,7 @@ Status sum_up(raft::FileSystem& files, SnapshotCopy& copy) {
     if (!read) return read.error().to_error();
     const size_t size = read.value();
     if (size == 0) break;
-    sum.add(std::string_view(piece).substr(0, size));
+    sum.add({piece.data(), size});
     copy.bytes += size;
   }
   copy.sum = sum.value();

@@ -57,7 +57,8 @@ Status remove_parts(raft::FileSystem& files, const std::string& directory) {
   if (!names) return names.error().to_error();
   for (const std::string& name : *names) {
     if (!copy_in(name)) continue;
-    const std::string path = directory + "/" + name;
+    std::string path = directory;
+    path.append("/").append(name);
     if (Status gone = remove_companions(files, path); !gone.ok()) return gone;
     if (Status gone = remove_database(files, path); !gone.ok()) return gone;
   }

@@ -16,6 +16,7 @@ import threading
 import time
 
 import pytest
+from chaos.shim_control import Shim
 from holdfast_api.admin import ttypes as admin
 from holdfast_api.holdfast import ttypes as t
 from support.cluster import Cluster
@@ -50,6 +51,7 @@ class Saving:
     def __init__(self, file, nodes, *words, **options):
         environment = dict(os.environ, HOLDFAST_ADMIN=",".join(n.admin_address for n in nodes))
         self.part = pathlib.Path(f"{file}.part")
+        self.said = b""
         self.process = subprocess.Popen(
             [str(program("holdfast")), "snapshot", "save", str(file), *words], text=True,
             stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment, **options)
@@ -66,6 +68,14 @@ class Saving:
         eventually(lambda: self.part.exists() and self.part.stat().st_size > 0, within=20)
         assert self.process.poll() is None
         return self
+
+    def told(self):
+        """What it has said so far; of that end() knows nothing."""
+        with contextlib.suppress(BlockingIOError):
+            os.set_blocking(self.process.stderr.fileno(), False)
+            self.said += os.read(self.process.stderr.fileno(), 65536)
+        os.set_blocking(self.process.stderr.fileno(), True)
+        return self.said
 
     def end(self):
         """Its exit code and what it said."""
@@ -239,6 +249,22 @@ def test_a_server_that_comes_back_begins_with_another_copy(slow, file):
         saving.begun()
         node.kill()
         slow.start(node)
+        code, _, err = saving.end()
+    assert code == 0, err
+    assert verified(file)["keys"] == 40
+
+
+def test_one_that_loads_its_state_when_it_comes_back_is_waited_for(slow, file):
+    node = slow.nodes[3]
+    with Saving(file, [node], "--timeout", "30s") as saving:
+        saving.begun()
+        node.kill()
+        shim = Shim(node.folder / "control", node.folder / "data" / "group-1" / "snapshot")
+        shim.set(read_delay_us=3_000)
+        slow.start_with(node, environment=shim.environment)
+        eventually(lambda: b"loads its state" in saving.told(), within=60, what="it is told so")
+        assert saving.process.poll() is None
+        shim.heal()
         code, _, err = saving.end()
     assert code == 0, err
     assert verified(file)["keys"] == 40
