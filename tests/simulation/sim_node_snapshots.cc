@@ -148,7 +148,8 @@ void SimNode::schedule_background() {
   if (background_ == nullptr || background_busy_ || !background_->owes()) return;
   background_busy_ = true;
   world_.after(disk_delay(snapshot_draws_), [this, life = life_] {
-    if (life == life_ && !paused_) background_step();
+    // resume() may have asked for the same step anew.
+    if (life == life_ && !paused_ && background_->owes()) background_step();
   });
 }
 
