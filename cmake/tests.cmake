@@ -67,7 +67,7 @@ hf_link(simulate PRIVATE tests/simulation gflags)
 set(HF_SIMULATE simulate --schedule_out=${CMAKE_BINARY_DIR}/schedule.txt)
 add_test(NAME simulation/schedules
          COMMAND ${HF_SIMULATE} --replay=${CMAKE_SOURCE_DIR}/tests/simulation/schedules)
-# Runs with a story, and the one of the members with a crash around every eighth disk operation.
+# Runs with a story; two of them with a crash around every eighth disk operation besides.
 set(HF_STORIES ${CMAKE_SOURCE_DIR}/tests/simulation/stories)
 add_test(NAME simulation/stories COMMAND ${HF_SIMULATE} --replay=${HF_STORIES})
 set(HF_STRIDE 8)
@@ -77,7 +77,10 @@ endif()
 add_test(NAME simulation/moments
          COMMAND ${HF_SIMULATE} --moments=${HF_STORIES}/members.txt --stride=${HF_STRIDE} --jobs=2
                  --shrink_seconds=0)
-set_tests_properties(simulation/moments PROPERTIES PROCESSORS 2)
+add_test(NAME simulation/pieces
+         COMMAND ${HF_SIMULATE} --moments=${HF_STORIES}/pieces.txt --stride=${HF_STRIDE} --jobs=2
+                 --shrink_seconds=0)
+set_tests_properties(simulation/moments simulation/pieces PROPERTIES PROCESSORS 2)
 add_test(NAME simulation/twice COMMAND ${HF_SIMULATE} --seeds=20 --twice)
 # A sanitizer makes each take some ten times as long, and sees the same code in the first hundred.
 set(HF_SEEDS 1000)

@@ -72,12 +72,12 @@ DigestWatch::DigestWatch(Host& host, PeerCodec& codec)
   if (host_.applied) on_applied();  // a state that was loaded is compared where it stands
 }
 
-// The first report to a leader goes at once: it may be of a state that was just loaded.
+// The first report to a leader goes at once: it may be of a state that was just loaded. Until it
+// has been answered this server may still be asked for what it withheld: the doubt stays.
 void DigestWatch::on_leader_changed() {
   reported_.clear();
   quarantined_at_.clear();
   difference_.reset();
-  doubt_.reset();
   report_soon();
 }
 

@@ -59,7 +59,7 @@ class DigestWatch {
 
   /// The machine has applied the entry.
   void on_applied() { points_.add(host_.applied, host_.machine.digest()); }
-  /// Nothing of what another leader said or was told counts any more.
+  /// Nothing of what another leader said or was told counts any more, but that states differ.
   void on_leader_changed();
   /// PeerKind::kDigestReport and kDigestNews.
   void receive_report(NodeId from, std::string_view bytes);

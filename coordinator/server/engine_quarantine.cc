@@ -31,7 +31,9 @@ std::string no_state_to_give(NodeId node, const std::string& why) {
 
 }  // namespace
 
+// What servers had asked for before is not given either.
 void Engine::judge_digests() {
+  if (digests_.withholds()) source_.forget_servers();
   const auto verdict = digests_.take_verdict();
   if (!verdict) return;
   enter_quarantine(sentence(host_.options.self, *verdict), best_of(verdict->agreeing));

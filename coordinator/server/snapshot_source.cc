@@ -307,6 +307,11 @@ std::optional<LogIndex> SnapshotSource::pinned() const {
   return making_;
 }
 
+void SnapshotSource::forget_servers() {
+  std::erase_if(asks_, [](const SnapshotAsk& ask) { return bool(ask.peer); });
+  std::erase_if(reading_, [](const auto& each) { return bool(each.second.peer); });
+}
+
 void SnapshotSource::shut_down() {
   const auto end = [this](const SnapshotAsk& ask) {
     if (ask.peer) return;

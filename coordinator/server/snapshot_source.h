@@ -81,6 +81,8 @@ class SnapshotSource {
   /// The log must keep what follows this entry: a copy of the state there may be on its way.
   std::optional<LogIndex> pinned() const;
   const SnapshotSourceStats& stats() const { return stats_; }
+  /// No server is given what it has asked for.
+  void forget_servers();
   void shut_down();
 
  private:

@@ -343,19 +343,17 @@ void History::check_decided(const Applied& applied) const {
 // ------------------------------------------------------------------------------------- checks
 
 void History::check_state(int node, LogIndex applied, const Digest& digest) const {
-  if (applied.value == 0) return;
   if (applied > last()) {
     throw Broken(Rule::kI6, "node " + std::to_string(node) + " applied " + num(applied) +
                                 ", which nobody knows to be committed");
   }
-  if (digests_[applied.value - 1] == digest) return;
+  if (is_state(applied, digest)) return;
   throw Broken(Rule::kI5, "node " + std::to_string(node) + " at " + num(applied) +
                               " has another state than the log says");
 }
 
 void History::check_snapshot(int node, LogIndex applied, const Digest& digest) const {
-  if (applied.value == 0) return;
-  if (applied <= last() && digests_[applied.value - 1] == digest) return;
+  if (applied <= last() && is_state(applied, digest)) return;
   throw Broken(Rule::kI9, "node " + std::to_string(node) + " starts at " + num(applied) +
                               " with another state than the log says");
 }

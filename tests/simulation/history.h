@@ -77,6 +77,10 @@ class History {
   /// The same of a command without a session, by the value that it alone writes.
   std::optional<Write> write_of(const std::string& value) const;
 
+  /// That is the digest of the state after entry `applied`, which is committed.
+  bool is_state(LogIndex applied, const Digest& digest) const {
+    return applied.value == 0 || digests_[applied.value - 1] == digest;
+  }
   /// A node has applied everything to `applied` and has this state. Throws Broken (I5).
   void check_state(int node, LogIndex applied, const Digest& digest) const;
   /// The same of the state that a node has from its snapshot. Throws Broken (I9).

@@ -45,7 +45,9 @@ constexpr std::array<RuleText, kRules> kTexts = {{
      "is still sure of it"},
     {"I23",
      "a server whose state is not the others' is quarantined, and no other is; a quarantined one "
-     "answers nobody, does not stand and writes no snapshot"},
+     "answers nobody, does not stand and writes no snapshot; while another shows it the "
+     "difference, "
+     "an odd one gives its state to nobody"},
     {"I24", "a store that has served does not begin again: without its log it does not start"},
     {"LINEAR",
      "one order of all calls explains every answer to a model that shares no code with the "

@@ -79,7 +79,7 @@ constexpr Field<Op> kOp[] = {
     {"delay", &Op::delay_ms, 0, 600'000},
     {"max_queue", &Op::max_queue, 0, 1'000},
     {"enqueue", &Op::enqueue, 0, 1},
-    {"value", &Op::value, 0, 4'096},
+    {"value", &Op::value, 0, 1'000'000},
     {"cancel", &Op::cancel_ms, 0, 100'000'000},
     {"handover", &Op::handover, 0, 1},
     {"local", &Op::local, 0, 1},

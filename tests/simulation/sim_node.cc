@@ -234,6 +234,8 @@ void SimNode::run_engine(std::optional<server::StoredState> state,
   engine_ = state ? std::make_unique<server::Engine>(options, std::move(initial), std::move(ports),
                                                      std::move(*state))
                   : std::make_unique<server::Engine>(options, std::move(initial), std::move(ports));
+  shown_.begin();
+  began_at_ = engine_->host().applied;
   log_line("starts with entries to " + std::to_string(model_.last().value));
   watcher_.started(*this);
   if (!log) tell_peers_of_start();

@@ -23,6 +23,7 @@
 #include "tests/simulation/net.h"
 #include "tests/simulation/poll_places.h"
 #include "tests/simulation/rpc.h"
+#include "tests/simulation/shown_difference.h"
 #include "tests/simulation/step_background.h"
 #include "tests/simulation/step_span_writer.h"
 #include "tests/simulation/world.h"
@@ -47,6 +48,8 @@ class NodeWatcher {
   virtual void began_to_vote(SimNode& node) = 0;
   virtual void voted(SimNode& node) = 0;
   virtual void ended_voting(SimNode& node) = 0;
+  /// Its state is known to be another than the others'.
+  virtual bool differs(SimNode& node) = 0;
 
  protected:
   ~NodeWatcher() = default;
@@ -221,6 +224,10 @@ class SimNode final : raft::Transport, server::ReplySink {
   std::optional<Error> end_quarantine();
   /// Throws Broken (I23).
   void judge_quarantine();
+  /// It is about to give a piece of its state. Throws Broken (I23).
+  void judge_giving();
+  /// What comes to it from one whose state is good.
+  void hear(NodeId from, uint8_t kind, std::string_view bytes);
   void put_in_force(server::StoredState state);
   void seek_state();
   void seek_turn();
@@ -305,6 +312,8 @@ class SimNode final : raft::Transport, server::ReplySink {
   bool current_missed_ = false;              ///< a start was refused for that
   std::optional<uint64_t> alter_;
   bool altered_ = false;
+  ShownDifference shown_;
+  LogIndex began_at_;  ///< with a state after that entry, in this life
   std::optional<std::string> quarantined_;
   bool rebuild_asked_ = false;
   std::optional<LogIndex> last_span_;  ///< under way when it was quarantined

@@ -162,13 +162,15 @@ bool SimNode::send(const raft::Message& message) {
 
 bool SimNode::send_app(NodeId to, raft::Lane lane, uint8_t kind, std::string_view payload) {
   if (altered_ && kind == static_cast<uint8_t>(server::PeerKind::kSnapshotPiece)) {
-    if (quarantined_) throw Broken(Rule::kI23, name_ + " gives its state, and is quarantined");
+    judge_giving();
     return false;  // copies of it could be a majority: who has it stays a minority
   }
   deliver(
       to, static_cast<int>(lane), false,
-      [from = id_, kind, bytes = std::make_shared<std::string>(payload)](SimNode& node) {
+      [from = id_, kind, good = !altered_,
+       bytes = std::make_shared<std::string>(payload)](SimNode& node) {
         if (node.up()) {
+          if (node.altered_ && good) node.hear(from, kind, *bytes);
           node.engine_->on_app(from, kind, *bytes);
         } else if (node.seeks() && kind == static_cast<uint8_t>(server::PeerKind::kSnapshotPiece)) {
           node.seeker_->receive(from, *bytes);

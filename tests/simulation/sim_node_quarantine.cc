@@ -68,6 +68,31 @@ std::optional<Error> SimNode::end_quarantine() {
   return std::nullopt;
 }
 
+// Whoever is shown a difference need not know whose state is the good one.
+void SimNode::hear(NodeId from, uint8_t kind, std::string_view bytes) {
+  if (kind == static_cast<uint8_t>(server::PeerKind::kSnapshotAsk)) {
+    if (shown_.open(clock_.now()) && watcher_.differs(*this)) world_.mark(Mark::kStateWithheld);
+    return;
+  }
+  if (kind != static_cast<uint8_t>(server::PeerKind::kDigestReport)) return;
+  if (!raft::is_member(core().configuration(), from)) return;
+  shown_.reported(from, bytes,
+                  {.now = clock_.now(),
+                   .term = core().term(),
+                   .leads = core().is_leader(),
+                   .loaded = began_at_,
+                   .applied = engine_->host().applied});
+  if (shown_.open(clock_.now())) world_.mark(Mark::kOddLeaderShown);
+}
+
+void SimNode::judge_giving() {
+  if (quarantined_) throw Broken(Rule::kI23, name_ + " gives its state, and is quarantined");
+  if (shown_.open(clock_.now()) && watcher_.differs(*this)) {
+    throw Broken(Rule::kI23, name_ + " gives its state, and was shown that it is not the others'");
+  }
+  world_.mark(Mark::kOddStateGiven);
+}
+
 // And an operator, some time later, has it rebuilt.
 void SimNode::judge_quarantine() {
   if (engine_->digests().mismatch()) world_.mark(Mark::kMismatchSeen);

@@ -166,6 +166,8 @@ void SimNode::put_in_force(server::StoredState state) {
   const LogIndex last = state.machine->applied();
   log_line("puts the state of revision " + num(last) + " in force");
   world_.mark(seeks() ? Mark::kStateSought : Mark::kStateReceived);
+  const auto& fetched = up() ? engine_->snapshot_fetch_stats() : seeker_->stats();
+  if (fetched.resumed > 0) world_.mark(Mark::kStateResumed);
   if (up()) watcher_.died(*this);
   drop_engine();
   adopting_ = last;

@@ -141,6 +141,13 @@ void Simulation::ended_voting(SimNode& node) {
   cluster_.crashed(node.id());
 }
 
+/// What it has applied in this very turn may not be known yet.
+bool Simulation::differs(SimNode& node) {
+  const LogIndex applied = node.engine().host().applied;
+  return applied <= history_.last() &&
+         !history_.is_state(applied, node.engine().machine().digest());
+}
+
 void Simulation::check_core(const raft::Raft& core) {
   auto breach = cores_[core.id()].check(core);
   if (!breach) breach = cluster_.observe(core);

@@ -61,6 +61,7 @@ class Simulation final : NodeWatcher {
   void began_to_vote(SimNode& node) override;
   void voted(SimNode& node) override;
   void ended_voting(SimNode& node) override;
+  bool differs(SimNode& node) override;
   void check_core(const raft::Raft& core);
 
   void begin();

@@ -506,6 +506,17 @@ TEST_F(WithholdingTest, AnEarlierDifferenceThatIsShownKeepsALaterOneOpen) {
   EXPECT_TRUE(withholds()) << "the later one is not decided";
 }
 
+// Its own report to the next leader is still on its way, and who asked it for its state asks on.
+TEST_F(WithholdingTest, ADifferenceStaysOpenWhenAnotherLeads) {
+  differs(3, point_after_another_entry());
+  ASSERT_TRUE(withholds());
+  cluster->lead(2);
+  EXPECT_FALSE(mismatch(1));
+  EXPECT_TRUE(withholds());
+  cluster->advance(DigestWatch::kFresh);
+  EXPECT_FALSE(withholds());
+}
+
 // The newest come first in a report.
 TEST_F(WithholdingTest, TheLastAgreementOfAReportCounts) {
   const peer::DigestPoint early = point_after_another_entry();

@@ -102,11 +102,28 @@ class EngineSnapshotTest : public ThreeServersTest {
     snapshot::WrittenState state(3);
     state.apply(9);
     ASSERT_TRUE(store_->write(state.take_span()).ok());
+    ask_again_for_its_state();
+    cluster.advance(100ms);
+  }
+  void ask_again_for_its_state() {
     peer::SnapshotAsk ask;
     ask.request = 5;
     follower.engine().on_app(NodeId(3), static_cast<uint8_t>(PeerKind::kSnapshotAsk),
                              codec_.encode(ask));
-    cluster.advance(100ms);
+  }
+  /// The leader tells server 2 that the two have other states after the entry before.
+  void tell_of_a_difference() {
+    peer::DigestNews news;
+    news.term = static_cast<int64_t>(leader.engine().host().soft.term.value);
+    news.index = static_cast<int64_t>(applied().value) - 1;
+    for (int32_t node : {1, 2}) {
+      peer::DigestVote vote;
+      vote.nodeId = node;
+      vote.low = node;
+      news.votes.push_back(vote);
+    }
+    follower.engine().on_app(leader.id(), static_cast<uint8_t>(PeerKind::kDigestNews),
+                             codec_.encode(news));
   }
 
   snapshot::TemporaryDirectory here_, there_;
@@ -161,6 +178,27 @@ TEST_F(EngineSnapshotTest, AServerGivesItsState) {
   ask_for_its_state();
   ASSERT_THAT(cluster.held(), SizeIs(1));
   EXPECT_EQ(cluster.held()[0].to, NodeId(3));
+}
+
+TEST_F(EngineSnapshotTest, WhatWasAskedForBeforeADifferenceWasToldIsNotGiven) {
+  work_.holds = true;
+  ask_for_its_state();  // the copy is being made
+  tell_of_a_difference();
+  work_.holds = false;
+  cluster.advance(100ms);
+  EXPECT_THAT(cluster.held(), IsEmpty());
+  work_.holds = true;
+  cluster.advance(DigestWatch::kFresh);
+  ask_again_for_its_state();
+  cluster.settle();  // a piece is being read
+  tell_of_a_difference();
+  work_.holds = false;
+  cluster.advance(100ms);
+  EXPECT_THAT(cluster.held(), IsEmpty());
+  cluster.advance(DigestWatch::kFresh);
+  ask_again_for_its_state();
+  cluster.advance(100ms);
+  EXPECT_THAT(cluster.held(), SizeIs(1)) << "nobody shows it any more";
 }
 
 // It waits for one that has a state to give, if there ever is another.

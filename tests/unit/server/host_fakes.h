@@ -62,13 +62,14 @@ struct TestBackground final : snapshot::Background {
     waiting.emplace_back(std::move(work), std::move(done));
   }
   void deliver() override {
-    while (!waiting.empty()) {
+    while (!holds && !waiting.empty()) {
       const auto [work, done] = std::move(waiting.front());
       waiting.pop_front();
       work();
       done();
     }
   }
+  bool holds = false;  ///< nothing is done meanwhile
   std::deque<std::pair<std::function<void()>, std::function<void()>>> waiting;
 };
 
