@@ -18,6 +18,7 @@
 #include "coordinator/snapshot/row_span.h"
 #include "coordinator/snapshot/sqlite.h"
 #include "raft/storage/file_system.h"
+#include "raft/storage/log_store.h"
 
 namespace holdfast::founding {
 
@@ -33,8 +34,8 @@ struct Ports {
   raft::FileSystem& files;
   Entropy& entropy;
   int64_t now_unix_ms = 0;
-  std::string vfs;                    ///< as in Database::open()
-  uint64_t segment_bytes = 64 << 20;  ///< as in LogOptions
+  std::string vfs;  ///< as in Database::open()
+  uint64_t segment_bytes = raft::LogOptions::kSegmentBytes;
 };
 
 /// What the new cluster begins with.

@@ -27,7 +27,7 @@ constexpr size_t kReadBytes = 4 << 20;
 /// The log of a server that was added begins with it; all else comes from the others.
 constexpr LogIndex kFirstEntry(1);
 
-/// One opening: what a start does, as far as the state is concerned.
+/// One opening: what a start does, as far as the state is concerned, but that nothing is changed.
 class Opening {
  public:
   Opening(const Ports& ports, std::string path) : ports_(ports), path_(std::move(path)) {}
@@ -40,6 +40,7 @@ class Opening {
   Status find_kept_genesis();
   Status open_log();
   Status find_genesis();
+  Error without_a_log(const std::string& missing) const;
   Status take_genesis(std::string_view bytes);
   Status find_members();
   Status load_snapshot();
@@ -94,9 +95,8 @@ Status Opening::refuse_quarantined() const {
 }
 
 Status Opening::find_snapshot() {
-  const auto directory = found_.directory->snapshot_directory(kDefaultGroup);
-  if (!directory.ok()) return directory.error();
-  auto snapshots = SnapshotStore::open(ports_.files, *directory, ports_.vfs);
+  auto snapshots = SnapshotStore::open_to_read(
+      ports_.files, raft::snapshot_directory_path(path_, kDefaultGroup), ports_.vfs);
   if (!snapshots.ok()) return snapshots.error();
   snapshots_ = std::move(*snapshots);
   if (snapshots_->empty()) return ok_status();
@@ -128,12 +128,13 @@ Status Opening::take_genesis(std::string_view bytes) {
 }
 
 Status Opening::open_log() {
-  const auto directory = found_.directory->log_directory(kDefaultGroup);
-  if (!directory.ok()) return directory.error();
   raft::LogOptions options;
-  options.directory = *directory;
+  options.directory = raft::log_directory_path(path_, kDefaultGroup);
+  auto there = ports_.files.exists(options.directory);
+  if (!there) return there.error().to_error();
+  if (!*there) return without_a_log(options.directory + " is missing");
   options.store = found_.directory->store();
-  options.segment_bytes = ports_.segment_bytes;
+  options.read_only = true;
   if (head_) {
     options.snapshot = {.last = {head_->applied, head_->applied_term},
                         .received = found_.cluster && head_->node != found_.directory->node()};
@@ -146,15 +147,19 @@ Status Opening::open_log() {
 }
 
 // What is kept beside a log that was lost would make a cluster without any state.
-Status Opening::find_genesis() {
+Error Opening::without_a_log(const std::string& missing) const {
   const raft::StoreIdentity& identity = found_.directory->identity();
-  const bool belonged = found_.cluster || identity.cluster || head_;
-  if (belonged && found_.last == LogIndex()) {
-    return raft::log_lost(path_, identity, "its log is empty");
+  if (found_.cluster || identity.cluster || head_) {
+    return raft::log_lost(path_, identity, missing);
   }
+  return {ErrorCode::kBadArgument, path_ + ": this server was in no cluster"};
+}
+
+Status Opening::find_genesis() {
+  if (found_.last == LogIndex()) return without_a_log("its log is empty");
   if (!found_.cluster) {
     const auto& first = log_->recovered().genesis;
-    if (!first) return Error{ErrorCode::kBadArgument, path_ + ": this server was in no cluster"};
+    if (!first) return without_a_log("the first entry of its log is gone");
     if (Status taken = take_genesis(first->data.view()); !taken.ok()) return taken;
   }
   if (head_ || found_.last > kFirstEntry) return ok_status();
@@ -196,7 +201,7 @@ Status Opening::load_snapshot() {
   state.machine = std::make_unique<rsm::StateMachine>(
       rsm::StateMachine::Options{.hash_seed = ports_.entropy.next_u64()});
   if (!head_) return ok_status();
-  const auto head = snapshots_->load(loading::sink_of(*state.machine), [](uint64_t) {});
+  const auto head = snapshots_->read(loading::sink_of(*state.machine));
   if (!head.ok()) return head.error();
   state.database = snapshots_->path();
   state.mode = snapshot::Database::Mode::kRead;

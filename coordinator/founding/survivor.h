@@ -26,11 +26,11 @@ struct Survivor {
   State state;
 };
 
-/// Opens the directory as a start does, which makes durable what it reads, and applies the whole
-/// log. BAD_ARGUMENT: no server's directory, another node's, in use by a server, or of one that was
-/// in no cluster, or whose snapshot is of another one. CORRUPT: snapshot or log is damaged, the one
-/// does not fit the other, the log was lost, or the state is quarantined. UNSUPPORTED: a newer
-/// format, or a command that this program does not know.
+/// Reads the directory as a start does, but changes nothing of it: what it reads need not be
+/// durable there. Applies the whole log. BAD_ARGUMENT: no server's directory, another node's, in
+/// use by a server, or of one that was in no cluster, or whose snapshot is of another one. CORRUPT:
+/// snapshot or log is damaged, the one does not fit the other, the log was lost, or the state is
+/// quarantined. UNSUPPORTED: a newer format, or a command that this program does not know.
 Result<Survivor> open_survivor(const Ports& ports, const std::string& directory, NodeId node);
 
 }  // namespace holdfast::founding

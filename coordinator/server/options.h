@@ -9,6 +9,7 @@
 #include "base/ids.h"
 #include "base/net/address.h"
 #include "base/time.h"
+#include "raft/storage/log_store.h"
 
 namespace holdfast::server {
 
@@ -44,7 +45,7 @@ struct ServerOptions {
   int64_t session_ttl_min_ms = 4000;
 
   // Storage.
-  uint64_t segment_bytes = uint64_t{16} << 20;
+  uint64_t segment_bytes = raft::LogOptions::kSegmentBytes;
   int64_t reserve_segments = 1;
   int64_t reserve_mib = 64;
   int64_t min_free_mib = 32;

@@ -61,11 +61,12 @@ std::string immutable_address(const std::string& path) {
 constexpr sqlite3_int64 kWriteVersionAt = 18;
 constexpr unsigned char kWriteVersionMax = 2;
 
+/// Of a file that is empty, as all is in its "-wal" yet, the header says nothing.
 bool header_allows_writing(sqlite3_file* file) {
   unsigned char version = 0;
-  return file != nullptr &&
-         file->pMethods->xRead(file, &version, sizeof version, kWriteVersionAt) == SQLITE_OK &&
-         version <= kWriteVersionMax;
+  if (file == nullptr) return false;
+  const int read = file->pMethods->xRead(file, &version, sizeof version, kWriteVersionAt);
+  return (read == SQLITE_OK || read == SQLITE_IOERR_SHORT_READ) && version <= kWriteVersionMax;
 }
 
 /// SQLite's own VFS takes room in multiples of it, and without it takes none ahead.
@@ -192,7 +193,7 @@ Result<Database> Database::open(const std::string& path, Mode mode, const std::s
 }
 
 bool Database::writable() {
-  if (mode_ == Mode::kImmutable) return header_allows_writing(file());
+  if (mode_ != Mode::kModify) return header_allows_writing(file());
   return sqlite3_db_readonly(handle_.get(), "main") == 0;
 }
 

@@ -63,7 +63,8 @@ class Database {
   /// The first column of the first row.
   Result<int64_t> integer(const std::string& sql);
   Result<std::string> text(const std::string& sql);
-  /// May it be written, once its header is read? Of an immutable one: does the header allow it?
+  /// May it be written, once its header is read? Of one that is only read: does the header allow
+  /// it?
   bool writable();
   /// Takes over the whole content of `source`, as one read transaction sees it.
   Status copy_from(Database& source);

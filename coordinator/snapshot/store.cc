@@ -108,7 +108,11 @@ Result<std::unique_ptr<SnapshotStore>> SnapshotStore::open(raft::FileSystem& fil
                                                            const std::string& writers_vfs) {
   std::unique_ptr<SnapshotStore> store(
       new SnapshotStore(files, directory, vfs, writers_vfs.empty() ? vfs : writers_vfs));
-  if (Status read = store->read_current(); !read.ok()) return read.error();
+  auto in_force = store->read_current();
+  if (!in_force.ok()) return in_force.error();
+  if (Status forgot = *in_force ? ok_status() : store->forget_current(); !forgot.ok()) {
+    return forgot.error();
+  }
   if (Status counted = store->count_names(); !counted.ok()) return counted.error();
   // Without CURRENT there was no snapshot yet, or CURRENT was lost.
   if (!store->empty() || store->anything_set_aside_) {
@@ -116,6 +120,15 @@ Result<std::unique_ptr<SnapshotStore>> SnapshotStore::open(raft::FileSystem& fil
   }
   if (Status room = store->make_room_to_start(); !room.ok()) return room.error();
   store->incoming_ = name_of(store->next_number_ + 1);
+  return store;
+}
+
+Result<std::unique_ptr<SnapshotStore>> SnapshotStore::open_to_read(raft::FileSystem& files,
+                                                                   const std::string& directory,
+                                                                   const std::string& vfs) {
+  std::unique_ptr<SnapshotStore> store(new SnapshotStore(files, directory, vfs, vfs));
+  const auto in_force = store->read_current();
+  if (!in_force.ok()) return in_force.error();
   return store;
 }
 
@@ -134,11 +147,11 @@ void SnapshotStore::name_current(const std::string& name) {
   current_ = name;
 }
 
-Status SnapshotStore::read_current() {
+Result<bool> SnapshotStore::read_current() {
   const std::string path = directory_ + "/" + kCurrent;
   auto there = files_.exists(path);
   if (!there) return to_error(there.error());
-  if (!*there) return ok_status();
+  if (!*there) return true;
   auto text = raft::read_file(files_, path, kCurrentBytesMax);
   if (!text) return to_error(text.error());
   std::string name = std::move(*text);
@@ -151,11 +164,11 @@ Status SnapshotStore::read_current() {
   if (!*database) {
     auto aside = files_.exists(directory_ + "/" + name + std::string(kDamaged));
     if (!aside) return to_error(aside.error());
-    if (*aside) return forget_current();
+    if (*aside) return false;
     return Error{ErrorCode::kCorrupt, path + ": it names " + name + ", which is not there"};
   }
   name_current(name);
-  return ok_status();
+  return true;
 }
 
 Status SnapshotStore::count_names() {
@@ -247,6 +260,12 @@ Result<SnapshotHead> SnapshotStore::load(const RowSink& sink, const LoadProgress
   wal_bytes_left_ = frames_wait_ ? 0 : *wal;
   writer_ = std::move(*writer);
   return head;
+}
+
+Result<SnapshotHead> SnapshotStore::read(const RowSink& sink) const {
+  auto database = Database::open(path(), Database::Mode::kRead, vfs_);
+  if (!database.ok()) return database.error();
+  return load_database(*database, sink, [](uint64_t) {});
 }
 
 // CURRENT goes last: what it names is either there, or there as *.damaged, which the next start

@@ -73,6 +73,12 @@ class SnapshotStore {
                                                      const std::string& vfs = {},
                                                      const std::string& writers_vfs = {});
 
+  /// The same to read the database in force alone: nothing is changed, and one that was being set
+  /// aside when a process ended is none. `directory` may be missing.
+  static Result<std::unique_ptr<SnapshotStore>> open_to_read(raft::FileSystem& files,
+                                                             const std::string& directory,
+                                                             const std::string& vfs = {});
+
   /// Removes what CURRENT does not name. To be called when the log is known to do without that; if
   /// there is a CURRENT, open() has done it.
   Status remove_unnamed();
@@ -91,6 +97,8 @@ class SnapshotStore {
   /// Not if empty(). CORRUPT and UNSUPPORTED as in loader.h. On the real disk by two threads
   /// (load_and_verify()).
   Result<SnapshotHead> load(const RowSink& sink, const LoadProgress& progress);
+  /// As load(), of a store that may be open to read: nothing is changed, nor made durable.
+  Result<SnapshotHead> read(const RowSink& sink) const;
   /// Size of the database, as last loaded or written; zero before.
   uint64_t database_bytes() const { return database_bytes_; }
   /// The same of one that is not loaded yet. Not while this process has it open, as SQLite's locks
@@ -138,7 +146,8 @@ class SnapshotStore {
         directory_(std::move(directory)),
         vfs_(std::move(vfs)),
         writers_vfs_(std::move(writers_vfs)) {}
-  Status read_current();
+  /// False: it names what was set aside, and is to go.
+  Result<bool> read_current();
   Status forget_current();
   Status make_room_to_start();
   Status count_names();

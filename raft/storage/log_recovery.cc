@@ -28,9 +28,7 @@ Result<std::unique_ptr<LogStore>> LogRecovery::run() {
   if (auto failure = scan()) return *failure;
   if (auto failure = options_.begins_here ? judge_begin() : judge_snapshot()) return *failure;
   plan_head();
-  if (auto failure = write_fresh_segment()) return *failure;
-  publish_last_batch();
-  if (auto failure = drop_leftovers()) return *failure;
+  if (auto failure = options_.read_only ? find_last_batch() : move_last_batch()) return *failure;
   std::unique_ptr<LogStore> log = hand_out();
   if (!log->positions_.contains(LogIndex(1))) return log;
   std::vector<Entry> genesis;
@@ -193,6 +191,17 @@ void LogRecovery::plan_place() {
     head_.previous_segment = replaced.previous_segment;
     head_.previous_end = replaced.previous_end;
   }
+}
+
+std::optional<Error> LogRecovery::find_last_batch() {
+  if (last_) settle(*last_);
+  return failure_;
+}
+
+std::optional<Error> LogRecovery::move_last_batch() {
+  if (auto failure = write_fresh_segment()) return failure;
+  publish_last_batch();
+  return drop_leftovers();
 }
 
 std::optional<Error> LogRecovery::write_fresh_segment() {

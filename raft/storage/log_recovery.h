@@ -38,6 +38,8 @@ class LogRecovery {
   SegmentRef open_segment(const LogFile& file);
   void plan_head();
   void plan_place();
+  std::optional<Error> find_last_batch();
+  std::optional<Error> move_last_batch();
   std::optional<Error> write_fresh_segment();
   IoStatus write_image(std::string_view image);
   IoResult<std::unique_ptr<File>> fresh_file();

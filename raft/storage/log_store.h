@@ -39,7 +39,7 @@ struct LogOptions {
   StoreId store;
   GroupId group = kDefaultGroup;
   /// Size of a segment, kSegmentBytesMin to kSegmentBytesMax. May change between starts.
-  uint64_t segment_bytes = 32 << 20;
+  uint64_t segment_bytes = kSegmentBytes;
   /// Segments kept ready behind the one that is written, 1 to kSegmentsAheadMax. All but one are
   /// the reserve for when the disk is full.
   size_t segments_ahead = 1;
@@ -52,12 +52,17 @@ struct LogOptions {
   /// cluster out of a state. A start never says so.
   bool begins_here = false;
 
+  /// The log is read as it stands, which need not be durable, and nothing of it is changed; nothing
+  /// is appended or prepared.
+  bool read_only = false;
+
+  static constexpr uint64_t kSegmentBytes = 16 << 20;
   static constexpr uint64_t kSegmentBytesMin = 4 << 10;
   static constexpr uint64_t kSegmentBytesMax = 1 << 30;
   static constexpr size_t kSegmentsAheadMax = 1024;
 };
 
-/// What was found, all of it durable again when LogStore::open() returns.
+/// What was found, all of it durable again when LogStore::open() returns, unless for reading only.
 struct RecoveredLog {
   HardState hard_state;
   LogIndex first_index{1};

@@ -1,4 +1,6 @@
 // What one server of a lost cluster still knows.
+#include <map>
+
 #include "coordinator/loading/quarantine_file.h"
 #include "coordinator/tree/key_tree.h"
 #include "session/session_table.h"
@@ -54,6 +56,24 @@ TEST_F(SurvivorTest, TheWholeLogIsAppliedOnTopOfTheSnapshot) {
   EXPECT_EQ(survivor->state.machine->applied(), LogIndex(201));
   EXPECT_EQ(survivor->state.machine->digest(), digest);
   EXPECT_EQ(survivor->self.peer_address, "old.example:1");
+}
+
+// An operator looks at several servers before one is chosen, and perhaps as another user.
+TEST_F(SurvivorTest, NothingOfTheDirectoryIsChanged) {
+  leave([](OldServer& server) {
+    server.run(120);
+    server.snapshot();
+    server.run(80);
+  });
+  files_.put("/old/group-1/snapshot/received-1-2-3-4-5.part", "what had come of a state");
+  const auto all = [this] {
+    std::map<std::string, std::string> contents;
+    for (const std::string& path : files_.paths()) contents[path] = files_.content(path);
+    return contents;
+  };
+  const auto before = all();
+  ASSERT_TRUE(open().ok());
+  EXPECT_EQ(all(), before);
 }
 
 TEST_F(SurvivorTest, ALogWithoutASnapshotWillDo) {
