@@ -117,6 +117,12 @@ std::string group_directory_path(const std::string& data_directory, GroupId grou
 
 }  // namespace
 
+bool is_group_name(std::string_view name) {
+  if (!name.starts_with(kGroupPrefix)) return false;
+  name.remove_prefix(kGroupPrefix.size());
+  return !name.empty() && name.find_first_not_of("0123456789") == std::string_view::npos;
+}
+
 std::string encode_identity(const StoreIdentity& identity) {
   std::string text(kFirstLine);
   text += "node " + std::to_string(identity.node.value) + "\n";
@@ -196,7 +202,7 @@ Status DataDirectory::check_ours(FileSystem& files, const std::string& path) {
   std::string foreign;
   for (const std::string& name : *names) {
     // A server's, or the rest of one: establish_identity() judges that.
-    if (name == kIdentityName || name == kClusterName || name.starts_with(kGroupPrefix)) {
+    if (name == kIdentityName || name == kClusterName || is_group_name(name)) {
       return ok_status();
     }
     const bool known = name == kLockName || name == kLostAndFound || name.starts_with('.') ||
@@ -219,7 +225,7 @@ Result<StoreIdentity> DataDirectory::establish_identity(FileSystem& files, Entro
   auto names = files.list(path);
   if (!names) return names.error().to_error();
   for (const std::string& name : *names) {
-    if (name.starts_with(kGroupPrefix) || name == kClusterName) {
+    if (is_group_name(name) || name == kClusterName) {
       return corrupt(path + "/" + kIdentityName,
                      "the identity file is missing, but " + name +
                          " is there, as after a restore or a recovery that was cut short: then "
@@ -303,7 +309,7 @@ Status DataDirectory::check_not_lost() const {
   auto names = files_.list(path_);
   if (!names) return names.error().to_error();
   for (const std::string& name : *names) {
-    if (!name.starts_with(kGroupPrefix)) continue;
+    if (!is_group_name(name)) continue;
     auto held = files_.list(path_ + "/" + name);
     if (!held) return held.error().to_error();
     std::erase(*held, kLostAndFound);

@@ -106,6 +106,21 @@ TEST(DataDirectory, RefusesASecondProcessUntilTheFirstHasGone) {
   EXPECT_TRUE(open_directory(disk, 1).ok());
 }
 
+/// Some directory has a file that begins as a group's does, /etc for one.
+TEST(DataDirectory, NotEachNameThatBeginsAsAGroupsIsAServers) {
+  for (const char* const name : {"/data/group-", "/data/group-photos.tar"}) {
+    FakeFileSystem disk;
+    ASSERT_TRUE(disk.create_directory(kDirectory));
+    disk.put(name, "x");
+    const auto before = disk.paths();
+    const auto opened = open_directory(disk, 1);
+    ASSERT_FALSE(opened.ok());
+    EXPECT_EQ(opened.error().code, ErrorCode::kBadArgument);
+    EXPECT_THAT(opened.error().message, HasSubstr("/data is no server's, and not empty"));
+    EXPECT_EQ(disk.paths(), before);
+  }
+}
+
 TEST(DataDirectory, ANewStoreDoesNotBeginAmongFilesOfOthers) {
   FakeFileSystem disk;
   ASSERT_TRUE(disk.create_directory(kDirectory));
