@@ -98,6 +98,7 @@ constexpr const char* kMembership = R"(membership (
   only_row INTEGER PRIMARY KEY CHECK (only_row = 1),
   entry_index INTEGER NOT NULL, configuration BLOB NOT NULL) STRICT)";
 
+// No view asks one table anew for each row of another: none of these has an index besides its id.
 // Revisions stand in the numbers of rows: of a key shifted by 12 bits, of a place by 6.
 constexpr const char* kViews = R"(
 CREATE VIEW keys AS
@@ -127,14 +128,14 @@ CREATE VIEW waiters AS
     datetime(w.since_unix_ms / 1000, 'unixepoch') AS since
   FROM waiter_rows w JOIN lock_rows l ON l.id = w.lock_id;
 CREATE VIEW locks AS
-  SELECT l.path,
-    (SELECT count(*) FROM holder_rows h WHERE h.lock_id = l.id) AS holders,
-    (SELECT count(*) FROM waiter_rows w WHERE w.lock_id = l.id) AS waiters,
-    (SELECT group_concat(h.session_name, ', ') FROM holder_rows h WHERE h.lock_id = l.id)
-      AS held_by,
-    (SELECT max(h.token) FROM holder_rows h WHERE h.lock_id = l.id) AS token,
+  SELECT l.path, ifnull(h.count, 0) AS holders, ifnull(w.count, 0) AS waiters,
+    h.names AS held_by, h.token,
     NULLIF(l.permits_max, 0) AS permits_max, NULLIF(l.closed_until_ms, 0) AS closed_until_ms
-  FROM lock_rows l;
+  FROM lock_rows l
+    LEFT JOIN (SELECT lock_id, count(*) AS count, group_concat(session_name, ', ') AS names,
+      max(token) AS token FROM holder_rows GROUP BY lock_id) h ON h.lock_id = l.id
+    LEFT JOIN (SELECT lock_id, count(*) AS count FROM waiter_rows GROUP BY lock_id) w
+      ON w.lock_id = l.id;
 CREATE VIEW tenures AS
   SELECT path, session_name, owner, token, place_id >> 6 AS holder_id, session_id,
     datetime(since_unix_ms / 1000, 'unixepoch') AS since,
@@ -146,10 +147,14 @@ CREATE VIEW tenures AS
 CREATE VIEW sessions AS
   SELECT s.id AS session_id, s.name, s.ttl_ms,
     datetime(s.opened_unix_ms / 1000, 'unixepoch') AS opened, s.late, s.revoked,
-    (SELECT count(*) FROM holder_rows h WHERE h.session_id = s.id) AS locks,
-    (SELECT count(*) FROM waiter_rows w WHERE w.session_id = s.id) AS waits,
-    (SELECT count(*) FROM key_rows k WHERE k.session_id = s.id) AS ephemeral_keys
-  FROM session_rows s;
+    ifnull(h.count, 0) AS locks, ifnull(w.count, 0) AS waits, ifnull(k.count, 0) AS ephemeral_keys
+  FROM session_rows s
+    LEFT JOIN (SELECT session_id, count(*) AS count FROM holder_rows GROUP BY session_id) h
+      ON h.session_id = s.id
+    LEFT JOIN (SELECT session_id, count(*) AS count FROM waiter_rows GROUP BY session_id) w
+      ON w.session_id = s.id
+    LEFT JOIN (SELECT session_id, count(*) AS count FROM key_rows GROUP BY session_id) k
+      ON k.session_id = s.id;
 )";
 
 std::string create_table(const TableSchema& schema) {
