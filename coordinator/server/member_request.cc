@@ -226,9 +226,31 @@ std::optional<Refusal> never_a_member(const api::NewMember& wanted,
   return refused(why_removed(id, {}, configuration));
 }
 
+namespace {
+
+/// All that are to come vote already, and who is to go for them does so too. A change that is under
+/// way is being carried out.
+std::optional<std::string> replaces_nobody(const raft::Configuration& configuration,
+                                           const api::ChangeMembersRequest& request,
+                                           const MembersLeft& left) {
+  std::vector<int32_t> come = request.promoted;
+  for (const api::NewMember& added : request.added) come.push_back(added.nodeId);
+  const auto votes = [&](int32_t id) { return raft::contains(configuration.voters, id_of(id)); };
+  if (come.empty() || left.removed.empty() || raft::is_joint(configuration) ||
+      !std::ranges::all_of(come, votes)) {
+    return {};
+  }
+  return node(id_of(come.front())) +
+         " votes already and replaces nobody: " + node(left.removed.front()) +
+         " can still be removed by itself";
+}
+
+}  // namespace
+
 std::optional<Refusal> overtaken(const raft::Configuration& configuration,
                                  const api::ChangeMembersRequest& request) {
   const MembersLeft left = left_to_do(configuration, request);
+  if (const auto why = replaces_nobody(configuration, request, left)) return refused(*why);
   if (left.added.empty() || left.removed.size() == request.removed.size()) return {};
   for (const int32_t id : request.removed) {
     const raft::RemovedMember* const removed = raft::find_removed(configuration, id_of(id));

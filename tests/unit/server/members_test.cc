@@ -260,6 +260,15 @@ TEST_F(MembersTest, AReplacementThatAnotherOneOvertookIsRefused) {
   EXPECT_FALSE(change(leader, replacing(3, 4)).result<api::ChangeMembersResult>().changed);
 }
 
+// Two operators replace two servers by the same one: a removal alone is not what the second wants.
+TEST_F(MembersTest, ByWhoVotesAlreadyNobodyIsReplaced) {
+  newcomer(4);
+  change(leader, replacing(3, 4));
+  EXPECT_THAT(change(leader, replacing(2, 4)).error(),
+              Refuses(ErrorCode::BAD_ARGUMENT, "node 4 votes already and replaces nobody: node 2"));
+  EXPECT_THAT(roles_at(leader), ElementsAre("1:VOTER", "2:VOTER", "4:VOTER"));
+}
+
 // ---- leaders that come and go ----------------------------------------------------------------
 
 TEST_F(MembersTest, ARequestWhoseLeaderDiesIsRepeatedToTheNextOne) {
