@@ -1,6 +1,7 @@
 #include "coordinator/server/polls.h"
 
 #include <algorithm>
+#include <limits>
 
 #include "lockmgr/lock_table.h"
 #include "session/lease_keeper.h"
@@ -55,15 +56,29 @@ Polls::Polls(Host& host, WatchHub& hub)
 
 // One that was sent on a connection that its client has given up may arrive after the next, and
 // would have what that was told told again.
+std::optional<Refusal> Polls::refuses(SessionId session, const api::PollRequest& request) const {
+  if (request.pollNumber < 0) {
+    return Refusal{ErrorCode::kBadArgument,
+                   "pollNumber is " + std::to_string(request.pollNumber) + ", allowed are 0 to " +
+                       std::to_string(std::numeric_limits<int64_t>::max()),
+                   false, false, 0};
+  }
+  const auto at = channels_.find(session);
+  const int64_t newest = at == channels_.end() ? 0 : at->second.poll_number;
+  if (request.pollNumber == 0 || request.pollNumber >= newest) return std::nullopt;
+  return Refusal{ErrorCode::kSuperseded,
+                 "a newer poll of this session has been here: number " + std::to_string(newest) +
+                     ", this one is " + std::to_string(request.pollNumber),
+                 false, false, 0};
+}
+
 bool Polls::arrive(CallId call, SessionId session, const api::PollRequest& request) {
-  const auto [at, fresh] = channels_.try_emplace(session);
-  Channel& channel = at->second;
-  if (request.pollNumber != 0 && request.pollNumber < channel.poll_number) {
-    host_.fail(
-        call,
-        {ErrorCode::kSuperseded, "a newer poll of this session has been here", false, false, 0}, 0);
+  if (const auto refusal = refuses(session, request)) {
+    host_.fail(call, *refusal, 0);
     return false;
   }
+  const auto [at, fresh] = channels_.try_emplace(session);
+  Channel& channel = at->second;
   channel.poll_number = request.pollNumber;
   if (fresh) {
     channel.place = by_age_.insert(by_age_.end(), session);

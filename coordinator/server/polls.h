@@ -49,6 +49,7 @@ class Polls {
   bool take_urgent() { return std::exchange(urgent_, false); }
 
  private:
+  std::optional<Refusal> refuses(SessionId session, const api::PollRequest& request) const;
   struct Told {
     int64_t delivery = 0;  ///< of the reply that carries it; 0: none yet
     bool is_grant = false;

@@ -443,6 +443,17 @@ TEST_F(PollsTest, ALatePollOfAnOlderNumberTakesNoAcknowledgementBack) {
   EXPECT_EQ(result.grants[0].path, "/b");
 }
 
+// The first poll of a session, too: the server has nothing of it then.
+TEST_F(PollsTest, ANegativeNumberIsRefusedAndLeavesNothing) {
+  Client fresh = cluster.client(1, "fresh");
+  const Call call = poll(fresh, numbered_poll(-1, 10'000, 0));
+  EXPECT_THAT(call.error(), Refuses(ErrorCode::BAD_ARGUMENT, "pollNumber is -1, allowed are 0 to"));
+  EXPECT_EQ(poll(fresh, numbered_poll(1, 0, 0)).outcome(), "OK");
+  EXPECT_EQ(server.close(fresh.next()).outcome(), "");
+  cluster.settle();
+  EXPECT_EQ(server.engine().parked_calls(), 0u);
+}
+
 TEST_F(PollsTest, APollOfANewerNumberTakesThePlaceOfAnOlderOne) {
   const Call older = poll(client, numbered_poll(7, 10'000, known));
   const Call newer = poll(client, numbered_poll(9, 10'000, known));
