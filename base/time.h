@@ -2,6 +2,7 @@
 // here can read a clock; instants come from a Clock port (base/clock.h) and are passed in.
 #pragma once
 
+#include <algorithm>
 #include <chrono>
 #include <cstdint>
 
@@ -30,6 +31,10 @@ using std::chrono_literals::operator""min;
 constexpr int64_t to_ms(Duration d) {
   return std::chrono::duration_cast<std::chrono::milliseconds>(d).count();
 }
-constexpr Duration from_ms(int64_t ms) { return std::chrono::milliseconds(ms); }
+/// A hundred years at most: nothing that is added to an instant overflows.
+constexpr Duration from_ms(int64_t ms) {
+  constexpr int64_t kMost = int64_t{100} * 366 * 86'400'000;
+  return std::chrono::milliseconds(std::clamp(ms, -kMost, kMost));
+}
 
 }  // namespace holdfast

@@ -285,5 +285,16 @@ TEST_F(RevisionTest, TheLeaderToo) {
   EXPECT_GE(poll.result<api::PollResult>().header.revision, seen + 2);
 }
 
+// The time of a wait for ever, nearly, is no time that has passed.
+TEST_F(RevisionTest, AVeryLongWaitKeepsNoServerBusy) {
+  leader.acquire(holder.next(), acquire_of("/long"));
+  api::AcquireRequest request = acquire_of("/long");
+  request.waitMs = (int64_t{1} << 53) - 1;
+  const Call call = leader.acquire(waiter.next(), request);
+  cluster.settle();
+  EXPECT_FALSE(call.answered());
+  EXPECT_GT(leader.engine().next_wakeup(), cluster.clock.now());
+}
+
 }  // namespace
 }  // namespace holdfast::server
