@@ -30,6 +30,8 @@ struct CommandResult {
   std::string payload;              ///< create: the path of a sequential key; transact: an encoded
                                     ///< TransactOutcome
 
+  bool window_full = false;  ///< refused for that, and not recorded: there may be room later
+
   friend bool operator==(const CommandResult&, const CommandResult&) = default;
 };
 

@@ -262,6 +262,7 @@ bool StateMachine::Core::check_window_room() {
                std::to_string(window.result_bytes()) +
                " bytes, the limits are result_window = " + std::to_string(limits.results) +
                " and result_window_bytes = " + std::to_string(limits.bytes));
+    result_.window_full = true;
     return false;
   }
   to_be_kept_ = true;

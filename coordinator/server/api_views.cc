@@ -113,9 +113,10 @@ api::KeyEntry api_key(std::string_view path, const tree::KeyView& key, bool with
 }
 
 Refusal refusal_of(const rsm::CommandResult& result) {
-  const bool overloaded = result.code == ErrorCode::kOverloaded;
-  return {result.code, result.message, /*maybe_applied=*/false, /*retryable=*/overloaded,
-          overloaded ? 20 : 0};
+  // Once something was acknowledged the same command has room.
+  const bool later = result.code == ErrorCode::kOverloaded || result.window_full;
+  return {result.code, result.message, /*maybe_applied=*/false, /*retryable=*/later,
+          later ? 20 : 0};
 }
 
 }  // namespace holdfast::server
