@@ -54,9 +54,9 @@ std::optional<Refusal> Commands::no_room_for(const PendingCommand& pending) cons
     return overloaded(std::to_string(host_.options.max_pending_commands) + " commands under way");
   }
   // As the core does: one alone passes however large it is, else it never could.
-  const uint64_t bytes_max = host_.options.raft.max_uncommitted_bytes;
-  if (pending_bytes_ > 0 && pending_bytes_ + bytes > bytes_max &&
-      !frees_or_keeps_alive(pending.header.kind)) {
+  const bool exempt = is_exempt(pending.header.kind, bytes);
+  const uint64_t bytes_max = host_.options.raft.max_uncommitted_bytes * (exempt ? 2 : 1);
+  if (pending_bytes_ > 0 && pending_bytes_ + bytes > bytes_max) {
     return overloaded(std::to_string(bytes_max) + " bytes of commands under way");
   }
   return std::nullopt;
@@ -95,13 +95,19 @@ command::CommandHeader Commands::own_header(CommandKind::type kind, Term decided
 void Commands::add_to_batch(command::CommandHeader& header, std::string_view body, bool own) {
   header.clusterTimeMs = host_.cluster_now_ms();
   header.wallUnixMs = host_.clock.wall_unix_ms();
-  Batch& batch = batch_of(header.kind);
+  Batch& batch = batch_of(header.kind, own ? 0 : body.size());
   batch.proposals.push_back({raft::EntryType::kCommand, encoder_.entry(header, body)});
   batch.origins.push_back(origin_of(header, own));
 }
 
-Commands::Batch& Commands::batch_of(CommandKind::type kind) {
-  return frees_or_keeps_alive(kind) ? exempt_batch_ : batch_;
+// A path, a name and a reason are small: nobody fills memory, or what is kept of the log for a full
+// disk, with what says that it frees something.
+bool Commands::is_exempt(CommandKind::type kind, size_t bytes) {
+  return frees_or_keeps_alive(kind) && bytes <= kExemptBytesMax;
+}
+
+Commands::Batch& Commands::batch_of(CommandKind::type kind, size_t bytes) {
+  return is_exempt(kind, bytes) ? exempt_batch_ : batch_;
 }
 
 Commands::Origin Commands::origin_of(const command::CommandHeader& header, bool own) {
@@ -165,7 +171,7 @@ void Commands::propose_own() {
 // A refusal comes before anything is proposed, so nothing of it is applied (ARCHITECTURE, State
 // machine).
 Commands::Room Commands::room_for(command::CommandHeader& header, std::string_view body) {
-  Batch& batch = batch_of(header.kind);
+  Batch& batch = batch_of(header.kind, body.size());
   const bool frees = &batch == &exempt_batch_;
   const Origin origin = origin_of(header);
   if (const auto refusal = above_level(header)) return refuse_before_proposal(origin, *refusal);

@@ -31,6 +31,9 @@ namespace holdfast::server {
 /// Largest body of a command, far above what apply admits: one that no peer's frame or log record
 /// could hold must never become an entry.
 inline constexpr size_t kCommandBytesMax = (1 << 20) + (1 << 18);
+/// Of one that frees or keeps alive and therefore passes where others are refused: a path and
+/// words.
+inline constexpr size_t kExemptBytesMax = 16 << 10;
 static_assert(4 * kCommandBytesMax <= raft::kMaxPeerFrameBytes);
 
 /// A client's command, from its arrival until it is answered.
@@ -141,7 +144,9 @@ class Commands {
   PendingCommand take(Pending::iterator at);
   command::CommandHeader own_header(command::CommandKind::type kind, Term decided_term);
   void add_to_batch(command::CommandHeader& header, std::string_view body, bool own = true);
-  Batch& batch_of(command::CommandKind::type kind);
+  /// It frees or keeps alive, and is no larger than such a command needs to be.
+  static bool is_exempt(command::CommandKind::type kind, size_t bytes);
+  Batch& batch_of(command::CommandKind::type kind, size_t bytes);
   static Origin origin_of(const command::CommandHeader& header, bool own = false);
   void propose_waiting();
   void propose_forwarded();
