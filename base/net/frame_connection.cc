@@ -1,6 +1,7 @@
 #include "base/net/frame_connection.h"
 
 #include <arpa/inet.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 
 #include <algorithm>
@@ -55,7 +56,8 @@ class FrameConnection::Alive {
 
 FrameConnection::FrameConnection(Loop& loop, Socket socket, const FrameOptions& options,
                                  Handler& handler)
-    : loop_(loop),
+    : InputSource(loop.mark_),
+      loop_(loop),
       handler_(&handler),
       options_(options),
       peer_(peer_address(socket.fd())),
@@ -82,6 +84,13 @@ FrameConnection::~FrameConnection() {
 void FrameConnection::start_reading() {
   read_event_.enable(socket_.fd(), FdEvent::Interest::kRead);
   loop_.expect_input();  // what has come already is read in the next turn
+  input_begins();
+}
+
+uint64_t FrameConnection::input_waiting() const {
+  int bytes = 0;
+  if (!read_event_.enabled() || ioctl(socket_.fd(), FIONREAD, &bytes) != 0) return 0;
+  return static_cast<uint64_t>(std::max(0, bytes));
 }
 
 void FrameConnection::on_readable() {
@@ -139,6 +148,7 @@ bool FrameConnection::read_rest_of_large_frame(bool* more) {
 void FrameConnection::note_received(long bytes) {
   last_received_ = loop_.now();
   loop_.stats_.bytes_received += static_cast<uint64_t>(bytes);
+  input_taken(static_cast<uint64_t>(bytes));
 }
 
 bool FrameConnection::handle_bytes(std::string_view bytes) {
@@ -191,6 +201,7 @@ void FrameConnection::pause_reading() {
   if (closed() || paused_) return;
   paused_ = true;
   read_event_.disable();
+  input_ends();
 }
 
 void FrameConnection::resume_reading() {
@@ -398,6 +409,7 @@ void FrameConnection::shut() {
   state_ = State::kClosed;
   timer_.cancel();
   read_event_.disable();
+  input_ends();
   write_event_.disable();
   socket_.close();
   if (dirty_) loop_.forget_dirty(this);

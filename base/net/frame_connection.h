@@ -60,7 +60,7 @@ struct CloseReason {
   Error error;
 };
 
-class FrameConnection {
+class FrameConnection final : private InputSource {
  public:
   /// Receives what happens. Called on the loop's thread; may close or destroy the connection.
   class Handler {
@@ -159,6 +159,7 @@ class FrameConnection {
 
   // Reading. Those that return bool say whether the connection is still there and open.
   void start_reading();
+  uint64_t input_waiting() const override;
   void on_readable();
   bool read_once(bool* more);
   bool read_into_loop_buffer(bool* more);

@@ -21,7 +21,8 @@ constexpr int kMaxLookups = 16;
 
 FrameConnection::FrameConnection(Loop& loop, const Address& address, const FrameOptions& options,
                                  Handler& handler)
-    : loop_(loop),
+    : InputSource(loop.mark_),
+      loop_(loop),
       handler_(&handler),
       options_(options),
       peer_(address),

@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 #include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -62,7 +63,8 @@ Result<std::unique_ptr<Listener>> Listener::open(Loop& loop, const Address& addr
 }
 
 Listener::Listener(Loop& loop, Socket socket, OnAccept on_accept, ListenerOptions options)
-    : loop_(loop),
+    : InputSource(loop.mark_),
+      loop_(loop),
       socket_(std::move(socket)),
       address_(local_address(socket_.fd())),
       on_accept_(std::move(on_accept)),
@@ -87,7 +89,16 @@ void Listener::accept_ready() {
   while (accepted < kAcceptsAtOnce && accept_one() && !destroyed) ++accepted;
   if (destroyed) return;
   destroyed_ = nullptr;
-  if (accepted == kAcceptsAtOnce) loop_.expect_input();
+  if (accepted < kAcceptsAtOnce) return input_ends();
+  input_taken(kAcceptsAtOnce);
+  loop_.expect_input();
+}
+
+// Of a socket that listens the kernel says there how many wait to be accepted.
+uint64_t Listener::input_waiting() const {
+  tcp_info info{};
+  socklen_t size = sizeof info;
+  return getsockopt(socket_.fd(), IPPROTO_TCP, TCP_INFO, &info, &size) == 0 ? info.tcpi_unacked : 0;
 }
 
 bool Listener::accept_one() {

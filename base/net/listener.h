@@ -22,7 +22,7 @@ struct ListenerOptions {
   uint32_t descriptors_kept = 0;
 };
 
-class Listener {
+class Listener final : private InputSource {
  public:
   /// Called with each connection, on the loop's thread. The socket frees its place when it closes.
   using OnAccept = std::function<void(Socket socket, const Address& peer)>;
@@ -44,6 +44,7 @@ class Listener {
  private:
   Listener(Loop& loop, Socket socket, OnAccept on_accept, ListenerOptions options);
   void accept_ready();
+  uint64_t input_waiting() const override;
   bool accept_one();
   bool refuse_for_lack_of_descriptors();
   std::shared_ptr<void> take_slot();

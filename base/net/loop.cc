@@ -118,6 +118,7 @@ void Loop::turn(Duration max_wait) {
   pulse();
   ++stats_.turns;
   poll(now_ + std::min(max_wait, kLongestSleep));
+  if (input_left_) mark_.look(now_);
   run_deferred();
   timers_->run_due(now_);
   run_posted();

@@ -18,6 +18,7 @@
 
 #include "base/clock.h"
 #include "base/histogram.h"
+#include "base/net/input_mark.h"
 
 struct event_base;
 
@@ -105,6 +106,11 @@ class Loop {
   /// first, a connection is new, input is held. Whoever decides that something did NOT arrive in
   /// time must wait for a turn where this is false.
   bool input_left() const { return input_left_; }
+  /// What had arrived by then is handled, though input is left in each turn. No later than this
+  /// turn's poll; it comes to a moment only if that was asked for.
+  Instant handled_until() const { return input_left_ ? mark_.reached() : polled_at_; }
+  /// handled_until() shall reach this moment soon. Looks at every connection once in a while.
+  void ask_handled_until(Instant moment) { mark_.ask(moment); }
   /// A moment before this turn's poll: what had arrived by then is handled, unless input_left().
   Instant polled_at() const { return polled_at_; }
   /// Ends this turn's reading; what is ready and not read waits for the next turn.
@@ -147,6 +153,7 @@ class Loop {
   static void flush(FrameConnection*& place);
   bool must_not_sleep();
 
+  InputMark mark_;  ///< what is read refers to it
   Clock& clock_;
   const LoopOptions options_;
   LoopStats stats_;

@@ -233,6 +233,11 @@ void Engine::on_renewed(const RenewalTarget& target, const Renewed& outcome) {
                  "session " + std::to_string(target.session.value) + " has ended", false, false, 0};
     } else if (outcome.code == ErrorCode::kShuttingDown) {
       refusal = {ErrorCode::kShuttingDown, "this server is stopping; use another", false, true, 0};
+    } else if (outcome.code == ErrorCode::kOverloaded) {
+      refusal = {ErrorCode::kOverloaded,
+                 "this server has its " + std::to_string(host_.options.max_pending_reads) +
+                     " renewals that wait for a revision",
+                 false, true, 50};
     }
     if (target.kind == RenewalTarget::Kind::kPoll) {
       return polls_.renewal_failed(target.call, target.session, refusal);

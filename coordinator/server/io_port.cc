@@ -120,7 +120,7 @@ void IoPort::count_pause(const IoCalls::Pause& pause) {
 }
 
 void IoPort::end_turn() {
-  if (!loop_.input_left()) nothing_waited_ = loop_.polled_at();
+  nothing_waited_ = std::max(nothing_waited_, loop_.handled_until());
   const bool done = closing_done();
   for (Worker& worker : workers_) worker.thread->flush();
   if (closing_done() != done) loop_.again();  // for whoever waits for that

@@ -144,7 +144,12 @@ void IoThread::end_turn() {
   if (serving_ && !loop_.input_left()) {
     handled_until_ = loop_.polled_at();
     handled_of_ = adopted_;
+  } else if (serving_ && loop_.handled_until() > handled_until_) {
+    handled_until_ = loop_.handled_until();
+    handled_of_ = adopted_before_;
   }
+  adopted_before_ = adopted_;
+  if (report_until_ != Instant{}) loop_.ask_handled_until(report_until_);
   IoCalls& batch = calls_.open();
   bool sent = true;
   if (has_news(batch)) {

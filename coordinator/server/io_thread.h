@@ -90,6 +90,7 @@ class IoThread final : CallTaker {
   // The I/O thread.
   bool serving_ = false;
   uint64_t adopted_ = 0;
+  uint64_t adopted_before_ = 0;  ///< this turn
   Instant handled_until_;     ///< what had arrived by then is in the open batch or an earlier one
   uint64_t handled_of_ = 0;   ///< on so many adopted connections
   uint64_t reported_of_ = 0;  ///< as the engine's thread knows it

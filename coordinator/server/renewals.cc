@@ -155,15 +155,16 @@ void Renewals::decide(Instant handled_until) {
   if (room) propose_renew_entries();
   const Instant now = host_.clock.now();
   const Instant until = std::min(handled_until, now);
-  if (until < decided_until_) return;
-  decided_until_ = until;
-  if (room) propose_marks(until);
-  if (room) propose_expiries(until);
+  if (until >= decided_until_) {
+    decided_until_ = until;
+    if (room) propose_marks(until);
+    if (room) propose_expiries(until);
+  }
   ask_round();
   undecided_.reset();
-  if (until == now) return;
-  const Instant due = keeper_.next_due(until);
-  if (due > until && due <= now) undecided_ = due;
+  if (decided_until_ >= now) return;
+  const Instant due = keeper_.next_due(decided_until_);
+  if (due > decided_until_ && due <= now) undecided_ = due;
 }
 
 void Renewals::propose_renew_entries() {
@@ -341,6 +342,7 @@ bool Renewals::opens_later(SessionId session) const {
 
 void Renewals::answer(uint64_t ticket, const Renewed& outcome) {
   const RenewalTarget target = find(ticket)->target;
+  unapplied_.erase({target.revision, ticket});
   release(ticket);
   ++(outcome.lease_ms > 0 ? stats_.acknowledged : stats_.refused);
   if (target.kind != RenewalTarget::Kind::kRemote) return owner_.on_renewed(target, outcome);
@@ -443,21 +445,18 @@ void Renewals::receive_replies(NodeId, std::string_view bytes) {
 
 void Renewals::wait_for_apply(uint64_t ticket, const Renewed& outcome) {
   if (find(ticket)->target.revision <= host_.applied) return answer(ticket, outcome);
-  unapplied_.emplace_back(ticket, outcome);
+  if (unapplied_.size() >= host_.options.max_pending_reads) {
+    return answer(ticket, {0, ErrorCode::kOverloaded});
+  }
+  unapplied_.emplace(UnappliedKey{find(ticket)->target.revision, ticket}, outcome);
 }
 
+// An answer takes its own away, and brings no other.
 void Renewals::on_applied() {
   finish_round();
-  if (unapplied_.empty()) return;
-  const auto still = std::stable_partition(
-      unapplied_.begin(), unapplied_.end(), [this](const std::pair<uint64_t, Renewed>& item) {
-        const Slot* slot = find(item.first);
-        return slot != nullptr && slot->target.revision > host_.applied;
-      });
-  ready_.assign(still, unapplied_.end());
-  unapplied_.erase(still, unapplied_.end());
-  for (const auto& [ticket, outcome] : ready_) {
-    if (find(ticket) != nullptr) answer(ticket, outcome);
+  while (!unapplied_.empty() && unapplied_.begin()->first.first <= host_.applied) {
+    const auto [key, outcome] = *unapplied_.begin();
+    answer(key.second, outcome);
   }
 }
 

@@ -147,9 +147,9 @@ class Renewals {
   session::LeaseKeeper keeper_;
   std::vector<Slot> targets_;
   std::vector<uint32_t> free_;
-  std::vector<uint64_t> waiting_;                        ///< tickets for whatever leader there is
-  std::vector<std::pair<uint64_t, Renewed>> unapplied_;  ///< answers that wait for a revision
-  std::vector<std::pair<uint64_t, Renewed>> ready_;      ///< reused
+  std::vector<uint64_t> waiting_;  ///< tickets for whatever leader there is
+  using UnappliedKey = std::pair<LogIndex, uint64_t>;
+  std::map<UnappliedKey, Renewed> unapplied_;  ///< answers that wait for a revision
   std::vector<session::RenewalAnswer> answers_;
   std::map<NodeId, peer::RenewalReplies> replies_;
   std::unordered_map<uint64_t, OwnEntry> own_;

@@ -312,9 +312,12 @@ void Server::turn_end() {
   if (seeker_) seek_turn();
   if (!engine_) return;
   if (closing_ && client_port_->closing_done()) end();
-  const Instant handled = loop_.input_left() ? Instant::min() : client_port_->handled_until();
-  if (engine_->turn_end(handled)) loop_.again();
-  if (const auto moment = engine_->undecided()) client_port_->ask_handled_until(*moment);
+  const Instant here = loop_.input_left() ? loop_.handled_until() : Instant::max();
+  if (engine_->turn_end(std::min(here, client_port_->handled_until()))) loop_.again();
+  if (const auto moment = engine_->undecided()) {
+    loop_.ask_handled_until(*moment);
+    client_port_->ask_handled_until(*moment);
+  }
   if (reader_->failure()) stop_with(failure_of(*reader_->failure()));
   if (retired_) return arm_wakeup(engine_->next_wakeup());
   if (auto state = engine_->take_received_state()) return put_in_force(std::move(*state));

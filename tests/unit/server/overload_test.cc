@@ -117,6 +117,47 @@ TEST_F(OverloadTest, WhatFreesIsAdmittedPastTheBytesOfCommandsUnderWay) {
   cluster.settle();
 }
 
+// A path is judged when the command is applied, so anything may stand for it until then.
+TEST_F(OverloadTest, WhatSaysThatItFreesAndIsLargeIsAdmittedAsAllElse) {
+  server.disk_works = false;
+  api::AcquireRequest large = acquire_of("/a");
+  large.value.assign(4'000, 'v');
+  server.acquire(client.next(), large);
+  const std::string path = "/" + std::string(kExemptBytesMax, 'p');
+  expect_overloaded(server.release(client.next(), path, 1), "16384 bytes of commands under way");
+  server.disk_works = true;
+  cluster.settle();
+}
+
+TEST_F(OverloadTest, WhatFreesIsBoundedToo) {
+  server.disk_works = false;
+  const std::string path = "/" + std::string(4'000, 'p');
+  for (int i = 0; i < 8; ++i) EXPECT_FALSE(server.release(client.next(), path, 1).answered());
+  expect_overloaded(server.release(client.next(), path, 1), "32768 bytes of commands under way");
+  server.disk_works = true;
+  cluster.settle();
+}
+
+TEST_F(OverloadTest, RenewalsThatWaitForARevisionAreBounded) {
+  api::RequestContext context = client.context();
+  context.minRevision = int64_t{1} << 52;
+  std::vector<Call> waiting;
+  for (int i = 0; i < 4; ++i) waiting.push_back(server.keep_alive(context));
+  cluster.settle();
+  const Call over = server.keep_alive(context);
+  cluster.settle();
+  expect_overloaded(over, "its 4 renewals that wait for a revision");
+  for (const Call& call : waiting) EXPECT_FALSE(call.answered());
+  const Call plain = server.keep_alive(client.context());
+  cluster.settle();
+  EXPECT_EQ(plain.outcome(), "OK") << "it does not wait";
+  cluster.advance(10s);
+  for (const Call& call : waiting) EXPECT_TRUE(call.answered());
+  const Call later = server.keep_alive(context);
+  cluster.settle();
+  EXPECT_FALSE(later.answered()) << "there is room again";
+}
+
 TEST_F(OverloadTest, CommandsThatWaitForALeaderAreBoundedInBytesToo) {
   TestCluster three(3, small());
   three.lead(1);

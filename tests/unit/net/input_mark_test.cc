@@ -1,0 +1,147 @@
+// What a loop knows of its input though somebody floods it.
+#include <sys/ioctl.h>
+
+#include <algorithm>
+
+#include "tests/unit/net/net_test_util.h"
+
+namespace holdfast::net {
+namespace {
+
+/// Sends frames without end.
+class Flooder : public RawPeer {
+ public:
+  using RawPeer::RawPeer;
+  /// As much as the kernel takes.
+  void flood() {
+    static const std::string kMany = [] {
+      std::string many;
+      while (many.size() < (1 << 16)) many += frame_of("flood");
+      return many;
+    }();
+    while (true) {
+      const size_t at = sent_ % kMany.size();
+      const ssize_t sent =
+          ::send(fd(), kMany.data() + at, kMany.size() - at, MSG_DONTWAIT | MSG_NOSIGNAL);
+      if (sent <= 0) return;
+      sent_ += static_cast<size_t>(sent);
+    }
+  }
+  /// How many bytes have come to the other side.
+  size_t arrived() const {
+    int waiting = 0;
+    EXPECT_EQ(ioctl(fd(), TIOCOUTQ, &waiting), 0);
+    return sent_ - static_cast<size_t>(waiting);
+  }
+
+ private:
+  size_t sent_ = 0;
+};
+
+/// A turn reads once. The flood is more than it reads in one turn, in every turn.
+class FloodedLoopTest : public testing::Test {
+ protected:
+  FloodedLoopTest() {
+    listener_ = std::move(*Listener::open(loop, kLoopback, [this](Socket socket, const Address&) {
+      connections.push_back(
+          std::make_unique<FrameConnection>(loop, std::move(socket), FrameOptions{}, recorder));
+    }));
+  }
+  std::unique_ptr<Flooder> connect() {
+    auto peer = std::make_unique<Flooder>(listener_->port());
+    EXPECT_TRUE(peer->connected());
+    return peer;
+  }
+  std::unique_ptr<Flooder> connect_and_accept() {
+    const size_t before = connections.size();
+    auto peer = connect();
+    EXPECT_TRUE(run_until(loop, [&] { return connections.size() > before; }));
+    return peer;
+  }
+  /// Of the peers that do not flood.
+  bool heard(const std::string& frame) const {
+    return std::ranges::find(recorder.frames, frame) != recorder.frames.end();
+  }
+  /// Turns under the flood until what had come by now is known to be handled.
+  void turn_until_handled(
+      Flooder& flooder, const std::function<void()>& each = [] {}) {
+    const Instant asked = clock.now();
+    loop.ask_handled_until(asked);
+    constexpr int kTurnsMax = 5'000;
+    for (int turns = 0; loop.handled_until() < asked; ++turns) {
+      ASSERT_LT(turns, kTurnsMax);
+      flooder.flood();
+      loop.turn(0ms);
+      ASSERT_TRUE(loop.input_left());
+      each();
+    }
+  }
+
+  ShiftedClock clock;
+  Loop loop{clock, {.read_budget = 0ms, .gap_threshold = 500ms, .read_buffer_bytes = 16 << 10}};
+  Recorder recorder;
+  std::vector<std::unique_ptr<FrameConnection>> connections;
+
+ private:
+  std::unique_ptr<Listener> listener_;
+};
+
+TEST_F(FloodedLoopTest, WhatHadComeIsKnownToBeHandledThoughThereIsAlwaysMore) {
+  const auto flooder = connect_and_accept();
+  const auto other = connect_and_accept();
+  flooder->flood();
+  other->write(frame_of("renewal"));
+  turn_until_handled(*flooder);
+  EXPECT_TRUE(heard("renewal"));
+}
+
+TEST_F(FloodedLoopTest, SoIsWhatHadComeOnTheFloodedConnectionItself) {
+  const auto flooder = connect_and_accept();
+  flooder->flood();
+  const size_t arrived = flooder->arrived();
+  turn_until_handled(*flooder);
+  EXPECT_GE((recorder.frames.size() + 1) * frame_of("flood").size(), arrived);
+}
+
+TEST_F(FloodedLoopTest, AConnectionThatWaitsToBeAcceptedCounts) {
+  const auto flooder = connect_and_accept();
+  flooder->flood();
+  const auto other = connect();
+  other->write(frame_of("renewal"));
+  turn_until_handled(*flooder);
+  EXPECT_TRUE(heard("renewal"));
+}
+
+TEST_F(FloodedLoopTest, OneThatIsPausedOrClosedIsNotWaitedFor) {
+  const auto flooder = connect_and_accept();
+  const auto paused = connect_and_accept();
+  const auto closed = connect_and_accept();
+  flooder->flood();
+  for (Flooder* peer : {paused.get(), closed.get()}) peer->flood();
+  bool done = false;
+  turn_until_handled(*flooder, [&] {
+    if (std::exchange(done, true)) return;
+    connections[1]->pause_reading();
+    connections[2].reset();
+  });
+}
+
+TEST_F(FloodedLoopTest, UnlessItIsAskedForNothingIsKnown) {
+  const auto flooder = connect_and_accept();
+  const Instant began = clock.now();
+  for (int turn = 0; turn < 100; ++turn) {
+    flooder->flood();
+    loop.turn(0ms);
+  }
+  EXPECT_TRUE(loop.input_left());
+  EXPECT_LT(loop.handled_until(), began);
+}
+
+TEST_F(FloodedLoopTest, WithoutAFloodATurnHandlesWhatHadComeBeforeItsPoll) {
+  const auto other = connect_and_accept();
+  ASSERT_TRUE(run_until(loop, [&] { return !loop.input_left(); }));
+  EXPECT_EQ(loop.handled_until(), loop.polled_at());
+}
+
+}  // namespace
+}  // namespace holdfast::net
