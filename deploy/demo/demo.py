@@ -259,7 +259,7 @@ class Demonstration:
 
     def change_config(self) -> None:
         say(f"\n5  {KEY} is changed while a server is killed; a watcher on each server")
-        self.watchers = [Watcher(server.node_id, self.cluster.addresses)
+        self.watchers = [Watcher(server.node_id, server.address("client"))
                          for server in self.cluster.servers]
         if not all(w.wait_ready(FIRST_GRANT_LIMIT_S) for w in self.watchers):
             raise Broken("; ".join(w.problem or "a watch did not begin" for w in self.watchers))

@@ -9,13 +9,16 @@ KEY = "/config/demo/limit"
 
 
 class Watcher:
-    """Watches the key through one server first, and through the others when that is gone."""
+    """Watches the key through one server alone: while that is gone it waits for it.
 
-    def __init__(self, number: int, servers: List[str]) -> None:
+    A client that knows all servers would watch through the leader, and go on at another.
+    """
+
+    def __init__(self, number: int, server: str) -> None:
         self.number = number
         self.told: List[Tuple[int, str]] = []  # revision and value
         self.problem = ""
-        self._servers = servers[number - 1:] + servers[:number - 1]
+        self._server = server
         self._ready = threading.Event()
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._watch, daemon=True)
@@ -26,7 +29,7 @@ class Watcher:
 
     def _watch(self) -> None:
         try:
-            with Client(self._servers) as client, \
+            with Client([self._server], discover=False) as client, \
                     client.session(ttl=30, name=f"demo-watcher-{self.number}") as session, \
                     session.watch(KEY, values=True, timeout=0.2) as watch:
                 self._ready.set()

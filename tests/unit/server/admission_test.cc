@@ -159,6 +159,8 @@ TEST_F(AdmissionTest, AFullWindowRefusesNewCommandsUntilResultsAreAcknowledged) 
   const Call over = server.release(client.context(5'000), "/a", 1);
   cluster.settle();
   EXPECT_THAT(over.error(), Refuses(ErrorCode::LIMIT_EXCEEDED, "result_window = 1024"));
+  EXPECT_TRUE(over.error().retryable);
+  EXPECT_EQ(over.error().applied, Applied::NO);
   api::RequestContext context = client.context(5'000);
   context.acknowledged.emplace_back();
   context.acknowledged.back().first = 1;

@@ -1,0 +1,87 @@
+"""A client that sends without pause holds up nobody else's sessions: not their end either."""
+
+import socket
+import struct
+import threading
+
+import pytest
+from holdfast_api.holdfast import ttypes as t
+from holdfast_api.keys import HoldfastKeys, ttypes as k
+from support.cluster import Cluster
+from support.stock import Stock
+from thrift.protocol.TBinaryProtocol import TBinaryProtocol
+from thrift.transport.TTransport import TMemoryBuffer
+
+CONNECTIONS = 4
+CALLS_AT_ONCE = 1000
+
+
+def local_read():
+    """A call that needs no session and that any server answers from its own state, framed."""
+    buffer = TMemoryBuffer()
+    request = k.GetRequest(path="/x", statOnly=True, consistency=t.Consistency.LOCAL)
+    HoldfastKeys.Client(TBinaryProtocol(buffer)).send_get(t.RequestContext(), request)
+    body = buffer.getvalue()
+    return struct.pack("!i", len(body)) + body
+
+
+class Flood:
+    """Connections on each of which one thread sends calls, and one drops the answers."""
+
+    def __init__(self, node):
+        self._over = False
+        self._calls = local_read() * CALLS_AT_ONCE
+        address = ("127.0.0.1", node.client_port)
+        self._sockets = [socket.create_connection(address) for _ in range(CONNECTIONS)]
+        self._threads = [threading.Thread(target=work, args=(each,))
+                         for each in self._sockets for work in (self._send, self._drop)]
+
+    def __enter__(self):
+        for thread in self._threads:
+            thread.start()
+        return self
+
+    def __exit__(self, *_):
+        self._over = True
+        for each in self._sockets:
+            each.shutdown(socket.SHUT_RDWR)
+        for thread in self._threads:
+            thread.join()
+        for each in self._sockets:
+            each.close()
+
+    @property
+    def goes_on(self):
+        """No connection was ended."""
+        return all(thread.is_alive() for thread in self._threads)
+
+    def _send(self, connection):
+        try:
+            while not self._over:
+                connection.sendall(self._calls)
+        except OSError:
+            assert self._over
+
+    def _drop(self, connection):
+        room = bytearray(1 << 20)
+        try:
+            while connection.recv_into(room, len(room), socket.MSG_TRUNC) > 0:
+                pass
+        except OSError:
+            assert self._over
+
+
+@pytest.mark.parametrize("flags", [(), ("--io_threads=2",)])
+def test_a_dead_clients_lock_goes_to_the_next_while_another_client_floods_the_leader(flags):
+    with Cluster(1, flags=list(flags)) as cluster:
+        node = cluster.nodes[1]
+        with Stock(node.address, timeout=60.0) as dead, Stock(node.address, timeout=60.0) as alive:
+            session = dead.open_session(ttl_ms=1_000, name="dead")
+            dead.acquire(session, path="/job", waitMs=0)
+            waiter = alive.open_session(ttl_ms=60_000, name="alive")
+            with Flood(node) as flood:
+                status = t.AcquireStatus.WAITING
+                while status == t.AcquireStatus.WAITING:
+                    status = alive.acquire(waiter, 1, path="/job", waitMs=30_000).status
+                assert flood.goes_on
+            assert status == t.AcquireStatus.GRANTED
