@@ -46,7 +46,11 @@ class Asking:
         self._until = None if limit is None else time.monotonic() + limit
         self._sequence = core.sequences.take()
         self._cancel_sequence = 0
+        #: What the cancel came to, once that is known: its number is not asked about again.
+        self._cancelled: Any = None
         self._undoing = False
+        #: A server has answered, so it is known by its number: a later refusal is not its outcome.
+        self._answered = False
         #: How often polls had moved to another server when it was asked last.
         self.moves = core.moves
         #: The result that grants, once it is known.
@@ -65,7 +69,8 @@ class Asking:
             outcome_known = True
             return self.granted
         except HoldfastError as error:
-            outcome_known = not (self._undoing or error.maybe_applied)
+            refused_again = self._answered and error.code
+            outcome_known = not (self._undoing or error.maybe_applied or refused_again)
             raise
         finally:
             if outcome_known:
@@ -90,7 +95,9 @@ class Asking:
     def _ask(self) -> Any:
         self._event.clear()
         self.moves = self._core.moves
-        return self._core.command(self._method, self._request, self._sequence, until=self._until)
+        result = self._core.command(self._method, self._request, self._sequence, until=self._until)
+        self._answered = True
+        return result
 
     def _wait(self) -> None:
         repeat = min(max(self._core.ttl / 4, REPEAT_SECONDS_MIN), REPEAT_SECONDS_MAX)
@@ -116,11 +123,11 @@ class Asking:
         if result.status == AcquireStatus.GRANTED:
             return result
         if result.status == AcquireStatus.NOT_HELD:
-            if self._method == "acquireAll":  # one of the locks has ended, others may be held
-                self._core.later("release", lambda: give_back(
-                    self._core, self._method, self._path, result.holderId))
+            if self._leaves_held(result):
+                self._core.later("release", lambda: self._give_back(result))
+            known = getattr(result, "endReason", None)  # a cancel's answer does not say why
             raise LockLost(f"{self._what} was granted with token {result.token} and ended before "
-                           f"this program learned of it: {end_reason(result.endReason)}")
+                           f"this program learned of it{': ' + end_reason(known) if known else ''}")
         holders = holders_of(getattr(result, "holders", None)) or self._last_holders()
         if result.reason == RefusalReason.QUEUE_FULL:
             raise not_granted(QueueFull, f"the queue of {self._what} is full", holders)
@@ -135,18 +142,23 @@ class Asking:
     # ---------------------------------------------------------------------------- taking back
 
     def _cancel(self, until: Optional[float]) -> Any:
-        self._cancel_sequence = self._cancel_sequence or self._core.sequences.take()
-        request = CancelAcquireRequest(path=self._path, acquireSequence=self._sequence)
-        result = self._core.command("cancelAcquire", request, self._cancel_sequence, until=until)
+        if self._cancelled is None:
+            self._cancel_sequence = self._cancel_sequence or self._core.sequences.take()
+            request = CancelAcquireRequest(path=self._path, acquireSequence=self._sequence)
+            self._cancelled = self._core.command("cancelAcquire", request, self._cancel_sequence,
+                                                 until=until)
         self._core.sequences.finish(self._cancel_sequence)
-        return result
+        return self._cancelled
 
     def _take_back(self, undecided: Undecided) -> Any:
         """The time is up: what has become of the acquire once it is cancelled."""
+        self._undoing = True  # whatever becomes of the cancel, unless it is answered
         try:
-            return self._cancel(time.monotonic() + CANCEL_SECONDS)
+            result = self._cancel(time.monotonic() + CANCEL_SECONDS)
         except Undecided:
             raise self._gave_up(undecided) from None
+        self._undoing = False
+        return result
 
     def _never_asked(self, undecided: Undecided) -> HoldfastError:
         """No server can have seen the acquire: there is nothing to take back."""
@@ -168,9 +180,16 @@ class Asking:
     def _undo(self) -> None:
         """In the background: remove the place; if the grant came first, release it."""
         result = self._cancel(None)
-        if result.status == AcquireStatus.GRANTED:
-            give_back(self._core, self._method, self._path, result.holderId)
+        if result.status == AcquireStatus.GRANTED or self._leaves_held(result):
+            self._give_back(result)
         self._core.sequences.finish(self._sequence)
+
+    def _leaves_held(self, result: Any) -> bool:
+        """One of the locks that were granted together has ended; others may be held."""
+        return self._method == "acquireAll" and result.status == AcquireStatus.NOT_HELD
+
+    def _give_back(self, result: Any) -> None:
+        give_back(self._core, self._method, self._path, result.holderId)
 
 
 def give_back(core: Core, method: str, path: str, holder_id: int, **limits: Any) -> Any:
