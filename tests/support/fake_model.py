@@ -90,6 +90,8 @@ class Model:
         #: Of each poll the number that its client gave it.
         self.poll_numbers: List[int] = []
         self.cancelled: Dict[Tuple[int, int], Any] = {}
+        #: So many unacknowledged results are kept of a session, acquires' aside; 0: any number.
+        self.result_window = 0
         self.keys = Keys(refusal)
 
     # ------------------------------------------------------------------------------ sessions
@@ -103,12 +105,22 @@ class Model:
             raise refusal("SESSION_UNKNOWN", "the secret is not this session's")
         return session
 
-    def once(self, context: Any, apply: Callable[[FakeSession], Any]) -> Any:
-        """Apply a command once, and answer a repetition with its result."""
+    def enter(self, context: Any) -> FakeSession:
+        """The session of a command, which has room for its result."""
         session = self.find(context)
         for known in context.acknowledged or ():
             for sequence in [s for s in session.results if known.first <= s <= known.last]:
                 session.results[sequence] = refusal("RESULT_FORGOTTEN")
+        kept = sum(not callable(r) and getattr(r, "codeName", "") != "RESULT_FORGOTTEN"
+                   for r in session.results.values())
+        if context.sequence not in session.results and 0 < self.result_window <= kept:
+            raise refusal("LIMIT_EXCEEDED", f"session {session.id} has {kept} unacknowledged "
+                                            f"results", retryable=True, retry_after_ms=5)
+        return session
+
+    def once(self, context: Any, apply: Callable[[FakeSession], Any]) -> Any:
+        """Apply a command once, and answer a repetition with its result."""
+        session = self.enter(context)
         if context.sequence in session.results:
             result = session.results[context.sequence]
         else:

@@ -107,7 +107,7 @@ class Handler:
                                  revocations=list(session.notices.values()))
 
     def closeSession(self, context: Any, request: Any) -> Any:
-        session = self.model.find(context)
+        session = self.model.enter(context)
         self.model.end_session(session.id, t.EndReason.SESSION_CLOSED)
         return t.CloseSessionResult()
 

@@ -162,10 +162,12 @@ class Asking:
 
     def _never_asked(self, undecided: Undecided) -> HoldfastError:
         """No server can have seen the acquire: there is nothing to take back."""
+        refused = isinstance(undecided.last, HoldfastError)
+        asked = "took the request" if refused else "could be asked"
         if not self._timeout:
-            return Unavailable(f"no server could be asked for {self._what}: {undecided}")
+            return Unavailable(f"no server {asked} for {self._what}: {undecided}")
         return LockTimeout(f"{self._what} was not granted within {self._timeout:g} s: no server "
-                           f"could be asked ({undecided})")
+                           f"{asked} ({undecided})")
 
     def _gave_up(self, undecided: Undecided) -> HoldfastError:
         """The servers do not answer: leave the rest to the background."""

@@ -47,7 +47,11 @@ class Undecided(Exception):
 
 
 def may_change(error: Any) -> bool:
-    """Could the same call fare better later or elsewhere?"""
+    """Could the same call fare better later or elsewhere?
+
+    A limit can be of either kind: of keys it is the answer, while that a session's results leave no
+    room for another is over once they are acknowledged, as every further copy does.
+    """
     return bool(error.retryable) or error.codeName in _RETRYABLE
 
 
