@@ -59,7 +59,7 @@ class Claim:
         self.sequence = sequence
         self.holder_id = revision
         self.wants = wants
-        self.value = request.value or b""
+        self.values = {want.path: request.value or b"" for want in wants}
         self.owner = request.owner or ""
         self.token = 0
         self.whole = whole
@@ -293,7 +293,7 @@ class Model:
     def describe_holders(self, path: str) -> List[Any]:
         """The wire's holders of a path."""
         return [t.LockHolder(c.holder_id, c.token, c.session.id, c.session.name, c.owner,
-                             w.mode or 1, w.permits or 0, c.value, 0, -1,
+                             w.mode or 1, w.permits or 0, c.values[path], 0, -1,
                              c.holder_id in c.session.notices)
                 for c in self.holders(path) for w in c.wants if w.path == path]
 

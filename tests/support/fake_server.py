@@ -135,7 +135,7 @@ class Handler:
         def apply(session: FakeSession) -> Any:
             for claim in self.model.holders(request.path):
                 if claim.holder_id == request.holderId and claim.session is session:
-                    claim.value = request.value
+                    claim.values[request.path] = request.value
                     return t.SetHolderValueResult()
             raise refusal("NOT_HELD", f"{request.path} is not held by {request.holderId}")
         return self.model.once(context, apply)

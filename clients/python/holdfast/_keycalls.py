@@ -208,6 +208,9 @@ class SessionKeys(KeyReads):
             return contextlib.nullcontext()
         if _requests.check_lock("guard", guard)._core is not self._core:
             raise BadArgument(f"lock {guard.path} belongs to another session than the write")
+        if len(guard.paths) > 1:  # the wire's guard names one
+            raise BadArgument(f"guard holds {len(guard.paths)} locks, a write can be bound to one: "
+                              f"use a transaction, whose Transaction.holds checks them all")
         return _lost_if_not_held(guard)
 
     def put(self, path: str, value: Value = b"", version: Optional[int] = None, *,
@@ -217,7 +220,9 @@ class SessionKeys(KeyReads):
         :param version: the version that the key must have, else :class:`BadVersion`; 0: it must not
             exist; None: it does not matter.
         :param guard: a lock of this session: written only if it is held when the write is applied,
-            else :class:`LockLost`. No later holder's write is ever overwritten.
+            else :class:`LockLost`, or :class:`NotHeld` if this program gave it back. No later
+            holder's write is ever overwritten. For several locks at once use
+            :meth:`Transaction.holds`.
         :param parents: create missing parents, else :class:`NoKey`.
         """
         with self._guarded(guard):

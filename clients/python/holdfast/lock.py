@@ -224,14 +224,18 @@ class Lock:
     # --------------------------------------------------------------------------- while it is held
 
     def set_value(self, value: Value) -> None:
-        """Replace what this holder publishes, e.g. its address. Raises LockLost or NotHeld."""
+        """Replace what this holder publishes, e.g. its address. Raises LockLost or NotHeld.
+
+        Of a handle of several locks it is published at each, one after the other.
+        """
         data = to_bytes(value)
         self.check()
         holding = self._latest()
-        request = SetHolderValueRequest(path=self.path, holderId=holding.holder_id, value=data)
         with self._server_knows_better(holding):
-            self._core.settle("setHolderValue", request, self._core.sequences.take(),
-                              gate=self.check)
+            for path in self.paths:
+                request = SetHolderValueRequest(path=path, holderId=holding.holder_id, value=data)
+                self._core.settle("setHolderValue", request, self._core.sequences.take(),
+                                  gate=self.check)
         self._value = data
 
     def release(self) -> None:

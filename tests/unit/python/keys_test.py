@@ -146,6 +146,15 @@ def test_ephemeral_keys_are_a_session_s_own(client, session):
         session.get("/a")
 
 
+def test_a_write_is_not_bound_to_the_first_of_several_locks_only(cluster, session):
+    with session.locks(["/a", "/b"]) as both, session.locks(["/c"]) as one:
+        for write in (session.put, session.create, lambda p, guard: session.delete(p, guard=guard)):
+            with pytest.raises(ValueError, match="holds 2 locks.*Transaction.holds"):
+                write("/k", guard=both)
+        assert not cluster.sent("put") + cluster.sent("create") + cluster.sent("remove")
+        session.put("/k", guard=one)
+
+
 def test_a_guard_names_the_holder_and_knows_when_it_is_lost(cluster, client, session):
     other = client.session(ttl=4)
     with session.lock("/jobs") as lock:

@@ -111,6 +111,12 @@ def test_a_value_is_published_and_replaced(client, session):
         assert client.describe("/a").holder.value == b"two" == lock.value
 
 
+def test_a_value_of_locks_that_were_taken_together_is_replaced_at_each(client, session):
+    with session.locks(["/a", "/b"], value="one") as both:
+        both.set_value("two")
+        assert [client.describe(path).holder.text for path in both.paths] == ["two", "two"]
+
+
 def test_a_handover_goes_to_the_chosen_waiter(cluster, client, session):
     held = session.lock("/a").acquire()
     handles = [client.session(ttl=4, name=f"w{n}").lock("/a") for n in range(2)]
