@@ -20,12 +20,14 @@ SEQUENTIAL_DIGITS = 20
 class Keys:
     """The tree, and every change that was made. Called with the model's mutex held."""
 
-    def __init__(self, refuse: Callable[..., Exception]) -> None:
+    def __init__(self, refuse: Callable[..., Exception],
+                 holds_lock: Callable[[str, int], bool]) -> None:
         self.entries: Dict[str, Any] = {}
         self.history: List[Tuple[int, List[Any]]] = []
         #: Revisions up to here are forgotten.
         self.floor = 0
         self._refuse = refuse
+        self._holds_lock = holds_lock
         self._numbers = 0
         self._events: List[Any] = []
 
@@ -119,6 +121,8 @@ class Keys:
             scope == w.WatchScope.SUBTREE or "/" not in path[len(prefix):])
 
     def _holds(self, compare: Any) -> bool:
+        if compare.target == k.CompareTarget.HOLDS:
+            return self._holds_lock(compare.path, compare.number)
         present = self.entries.get(compare.path)
         there = {k.CompareTarget.EXISTS: int(present is not None),
                  k.CompareTarget.VERSION: present.stat.version if present else 0,

@@ -92,7 +92,10 @@ class Model:
         self.cancelled: Dict[Tuple[int, int], Any] = {}
         #: So many unacknowledged results are kept of a session, acquires' aside; 0: any number.
         self.result_window = 0
-        self.keys = Keys(refusal)
+        self.keys = Keys(refusal, lambda path, holder_id: any(
+            claim.holder_id == holder_id for claim in self.holders(path)))
+        #: A description of a lock names so many of its holders.
+        self.holders_told = 1000
 
     # ------------------------------------------------------------------------------ sessions
 
@@ -302,7 +305,8 @@ class Model:
         waiting = [c for c in self.queue if path in c.paths]
         holders = self.describe_holders(path)
         return t.LockInfo(
-            path=path, holders=holders, holderCount=len(holders), waiterCount=len(waiting),
+            path=path, holders=holders[:self.holders_told], holderCount=len(holders),
+            waiterCount=len(waiting),
             tenures=[], limit=0, closedForMs=0,
             waiters=[t.LockWaiter(c.holder_id, at, c.session.id, c.session.name, c.owner, 1, 0, 0,
                                   -1, len(c.wants)) for at, c in enumerate(waiting, 1)])

@@ -6,12 +6,15 @@ a server or to the program's own functions.
 
 from __future__ import annotations
 
+import functools
 import logging
 import threading
 import time
 from typing import Any, Callable, Dict, List, Optional, Sequence, Set
 
-from holdfast_api.holdfast.ttypes import CheckTokenRequest, RequestContext, SequenceRange
+from holdfast_api.holdfast.ttypes import (CheckTokenRequest, DescribeLockRequest, RequestContext,
+                                          SequenceRange)
+from holdfast_api.keys.ttypes import Compare, CompareRelation, CompareTarget, TransactRequest
 
 from ._clock import boot
 from ._leases import Holding, Leases, concerned
@@ -268,13 +271,37 @@ class Core:
             if not holding.live:
                 raise Undecided(None, False)
 
+        def ask(method: str, request: Any) -> Any:
+            return self.router.call(method, RequestContext, request, gate=gate,
+                                    seen=self.see_header, sleep=self.over.wait)
+
         for path in holding.paths:
-            request = CheckTokenRequest(path=path, token=holding.token)
-            result = self.router.call("checkToken", RequestContext, request, gate=gate,
-                                      seen=self.see_header, sleep=self.over.wait)
-            # The answer to a handover says itself what has become of the lock.
-            if not result.current and not holding.giving_up:
-                self.lose(holding, f"the servers took {path} away")
+            if path not in holding.shared:
+                held = ask("checkToken", CheckTokenRequest(path=path, token=holding.token)).current
+            else:  # those who were granted it together have one token
+                lock = ask("describeLock", DescribeLockRequest(path=path)).lock
+                told = lock.holders or ()
+                held = any(h.holderId == holding.holder_id for h in told)
+                if not held and (lock.holderCount or 0) > len(told):
+                    self.later("transact", functools.partial(self._verify_one, holding, path))
+                    continue
+            if not held:
+                self._taken(holding, path)
+
+    def _verify_one(self, holding: Holding, path: str) -> None:
+        """Of more holders than a description names: an empty transaction that rests on the lock."""
+        if holding.live:
+            rests = Compare(target=CompareTarget.HOLDS, relation=CompareRelation.EQUAL, path=path,
+                            number=holding.holder_id)
+            result = self.settle("transact", TransactRequest(
+                compares=[rests], thenOperations=[], otherwiseOperations=[]), self.sequences.take())
+            if not result.succeeded:
+                self._taken(holding, path)
+
+    def _taken(self, holding: Holding, path: str) -> None:
+        """The servers do not count it as held."""
+        if not holding.giving_up:  # the answer to a handover says itself what has become of it
+            self.lose(holding, f"the servers took {path} away")
 
     def notice_of(self, holding: Holding) -> Optional[Notice]:
         """The notice in force against a holding."""

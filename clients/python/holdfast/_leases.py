@@ -24,6 +24,8 @@ class Holding:
     paths: Tuple[str, ...]
     holder_id: int
     token: int
+    #: Of the paths those that others may hold as well, perhaps with the same token.
+    shared: Tuple[str, ...] = ()
     on_end: Callable[[str], None] = lambda reason: None
     on_notice: Callable[[Notice], None] = lambda notice: None
     deadline: float = 0.0

@@ -22,7 +22,7 @@ from ._leases import Holding
 from ._router import Undecided
 from .errors import (HoldfastError, LockError, LockLost, NotGranted, NotHeld, SessionError,
                      TargetBlocked, TargetGone)
-from .types import Notice, Value, Waiter, Wanted, to_bytes
+from .types import Mode, Notice, Value, Waiter, Wanted, to_bytes
 
 log = logging.getLogger("holdfast")
 
@@ -184,7 +184,8 @@ class Lock:
             raise
 
     def _take(self, result: Any, moves: int) -> None:
-        holding = Holding(self.paths, result.holderId, result.token)
+        shared = tuple(w.path for w in self._wanted if w.mode is not Mode.EXCLUSIVE)
+        holding = Holding(self.paths, result.holderId, result.token, shared)
         holding.on_end = lambda reason: self._ended(holding, reason)
         holding.on_notice = self._noticed
         self._core.hold(holding)

@@ -185,6 +185,33 @@ def test_what_the_server_polled_did_not_tell_any_more_is_asked_of_the_next(clust
     cluster.leader.black_hole.clear()
 
 
+@pytest.mark.parametrize("told", [1000, 0])
+@pytest.mark.parametrize("taken", [True, False])
+def test_a_shared_lock_is_asked_for_by_its_holder_not_by_the_token_of_all(cluster, client, session,
+                                                                          told, taken):
+    other = client.session(ttl=4)
+    eventually(lambda: session._core.moves and other._core.moves)  # a first poll asks for locks
+    lock = session.lock("/a", shared=True).acquire()
+    other.lock("/a", shared=True).acquire()
+    with cluster.model.mutex:
+        cluster.model.holders_told = told
+        mine, theirs = cluster.model.holders("/a")
+        theirs.token = mine.token  # as if both had been granted in one entry
+        if taken:
+            cluster.model.take_away(mine, t.EndReason.REVOKED)
+            mine.session.losses.clear()
+    session._core.moved()
+    for what in ("question", "transact"):  # each is asked in order, the second after the first
+        done = threading.Event()
+        session._core.later(what, done.set)
+        assert done.wait(5)
+    assert len(cluster.sent("transact")) == (told == 0)
+    assert lock.held != taken
+    if taken:
+        with pytest.raises(holdfast.LockLost, match="took /a away"):
+            lock.check()
+
+
 def test_a_dead_server_is_passed_over(cluster, session):
     cluster.leader.stop()
     cluster.leader = cluster.servers[1]
