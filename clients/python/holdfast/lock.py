@@ -20,8 +20,8 @@ from ._clock import boot
 from ._core import Core, call_apart
 from ._leases import Holding
 from ._router import Undecided
-from .errors import (HoldfastError, LockError, LockLost, NotGranted, NotHeld, SessionError,
-                     TargetBlocked, TargetGone)
+from .errors import (BadArgument, HoldfastError, LockError, LockLost, NotGranted, NotHeld,
+                     SessionError, TargetBlocked, TargetGone)
 from .types import Mode, Notice, Value, Waiter, Wanted, to_bytes
 
 log = logging.getLogger("holdfast")
@@ -286,6 +286,8 @@ class Lock:
         the other may have it.
         """
         target = to.holder_id if isinstance(to, Waiter) else _arguments.whole("to", to)
+        if target == 0:  # to a server that would be a release
+            raise BadArgument("to is 0: a waiter is named by its holder id")
         self.check()
         if self._method == "acquireAll":
             raise LockError("locks that were taken together cannot be handed over")

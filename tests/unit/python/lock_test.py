@@ -141,6 +141,14 @@ def test_a_handover_to_nobody_keeps_the_lock(session):
         lock.check()
 
 
+def test_a_handover_names_a_waiter(cluster, session):
+    with session.lock("/a") as lock:
+        with pytest.raises(ValueError, match="to is 0"):
+            lock.handover(to=0)
+        lock.check()
+        assert not cluster.sent("release")
+
+
 def queued(cluster, client, path):
     """Another session's handle that waits, its thread, and its holder id."""
     heir = client.session(ttl=4, name="heir").lock(path)
