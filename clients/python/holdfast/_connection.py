@@ -108,7 +108,11 @@ class Connection:
             raise Broken(f"{self.address} did not answer {method}: {error}") from error
         except Exception as error:
             self.close()
-            raise Broken(f"{self.address} broke off {method}: {error!r}") from error
+            cause = getattr(error, "inner", None) or error  # what the transport calls unexpected
+            if isinstance(cause, TimeoutError):
+                raise Broken(f"{self.address} did not answer {method} within "
+                             f"{timeout:.3g} s") from error
+            raise Broken(f"{self.address} broke off {method}: {cause!r}") from error
         except BaseException:
             self.close()
             raise

@@ -212,6 +212,16 @@ def test_a_shared_lock_is_asked_for_by_its_holder_not_by_the_token_of_all(cluste
             lock.check()
 
 
+def test_a_server_that_does_not_answer_in_time_is_said_to(cluster):
+    cluster.leader.black_hole.set()
+    with holdfast.Client(cluster.leader.address, timeout=0.3, discover=False) as client:
+        with pytest.raises(holdfast.Unavailable, match=r"did not answer get within 0\.3 s$"):
+            client.get("/a")
+        with pytest.raises(holdfast.OutcomeUnknown, match=r"did not answer put within 0\.3 s$"):
+            client.put("/a", "1")
+    cluster.leader.black_hole.clear()
+
+
 def test_a_dead_server_is_passed_over(cluster, session):
     cluster.leader.stop()
     cluster.leader = cluster.servers[1]
