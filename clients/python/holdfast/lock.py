@@ -243,7 +243,9 @@ class Lock:
         """Give the lock back. Nothing happens if that was done already.
 
         Raises :class:`LockLost` if the lock had ended before. If no server answers, this returns
-        when the lock's time is up, and the release is repeated in the background.
+        when the lock's time is up, and the release is repeated in the background. Of locks that
+        were taken together the servers say only whether any was still held: that one had been taken
+        away raises if it was known here by then.
         """
         self._core.home.check("lock")
         holding = self._holding
