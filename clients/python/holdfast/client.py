@@ -17,7 +17,7 @@ from .admin import Admin
 from .election import Election
 from .errors import ClientClosed
 from .session import OnExpired, Session
-from .types import LockInfo, LockSummary, Revocation, check_path
+from .types import LockInfo, LockSummary, Revocation, check_path, check_prefix
 
 DEFAULT_SERVERS = (f"127.0.0.1:{DEFAULT_PORT}",)
 PAGE_SIZE = 500
@@ -118,9 +118,9 @@ class Client(ClientKeys):
                                _arguments.whole("min_revision", min_revision))
 
     def locks(self, prefix: str = "", *, local: bool = False) -> Iterator[LockSummary]:
-        """All locks whose path begins with ``prefix``, sorted by path."""
+        """All locks whose path begins with ``prefix``, such as "/jobs/", sorted by path."""
         self._home.check("client")
-        return self._locks(_arguments.text("prefix", prefix), local)
+        return self._locks(check_prefix(prefix), local)
 
     def _locks(self, prefix: str, local: bool) -> Iterator[LockSummary]:
         page = ""

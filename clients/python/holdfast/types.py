@@ -188,6 +188,13 @@ class LockSummary:
                    wire.waiterCount or 0)
 
 
+def check_prefix(prefix: str) -> str:
+    """The text that paths begin with; empty: all."""
+    if _arguments.text("prefix", prefix) and not prefix.startswith("/"):
+        raise BadArgument(f"prefix {prefix!r} is not absolute: it does not begin with '/'")
+    return prefix
+
+
 def check_path(path: str) -> str:
     """The path of a lock or key, as programs get it wrong; the servers judge the rest."""
     if not _arguments.text("path", path).startswith("/"):

@@ -293,6 +293,14 @@ def test_locks_are_listed_over_all_pages(client, session):
     assert len(handles) == 5
 
 
+def test_a_prefix_that_no_path_begins_with_is_refused(cluster, client, session):
+    session.lock("/jobs").acquire()
+    with pytest.raises(holdfast.BadArgument, match="'jobs' is not absolute"):
+        client.locks("jobs")
+    assert not cluster.sent("listLocks")
+    assert [lock.path for lock in client.locks()] == ["/jobs"]
+
+
 def test_a_closed_client_says_so(cluster):
     client = holdfast.Client(cluster.seeds)
     lock = client.session(ttl=4).lock("/a").acquire()
