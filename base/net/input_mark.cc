@@ -11,7 +11,7 @@ void InputMark::look(Instant now) {
   }
   if (!open_ || owing_ > 0) return;
   open_ = false;
-  reached_ = at_;
+  reached_ = std::max(reached_, at_);
 }
 
 InputSource::InputSource(InputMark& mark) : mark_(mark), place_(mark.sources_.size()) {

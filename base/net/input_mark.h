@@ -21,7 +21,9 @@ class InputMark {
 
   /// reached() is to come to that moment.
   void ask(Instant moment) { asked_ = std::max(asked_, moment); }
-  /// At the end of a turn's reading; `now` was read before.
+  /// A turn has left nothing unread of what had arrived by then: no mark is needed.
+  void pass(Instant moment) { reached_ = moment; }
+  /// A turn has left something; `now` was read before.
   void look(Instant now);
   /// What had arrived by then is handled.
   Instant reached() const { return reached_; }

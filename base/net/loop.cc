@@ -126,6 +126,7 @@ void Loop::turn(Duration max_wait) {
   run_hooks();
   pulse();
   flush_dirty();
+  if (!input_left_) mark_.pass(polled_at_);
   stats_.turn_durations.add(last_pulse_ - poll_end_);
 }
 

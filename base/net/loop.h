@@ -106,8 +106,8 @@ class Loop {
   /// first, a connection is new, input is held. Whoever decides that something did NOT arrive in
   /// time must wait for a turn where this is false.
   bool input_left() const { return input_left_; }
-  /// What had arrived by then is handled, though input is left in each turn. No later than this
-  /// turn's poll; it comes to a moment only if that was asked for.
+  /// What had arrived by then is handled. This turn's poll, unless input is left: then it comes to
+  /// a moment only if that is asked for.
   Instant handled_until() const { return input_left_ ? mark_.reached() : polled_at_; }
   /// handled_until() shall reach this moment soon. Looks at every connection once in a while.
   void ask_handled_until(Instant moment) { mark_.ask(moment); }
