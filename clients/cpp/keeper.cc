@@ -7,6 +7,7 @@ namespace {
 
 constexpr Duration kParkMax = 60s;
 constexpr Duration kPatienceMin = 50ms;
+constexpr int kDoublingsMax = 10;
 constexpr size_t kFlightsMax = 4;
 constexpr Duration kRefusalDelayMin = 20ms;
 constexpr Duration kRefusalDelayMax = 500ms;
@@ -66,10 +67,19 @@ void Keeper::poll(const Server* avoid, bool renew) {
   flight.server = server;
   flight.connection = connection.weak_from_this();
   flight.sent = pool_.loop().clock().now();
-  flight.due = flight.sent + patience_ + (renew ? Duration(0) : park_);
+  flight.owed_since = flight.sent + (renew ? Duration(0) : park_);
+  flight.due = flight.owed_since + patience_with(renew);
   flight.seqid = connection.send<Poll>(context_, make_request(*server, renew), *this, flight.tag);
   timer_.arm(flight.due);
   flights_.push_back(std::move(flight));
+}
+
+// A reply is taken up only if no other poll was sent before it came: where answers take longer than
+// the patience none would ever be, if it did not grow.
+Duration Keeper::patience_with(bool renew) const {
+  if (!renew) return patience_;
+  const int doublings = std::clamp(overdue_ - 1, 0, kDoublingsMax);
+  return std::min(patience_ * (1 << doublings), park_ + patience_);
 }
 
 void Keeper::poll_later(Duration delay, const Server* avoid, bool renew) {
@@ -103,8 +113,9 @@ void Keeper::on_timer() {
 // has said nothing at all for longer than its patience is given up besides.
 void Keeper::overdue(const Flight& newest) {
   silence_ = true;
+  ++overdue_;
   Server* const server = newest.server;
-  const Instant owed_since = newest.due - patience_;
+  const Instant owed_since = newest.owed_since;
   const auto connection = newest.connection.lock();
   const bool silent = connection != nullptr && connection->last_received() <= owed_since;
   poll(server, true);
@@ -127,12 +138,24 @@ void Keeper::on_reply(uint64_t tag, Connection& from, Reply& reply) {
   }
 }
 
+// Also of a reply that is not taken up: it renews, so what its server does not know to tell must be
+// asked for. Not of one that was overtaken by the reply to a later poll.
+bool Keeper::comes_elsewhere(const Flight& flight) {
+  if (flight.tag < heard_tag_) return false;
+  const bool elsewhere = heard_ != flight.server || silence_;
+  heard_ = flight.server;
+  heard_tag_ = flight.tag;
+  silence_ = false;
+  return elsewhere;
+}
+
 void Keeper::answered(const Flight& flight, const api::PollResult& result) {
   const bool newest = flight.tag == last_tag_;
-  const bool elsewhere = last_server_ != flight.server || silence_;
-  const bool changed = newest && last_server_ != nullptr && elsewhere;
+  const bool first = heard_ == nullptr;
+  const bool elsewhere = comes_elsewhere(flight);
+  const bool changed = elsewhere && !first;
   if (newest) {
-    silence_ = false;
+    overdue_ = 0;
     last_server_ = flight.server;
     last_delivery_ = result.delivery;
   }

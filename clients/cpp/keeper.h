@@ -56,16 +56,19 @@ class Keeper final : private ReplySink {
     Server* server = nullptr;
     std::weak_ptr<Connection> connection;
     Instant sent;
-    Instant due;  ///< when the answer should be here
+    Instant owed_since;  ///< the server has no more reason to hold it back
+    Instant due;         ///< when the answer should be here
   };
 
   void poll(const Server* avoid, bool renew);
   void poll_later(Duration delay, const Server* avoid, bool renew);
   api::PollRequest make_request(const Server& server, bool renew) const;
+  Duration patience_with(bool renew) const;
   void on_timer();
   void overdue(const Flight& flight);
   Flight take_flight(uint64_t tag);
   void drop_oldest();
+  bool comes_elsewhere(const Flight& flight);
   void answered(const Flight& flight, const api::PollResult& result);
   void refused(const Flight& flight, const api::HoldfastError& error);
 
@@ -76,13 +79,16 @@ class Keeper final : private ReplySink {
   Events& events_;
   api::RequestContext context_;
   const Duration park_;      ///< longest wait of a poll: min(TTL/4, 60 s)
-  const Duration patience_;  ///< how long an answer may be overdue: TTL/16
+  const Duration patience_;  ///< how long an answer may be overdue at first: TTL/16
   net::Timer timer_;
   std::vector<Flight> flights_;  ///< oldest first
   uint64_t last_tag_ = 0;
-  const Server* last_server_ = nullptr;
-  bool silence_ = false;  ///< since it answered last a poll was lost, refused or overdue
+  const Server* last_server_ = nullptr;  ///< whose reply was taken up last
   int64_t last_delivery_ = 0;
+  const Server* heard_ = nullptr;  ///< who answered the newest poll that was answered
+  uint64_t heard_tag_ = 0;         ///< and which that was
+  bool silence_ = false;           ///< since then a poll was lost, refused or overdue
+  int overdue_ = 0;                ///< polls overdue since a reply was taken up
   std::vector<int64_t> to_acknowledge_;
   const Server* next_avoid_ = nullptr;
   bool next_renew_ = false;
