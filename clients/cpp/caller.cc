@@ -24,8 +24,11 @@ Instant add_saturating(Instant at, Duration more) {
 std::string within(Duration timeout) { return std::to_string(to_ms(timeout)) + " ms"; }
 
 /// Judged by one server for itself, so it says nothing about an earlier copy sent elsewhere.
-bool speaks_of_this_copy_only(ErrorCode code) {
-  switch (code) {
+bool speaks_of_this_copy_only(const CallError& error) {
+  switch (error.code) {
+    // No room for one result more, for now; other limits are the command's recorded outcome.
+    case ErrorCode::kLimitExceeded:
+      return error.retryable;
     case ErrorCode::kUnsupported:
     case ErrorCode::kUnauthenticated:
     case ErrorCode::kPermissionDenied:
@@ -83,7 +86,7 @@ void Caller::Pending::attempt() {
   avoid_ = nullptr;
   connection_ = connection.weak_from_this();
   info_.sent = pool.loop().clock().now();
-  ++info_.attempts;
+  if (info_.attempts++ > 0 && options_.update_context) options_.update_context(context_);
   const Duration left = deadline_ == Instant::max() ? kForever : deadline_ - info_.sent;
   last_attempt_ = left <= options_.timeout / 2;
   // A tenth is left for the answer's way, so that it is the server that says what was wrong.
@@ -178,7 +181,7 @@ void Caller::Pending::refused(const api::HoldfastError& refusal) {
   leaderless_ = refusal.header.leaderId == 0;
   caller_.pool().refused(*server_, error.message);
   if (final || !may_repeat) {
-    if (speaks_of_this_copy_only(error.code)) error.maybe_applied |= fate_unknown_;
+    if (speaks_of_this_copy_only(error)) error.maybe_applied |= fate_unknown_;
     return give_up(std::move(error));
   }
   if (error.maybe_applied) fate_unknown_ = true;

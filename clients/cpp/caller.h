@@ -29,6 +29,8 @@ struct CallOptions {
   Duration parked{0};
   /// Errors marked retryable are waited out; false: they are the answer.
   bool retry_refusals = true;
+  /// Called before the call is sent again: what its context says may be out of date by then.
+  std::function<void(api::RequestContext&)> update_context = {};
   /// So NO_SPACE alone; false where another server may have the room that this one lacks.
   bool wait_for_room = true;
 };

@@ -135,7 +135,9 @@ void SessionCore::withdraw_unless_known(Ticket ticket, const CallError& error) {
     const auto self = weak.lock();
     if (self == nullptr || !outcome) return;
     self->acknowledged_.add(ticket);
-    if (outcome->status != api::AcquireStatus::GRANTED) return;
+    // Of an acquireAll one lock may be lost and the others held.
+    const bool part = all && outcome->status == api::AcquireStatus::NOT_HELD;
+    if (outcome->status != api::AcquireStatus::GRANTED && !part) return;
     const auto unwanted =
         std::make_shared<Hold>(self->lease_.clock(), paths, outcome->holderId, outcome->token, all);
     self->send_release(unwanted, 0, [](const auto&) {});

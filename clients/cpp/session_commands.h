@@ -41,7 +41,8 @@ void SessionCore::command_as(int64_t sequence, typename Call::Request request,
 }
 
 // PROMISES 4: sent with the same sequence until a server tells the outcome. The only end without
-// one is the end of the session, which a server tells, too.
+// one is the end of the session, which a server tells, too. A server whose window of unacknowledged
+// results is full refuses it until it is sent with what was acknowledged meanwhile.
 template <class Call>
 void SessionCore::send_command(int64_t sequence, typename Call::Request request,
                                Caller::Done<Call> done, Duration timeout) {
@@ -57,7 +58,8 @@ void SessionCore::send_command(int64_t sequence, typename Call::Request request,
                                     outcome.error().code == ErrorCode::kSessionUnknown);
     if (self != nullptr && ended) self->over(outcome.error());
   };
-  caller_.call<Call>(command_context(sequence), std::move(request), {.timeout = timeout}, finished);
+  caller_.call<Call>(command_context(sequence), std::move(request),
+                     {.timeout = timeout, .update_context = acknowledging(sequence)}, finished);
 }
 
 }  // namespace holdfast::client

@@ -75,6 +75,12 @@ api::RequestContext SessionCore::command_context(int64_t sequence) {
   return context;
 }
 
+std::function<void(api::RequestContext&)> SessionCore::acknowledging(int64_t sequence) {
+  return [weak = weak_from_this(), sequence](api::RequestContext& context) {
+    if (const auto self = weak.lock()) context = self->command_context(sequence);
+  };
+}
+
 api::RequestContext SessionCore::read_context() const {
   api::RequestContext context;
   context.minRevision = caller_.pool().newest_revision();

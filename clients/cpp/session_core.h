@@ -131,6 +131,7 @@ class SessionCore final : public std::enable_shared_from_this<SessionCore>,
   void send_command(int64_t sequence, typename Call::Request request, Caller::Done<Call> done,
                     Duration timeout);
   api::RequestContext command_context(int64_t sequence);
+  std::function<void(api::RequestContext&)> acknowledging(int64_t sequence);
   api::RequestContext read_context() const;
   void command_done(int64_t sequence, bool acknowledge);
 

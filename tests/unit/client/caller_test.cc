@@ -451,6 +451,23 @@ TEST_F(CallerTest, ARefusalOfACopyDoesNotSettleAnEarlierCopyWhoseFateIsUnknown) 
   EXPECT_TRUE(error_->maybe_applied);
 }
 
+// While the window is full nothing is recorded; a limit of another kind is the command's outcome.
+TEST_F(CallerTest, ThatThereWasNoRoomForItsResultDoesNotSettleAnEarlierCopy) {
+  for (const bool no_room_yet : {true, false}) {
+    calls_.clear();
+    error_.reset();
+    check({.timeout = kForever, .retry_refusals = false}, 5);
+    settle();
+    calls_[0].first->cut();
+    pass(50ms);
+    ASSERT_EQ(calls_.size(), 2u);
+    calls_[1].first->refuse(calls_[1].second, api::ErrorCode::LIMIT_EXCEEDED, no_room_yet);
+    settle();
+    ASSERT_TRUE(error_);
+    EXPECT_EQ(error_->maybe_applied, no_room_yet);
+  }
+}
+
 TEST_F(CallerTest, ARetriedCommandKeepsItsSequence) {
   check({.timeout = kForever}, 5);
   settle();

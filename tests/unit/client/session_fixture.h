@@ -40,9 +40,9 @@ class SessionTest : public LoopTest {
       server.reply(call, result);
     });
     server.on("poll", [this, &server](Received& call) { on_poll(server, call); });
-    for (const char* name :
-         {"acquire", "acquireAll", "release", "releaseAll", "setHolderValue", "cancelAcquire",
-          "closeSession", "get", "put", "waitForChange", "watch", "unwatch", "checkToken"}) {
+    for (const char* name : {"acquire", "acquireAll", "release", "releaseAll", "setHolderValue",
+                             "cancelAcquire", "closeSession", "get", "put", "waitForChange",
+                             "watch", "unwatch", "checkToken", "transact"}) {
       server.on(name, [this, &server](Received& call) { commands_.push_back({&server, call}); });
     }
   }
