@@ -86,14 +86,17 @@ void SessionCore::ask_as(Ticket ticket, const typename Call::Request& request) {
   const auto weak = weak_from_this();
   command_as<Call>(ticket, request,
                    [weak, ticket](const Outcome<api::AcquireResult>& outcome, const CallInfo&) {
-                     if (const auto self = weak.lock()) self->on_answer(ticket, outcome);
+                     const auto self = weak.lock();
+                     if (self == nullptr) return;
+                     const auto at = self->waiting_.find(ticket);
+                     if (at != self->waiting_.end()) at->second.asking = false;
+                     self->on_answer(ticket, outcome);
                    });
 }
 
 void SessionCore::on_answer(Ticket ticket, const Outcome<api::AcquireResult>& outcome) {
   const auto at = waiting_.find(ticket);
   if (at == waiting_.end()) return;
-  at->second.asking = false;
   if (!outcome) {
     withdraw_unless_known(ticket, outcome.error());
     return finish(ticket, outcome.error());
@@ -104,18 +107,36 @@ void SessionCore::on_answer(Ticket ticket, const Outcome<api::AcquireResult>& ou
     return finish(ticket, Acquired{nullptr, *outcome});
   }
   if (std::erase(lost_unseen_, outcome->holderId) > 0) {
+    acknowledged_.add(ticket);
     api::AcquireResult lost = *outcome;
     lost.status = api::AcquireStatus::NOT_HELD;
     lost.endReason = api::EndReason::REVOKED;
     release_rest(at->second, lost);
     return finish(ticket, Acquired{nullptr, std::move(lost)});
   }
-  const auto hold = make_hold(at->second, *outcome);
-  const bool moved = at->second.asked_after != moves_;
-  AcquireDone done = std::move(at->second.done);
-  waiting_.erase(at);
-  deliver(std::move(done), hold, *outcome);
+  granted(ticket, at->second, *outcome);
+}
+
+// A grant counts only under a lease: while none is in force (the servers were out of reach for a
+// while) one is waited for, and the servers are asked again, for the lock may have been taken away
+// meanwhile with nobody left who tells of it.
+void SessionCore::granted(Ticket ticket, Waiting& waiting, const api::AcquireResult& result) {
+  if (lease_.deadline() <= caller_.pool().loop().clock().now()) {
+    unleased_.push_back(ticket);
+    return keeper_.renew_now();
+  }
+  acknowledged_.add(ticket);
+  const auto hold = make_hold(waiting, result);
+  const bool moved = waiting.asked_after != moves_;
+  holds_.emplace(hold->holder_id, hold);
+  watch_deadlines();
+  finish(ticket, Acquired{hold, result});
   if (moved && !over_) verify(hold);
+}
+
+void SessionCore::ask_again_under_lease() {
+  if (unleased_.empty() || lease_.deadline() <= caller_.pool().loop().clock().now()) return;
+  for (const Ticket ticket : std::exchange(unleased_, {})) ask(ticket);
 }
 
 // A server that refused it without looking at its number, after another may have taken it: no place
@@ -177,32 +198,6 @@ std::shared_ptr<Hold> SessionCore::make_hold(const Waiting& waiting,
   return hold;
 }
 
-// A grant that arrives while no lease is in force (the servers were out of reach for a while) is
-// handed on only when a renewal has made it one that can be relied on.
-void SessionCore::deliver(AcquireDone done, std::shared_ptr<Hold> hold, api::AcquireResult result) {
-  const Instant now = caller_.pool().loop().clock().now();
-  if (lease_.deadline() <= now) {
-    delayed_.push_back({std::move(done), std::move(hold), std::move(result)});
-    return keeper_.renew_now();
-  }
-  if (hold->state() == Hold::State::kEnded) {  // while it waited for a lease
-    result.status = api::AcquireStatus::NOT_HELD;
-    result.endReason = api::EndReason::REVOKED;
-    return done(Acquired{nullptr, std::move(result)});
-  }
-  holds_.emplace(hold->holder_id, hold);
-  hold->cap(lease_.cap_for(*hold));
-  watch_deadlines();
-  done(Acquired{std::move(hold), std::move(result)});
-}
-
-void SessionCore::deliver_delayed() {
-  if (delayed_.empty() || lease_.deadline() <= caller_.pool().loop().clock().now()) return;
-  for (auto& delayed : std::exchange(delayed_, {})) {
-    deliver(std::move(delayed.done), std::move(delayed.hold), std::move(delayed.result));
-  }
-}
-
 // API, cancelAcquire: its answer is the acquire's outcome, whichever came first.
 void SessionCore::cancel(Ticket ticket) {
   const auto at = waiting_.find(ticket);
@@ -216,7 +211,8 @@ void SessionCore::cancel(Ticket ticket) {
         const auto self = weak.lock();
         if (self == nullptr) return;
         if (!outcome) return self->on_answer(ticket, outcome.error());
-        self->acknowledged_.add(ticket);
+        const bool granted = outcome->status == api::AcquireStatus::GRANTED;
+        if (!granted) self->acknowledged_.add(ticket);
         api::AcquireResult result;
         result.header = outcome->header;
         result.status = outcome->status;

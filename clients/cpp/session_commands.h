@@ -8,13 +8,15 @@ namespace holdfast::client {
 /// Commands in flight at once; the servers keep at most 1,024 unacknowledged results a session.
 inline constexpr size_t kCommandWindow = 512;
 
-/// True when this answer was the sequence's last: its stored result may be dropped.
+/// True when this answer was the sequence's last: its stored result may be dropped. A grant may
+/// have to be asked for once more before it is one.
 template <class Result>
 bool is_final(const Result&) {
   return true;
 }
 inline bool is_final(const api::AcquireResult& result) {
-  return result.status != api::AcquireStatus::WAITING;
+  return result.status != api::AcquireStatus::WAITING &&
+         result.status != api::AcquireStatus::GRANTED;
 }
 
 /// And of an acquire that may have been applied it is needed yet, to take it back.

@@ -116,9 +116,6 @@ void SessionCore::take_loss(const api::LossNotice& loss) {
   const LostReason reason = to_lost_reason(loss.reason);
   const auto at = holds_.find(loss.holderId);
   if (at != holds_.end()) return lose(std::shared_ptr<Hold>(at->second), reason);
-  for (const Delayed& delayed : delayed_) {
-    if (delayed.hold->holder_id == loss.holderId) return lose(delayed.hold, reason);
-  }
   if (lost_unseen_.size() >= kLossesKept) lost_unseen_.pop_front();
   lost_unseen_.push_back(loss.holderId);
 }
@@ -167,7 +164,7 @@ void SessionCore::renewed(Instant sent, int64_t lease_ms,
   }
   lease_.extend(sent, lease_ms);
   watch_deadlines();
-  deliver_delayed();
+  ask_again_under_lease();
   if (!on_revocation) return;
   std::ranges::sort(fresh);
   for (const auto& revocation : revocations) {
@@ -220,7 +217,6 @@ void SessionCore::lose_all(LostReason reason) {
 
 void SessionCore::on_other_cluster() {
   const auto self = shared_from_this();
-  for (const Delayed& delayed : delayed_) lose(delayed.hold, LostReason::kOtherCluster);
   lose_all(LostReason::kOtherCluster);
 }
 
@@ -357,7 +353,6 @@ void SessionCore::over(const CallError& error) {
   deadline_timer_.cancel();
   lose_all(LostReason::kSessionEnded);
   while (!waiting_.empty()) finish(waiting_.begin()->first, error);
-  for (auto& delayed : std::exchange(delayed_, {})) delayed.done(error);
   if (watches_ != nullptr) watches_->end(error);
   // Each learns for itself from a server that the session is over.
   for (const auto& send : std::exchange(queued_, {})) send();
@@ -373,7 +368,6 @@ void SessionCore::abandon() {
   for (const auto& [id, hold] : holds_) hold->end(LostReason::kSessionEnded);
   holds_.clear();
   waiting_.clear();
-  delayed_.clear();
   if (watches_ != nullptr) watches_->stop();
   queued_.clear();
   client_.retire(*this);
@@ -389,7 +383,6 @@ void SessionCore::close(std::function<void(Outcome<bool>)> done) {
   holds_.clear();
   const CallError closed{ErrorCode::kSessionExpired, "the session was closed by its client"};
   while (!waiting_.empty()) finish(waiting_.begin()->first, closed);
-  for (auto& delayed : std::exchange(delayed_, {})) delayed.done(closed);
   if (watches_ != nullptr) watches_->end(closed);
   for (const auto& send : std::exchange(queued_, {})) send();
   send_command<CloseSession>(

@@ -146,8 +146,8 @@ class SessionCore final : public std::enable_shared_from_this<SessionCore>,
   void wait_on(Ticket ticket, Waiting& waiting);
   void finish(Ticket ticket, Outcome<Acquired> outcome);
   std::shared_ptr<Hold> make_hold(const Waiting& waiting, const api::AcquireResult& result);
-  void deliver(AcquireDone done, std::shared_ptr<Hold> hold, api::AcquireResult result);
-  void deliver_delayed();
+  void granted(Ticket ticket, Waiting& waiting, const api::AcquireResult& result);
+  void ask_again_under_lease();
 
   // Holds.
   void renewed(Instant sent, int64_t lease_ms,
@@ -184,12 +184,7 @@ class SessionCore final : public std::enable_shared_from_this<SessionCore>,
 
   std::map<Ticket, Waiting> waiting_;
   std::unordered_map<int64_t, std::shared_ptr<Hold>> holds_;  ///< by holder id
-  struct Delayed {
-    AcquireDone done;
-    std::shared_ptr<Hold> hold;
-    api::AcquireResult result;
-  };
-  std::vector<Delayed> delayed_;  ///< granted while no lease was in force
+  std::vector<Ticket> unleased_;  ///< granted while no lease was in force
   /// Holders whose loss was told before the answer that grants; some, the oldest go first.
   std::deque<int64_t> lost_unseen_;
   int64_t moves_ = 0;                     ///< how often another server began to answer polls

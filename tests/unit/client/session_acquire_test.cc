@@ -141,5 +141,81 @@ TEST_F(SessionAcquireTest, OfAWithdrawnAcquireThatWasLostNothingIsLeftToRelease)
   EXPECT_EQ(last().name, "cancelAcquire");
 }
 
+// ------------------------------------------------------------------ granted without a lease
+
+TEST_F(SessionAcquireTest, AGrantWithoutALeaseWaitsForARenewalAndIsAskedForUnderIt) {
+  be_granted_without_a_lease();
+  EXPECT_FALSE(acquired_) << "granted, but not to be relied on";
+  ASSERT_TRUE(polls_.back().second.request<api::PollRequest>().renewNow);
+  const size_t asked = commands_.size();
+  answer_poll(polls_.size() - 1);
+  EXPECT_FALSE(acquired_) << "it may have been taken away meanwhile";
+  ASSERT_EQ(commands_.size(), asked + 1);
+  EXPECT_EQ(last().name, "acquire");
+  EXPECT_EQ(last_sequence(), ticket_);
+  EXPECT_FALSE(acknowledges(ticket_)) << "its result is needed yet";
+  answer_acquire(asked, api::AcquireStatus::GRANTED);
+  ASSERT_NE(hold(), nullptr);
+  EXPECT_TRUE(hold()->held(clock_.now()));
+  session_->release(hold(), [](const auto&) {});
+  settle();
+  EXPECT_TRUE(acknowledges(ticket_));
+}
+
+TEST_F(SessionAcquireTest, AGrantThatWasTakenAwayBeforeTheLeaseIsNone) {
+  be_granted_without_a_lease();
+  answer_poll(polls_.size() - 1);
+  answer_acquire(commands_.size() - 1, api::AcquireStatus::NOT_HELD);
+  ASSERT_TRUE(acquired_ && acquired_->ok());
+  EXPECT_EQ(hold(), nullptr);
+}
+
+TEST_F(SessionAcquireTest, SoIsOneThatACancelCameTooLateFor) {
+  open();
+  acquire();
+  answer_acquire(0, api::AcquireStatus::WAITING);
+  mute_polls_ = true;
+  clock_.advance(from_ms(kLeaseMs) + 1ms);
+  settle();
+  session_->cancel(ticket_);
+  settle();
+  while (last().name != "cancelAcquire") pass(10ms);
+  answer_cancel(api::AcquireStatus::GRANTED);
+  EXPECT_FALSE(acquired_);
+  answer_poll(polls_.size() - 1);
+  ASSERT_EQ(last().name, "acquire");
+  EXPECT_FALSE(acknowledges(ticket_));
+  answer_acquire(commands_.size() - 1, api::AcquireStatus::NOT_HELD);
+  ASSERT_TRUE(acquired_ && acquired_->ok());
+  EXPECT_EQ(hold(), nullptr);
+}
+
+TEST_F(SessionAcquireTest, ALossOfAGrantThatWaitsForALeaseIsNotForgotten) {
+  be_granted_without_a_lease();
+  api::PollResult no_lease;
+  auto& loss = no_lease.losses.emplace_back();
+  loss.path = "/a";
+  loss.holderId = 600;
+  loss.reason = api::EndReason::REVOKED;
+  no_lease.leaseMs = -1;
+  answer_poll(polls_.size() - 1, no_lease);
+  EXPECT_FALSE(acquired_);
+  answer_poll(polls_.size() - 1);
+  answer_acquire(commands_.size() - 1, api::AcquireStatus::GRANTED);  // by a server that lags
+  ASSERT_TRUE(acquired_ && acquired_->ok());
+  EXPECT_EQ(hold(), nullptr) << "lost, and handed on as if it were held";
+}
+
+TEST_F(SessionAcquireTest, AGrantOfAnotherClusterThatWaitsForALeaseIsNone) {
+  be_granted_without_a_lease();
+  a_.cluster_id = 78;
+  b_.cluster_id = 78;
+  answer_poll(polls_.size() - 1);
+  EXPECT_FALSE(acquired_);
+  answer_acquire(commands_.size() - 1, api::AcquireStatus::NOT_HELD);
+  ASSERT_TRUE(acquired_ && acquired_->ok());
+  EXPECT_EQ(hold(), nullptr);
+}
+
 }  // namespace
 }  // namespace holdfast::client

@@ -127,20 +127,6 @@ TEST_F(SessionLocksTest, ARenewalThatComesAfterTheDeadlineDoesNotReviveTheLock) 
   EXPECT_GT(session_->lease().deadline(), clock_.now()) << "the session itself was renewed";
 }
 
-TEST_F(SessionLocksTest, AGrantWithoutALeaseWaitsForARenewal) {
-  open();
-  acquire();
-  mute_polls_ = true;
-  clock_.advance(from_ms(kLeaseMs) + 1ms);
-  settle();
-  answer_acquire(commands_.size() - 1, api::AcquireStatus::GRANTED);
-  EXPECT_FALSE(acquired_) << "granted, but not to be relied on";
-  ASSERT_TRUE(polls_.back().second.request<api::PollRequest>().renewNow);
-  answer_poll(polls_.size() - 1);
-  ASSERT_NE(hold(), nullptr);
-  EXPECT_TRUE(hold()->held(clock_.now()));
-}
-
 TEST_F(SessionLocksTest, ARevokedLockIsNotExtendedAndTheNoticeIsAcknowledged) {
   hold_lock();
   pass(1s, 100ms);
@@ -208,36 +194,6 @@ TEST_F(SessionLocksTest, ALossThatOvertakesTheGrantIsNotForgotten) {
   ASSERT_TRUE(acquired_ && acquired_->ok());
   EXPECT_EQ(hold(), nullptr);
   EXPECT_EQ((*acquired_)->result.status, api::AcquireStatus::NOT_HELD);
-}
-
-TEST_F(SessionLocksTest, ALossOfAGrantThatWaitsForALeaseIsNotForgotten) {
-  open();
-  acquire();
-  mute_polls_ = true;
-  clock_.advance(from_ms(kLeaseMs) + 1ms);
-  settle();
-  answer_acquire(commands_.size() - 1, api::AcquireStatus::GRANTED);
-  api::PollResult no_lease = loss_of(600);
-  no_lease.leaseMs = -1;
-  answer_poll(polls_.size() - 1, no_lease);
-  EXPECT_FALSE(acquired_);
-  answer_poll(polls_.size() - 1);
-  ASSERT_TRUE(acquired_ && acquired_->ok());
-  EXPECT_EQ(hold(), nullptr) << "lost, and handed on as if it were held";
-}
-
-TEST_F(SessionLocksTest, AGrantOfAnotherClusterThatWaitsForALeaseIsNone) {
-  open();
-  acquire();
-  mute_polls_ = true;
-  clock_.advance(from_ms(kLeaseMs) + 1ms);
-  settle();
-  answer_acquire(commands_.size() - 1, api::AcquireStatus::GRANTED);
-  a_.cluster_id = 78;
-  b_.cluster_id = 78;
-  answer_poll(polls_.size() - 1);
-  ASSERT_TRUE(acquired_ && acquired_->ok());
-  EXPECT_EQ(hold(), nullptr);
 }
 
 // What the new server applied before it first heard of the session it does not tell.
