@@ -40,17 +40,19 @@ struct LeaseClock {
 class Hold {
  public:
   Hold(std::shared_ptr<const LeaseClock> lease, std::vector<std::string> lock_paths, int64_t id,
-       int64_t fencing_token, bool all_or_none)
+       int64_t fencing_token, bool all_or_none, bool with_others = false)
       : paths(std::move(lock_paths)),
         holder_id(id),
         token(fencing_token),
         of_acquire_all(all_or_none),
+        shared(with_others),
         lease_(std::move(lease)) {}
 
   const std::vector<std::string> paths;  ///< one, or those of an acquireAll
   const int64_t holder_id;               ///< names this holder in release and guards
   const int64_t token;                   ///< the fencing token
   const bool of_acquire_all;
+  const bool shared;  ///< others may hold one of the locks too, and with the same token
 
   /// Until when the lock may be relied on, if nothing more is heard from the servers.
   Instant deadline() const;

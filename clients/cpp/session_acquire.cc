@@ -13,11 +13,24 @@ constexpr Duration kAskAgain = 30s;
 // After a timed wait should have ended: cluster time may run behind ours.
 constexpr Duration kAskAfterEnd = 50ms;
 
+Instant in_ms(Instant now, int64_t ms) {
+  return ms > to_ms(Instant::max() - now) ? Instant::max() : now + from_ms(ms);
+}
+
 std::vector<std::string> paths_of(const api::AcquireRequest& request) { return {request.path}; }
 std::vector<std::string> paths_of(const api::AcquireAllRequest& request) {
   std::vector<std::string> paths;
   for (const auto& wanted : request.locks) paths.push_back(wanted.path);
   return paths;
+}
+
+bool is_shared(const api::AcquireRequest& request) {
+  return request.mode != api::LockMode::EXCLUSIVE;
+}
+bool is_shared(const api::AcquireAllRequest& request) {
+  return std::ranges::any_of(request.locks, [](const api::LockWanted& wanted) {
+    return wanted.mode == api::LockMode::SHARED || wanted.mode == api::LockMode::SEMAPHORE;
+  });
 }
 
 template <class Request>
@@ -56,7 +69,7 @@ SessionCore::Ticket SessionCore::acquire_all(std::vector<api::LockWanted> locks,
 SessionCore::Ticket SessionCore::begin_acquire(Waiting waiting, int64_t wait_ms) {
   const Ticket ticket = ++last_sequence_;
   net::Loop& loop = caller_.pool().loop();
-  if (wait_ms >= 0) waiting.wait_ends = loop.clock().now() + from_ms(wait_ms);
+  if (wait_ms >= 0) waiting.wait_ends = in_ms(loop.clock().now(), wait_ms);
   waiting.ask_again = std::make_unique<net::Timer>(loop, [this, ticket] { ask(ticket); });
   waiting_.emplace(ticket, std::move(waiting));
   ask(ticket);
@@ -192,8 +205,10 @@ std::shared_ptr<Hold> SessionCore::make_hold(const Waiting& waiting,
                                              const api::AcquireResult& result) {
   auto paths = std::visit([](const auto& request) { return paths_of(request); }, waiting.request);
   const bool all = std::holds_alternative<api::AcquireAllRequest>(waiting.request);
-  auto hold =
-      std::make_shared<Hold>(lease_.clock(), std::move(paths), result.holderId, result.token, all);
+  const bool shared =
+      std::visit([](const auto& request) { return is_shared(request); }, waiting.request);
+  auto hold = std::make_shared<Hold>(lease_.clock(), std::move(paths), result.holderId,
+                                     result.token, all, shared);
   hold->cap(lease_.cap_for(*hold));
   return hold;
 }

@@ -123,6 +123,11 @@ void SessionCore::take_loss(const api::LossNotice& loss) {
 // News that it was taken away may have been lost with the server that had it for us. Asked until it
 // is known.
 void SessionCore::verify(const std::shared_ptr<Hold>& hold) {
+  if (hold->shared) return verify_holder(hold);
+  verify_token(hold);
+}
+
+void SessionCore::verify_token(const std::shared_ptr<Hold>& hold) {
   for (const std::string& path : hold->paths) {
     api::CheckTokenRequest request;
     request.path = path;
@@ -130,12 +135,32 @@ void SessionCore::verify(const std::shared_ptr<Hold>& hold) {
     caller_.call<CheckToken>(read_context(), request, {.timeout = kForever},
                              [weak = weak_from_this(), hold](const auto& outcome, const auto&) {
                                const auto self = weak.lock();
-                               if (self == nullptr || self->over_ || !outcome) return;
-                               // What ends a handover says, or asks, what has become of the lock.
-                               if (outcome->current || hold->state() != Hold::State::kHeld) return;
-                               self->lose(hold, LostReason::kRevoked);
+                               if (self != nullptr && outcome) self->found(hold, outcome->current);
                              });
   }
+}
+
+// Those who were granted a lock together have one token. A transaction that does nothing names the
+// holder, and costs the same however many there are.
+void SessionCore::verify_holder(const std::shared_ptr<Hold>& hold) {
+  api::TransactRequest request;
+  for (const std::string& path : hold->paths) {
+    auto& compare = request.compares.emplace_back();
+    compare.target = api::CompareTarget::HOLDS;
+    compare.relation = api::CompareRelation::EQUAL;
+    compare.path = path;
+    compare.number = hold->holder_id;
+  }
+  command<Transact>(request, [weak = weak_from_this(), hold](const auto& outcome, const auto&) {
+    const auto self = weak.lock();
+    if (self != nullptr && outcome) self->found(hold, outcome->succeeded);
+  });
+}
+
+void SessionCore::found(const std::shared_ptr<Hold>& hold, bool held) {
+  // What ends a handover says, or asks, what has become of the lock.
+  if (over_ || held || hold->state() != Hold::State::kHeld) return;
+  lose(hold, LostReason::kRevoked);
 }
 
 // A grant told by the old server may never have reached us: each place is asked for again. Nor a

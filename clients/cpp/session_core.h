@@ -156,6 +156,9 @@ class SessionCore final : public std::enable_shared_from_this<SessionCore>,
   void lose_all(LostReason reason);
   void take_loss(const api::LossNotice& loss);
   void verify(const std::shared_ptr<Hold>& hold);
+  void verify_token(const std::shared_ptr<Hold>& hold);
+  void verify_holder(const std::shared_ptr<Hold>& hold);
+  void found(const std::shared_ptr<Hold>& hold, bool held);
   void forget(const Hold& hold);
   void watch_deadlines();
   void on_deadline();

@@ -217,5 +217,59 @@ TEST_F(SessionAcquireTest, AGrantOfAnotherClusterThatWaitsForALeaseIsNone) {
   EXPECT_EQ(hold(), nullptr);
 }
 
+// ------------------------------------------------------------------------------ other waits
+
+TEST_F(SessionAcquireTest, TheLongestWaitIsAskedAboutAsSeldomAsOneWithoutAnEnd) {
+  open();
+  acquire(std::numeric_limits<int64_t>::max());
+  answer_acquire(0, api::AcquireStatus::WAITING);
+  pass(1s);
+  EXPECT_EQ(commands_.size(), 1u);
+}
+
+// ------------------------------------------------------------------------- holders by name
+
+TEST_F(SessionAcquireTest, ASharedLockIsAskedForByItsHolderBecauseItsTokenIsOthersToo) {
+  hold_shared();
+  a_.down();
+  settle();
+  ASSERT_EQ(commands_.size(), 2u);
+  ASSERT_EQ(last().name, "transact");
+  const auto request = last().request<api::TransactRequest>();
+  EXPECT_TRUE(request.thenOperations.empty());
+  ASSERT_EQ(request.compares.size(), 1u);
+  EXPECT_EQ(request.compares[0].target, api::CompareTarget::HOLDS);
+  EXPECT_EQ(request.compares[0].relation, api::CompareRelation::EQUAL);
+  EXPECT_EQ(request.compares[0].path, "/a");
+  EXPECT_EQ(request.compares[0].number, 600);
+  EXPECT_TRUE(hold()->held(clock_.now()));
+  answer(api::TransactResult());
+  EXPECT_EQ(lost_, LostReason::kRevoked);
+}
+
+TEST_F(SessionAcquireTest, ASharedLockWhoseHolderIsThereYetStays) {
+  hold_shared();
+  a_.down();
+  settle();
+  ASSERT_EQ(last().name, "transact");
+  api::TransactResult held;
+  held.succeeded = true;
+  answer(held);
+  EXPECT_FALSE(lost_);
+  EXPECT_TRUE(hold()->held(clock_.now()));
+}
+
+TEST_F(SessionAcquireTest, LocksOfWhichOneIsSharedAreAskedForTogether) {
+  open();
+  acquire_both(api::LockMode::SHARED);
+  answer_acquire(0, api::AcquireStatus::GRANTED);
+  a_.down();
+  settle();
+  ASSERT_EQ(last().name, "transact");
+  EXPECT_EQ(last().request<api::TransactRequest>().compares.size(), 2u);
+  answer(api::TransactResult());
+  EXPECT_EQ(lost_, LostReason::kRevoked);
+}
+
 }  // namespace
 }  // namespace holdfast::client
