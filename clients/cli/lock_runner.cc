@@ -17,6 +17,9 @@ namespace {
 
 // Releasing and closing at the end: the servers free the lock by themselves if nobody answers.
 constexpr Duration kFarewell = 3s;
+// A timed wait ends by a server's word, which comes a moment after it; without servers it ends
+// here.
+constexpr Duration kLastWord = 500ms;
 // A wait this long is told of, once: until then nobody wonders.
 constexpr Duration kSilentWait = 1s;
 // While the deadline is near it is looked at this often.
@@ -47,6 +50,21 @@ std::string why_waiting(const api::LockInfo& lock) {
   return ", held by " + first.sessionName + " with token " + std::to_string(first.token) + more;
 }
 
+/// Whether the holders leave no room for what is asked for. Of more than a refusal shows, yes.
+bool in_the_way(const std::vector<api::LockHolder>& holders, const client::LockOptions& wanted) {
+  constexpr size_t kShownMax = 16;
+  const bool semaphore = wanted.mode == api::LockMode::SEMAPHORE;
+  if (wanted.mode == api::LockMode::EXCLUSIVE || (semaphore && holders.size() >= kShownMax)) {
+    return !holders.empty();
+  }
+  int64_t permits = wanted.permits;
+  for (const api::LockHolder& holder : holders) {
+    if (holder.mode != wanted.mode) return true;
+    permits += holder.permits;
+  }
+  return semaphore && permits > wanted.limit;
+}
+
 }  // namespace
 
 LockRunner::LockRunner(const Context& context, LockJob job)
@@ -68,6 +86,8 @@ int LockRunner::run() {
   signals_ = std::make_unique<net::SignalWatcher>(
       loop_, std::vector<int>{SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGUSR1, SIGUSR2, SIGCHLD},
       [this](int number) { on_signal(number); });
+  if (job_.lock.wait_ms > 0) wait_ends_ = clock_.now() + from_ms(job_.lock.wait_ms);
+  if (job_.lock.wait_ms > 0) give_up_timer_.arm(wait_ends_);
   open();
   while (!exit_code_) loop_.turn(1s);
   return *exit_code_;
@@ -85,12 +105,13 @@ void LockRunner::opened(client::Outcome<std::shared_ptr<client::SessionCore>> ou
     lines_.notice(session_->id(), notice);
     watch_deadline();
   };
-  ticket_ = session_->acquire(job_.path, job_.lock, [this](auto acquired_outcome) {
-    acquired(std::move(acquired_outcome));
-  });
-  // A timed wait ends by a server's word; without servers it ends here.
-  if (job_.lock.wait_ms >= 0)
-    give_up_timer_.arm_after(from_ms(job_.lock.wait_ms) + context_.timeout);
+  client::LockOptions lock = job_.lock;
+  // The wait has begun with the command. What is left of it is not to become a mere try.
+  if (lock.wait_ms > 0) lock.wait_ms = std::max<int64_t>(1, to_ms(wait_ends_ - clock_.now()));
+  ticket_ = session_->acquire(
+      job_.path, lock, [this](auto acquired_outcome) { acquired(std::move(acquired_outcome)); });
+  if (lock.wait_ms > 0) give_up_timer_.arm(wait_ends_ + kLastWord);
+  if (lock.wait_ms == 0) give_up_timer_.arm_after(context_.timeout);
   const bool may_wait = job_.lock.wait_ms < 0 || from_ms(job_.lock.wait_ms) > kSilentWait;
   if (may_wait && !job_.quiet) wait_timer_.arm_after(kSilentWait);
 }
@@ -121,16 +142,27 @@ void LockRunner::tell_of_wait(const api::LockInfo& lock) {
                  (position > 0 ? "; place " + std::to_string(position) + " in the queue" : ""));
 }
 
+// A place that the servers may have noted goes with the session, if one of them can be told.
 void LockRunner::give_up() {
-  say("the lock was not acquired: no leader was found within " +
-      format_ms(to_ms(context_.timeout)) + " after the wait (" + client_->pool().describe() + ")");
-  finish(kExitUnavailable);
+  const client::ServerPool& pool = client_->pool();
+  const bool unreached = pool.reached_nobody();
+  const int64_t tried_ms = job_.lock.wait_ms > 0 ? job_.lock.wait_ms : to_ms(context_.timeout);
+  const std::string why = unreached ? "no server was reached" : "no leader was found";
+  const int code =
+      report(client::CallError{unreached ? ErrorCode::kTimeout : ErrorCode::kNoLeader,
+                               "the lock was not acquired: " + why + " within " +
+                                   std::to_string(tried_ms) + " ms (" + pool.describe() + ")"});
+  if (session_ == nullptr) return finish(code);
+  given_up_ = true;
+  lost_code_ = code;
+  deadline_timer_.arm_after(kLastWord);
+  session_->close([this, code](const auto&) { finish(code); });
 }
 
 void LockRunner::acquired(client::Outcome<client::Acquired> outcome) {
   give_up_timer_.cancel();
   wait_timer_.cancel();
-  if (exit_code_) return;
+  if (exit_code_ || given_up_) return;
   if (!outcome) return not_acquired(outcome.error());
   if (outcome->hold == nullptr) return not_granted(outcome->result);
   hold_ = outcome->hold;
@@ -154,14 +186,15 @@ void LockRunner::not_granted(const api::AcquireResult& result) {
   for (const auto& holder : result.holders) {
     message += "; held by " + holder.sessionName + " with token " + std::to_string(holder.token);
   }
-  if (!result.holders.empty() || result.status == api::AcquireStatus::NOT_HELD) {
+  if (result.status == api::AcquireStatus::NOT_HELD || in_the_way(result.holders, job_.lock)) {
     say(message);
     return release_and_finish(kExitNotGranted);
   }
-  explain_and_finish(message);
+  explain_and_finish(job_.path + " was not granted");
 }
 
-// Held by nobody: others wait for it, or it is closed. The refusal does not say which.
+// Nobody who holds it is in the way: others wait for it, or it is closed. The refusal does not say
+// which.
 void LockRunner::explain_and_finish(const std::string& message) {
   lost_code_ = kExitNotGranted;
   deadline_timer_.arm_after(kFarewell);

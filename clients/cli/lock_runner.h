@@ -63,10 +63,12 @@ class LockRunner {
   net::Timer give_up_timer_;
   net::Timer wait_timer_;  ///< then it is told that the lock is waited for
   std::unique_ptr<net::SignalWatcher> signals_;
+  Instant wait_ends_ = Instant::max();
   std::shared_ptr<client::SessionCore> session_;
   client::SessionCore::Ticket ticket_ = 0;
   std::shared_ptr<client::Hold> hold_;
   Child child_;
+  bool given_up_ = false;  ///< the wait is over without a word of a server
   bool told_to_stop_ = false;
   bool told_lost_ = false;        ///< it is being killed
   std::optional<int> lost_code_;  ///< the lock was lost, or its deadline came too close

@@ -179,7 +179,10 @@ void Caller::Pending::refused(const api::HoldfastError& refusal) {
   const bool lasts = !error.retryable && !caller_.pool().knows_less_than_others(*server_);
   const bool final = lasts || !waits || caller_.pool().serves_nobody();
   leaderless_ = refusal.header.leaderId == 0;
-  caller_.pool().refused(*server_, error.message);
+  // What such a server says besides is for who sent the call: how long it kept it, and to repeat
+  // it.
+  const bool kept_in_vain = leaderless_ && error.code == ErrorCode::kTimeout;
+  caller_.pool().refused(*server_, kept_in_vain ? "this server knows no leader" : error.message);
   if (final || !may_repeat) {
     if (speaks_of_this_copy_only(error)) error.maybe_applied |= fate_unknown_;
     return give_up(std::move(error));
@@ -193,10 +196,14 @@ void Caller::Pending::refused(const api::HoldfastError& refusal) {
 }
 
 CallError Caller::Pending::timed_out() const {
-  if (seqid_ == 0 && last_refusal_) {
+  const bool once = options_.resend == Resend::kOnlyOnce;
+  const bool in_flight = seqid_ != 0 || fate_unknown_;
+  // Without a leader the copy on its way would have been answered no differently.
+  if (last_refusal_ && (seqid_ == 0 || (leaderless_ && !once))) {
     CallError error = *last_refusal_;
-    error.maybe_applied |= fate_unknown_;
+    error.maybe_applied |= in_flight;
     if (leaderless_) {
+      error.code = ErrorCode::kNoLeader;
       error.message = "no leader was found within " + within(options_.timeout) + " (" +
                       caller_.pool().describe() + ")";
     } else {
@@ -205,8 +212,6 @@ CallError Caller::Pending::timed_out() const {
     }
     return error;
   }
-  const bool in_flight = seqid_ != 0 || fate_unknown_;
-  const bool once = options_.resend == Resend::kOnlyOnce;
   return {in_flight && once ? ErrorCode::kOutcomeUnknown : ErrorCode::kTimeout,
           std::string(caller_.pool().reached_nobody() ? "no server was reached" : "no answer") +
               " within " + within(options_.timeout) + " (" + caller_.pool().describe() + ")",

@@ -4,6 +4,7 @@ import json
 import signal
 
 import pytest
+from holdfast_api.holdfast.ttypes import LockMode
 from support.command import run
 from support.paths import program
 from support.stock import Stock
@@ -94,6 +95,25 @@ def test_a_try_at_a_closed_lock_says_that_it_is_closed(cluster):
     done = run(cluster, "lock", "/jobs/a", "--try", "--", "true")
     assert done.returncode == 75
     assert "closed by lock-delay for another" in done.stderr
+
+
+def test_a_try_behind_one_who_waits_says_so_and_names_nobody_who_is_not_in_the_way(cluster):
+    with Stock(cluster.nodes[1].address) as stock:
+        reader = stock.open_session(60_000, "the-reader")
+        writer = stock.open_session(60_000, "the-writer")
+        stock.acquire(reader, path="/s", mode=LockMode.SHARED, waitMs=0)
+        stock.acquire(writer, path="/s", waitMs=60_000, enqueue=True)
+        done = run(cluster, "lock", "/s", "--shared", "--try", "--", "true")
+        assert done.returncode == 75
+        assert done.stderr == "holdfast: /s was not granted; 1 waiting before it\n"
+        assert "held by the-reader" in run(cluster, "lock", "/s", "--try", "--", "true").stderr
+        two = {"path": "/p", "mode": LockMode.SEMAPHORE, "limit": 3}
+        stock.acquire(reader, permits=2, waitMs=0, **two)
+        stock.acquire(writer, permits=3, waitMs=60_000, enqueue=True, **two)
+        done = run(cluster, "lock", "/p", "--semaphore", "1/3", "--try", "--", "true")
+        assert done.stderr == "holdfast: /p was not granted; 1 waiting before it\n"
+        done = run(cluster, "lock", "/p", "--semaphore", "2/3", "--try", "--", "true")
+        assert "held by the-reader" in done.stderr
 
 
 def test_a_wait_is_told_of_once_with_the_holder_and_the_place(cluster):

@@ -4,7 +4,8 @@ import time
 
 import pytest
 from support.cluster import Cluster
-from support.command import run
+from support.command import run, start
+from support.stock import Stock
 from support.waiting import eventually
 
 
@@ -44,15 +45,47 @@ def test_keys_are_read_without_a_quorum_if_they_may_be_old(cluster):
         assert (done.returncode, done.stdout) == (69, ""), words
 
 
-@pytest.mark.parametrize("how", [("--try",), ("--wait", "1s")], ids=" ".join)
-def test_a_lock_without_a_quorum_says_what_each_server_answered(cluster, how):
+def test_a_try_without_a_quorum_says_what_each_server_answered(cluster):
     last = without_quorum(cluster)
     others = [n for n in cluster.nodes.values() if n is not last]
-    done = run(cluster, "lock", "/a", *how, "--timeout", "4s", "--", "true")
+    done = run(cluster, "lock", "/a", "--try", "--timeout", "4s", "--", "true")
     assert done.returncode == 69, done.stderr
     assert "no leader was found within 4000 ms" in done.stderr
     assert f"{last.address}: this server knows no leader" in done.stderr
+    assert "sequence" not in done.stderr and "[NO_LEADER]" in done.stderr
     assert all(f"{n.address} " in done.stderr for n in others), done.stderr
+
+
+@pytest.mark.parametrize("words", [("lock", "/a"), ("elect", "/a", "--value", "me")],
+                         ids=lambda words: words[0])
+def test_a_wait_bounds_all_that_the_command_waits_for(cluster, words):
+    last = without_quorum(cluster)
+    others = [n for n in cluster.nodes.values() if n is not last]
+    began = time.monotonic()
+    done = run(cluster, *words, "--wait", "1s", "--", "true")
+    assert done.returncode == 69, done.stderr
+    assert "the lock was not acquired: no leader was found within 1000 ms" in done.stderr
+    assert "[NO_LEADER]" in done.stderr
+    assert time.monotonic() - began < 4, "and not the ten seconds that a call has"
+    began = time.monotonic()
+    done = run(cluster, *words, "--wait", "1s", "--", "true", nodes=others)
+    assert done.returncode == 69, done.stderr
+    assert "the lock was not acquired: no server was reached within 1000 ms" in done.stderr
+    assert time.monotonic() - began < 4
+
+
+def test_a_wait_during_which_the_quorum_is_lost_ends_when_it_should(cluster):
+    with Stock(cluster.nodes[1].address) as stock:
+        holder = stock.open_session(60_000, "the-holder")
+        stock.acquire(holder, path="/a", waitMs=0)
+        began = time.monotonic()
+        waiting = start(cluster, "lock", "/a", "--wait", "4s", "--", "true")
+        assert "waiting for /a" in waiting.stderr.readline()
+        without_quorum(cluster)
+        words = waiting.communicate(timeout=30)[1]
+    assert waiting.returncode == 69, words
+    assert "the lock was not acquired: no leader was found within 4000 ms" in words
+    assert time.monotonic() - began < 8, "and not ten seconds more"
 
 
 @pytest.mark.parametrize("flags", [(), ("--io_threads=2",)], ids=["one thread", "io threads"])

@@ -199,6 +199,35 @@ TEST_F(CallerTest, WhereNobodyLeadsItSaysWhatEveryServerAnswered) {
   EXPECT_NE(error_->message.find(b_.address() + " "), std::string::npos) << error_->message;
 }
 
+// It kept the call until its own deadline was over, in case a leader was elected.
+TEST_F(CallerTest, WhereNobodyLeadsThatIsSaidAlsoOfAServerThatKeptTheCall) {
+  b_.down();
+  check({.timeout = 1s});
+  settle();
+  ASSERT_EQ(calls_.size(), 1u);
+  calls_[0].first->refuse(calls_[0].second, api::ErrorCode::TIMEOUT, true, api::Applied::UNKNOWN,
+                          950);
+  settle();
+  pass(1s);
+  ASSERT_TRUE(error_);
+  EXPECT_EQ(error_->code, ErrorCode::kNoLeader);
+  EXPECT_TRUE(error_->maybe_applied);
+  EXPECT_NE(error_->message.find(a_.address() + ": this server knows no leader;"),
+            std::string::npos)
+      << error_->message;
+}
+
+TEST_F(CallerTest, WhereNobodyLedThatIsSaidThoughACopyIsOnItsWay) {
+  check({.timeout = 1s}, 5);
+  settle();
+  calls_[0].first->refuse(calls_[0].second, api::ErrorCode::NO_LEADER, true);
+  pass(1s);
+  ASSERT_TRUE(error_);
+  EXPECT_GT(info_.attempts, 1);
+  EXPECT_EQ(error_->code, ErrorCode::kNoLeader);
+  EXPECT_TRUE(error_->maybe_applied);
+}
+
 TEST_F(CallerTest, WhereAnotherMayHaveTheRoomNoSpaceIsTheAnswer) {
   check({.wait_for_room = false});
   settle();
