@@ -49,6 +49,15 @@ constexpr char kElectText[] =
     "  holdfast elect /services/billing --value \"$(hostname):8080\" -- ./billing\n"
     "  holdfast elect /services/billing";
 
+constexpr char kExpireText[] =
+    "Its locks and places go when it ends. Notice and force as in `holdfast lock revoke`.\n"
+    "The reason is the note of the tenures that end with the session. A client that releases a "
+    "lock\n"
+    "under the notice, as ours do at its end, leaves a tenure that says \"released\", without "
+    "a note;\n"
+    "`holdfast lock revoke` keeps the reason then too.\n\n"
+    "  holdfast session expire 4711 --notice 30s";
+
 std::vector<Command> lock_commands() {
   return {
       {"lock", "PATH [flags] -- COMMAND [ARG...]", "run a command while holding a lock", kLockText,
@@ -100,10 +109,9 @@ std::vector<Command> cluster_commands() {
       {"session expire",
        "ID [flags]",
        "end a session for its client",
-       "Its locks and places go when it ends. Notice and force as in `holdfast lock revoke`.\n\n"
-       "  holdfast session expire 4711 --notice 30s",
+       kExpireText,
        {{"notice", "DURATION", "time the client has after it was told; default 10s"},
-        {"reason", "TEXT", "told to the client with the notice, and kept with its tenures"},
+        {"reason", "TEXT", "told with the notice, kept with tenures that end with the session"},
         {"force", nullptr, "end it at once"}},
        expire_command,
        Asks::kAdminPort},

@@ -81,6 +81,25 @@ def test_a_command_stopped_under_notice_has_released_for_the_operator_s_reason(c
     assert (ended["reason"], ended["note"]) == ("released", "maintenance")
 
 
+def test_the_reason_of_a_session_s_notice_is_kept_where_the_help_says_so(cluster):
+    """By a tenure that ends with the session, and not by one that its client released before."""
+    expire = ("session", "expire", "--notice", "1s", "--reason", "drained")
+    script = f"{program('holdfast')} {' '.join(expire)} $HOLDFAST_SESSION; sleep 60"
+    done = run(cluster, "lock", "/jobs/a", "--", "sh", "-c", script)
+    assert done.returncode == 76, done.stderr
+    released = past(cluster, "/jobs/a")
+    assert (released["reason"], released["note"]) == ("released", "")
+    with Stock(cluster.nodes[1].address) as stock:
+        silent = stock.open_session(1000, "silent")
+        stock.acquire(silent, path="/jobs/b", waitMs=0)
+        assert run(cluster, *expire, str(silent.id)).returncode == 0
+        eventually(lambda: not stock.describeLock(path="/jobs/b").lock.holders, within=15)
+    assert past(cluster, "/jobs/b")["note"] == "drained"
+    told = run(None, "session", "expire", "--help").stdout
+    assert "kept with tenures that end with the session" in told
+    assert 'leaves a tenure that says "released", without a note' in " ".join(told.split())
+
+
 def test_a_refused_acquire_leaves_no_session_behind(cluster):
     done = run(cluster, "lock", "/jobs/a", "--value", "x" * 5000, "--", "true")
     assert done.returncode == 65
