@@ -27,6 +27,12 @@ const char* role_name(api::RaftRole::type role) {
   }
 }
 
+/// A server that was removed goes on as what it was, for nobody: that is not what to show of it.
+const char* role_text(const api::StatusResult& s) {
+  const bool removed = std::ranges::find(s.alarms, "REMOVED", &api::Alarm::name) != s.alarms.end();
+  return removed ? "removed" : role_name(s.role);
+}
+
 json progress_json(const api::StatusResult& s) {
   json out = json::array();
   for (const auto& p : s.progress) {
@@ -114,12 +120,18 @@ std::string connected(const api::StatusResult& s) {
   return std::to_string(up) + "/" + std::to_string(s.connections.size());
 }
 
+std::string unconnected_text(const api::PeerConnection& peer) {
+  const std::string why = peer.lastError.empty() ? "" : ": " + printable(peer.lastError);
+  return "not connected with node " + std::to_string(peer.nodeId) + " at " +
+         printable(peer.address) + why;
+}
+
 }  // namespace
 
 json status_json(const std::string& admin, const api::StatusResult& s) {
   return {{"admin", admin},
           {"node_id", s.nodeId},
-          {"role", role_name(s.role)},
+          {"role", role_text(s)},
           {"term", s.term},
           {"voted_for", s.votedFor},
           {"leader_id", s.leaderId},
@@ -158,7 +170,7 @@ Table status_table() {
 }
 
 void add_status(Table& table, const std::string& admin, const api::StatusResult& s) {
-  table.add({std::to_string(s.nodeId), admin, role_name(s.role), std::to_string(s.term),
+  table.add({std::to_string(s.nodeId), admin, role_text(s), std::to_string(s.term),
              s.leaderId != 0 ? std::to_string(s.leaderId) : "-", std::to_string(s.commitIndex),
              std::to_string(s.appliedIndex), std::to_string(s.lastIndex), connected(s),
              std::to_string(s.sessions), std::to_string(s.locks), std::to_string(s.waiters),
@@ -180,6 +192,9 @@ std::string status_notes(const std::string& admin, const api::StatusResult& s) {
   // The sentence of a quarantine has it in it.
   if (s.__isset.receiving && !quarantined) {
     notes += admin + ": " + receiving_text(s.receiving) + "\n";
+  }
+  for (const auto& peer : s.connections) {
+    if (!peer.connected) notes += admin + ": " + unconnected_text(peer) + "\n";
   }
   return notes;
 }

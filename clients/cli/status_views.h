@@ -19,8 +19,8 @@ void add_status(Table& table, const std::string& admin, const api::StatusResult&
 /// Something is for an operator: an alarm, or a server that this one is not connected with.
 bool is_degraded(const api::StatusResult& status);
 
-/// The sentences below the table, a line each: the alarms, and how much of another server's state
-/// has come.
+/// The sentences below the table, a line each: the alarms, how much of another server's state has
+/// come, and with whom it is not connected. Without one it is not degraded.
 std::string status_notes(const std::string& admin, const api::StatusResult& status);
 
 }  // namespace holdfast::cli

@@ -52,12 +52,18 @@ def test_status_says_which_server_leads(cluster):
     assert [s["node_id"] for s in servers if s["role"] == "leader"] == [leader]
 
 
+def failed(done):
+    """The completed process if its exit code is 1."""
+    return done if done.returncode == 1 else None
+
+
 def test_a_dead_voter_that_is_not_asked_is_an_error_only_of_a_check(cluster):
     assert run(cluster, "status", "--check").returncode == 0
     dead, alive = cluster.followers()
     dead.kill()
     asked = [cluster.leader(), alive]
-    eventually(lambda: run(cluster, "status", "--check", nodes=asked).returncode == 1, within=15)
+    check = eventually(lambda: failed(run(cluster, "status", "--check", nodes=asked)), within=15)
+    assert f"not connected with node {dead.node_id} at 127.0.0.1:{dead.peer_port}: " in check.stderr
     assert run(cluster, "status", nodes=asked).returncode == 0
     assert run(cluster, "status", "--check").returncode == 69
 

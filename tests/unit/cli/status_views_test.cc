@@ -70,5 +70,43 @@ TEST(StatusViews, TheSentenceOfAQuarantineHasTheProgressInItAlready) {
             "h:7413: QUARANTINED: it is being rebuilt: receiving the state of node 1\n");
 }
 
+api::PeerConnection peer(int32_t node, bool connected, const std::string& last_error) {
+  api::PeerConnection peer;
+  peer.nodeId = node;
+  peer.address = "h:74" + std::to_string(node) + "2";
+  peer.connected = connected;
+  peer.lastError = last_error;
+  return peer;
+}
+
+// What makes `status --check` exit with 1 is said below the table.
+TEST(StatusViews, EachServerThatItIsNotConnectedWithIsALine) {
+  api::StatusResult status;
+  status.connections = {peer(1, true, "reset"), peer(2, false, "Connection refused"),
+                        peer(3, false, "")};
+  EXPECT_TRUE(is_degraded(status));
+  EXPECT_EQ(status_notes("h:7413", status),
+            "h:7413: not connected with node 2 at h:7422: Connection refused\n"
+            "h:7413: not connected with node 3 at h:7432\n");
+}
+
+TEST(StatusViews, WhoIsConnectedWithAllSaysNothing) {
+  api::StatusResult status;
+  status.connections = {peer(1, true, "reset")};
+  EXPECT_FALSE(is_degraded(status));
+  EXPECT_EQ(status_notes("h:7413", status), "");
+}
+
+TEST(StatusViews, AServerThatWasRemovedHasNoOtherRole) {
+  api::StatusResult status;
+  status.role = api::RaftRole::PRE_CANDIDATE;
+  EXPECT_EQ(status_json("h:7413", status)["role"], "pre-candidate");
+  status.alarms = {alarm("REMOVED", "it was removed at entry 7")};
+  EXPECT_EQ(status_json("h:7413", status)["role"], "removed");
+  Table table = status_table();
+  add_status(table, "h:7413", status);
+  EXPECT_THAT(table.text(), ::testing::HasSubstr("h:7413  removed  "));
+}
+
 }  // namespace
 }  // namespace holdfast::cli
