@@ -33,7 +33,9 @@ std::vector<Command> founding_commands() {
        "them.\n"
        "Locks wait for --restore_hold, because old holders may not know yet. Restore ONE server "
        "and\n"
-       "join empty ones to it: a FILE that is restored twice makes two clusters.\n\n"
+       "join empty ones to it: a FILE that is restored twice makes two clusters. Run it as the "
+       "user\n"
+       "that the server runs as, and start that without --initial_cluster.\n\n"
        "  holdfast snapshot restore /backup/holdfast-1.db --data_dir=./holdfast-data --node_id=1",
        and_flags({}), snapshot_restore_command, Asks::kNobody},
       {"recover", "--force-new-cluster --data_dir=DIR --node_id=N [flags]",
@@ -45,7 +47,9 @@ std::vector<Command> founding_commands() {
        "acknowledged may come to be done, and those that only lost servers had are gone. DIR "
        "stays; "
        "the\n"
-       "new directory is DIR.recovered or --into. Asks before it does anything.\n\n"
+       "new directory is DIR.recovered or --into. Asks before it does anything. Run it as the user "
+       "that\n"
+       "the server runs as, and start that without --initial_cluster.\n\n"
        "  holdfast recover --force-new-cluster --data_dir=./holdfast-data --node_id=2",
        and_flags({{"force-new-cluster", nullptr, "yes, a new cluster: always needed"},
                   {"into", "DIR", "the new data directory; default DIR.recovered"},

@@ -155,9 +155,11 @@ void tell(const Founded& founded, const Founder& founder, const std::string& fro
       node.c_str(), directory.c_str(), founder.client_address.c_str(),
       founder.peer_address.c_str());
   std::printf(
-      "with the other flags of that server too: --admin_address and --http_address if they are not "
-      "to be\n"
-      "127.0.0.1:7413 and :7414, --insecure if an address is beyond loopback\n");
+      "as the user who made the directory, without --initial_cluster, and with the other flags of "
+      "that\n"
+      "server too: --admin_address and --http_address if they are not to be 127.0.0.1:7413 and "
+      ":7414,\n"
+      "--insecure if an address is beyond loopback\n");
   std::printf(
       "then join empty servers to it: doing this twice makes two clusters, and neither "
       "takes in the other's server\n");

@@ -143,8 +143,8 @@ std::optional<Failure> Server::check_belonging(const raft::Configuration& latest
   if (const auto other = contradiction(options_, genesis_, latest)) {
     return Failure{ExitCode::kWrongDirectory,
                    "--data_dir=" + options_.data_dir + " belongs to " + *other +
-                       ": this is the wrong directory or the wrong list, or the server must start "
-                       "with an empty directory"};
+                       ": after a restore or recover leave --initial_cluster out; else this is the "
+                       "wrong directory, or the wrong list"};
   }
   return std::nullopt;
 }

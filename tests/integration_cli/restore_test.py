@@ -180,6 +180,7 @@ def test_what_it_says_is_to_be_started_serves_the_new_cluster(old, node):
     assert "--admin_address and --http_address if they are not to be" in hint
     assert "127.0.0.1:7413 and :7414" in hint
     assert "--insecure if an address is beyond loopback" in hint
+    assert "as the user who made the directory" in hint and "without --initial_cluster" in hint
     assert "doing this twice makes two clusters" in hint
     defaults = subprocess.run([str(program("holdfastd")), "--help"], check=True, text=True,
                               capture_output=True).stdout
@@ -395,6 +396,8 @@ def test_two_servers_of_one_file_are_two_clusters_and_neither_takes_the_other_in
             assert each.process.wait(20) == 4
             cluster = told[each.node_id - 1]["cluster_id"]
             assert f"cluster {cluster}" in each.log() and str(other) in each.log()
+            assert "after a restore or recover leave --initial_cluster out" in each.log()
+            assert "empty directory" not in each.log(), "what would be lost is the new cluster"
     finally:
         second.kill()
 
