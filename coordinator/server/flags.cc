@@ -77,7 +77,8 @@ DEFINE_uint64(
     "the state is written to the snapshot when this much of the log was applied since the "
     "last time (or half the snapshot's size, if that is more), 64 KiB to 64 GiB");
 DEFINE_int64(snapshot_interval_s, kDefaults.snapshot_interval_s,
-             "and after this time, if anything changed, 1 to 86400");
+             "the state is written to the snapshot after so many seconds, 1 to 86400, if anything "
+             "changed, though --snapshot_log_bytes is not reached");
 DEFINE_int64(
     snapshot_write_mib_s, kDefaults.snapshot_write_mib_s,
     "how fast the snapshot is written, in MiB a second, 1 to 10000, so that the log does not "

@@ -43,16 +43,18 @@ void Joiner::answered(const net::Address& server, Result<raft::IdentityReply> an
 void Joiner::end_round() {
   std::string lines;
   std::string without_us;
+  const char* are = " is";
   for (const auto& [server, answer] : answers_) {
     const std::string line = line_of(server, answer);
     if (line.empty()) {
+      if (!without_us.empty()) are = " are";
       without_us += (without_us.empty() ? "" : ", ") + server;
     } else {
       lines += (lines.empty() ? "" : "; ") + line;
     }
   }
   if (!without_us.empty()) {
-    lines = without_us + " of " + how_to_add() + (lines.empty() ? "" : "; ") + lines;
+    lines = without_us + are + " of " + how_to_add() + (lines.empty() ? "" : "; ") + lines;
   }
   if (refusal_) return events_.refused(*refusal_);
   if (lines != told_) events_.waits(told_ = lines);

@@ -81,6 +81,15 @@ def test_it_says_which_version_it_is():
     assert server == done.stdout.replace("holdfast", "holdfastd")
 
 
+def test_each_flag_of_the_server_is_explained_by_itself():
+    """They stand in the order of their names, so none can go on where another ended."""
+    told = subprocess.run([str(program("holdfastd")), "--help"], capture_output=True, text=True,
+                          timeout=30, check=True).stdout
+    first_lines = re.findall(r"^  --\w+=.*\n {6}(\S.*)", told, re.MULTILINE)
+    assert len(first_lines) > 30
+    assert [line for line in first_lines if line.startswith(("and ", "or "))] == []
+
+
 NOWHERE = "127.0.0.1:1"
 UNREACHABLE = 69
 

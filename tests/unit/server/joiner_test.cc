@@ -47,10 +47,12 @@ struct JoinerTest : raft::TransportTest {
 };
 
 TEST_F(JoinerTest, WhoIsNotAddedYetIsToldHowThatIsDone) {
-  join({server(1).address()});
+  const net::Address one = server(1).address();
+  join({one});
   hear();
-  EXPECT_THAT(waits, HasSubstr("of cluster 4242, which has no node 3 yet: run `holdfast member add "
-                               "3 here:7412`"));
+  EXPECT_THAT(waits, HasSubstr(net::to_string(one) +
+                               " is of cluster 4242, which has no node 3 yet: run `holdfast member "
+                               "add 3 here:7412`"));
   EXPECT_FALSE(refusal);
 }
 
@@ -61,6 +63,7 @@ TEST_F(JoinerTest, WhatAllServersSayAlikeIsSaidOnce) {
   hear();
   EXPECT_THAT(waits, HasSubstr(net::to_string(one)));
   EXPECT_THAT(waits, HasSubstr(net::to_string(two)));
+  EXPECT_THAT(waits, HasSubstr(" are of cluster 4242, which has no node 3 yet"));
   const size_t first = waits.find("holdfast member add");
   ASSERT_NE(first, std::string::npos);
   EXPECT_EQ(waits.find("holdfast member add", first + 1), std::string::npos) << waits;
