@@ -134,6 +134,16 @@ def test_the_help_has_every_exit_code_of_the_handbook_and_each_command_leads_the
         assert "`holdfast --help` lists them all" in run(None, *command.split(), "--help").stdout
 
 
+def test_each_alarm_stands_in_the_table_of_the_handbook():
+    raised = {name for source in (ROOT / "coordinator").rglob("*.cc")
+              for name in re.findall(r'make_alarm\(\s*"([A-Z_]+)"', source.read_text("utf-8"))}
+    section = (ROOT / "docs" / "operations.md").read_text("utf-8").split("\n### Alarms\n")[1]
+    rows = [[cell.strip() for cell in line.split(" | ")]
+            for line in section.split("\n###")[0].splitlines() if line.startswith("| ")][1:]
+    assert [row[0].removeprefix("| ") for row in rows] == sorted(raised)
+    assert all(len(row) == 3 for row in rows)
+
+
 def test_help_offers_servers_only_where_one_is_asked():
     assert "HOLDFAST_SERVERS" in run(None, "lock", "--help").stdout
     assert "--servers" not in run(None, "log", "verify", "--help").stdout
