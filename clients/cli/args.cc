@@ -160,13 +160,23 @@ Error bad_addresses(const std::string& from, const std::string& list, const std:
   return bad(from + " is \"" + list + "\": " + why);
 }
 
+/// Without blanks around it, and with a port.
+std::string whole_address(const std::string& text, const std::string& port) {
+  const size_t begin = text.find_first_not_of(" \t");
+  if (begin == std::string::npos) return "";
+  const std::string given = text.substr(begin, text.find_last_not_of(" \t") + 1 - begin);
+  const bool has_port = given.find(':') != std::string::npos && !given.ends_with(']');
+  return has_port ? given : given + ":" + port;
+}
+
 }  // namespace
 
-Result<std::vector<std::string>> parse_addresses(const std::string& from, const std::string& list) {
+Result<std::vector<std::string>> parse_addresses(const std::string& from, const std::string& list,
+                                                 const std::string& port) {
   std::vector<std::string> parts;
   for (size_t at = 0; at <= list.size();) {
     const size_t comma = std::min(list.find(',', at), list.size());
-    parts.push_back(list.substr(at, comma - at));
+    parts.push_back(whole_address(list.substr(at, comma - at), port));
     const auto address = net::parse_address(parts.back());
     if (!address || address->port == 0) {
       return bad_addresses(from, list,

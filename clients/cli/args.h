@@ -49,8 +49,10 @@ std::string renamed(std::string message, const std::map<std::string, std::string
 Status check_lock_path(const std::string& path);
 /// The one word of a command that takes a PATH.
 Result<std::string> one_path(const Args& args);
-/// "host:port,host:port,...". BAD_ARGUMENT names `from`, where the list comes from, and what is
-/// wrong with which of them.
-Result<std::vector<std::string>> parse_addresses(const std::string& from, const std::string& list);
+/// "host:port,host:port,...", with blanks around any, and `port` for those without one, as the
+/// Python client has it. BAD_ARGUMENT names `from`, where the list comes from, and what is wrong
+/// with which of them.
+Result<std::vector<std::string>> parse_addresses(const std::string& from, const std::string& list,
+                                                 const std::string& port);
 
 }  // namespace holdfast::cli

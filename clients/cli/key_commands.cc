@@ -128,6 +128,10 @@ int put_command(const Args& args, const Context& context) {
   if (args.has("new") && args.has("version")) {
     return report(bad("--new and --version exclude each other"));
   }
+  if (args.get("version") == "0") {
+    return report(
+        bad("--version is \"0\", which no key has: --new writes only where there is none"));
+  }
   const auto version = version_of(args);
   if (!version) return report(version.error());
   auto value = read_value(args);

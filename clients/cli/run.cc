@@ -145,21 +145,21 @@ std::vector<Flag> all_flags() {
 
 /// The addresses of a flag, else of a variable of the environment, else of the first server.
 Result<std::vector<std::string>> addresses_of(const Args& args, const std::string& flag,
-                                              const char* variable, const char* otherwise) {
-  if (args.has(flag)) return parse_addresses("--" + flag, args.get(flag));
+                                              const char* variable, const char* port) {
+  if (args.has(flag)) return parse_addresses("--" + flag, args.get(flag), port);
   const char* value = std::getenv(variable);
-  if (value == nullptr || *value == '\0') return std::vector<std::string>{otherwise};
-  return parse_addresses(variable, value);
+  const bool set = value != nullptr && *value != '\0';
+  return parse_addresses(variable, set ? value : "127.0.0.1", port);
 }
 
 Result<Context> make_context(const Args& args, Asks asks) {
   Context context;
   if (asks == Asks::kClientPort) {
-    auto servers = addresses_of(args, "servers", "HOLDFAST_SERVERS", "127.0.0.1:7411");
+    auto servers = addresses_of(args, "servers", "HOLDFAST_SERVERS", "7411");
     if (!servers) return servers.error();
     context.servers = std::move(*servers);
   } else if (asks == Asks::kAdminPort) {
-    auto admins = addresses_of(args, "admin", "HOLDFAST_ADMIN", "127.0.0.1:7413");
+    auto admins = addresses_of(args, "admin", "HOLDFAST_ADMIN", "7413");
     if (!admins) return admins.error();
     context.admins = std::move(*admins);
   }

@@ -299,7 +299,8 @@ def test_a_transaction_does_one_list_or_the_other(cluster):
     ("put /a --file /nonexistent/file", "/nonexistent/file"),
     ("put /a -- b", 'nothing runs what stands behind --'),
     ("watch /a -- true", 'nothing runs what stands behind --'),
-    ("put /a b --version 0", '--version is "0"'),
+    ("put /a b --version 0", '--version is "0", which no key has: --new writes only where there'),
+    ("rm /a --version 0", '--version is "0" but must be a number from 1'),
     ("put /a b --version 1 --new", "--new and --version exclude each other"),
     ("create /a b --ephemeral", "--ephemeral needs a command behind --"),
     ("create /a b -- true", "a command needs --ephemeral"),
@@ -309,11 +310,11 @@ def test_a_transaction_does_one_list_or_the_other(cluster):
     ("rm /a -l", "unknown flag -l"),
     ("txn /nonexistent/file", "/nonexistent/file"),
     ("txn", "one FILE is needed"),
-    ("get /a --servers 127.0.0.1", "--servers is \"127.0.0.1\": address \"127.0.0.1\""),
+    ("get /a --servers 127.0.0.1:", "--servers is \"127.0.0.1:\": address \"127.0.0.1:\""),
     ("get /a --servers 127.0.0.1:99999", "127.0.0.1:99999"),
     ("get /a --servers 127.0.0.1:7411,", "--servers is \"127.0.0.1:7411,\": address \"\""),
     ("get /a --servers 127.0.0.1:0", "port 0 of \"127.0.0.1:0\" cannot be dialled"),
-    ("status --admin 127.0.0.1", "--admin is"),
+    ("status --admin 127.0.0.1:", "--admin is"),
 ])
 def test_a_wrong_command_line_is_named(line, says):
     answer = run(None, *line.split(" "))
@@ -359,8 +360,8 @@ def test_bytes_that_are_no_text_are_escaped_in_an_error(tmp_path):
 
 
 def test_wrong_addresses_of_the_environment_are_named_but_not_to_a_command_without_servers():
-    environment = dict(os.environ, HOLDFAST_SERVERS="127.0.0.1")
-    for words, code, says in ((["get", "/a"], 64, 'HOLDFAST_SERVERS is "127.0.0.1"'),
+    environment = dict(os.environ, HOLDFAST_SERVERS="127.0.0.1:")
+    for words, code, says in ((["get", "/a"], 64, 'HOLDFAST_SERVERS is "127.0.0.1:"'),
                               (["log", "verify", "/nonexistent"], 64, "/nonexistent")):
         answer = subprocess.run([str(program("holdfast")), *words], env=environment, timeout=30,
                                 capture_output=True, text=True, check=False)

@@ -112,6 +112,21 @@ def test_only_the_addresses_that_a_command_asks_are_looked_at(line, other, own):
     assert done.returncode == 64 and own in done.stderr, done.stderr
 
 
+@pytest.mark.parametrize(("given", "asked"), [
+    ("127.0.0.2", ["127.0.0.2:{port}"]),
+    ("127.0.0.1:1, 127.0.0.2:1 ,\t127.0.0.3", ["127.0.0.1:1", "127.0.0.2:1", "127.0.0.3:{port}"]),
+    ("[::1]", ["[::1]:{port}"]),
+    ("[::1]:1", ["[::1]:1"])])
+def test_addresses_may_have_blanks_and_no_port_as_in_the_python_client(given, asked):
+    for line, variable, port in (("locks", "HOLDFAST_SERVERS", 7411),
+                                 ("settings", "HOLDFAST_ADMIN", 7413)):
+        for done in (run(None, line, "--timeout", "300ms", environment={variable: given}),
+                     run(None, line, "--timeout", "300ms", "--" + variable[9:].lower(), given)):
+            assert done.returncode == UNREACHABLE, done.stderr
+            for address in asked:
+                assert address.format(port=port) in done.stderr
+
+
 def test_a_directory_without_a_log_is_not_damaged(tmp_path):
     done = run(None, "log", "verify", str(tmp_path))
     assert done.returncode == 64
