@@ -26,6 +26,7 @@ struct Args {
   std::map<std::string, std::string> flags;
   std::vector<std::string> command;  ///< behind "--"
   bool has_command = false;          ///< "--" was given
+  bool literal = false;              ///< the last words stood behind "--", and are no flags
 
   bool has(const std::string& flag) const { return flags.contains(flag); }
   std::string get(const std::string& flag, const std::string& otherwise = "") const;

@@ -153,9 +153,10 @@ std::vector<Command> cluster_commands() {
        rebuild_command,
        Asks::kAdminPort},
       {"settings",
-       "[NAME=VALUE...]",
+       "[NAME...] [NAME=VALUE...]",
        "show or change the replicated limits",
-       "Shows all, or changes those that are named, all or none of them, and shows for each the "
+       "Shows all, or those that are named, or changes those that are named, all or none of them, "
+       "and shows for each the "
        "value\n"
        "that it had and the one that it has now.\n\n  holdfast settings\n"
        "  holdfast settings waiters_per_lock_max=5000",

@@ -23,6 +23,7 @@ struct Command {
   int (*run)(const Args& args, const Context& context);
   Asks asks = Asks::kClientPort;
   bool runs_command = false;  ///< what stands behind "--"
+  bool more_words = false;    ///< "--" ends the flags: words stand behind it, such as --foo
 };
 
 /// All commands, in the order of the help.

@@ -74,9 +74,10 @@ Result<std::string> read_value(const Args& args, IfNone if_none) {
   if (args.words.size() > 2)
     return bad("\"" + args.words[2] + "\" is one word too many: quote the value");
   if (args.words.size() == 2 && args.has("file")) return bad("VALUE and --file exclude each other");
-  if (args.words.size() == 2 && args.words[1] == "-") {
+  if (args.words.size() == 2 && args.words[1] == "-" && !args.literal) {
     return bad(
-        "a VALUE of - alone might mean standard input: leave it out for that (which may be a -)");
+        "a VALUE of - may mean standard input or a dash: leave VALUE out to read standard input; "
+        "`put PATH -- -` writes a dash");
   }
   if (args.words.size() == 2) return args.words[1];
   if (args.has("file")) return read_file(args.get("file"));

@@ -7,7 +7,8 @@ namespace {
 const Flag kLocal = {"local", nullptr,
                      "from one server's own state, which may lag; answers without a leader"};
 const Flag kParents = {"parents", nullptr, "create missing parents"};
-const Flag kValues = {"values", nullptr, "with the values"};
+const Flag kValues = {"values", nullptr,
+                      "with the values; without --json the first 256 bytes of each"};
 
 constexpr char kGetText[] =
     "Writes the value as it is. Exit code 66 if there is no such key.\n\n"
@@ -20,16 +21,18 @@ constexpr char kPutText[] =
     "as\n"
     "\"\", or by an empty FILE: standard input that is empty, or a terminal, is an error unless it "
     "is\n"
-    "asked for by --file -. A new key is persistent; a key that is there keeps its kind. The "
-    "parent\n"
-    "must exist, or --parents makes it.\n\n"
+    "asked for by --file -. A VALUE that begins with a dash stands behind --. A new key is "
+    "persistent;\n"
+    "a key that is there keeps its kind. The parent must exist, or --parents makes it.\n\n"
     "  holdfast put /config/limits '{\"rps\": 100}' --parents\n"
+    "  holdfast put /config/options --parents -- --verbose\n"
     "  holdfast put /config/limits --file limits.json --version 3\n"
     "  date | holdfast put /config/stamp";
 
 constexpr char kCreateText[] =
     "Fails with KEY_EXISTS if the key is there, and prints its path. The value is given as for\n"
-    "`holdfast put`; with a command and without VALUE and --file it is empty, and so it is with\n"
+    "`holdfast put`, but for --, which begins a command: one that begins with a dash by --file or\n"
+    "standard input. With a command and without VALUE and --file it is empty, and so it is with\n"
     "--container if none is given.\n\n"
     "--sequential appends the parent's next number, 20 digits. --ttl: the key goes when it was "
     "not\n"
@@ -73,14 +76,17 @@ constexpr char kWatchText[] =
 std::vector<Command> writes() {
   return {
       {"put",
-       "PATH [VALUE] [flags]",
+       "PATH [flags] [--] [VALUE]",
        "write a key",
        kPutText,
        {{"file", "FILE", "the value is the content of FILE; - is standard input"},
         {"version", "N", "only if the key has this version"},
         {"new", nullptr, "only if there is no such key yet"},
         kParents},
-       put_command},
+       put_command,
+       Asks::kClientPort,
+       /*runs_command=*/false,
+       /*more_words=*/true},
       {"create",
        "PATH [VALUE] [flags] [-- COMMAND [ARG...]]",
        "create a key; or keep one while a command runs",

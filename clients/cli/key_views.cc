@@ -58,7 +58,7 @@ void print_table(const Keys& keys, bool with_values) {
                                     std::to_string(key.stat.childCount),
                                     format_time(key.stat.modifiedUnixMs),
                                     printable(key.path)};
-    if (with_values) row.push_back(printable(key.value));
+    if (with_values) row.push_back(excerpt(key.value));
     table.add(std::move(row));
   }
   std::printf("%s", table.text().c_str());
@@ -66,7 +66,7 @@ void print_table(const Keys& keys, bool with_values) {
 
 void print_paths(const Keys& keys, bool with_values) {
   for (const api::KeyEntry& key : keys) {
-    const std::string value = with_values ? " = " + printable(key.value) : "";
+    const std::string value = with_values ? " = " + excerpt(key.value) : "";
     std::printf("%s%s\n", printable(key.path).c_str(), value.c_str());
   }
 }
@@ -83,7 +83,7 @@ void print_tree(const Keys& keys, const std::string& top, bool with_values) {
     const std::string kind = key.stat.kind == api::KeyKind::PERSISTENT
                                  ? ""
                                  : std::string("  (") + kind_name(key.stat.kind) + ")";
-    const std::string value = with_values ? " = " + printable(key.value) : "";
+    const std::string value = with_values ? " = " + excerpt(key.value) : "";
     std::printf("%*s%s%s%s\n", static_cast<int>(2 * depth), "", name.c_str(), value.c_str(),
                 kind.c_str());
   }

@@ -170,6 +170,18 @@ Result<Context> make_context(const Args& args, Asks asks) {
   return context;
 }
 
+/// Whose help explains a command line that cannot be read: what stands before its first flag.
+std::string named_command(const std::vector<std::string>& argv) {
+  const auto end =
+      std::ranges::find_if(argv, [](const std::string& word) { return word.starts_with('-'); });
+  const std::vector<std::string> words(argv.begin(), end);
+  size_t used = 0;
+  if (const Command* command = find_command(words, &used); command != nullptr) {
+    return command->name;
+  }
+  return !words.empty() && is_group(words[0]) ? words[0] : "";
+}
+
 // Alone: with a command --version is that of a key.
 int run_command(const std::vector<std::string>& argv) {
   if (argv == std::vector<std::string>{"--version"}) {
@@ -177,7 +189,7 @@ int run_command(const std::vector<std::string>& argv) {
     return kExitOk;
   }
   const auto first = parse_args(argv, all_flags());
-  if (!first) return usage_error(first.error().message, "");
+  if (!first) return usage_error(first.error().message, named_command(argv));
   if (first->words.empty() || first->words[0] == "help") {
     print_overview();
     return first->words.empty() && !first->has("help") ? kExitUsage : kExitOk;
@@ -199,7 +211,10 @@ int run_command(const std::vector<std::string>& argv) {
     print_help(*command);
     return kExitOk;
   }
-  if (args->has_command && !command->runs_command) {
+  if (args->has_command && command->more_words) {
+    args->literal = true;
+    std::ranges::move(args->command, std::back_inserter(args->words));
+  } else if (args->has_command && !command->runs_command) {
     return usage_error("nothing runs what stands behind --", command->name);
   }
   args->words.erase(args->words.begin(), args->words.begin() + static_cast<long>(used));

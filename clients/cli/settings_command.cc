@@ -21,19 +21,26 @@ bool holds_after_restore(Remote& remote) {
                        status->alarms.end();
 }
 
+Error bad(std::string message) { return {ErrorCode::kBadArgument, std::move(message)}; }
+
+bool is_name(const std::string& word) { return word.find('=') == std::string::npos; }
+
 Result<Values> changes_of(const Args& args) {
   Values changes;
   for (const std::string& word : args.words) {
     const size_t equals = word.find('=');
-    if (equals == std::string::npos || equals == 0) {
-      return Error{ErrorCode::kBadArgument, "\"" + word + "\" is not NAME=VALUE"};
+    if (equals == std::string::npos) {
+      return bad("\"" + word +
+                 "\" has no value: all are NAME, to show them, or NAME=VALUE, to "
+                 "change them");
     }
+    if (equals == 0) return bad("\"" + word + "\" is not NAME or NAME=VALUE");
     // Every number goes to the servers, whose refusal names the setting's own bounds.
     const auto value =
         parse_number(word.substr(0, equals), word.substr(equals + 1), INT64_MIN, INT64_MAX);
-    if (!value) return Error{ErrorCode::kBadArgument, "\"" + word + "\" needs a whole number"};
+    if (!value) return bad("\"" + word + "\" needs a whole number");
     if (!changes.emplace(word.substr(0, equals), *value).second) {
-      return Error{ErrorCode::kBadArgument, "\"" + word + "\" changes what was changed already"};
+      return bad("\"" + word + "\" changes what was changed already");
     }
   }
   return changes;
@@ -44,10 +51,19 @@ json to_json(const api::Setting& s) {
           {"largest", s.largest}, {"initial", s.initial}, {"help", s.help}};
 }
 
-int show_all(const api::SettingsResult& answer, const Context& context) {
+/// All of them, or those that are named.
+int show(const std::vector<std::string>& names, const api::SettingsResult& answer,
+         const Context& context) {
+  for (const std::string& name : names) {
+    if (std::ranges::find(answer.settings, name, &api::Setting::name) != answer.settings.end()) {
+      continue;
+    }
+    return report(bad("there is no setting \"" + name + "\"; `holdfast settings` shows all"));
+  }
   Table table({"NAME", "VALUE", "SMALLEST", "LARGEST", "INITIAL", "WHAT IT LIMITS"});
   json all = json::array();
   for (const auto& s : answer.settings) {
+    if (!names.empty() && std::ranges::find(names, s.name) == names.end()) continue;
     table.add({s.name, std::to_string(s.value), std::to_string(s.smallest),
                std::to_string(s.largest), std::to_string(s.initial), s.help});
     all.push_back(to_json(s));
@@ -80,13 +96,14 @@ void show_changed(const Values& changes, const api::SettingsResult& before,
 }  // namespace
 
 int settings_command(const Args& args, const Context& context) {
-  auto changes = changes_of(args);
+  const bool only_names = std::ranges::all_of(args.words, is_name);
+  auto changes = only_names ? Result<Values>(Values()) : changes_of(args);
   if (!changes) return report(changes.error());
   auto remote = Remote::connect(context.admins, context.timeout, false);
   if (!remote) return report(remote.error());
   const auto before = (*remote)->read<client::ChangeSettings>({});
   if (!before) return report(before.error());
-  if (changes->empty()) return show_all(*before, context);
+  if (only_names) return show(args.words, *before, context);
   const bool ends_hold =
       changes->contains("restore_hold_until_ms") && holds_after_restore(**remote);
   api::SettingsRequest request;

@@ -76,6 +76,14 @@ std::string printable(const std::string& bytes) {
   return out;
 }
 
+std::string excerpt(const std::string& value) {
+  if (value.size() <= kExcerptBytes) return printable(value);
+  size_t end = kExcerptBytes;
+  // Not within a character: one of UTF-8 has three further bytes at most.
+  while (end > kExcerptBytes - 3 && (static_cast<unsigned char>(value[end]) & 0xc0) == 0x80) --end;
+  return printable(value.substr(0, end)) + "... (" + std::to_string(value.size()) + " bytes)";
+}
+
 std::string format_ms(int64_t ms) {
   if (ms < 0) return "-";
   char text[32];

@@ -22,6 +22,9 @@ class Table {
 /// Bytes as text for a terminal: control characters, those that turn the direction of writing
 /// around, and what is not UTF-8 are escaped as \xNN.
 std::string printable(const std::string& bytes);
+/// Printable, of a long value its first kExcerptBytes and how many it has.
+std::string excerpt(const std::string& value);
+inline constexpr size_t kExcerptBytes = 256;
 /// "7.8s", "2m05s"; "-" if negative.
 std::string format_ms(int64_t ms);
 /// Local time of a wall clock reading, "2024-05-01 12:00:00"; "-" if 0.

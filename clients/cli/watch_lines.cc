@@ -83,7 +83,7 @@ std::string details(const api::WatchEvent& event, bool with_value) {
   }
   if (event.eventType == api::EventType::KEY_REMOVED) return removal_name(event.removal);
   const std::string version = "version " + std::to_string(event.version);
-  return with_value ? version + " = " + printable(event.value) : version;
+  return with_value ? version + " = " + excerpt(event.value) : version;
 }
 
 }  // namespace

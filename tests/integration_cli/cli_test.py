@@ -186,6 +186,13 @@ def test_settings_shows_all_and_a_change_only_what_was_changed(cluster):
     everything = {s["name"]: s for s in json.loads(run(cluster, "settings", "--json").stdout)}
     assert len(everything) > 2
     assert len(run(cluster, "settings").stdout.splitlines()) == len(everything) + 1
+    one = run(cluster, "settings", "locks_max").stdout.splitlines()
+    assert [line.split()[0] for line in one] == ["NAME", "locks_max"]
+    told = json.loads(run(cluster, "settings", "keys_max", "locks_max", "--json").stdout)
+    assert told == [everything["keys_max"], everything["locks_max"]]
+    unknown = run(cluster, "settings", "lock_max")
+    assert (unknown.returncode, unknown.stdout) == (64, "")
+    assert 'there is no setting "lock_max"; `holdfast settings` shows all' in unknown.stderr
     old = everything["locks_max"]["value"]
     told = run(cluster, "settings", "locks_max=7").stdout.splitlines()
     assert told[0].split()[:3] == ["NAME", "OLD", "NEW"]

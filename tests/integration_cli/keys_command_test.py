@@ -46,6 +46,23 @@ def test_a_value_comes_from_the_argument_a_file_or_standard_input(cluster, tmp_p
     assert done(cluster, "get", "/v", "--local") == "three\n"
 
 
+def version(cluster, path):
+    """Of a key, as the flag takes it."""
+    return str(json.loads(done(cluster, "get", path, "--json"))["version"])
+
+
+def test_people_see_the_beginning_of_a_long_value_and_programs_all(cluster):
+    value = "x" * 1_000_000
+    assert feed(cluster, value.encode(), "put", "/long/v", "--parents").returncode == 0
+    for words in (["ls", "/long"], ["ls", "/long", "-l"], ["tree", "/long"],
+                  ["watch", "/long/v", "--since", "0", "--count", "1"]):
+        shown = done(cluster, *words, "--values")
+        assert "x" * 256 + "... (1000000 bytes)" in shown and len(shown) < 1_000
+        told = done(cluster, *words, "--values", "--json") if "-l" not in words else value
+        assert value in told
+    assert done(cluster, "get", "/long/v") == value
+
+
 def test_an_empty_value_or_a_dash_is_written_only_if_it_is_asked_for(cluster):
     """Standard input is empty where nobody meant it: under cron, behind a program that failed. And
     a dash is standard input to other programs."""
@@ -57,10 +74,14 @@ def test_an_empty_value_or_a_dash_is_written_only_if_it_is_asked_for(cluster):
     assert done(cluster, "get", "/full") == "one"
     assert run(cluster, "get", "/fresh").returncode == 66
     dash = feed(cluster, b"piped", "put", "/full", "-")
-    assert dash.returncode == 64 and b"leave it out" in dash.stderr
+    assert dash.returncode == 64 and b"leave VALUE out" in dash.stderr
     assert done(cluster, "get", "/full") == "one"
     assert feed(cluster, b"-", "put", "/full").returncode == 0
     assert done(cluster, "get", "/full") == "-"
+    for value in ("--verbose", "-x", "-"):
+        assert feed(cluster, b"piped", "put", "/full", "--version", version(cluster, "/full"), "--",
+                    value).returncode == 0
+        assert done(cluster, "get", "/full") == value
     assert feed(cluster, b"", "put", "/full", "--file", "-").returncode == 0
     assert done(cluster, "get", "/full") == ""
     done(cluster, "put", "/full", "two")
@@ -297,7 +318,8 @@ def test_a_transaction_does_one_list_or_the_other(cluster):
     ("put /a b c", '"c" is one word too many'),
     ("put /a b --file x", "VALUE and --file exclude each other"),
     ("put /a --file /nonexistent/file", "/nonexistent/file"),
-    ("put /a -- b", 'nothing runs what stands behind --'),
+    ("put /a -- --b c", '"c" is one word too many'),
+    ("put /a -", "`put PATH -- -` writes a dash"),
     ("watch /a -- true", 'nothing runs what stands behind --'),
     ("put /a b --version 0", '--version is "0", which no key has: --new writes only where there'),
     ("rm /a --version 0", '--version is "0" but must be a number from 1'),

@@ -42,6 +42,15 @@ from support.paths import ROOT, program
     ("elect /e -- true", "--value is needed, such as --value 10.0.0.7:8080"),
     ("locks --servers http://127.0.0.1:7411", "no scheme like http:// belongs here"),
     ("log verify /nonexistent", "/nonexistent"),
+    ("locks --bogus", "unknown flag --bogus; see holdfast locks --help"),
+    ("lock describe /x --bogus=1", "unknown flag --bogus; see holdfast lock describe --help"),
+    ("put /x --foo", "unknown flag --foo; see holdfast put --help"),
+    ("rm /x -r", "flags begin with two dashes; see holdfast rm --help"),
+    ("member --bogus", "unknown flag --bogus; see holdfast member --help"),
+    ("--bogus locks", "unknown flag --bogus; see holdfast --help"),
+    ("nonsense --bogus", "unknown flag --bogus; see holdfast --help"),
+    ("settings locks_max locks_max=5", "all are NAME, to show them, or NAME=VALUE, to change them"),
+    ("settings =5", '"=5" is not NAME or NAME=VALUE'),
 ])
 def test_a_wrong_command_line_is_named(line, says):
     done = run(None, *line.split(" "))

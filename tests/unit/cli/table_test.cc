@@ -38,5 +38,24 @@ TEST(Printable, WhatTurnsTheDirectionOfWritingAroundIsEscaped) {
   EXPECT_EQ(printable("\u200d\u2027\u202f\u2065\u206a"), "\u200d\u2027\u202f\u2065\u206a");
 }
 
+TEST(Excerpt, AShortValueIsWhole) {
+  EXPECT_EQ(excerpt(""), "");
+  EXPECT_EQ(excerpt(std::string(kExcerptBytes, 'a')), std::string(kExcerptBytes, 'a'));
+  EXPECT_EQ(excerpt("a\n"), "a\\x0a");
+}
+
+TEST(Excerpt, OfALongOneTheBeginningAndHowLongItIs) {
+  EXPECT_EQ(excerpt(std::string(kExcerptBytes + 1, 'a')),
+            std::string(kExcerptBytes, 'a') + "... (257 bytes)");
+  EXPECT_LT(excerpt(std::string(1 << 20, '\xff')).size(), 5 * kExcerptBytes);
+}
+
+TEST(Excerpt, NoCharacterIsCutApart) {
+  const std::string before(kExcerptBytes - 1, 'a');
+  for (const char* character : {"\u00e4", "\u20ac", "\U0001f512"}) {
+    EXPECT_EQ(excerpt(before + character).substr(0, before.size() + 4), before + "... ");
+  }
+}
+
 }  // namespace
 }  // namespace holdfast::cli
