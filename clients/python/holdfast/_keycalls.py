@@ -6,7 +6,7 @@ import contextlib
 import itertools
 import math
 import time
-from typing import TYPE_CHECKING, Any, Iterable, Iterator, List, Optional
+from typing import TYPE_CHECKING, Any, Callable, Iterable, Iterator, List, Optional
 
 from holdfast_api.keys.ttypes import (GetManyRequest, GetRequest, ListKeysRequest,
                                       WaitForChangeRequest)
@@ -25,11 +25,15 @@ if TYPE_CHECKING:
 PAGE_SIZE = 500
 #: How long a server holds one wait for a change; then it is asked anew.
 WAIT_SECONDS = 5.0
+#: How long after a wait's timeout a server's answer is still waited for: enough for another one to
+#: be asked, and for another leader to be elected.
+LATE_SECONDS = 3.0
 
 
-def read(router: Router, method: str, request: Any, timeout: float, parked: float = 0.0) -> Any:
+def read(router: Router, method: str, request: Any, timeout: float,
+         hold: Callable[[], float] = lambda: 0.0) -> Any:
     """A read that never goes back in time, whichever server answers."""
-    return _reads.ask(router, method, request, timeout, min_revision=router.newest, parked=parked)
+    return _reads.ask(router, method, request, timeout, min_revision=router.newest, hold=hold)
 
 
 def pages(router: Router, path: str, subtree: bool, values: bool, local: bool,
@@ -117,24 +121,37 @@ class KeyReads:
 
         The key need not exist. ``after`` is commonly ``read_revision`` of a key or ``revision`` of
         the last change. When ``timeout`` seconds have passed, ``changed`` of the answer is False.
-        A key that does not exist may be told as changed though it did not exist before either: a
-        server cannot always tell.
+        If no server can say that, because none answers or none has come to ``after``, it raises
+        :class:`Unavailable`, 3 s or the client's timeout after ``timeout`` at the latest, whichever
+        is less. A key that does not exist may be told as changed though it did not exist before
+        either: a server cannot always tell.
         """
         self._check()
         _arguments.whole("after", after)
         _arguments.timeout(timeout)
         until = math.inf if timeout is None else time.monotonic() + timeout
         while True:
-            wait = max(0.0, min(WAIT_SECONDS, until - time.monotonic()))
-            request = WaitForChangeRequest(path=_requests.path_of(path), afterRevision=after,
-                                           maxWaitMs=math.ceil(wait * 1000))
-            result = read(self._router, "waitForChange", request, self._timeout + wait, parked=wait)
+            request = WaitForChangeRequest(path=_requests.path_of(path), afterRevision=after)
+            result = self._wait_once(request, until)
             after = max(after, result.header.revision or 0)
             key = Key.of(result.key, after) if result.found else None
             changed = bool(result.changed) and (key is None
                                                 or key.modify_revision > request.afterRevision)
             if changed or time.monotonic() >= until:
                 return Change(changed, key, after)
+
+    def _wait_once(self, request: Any, until: float) -> Any:
+        """The answer of the server that is asked, or of the next for what is left of the wait."""
+        began = time.monotonic()
+        wait = max(0.0, min(WAIT_SECONDS, until - began))
+
+        def hold() -> float:
+            left = max(0.0, began + wait - time.monotonic())
+            request.maxWaitMs = math.ceil(left * 1000)
+            return left
+
+        latest = max(0.0, until - began) + min(LATE_SECONDS, self._timeout)
+        return read(self._router, "waitForChange", request, min(latest, wait + self._timeout), hold)
 
 
 class ClientKeys(KeyReads):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from typing import Any
+from typing import Any, Callable
 
 from holdfast_api.holdfast.ttypes import Consistency, DescribeLockRequest, RequestContext
 
@@ -12,14 +12,17 @@ from .types import LockInfo, check_path
 
 
 def ask(router: Router, method: str, request: Any, timeout: float, *, repeatable: bool = True,
-        min_revision: int = 0, parked: float = 0.0) -> Any:
-    """One answer from any server, or Unavailable after ``timeout`` seconds."""
+        min_revision: int = 0, hold: Callable[[], float] = lambda: 0.0) -> Any:
+    """One answer from any server, or Unavailable after ``timeout`` seconds.
+
+    ``hold`` as in :meth:`Router.call`.
+    """
     def context() -> RequestContext:
         return RequestContext(minRevision=min_revision or None)
 
     try:
         return router.call(method, context, request, until=time.monotonic() + timeout,
-                           repeatable=repeatable, parked=parked)
+                           repeatable=repeatable, hold=hold)
     except Undecided as undecided:
         raise as_error(undecided, method, timeout) from undecided
 

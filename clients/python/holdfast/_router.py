@@ -212,7 +212,8 @@ class Router:
             self._give_back(connection)
 
     def call(self, method: str, make_context: Callable[[], Any], request: Any, *,
-             until: Optional[float] = None, repeatable: bool = True, parked: float = 0.0,
+             until: Optional[float] = None, repeatable: bool = True,
+             hold: Callable[[], float] = lambda: 0.0,
              gate: Callable[[], None] = lambda: None,
              seen: Callable[[Any], None] = lambda header: None,
              sleep: Callable[[float], Any] = time.sleep) -> Any:
@@ -220,16 +221,15 @@ class Router:
 
         ``until`` is on the monotonic clock; when it passes, :class:`Undecided` is raised. What is
         not ``repeatable`` is sent again only if it surely was not applied; else the error is
-        :class:`OutcomeUnknown`. A server may hold the call for ``parked`` seconds on purpose.
-        ``gate`` is asked before every attempt and may raise; ``seen`` is
-        shown the header of every reply.
+        :class:`OutcomeUnknown`. ``hold`` is asked before every attempt for how many seconds the
+        server may hold it on purpose. ``gate`` is asked before every attempt and may raise;
+        ``seen`` is shown the header of every reply.
         """
         effort = _Effort(self, method, until, repeatable)
-        effort.parked = parked
         while True:
             self.check_open()
             gate()
-            address, budget = effort.next_attempt(sleep)
+            address, budget = effort.next_attempt(sleep, hold)
             try:
                 context = make_context()
                 effort.numbered = bool(context.sequence)
@@ -237,7 +237,7 @@ class Router:
             except NotSent as error:
                 effort.unreached(address, error)
             except Broken as error:
-                effort.broken(error)
+                effort.broken(address, error)
             except WireError as error:
                 seen(error.header)
                 effort.refused(address, error, sleep)
@@ -262,11 +262,12 @@ class _Effort:
         self._budget = ATTEMPT_SECONDS_FIRST
         self._pause = PAUSE_SECONDS_FIRST
         self._sent = False
-        self.parked = 0.0
+        #: The time allowed ends before the attempt had all of what one is given.
+        self._cut_short = False
         #: A command of a session.
         self.numbered = False
         self.last: Optional[BaseException] = None
-        #: What each server said last, or why it was not reached, since one may have got a copy.
+        #: What each server said last, or why it said nothing.
         self._words: Dict[str, BaseException] = {}
 
     def _left(self) -> float:
@@ -278,7 +279,8 @@ class _Effort:
             raise Undecided(self.last, self._sent)
         sleep(min(seconds, left))
 
-    def next_attempt(self, sleep: Callable[[float], Any]) -> "tuple[str, float]":
+    def next_attempt(self, sleep: Callable[[float], Any],
+                     hold: Callable[[], float] = lambda: 0.0) -> "tuple[str, float]":
         """Whom to ask now and how long to wait for the answer; pauses after a full round."""
         address = self._router.next_server(self._tried)
         if address is None:
@@ -292,7 +294,9 @@ class _Effort:
         left = self._left()
         if left <= self._margin():
             raise Undecided(self.last, self._sent)
-        return address, min(self._budget + self.parked, left)
+        budget = self._budget + hold()
+        self._cut_short = left < budget
+        return address, min(budget, left)
 
     def _margin(self) -> float:
         """What an attempt needs: one without it could only make unknown what was refused."""
@@ -300,18 +304,17 @@ class _Effort:
         return min(2 * ANSWER_SECONDS, self._allowed / 4) if undone else 0
 
     def unreached(self, address: str, error: NotSent) -> None:
-        """No connection: nothing was sent. Each server is named."""
-        self._words[address] = error
-        words = (str(word) if isinstance(word, NotSent) else f"{server}: {word}"
-                 for server, word in self._words.items())
-        self.last = NotSent("; ".join(words))
+        """No connection: nothing was sent."""
+        self._said(address, error)
 
-    def broken(self, error: Broken) -> None:
+    def broken(self, address: str, error: Broken) -> None:
         """A copy may have arrived."""
-        self._words.clear()
-        self.last, self._sent = error, True
+        self._sent = True
         if not self._repeatable:
             raise OutcomeUnknown(f"{self._method} may or may not have been applied: {error}")
+        # Of a server that had no time left to answer, what it said before tells more.
+        if not (self._cut_short and address in self._words):
+            self._said(address, error)
 
     def refused(self, address: str, error: Any, sleep: Callable[[float], Any]) -> None:
         """A server answered with an error: raise it if it is final, else wait as it asks."""
@@ -322,11 +325,21 @@ class _Effort:
             if not self._repeatable:
                 raise OutcomeUnknown(f"{self._method} may or may not have been applied: "
                                      f"{error.message} [{error.codeName}]")
-        refusal = self._words[address] = from_wire(error)
-        unreached = [str(word) for word in self._words.values() if isinstance(word, NotSent)]
-        self.last = _lengthened(refusal, "; ".join(unreached)) if unreached else refusal
+        self._said(address, from_wire(error))
         if error.retryAfterMs:
             self._sleep(error.retryAfterMs / 1000, sleep)
+
+    def _said(self, address: str, word: BaseException) -> None:
+        """Each silent server is named; a refusal explains more than any silence."""
+        self._words.pop(address, None)
+        self._words[address] = word  # the newest comes last
+        refusals = [w for w in self._words.values() if isinstance(w, HoldfastError)]
+        silent = [w for w in self._words.values() if not isinstance(w, HoldfastError)]
+        words = "; ".join(map(str, silent))
+        if refusals:
+            self.last = _lengthened(refusals[-1], words) if silent else refusals[-1]
+        else:
+            self.last = type(word)(words)
 
     def final(self, error: HoldfastError) -> HoldfastError:
         """A refusal that is the answer. Judged before apply, it speaks of the last copy only."""

@@ -9,6 +9,7 @@ from support.fake_server import Fault
 from support.waiting import eventually
 
 import holdfast
+from holdfast import _keycalls
 
 
 def test_a_value_goes_in_as_bytes_or_text_and_comes_out_as_both(client):
@@ -287,3 +288,43 @@ def test_what_a_forgetful_server_calls_changed_is_no_change_if_the_key_is_older(
         cluster.model.keys.floor = cluster.model.revision = revision + 3
     change = client.wait_for_change("/a", revision, timeout=0.2)
     assert not change.changed and change.revision >= revision + 3
+
+
+@pytest.mark.parametrize("timeout, client_timeout, most", [(0.2, 0.5, 0.7), (0.3, 15.0, 3.3)])
+def test_a_wait_that_no_server_answers_ends_soon_after_its_time(cluster, timeout, client_timeout,
+                                                                most):
+    seeds = cluster.seeds
+    cluster.stop()
+    began = time.monotonic()
+    with holdfast.Client(seeds, timeout=client_timeout) as client, \
+            pytest.raises(holdfast.Unavailable):
+        client.wait_for_change("/a", 1, timeout=timeout)
+    assert most - 0.1 < time.monotonic() - began < most + 1.5
+
+
+def test_a_wait_for_what_no_server_has_come_to_ends_with_the_servers_words(cluster):
+    for _ in range(1000):
+        cluster.fault("waitForChange", Fault(before=refusal("TIMEOUT", "revision 99 is ahead",
+                                                            retryable=True)))
+    with holdfast.Client(cluster.seeds, timeout=0.5) as client, \
+            pytest.raises(holdfast.Unavailable, match="revision 99 is ahead") as raised:
+        client.wait_for_change("/a", 99, timeout=0.2)
+    assert raised.value.code == "TIMEOUT"
+
+
+def test_a_wait_at_a_server_that_hangs_goes_on_elsewhere_for_the_rest(cluster, client):
+    revision = client.put("/a", "1").revision
+    cluster.leader.black_hole.set()
+    waits = []
+    read = _keycalls.read
+
+    def watched(router, method, request, timeout, hold):
+        return read(router, method, request, timeout, lambda: waits.append(hold()) or waits[-1])
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(_keycalls, "read", watched)
+        began = time.monotonic()
+        change = client.wait_for_change("/a", revision, timeout=1)
+    assert not change.changed and change.key.text == "1"
+    assert time.monotonic() - began < 3.8
+    assert waits == [pytest.approx(1, abs=0.2), 0.0], "the next is asked for no second more"

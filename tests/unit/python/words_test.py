@@ -10,7 +10,7 @@ from support.fake_model import refusal
 from support.fake_server import Fault
 
 import holdfast
-from holdfast import Event, EventKind
+from holdfast import Event, EventKind, _connection, _router
 from holdfast._dial import dial
 from holdfast.events import Hold
 from holdfast.types import Holder, Mode
@@ -90,6 +90,26 @@ def test_one_that_was_reached_and_refused_is_told_with_those_that_were_not(clust
     assert "no leader is known [NO_LEADER]" in str(raised.value)
     for server in others:
         assert f"{server.address}: " in str(raised.value)
+
+
+def test_the_last_moments_silence_does_not_replace_what_the_server_had_said(cluster):
+    one = cluster.servers[0]
+    cluster.fault("get", Fault(before=refusal("NO_LEADER", "no leader is known")), server=one)
+    for _ in range(10):
+        cluster.fault("get", Fault(delay=3.0), server=one)
+    with holdfast.Client(one.address, timeout=0.4, discover=False) as client, \
+            pytest.raises(holdfast.Unavailable, match="no leader is known") as raised:
+        client.get("/a")
+    assert raised.value.code == "NO_LEADER"
+
+
+def test_one_server_s_silence_does_not_replace_what_another_said(client):
+    effort = _router._Effort(client._router, "get", None, True)
+    effort.refused("a:1", refusal("NO_LEADER", "no leader is known"), time.sleep)
+    effort.broken("b:1", _connection.Broken("b:1 broke off"))
+    effort.unreached("c:1", _connection.NotSent("c:1: refused"))
+    assert effort.last.code == "NO_LEADER"
+    assert str(effort.last) == "no leader is known [NO_LEADER]; b:1 broke off; c:1: refused"
 
 
 class SlowNames:
