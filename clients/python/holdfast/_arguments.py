@@ -81,11 +81,13 @@ def positive(name: str, value: float) -> float:
 
 
 def timeout(value: Any, name: str = "timeout", none: str = "no limit") -> Optional[float]:
-    """A number of seconds, or None."""
+    """A number of seconds from 0 on, or None."""
     if value is not None and not _is_number(value):
         raise wrong(name, value, f"a number of seconds, or None ({none})")
     if value is not None and math.isnan(value):
         raise ValueError(f"{name} {value} is no number of seconds")
+    if value is not None and value < 0:
+        raise ValueError(f"{name} {value} is neither None nor a number of seconds from 0 on")
     return None if value is None else float(value)
 
 

@@ -17,7 +17,7 @@ from ._router import Router
 from .errors import BadArgument, LockLost, NotHeld
 from .keys import Change, Deleted, Key, Written
 from .transaction import Transaction
-from .types import Value
+from .types import Value, check_number
 
 if TYPE_CHECKING:
     from .lock import Lock
@@ -127,7 +127,7 @@ class KeyReads:
         either: a server cannot always tell.
         """
         self._check()
-        _arguments.whole("after", after)
+        check_number("after", after)
         _arguments.timeout(timeout)
         until = math.inf if timeout is None else time.monotonic() + timeout
         while True:

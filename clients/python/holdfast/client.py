@@ -17,7 +17,7 @@ from .admin import Admin
 from .election import Election
 from .errors import ClientClosed
 from .session import OnExpired, Session
-from .types import LockInfo, LockSummary, Revocation, check_path, check_prefix
+from .types import LockInfo, LockSummary, Revocation, check_number, check_path, check_prefix
 
 DEFAULT_SERVERS = (f"127.0.0.1:{DEFAULT_PORT}",)
 PAGE_SIZE = 500
@@ -115,7 +115,7 @@ class Client(ClientKeys):
         """Who holds a lock, who waits for it, and why earlier tenures ended."""
         self._home.check("client")
         return _reads.describe(self._router, path, self._timeout, local,
-                               _arguments.whole("min_revision", min_revision))
+                               check_number("min_revision", min_revision))
 
     def locks(self, prefix: str = "", *, local: bool = False) -> Iterator[LockSummary]:
         """All locks whose path begins with ``prefix``, such as "/jobs/", sorted by path."""

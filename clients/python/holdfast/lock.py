@@ -149,7 +149,7 @@ class Lock:
         self._core.check_alive()
         limit = (self._terms.timeout if timeout is ... else
                  _arguments.timeout(timeout, none="as long as the session lives"))
-        if limit is not None and not 0 <= limit < math.inf:
+        if limit == math.inf:
             raise ValueError(f"timeout {limit} is neither None nor a number of seconds from 0 on")
         if not self._busy.acquire(blocking=False):
             raise LockError(f"another thread is acquiring {self._name()} with this handle")

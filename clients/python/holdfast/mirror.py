@@ -19,6 +19,7 @@ from ._watches import Watches
 from .errors import NoKey
 from .events import Event, EventKind
 from .keys import Entry, Key
+from .types import check_number
 from .watch import ended
 
 log = logging.getLogger("holdfast")
@@ -168,7 +169,7 @@ class Mirror(Mapping[str, Entry]):
         Raises :class:`WaitTimeout` after ``timeout`` seconds, or what has ended the mirror.
         """
         self._home.check("mirror")
-        self._watches.reach(self._feed, _arguments.whole("revision", revision),
+        self._watches.reach(self._feed, check_number("revision", revision),
                             _arguments.timeout(timeout))
 
     def on_update(self, function: OnUpdate) -> OnUpdate:

@@ -19,6 +19,9 @@ from .errors import BadArgument
 #: What a holder may publish: bytes, or text that is sent as UTF-8.
 Value = Union[bytes, str]
 
+#: The greatest revision or version that there can be.
+NUMBER_MAX = (1 << 53) - 1
+
 
 def to_bytes(value: Value) -> bytes:
     """The bytes of a value."""
@@ -186,6 +189,13 @@ class LockSummary:
         """From the wire's LockSummary."""
         return cls(wire.path or "", holders_of(wire.holders), wire.holderCount or 0,
                    wire.waiterCount or 0)
+
+
+def check_number(name: str, number: int) -> int:
+    """A revision or version, as far as numbers of the servers go."""
+    if not 0 <= _arguments.whole(name, number) <= NUMBER_MAX:
+        raise BadArgument(f"{name} {number} is not from 0 to {NUMBER_MAX}")
+    return int(number)
 
 
 def check_prefix(prefix: str) -> str:

@@ -13,6 +13,7 @@ from ._feed import Buffer, Feed, Spec
 from ._watches import Watches
 from .errors import BadArgument, HoldfastError
 from .events import Event, EventKind
+from .types import check_number
 
 log = logging.getLogger("holdfast")
 
@@ -30,7 +31,7 @@ def since_revision(since: Optional[int]) -> int:
         return 0
     if since < 0:
         raise BadArgument(f"since {since} is negative: give None to be told from now on")
-    return max(since, 1)
+    return max(check_number("since", since), 1)
 
 
 def event_kinds(kinds: Optional[Iterable[EventKind]]) -> Tuple[EventKind, ...]:

@@ -170,6 +170,46 @@ def test_a_client_without_any_time_is_a_value_error():
             Client("127.0.0.1:1", **words)
 
 
+@pytest.mark.parametrize("call", [
+    lambda c, s, w, m: c.session(timeout=-1),
+    lambda c, s, w, m: c.wait_for_change("/a", 1, timeout=-1),
+    lambda c, s, w, m: s.lock("/a", timeout=-1),
+    lambda c, s, w, m: s.lock("/a").acquire(timeout=-1),
+    lambda c, s, w, m: s.watch("/a", timeout=-1),
+    lambda c, s, w, m: s.close(timeout=-1),
+    lambda c, s, w, m: w.get(timeout=-1),
+    lambda c, s, w, m: w.group(timeout=-1),
+    lambda c, s, w, m: m.wait_for(1, timeout=-1)])
+def test_less_than_no_time_is_a_value_error(client, session, call):
+    with session.watch("/w") as watch, session.mirror("/m") as mirror:
+        with pytest.raises(ValueError, match="timeout -1 is neither None nor a number of seconds"):
+            call(client, session, watch, mirror)
+    assert session.alive
+
+
+LIMIT = 2**53 - 1
+
+
+@pytest.mark.parametrize("number", [-5, LIMIT + 1])
+def test_what_is_no_revision_is_refused_with_the_limit(cluster, client, session, number):
+    mirror = session.mirror("/m")
+    sent = len(cluster.sent("describeLock") + cluster.sent("waitForChange"))
+    for name, call in (("min_revision", lambda: client.describe("/a", min_revision=number)),
+                       ("after", lambda: client.wait_for_change("/a", number)),
+                       ("revision", lambda: mirror.wait_for(number, timeout=1))):
+        with pytest.raises(holdfast.BadArgument, match=f"{name} {number} is not from 0 to {LIMIT}"):
+            call()
+    assert sent == len(cluster.sent("describeLock") + cluster.sent("waitForChange"))
+
+
+def test_a_watch_begins_at_a_revision_that_can_be(session):
+    for start in (session.watch, session.on_change):
+        with pytest.raises(holdfast.BadArgument, match=f"since {LIMIT + 1} is not .* to {LIMIT}"):
+            start("/a", since=LIMIT + 1)
+    with pytest.raises(holdfast.BadArgument, match="since -1 is negative"):
+        session.watch("/a", since=-1)
+
+
 def test_whatever_is_a_number_or_bytes_will_do(client):
     with client.session(ttl=fractions.Fraction(10)) as session:
         assert session.ttl == 10
@@ -198,7 +238,7 @@ NO_ROOM = [
     ("ttl in ms 1000", lambda c, s: c.create("/a", ttl=1e17)),
     ("getMany cannot be sent: .*surrogates", lambda c, s: c.get_many(["/a\ud800"])),
     ("token 9223372036854775808", lambda c, s: c.check_token("/a", 2**63)),
-    ("describeLock cannot be sent", lambda c, s: c.describe("/a", min_revision=2**63)),
+    ("min_revision 9223372036854775808", lambda c, s: c.describe("/a", min_revision=2**63)),
     ("notice in ms 1000", lambda c, s: c.revoke("/a", notice=1e17)),
     ("reason .* is not Unicode text", lambda c, s: c.revoke("/a", reason="\ud800")),
     ("ttl in ms 1000", lambda c, s: c.session(ttl=1e17)),
