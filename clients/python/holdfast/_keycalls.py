@@ -79,9 +79,10 @@ class KeyReads:
         """
         self._check()
         left = [_requests.path_of(path) for path in _arguments.many("paths", paths, "paths")]
+        wanted = _reads.consistency(local)
         found: List[Optional[Key]] = []
         while left:
-            request = GetManyRequest(paths=left, consistency=_reads.consistency(local))
+            request = GetManyRequest(paths=left, consistency=wanted)
             result = read(self._router, "getMany", request, self._timeout)
             found += [Key.of(lookup.key, result.header.revision or 0) if lookup.found else None
                       for lookup in result.keys]

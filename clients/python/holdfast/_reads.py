@@ -7,6 +7,7 @@ from typing import Any, Callable
 
 from holdfast_api.holdfast.ttypes import Consistency, DescribeLockRequest, RequestContext
 
+from . import _arguments
 from ._router import Router, Undecided, as_error
 from .types import LockInfo, check_path
 
@@ -29,7 +30,7 @@ def ask(router: Router, method: str, request: Any, timeout: float, *, repeatable
 
 def consistency(local: bool) -> int:
     """The wire's word."""
-    return int(Consistency.LOCAL if local else Consistency.LINEARIZABLE)
+    return int(Consistency.LOCAL if _arguments.flag("local", local) else Consistency.LINEARIZABLE)
 
 
 def describe(router: Router, path: str, timeout: float, local: bool = False,

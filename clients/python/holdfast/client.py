@@ -120,13 +120,13 @@ class Client(ClientKeys):
     def locks(self, prefix: str = "", *, local: bool = False) -> Iterator[LockSummary]:
         """All locks whose path begins with ``prefix``, such as "/jobs/", sorted by path."""
         self._home.check("client")
-        return self._locks(check_prefix(prefix), local)
+        return self._locks(check_prefix(prefix), _reads.consistency(local))
 
-    def _locks(self, prefix: str, local: bool) -> Iterator[LockSummary]:
+    def _locks(self, prefix: str, consistency: int) -> Iterator[LockSummary]:
         page = ""
         while True:
             request = ListLocksRequest(prefix=prefix, page=page, pageSize=PAGE_SIZE,
-                                       consistency=_reads.consistency(local))
+                                       consistency=consistency)
             result = _reads.ask(self._router, "listLocks", request, self._timeout)
             yield from (LockSummary.of(lock) for lock in result.locks or ())
             page = result.nextPage or ""
