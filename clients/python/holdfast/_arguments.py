@@ -35,6 +35,15 @@ def text(name: str, value: Any) -> str:
     raise wrong(name, value, "a str")
 
 
+def is_unicode(value: str) -> bool:
+    """Can the text be sent? Half of a surrogate pair is no character."""
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
 def flag(name: str, value: Any) -> bool:
     """True or False."""
     if isinstance(value, bool):

@@ -11,7 +11,7 @@ import contextlib
 import select
 import socket
 import struct
-from typing import Any, Tuple
+from typing import Any, Iterator, Tuple
 
 from holdfast_api.admin import HoldfastAdmin
 from holdfast_api.holdfast.ttypes import HoldfastError as WireError
@@ -21,6 +21,7 @@ from thrift.Thrift import TApplicationException, TType
 from thrift.transport.TSocket import TSocket
 from thrift.transport.TTransport import TFramedTransport
 
+from . import _arguments
 from ._dial import dial
 from .errors import BadArgument, Unsupported, as_passed
 
@@ -56,15 +57,39 @@ def format_address(host: str, port: int) -> str:
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
+#: A value that is sent: its name, what it is in (" of put of thenOperations[1]"), kind and itself.
+Leaf = Tuple[str, str, int, Any]
+
+
+def _leaves(name: str, of: str, kind: int, inner: Any, value: Any) -> Iterator[Leaf]:
+    """All numbers and texts in a field. ``kind`` and ``inner`` are the wire's description of it."""
+    if kind == TType.STRUCT and value is not None:
+        yield from _fields(value, f" of {name}{of}")
+    elif kind in (TType.LIST, TType.SET):
+        for number, item in enumerate(value or ()):
+            yield from _leaves(f"{name}[{number}]", of, inner[0], inner[1], item)
+    elif kind == TType.MAP:
+        for key, item in (value or {}).items():
+            yield f"a key of {name}", of, inner[0], key
+            yield from _leaves(f"{name}[{key!r}]", of, inner[2], inner[3], item)
+    else:
+        yield name, of, kind, value
+
+
+def _fields(struct: Any, of: str = "") -> Iterator[Leaf]:
+    for spec in struct.thrift_spec or ():
+        if spec:
+            yield from _leaves(spec[2], of, spec[1], spec[3], getattr(struct, spec[2], None))
+
+
 def _unfit(request: Any) -> str:
-    """The field that the wire has no room for, if it is one of the request's own."""
-    for spec in request.thrift_spec or ():
-        value = getattr(request, spec[2], None) if spec else None
-        bits = {TType.I32: 32, TType.I64: 64}.get(spec[1] if spec else 0)
+    """The value that the wire has no room for, by its name."""
+    for name, of, kind, value in _fields(request):
+        bits = {TType.I32: 32, TType.I64: 64}.get(kind)
         if bits and isinstance(value, int) and not -1 << (bits - 1) <= value < 1 << (bits - 1):
-            return f"{spec[2]} {value} does not fit into {bits} bits"
-        if isinstance(value, str) and any("\ud800" <= c <= "\udfff" for c in value):
-            return f"{spec[2]} {value!r} is not Unicode text"
+            return f"{name} {value}{of} does not fit into {bits} bits"
+        if isinstance(value, str) and not _arguments.is_unicode(value):
+            return f"{name} {value!r}{of} is not Unicode text"
     return ""
 
 
@@ -123,8 +148,8 @@ class Connection:
         except (OverflowError, ValueError, TypeError, AttributeError, struct.error) as error:
             # A frame leaves when it is whole: nothing was sent. No server would fare better.
             self.close()
-            raise BadArgument(f"{method} cannot be sent: "
-                              f"{as_passed(_unfit(request)) or error}") from error
+            unfit = as_passed(_unfit(request) or _unfit(context))
+            raise BadArgument(f"{method} cannot be sent: {unfit or error}") from error
 
     def _check_echo(self, context: Any, header: Any) -> None:
         echoed = (header.sequence or 0) if header else 0

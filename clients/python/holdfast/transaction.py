@@ -10,7 +10,7 @@ from holdfast_api.keys.ttypes import (Compare, CompareRelation, CompareTarget, O
 
 from . import _arguments, _requests
 from .errors import BadArgument, ConditionsFailed, HoldfastError
-from .types import Value
+from .types import Value, check_number
 
 if TYPE_CHECKING:
     from .lock import Lock
@@ -113,17 +113,17 @@ class Transaction(Steps):
 
         ``relation`` is "==", "!=", "<" or ">": what is there stands on its left.
         """
-        self._number(CompareTarget.VERSION, path, _arguments.whole("version", version), relation)
+        self._number(CompareTarget.VERSION, path, check_number("version", version), relation)
 
     def check_revision(self, path: str, revision: int, relation: str = "==") -> None:
         """The key's ``modify_revision``, 0 if there is no such key: unlike a version it tells a key
         from one that was made again at the same path."""
-        self._number(CompareTarget.MODIFY_REVISION, path, _arguments.whole("revision", revision),
+        self._number(CompareTarget.MODIFY_REVISION, path, check_number("revision", revision),
                      relation)
 
     def check_created(self, path: str, revision: int, relation: str = "==") -> None:
         """The key's ``create_revision``, 0 if there is no such key."""
-        self._number(CompareTarget.CREATE_REVISION, path, _arguments.whole("revision", revision),
+        self._number(CompareTarget.CREATE_REVISION, path, check_number("revision", revision),
                      relation)
 
     def check_exists(self, path: str, exists: bool = True) -> None:

@@ -227,6 +227,13 @@ def test_whatever_is_a_number_or_bytes_will_do(client):
             assert both.paths == ("/x", "/y")
 
 
+def transacted(maker, fill):
+    """A transaction, committed."""
+    transaction = maker.transact()
+    fill(transaction)
+    transaction.commit()
+
+
 NO_ROOM = [
     ("max_queue 2147483648 does not fit into 32 bits",
      lambda c, s: s.lock("/a", max_queue=2**31).acquire()),
@@ -243,13 +250,26 @@ NO_ROOM = [
     ("version 9223372036854775808", lambda c, s: c.put("/a", "", 2**63)),
     ("path .* is not Unicode text", lambda c, s: c.put("/a\ud800")),
     ("ttl in ms 1000", lambda c, s: c.create("/a", ttl=1e17)),
-    ("getMany cannot be sent: .*surrogates", lambda c, s: c.get_many(["/a\ud800"])),
+    ("paths?.* is not Unicode text", lambda c, s: c.get_many(["/a\ud800"])),
     ("token 9223372036854775808", lambda c, s: c.check_token("/a", 2**63)),
     ("min_revision 9223372036854775808", lambda c, s: c.describe("/a", min_revision=2**63)),
     ("notice in ms 1000", lambda c, s: c.revoke("/a", notice=1e17)),
     ("reason .* is not Unicode text", lambda c, s: c.revoke("/a", reason="\ud800")),
     ("ttl in ms 1000", lambda c, s: c.session(ttl=1e17)),
-    ("openSession cannot be sent", lambda c, s: c.session(attributes={"a": "\ud800"})),
+    (r"attributes\['a'\] '.ud800' is not Unicode text",
+     lambda c, s: c.session(attributes={"a": "\ud800"})),
+    ("a key of attributes '.ud800' is not Unicode text",
+     lambda c, s: c.session(attributes={"\ud800": ""})),
+    ("version 1180591620717411303424 of put of thenOperations.1. does not fit into 64 bits",
+     lambda c, s: transacted(c, lambda tx: (tx.put("/a"), tx.put("/a", "", 2**70)))),
+    ("version 1180591620717411303424 of remove of otherwiseOperations.0. does not fit into 64 bits",
+     lambda c, s: transacted(s, lambda tx: tx.otherwise.delete("/a", 2**70))),
+    (f"version {2**70} is not from 0 to {2**53 - 1}",
+     lambda c, s: transacted(c, lambda tx: tx.check_version("/a", 2**70))),
+    (f"revision {2**53} is not from 0 to {2**53 - 1}",
+     lambda c, s: transacted(c, lambda tx: tx.check_revision("/a", 2**53))),
+    ("revision -1 is not from 0 to",
+     lambda c, s: transacted(s, lambda tx: tx.check_created("/a", -1))),
     ("after 9223372036854775808", lambda c, s: c.wait_for_change("/a", 2**63)),
 ]
 
