@@ -13,12 +13,15 @@ from typing import Any, Iterable, List, Mapping, Optional, Type, TypeVar
 T = TypeVar("T")
 
 
+def shown(value: object) -> str:
+    """What was given, as a message has it."""
+    words = repr(value)
+    return words if len(words) <= 60 else words[:57] + "..."
+
+
 def wrong(name: str, value: object, expected: str) -> TypeError:
     """The error: which argument, what was given, what is expected."""
-    shown = repr(value)
-    if len(shown) > 60:
-        shown = shown[:57] + "..."
-    return TypeError(f"{name} must be {expected}, not {type(value).__name__} {shown}")
+    return TypeError(f"{name} must be {expected}, not {type(value).__name__} {shown(value)}")
 
 
 def instance(name: str, value: Any, kind: Type[T], what: str) -> T:

@@ -25,6 +25,8 @@ NUMBER_MAX = (1 << 53) - 1
 
 def to_bytes(value: Value) -> bytes:
     """The bytes of a value."""
+    if isinstance(value, str) and not _arguments.is_unicode(value):
+        raise BadArgument(f"value {_arguments.shown(value)} is not Unicode text")
     return _arguments.value_bytes(value)
 
 
@@ -211,6 +213,8 @@ def check_path(path: str) -> str:
         raise BadArgument(f"path {path!r} is not absolute: it does not begin with '/'")
     if path == "/":
         raise BadArgument("path '/' names no lock")
+    if not _arguments.is_unicode(path):
+        raise BadArgument(f"path {path!r} is not Unicode text")
     if any(segment in ("", ".", "..") for segment in path[1:].split("/")):
         raise BadArgument(f"path {path!r} has an empty, '.' or '..' segment")
     return path
