@@ -20,7 +20,12 @@ log = logging.getLogger("holdfast")
 
 IDLE_PER_SERVER = 8
 AVOID_SECONDS = 1.0
-ATTEMPT_SECONDS_FIRST = 2.0
+#: How long the first server may be silent: as for the C++ client, so that one that hangs costs no
+#: more than the election of another leader. It doubles with every round in which one
+#: was, so that slow servers are not stormed.
+ATTEMPT_SECONDS_FIRST = 0.5
+#: The same of a call that is not sent again: to give it up is to leave its outcome open.
+ATTEMPT_SECONDS_ONCE = 2.0
 ATTEMPT_SECONDS_MAX = 10.0
 PAUSE_SECONDS_FIRST = 0.02
 PAUSE_SECONDS_MAX = 0.2
@@ -259,8 +264,10 @@ class _Effort:
         self._allowed = self._left()
         self._repeatable = repeatable
         self._tried: Set[str] = set()
-        self._budget = ATTEMPT_SECONDS_FIRST
+        self._budget = ATTEMPT_SECONDS_FIRST if repeatable else ATTEMPT_SECONDS_ONCE
         self._pause = PAUSE_SECONDS_FIRST
+        #: A server said nothing in this round.
+        self._silence = False
         self._sent = False
         #: The time allowed ends before the attempt had all of what one is given.
         self._cut_short = False
@@ -287,7 +294,9 @@ class _Effort:
             log.debug("%s: no server answered (%s), trying again", self._method, self.last)
             self._sleep(self._pause * random.uniform(0.75, 1.25), sleep)
             self._pause = min(self._pause * 2, PAUSE_SECONDS_MAX)
-            self._budget = min(self._budget * 1.5, ATTEMPT_SECONDS_MAX)
+            if self._silence:  # refusals come fast enough
+                self._budget = min(self._budget * 2, ATTEMPT_SECONDS_MAX)
+            self._silence = False
             self._tried.clear()
             address = self._router.candidates()[0]
         self._tried.add(address)
@@ -331,6 +340,7 @@ class _Effort:
 
     def _said(self, address: str, word: BaseException) -> None:
         """Each silent server is named; a refusal explains more than any silence."""
+        self._silence |= not isinstance(word, HoldfastError)
         self._words.pop(address, None)
         self._words[address] = word  # the newest comes last
         refusals = [w for w in self._words.values() if isinstance(w, HoldfastError)]

@@ -41,6 +41,38 @@ def test_a_lost_reply_to_open_session_opens_no_second_one(cluster, client):
     assert list(cluster.model.sessions) == [session.id]
 
 
+def test_a_leader_that_hangs_costs_a_session_s_write_no_longer_than_an_election(cluster, session):
+    cluster.leader.black_hole.set()
+    cluster.leader = cluster.servers[1]
+    began = time.monotonic()
+    session.put("/a", "1")
+    assert time.monotonic() - began < 1.5
+    cluster.servers[0].black_hole.clear()
+    assert applied_once(cluster)
+
+
+def test_a_server_that_is_slow_is_waited_for_if_the_outcome_were_open_else(cluster, client):
+    cluster.fault("put", Fault(delay=1.2))
+    assert client.put("/a", "1").version == 1
+    assert len(cluster.sent("put")) == 1
+
+
+def test_servers_that_are_slow_are_waited_for_twice_as_long_every_round(cluster, client):
+    effort = _router._Effort(client._router, "get", None, True)
+    budgets = []
+
+    def ask(answer):
+        address, budget = effort.next_attempt(lambda seconds: None)
+        budgets.append(budget)
+        answer(address)
+
+    for _ in range(12):
+        ask(lambda address: effort.refused(address, refusal("NO_LEADER"), time.sleep))
+    for _ in range(18):
+        ask(lambda address: effort.broken(address, _connection.Broken("no answer")))
+    assert budgets == [0.5] * 12 + [s for s in (0.5, 1, 2, 4, 8, 10) for _ in cluster.servers]
+
+
 def test_a_late_reply_is_never_read_as_the_next_call_s(cluster, session, monkeypatch):
     monkeypatch.setattr(_router, "ATTEMPT_SECONDS_FIRST", 0.2)
     cluster.fault("acquire", Fault(delay=0.5), server=cluster.leader)
@@ -84,6 +116,7 @@ def test_a_write_that_every_server_refused_to_the_end_was_not_done(cluster, monk
 def test_the_last_moments_are_for_what_cannot_come_to_be_in_doubt(cluster, monkeypatch):
     monkeypatch.setattr(_router, "ANSWER_SECONDS", 3.0)
     monkeypatch.setattr(_router, "ATTEMPT_SECONDS_FIRST", 10.0)
+    monkeypatch.setattr(_router, "ATTEMPT_SECONDS_ONCE", 10.0)
     for method in ("describeLock", "put"):
         cluster.fault(method, Fault(before=refusal("NO_LEADER"), delay=3.2), server=cluster.leader)
     with holdfast.Client(cluster.leader.address, timeout=4.0, discover=False) as client:

@@ -326,5 +326,5 @@ def test_a_wait_at_a_server_that_hangs_goes_on_elsewhere_for_the_rest(cluster, c
         began = time.monotonic()
         change = client.wait_for_change("/a", revision, timeout=1)
     assert not change.changed and change.key.text == "1"
-    assert time.monotonic() - began < 3.8
+    assert time.monotonic() - began < 2.5
     assert waits == [pytest.approx(1, abs=0.2), 0.0], "the next is asked for no second more"
