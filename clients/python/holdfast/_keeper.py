@@ -33,6 +33,9 @@ WATCH_SECONDS = 1.0
 NUDGE_SECONDS = 0.02
 #: A server that answers empty polls faster than this is asked no more often.
 EMPTY_POLL_SECONDS = 0.05
+#: The first pause after an answer that says there is more and brings nothing; it doubles up to the
+#: one above.
+MORE_SECONDS_FIRST = 0.002
 #: Background work that servers without room admit.
 FREES = {"release", "releaseAll", "cancelAcquire", "withdrawal", "question"}
 
@@ -54,6 +57,7 @@ class Poller:
         self._renew_now = False
         self._nudged = False
         self._nudged_at = 0.0
+        self._more_pause = MORE_SECONDS_FIRST
         self._go_back_to: Optional[str] = None
 
     def run(self) -> None:
@@ -183,10 +187,16 @@ class Poller:
         self._tried.clear()
         if elsewhere:
             core.moved()
-        quiet = not (news or result.losses or result.grants or result.watches or result.more
-                     or elsewhere)
-        if quiet and boot() - sent < EMPTY_POLL_SECONDS:
-            core.over.wait(EMPTY_POLL_SECONDS)
+        brought = news or result.losses or result.grants or result.watches or elsewhere
+        if brought or not result.more:
+            self._more_pause = MORE_SECONDS_FIRST
+        if brought or boot() - sent >= EMPTY_POLL_SECONDS:
+            return
+        pause = EMPTY_POLL_SECONDS
+        if result.more:
+            pause = self._more_pause
+            self._more_pause = min(pause * 2, EMPTY_POLL_SECONDS)
+        core.over.wait(pause)
 
 
 class Tidier:

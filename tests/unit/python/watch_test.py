@@ -9,7 +9,7 @@ import pytest
 from holdfast_api.keys import ttypes as k
 from holdfast_api.watch import ttypes as w
 from support.fake_model import boot, refusal
-from support.fake_server import Fault
+from support.fake_server import Fault, KeysHandler
 from support.waiting import eventually
 
 import holdfast
@@ -527,3 +527,28 @@ def test_a_registration_answered_after_the_poll_went_and_came_back_is_done_again
             assert feed.watch_id == 0 and number + 1000 in watches._disowned
         client.put("/a", "2")
         assert names(read(watch, 1)) == [("CHANGED", "/a", "2")]
+
+
+def test_more_to_come_that_does_not_come_is_not_asked_for_without_a_pause(session, monkeypatch):
+    eventually(lambda: session._core.moves, what="an answer to the first poll")
+    poll = KeysHandler.poll
+
+    def more(self, context, request):
+        request.renewNow = True  # it is not parked
+        result = poll(self, context, request)
+        result.more = True
+        return result
+
+    over, pauses = session._core.over, []
+    wait = over.wait
+
+    def watched(seconds=None):
+        if threading.current_thread().name.startswith("holdfast-poll"):
+            pauses.append(seconds)
+        return wait(seconds)
+
+    monkeypatch.setattr(over, "wait", watched)
+    monkeypatch.setattr(KeysHandler, "poll", more)
+    session._core.nudge()
+    eventually(lambda: len(pauses) >= 7, what="pauses between polls")
+    assert pauses[:7] == [0.002, 0.004, 0.008, 0.016, 0.032, 0.05, 0.05]
