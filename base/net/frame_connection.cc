@@ -394,6 +394,7 @@ void FrameConnection::close_after_flush() {
   if (state_ != State::kOpen) return;
   state_ = State::kFlushing;
   read_event_.disable();
+  input_ends();
   std::string().swap(input_);
   if (!write_event_.enabled()) mark_dirty();
 }

@@ -19,7 +19,9 @@ namespace {
 constexpr Duration kFarewell = 3s;
 // A timed wait ends by a server's word, which comes a moment after it; without servers it ends
 // here.
-constexpr Duration kLastWord = 500ms;
+constexpr Duration kLastWord = 2s;
+// And then the session is closed, if a server can be told.
+constexpr Duration kLastCall = 500ms;
 // A wait this long is told of, once: until then nobody wonders.
 constexpr Duration kSilentWait = 1s;
 // While the deadline is near it is looked at this often.
@@ -155,7 +157,7 @@ void LockRunner::give_up() {
   if (session_ == nullptr) return finish(code);
   given_up_ = true;
   lost_code_ = code;
-  deadline_timer_.arm_after(kLastWord);
+  deadline_timer_.arm_after(kLastCall);
   session_->close([this, code](const auto&) { finish(code); });
 }
 

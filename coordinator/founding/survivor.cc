@@ -8,6 +8,7 @@
 #include "coordinator/loading/loaded_state.h"
 #include "coordinator/loading/quarantine_file.h"
 #include "coordinator/rsm/effects.h"
+#include "coordinator/snapshot/loader.h"
 #include "coordinator/snapshot/store.h"
 #include "raft/core/configuration.h"
 #include "raft/core/configuration_log.h"
@@ -204,7 +205,9 @@ Status Opening::load_snapshot() {
   const auto head = snapshots_->read(loading::sink_of(*state.machine));
   if (!head.ok()) return head.error();
   state.database = snapshots_->path();
-  state.mode = snapshot::Database::Mode::kRead;
+  const auto mode = snapshot::mode_at_rest(ports_.files, state.database);
+  if (!mode.ok()) return mode.error();
+  state.mode = *mode;
   if (Status whole = loading::check_whole(state.database, *head, *state.machine); !whole.ok()) {
     return whole;
   }

@@ -234,7 +234,8 @@ void Engine::on_renewed(const RenewalTarget& target, const Renewed& outcome) {
     } else if (outcome.code == ErrorCode::kShuttingDown) {
       refusal = {ErrorCode::kShuttingDown, "this server is stopping; use another", false, true, 0};
     } else if (outcome.code == ErrorCode::kOverloaded) {
-      refusal = {ErrorCode::kOverloaded,
+      // Not OVERLOADED: a client that stays with a server behind the others loses its locks.
+      refusal = {ErrorCode::kNoLeader,
                  "this server has its " + std::to_string(host_.options.max_pending_reads) +
                      " renewals that wait for a revision",
                  false, true, 50};

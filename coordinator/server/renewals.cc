@@ -436,6 +436,8 @@ void Renewals::receive_replies(NodeId, std::string_view bytes) {
     const auto code = static_cast<ErrorCode>(reply.code);
     if (code == ErrorCode::kNoLeader)
       continue;  // on_leader_changed() sends it again, or it expires
+    // It was sent again, to the next leader: what that says takes the place of an earlier answer.
+    unapplied_.erase({slot->target.revision, ticket});
     // Notices in force at the acknowledgement are part of the reply: this copy must know them.
     slot->target.revision =
         std::max(slot->target.revision, LogIndex(static_cast<uint64_t>(reply.revision)));

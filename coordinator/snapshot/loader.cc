@@ -205,4 +205,16 @@ Result<SnapshotHead> load_and_verify(Database& database, const std::string& vfs,
   return head;
 }
 
+Result<Database::Mode> mode_at_rest(raft::FileSystem& files, const std::string& path) {
+  const std::string wal = path + "-wal";
+  auto there = files.exists(wal);
+  if (!there) return there.error().to_error();
+  if (!*there) return Database::Mode::kImmutable;
+  auto file = files.open(wal, raft::OpenMode::kRead);
+  if (!file) return file.error().to_error();
+  auto bytes = (*file)->size();
+  if (!bytes) return bytes.error().to_error();
+  return *bytes > 0 ? Database::Mode::kRead : Database::Mode::kImmutable;
+}
+
 }  // namespace holdfast::snapshot

@@ -12,6 +12,7 @@
 #include "base/rows.h"
 #include "coordinator/snapshot/sqlite.h"
 #include "coordinator/snapshot/writer.h"
+#include "raft/storage/file_system.h"
 
 namespace holdfast::snapshot {
 
@@ -47,5 +48,9 @@ Result<SnapshotHead> load_rows(Database& database, const RowSink& sink,
 /// use. So `sink` is given rows of a file of which it turns out only then that it is damaged.
 Result<SnapshotHead> load_and_verify(Database& database, const std::string& vfs,
                                      const RowSink& sink, const LoadProgress& progress);
+
+/// How to read a database that no process has open, so that nothing is changed: beside one without
+/// a "-wal" SQLite makes its files, unless nobody is said to change it.
+Result<Database::Mode> mode_at_rest(raft::FileSystem& files, const std::string& path);
 
 }  // namespace holdfast::snapshot

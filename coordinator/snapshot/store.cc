@@ -207,7 +207,9 @@ Status SnapshotStore::remove_unless_kept(const std::string& name) {
 }
 
 Result<SnapshotHead> SnapshotStore::head() const {
-  auto database = Database::open(path(), Database::Mode::kRead, vfs_);
+  const auto mode = mode_at_rest(files_, path());
+  if (!mode.ok()) return mode.error();
+  auto database = Database::open(path(), *mode, vfs_);
   if (!database.ok()) return database.error();
   return read_head(*database);
 }
@@ -263,7 +265,9 @@ Result<SnapshotHead> SnapshotStore::load(const RowSink& sink, const LoadProgress
 }
 
 Result<SnapshotHead> SnapshotStore::read(const RowSink& sink) const {
-  auto database = Database::open(path(), Database::Mode::kRead, vfs_);
+  const auto mode = mode_at_rest(files_, path());
+  if (!mode.ok()) return mode.error();
+  auto database = Database::open(path(), *mode, vfs_);
   if (!database.ok()) return database.error();
   return load_database(*database, sink, [](uint64_t) {});
 }

@@ -186,6 +186,36 @@ TEST_F(RenewalsTest, AFollowersAnswerWaitsForWhatTheLeaderHadAppliedSoThatNoNoti
   EXPECT_EQ(call.result<KeepAliveResult>().revocations.size(), 1u);
 }
 
+// As when the leader changes while a server has not applied what the former one had.
+TEST_F(RenewalsTest, OfTwoAnswersThatWaitForTheirRevisionsTheLaterOneCounts) {
+  cluster.hold([](const Parcel& p) {
+    return is_reply(p) || (p.to == NodeId(2) && p.is(raft::MessageType::kAppendRequest));
+  });
+  const auto applied = static_cast<int64_t>(follower.engine().host().applied.value);
+  const Call call = follower.keep_alive(client.context());
+  cluster.settle();
+  PeerCodec codec;
+  peer::RenewalReplies replies;
+  for (const Parcel& parcel : cluster.held()) {
+    if (is_reply(parcel)) codec.decode(std::get<AppMessage>(parcel.content).bytes, replies);
+  }
+  ASSERT_EQ(replies.replies.size(), 1u);
+  for (const int64_t further : {1, 3}) {
+    replies.replies[0].revision = applied + further;
+    follower.engine().on_app(NodeId(1), static_cast<uint8_t>(PeerKind::kRenewalReplies),
+                             codec.encode(replies));
+    cluster.settle();
+  }
+  for (const char* const path : {"/a", "/b", "/c"}) {
+    EXPECT_FALSE(call.answered());
+    leader.acquire(client.next(), acquire_of(path));
+    cluster.settle();
+  }
+  cluster.release();
+  cluster.advance(500ms);
+  EXPECT_EQ(lease(call), 9'900);
+}
+
 TEST_F(RenewalsTest, AnAnswerTwiceOrLateReachesNobodyElse) {
   cluster.hold(is_reply);
   const Call first = follower.keep_alive(client.context());
