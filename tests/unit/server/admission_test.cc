@@ -160,7 +160,7 @@ TEST_F(AdmissionTest, AFullWindowRefusesNewCommandsUntilResultsAreAcknowledged) 
   cluster.settle();
   EXPECT_THAT(over.error(), Refuses(ErrorCode::LIMIT_EXCEEDED, "result_window = 1024"));
   EXPECT_TRUE(over.error().retryable);
-  EXPECT_EQ(over.error().applied, Applied::NO);
+  EXPECT_EQ(over.error().applied, api::Applied::NO);
   api::RequestContext context = client.context(5'000);
   context.acknowledged.emplace_back();
   context.acknowledged.back().first = 1;
