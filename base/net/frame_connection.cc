@@ -87,6 +87,28 @@ void FrameConnection::start_reading() {
   input_begins();
 }
 
+void FrameConnection::stop_reading() {
+  read_event_.disable();
+  input_ends();
+}
+
+// What came meanwhile is not late: nobody looked.
+void FrameConnection::read_on() {
+  frame_started_ = last_received_ = loop_.now();
+  start_reading();
+  if (!input_.empty() && !deferred_) {
+    deferred_ = true;
+    loop_.defer(this);
+  }
+}
+
+void FrameConnection::hold_back() {
+  if (backed_up_ || !options_.waits_for_reader || state_ != State::kOpen) return;
+  if (output_bytes() <= options_.max_output_bytes) return;
+  backed_up_ = true;
+  stop_reading();
+}
+
 uint64_t FrameConnection::input_waiting() const {
   int bytes = 0;
   if (!read_event_.enabled() || ioctl(socket_.fd(), FIONREAD, &bytes) != 0) return 0;
@@ -95,7 +117,7 @@ uint64_t FrameConnection::input_waiting() const {
 
 void FrameConnection::on_readable() {
   bool more = true;
-  while (more && !paused_) {
+  while (more && reads()) {
     if (!read_once(&more)) return;
     if (loop_.budget_spent()) return;
   }
@@ -153,7 +175,7 @@ void FrameConnection::note_received(long bytes) {
 
 bool FrameConnection::handle_bytes(std::string_view bytes) {
   bool new_frame = input_.empty();
-  while (bytes.size() >= kLengthBytes && !paused_) {
+  while (bytes.size() >= kLengthBytes && reads()) {
     const uint32_t length = load_length(bytes.data());
     if (length > options_.max_frame_bytes) {
       fail(CloseCause::kFrameTooLarge, ErrorCode::kTooLarge,
@@ -163,6 +185,7 @@ bool FrameConnection::handle_bytes(std::string_view bytes) {
     }
     if (bytes.size() - kLengthBytes < length) break;
     if (!deliver(bytes.substr(kLengthBytes, length))) return false;
+    hold_back();
     bytes.remove_prefix(kLengthBytes + length);
     new_frame = true;
   }
@@ -200,27 +223,20 @@ void FrameConnection::read_failed(long result) {
 void FrameConnection::pause_reading() {
   if (closed() || paused_) return;
   paused_ = true;
-  read_event_.disable();
-  input_ends();
+  stop_reading();
 }
 
 void FrameConnection::resume_reading() {
   if (closed() || !paused_) return;
   paused_ = false;
-  frame_started_ = loop_.now();
-  if (state_ != State::kOpen) return;
-  start_reading();
-  if (!input_.empty() && !deferred_) {
-    deferred_ = true;
-    loop_.defer(this);
-  }
+  if (state_ == State::kOpen && reads()) read_on();
 }
 
 void FrameConnection::run_deferred() {
   deferred_ = false;
   if (state_ == State::kConnecting) {
     start_connecting();
-  } else if (state_ == State::kOpen && !paused_) {
+  } else if (state_ == State::kOpen && reads()) {
     const std::string bytes = std::exchange(input_, {});
     handle_bytes(bytes);
   }
@@ -233,9 +249,12 @@ void FrameConnection::send(std::string_view payload) {
 }
 
 // Answers to many calls may come in one turn: without this the memory of all would be taken before
-// the first is sent. Whoever misses a frame is ended, so the connection is in `dirty_` already.
+// the first is sent. Whoever misses a frame is ended.
 bool FrameConnection::overflows() {
-  overflown_ = overflown_ || output_bytes() > 2 * options_.max_output_bytes;
+  if (!overflown_ && output_bytes() > 2 * options_.max_output_bytes) {
+    overflown_ = true;
+    mark_dirty();
+  }
   return overflown_;
 }
 
@@ -280,12 +299,12 @@ void FrameConnection::flush() {
   if (!overflown_ && state_ != State::kConnecting && !write_event_.enabled() && !send_some()) {
     return loop.again();
   }
-  if (overflown_ || output_bytes() > options_.max_output_bytes) {
-    loop.again();
-    fail(CloseCause::kOutputOverflow, ErrorCode::kOverloaded,
-         "does not read: " + count_of(output_bytes()) + " wait, the limit is " +
-             count_of(options_.max_output_bytes));
-  }
+  const bool waits = options_.waits_for_reader && !overflown_;
+  if (waits || output_bytes() <= options_.max_output_bytes) return hold_back();
+  loop.again();
+  const size_t limit = options_.max_output_bytes * (options_.waits_for_reader ? 2 : 1);
+  fail(CloseCause::kOutputOverflow, ErrorCode::kOverloaded,
+       "does not read: " + count_of(output_bytes()) + " wait, the limit is " + count_of(limit));
 }
 
 // It goes on at the end of the turn, where what is sent has a bound: very many may have waited for
@@ -310,6 +329,10 @@ bool FrameConnection::send_some() {
     const auto taken = static_cast<size_t>(std::max<ssize_t>(sent, 0));
     output_sent_ += taken;
     loop_.stats_.bytes_sent += taken;
+  }
+  if (backed_up_ && output_bytes() <= options_.max_output_bytes / 2) {
+    backed_up_ = false;
+    if (state_ == State::kOpen && reads()) read_on();
   }
   if (output_bytes() > 0) {
     if (output_sent_ > kCompactBytes) output_.erase(0, std::exchange(output_sent_, 0));
@@ -349,10 +372,10 @@ Instant FrameConnection::next_deadline() const {
     if (applies && limit > Duration{0}) least = std::min(least, since + limit);
   };
   consider(state_ == State::kConnecting, connect_started_, options_.connect_timeout);
-  consider(!input_.empty() && !paused_, frame_started_, options_.frame_timeout);
+  consider(!input_.empty() && reads(), frame_started_, options_.frame_timeout);
   consider(state_ != State::kConnecting && write_event_.enabled(), write_progress_,
            options_.write_timeout);
-  consider(state_ == State::kOpen, last_received_, options_.idle_timeout);
+  consider(state_ == State::kOpen && !backed_up_, last_received_, options_.idle_timeout);
   return least;
 }
 
@@ -371,7 +394,7 @@ void FrameConnection::check_timers() {
   if (state_ == State::kConnecting && passed(connect_started_, options_.connect_timeout)) {
     fail(CloseCause::kConnectTimeout, ErrorCode::kTimeout,
          "did not answer within " + ms_of(options_.connect_timeout));
-  } else if (!input_.empty() && !paused_ && passed(frame_started_, options_.frame_timeout)) {
+  } else if (!input_.empty() && reads() && passed(frame_started_, options_.frame_timeout)) {
     fail(CloseCause::kFrameTimeout, ErrorCode::kTimeout,
          "sent only " + count_of(input_.size()) + " of a frame within " +
              ms_of(options_.frame_timeout));
@@ -379,7 +402,8 @@ void FrameConnection::check_timers() {
              passed(write_progress_, options_.write_timeout)) {
     fail(CloseCause::kWriteTimeout, ErrorCode::kTimeout,
          "took nothing of " + count_of(output_bytes()) + " for " + ms_of(options_.write_timeout));
-  } else if (state_ == State::kOpen && passed(last_received_, options_.idle_timeout)) {
+  } else if (state_ == State::kOpen && !backed_up_ &&
+             passed(last_received_, options_.idle_timeout)) {
     fail(CloseCause::kIdle, ErrorCode::kTimeout,
          "sent nothing for " + ms_of(options_.idle_timeout));
   } else {
@@ -393,8 +417,7 @@ void FrameConnection::close_after_flush() {
   if (state_ == State::kConnecting) shut();
   if (state_ != State::kOpen) return;
   state_ = State::kFlushing;
-  read_event_.disable();
-  input_ends();
+  stop_reading();
   std::string().swap(input_);
   if (!write_event_.enabled()) mark_dirty();
 }
@@ -409,8 +432,7 @@ void FrameConnection::shut() {
   if (state_ == State::kClosed) return;
   state_ = State::kClosed;
   timer_.cancel();
-  read_event_.disable();
-  input_ends();
+  stop_reading();
   write_event_.disable();
   socket_.close();
   if (dirty_) loop_.forget_dirty(this);

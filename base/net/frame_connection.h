@@ -32,6 +32,10 @@ struct FrameOptions {
   /// Unsent output beyond this ends the connection (kOutputOverflow): the other side does not read.
   /// That is seen at the end of a turn; within one no more frames are taken beyond twice as much.
   size_t max_output_bytes = 16 << 20;
+  /// Such output does not end it, but nothing is read until half of it has left: TCP tells the
+  /// other side to send no faster than it reads. One that takes nothing is ended by write_timeout,
+  /// and what is not read holds up nobody (Loop::handled_until). Twice as much ends it nonetheless.
+  bool waits_for_reader = false;
   /// Zero switches a timer off.
   Duration connect_timeout = 1s;
   Duration frame_timeout = 10s;  ///< from a frame's first byte to its last
@@ -159,6 +163,10 @@ class FrameConnection final : private InputSource {
 
   // Reading. Those that return bool say whether the connection is still there and open.
   void start_reading();
+  void stop_reading();
+  void read_on();
+  bool reads() const { return !paused_ && !backed_up_; }
+  void hold_back();
   uint64_t input_waiting() const override;
   void on_readable();
   bool read_once(bool* more);
@@ -201,6 +209,7 @@ class FrameConnection final : private InputSource {
   Timer timer_;
   State state_;
   bool paused_ = false;
+  bool backed_up_ = false;     ///< its output waits for the reader, and its input for that
   bool dirty_ = false;         ///< in the loop's list of connections to flush
   bool overflown_ = false;     ///< a frame was not taken: it ends at the end of the turn
   bool deferred_ = false;      ///< in the loop's list of connections with work for the next turn

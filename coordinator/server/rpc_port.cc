@@ -13,6 +13,11 @@ using apache::thrift::TException;
 
 namespace {
 constexpr size_t kFrameLengthBytes = 4;
+RpcPortOptions waiting_for_readers(RpcPortOptions options) {
+  options.frames.waits_for_reader = true;
+  return options;
+}
+
 }  // namespace
 
 /// The engine on the same thread: every call at once, into one object per method.
@@ -98,7 +103,7 @@ Result<std::unique_ptr<RpcPort>> RpcPort::open(net::Loop& loop, const RpcPortOpt
 }
 
 RpcPort::RpcPort(net::Loop& loop, const RpcPortOptions& options, std::span<const RpcMethod> methods)
-    : loop_(loop), options_(options), methods_(methods), lines_(&pool_) {
+    : loop_(loop), options_(waiting_for_readers(options)), methods_(methods), lines_(&pool_) {
   stats_.methods.resize(methods.size());
 }
 
@@ -234,9 +239,7 @@ void RpcPort::refuse_overloaded(Connection& connection, CallId call) {
   // Refusals that must wait in line are calls outstanding too: a client that goes on all the same
   // is cut off. Those that still have to come from the engine's thread are not the client's doing,
   // and IoThread bounds them.
-  if (connection.calls - connection.refusals_under_way <= 2 * limit) return;
-  connection.frames.close();
-  forget(connection);
+  if (connection.calls - connection.refusals_under_way > 2 * limit) cut_off(connection);
 }
 
 void RpcPort::answer_exception(CallId call, int type, const std::string& message) {
