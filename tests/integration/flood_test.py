@@ -14,6 +14,8 @@ from thrift.transport.TTransport import TMemoryBuffer
 
 CONNECTIONS = 4
 CALLS_AT_ONCE = 1000
+# A connection's calls that may be outstanding, 20,000, are not reached: it would be ended at twice.
+BATCHES_OUTSTANDING = 16
 
 
 def local_read():
@@ -25,6 +27,13 @@ def local_read():
     return struct.pack("!i", len(body)) + body
 
 
+def receive(connection, size):
+    data = bytearray()
+    while len(data) < size:
+        data += connection.recv(size - len(data))
+    return bytes(data)
+
+
 class Flood:
     """Connections on each of which one thread sends calls, and one drops the answers."""
 
@@ -33,8 +42,12 @@ class Flood:
         self._calls = local_read() * CALLS_AT_ONCE
         address = ("127.0.0.1", node.client_port)
         self._sockets = [socket.create_connection(address) for _ in range(CONNECTIONS)]
-        self._threads = [threading.Thread(target=work, args=(each,))
-                         for each in self._sockets for work in (self._send, self._drop)]
+        self._answers_bytes = CALLS_AT_ONCE * self._size_of_an_answer()
+        self._threads = []
+        for each in self._sockets:
+            room = threading.Semaphore(BATCHES_OUTSTANDING)
+            self._threads += [threading.Thread(target=work, args=(each, room))
+                              for work in (self._send, self._drop)]
 
     def __enter__(self):
         for thread in self._threads:
@@ -55,20 +68,32 @@ class Flood:
         """No connection was ended."""
         return all(thread.is_alive() for thread in self._threads)
 
-    def _send(self, connection):
+    def _size_of_an_answer(self):
+        """All are alike, for the request is one and the key is not there."""
+        self._sockets[0].sendall(local_read())
+        length = receive(self._sockets[0], 4)
+        return len(length) + len(receive(self._sockets[0], *struct.unpack("!i", length)))
+
+    def _send(self, connection, room):
         try:
             while not self._over:
+                room.acquire()
                 connection.sendall(self._calls)
         except OSError:
             assert self._over
 
-    def _drop(self, connection):
-        room = bytearray(1 << 20)
+    def _drop(self, connection, room):
+        space = bytearray(1 << 20)
+        received = 0
         try:
-            while connection.recv_into(room, len(room), socket.MSG_TRUNC) > 0:
-                pass
+            while (size := connection.recv_into(space, len(space), socket.MSG_TRUNC)) > 0:
+                received += size
+                while received >= self._answers_bytes:
+                    received -= self._answers_bytes
+                    room.release()
         except OSError:
             assert self._over
+        room.release()  # for the sender to end
 
 
 @pytest.mark.parametrize("flags", [(), ("--io_threads=2",)])
