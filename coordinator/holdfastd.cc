@@ -28,6 +28,13 @@ void set_up_logging(const char* program, const std::string& directory) {
   google::InitGoogleLogging(program);
 }
 
+/// Its threads have ended when it returns: what they log comes before the reason of the end.
+std::optional<Failure> serve(const holdfast::server::ServerOptions& options) {
+  holdfast::server::Server server(options);
+  if (auto failed = server.start()) return failed;
+  return server.run();
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
@@ -39,8 +46,6 @@ int main(int argc, char** argv) {
   holdfast::server::give_back_large_blocks();
   const auto enough = holdfast::server::check_descriptors(*options);
   if (!enough.ok()) return end_with({ExitCode::kBadFlag, enough.error().message});
-  holdfast::server::Server server(*options);
-  auto failed = server.start();
-  if (!failed) failed = server.run();
+  const auto failed = serve(*options);
   return failed ? end_with(*failed) : static_cast<int>(ExitCode::kOk);
 }
