@@ -60,7 +60,7 @@ Status is_data_directory(raft::FileSystem& files, const std::string& directory) 
   auto names = files.list(directory);
   if (!names) return Error{ErrorCode::kBadArgument, names.error().to_error().message};
   for (const std::string& name : *names) {
-    if (name == "identity" || raft::is_group_name(name)) return ok_status();
+    if (name == "identity" || raft::group_named(name)) return ok_status();
   }
   return Error{ErrorCode::kBadArgument, directory +
                                             " is no server's --data_dir: there is neither "

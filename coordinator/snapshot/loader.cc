@@ -205,16 +205,21 @@ Result<SnapshotHead> load_and_verify(Database& database, const std::string& vfs,
   return head;
 }
 
-Result<Database::Mode> mode_at_rest(raft::FileSystem& files, const std::string& path) {
-  const std::string wal = path + "-wal";
-  auto there = files.exists(wal);
+Result<uint64_t> bytes_of_file(raft::FileSystem& files, const std::string& path) {
+  auto there = files.exists(path);
   if (!there) return there.error().to_error();
-  if (!*there) return Database::Mode::kImmutable;
-  auto file = files.open(wal, raft::OpenMode::kRead);
+  if (!*there) return uint64_t{0};
+  auto file = files.open(path, raft::OpenMode::kRead);
   if (!file) return file.error().to_error();
   auto bytes = (*file)->size();
   if (!bytes) return bytes.error().to_error();
-  return *bytes > 0 ? Database::Mode::kRead : Database::Mode::kImmutable;
+  return *bytes;
+}
+
+Result<Database::Mode> mode_at_rest(raft::FileSystem& files, const std::string& path) {
+  const auto wal = bytes_of_file(files, path + "-wal");
+  if (!wal.ok()) return wal.error();
+  return *wal > 0 ? Database::Mode::kRead : Database::Mode::kImmutable;
 }
 
 }  // namespace holdfast::snapshot

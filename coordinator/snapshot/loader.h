@@ -49,6 +49,10 @@ Result<SnapshotHead> load_rows(Database& database, const RowSink& sink,
 Result<SnapshotHead> load_and_verify(Database& database, const std::string& vfs,
                                      const RowSink& sink, const LoadProgress& progress);
 
+/// 0 if there is no such file. SQLite locks the database alone, so that its "-wal" may be opened
+/// beside it (sqlite.h).
+Result<uint64_t> bytes_of_file(raft::FileSystem& files, const std::string& path);
+
 /// How to read a database that no process has open, so that nothing is changed: beside one without
 /// a "-wal" SQLite makes its files, unless nobody is said to change it.
 Result<Database::Mode> mode_at_rest(raft::FileSystem& files, const std::string& path);

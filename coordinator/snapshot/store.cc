@@ -108,10 +108,10 @@ Result<std::unique_ptr<SnapshotStore>> SnapshotStore::open(raft::FileSystem& fil
                                                            const std::string& writers_vfs) {
   std::unique_ptr<SnapshotStore> store(
       new SnapshotStore(files, directory, vfs, writers_vfs.empty() ? vfs : writers_vfs));
-  auto in_force = store->read_current();
-  if (!in_force.ok()) return in_force.error();
-  if (Status forgot = *in_force ? ok_status() : store->forget_current(); !forgot.ok()) {
-    return forgot.error();
+  const auto current = store->read_current();
+  if (!current.ok()) return current.error();
+  if (*current == Current::kSetAside) {
+    if (Status forgot = store->forget_current(); !forgot.ok()) return forgot.error();
   }
   if (Status counted = store->count_names(); !counted.ok()) return counted.error();
   // Without CURRENT there was no snapshot yet, or CURRENT was lost.
@@ -127,8 +127,8 @@ Result<std::unique_ptr<SnapshotStore>> SnapshotStore::open_to_read(raft::FileSys
                                                                    const std::string& directory,
                                                                    const std::string& vfs) {
   std::unique_ptr<SnapshotStore> store(new SnapshotStore(files, directory, vfs, vfs));
-  const auto in_force = store->read_current();
-  if (!in_force.ok()) return in_force.error();
+  const auto current = store->read_current();
+  if (!current.ok()) return current.error();
   return store;
 }
 
@@ -147,11 +147,11 @@ void SnapshotStore::name_current(const std::string& name) {
   current_ = name;
 }
 
-Result<bool> SnapshotStore::read_current() {
+Result<SnapshotStore::Current> SnapshotStore::read_current() {
   const std::string path = directory_ + "/" + kCurrent;
   auto there = files_.exists(path);
   if (!there) return to_error(there.error());
-  if (!*there) return true;
+  if (!*there) return Current::kInForce;
   auto text = raft::read_file(files_, path, kCurrentBytesMax);
   if (!text) return to_error(text.error());
   std::string name = std::move(*text);
@@ -164,11 +164,11 @@ Result<bool> SnapshotStore::read_current() {
   if (!*database) {
     auto aside = files_.exists(directory_ + "/" + name + std::string(kDamaged));
     if (!aside) return to_error(aside.error());
-    if (*aside) return false;
+    if (*aside) return Current::kSetAside;
     return Error{ErrorCode::kCorrupt, path + ": it names " + name + ", which is not there"};
   }
   name_current(name);
-  return true;
+  return Current::kInForce;
 }
 
 Status SnapshotStore::count_names() {
@@ -514,22 +514,10 @@ Result<SnapshotStore::Sizes> SnapshotStore::sizes() {
 }
 
 Result<uint64_t> SnapshotStore::bytes_at_rest() const {
-  return empty() ? Result<uint64_t>(uint64_t{0}) : size_of(path());
+  return empty() ? Result<uint64_t>(uint64_t{0}) : bytes_of_file(files_, path());
 }
 
-// SQLite locks the database alone, so that this file may be opened beside it (sqlite.h).
-Result<uint64_t> SnapshotStore::wal_bytes() const { return size_of(path() + kWal); }
-
-Result<uint64_t> SnapshotStore::size_of(const std::string& path) const {
-  auto there = files_.exists(path);
-  if (!there) return to_error(there.error());
-  if (!*there) return uint64_t{0};
-  auto file = files_.open(path, raft::OpenMode::kRead);
-  if (!file) return to_error(file.error());
-  auto bytes = (*file)->size();
-  if (!bytes) return to_error(bytes.error());
-  return *bytes;
-}
+Result<uint64_t> SnapshotStore::wal_bytes() const { return bytes_of_file(files_, path() + kWal); }
 
 Result<bool> SnapshotStore::checkpoint(SnapshotWriter& writer) {
   auto durable = writer.checkpoint();

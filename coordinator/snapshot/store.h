@@ -146,8 +146,10 @@ class SnapshotStore {
         directory_(std::move(directory)),
         vfs_(std::move(vfs)),
         writers_vfs_(std::move(writers_vfs)) {}
-  /// False: it names what was set aside, and is to go.
-  Result<bool> read_current();
+  /// What the file CURRENT names, if there is one.
+  enum class Current : uint8_t { kInForce, kSetAside };
+  /// Of kSetAside it is to go.
+  Result<Current> read_current();
   Status forget_current();
   Status make_room_to_start();
   Status count_names();
@@ -172,8 +174,6 @@ class SnapshotStore {
   bool much_is_free(uint64_t free_bytes) const;
   bool is_excess(const Sizes& sizes) const;
   Result<Sizes> sizes();
-  /// Zero if it is not there.
-  Result<uint64_t> size_of(const std::string& path) const;
   Result<uint64_t> wal_bytes() const;
   Status remove_unless_kept(const std::string& name);
   void name_current(const std::string& name);

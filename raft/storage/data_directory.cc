@@ -17,6 +17,8 @@ constexpr const char* kNewIdentityName = "identity.new";  // see replace_file()
 constexpr uint64_t kIdentityBytesMax = 4096;
 constexpr const char* kClusterName = "cluster";
 constexpr const char* kNewClusterName = "cluster.new";
+/// What the name of a group's directory begins with; its number follows.
+constexpr std::string_view kGroupPrefix = "group-";
 constexpr const char* kGenesisName = "genesis";
 constexpr uint64_t kGenesisBytesMax = 1 << 20;
 /// Of a file system's own, at the top of it.
@@ -117,10 +119,13 @@ std::string group_directory_path(const std::string& data_directory, GroupId grou
 
 }  // namespace
 
-bool is_group_name(std::string_view name) {
-  if (!name.starts_with(kGroupPrefix)) return false;
+std::optional<GroupId> group_named(std::string_view name) {
+  if (!name.starts_with(kGroupPrefix)) return std::nullopt;
   name.remove_prefix(kGroupPrefix.size());
-  return !name.empty() && name.find_first_not_of("0123456789") == std::string_view::npos;
+  uint64_t number = 0;
+  const auto [end, failure] = std::from_chars(name.data(), name.data() + name.size(), number);
+  if (failure != std::errc() || end != name.data() + name.size()) return std::nullopt;
+  return GroupId(number);
 }
 
 std::string encode_identity(const StoreIdentity& identity) {
@@ -202,7 +207,7 @@ Status DataDirectory::check_ours(FileSystem& files, const std::string& path) {
   std::string foreign;
   for (const std::string& name : *names) {
     // A server's, or the rest of one: establish_identity() judges that.
-    if (name == kIdentityName || name == kClusterName || is_group_name(name)) {
+    if (name == kIdentityName || name == kClusterName || group_named(name)) {
       return ok_status();
     }
     const bool known = name == kLockName || name == kLostAndFound || name.starts_with('.') ||
@@ -225,7 +230,7 @@ Result<StoreIdentity> DataDirectory::establish_identity(FileSystem& files, Entro
   auto names = files.list(path);
   if (!names) return names.error().to_error();
   for (const std::string& name : *names) {
-    if (is_group_name(name) || name == kClusterName) {
+    if (group_named(name) || name == kClusterName) {
       return corrupt(path + "/" + kIdentityName,
                      "the identity file is missing, but " + name +
                          " is there, as after a restore or a recovery that was cut short: then "
@@ -309,7 +314,7 @@ Status DataDirectory::check_not_lost() const {
   auto names = files_.list(path_);
   if (!names) return names.error().to_error();
   for (const std::string& name : *names) {
-    if (!is_group_name(name)) continue;
+    if (!group_named(name)) continue;
     auto held = files_.list(path_ + "/" + name);
     if (!held) return held.error().to_error();
     std::erase(*held, kLostAndFound);

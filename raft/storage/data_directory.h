@@ -106,10 +106,8 @@ class DataDirectory {
   StoreIdentity identity_;
 };
 
-/// What the name of a group's directory begins with; its number follows.
-inline constexpr std::string_view kGroupPrefix = "group-";
-/// group-N, and nothing else that happens to begin so.
-bool is_group_name(std::string_view name);
+/// N of group-N, and of nothing else that happens to begin so.
+std::optional<GroupId> group_named(std::string_view name);
 /// "DIR/group-1/log", whether it exists or not.
 std::string log_directory_path(const std::string& data_directory, GroupId group);
 /// "DIR/group-1/snapshot"

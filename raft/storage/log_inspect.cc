@@ -1,7 +1,6 @@
 #include "raft/storage/log_inspect.h"
 
 #include <algorithm>
-#include <charconv>
 
 #include "base/count_text.h"
 #include "raft/storage/data_directory.h"
@@ -118,15 +117,6 @@ class Inspector {
   LogInspection report_;
 };
 
-std::optional<GroupId> group_of(std::string_view name) {
-  if (!name.starts_with(kGroupPrefix)) return std::nullopt;
-  name.remove_prefix(kGroupPrefix.size());
-  uint64_t number = 0;
-  const auto [end, failure] = std::from_chars(name.data(), name.data() + name.size(), number);
-  if (failure != std::errc() || end != name.data() + name.size()) return std::nullopt;
-  return GroupId(number);
-}
-
 std::string batches_text(uint64_t count) { return count_text(count, "batch", "batches"); }
 
 std::string records_text(uint64_t count) { return count_text(count, "record", "records"); }
@@ -200,7 +190,7 @@ Result<std::vector<LogInspection>> inspect_data_directory(FileSystem& files,
   if (!names) return names.error().to_error();
   std::vector<LogInspection> logs;
   for (const std::string& name : *names) {
-    const auto group = group_of(name);
+    const auto group = group_named(name);
     if (!group) continue;
     logs.push_back(inspect_log(files, log_directory_path(data_directory, *group), *group,
                                identity->store, detail));
