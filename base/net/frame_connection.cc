@@ -71,6 +71,7 @@ FrameConnection::FrameConnection(Loop& loop, Socket socket, const FrameOptions& 
       last_received_(loop.now()) {
   set_tcp_options(socket_.fd(), options_.dead_after);
   start_reading();
+  input_begins();
   arm_timer();
 }
 
@@ -84,22 +85,25 @@ FrameConnection::~FrameConnection() {
 void FrameConnection::start_reading() {
   read_event_.enable(socket_.fd(), FdEvent::Interest::kRead);
   loop_.expect_input();  // what has come already is read in the next turn
-  input_begins();
+  if (options_.goes_first && !first_) loop_.add_first(this);
+  first_ = options_.goes_first;
 }
 
 void FrameConnection::stop_reading() {
   read_event_.disable();
   input_ends();
+  if (std::exchange(first_, false)) loop_.forget_first(this);
 }
 
-// What came meanwhile is not late: nobody looked.
+// What came meanwhile is not late: nobody looked. Frames that wait here come before what waits in
+// the socket, which is read once they are handled.
 void FrameConnection::read_on() {
   frame_started_ = last_received_ = loop_.now();
-  start_reading();
-  if (!input_.empty() && !deferred_) {
-    deferred_ = true;
-    loop_.defer(this);
-  }
+  arm_timer();
+  if (input_.empty()) return start_reading();
+  loop_.expect_input();
+  if (std::exchange(deferred_, true)) return;
+  loop_.defer(this);
 }
 
 void FrameConnection::hold_back() {
@@ -111,7 +115,7 @@ void FrameConnection::hold_back() {
 
 uint64_t FrameConnection::input_waiting() const {
   int bytes = 0;
-  if (!read_event_.enabled() || ioctl(socket_.fd(), FIONREAD, &bytes) != 0) return 0;
+  if (state_ != State::kOpen || !reads() || ioctl(socket_.fd(), FIONREAD, &bytes) != 0) return 0;
   return static_cast<uint64_t>(std::max(0, bytes));
 }
 
@@ -133,10 +137,18 @@ size_t FrameConnection::frame_bytes_in_progress() const {
   return input_.size() < kLengthBytes ? 0 : kLengthBytes + load_length(input_.data());
 }
 
+size_t FrameConnection::room_to_read() const {
+  const size_t have = input_.size();
+  const size_t whole = frame_bytes_in_progress();
+  HF_CHECK(have < loop_.read_buffer_bytes(), "frames that are not handled are not read on to");
+  const size_t wanted = std::max(options_.max_read_bytes, whole - std::min(whole, have));
+  return std::min(wanted, loop_.read_buffer_bytes() - have);
+}
+
 bool FrameConnection::read_into_loop_buffer(bool* more) {
   char* const buffer = loop_.read_buffer();
   const size_t have = input_.size();
-  const size_t room = loop_.read_buffer_bytes() - have;
+  const size_t room = room_to_read();
   const ssize_t got = recv(socket_.fd(), buffer + have, room, 0);
   *more = got == static_cast<ssize_t>(room);
   if (got <= 0) {
@@ -151,6 +163,7 @@ bool FrameConnection::read_into_loop_buffer(bool* more) {
 bool FrameConnection::read_rest_of_large_frame(bool* more) {
   const size_t whole = frame_bytes_in_progress();
   const size_t have = input_.size();
+  HF_CHECK(have < whole, "frames that are not handled are not read on to");
   // Memory grows with what arrived, not with what was announced.
   const size_t room = std::min(whole - have, std::max(have, kLargeFrameBytes));
   input_.resize(have + room);
@@ -229,7 +242,9 @@ void FrameConnection::pause_reading() {
 void FrameConnection::resume_reading() {
   if (closed() || !paused_) return;
   paused_ = false;
-  if (state_ == State::kOpen && reads()) read_on();
+  if (state_ != State::kOpen || !reads()) return;
+  read_on();
+  input_begins();
 }
 
 void FrameConnection::run_deferred() {
@@ -238,7 +253,7 @@ void FrameConnection::run_deferred() {
     start_connecting();
   } else if (state_ == State::kOpen && reads()) {
     const std::string bytes = std::exchange(input_, {});
-    handle_bytes(bytes);
+    if (handle_bytes(bytes) && reads()) start_reading();
   }
 }
 
@@ -330,6 +345,7 @@ bool FrameConnection::send_some() {
     output_sent_ += taken;
     loop_.stats_.bytes_sent += taken;
   }
+  // What it sent meanwhile no mark waits for: it would owe anew each time.
   if (backed_up_ && output_bytes() <= options_.max_output_bytes / 2) {
     backed_up_ = false;
     if (state_ == State::kOpen && reads()) read_on();

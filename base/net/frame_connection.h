@@ -27,8 +27,12 @@ namespace holdfast::net {
 struct FrameOptions {
   /// Larger incoming frames end the connection (kFrameTooLarge).
   uint32_t max_frame_bytes = 8 << 20;
-  /// What it sends leaves before that of the others, which may be many.
+  /// What it sends leaves before that of the others, which may be many, and what it receives is
+  /// read in each turn, however much they send.
   bool goes_first = false;
+  /// Read at once at most. Within that nobody looks how long it takes (Loop's read budget), and it
+  /// may be thousands of small frames. A frame that is larger is read on as a whole.
+  size_t max_read_bytes = SIZE_MAX;
   /// Unsent output beyond this ends the connection (kOutputOverflow): the other side does not read.
   /// That is seen at the end of a turn; within one no more frames are taken beyond twice as much.
   size_t max_output_bytes = 16 << 20;
@@ -165,6 +169,7 @@ class FrameConnection final : private InputSource {
   void start_reading();
   void stop_reading();
   void read_on();
+  size_t room_to_read() const;
   bool reads() const { return !paused_ && !backed_up_; }
   void hold_back();
   uint64_t input_waiting() const override;
@@ -213,9 +218,12 @@ class FrameConnection final : private InputSource {
   bool dirty_ = false;         ///< in the loop's list of connections to flush
   bool overflown_ = false;     ///< a frame was not taken: it ends at the end of the turn
   bool deferred_ = false;      ///< in the loop's list of connections with work for the next turn
+  bool first_ = false;         ///< in the loop's list of connections that are read in each turn
   bool* destroyed_ = nullptr;  ///< set while a callback runs, to learn of its own destruction
 
-  std::string input_;  ///< the received piece of an unfinished frame, length included
+  /// The received piece of an unfinished frame, length included; while nothing is read, and until
+  /// they are handled after that, whole frames too.
+  std::string input_;
   std::string output_;
   size_t output_sent_ = 0;
   Instant last_received_;

@@ -125,7 +125,10 @@ void FrameConnection::opened() {
   state_ = State::kOpen;
   std::vector<Endpoint>().swap(endpoints_);
   last_received_ = loop_.now();
-  if (!paused_) start_reading();
+  if (reads()) {
+    start_reading();
+    input_begins();
+  }
   if (!output_.empty()) mark_dirty();
   arm_timer();
   handler_->on_connected(*this);

@@ -118,8 +118,9 @@ void Loop::turn(Duration max_wait) {
   pulse();
   ++stats_.turns;
   poll(now_ + std::min(max_wait, kLongestSleep));
+  if (input_left_ && !input_held_) read_first();
   if (input_left_) mark_.look(now_);
-  run_deferred();
+  if (!input_held_) run_deferred();
   timers_->run_due(now_);
   run_posted();
   pulse();
@@ -132,7 +133,7 @@ void Loop::turn(Duration max_wait) {
 
 bool Loop::must_not_sleep() {
   return std::exchange(again_, false) || (input_left_ && !input_held_) || !first_dirty_.empty() ||
-         !dirty_.empty() || !deferred_.empty() || mailbox_->has_work();
+         !dirty_.empty() || (!deferred_.empty() && !input_held_) || mailbox_->has_work();
 }
 
 void Loop::poll(Instant wake_at) {
@@ -241,11 +242,22 @@ void Loop::run_hooks() {
   if (dropped) std::erase_if(turn_hooks_, [](const auto& hook) { return hook->dropped; });
 }
 
+// By index: a handler may destroy any of them.
+void Loop::read_first() {
+  for (size_t i = 0, end = first_.size(); i < end; ++i) {
+    if (first_[i] != nullptr) first_[i]->on_readable();
+  }
+  std::erase(first_, nullptr);
+}
+
+// One at least, and the others as long as there is time. By index: a handler may destroy any of
+// them, or pause and resume again for the next turn.
 void Loop::run_deferred() {
-  // By index: a handler may destroy any of them, or pause and resume again for the next turn.
-  for (size_t i = 0, end = deferred_.size(); i < end; ++i) {
+  bool time = true;
+  for (size_t i = 0, end = deferred_.size(); i < end && time; ++i) {
     if (FrameConnection* const connection = std::exchange(deferred_[i], nullptr)) {
       connection->run_deferred();
+      time = !budget_spent();
     }
   }
   std::erase(deferred_, nullptr);
@@ -281,6 +293,7 @@ void Loop::forget_dirty(FrameConnection* connection) {
 }
 void Loop::defer(FrameConnection* connection) { deferred_.push_back(connection); }
 void Loop::forget_deferred(FrameConnection* connection) { forget(deferred_, connection); }
+void Loop::forget_first(FrameConnection* connection) { forget(first_, connection); }
 
 std::string Loop::take_buffer() {
   if (spare_buffers_.empty()) return {};

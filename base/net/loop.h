@@ -140,6 +140,8 @@ class Loop {
   void forget_dirty(FrameConnection* connection);
   void defer(FrameConnection* connection);
   void forget_deferred(FrameConnection* connection);
+  void add_first(FrameConnection* connection) { first_.push_back(connection); }
+  void forget_first(FrameConnection* connection);
 
   void poll(Instant wake_at);
   void look_at_sockets(bool sleep);
@@ -148,6 +150,7 @@ class Loop {
   void pulse();
   void run_posted();
   void run_hooks();
+  void read_first();
   void run_deferred();
   void flush_dirty();
   static void flush(FrameConnection*& place);
@@ -169,6 +172,7 @@ class Loop {
   std::vector<FrameConnection*> dirty_;
   size_t flushed_ = 0;  ///< of dirty_
   std::vector<FrameConnection*> deferred_;
+  std::vector<FrameConnection*> first_;  ///< are read even in a turn that leaves others unread
   std::vector<std::shared_ptr<void>> kept_;
   std::vector<std::shared_ptr<Hook::Entry>> turn_hooks_;
   std::vector<std::shared_ptr<Hook::Entry>> gap_hooks_;

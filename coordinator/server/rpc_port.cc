@@ -13,8 +13,13 @@ using apache::thrift::TException;
 
 namespace {
 constexpr size_t kFrameLengthBytes = 4;
-RpcPortOptions waiting_for_readers(RpcPortOptions options) {
+/// Some hundreds of the smallest calls.
+constexpr size_t kReadBytes = 8 << 10;
+
+/// Clients may send and not read, and send very many calls.
+RpcPortOptions of_clients(RpcPortOptions options) {
   options.frames.waits_for_reader = true;
+  options.frames.max_read_bytes = kReadBytes;
   return options;
 }
 
@@ -103,7 +108,7 @@ Result<std::unique_ptr<RpcPort>> RpcPort::open(net::Loop& loop, const RpcPortOpt
 }
 
 RpcPort::RpcPort(net::Loop& loop, const RpcPortOptions& options, std::span<const RpcMethod> methods)
-    : loop_(loop), options_(waiting_for_readers(options)), methods_(methods), lines_(&pool_) {
+    : loop_(loop), options_(of_clients(options)), methods_(methods), lines_(&pool_) {
   stats_.methods.resize(methods.size());
 }
 

@@ -1,15 +1,19 @@
 #include <gtest/gtest.h>
 
-#include <numeric>
 #include <string>
+#include <thread>
+#include <vector>
 
 #include "tests/unit/net/net_test_util.h"
 
 namespace holdfast::net {
 namespace {
 
+using Frames = std::vector<std::string>;
+
 constexpr size_t kAnswerBytes = 64 << 10;
 constexpr size_t kCalls = 200;
+constexpr size_t kBound = 1 << 20;
 
 /// A server that answers each small frame with a large one, and a peer that sends many.
 class BackPressureTest : public testing::Test {
@@ -34,7 +38,7 @@ class BackPressureTest : public testing::Test {
 
   const std::string answer = std::string(kAnswerBytes, 'a');
   size_t most = 0;  ///< output that waited
-  Server server{{.max_output_bytes = 1 << 20, .waits_for_reader = true, .idle_timeout = 5s}};
+  Server server{{.max_output_bytes = kBound, .waits_for_reader = true, .idle_timeout = 5s}};
   RawPeer peer{server.listener->port(), 64 << 10};
 };
 
@@ -54,7 +58,7 @@ TEST_F(BackPressureTest, OneThatSendsFasterThanItReadsGetsAllAnswersAndNoMoreMem
     ASSERT_TRUE(got == whole) << i;
   }
   EXPECT_EQ(handled(), kCalls);
-  EXPECT_LE(most, (1u << 20) + whole.size()) << "one answer past the bound, and no other";
+  EXPECT_LE(most, kBound + whole.size()) << "one answer past the bound, and no other";
   EXPECT_TRUE(server.recorder.closed.empty());
 }
 
@@ -88,7 +92,7 @@ TEST_F(BackPressureTest, WhatIsSentUnaskedIsBoundedToo) {
   ASSERT_EQ(server.recorder.closed.size(), 1u);
   EXPECT_EQ(server.recorder.cause(), CloseCause::kOutputOverflow);
   EXPECT_NE(server.recorder.message().find("2097152"), std::string::npos);
-  EXPECT_LE(most, (2u << 20) + kAnswerBytes + 4);
+  EXPECT_LE(most, 2 * kBound + kAnswerBytes + 4);
 }
 
 TEST_F(BackPressureTest, ThePauseOfItsOwnerOutlastsIt) {
@@ -107,6 +111,94 @@ TEST_F(BackPressureTest, ThePauseOfItsOwnerOutlastsIt) {
     peer.read_all_there_is();
     return handled() == kCalls;
   }));
+}
+
+// Frames that wait here must not be taken for the piece of one that is read on. Each answer holds
+// back what came behind its call.
+TEST_F(BackPressureTest, WhatIsHeldBackIsHandledInOrderWhateverItsSizes) {
+  const std::string large(kBound + 1, 'a');
+  server.recorder.react = [&](FrameConnection& connection, std::string_view) {
+    connection.send(large);
+  };
+  const std::vector<std::vector<size_t>> held = {
+      {70'000, 5, 70'000}, {70'000},
+      {5, 70'000, 5, 5},   {262'140},
+      {5, 262'135},        {70'000, 300'000},
+      {65'533, 70},        {200'000, 200'000},
+      {5, 66'000, 5, 5},   {262'136, 4},
+      {5, 65'532, 65'532}, {5, 70'000, 5, 70'000, 5, 70'000, 5, 70'000}};
+  Frames sent;
+  std::string bytes;
+  for (const std::vector<size_t>& sizes : held) {
+    for (const size_t size : sizes) {
+      sent.emplace_back(size, static_cast<char>('a' + sent.size() % 26));
+      bytes += frame_of(sent.back());
+    }
+  }
+  std::thread writer([&] { peer.write(bytes); });
+  const bool all = run_until(server.loop, [&] {
+    peer.read_all_there_is();
+    return handled() == sent.size() || !server.recorder.closed.empty();
+  });
+  if (!all || !server.recorder.closed.empty()) peer.reset();
+  writer.join();
+  ASSERT_TRUE(server.recorder.closed.empty()) << server.recorder.message();
+  EXPECT_TRUE(server.recorder.frames == sent);
+}
+
+// As an owner may stop in the middle of what one read brought, and more comes.
+TEST(PausedConnection, HandlesWhatItHadBeforeItReadsOn) {
+  for (const size_t size : {size_t{5}, size_t{70'000}, size_t{131'068}, size_t{262'140}}) {
+    Server server({.idle_timeout = 5s});
+    server.recorder.react = [](FrameConnection& connection, std::string_view payload) {
+      if (payload == "stop") connection.pause_reading();
+    };
+    RawPeer peer(server.listener->port());
+    const std::string large(size, 'x');
+    const Frames sent{"stop", large, large, large, large, "stop", "stop", large, "last"};
+    std::string bytes;
+    for (const std::string& frame : sent) bytes += frame_of(frame);
+    std::thread writer([&] { peer.write(bytes); });
+    const bool all = run_until(server.loop, [&] {
+      if (!server.connections.empty()) server.only().resume_reading();
+      return server.recorder.frames.size() == sent.size() || !server.recorder.closed.empty();
+    });
+    writer.join();
+    ASSERT_TRUE(all);
+    ASSERT_TRUE(server.recorder.closed.empty()) << server.recorder.message();
+    EXPECT_TRUE(server.recorder.frames == sent) << size;
+  }
+}
+
+TEST(FrameConnection, ReadsSoMuchAtOnceBeforeItLooksAtTheTime) {
+  ShiftedClock clock;
+  Loop loop(clock, {.read_budget = 0ms});
+  Recorder recorder;
+  std::vector<std::unique_ptr<FrameConnection>> connections;
+  const auto listener = std::move(*Listener::open(
+      loop, kLoopback,
+      [&](Socket socket, const Address&) {
+        connections.push_back(std::make_unique<FrameConnection>(
+            loop, std::move(socket), FrameOptions{.max_read_bytes = 1000}, recorder));
+      },
+      {}));
+  RawPeer peer(listener->port());
+  ASSERT_TRUE(run_until(loop, [&] { return !connections.empty(); }));
+  std::string frames;
+  for (int i = 0; i < 2'000; ++i) frames += frame_of("");
+  peer.write(frames);
+  size_t before = 0;
+  while (recorder.frames.size() < 2'000) {
+    loop.turn(20ms);
+    ASSERT_LE(recorder.frames.size() - before, 250u) << "1,000 bytes of frames of 4";
+    before = recorder.frames.size();
+  }
+  const std::string large(40'000, 'x');
+  peer.write(frame_of(large));
+  const uint64_t receives = loop.stats().receives;
+  ASSERT_TRUE(run_until(loop, [&] { return recorder.frames.size() == 2'001; }));
+  EXPECT_LE(loop.stats().receives - receives, 4u) << "a large frame is read on as a whole";
+  EXPECT_TRUE(recorder.frames.back() == large);
 }
 
 }  // namespace

@@ -44,7 +44,7 @@ class FloodedLoopTest : public testing::Test {
   FloodedLoopTest() {
     listener_ = std::move(*Listener::open(loop, kLoopback, [this](Socket socket, const Address&) {
       connections.push_back(
-          std::make_unique<FrameConnection>(loop, std::move(socket), FrameOptions{}, recorder));
+          std::make_unique<FrameConnection>(loop, std::move(socket), options, recorder));
     }));
   }
   std::unique_ptr<Flooder> connect() {
@@ -79,6 +79,7 @@ class FloodedLoopTest : public testing::Test {
 
   ShiftedClock clock;
   Loop loop{clock, {.read_budget = 0ms, .gap_threshold = 500ms, .read_buffer_bytes = 16 << 10}};
+  FrameOptions options;  ///< of those accepted from now on
   Recorder recorder;
   std::vector<std::unique_ptr<FrameConnection>> connections;
 
@@ -124,6 +125,69 @@ TEST_F(FloodedLoopTest, OneThatIsPausedOrClosedIsNotWaitedFor) {
     connections[1]->pause_reading();
     connections[2].reset();
   });
+}
+
+// It owes what had come when the mark was set until it is held back, and nothing for that mark
+// again.
+TEST_F(FloodedLoopTest, OnesThatAreHeldBackAgainAndAgainAreNotWaitedFor) {
+  const auto flooder = connect_and_accept();
+  options = {.max_output_bytes = 64 << 10, .waits_for_reader = true};
+  const auto one = connect_and_accept();
+  const auto other = connect_and_accept();
+  const std::string answer(4 << 10, 'a');
+  recorder.react = [&](FrameConnection& connection, std::string_view) {
+    if (&connection != connections[0].get()) connection.send(answer);
+  };
+  turn_until_handled(*flooder, [&, turn = 0]() mutable {
+    one->flood();
+    other->flood();
+    (++turn % 2 == 0 ? one : other)->read_all_there_is();
+  });
+}
+
+TEST_F(FloodedLoopTest, WhoGoesFirstIsReadInEachTurn) {
+  std::vector<std::unique_ptr<Flooder>> flooders(8);
+  for (auto& flooder : flooders) flooder = connect_and_accept();
+  options = {.goes_first = true};
+  const auto first = connect_and_accept();
+  for (int turn = 0; turn < 100; ++turn) {
+    for (auto& flooder : flooders) flooder->flood();
+    const std::string frame = "turn " + std::to_string(turn);
+    first->write(frame_of(frame));
+    loop.turn(0ms);
+    ASSERT_TRUE(heard(frame));
+    recorder.frames.clear();
+  }
+  connections.back()->pause_reading();
+  first->write(frame_of("not now"));
+  loop.turn(0ms);
+  EXPECT_FALSE(heard("not now"));
+  connections.back()->resume_reading();
+  loop.turn(0ms);
+  loop.turn(0ms);
+  EXPECT_TRUE(heard("not now"));
+  connections.pop_back();
+  loop.turn(0ms);
+}
+
+// Frames that came before their connections were paused are worth a turn's time too.
+TEST_F(FloodedLoopTest, OfThoseThatAreReadAgainOneATurnIsHandledWhenThereIsNoTime) {
+  constexpr size_t kPaused = 5;
+  std::vector<std::unique_ptr<Flooder>> peers(kPaused);
+  recorder.react = [](FrameConnection& connection, std::string_view payload) {
+    if (payload == "stop") connection.pause_reading();
+  };
+  for (auto& peer : peers) {
+    peer = connect_and_accept();
+    peer->write(frame_of("stop") + frame_of("on"));
+  }
+  ASSERT_TRUE(run_until(loop, [&] { return recorder.frames.size() == kPaused; }));
+  for (const auto& connection : connections) connection->resume_reading();
+  for (size_t turn = 1; turn <= kPaused; ++turn) {
+    loop.turn(0ms);
+    EXPECT_EQ(recorder.frames.size(), kPaused + turn);
+    EXPECT_TRUE(loop.input_left());
+  }
 }
 
 TEST_F(FloodedLoopTest, UnlessItIsAskedForNothingIsKnown) {
