@@ -90,6 +90,7 @@ SnapshotSaver::Piece SnapshotSaver::ask() {
     client::ClientOptions options;
     if (!context_.admins.empty()) options.servers = {context_.admins[server_]};
     options.pool.follow_leader = false;
+    options.pool.wait_for_a_state = false;  // comes_back() does, and says so
     auto made = client::ClientCore::create(loop_, entropy_, options);
     if (!made) return made.error();
     client_ = std::move(*made);

@@ -17,6 +17,7 @@ void StatusQuery::ask(const std::string& admin, Duration timeout, Asked& asked) 
   client::ClientOptions options = client_options(timeout);
   options.servers = {admin};
   options.pool.follow_leader = false;
+  options.pool.wait_for_a_state = false;  // how it stands is the question
   auto client = client::ClientCore::create(loop_, entropy_, options);
   if (!client) {
     asked.answer.emplace(client.error());

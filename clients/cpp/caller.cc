@@ -176,8 +176,10 @@ void Caller::Pending::refused(const api::HoldfastError& refusal) {
   const bool waits =
       options_.retry_refusals && (options_.wait_for_room || error.code != ErrorCode::kNoSpace);
   // Administration ports of servers in no cluster bid nobody wait; another may have the answer.
-  const bool lasts = !error.retryable && !caller_.pool().knows_less_than_others(*server_);
-  const bool final = lasts || !waits || caller_.pool().serves_nobody();
+  const ServerPool& pool = caller_.pool();
+  const bool lasts = !error.retryable && !pool.knows_less_than_others(*server_) &&
+                     !pool.is_to_have_a_state(*server_, error.code);
+  const bool final = lasts || !waits || pool.serves_nobody();
   leaderless_ = refusal.header.leaderId == 0;
   // What such a server says besides is for who sent the call: how long it kept it, and to repeat
   // it.

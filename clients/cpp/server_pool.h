@@ -27,6 +27,9 @@ struct PoolOptions {
   /// A cluster that is being formed is waited for; false: once every server has said that it is in
   /// none, that is the answer.
   bool wait_for_a_cluster = true;
+  /// A server that loads its state is waited for, at an administration port too; false: there, that
+  /// is the answer.
+  bool wait_for_a_state = true;
 };
 
 /// One server of the pool; lives as long as the pool.
@@ -80,6 +83,11 @@ class ServerPool final : private Connection::Owner {
   }
   /// Every server has said that it is in no cluster, and none is to be waited for.
   bool serves_nobody() const;
+  /// Such a refusal of the server, which bids nobody wait, ends by itself: it is in a cluster and
+  /// has no state yet.
+  bool is_to_have_a_state(const Server& server, ErrorCode refusal) const {
+    return options_.wait_for_a_state && refusal == ErrorCode::kNoLeader && !server.in_no_cluster;
+  }
   /// The server has said that it is in no cluster, and not every other one has.
   bool knows_less_than_others(const Server& server) const;
   /// The server owes an answer and has said nothing for longer than its patience: its connection is

@@ -66,8 +66,8 @@ std::vector<raft::AgreedFlag> agreed_flags(const ServerOptions& options) {
 Server::Server(const ServerOptions& options)
     : options_(options),
       loop_(clock_),
-      unformed_admin_(*this, UnformedCalls::Asker::kOperator, [this] { return why_unformed(); }),
-      unformed_clients_(*this, UnformedCalls::Asker::kClient, [this] { return why_unformed(); }),
+      unformed_admin_(*this, UnformedCalls::Asker::kOperator, [this] { return unformed(); }),
+      unformed_clients_(*this, UnformedCalls::Asker::kClient, [this] { return unformed(); }),
       wakeup_(loop_, [] {}),  // the end of the turn does the work
       drain_timer_(loop_, [this] { drain_step(); }),
       wait_log_([](const std::string& line) { LOG(INFO) << line; }),
@@ -504,6 +504,12 @@ std::string Server::why_unformed() const {
            std::to_string(genesis_.cluster.value);
   }
   return node + " is not in a cluster yet: " + waits_for_;
+}
+
+// One that asks whether it is of its cluster may learn that it is not, and one that was removed has
+// none any more: nobody is to wait for these.
+Unformed Server::unformed() const {
+  return {why_unformed(), retired_ || join_check_ ? ClusterId() : genesis_.cluster};
 }
 
 // In the words of the alarm that comes of it after a while.

@@ -156,6 +156,7 @@ class Server final : raft::TransportHandler, raft::GenesisTaker, ReplySink {
   /// What keeps this server from being part of a cluster, as long as it is not.
   void waits_because(const std::string& line);
   std::string why_unformed() const;
+  Unformed unformed() const;
   std::string why_not_ready() const;
   void log_role();
   /// How far the log is applied, once a second as long as a start replays it.

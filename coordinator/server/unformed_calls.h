@@ -4,9 +4,16 @@
 #include <functional>
 #include <string>
 
+#include "base/ids.h"
 #include "coordinator/server/rpc_port.h"
 
 namespace holdfast::server {
+
+/// Why a server serves nobody yet.
+struct Unformed {
+  std::string why;    ///< one sentence
+  ClusterId cluster;  ///< whose state it will have without anybody's help; zero: of none
+};
 
 /// Every call fails with NO_LEADER, surely not done, and says what the server waits for.
 class UnformedCalls final : public CallTaker {
@@ -15,8 +22,8 @@ class UnformedCalls final : public CallTaker {
     kOperator,  ///< who asked for this very server: not to be retried
     kClient,    ///< others may do, and so may this one later
   };
-  /// All of them outlive it; `why` is asked for each call, and is one sentence.
-  UnformedCalls(ReplySink& sink, Asker asker, std::function<std::string()> why);
+  /// All of them outlive it; `unformed` is asked for each call.
+  UnformedCalls(ReplySink& sink, Asker asker, std::function<Unformed()> unformed);
 
   RpcArguments& arguments_for(const RpcMethod& method) override;
   void take(const RpcMethod& method, CallId call, size_t frame_bytes) override;
@@ -29,7 +36,7 @@ class UnformedCalls final : public CallTaker {
 
   ReplySink& sink_;
   const Asker asker_;
-  const std::function<std::string()> why_;
+  const std::function<Unformed()> unformed_;
   RpcArguments arguments_;  ///< read and forgotten
 };
 

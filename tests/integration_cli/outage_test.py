@@ -1,8 +1,11 @@
 """The `holdfast` command while there is no leader, or no cluster: what it waits for, and says."""
 
+import signal
+import subprocess
 import time
 
 import pytest
+from chaos.shim_control import Shim
 from support.cluster import Cluster
 from support.command import run, start
 from support.stock import Stock
@@ -118,3 +121,44 @@ def test_a_revocation_outlasts_a_failover(cluster):
     done = run(cluster, "lock", "revoke", "/a", "--timeout", "20s")
     assert done.returncode == 0, done.stderr
     assert "nobody holds /a" in done.stdout
+
+
+@pytest.fixture
+def loading():
+    """One server that loads its state as slowly as it is told to, and who says so."""
+    with Cluster(1) as one:
+        node = one.leader()
+        with Stock(node.address) as stock:
+            for number in range(4_000):
+                stock.put(path=f"/config/{number}", value=b"v" * 250, makeParents=True)
+        node.signal(signal.SIGTERM)  # ended in good order, it has all in its snapshot
+        assert node.process.wait(30) == 0
+        shim = Shim(node.folder / "control", node.folder / "data" / "group-1" / "snapshot")
+        shim.set(read_delay_us=50_000)  # a dozen keys; it answers after six of these
+        one.start_with(node, environment=shim.environment)
+        eventually(lambda: "loads its state" in run(one, "status").stderr, within=20,
+                   what="it loads")
+        yield one, shim
+
+
+def test_a_server_that_loads_its_state_is_waited_for(loading):
+    one, shim = loading
+    both = (("put", "/a", "1"), ("transfer-leader", "1"))  # at either port
+    for words in both:
+        began = time.monotonic()
+        done = run(one, *words, "--timeout", "2s")
+        assert done.returncode == 69 and "[NO_LEADER]" in done.stderr, done.stderr
+        assert "no leader was found within 2000 ms" in done.stderr
+        assert "node 1 loads its state" in done.stderr, "why"
+        assert 1.5 < time.monotonic() - began < 5
+    began = time.monotonic()
+    assert "node 1 loads its state" in run(one, "status", "--timeout", "20s").stderr
+    assert time.monotonic() - began < 5, "how it stands is said at once"
+    waiting = [start(one, *words, "--timeout", "60s") for words in both]
+    with pytest.raises(subprocess.TimeoutExpired):
+        waiting[0].wait(1)
+    assert waiting[1].poll() is None
+    shim.heal()
+    for process in waiting:
+        said = process.communicate(timeout=60)
+        assert process.returncode == 0, said

@@ -274,6 +274,20 @@ TEST_F(UnformedTest, WhenEveryServerHasSaidSoThatIsTheAnswer) {
   EXPECT_EQ(calls_.size(), 2u);
 }
 
+TEST_F(UnformedTest, OneThatLoadsItsStateIsWaitedForWhereverItIsAsked) {
+  a_.cluster_id = b_.cluster_id = 77;
+  write(asks_once_);
+  for (size_t i = 0; i < 4; ++i) refuse(i, i % 2 == 0);
+  EXPECT_FALSE(error_);
+  ServerPool looks(loop_, entropy_, {.wait_for_a_state = false});
+  ASSERT_TRUE(looks.add(a_.address()).ok());
+  Caller caller(looks);
+  calls_.clear();
+  write(caller);
+  refuse(0, false);
+  EXPECT_TRUE(error_) << "who asks how it stands is told at once";
+}
+
 TEST_F(UnformedTest, OneThatBidsNobodyWaitSpeaksForItselfAlone) {
   for (Caller* caller : {&asks_once_, &caller_}) {
     calls_.clear();
@@ -286,7 +300,8 @@ TEST_F(UnformedTest, OneThatBidsNobodyWaitSpeaksForItselfAlone) {
     refuse(0, false);
     ASSERT_EQ(calls_.size(), 2u) << "the other one may know better";
     EXPECT_EQ(calls_[1].first, &other(&unformed));
-    refuse(1, false);
+    calls_[1].first->refuse(calls_[1].second, api::ErrorCode::BAD_ARGUMENT, false);
+    pass(250ms);
     ASSERT_TRUE(error_) << "that one is in a cluster: its word is the answer";
   }
 }

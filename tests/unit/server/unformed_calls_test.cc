@@ -15,7 +15,7 @@ constexpr CallId kCall{1, 2, 3};
 struct UnformedCallsTest : testing::Test {
   static const RpcMethod& method() { return client_methods().front(); }
   api::HoldfastError told(Asker asker) {
-    UnformedCalls calls(sink, asker, [this] { return why; });
+    UnformedCalls calls(sink, asker, [this] { return unformed; });
     calls.take(method(), kCall, 100);
     return only();
   }
@@ -27,7 +27,7 @@ struct UnformedCallsTest : testing::Test {
     return sink.failed[0].second;
   }
 
-  std::string why = "node 2 is not in a cluster yet";
+  Unformed unformed{"node 2 is not in a cluster yet", ClusterId()};
   TestSink sink;
 };
 
@@ -35,7 +35,8 @@ TEST_F(UnformedCallsTest, AClientIsToldThatItMayAskAgain) {
   const api::HoldfastError error = told(Asker::kClient);
   EXPECT_EQ(error.code, api::ErrorCode::NO_LEADER);
   EXPECT_EQ(error.codeName, "NO_LEADER");
-  EXPECT_EQ(error.message, why);
+  EXPECT_EQ(error.message, unformed.why);
+  EXPECT_EQ(error.header.clusterId, 0);
   EXPECT_TRUE(error.retryable);
   EXPECT_GT(error.retryAfterMs, 0) << "else it would ask without a pause";
 }
@@ -52,15 +53,20 @@ TEST_F(UnformedCallsTest, AnOperatorAsksThisServerAndIsTold) {
   EXPECT_EQ(error.retryAfterMs, 0);
 }
 
+TEST_F(UnformedCallsTest, OneThatWillHaveAStateNamesItsCluster) {
+  unformed = {"node 2 loads its state", ClusterId(77)};
+  EXPECT_EQ(told(Asker::kOperator).header.clusterId, 77);
+}
+
 TEST_F(UnformedCallsTest, WhatItWaitsForIsThatOfThisMoment) {
-  UnformedCalls calls(sink, Asker::kClient, [this] { return why; });
-  why = "node 2 asks the servers of --join";
+  UnformedCalls calls(sink, Asker::kClient, [this] { return unformed; });
+  unformed.why = "node 2 asks the servers of --join";
   calls.refuse(kCall);
-  EXPECT_EQ(only().message, why);
+  EXPECT_EQ(only().message, unformed.why);
 }
 
 TEST_F(UnformedCallsTest, APortWithoutRoomSaysThatAndNotThatNobodyLeads) {
-  UnformedCalls calls(sink, Asker::kClient, [this] { return why; });
+  UnformedCalls calls(sink, Asker::kClient, [this] { return unformed; });
   calls.refuse_overloaded(kCall, "4 calls are under way");
   EXPECT_EQ(only().code, api::ErrorCode::OVERLOADED);
   EXPECT_EQ(only().message, "4 calls are under way");
