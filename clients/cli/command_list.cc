@@ -145,7 +145,7 @@ std::vector<Command> cluster_commands() {
        "verifies it, puts it in force and serves again. The database that it had is kept, and the\n"
        "command says where. Waits until that is done, and goes on at the server if interrupted.\n"
        "A leader hands over first. Refused if no other voter is known to have a state, by force\n"
-       "too.\n\n"
+       "too. Exit code 69 if the server ends meanwhile, or is silent for --timeout (here 2m).\n\n"
        "  holdfast rebuild --admin 127.0.0.1:7433\n"
        "  holdfast rebuild --admin 127.0.0.1:7433 --from 1 --force",
        {{"from", "NODE", "whose state; default: any server's that is not quarantined"},

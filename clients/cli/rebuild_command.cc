@@ -5,40 +5,89 @@
 
 #include "clients/cli/commands.h"
 #include "clients/cli/exit_codes.h"
+#include "clients/cli/status_query.h"
+#include "clients/cli/table.h"
 
 namespace holdfast::cli {
 namespace {
 
 constexpr Duration kLookEvery = 200ms;
-/// It is away while it loads the state; for longer, it is gone.
+/// Its ports are closed while it puts a state in force; for longer, it is gone.
 constexpr Duration kAway = 120s;
+constexpr Duration kAnswer = 2s;
 
 const api::Alarm* quarantine_of(const api::StatusResult& status) {
   const auto at = std::ranges::find(status.alarms, "QUARANTINED", &api::Alarm::name);
   return at == status.alarms.end() ? nullptr : &*at;
 }
 
-client::Outcome<api::StatusResult> ask_status(const std::string& admin) {
-  auto remote = Remote::connect({admin}, 2s, false);
-  if (!remote) return remote.error();
-  return (*remote)->read<client::ServerStatus>({});
+/// Waits until the server is there without the alarm, and says meanwhile what it waits for.
+class RebuildWait {
+ public:
+  /// Silent for longer than `away`, the server is given up.
+  RebuildWait(std::string admin, Duration away, bool tell)
+      : admin_(std::move(admin)), away_(away), tell_(tell) {}
+  client::Outcome<api::StatusResult> run();
+
+ private:
+  StatusQuery::Answer ask();
+  void say(const std::string& line);
+  client::CallError given_up(client::CallError error) const;
+  client::CallError started_anew() const;
+
+  const std::string admin_;
+  const Duration away_;
+  const bool tell_;
+  SystemClock clock_;
+  SystemEntropy entropy_;
+  net::Loop loop_{clock_};
+  const Instant began_ = clock_.now();
+  std::string told_;
+  std::string seen_ = "nothing";  ///< of the server, last
+};
+
+client::Outcome<api::StatusResult> RebuildWait::run() {
+  for (Instant heard = began_;; loop_.turn(kLookEvery)) {
+    const Duration waited = clock_.now() - began_;
+    auto status = ask();
+    const api::Alarm* alarm = status ? quarantine_of(*status) : nullptr;
+    if (status && alarm == nullptr) return status;
+    const bool loads = !status && status.error().code == ErrorCode::kNoLeader;
+    if (alarm != nullptr || loads) {
+      heard = clock_.now();
+      say(seen_ = loads ? status.error().message : alarm->message);
+      // What it was told does not outlast the process.
+      if (!loads && status->uptimeMs < to_ms(waited)) return started_anew();
+    } else if (clock_.now() - heard >= away_) {
+      return given_up(status.error());
+    } else {
+      say("waiting for " + admin_ + ", which does not answer");
+    }
+  }
 }
 
-/// Until the server is there without the alarm.
-client::Outcome<api::StatusResult> wait_until_rebuilt(const std::string& admin, bool tell) {
-  SystemClock clock;
-  net::Loop loop{clock};
-  std::string told;
-  for (Instant heard = clock.now();; loop.turn(kLookEvery)) {
-    auto status = ask_status(admin);
-    if (!status && clock.now() - heard >= kAway) return status;
-    if (!status) continue;
-    heard = clock.now();
-    const api::Alarm* alarm = quarantine_of(*status);
-    if (alarm == nullptr) return status;
-    if (tell && alarm->message != told) std::fprintf(stderr, "%s\n", alarm->message.c_str());
-    told = alarm->message;
-  }
+StatusQuery::Answer RebuildWait::ask() {
+  StatusQuery query(loop_, entropy_, {admin_}, std::min<Duration>(kAnswer, away_));
+  while (!query.done()) loop_.turn(1s);
+  return query.answers().front();
+}
+
+void RebuildWait::say(const std::string& line) {
+  if (tell_ && line != told_) std::fprintf(stderr, "%s\n", printable(line).c_str());
+  told_ = line;
+}
+
+client::CallError RebuildWait::given_up(client::CallError error) const {
+  error.message =
+      "the server at " + admin_ + " has not answered for " + std::to_string(to_ms(away_)) +
+      " ms, and may not be rebuilt; seen of it last: " + seen_ + "; now: " + error.message;
+  return error;
+}
+
+client::CallError RebuildWait::started_anew() const {
+  return {ErrorCode::kShuttingDown,
+          "the server at " + admin_ +
+              " ended before it was rebuilt, runs again, and is to be told again: " + seen_};
 }
 
 void print(const api::RebuildStateResult& answer, const api::StatusResult& status, bool as_json) {
@@ -75,7 +124,8 @@ int rebuild_command(const Args& args, const Context& context) {
   if (!remote) return report(remote.error());
   const auto answer = (*remote)->write<client::RebuildState>(request);
   if (!answer) return report(answer.error());
-  const auto status = wait_until_rebuilt(context.admins.front(), !context.json);
+  const Duration away = args.has("timeout") ? context.timeout : kAway;
+  const auto status = RebuildWait(context.admins.front(), away, !context.json).run();
   if (!status) return report(status.error());
   print(*answer, *status, context.json);
   return kExitOk;

@@ -25,6 +25,13 @@ std::string beside(const std::string& aside_path) {
   return aside_path.substr(0, aside_path.rfind('/')) + "/state-*.db.damaged";
 }
 
+/// Who is asked for its state and is in doubt about it keeps silent (PROMISE 11). Of the doubt the
+/// leader tells a server that is quarantined, too; in the first moments of a rebuild it is still
+/// about the state that this server had.
+constexpr const char* kWithheld =
+    "; servers whose states differ, as DIGEST_MISMATCH says, give them to nobody: if that lasts, "
+    "rebuild the wrong one of them, too";
+
 std::string no_state_to_give(NodeId node, const std::string& why) {
   return "node " + std::to_string(node.value) + " has no state to give: it " + why;
 }
@@ -79,6 +86,8 @@ void Engine::begin_quarantine(const std::string& why, NodeId successor) {
 
 api::Alarm Engine::quarantine_alarm() const {
   const std::string progress = snapshot_progress();
+  const auto arriving = fetch_ ? fetch_->how_far() : std::nullopt;
+  const bool comes = arriving && arriving->total_bytes > 0;
   return make_alarm("QUARANTINED", host_.options.self,
                     "node " + std::to_string(host_.options.self.value) +
                         " serves nobody: " + quarantine_ +
@@ -86,6 +95,7 @@ api::Alarm Engine::quarantine_alarm() const {
                          : draining_ ? ""
                                      : "; run `holdfast rebuild`") +
                         (progress.empty() ? "" : ": " + progress) +
+                        (rebuild_ && !comes && digests_.mismatch() ? kWithheld : "") +
                         (keep_again_ == Instant::max()
                              ? ""
                              : "; its disk has no room to remember that over a restart"));

@@ -4,13 +4,14 @@ import pathlib
 import signal
 import sqlite3
 import subprocess
+import threading
 import urllib.error
 import urllib.request
 
 import pytest
 from holdfast_api.holdfast import ttypes as t
 from support.cluster import Cluster
-from support.command import run
+from support.command import run, start
 from support.paths import program
 from support.stock import Stock
 from support.waiting import eventually
@@ -218,6 +219,78 @@ def test_of_two_nobody_is_quarantined_until_an_operator_says_which(dial):
             assert own.get(path="/config/answer", consistency=2).key.value == b"right"
         eventually(lambda: not any("DIGEST_MISMATCH" in alarms(n) for n in here), within=20,
                    what="the alarm ends")
+
+
+def rebuild_by_force(cluster, node, source, *more):
+    """The command while it runs."""
+    return start(cluster, "rebuild", "--force", "--from", str(source.node_id), *more,
+                 "--admin", node.admin_address)
+
+
+def told(process, text):
+    """Reads what a command says until it says that; one that never does is ended."""
+    guard = threading.Timer(30, process.kill)
+    guard.start()
+    try:
+        heard = []
+        for line in process.stderr:
+            heard.append(line)
+            if text in line:
+                return
+        pytest.fail(f"{text!r} is not in {heard}")
+    finally:
+        guard.cancel()
+
+
+def test_of_three_that_all_differ_nobody_gives_its_state_until_the_other_wrong_one_is_rebuilt(
+        servers, dial):
+    right = servers.leader()
+    one, two = servers.followers()
+    write(servers, dial)
+    alter(one)
+    alter(two, after="worse")
+    for node in (one, two):
+        servers.start(node)
+    eventually(lambda: "DIGEST_MISMATCH" in alarms(right), within=20, what="an alarm")
+    servers.wait_ready()
+    right = servers.leader()  # whichever it is
+    one, two = servers.followers()
+    waiting = rebuild_by_force(servers, one, right)
+    told(waiting, "give them to nobody")
+    assert "rebuild the wrong one of them, too" in alarms(one)["QUARANTINED"]
+    assert "no majority agrees" in alarms(one)["DIGEST_MISMATCH"]
+    assert waiting.poll() is None
+    done = run(servers, "rebuild", "--force", "--from", str(right.node_id), nodes=[two], timeout=60)
+    assert done.returncode == 0, done.stderr
+    words = waiting.communicate(timeout=60)
+    assert waiting.returncode == 0, words
+    servers.wait_ready()
+    all_alike(servers)
+
+
+def test_a_rebuild_whose_server_is_gone_says_so_and_ends(servers):
+    servers.wait_ready()
+    node, source = servers.followers()
+    source.signal(signal.SIGSTOP)  # nothing comes of it
+    try:
+        waiting = rebuild_by_force(servers, node, source, "--timeout", "3s")
+        told(waiting, "it is being rebuilt")
+        node.kill()
+        told(waiting, f"waiting for {node.admin_address}, which does not answer")
+        last = waiting.communicate(timeout=30)[1]
+        assert waiting.returncode == 69, last
+        assert f"the server at {node.admin_address} has not answered for 3000 ms" in last
+        assert f"seen of it last: node {node.node_id} serves nobody" in last
+        servers.start(node)
+        waiting = rebuild_by_force(servers, node, source)
+        told(waiting, "it is being rebuilt")
+        node.kill()
+        servers.start(node)
+        last = waiting.communicate(timeout=60)[1]
+        assert waiting.returncode == 69, last
+        assert "ended before it was rebuilt, runs again, and is to be told again" in last
+    finally:
+        source.signal(signal.SIGCONT)
 
 
 def test_a_rebuild_that_is_killed_leaves_it_quarantined_or_rebuilt(servers, dial):
