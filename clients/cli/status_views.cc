@@ -199,4 +199,23 @@ std::string status_notes(const std::string& admin, const api::StatusResult& s) {
   return notes;
 }
 
+std::string why_not_taken_over(int32_t node, const std::vector<api::StatusResult>& statuses) {
+  const std::string begins = "node " + std::to_string(node) + " did not take over";
+  const api::StatusResult* teller = nullptr;
+  const api::PeerConnection* link = nullptr;
+  for (const auto& status : statuses) {
+    const auto at = std::ranges::find(status.connections, node, &api::PeerConnection::nodeId);
+    const bool leads = status.role == api::RaftRole::LEADER;
+    if (at == status.connections.end() || (teller != nullptr && !leads)) continue;
+    teller = &status;
+    link = &*at;
+  }
+  if (teller == nullptr) return begins;
+  const bool leads = teller->role == api::RaftRole::LEADER;
+  const std::string who =
+      "node " + std::to_string(teller->nodeId) + (leads ? ", which leads," : "") + " is ";
+  if (!link->connected) return begins + ": " + who + unconnected_text(*link);
+  return begins + ", though " + who + "connected with it: ask it for its status";
+}
+
 }  // namespace holdfast::cli

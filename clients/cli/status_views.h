@@ -3,6 +3,7 @@
 
 #include <nlohmann/json_fwd.hpp>
 #include <string>
+#include <vector>
 
 #include "clients/cli/table.h"
 #include "gen/cpp/admin_types.h"
@@ -22,5 +23,8 @@ bool is_degraded(const api::StatusResult& status);
 /// The sentences below the table, a line each: the alarms, how much of another server's state has
 /// come, and with whom it is not connected. Without one it is not degraded.
 std::string status_notes(const std::string& admin, const api::StatusResult& status);
+
+/// Why that server did not take over, as the leader sees it, or whoever else is among them.
+std::string why_not_taken_over(int32_t node, const std::vector<api::StatusResult>& statuses);
 
 }  // namespace holdfast::cli

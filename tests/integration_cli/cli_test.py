@@ -204,6 +204,18 @@ def test_settings_shows_all_and_a_change_only_what_was_changed(cluster):
         ("waiters_per_lock_max", everything["waiters_per_lock_max"]["value"], 9)]
 
 
+def test_a_transfer_to_a_dead_server_names_it(cluster):
+    leader = cluster.leader()
+    asked, dead = cluster.followers()
+    dead.kill()
+    for node in (leader, asked):
+        done = run(cluster, "transfer-leader", str(dead.node_id), "--timeout", "2s", nodes=[node])
+        assert done.returncode == 69, done.stderr
+        who = f"node {node.node_id}, which leads," if node is leader else f"node {node.node_id}"
+        assert f"node {dead.node_id} did not take over: {who} is not connected with node " \
+               f"{dead.node_id} at " in done.stderr
+
+
 def test_a_transfer_to_who_leads_already_is_no_error(cluster):
     leader = cluster.leader().node_id
     for node in cluster.nodes.values():

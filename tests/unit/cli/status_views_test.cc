@@ -108,5 +108,23 @@ TEST(StatusViews, AServerThatWasRemovedHasNoOtherRole) {
   EXPECT_THAT(table.text(), ::testing::HasSubstr("h:7413  removed  "));
 }
 
+TEST(StatusViews, WhoDidNotTakeOverIsNamedInTheWordsOfTheLeaderIfItIsThere) {
+  EXPECT_EQ(why_not_taken_over(3, {}), "node 3 did not take over");
+  api::StatusResult own, other, leader;
+  own.nodeId = 3;
+  other.nodeId = 2;
+  other.connections = {peer(1, true, ""), peer(3, true, "")};
+  leader.nodeId = 1;
+  leader.role = api::RaftRole::LEADER;
+  leader.connections = {peer(2, true, ""), peer(3, false, "Connection refused")};
+  EXPECT_EQ(why_not_taken_over(3, {own, other}),
+            "node 3 did not take over, though node 2 is connected with it: ask it for its status");
+  const std::string dead =
+      "node 3 did not take over: node 1, which leads, is not connected with node 3 at h:7432: "
+      "Connection refused";
+  EXPECT_EQ(why_not_taken_over(3, {other, leader}), dead);
+  EXPECT_EQ(why_not_taken_over(3, {leader, other}), dead);
+}
+
 }  // namespace
 }  // namespace holdfast::cli
