@@ -14,10 +14,10 @@ inline constexpr int kExitNoKey = 66;        ///< get, ls, tree: there is no suc
 inline constexpr int kExitUnavailable = 69;  ///< no server could answer in time
 inline constexpr int kExitUnknown = 70;      ///< it may or may not have been done
 inline constexpr int kExitCannotWrite = 73;  ///< the file, or standard output, cannot be written
-inline constexpr int kExitNotGranted = 75;  ///< the lock is held by others; the command did not run
-inline constexpr int kExitLost = 76;        ///< the lock was lost; the command was stopped
-inline constexpr int kExitCannotRun = 126;  ///< the command could not be started
-inline constexpr int kExitNotFound = 127;   ///< the command does not exist
-inline constexpr int kExitSignal = 128;     ///< plus the signal that ended it
+inline constexpr int kExitNotGranted = 75;   ///< the lock was not granted; the command did not run
+inline constexpr int kExitLost = 76;         ///< the lock was lost; the command was stopped
+inline constexpr int kExitCannotRun = 126;   ///< the command could not be started
+inline constexpr int kExitNotFound = 127;    ///< the command does not exist
+inline constexpr int kExitSignal = 128;      ///< plus the signal that ended it
 
 }  // namespace holdfast::cli

@@ -174,11 +174,13 @@ void LockRunner::acquired(client::Outcome<client::Acquired> outcome) {
 }
 
 void LockRunner::not_acquired(const client::CallError& error) {
-  if (context_.json && error.code == ErrorCode::kSessionExpired) {
-    lines_.session_ended(session_->id(), error.message, error.message);
-    return release_and_finish(kExitRefused);
+  if (error.code != ErrorCode::kSessionExpired) {
+    return release_and_finish(report(in_words_of_flags(error)));
   }
-  release_and_finish(report(in_words_of_flags(error)));
+  // Nothing is wrong with what was asked for: it may be asked for again.
+  lines_.session_ended(session_->id(), error.message,
+                       job_.path + " was not granted: " + error.message);
+  release_and_finish(kExitNotGranted);
 }
 
 void LockRunner::not_granted(const api::AcquireResult& result) {

@@ -5,7 +5,7 @@ import signal
 
 import pytest
 from holdfast_api.holdfast.ttypes import LockMode
-from support.command import run
+from support.command import run, start
 from support.paths import program
 from support.stock import Stock
 from support.waiting import eventually
@@ -202,6 +202,25 @@ def test_settings_shows_all_and_a_change_only_what_was_changed(cluster):
     assert [(s["name"], s["old_value"], s["value"]) for s in told] == [
         ("locks_max", 7, 8),
         ("waiters_per_lock_max", everything["waiters_per_lock_max"]["value"], 9)]
+
+
+def test_a_session_that_ends_in_the_queue_leaves_the_lock_not_granted(cluster):
+    with Stock(cluster.leader().address) as stock:
+        stock.acquire(stock.open_session(60_000, "the holder"), path="/a", waitMs=0)
+        for more in ((), ("--json",)):
+            waiting = start(cluster, "lock", "/a", *more, "--", "false")
+            assert "the holder" in waiting.stderr.readline(), "it is told of the wait"
+            [queued] = stock.describeLock(path="/a").lock.waiters
+            done = run(cluster, "session", "expire", str(queued.sessionId), "--force")
+            assert done.returncode == 0, done.stderr
+            said = waiting.communicate(timeout=30)[1]
+            assert waiting.returncode == 75, said
+            reason = f"session {queued.sessionId} has ended"
+            if more:
+                assert json.loads(said) == {"type": "session_ended", "reason": reason,
+                                            "session_id": queued.sessionId}
+            else:
+                assert said == f"holdfast: /a was not granted: {reason}\n"
 
 
 def test_a_transfer_to_a_dead_server_names_it(cluster):
