@@ -6,8 +6,8 @@
  *
  * Conventions. Times are milliseconds; a field ending in UnixMs is the leader's wall clock, for
  * people, never compared. Ids and revisions are below 2^53. An absent number means 0, an absent
- * string the empty one. Unknown enum values are refused with UNSUPPORTED. Field ids are never
- * reused. Every call throws HoldfastError and nothing else.
+ * string the empty one. What can never be right is BAD_ARGUMENT, an unknown enum value UNSUPPORTED.
+ * Field ids are never reused. Every call throws HoldfastError and nothing else.
  */
 include "watch.thrift"
 
@@ -100,16 +100,16 @@ struct RequestContext {
    * The command's number within its session, from 1 on; needed by every call that changes state
    * within a session. Sent again with the same content it yields the same outcome, applied once.
    * At most 1,024 may be unacknowledged; they may arrive in any order. Commands do not renew the
-   * session: only openSession, poll and keepAlive do.
+   * session: only openSession, poll and keepAlive do. Without a session it is BAD_ARGUMENT.
    */
   3: i64 sequence,
   /** Sequences whose results this client has: they are dropped, but of acquires that wait. */
   4: list<SequenceRange> acknowledged,
   /** The answering server must have applied at least this revision; 0 asks for nothing. */
   5: i64 minRevision,
-  /** How long the caller will wait, counted from arrival; 0 or absent = 5,000. */
+  /** How long the caller will wait, from arrival; absent = 5,000; counts as 600,000 at most. */
   6: i64 deadlineMs,
-  /** Free text that appears in the server's log beside this call; at most 128 bytes. */
+  /** Free text that the server's log shows beside an operator's call; at most 128 bytes. */
   7: string trace,
   /** Reserved until permissions exist. */ 8: Credentials credentials,
 }

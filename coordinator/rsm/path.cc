@@ -6,8 +6,6 @@
 namespace holdfast::rsm {
 namespace {
 
-constexpr size_t kQuotedMax = 80;
-
 /// Bytes of a well-formed UTF-8 sequence that begins with `lead`; 0 if none does.
 size_t sequence_length(uint8_t lead) {
   if (lead < 0x80) return 1;
@@ -68,10 +66,10 @@ bool is_plain_text(std::string_view text) {
   return true;
 }
 
-std::string quote(std::string_view text) {
+std::string quote(std::string_view text, size_t bytes_max) {
   std::string quoted = "\"";
   std::string_view rest = text;
-  while (!rest.empty() && quoted.size() < kQuotedMax) {
+  while (!rest.empty() && quoted.size() <= bytes_max) {
     const size_t length = plain_character(rest);
     quoted += length == 0 ? std::string_view("?") : rest.substr(0, length);
     rest.remove_prefix(length == 0 ? 1 : length);

@@ -25,8 +25,8 @@ inline Status check_form(std::string_view path) {
   return check_path(path, kPathBytesLargest, kPathDepthLargest);
 }
 
-/// `text` between quotes for an error message, cut to a length that a message can bear; bytes that
-/// are not plain text appear as '?'.
-std::string quote(std::string_view text);
+/// `text` between quotes for an error message, cut to about `bytes_max`, a length that a message
+/// can bear; bytes that are not plain text appear as '?'.
+std::string quote(std::string_view text, size_t bytes_max = 79);
 
 }  // namespace holdfast::rsm

@@ -102,6 +102,10 @@ class Engine final : public raft::Application, Commands::Owner, Renewals::Owner 
   Engine(const Engine&) = delete;
   Engine& operator=(const Engine&) = delete;
 
+  /// Refuses a call for what is wrong with it by itself, if anything is; true: it is answered.
+  bool refuse(CallId call, const api::RequestContext& context,
+              const std::optional<Refusal>& refusal);
+
   // Calls of service Holdfast. Arguments need live only during the call.
   void open_session(CallId call, const api::RequestContext& context,
                     const api::OpenSessionRequest& request);

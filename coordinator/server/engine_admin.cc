@@ -115,7 +115,7 @@ void Engine::on_outcome(const PendingCommand& command, const rsm::CommandResult&
 
 // Texts are the caller's: quoted, so that none of them ends the line or looks like another.
 void Engine::audit_traced(const std::string& trace, std::string act) const {
-  if (!trace.empty()) act += " trace=" + rsm::quote(trace);
+  if (!trace.empty()) act += " trace=" + rsm::quote(trace, kTraceBytesMax);
   ports_.audit(act);
 }
 

@@ -1,18 +1,18 @@
 // Templates shared by the engine's call handlers (engine_*.cc); nobody else includes this.
 #pragma once
 
-#include <algorithm>
 #include <string>
 #include <utility>
 
 #include "coordinator/server/engine.h"
+#include "coordinator/server/request_check.h"
 #include "session/session_table.h"
 
 namespace holdfast::server {
 
-/// The revision that a caller asks for; a negative one asks for nothing.
+/// The revision that a caller asks for.
 inline LogIndex min_revision_of(const api::RequestContext& context) {
-  return LogIndex(static_cast<uint64_t>(std::max<int64_t>(0, context.minRevision)));
+  return LogIndex(static_cast<uint64_t>(context.minRevision));
 }
 
 template <auto Member, class Request>

@@ -63,13 +63,20 @@ bool Engine::admit_sequence(CallId call, const api::RequestContext& context) {
 
 Instant Engine::deadline_of(const api::RequestContext& context) const {
   const int64_t ms =
-      context.deadlineMs <= 0 ? kDeadlineMsDefault : std::min(context.deadlineMs, kDeadlineMsMax);
+      context.deadlineMs == 0 ? kDeadlineMsDefault : std::min(context.deadlineMs, kDeadlineMsMax);
   return host_.clock.now() + from_ms(ms);
 }
 
 void Engine::bad_argument(CallId call, const api::RequestContext& context,
                           const std::string& message) {
   host_.fail(call, {ErrorCode::kBadArgument, message, false, false, 0}, context.sequence);
+}
+
+// Of what the caller said and not of the state, so that it is told by a quarantined server too.
+bool Engine::refuse(CallId call, const api::RequestContext& context,
+                    const std::optional<Refusal>& refusal) {
+  if (refusal) host_.refuse(call, *refusal, context.sequence);
+  return refusal.has_value();
 }
 
 bool Engine::refuse_stopping(CallId call, const api::RequestContext& context) {
@@ -169,6 +176,7 @@ void Engine::renew_unseen(const api::RequestContext& context) {
 
 void Engine::poll(CallId call, const api::RequestContext& context,
                   const api::PollRequest& request) {
+  if (refuse(call, context, check_request(request))) return;
   if (context.sessionId > 0) renew_unseen(context);
   if (!admit_session<&Engine::poll>(call, context, request)) return;
   const SessionId session(static_cast<uint64_t>(context.sessionId));

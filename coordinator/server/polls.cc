@@ -1,7 +1,6 @@
 #include "coordinator/server/polls.h"
 
 #include <algorithm>
-#include <limits>
 
 #include "lockmgr/lock_table.h"
 #include "session/lease_keeper.h"
@@ -57,12 +56,6 @@ Polls::Polls(Host& host, WatchHub& hub)
 // One that was sent on a connection that its client has given up may arrive after the next, and
 // would have what that was told told again.
 std::optional<Refusal> Polls::refuses(SessionId session, const api::PollRequest& request) const {
-  if (request.pollNumber < 0) {
-    return Refusal{ErrorCode::kBadArgument,
-                   "pollNumber is " + std::to_string(request.pollNumber) + ", allowed are 0 to " +
-                       std::to_string(std::numeric_limits<int64_t>::max()),
-                   false, false, 0};
-  }
   const auto at = channels_.find(session);
   const int64_t newest = at == channels_.end() ? 0 : at->second.poll_number;
   if (request.pollNumber == 0 || request.pollNumber >= newest) return std::nullopt;
@@ -92,7 +85,7 @@ bool Polls::arrive(CallId call, SessionId session, const api::PollRequest& reque
   channel.state = Channel::State::kRenewing;
   channel.call = call;
   channel.arrived = host_.clock.now();
-  channel.answer_at_once = fresh || request.renewNow || request.maxWaitMs <= 0;
+  channel.answer_at_once = fresh || request.renewNow || request.maxWaitMs == 0;
   channel.max_wait_ms = request.maxWaitMs;
   urgent_ = urgent_ || has_news(channel, session);
   return true;

@@ -1,9 +1,11 @@
 #include "coordinator/server/rpc_methods.h"
 
 #include <algorithm>
+#include <type_traits>
 #include <variant>
 
 #include "coordinator/server/engine.h"
+#include "coordinator/server/request_check.h"
 #include "gen/cpp/Holdfast.h"
 #include "gen/cpp/Holdfast.tcc"
 #include "gen/cpp/HoldfastAdmin.h"
@@ -132,6 +134,8 @@ void decode(RpcReader& reader, RpcArguments& arguments) {
 template <class Args, auto Member>
 void invoke(RpcArguments& arguments, Engine& engine, CallId call) {
   const Args& args = std::get<Args>(arguments.objects().one);
+  constexpr bool kOpens = std::is_same_v<Args, api::Holdfast_openSession_args>;
+  if (engine.refuse(call, args.context, check_context(args.context, kOpens))) return;
   (engine.*Member)(call, args.context, args.request);
 }
 

@@ -134,12 +134,6 @@ TEST_F(ReadsTest, ALocalReadWaitsForTheRevisionThatItsCallerHasSeen) {
   EXPECT_EQ(holders(waits), 1);
 }
 
-TEST_F(ReadsTest, ANegativeRevisionAsksForNothing) {
-  api::RequestContext context;
-  context.minRevision = -7;
-  EXPECT_EQ(follower.describe(context, "/a", Consistency::LOCAL).outcome(), "OK");
-}
-
 TEST_F(ReadsTest, ATokenIsCurrentOnlyWhileItsHolderHolds) {
   const Call acquired = leader.acquire(client.next(), acquire_of("/a"));
   cluster.settle();

@@ -18,6 +18,7 @@
 #include <vector>
 
 #include "coordinator/server/engine.h"
+#include "coordinator/server/rpc_methods.h"
 #include "tests/support/manual_clock.h"
 #include "tests/support/memory_log_writer.h"
 #include "tests/support/seeded_entropy.h"
@@ -117,6 +118,12 @@ class TestServer final : raft::Transport, ReplySink {
            const api::RequestContext& context, const Request& request) {
     const Call call = new_call();
     (engine().*handler)(id_of(next_slot_), context, request);
+    return call;
+  }
+  /// As a port hands it over, with what it has decoded.
+  Call ask(const RpcMethod& method, RpcArguments& arguments) {
+    const Call call = new_call();
+    method.invoke(arguments, engine(), id_of(next_slot_));
     return call;
   }
   Call open(const std::string& name, int64_t ttl_ms = 10'000);

@@ -1,0 +1,29 @@
+// What can be said of a request by itself, whatever the state is: a value that can never be right
+// is refused where the call comes in, before it becomes a command or a read. What is judged by the
+// state or by the replicated settings is judged there.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <string_view>
+
+#include "coordinator/server/host.h"
+
+namespace holdfast::server {
+
+/// The largest id, revision or time that crosses the API.
+inline constexpr int64_t kNumberMax = (int64_t{1} << 53) - 1;
+/// What a caller may say for itself in the server's log.
+inline constexpr size_t kTraceBytesMax = 128;
+
+/// Nothing if `value` is within the bounds; else `what` and the value and the bounds are named.
+std::optional<Refusal> check_number(std::string_view what, int64_t value, int64_t smallest,
+                                    int64_t largest = kNumberMax);
+
+/// Of a call of any kind. One that opens a session is not within one: its session fields are
+/// ignored.
+std::optional<Refusal> check_context(const api::RequestContext& context, bool opens_session);
+std::optional<Refusal> check_request(const api::PollRequest& request);
+
+}  // namespace holdfast::server
