@@ -158,7 +158,8 @@ struct RemoveResult {
 /** What a condition looks at. */
 enum CompareTarget {
   /** Never sent. */ UNSPECIFIED = 0,
-  /** Whether the key exists: EQUAL or NOT_EQUAL to `number` 1. */ EXISTS = 1,
+  /** Whether the key exists: EQUAL or NOT_EQUAL to `number` 1, or to 0. Nothing else. */
+  EXISTS = 1,
   /** The key's version; 0 if there is no such key. */ VERSION = 2,
   /** The key's value; false if there is no such key. */ VALUE = 3,
   /** The key's modifyRevision; 0 if there is no such key. */ MODIFY_REVISION = 4,
@@ -193,7 +194,9 @@ struct Operation {
   /** As the call remove. */ 3: optional RemoveRequest remove,
 }
 
-/** Does all of one list or the other, in one revision, by conditions. */
+/** Does all of one list or the other, in one revision, by conditions. What can never be right, such
+ *  as a path that is none, is refused in both; what depends on settings or on what is there, in the
+ *  one that is done. */
 struct TransactRequest {
   /** All must hold for thenOperations; none at all always hold. */ 1: list<Compare> compares,
   /** Done in order if they hold. */ 2: list<Operation> thenOperations,

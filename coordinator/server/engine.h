@@ -333,7 +333,6 @@ class Engine final : public raft::Application, Commands::Owner, Renewals::Owner 
                     command::CommandKind::type kind, const Body& body, std::string path);
   /// Reads judge a path as commands do: a wrong one is not merely one where nothing is.
   bool good_path(CallId call, const api::RequestContext& context, const std::string& path);
-  bool good_guard(CallId call, const api::RequestContext& context, const api::LockGuard& guard);
   void finish_open(const PendingCommand& command, const rsm::CommandResult& result);
   void answer_open(CallId call, SessionId session, int64_t lease_ms);
   void run_tick();

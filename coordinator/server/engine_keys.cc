@@ -101,44 +101,28 @@ void Engine::submit_write(CallId call, const api::RequestContext& context, const
   submit(call, context, kind, body, std::move(pending));
 }
 
-// One that names a holder and no lock would guard nothing, and its writer would not know.
-bool Engine::good_guard(CallId call, const api::RequestContext& context,
-                        const api::LockGuard& guard) {
-  if (!guard.path.empty() || guard.holderId == 0) return true;
-  bad_argument(call, context,
-               "guard.holderId is " + std::to_string(guard.holderId) +
-                   " and guard.path is empty: a guard names the lock that the holder holds");
-  return false;
-}
-
 void Engine::put(CallId call, const api::RequestContext& context, const api::PutRequest& request) {
-  if (!good_guard(call, context, request.guard)) return;
+  if (refuse(call, context, check_request(request, context.sessionId != 0))) return;
   submit_write<&Engine::put>(call, context, request, CommandKind::PUT_KEY, body_of(request), {});
 }
 
 void Engine::create(CallId call, const api::RequestContext& context,
                     const api::CreateRequest& request) {
-  if (!good_guard(call, context, request.guard)) return;
+  if (refuse(call, context, check_request(request, context.sessionId != 0))) return;
   submit_write<&Engine::create>(call, context, request, CommandKind::CREATE_KEY, body_of(request),
                                 request.path);
 }
 
 void Engine::remove(CallId call, const api::RequestContext& context,
                     const api::RemoveRequest& request) {
-  if (!good_guard(call, context, request.guard)) return;
+  if (refuse(call, context, check_request(request, context.sessionId != 0))) return;
   submit_write<&Engine::remove>(call, context, request, CommandKind::REMOVE_KEY, body_of(request),
                                 {});
 }
 
 void Engine::transact(CallId call, const api::RequestContext& context,
                       const api::TransactRequest& request) {
-  for (const auto* operations : {&request.thenOperations, &request.otherwiseOperations}) {
-    for (const api::Operation& each : *operations) {
-      for (const auto* guard : {&each.put.guard, &each.create.guard, &each.remove.guard}) {
-        if (!good_guard(call, context, *guard)) return;
-      }
-    }
-  }
+  if (refuse(call, context, check_request(request, context.sessionId != 0))) return;
   command::Transact body;
   for (const auto& each : request.compares) body.compares.push_back(body_of(each));
   for (const auto& each : request.thenOperations) body.thenOperations.push_back(body_of(each));

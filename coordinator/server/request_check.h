@@ -26,4 +26,12 @@ std::optional<Refusal> check_number(std::string_view what, int64_t value, int64_
 std::optional<Refusal> check_context(const api::RequestContext& context, bool opens_session);
 std::optional<Refusal> check_request(const api::PollRequest& request);
 
+/// Of a write of keys, `in_session` or of nobody's: its guards, which the state would merely find
+/// not held, and of a transaction both lists of operations, of which the state judges the one that
+/// is done.
+std::optional<Refusal> check_request(const api::PutRequest& request, bool in_session);
+std::optional<Refusal> check_request(const api::CreateRequest& request, bool in_session);
+std::optional<Refusal> check_request(const api::RemoveRequest& request, bool in_session);
+std::optional<Refusal> check_request(const api::TransactRequest& request, bool in_session);
+
 }  // namespace holdfast::server
