@@ -511,7 +511,7 @@ struct DescribeLockResult {
 
 /** Lists locks that are held, queued for or closed, sorted by path. A page ends early at 1 MiB. */
 struct ListLocksRequest {
-  /** Only paths that begin with this text; empty = all. */ 1: string prefix,
+  /** Only paths that begin with this text, such as "/jobs/"; empty = all. */ 1: string prefix,
   /** Continue after this path (nextPage of the last answer); empty = from the first. */
   2: string page,
   /** Locks per page, 1 to 1,000; absent = 100. */ 3: i32 pageSize,

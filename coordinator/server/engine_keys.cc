@@ -243,13 +243,8 @@ void Engine::list_keys(CallId call, const api::RequestContext& context,
 
 void Engine::wait_for_change(CallId call, const api::RequestContext& context,
                              const api::WaitForChangeRequest& request) {
-  if (request.maxWaitMs < 0 || request.maxWaitMs > kWaitMsMax || request.afterRevision < 0) {
-    return bad_argument(call, context,
-                        "maxWaitMs is " + std::to_string(request.maxWaitMs) +
-                            " and afterRevision " + std::to_string(request.afterRevision) +
-                            ": maxWaitMs must be from 0 to " + std::to_string(kWaitMsMax) +
-                            ", afterRevision not negative");
-  }
+  if (refuse(call, context, check_number("afterRevision", request.afterRevision, 0))) return;
+  if (refuse(call, context, check_number("maxWaitMs", request.maxWaitMs, 0, kWaitMsMax))) return;
   if (request.path != kRoot && !good_path(call, context, request.path)) return;
   api::RequestContext patient = context;
   patient.minRevision = std::max(context.minRevision, request.afterRevision);
@@ -277,6 +272,7 @@ void Engine::wait_for_change(CallId call, const api::RequestContext& context,
 
 void Engine::watch(CallId call, const api::RequestContext& context,
                    const api::WatchRequest& request) {
+  if (refuse(call, context, check_number("sinceRevision", request.sinceRevision, 0))) return;
   if (!admit_command<&Engine::watch>(call, context, request)) return;
   const SessionId session(static_cast<uint64_t>(context.sessionId));
   const Result<watch::Registered> registered = hub_.watch(session, request);
@@ -294,6 +290,7 @@ void Engine::watch(CallId call, const api::RequestContext& context,
 
 void Engine::unwatch(CallId call, const api::RequestContext& context,
                      const api::UnwatchRequest& request) {
+  if (refuse(call, context, check_number("watchId", request.watchId, 1))) return;
   if (!admit_session<&Engine::unwatch>(call, context, request)) return;
   hub_.unwatch(SessionId(static_cast<uint64_t>(context.sessionId)), request.watchId);
   api::UnwatchResult reply;

@@ -1,5 +1,6 @@
 // Locks: commands that change them and reads that explain them.
 #include <algorithm>
+#include <limits>
 
 #include "coordinator/rsm/path.h"
 #include "coordinator/server/api_views.h"
@@ -38,6 +39,14 @@ bool fill_claim(const Wanted& wanted, command::LockClaim& claim) {
   return true;
 }
 
+/// Only a semaphore's get into the command: of other modes the state would see neither.
+template <class Wanted>
+std::optional<Refusal> check_permits(const Wanted& wanted) {
+  constexpr int32_t kMost = std::numeric_limits<int32_t>::max();
+  if (auto bad = check_number("permits", wanted.permits, 0, kMost)) return bad;
+  return check_number("limit", wanted.limit, 0, kMost);
+}
+
 template <class Request, class Body>
 void fill_wait(const Request& request, Body& body) {
   body.waitMs = request.waitMs;
@@ -56,6 +65,7 @@ Refusal unknown_mode(int mode) {
 
 void Engine::acquire(CallId call, const api::RequestContext& context,
                      const api::AcquireRequest& request) {
+  if (refuse(call, context, check_permits(request))) return;
   if (!admit_command<&Engine::acquire>(call, context, request)) return;
   command::Acquire body;
   if (!fill_claim(request, body.claim)) {
@@ -71,6 +81,9 @@ void Engine::acquire(CallId call, const api::RequestContext& context,
 
 void Engine::acquire_all(CallId call, const api::RequestContext& context,
                          const api::AcquireAllRequest& request) {
+  for (const api::LockWanted& wanted : request.locks) {
+    if (refuse(call, context, check_permits(wanted))) return;
+  }
   if (!admit_command<&Engine::acquire_all>(call, context, request)) return;
   command::AcquireAll body;
   for (const api::LockWanted& wanted : request.locks) {

@@ -30,6 +30,7 @@ void Engine::snapshot_piece(CallId call, const api::RequestContext& context,
   if (refuse_stopping(call, context)) return;
   const std::string fault = fault_of(request);
   if (!fault.empty()) return bad_argument(call, context, fault);
+  if (refuse(call, context, check_number("copy", request.copy, 0))) return;
   SnapshotAsk ask{.call = call,
                   .sequence = context.sequence,
                   .trace = context.trace,

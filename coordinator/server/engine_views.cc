@@ -141,6 +141,8 @@ void Engine::list_locks(CallId call, const api::RequestContext& context,
                         "pageSize is " + std::to_string(size) + ", it must be from 1 to " +
                             std::to_string(kPageSizeMax));
   }
+  if (refuse(call, context, check_prefix(request.prefix))) return;
+  if (!request.page.empty() && !good_path(call, context, request.page)) return;
   const auto list = [this, size = static_cast<size_t>(size), prefix = request.prefix,
                      page = request.page](std::vector<lockmgr::LockInfo>& locks) {
     machine_.locks().list(prefix, page, size, kHoldersOfRefusal, locks);
@@ -172,12 +174,8 @@ void Engine::list_locks(CallId call, const api::RequestContext& context,
 void Engine::list_sessions(CallId call, const api::RequestContext& context,
                            const api::ListSessionsRequest& request) {
   const int32_t size = page_size(request.pageSize);
-  if (size < 1 || size > kPageSizeMax || request.page < 0) {
-    return bad_argument(call, context,
-                        "pageSize is " + std::to_string(size) + " and page " +
-                            std::to_string(request.page) + ": pageSize must be from 1 to " +
-                            std::to_string(kPageSizeMax) + ", page not negative");
-  }
+  if (refuse(call, context, check_number("pageSize", size, 1, kPageSizeMax))) return;
+  if (refuse(call, context, check_number("page", request.page, 0))) return;
   const auto list = [this, size = static_cast<size_t>(size),
                      after = SessionId(static_cast<uint64_t>(request.page))](
                         std::vector<const session::Session*>& sessions) {

@@ -4,6 +4,8 @@
 #include <string>
 #include <utility>
 
+#include "coordinator/rsm/path.h"
+
 namespace holdfast::server {
 namespace {
 
@@ -21,6 +23,16 @@ std::optional<Refusal> check_number(std::string_view what, int64_t value, int64_
   return refused(ErrorCode::kBadArgument, std::string(what) + " is " + std::to_string(value) +
                                               ", allowed are " + std::to_string(smallest) + " to " +
                                               std::to_string(largest));
+}
+
+// One that ends within a segment is as good as one that ends with it.
+std::optional<Refusal> check_prefix(const std::string& prefix) {
+  if (prefix.empty() || rsm::check_form(prefix).ok() || rsm::check_form(prefix + "x").ok()) {
+    return std::nullopt;
+  }
+  const Error why = rsm::check_form(prefix + "x").error();
+  return refused(why.code,
+                 "prefix " + rsm::quote(prefix) + " is the beginning of no path: " + why.message);
 }
 
 namespace {

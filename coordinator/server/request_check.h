@@ -6,6 +6,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <optional>
+#include <string>
 #include <string_view>
 
 #include "coordinator/server/host.h"
@@ -20,6 +21,9 @@ inline constexpr size_t kTraceBytesMax = 128;
 /// Nothing if `value` is within the bounds; else `what` and the value and the bounds are named.
 std::optional<Refusal> check_number(std::string_view what, int64_t value, int64_t smallest,
                                     int64_t largest = kNumberMax);
+
+/// The beginning of paths; empty: of all. None that could be one's is refused.
+std::optional<Refusal> check_prefix(const std::string& prefix);
 
 /// Of a call of any kind. One that opens a session is not within one: its session fields are
 /// ignored.

@@ -170,11 +170,6 @@ Result<watch::Registered> WatchHub::watch(SessionId session, const api::WatchReq
   if (!spaces) return unknown("watch space", request.space);
   const auto types = types_of(request.filter, *spaces);
   if (!types.ok()) return types.error();
-  if (request.sinceRevision < 0) {
-    return Error{
-        ErrorCode::kBadArgument,
-        "sinceRevision is " + std::to_string(request.sinceRevision) + ", it must not be negative"};
-  }
   return watches_.watch(owner_of(session),
                         {.path = request.path,
                          .scope = *scope,
@@ -186,7 +181,6 @@ Result<watch::Registered> WatchHub::watch(SessionId session, const api::WatchReq
 }
 
 void WatchHub::unwatch(SessionId session, int64_t watch_id) {
-  if (watch_id <= 0) return;
   watches_.unwatch(owner_of(session), watch::WatchId(static_cast<uint64_t>(watch_id)));
 }
 

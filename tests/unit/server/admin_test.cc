@@ -350,7 +350,8 @@ TEST_F(AdminTest, APieceOfTheSnapshotIsAskedForWithinTheLimits) {
                 Refuses(ErrorCode::BAD_ARGUMENT, "maxWaitMs is " + std::to_string(wait_ms) +
                                                      ": it must be from 0 to 60000"));
   }
-  EXPECT_THAT(ask(INT64_MIN, 262'144, 60'000),
+  EXPECT_THAT(ask(-1, 0, 0), Refuses(ErrorCode::BAD_ARGUMENT, "copy is -1, allowed are 0 to"));
+  EXPECT_THAT(ask(7, 262'144, 60'000),
               Refuses(ErrorCode::UNSUPPORTED, "this server writes no snapshot"));
 }
 

@@ -181,5 +181,94 @@ TEST_F(PollRequestTest, ANoticeIsNamedByItsNumber) {
   expect_taken(request);
 }
 
+/// Numbers of other requests that nothing could be true of.
+class RequestCheckTest : public OneServerTest {
+ protected:
+  template <class Request>
+  void expect_refused(void (Engine::*handler)(CallId, const api::RequestContext&, const Request&),
+                      const Request& request, const std::string& text,
+                      ErrorCode::type code = ErrorCode::BAD_ARGUMENT) {
+    const LogIndex before = server.engine().host().applied;
+    const Call call = server.ask(handler, client.next(), request);
+    ASSERT_TRUE(call.answered()) << text;
+    EXPECT_THAT(call.error(), Refuses(code, text));
+    cluster.settle();
+    EXPECT_EQ(server.engine().host().applied, before);
+  }
+  static constexpr int64_t kNumbers[] = {-1, kLeast, int64_t{1} << 53, kMost};
+  Client client = cluster.client(1, "a");
+};
+
+TEST_F(RequestCheckTest, ARevisionThatCannotBeIsRefused) {
+  for (const int64_t number : kNumbers) {
+    api::WaitForChangeRequest wait;
+    wait.path = "/a";
+    wait.afterRevision = number;
+    expect_refused(&Engine::wait_for_change, wait, "afterRevision is " + std::to_string(number));
+    api::WatchRequest watch;
+    watch.path = "/a";
+    watch.sinceRevision = number;
+    expect_refused(&Engine::watch, watch, "sinceRevision is " + std::to_string(number));
+  }
+}
+
+TEST_F(RequestCheckTest, AWaitForAChangeHasABoundedTime) {
+  for (const int64_t ms : {int64_t{-1}, int64_t{60'001}}) {
+    api::WaitForChangeRequest wait;
+    wait.path = "/a";
+    wait.maxWaitMs = ms;
+    expect_refused(&Engine::wait_for_change, wait,
+                   "maxWaitMs is " + std::to_string(ms) + ", allowed are 0 to 60000");
+  }
+}
+
+TEST_F(RequestCheckTest, AnIdThatNothingCanHaveIsRefused) {
+  for (const int64_t number : kNumbers) {
+    api::UnwatchRequest unwatch;
+    unwatch.watchId = number;
+    expect_refused(&Engine::unwatch, unwatch, "watchId is " + std::to_string(number));
+    api::ListSessionsRequest list;
+    list.page = number;
+    expect_refused(&Engine::list_sessions, list, "page is " + std::to_string(number));
+  }
+  expect_refused(&Engine::unwatch, api::UnwatchRequest(), "watchId is 0, allowed are 1 to");
+}
+
+// Of the other modes these do not get into the command, and the state would not see them.
+TEST_F(RequestCheckTest, NoModeTakesPermitsThatAreNegative) {
+  for (const auto mode :
+       {api::LockMode::EXCLUSIVE, api::LockMode::SHARED, api::LockMode::SEMAPHORE}) {
+    api::AcquireRequest one = acquire_of("/a");
+    one.mode = mode;
+    one.permits = -1;
+    expect_refused(&Engine::acquire, one, "permits is -1, allowed are 0 to 2147483647");
+    api::AcquireAllRequest all;
+    all.locks.resize(2);
+    all.locks[1].mode = mode;
+    all.locks[1].limit = -3;
+    expect_refused(&Engine::acquire_all, all, "limit is -3, allowed are 0 to 2147483647");
+  }
+}
+
+TEST_F(RequestCheckTest, APageOfLocksIsOfPathsThatCanBe) {
+  api::ListLocksRequest list;
+  for (const char* prefix : {"jobs", "//", "/a//", "/./", "/../a", "/a\n"}) {
+    list.prefix = prefix;
+    expect_refused(&Engine::list_locks, list, "is the beginning of no path: path");
+  }
+  const std::string longest = "/" + std::string(8'191, 'x');
+  list.prefix = longest + "x";
+  expect_refused(&Engine::list_locks, list, "the limit is 8192", ErrorCode::TOO_LARGE);
+  for (const std::string& prefix :
+       {std::string(), std::string("/"), std::string("/jobs/"), std::string("/jobs/."), longest}) {
+    list.prefix = prefix;
+    const Call call = server.ask(&Engine::list_locks, api::RequestContext{}, list);
+    cluster.settle();
+    EXPECT_EQ(call.outcome(), "OK") << prefix.substr(0, 9);
+  }
+  list.page = "jobs";
+  expect_refused(&Engine::list_locks, list, "path \"jobs\" does not begin with '/'");
+}
+
 }  // namespace
 }  // namespace holdfast::server
