@@ -114,6 +114,7 @@ void reset(api::PollRequest& r) {
   r.maxWaitMs = 0;
   r.renewNow = false;
   r.acknowledgedNotices.clear();
+  r.pollNumber = 0;
 }
 
 template <class Args>

@@ -141,6 +141,27 @@ TEST_F(ContextTest, WhatNamesASessionIsIgnoredWhereOneIsOpened) {
               Refuses(ErrorCode::BAD_ARGUMENT, "secret has 0 bytes, it must have 16"));
 }
 
+// The port reads all polls into one object, and a client of an older IDL leaves the number out.
+TEST_F(ContextTest, AFieldThatIsLeftOutIsNotAnotherClients) {
+  const Client first = cluster.client(1, "first");
+  const Client second = cluster.client(1, "second");
+  const RpcMethod* poll = find_method(client_methods(), "poll");
+  RpcArguments shared;
+  api::Holdfast_poll_args numbered;
+  numbered.context = first.context();
+  numbered.request.pollNumber = 9;
+  const Call one = decode_and_ask(*poll, numbered, shared);
+  const Call other = ask(*poll, second.context(), shared);
+  cluster.settle();
+  EXPECT_EQ(one.outcome(), "OK");
+  EXPECT_EQ(other.outcome(), "OK");
+  numbered.context = second.context();
+  numbered.request.pollNumber = 1;
+  const Call next = decode_and_ask(*poll, numbered, shared);
+  cluster.settle();
+  EXPECT_EQ(next.outcome(), "OK") << "its first number";
+}
+
 class PollRequestTest : public OneServerTest {
  protected:
   void expect_refused(const api::PollRequest& request, const std::string& text) {
