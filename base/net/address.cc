@@ -26,6 +26,7 @@ Result<Address> parse_address(std::string_view text) {
   if (text.find("://") != std::string_view::npos) {
     return bad_address(text, "this is a URL, and no scheme like http:// belongs here");
   }
+  if (text.empty()) return bad_address(text, "host and port are missing");
   const size_t colon = text.rfind(':');
   if (colon == std::string_view::npos) return bad_address(text, "the port is missing");
   std::string_view host = text.substr(0, colon);

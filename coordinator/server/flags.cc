@@ -195,12 +195,20 @@ Status parse_join(const std::string& flag, std::vector<net::Address>& out) {
 
 constexpr int64_t kElectionTimeoutMsMax = 60'000;
 
+/// Its least is another flag's, which is named: it may be the one that was given.
+Status check_election_timeout_min() {
+  const Status checked = in_range<int64_t>("election_timeout_min_ms", FLAGS_election_timeout_min_ms,
+                                           3 * FLAGS_heartbeat_ms, kElectionTimeoutMsMax - 1);
+  if (checked.ok()) return checked;
+  return Error{checked.error().code, checked.error().message + ", and 3 times --heartbeat_ms=" +
+                                         std::to_string(FLAGS_heartbeat_ms) + " at least"};
+}
+
 Status check_ranges() {
   const std::vector<Status> checks = {
       in_range<int64_t>("node_id", FLAGS_node_id, 1, 1000),
       in_range<int64_t>("heartbeat_ms", FLAGS_heartbeat_ms, 5, 10'000),
-      in_range<int64_t>("election_timeout_min_ms", FLAGS_election_timeout_min_ms,
-                        3 * FLAGS_heartbeat_ms, kElectionTimeoutMsMax - 1),
+      check_election_timeout_min(),
       in_range<int64_t>("election_timeout_max_ms", FLAGS_election_timeout_max_ms,
                         FLAGS_election_timeout_min_ms + 1, kElectionTimeoutMsMax),
       in_range<int64_t>("clock_drift_permille", FLAGS_clock_drift_permille, 1, 200),

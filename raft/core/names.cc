@@ -42,7 +42,10 @@ std::string Violation::text() const {
       return who + " sent" + when + " another entry for committed index " + where;
     case Kind::kLostEntries:
       return who + " holds" + when + " our acknowledgement of index " + where +
-             ", which our log does not have: synced data was lost";
+             ", which our log does not have: synced data was lost. The data directory is an older "
+             "copy, or its disk lost what it had confirmed. Put the latest copy back; if there is "
+             "none, empty the directory, start the server under an id that was never used, with "
+             "--join, and run `holdfast member replace OLD_ID NEW_ID ADDRESS`";
   }
   return "unknown violation";
 }

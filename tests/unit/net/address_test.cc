@@ -27,6 +27,10 @@ TEST(Address, RefusesWhatIsNoAddressAndNamesIt) {
   }
 }
 
+TEST(Address, OfNothingBothAreMissing) {
+  EXPECT_NE(parse_address("").error().message.find("host and port are missing"), std::string::npos);
+}
+
 TEST(Address, KnowsWhatStaysOnThisMachine) {
   for (const char* host : {"127.0.0.1", "127.8.9.10", "::1", "localhost"}) {
     EXPECT_TRUE(is_loopback({host, 1})) << host;

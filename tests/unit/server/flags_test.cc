@@ -189,7 +189,8 @@ TEST_F(FlagsTest, EveryFlagReachesItsOption) {
 
 TEST_F(FlagsTest, TimeoutsThatContradictEachOtherAreRefused) {
   expect_refused({"--heartbeat_ms=200"},
-                 "--election_timeout_min_ms=500: must be from 600 to 59999");
+                 "--election_timeout_min_ms=500: must be from 600 to 59999, and 3 times "
+                 "--heartbeat_ms=200 at least");
   expect_refused({"--election_timeout_min_ms=1000"},
                  "--election_timeout_max_ms=1000: must be from 1001 to 60000");
 }
