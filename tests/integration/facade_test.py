@@ -60,6 +60,17 @@ def test_a_lock_is_handed_on_with_a_greater_token(client, session):
     assert tokens == sorted(set(tokens)) and len(tokens) == 7
 
 
+def test_a_full_queue_says_how_many_may_wait(client, session):
+    with session.lock("/queued"):
+        waiter = in_thread(client.session(ttl=10).lock("/queued").acquire)
+        eventually(lambda: client.describe("/queued").waiter_count == 1)
+        last = client.session(ttl=10)
+        for lock in (last.lock("/queued", max_queue=1), last.locks(["/queued", "/b"], max_queue=1)):
+            with pytest.raises(holdfast.QueueFull, match="full: max_queue=1, and so many wait"):
+                lock.acquire()
+    waiter.join(20)
+
+
 def test_try_and_timeout_name_the_holder_and_leave_no_place(client, session):
     other = client.session(ttl=10, name="billing-7")
     with other.lock("/busy"):

@@ -130,7 +130,9 @@ class Asking:
                            f"this program learned of it{': ' + end_reason(known) if known else ''}")
         holders = holders_of(getattr(result, "holders", None)) or self._last_holders()
         if result.reason == RefusalReason.QUEUE_FULL:
-            raise not_granted(QueueFull, f"the queue of {self._what} is full", holders)
+            most = self._request.maxQueue
+            raise not_granted(QueueFull, f"the queue of {self._what} is full: max_queue={most}, "
+                                         "and so many wait already", holders)
         if self._timeout:
             raise not_granted(LockTimeout, f"{self._what} was not granted within "
                                            f"{self._timeout:g} s", holders)

@@ -30,12 +30,20 @@ def path_of(path: str) -> str:
     return path if path == "/" else check_path(path)
 
 
+def written_path_of(path: str) -> str:
+    """The path of a key to be written. No key is the root."""
+    if path_of(path) == "/":
+        raise BadArgument("path '/' is the root, which is no key")
+    return path
+
+
 def value_of(value: Value) -> bytes:
     """The bytes of a value, if a frame can carry them."""
     data = to_bytes(value)
     limit = CALL_BYTES_MAX - CALL_BYTES_HEAD
     if len(data) > limit:
-        raise BadArgument(f"the value has {len(data)} bytes, a call carries at most {limit}")
+        raise BadArgument(f"the value has {len(data)} bytes, a call carries at most {limit}, and a "
+                          "key's value may have fewer (setting value_bytes_max, 1048576 at most)")
     return data
 
 
@@ -77,8 +85,9 @@ def put(path: str, value: Value, version: Optional[int], parents: bool,
         guard: "Optional[Lock]" = None) -> Any:
     """A PutRequest."""
     _arguments.flag("parents", parents)
-    return PutRequest(path=path_of(path), value=value_of(value), expectedVersion=expected(version),
-                      makeParents=parents or None, guard=guard_of(guard))
+    return PutRequest(path=written_path_of(path), value=value_of(value),
+                      expectedVersion=expected(version), makeParents=parents or None,
+                      guard=guard_of(guard))
 
 
 def create(path: str, value: Value, *, ephemeral: bool, sequential: bool, container: bool,
@@ -94,7 +103,7 @@ def create(path: str, value: Value, *, ephemeral: bool, sequential: bool, contai
                                        (ttl is not None, WireKeyKind.TTL)) if wanted]
     if len(kinds) > 1:
         raise BadArgument("a key is ephemeral, a container, or has a ttl: one of these at most")
-    return CreateRequest(path=path_of(path), value=value_of(value),
+    return CreateRequest(path=written_path_of(path), value=value_of(value),
                          kind=kinds[0] if kinds else None, sequential=sequential or None,
                          ttlMs=None if ttl is None else round(ttl * 1000),
                          makeParents=parents or None, guard=guard_of(guard))
@@ -107,5 +116,5 @@ def delete(path: str, version: Optional[int], recursive: bool,
     version = _arguments.whole_or_none("version", version, "any")
     if version is not None and version < 1:
         raise BadArgument(f"version {version} is that of no key: versions begin at 1")
-    return RemoveRequest(path=path_of(path), expectedVersion=version, recursive=recursive or None,
-                         guard=guard_of(guard))
+    return RemoveRequest(path=written_path_of(path), expectedVersion=version,
+                         recursive=recursive or None, guard=guard_of(guard))

@@ -234,6 +234,9 @@ class Wanted:
         _arguments.flag("shared", self.shared)
         _arguments.whole("permits", self.permits)
         _arguments.whole_or_none("limit", self.limit, "no semaphore")
+        for name, number in (("permits", self.permits), ("limit", self.limit)):
+            if number is not None and number < 1:
+                raise BadArgument(f"{name} of {self.path} must be 1 or more, not {number}")
 
     @property
     def mode(self) -> Mode:

@@ -5,6 +5,7 @@ import datetime
 import decimal
 import fractions
 import pathlib
+import re
 import threading
 
 import pytest
@@ -162,6 +163,22 @@ def test_a_handle_that_is_held_goes_on_after_a_wrong_argument(session):
         assert "value must be bytes or a str, not int 2" in told(lock.set_value, 2)
         assert "to must be an int, not str" in told(lock.handover, "17")
         assert lock.held and lock.value == b"1"
+
+
+@pytest.mark.parametrize(("says", "call"), [
+    ("permits of /a must be 1 or more, not 0", lambda s: s.semaphore("/a", 2, permits=0)),
+    ("limit of /a must be 1 or more, not 0", lambda s: s.semaphore("/a", 0)),
+    ("permits of /a must be 1 or more, not -1",
+     lambda s: s.locks([Wanted("/a", permits=-1, limit=2)])),
+    ("path '/' is the root, which is no key", lambda s: s.put("/", "x")),
+    ("path '/' is the root, which is no key", lambda s: s.create("/")),
+    ("path '/' is the root, which is no key", lambda s: s.delete("/", recursive=True)),
+    ("a call carries at most 4128768, and a key's value may have fewer",
+     lambda s: s.put("/a", bytes(5_000_000)))])
+def test_a_value_that_can_never_be_right_is_refused_before_it_is_sent(cluster, session, says, call):
+    with pytest.raises(holdfast.BadArgument, match=re.escape(says)):
+        call(session)
+    assert {name for name, _, _ in cluster.model.calls} <= {"openSession", "poll"}
 
 
 def test_a_number_that_is_none_is_a_value_error(client):
