@@ -52,8 +52,11 @@ void Simulation::choose_core() {
 void Simulation::silence(SimNode& node) {
   const Weather& w = plan_.weather;
   const int64_t mask = int64_t{1} << (node.number() - 1);
-  // Without these two a node that is heard and hears nobody may disturb for ever (4.2.3, 9.6).
-  const bool noise_is_harmless = w.pre_vote != 0 && w.check_quorum != 0;
+  // Without these two a node that is heard and hears nobody may disturb for ever (4.2.3, 9.6). And
+  // one with another state shows the difference for as long as it is heard: where no majority has a
+  // state to tell which is right, those without one get none until an operator decides (PROMISE
+  // 11).
+  const bool noise_is_harmless = w.pre_vote != 0 && w.check_quorum != 0 && !node.altered();
   if (w.rest == 0) return node.retire("is left dead");
   const Pairs outwards = faults_->outwards(mask);
   Pairs pairs = faults_->both_ways(mask);
@@ -91,11 +94,16 @@ void Simulation::await_leader() {
   // Restarts that were under way come first, and a calm disk may still take its tail.
   run_until(world_.now() + kRestart + from_ms(2 * w.disk_tail_us / 1'000));
   run_until(world_.now() + from_ms(kElections * w.election_max_ms));
-  // Without its state a server helps nobody to commit, and whom it asked for it may be gone.
+  // Without its state a server helps nobody to commit, and whom it asked for it may be gone. Or it
+  // is withheld for as long as a difference counts that was shown until now: what was reported last
+  // counts so long, and the doubt after it.
   const bool bare = std::ranges::any_of(nodes_, [this](SimNode* node) {
     return in_core(*node) && node->up() && node->engine().waits_for_state();
   });
-  if (bare) run_until(world_.now() + server::SnapshotFetch::kTurnAway + 2s);
+  const bool doubted = std::ranges::any_of(
+      nodes_, [this](SimNode* node) { return !in_core(*node) && node->altered(); });
+  if (doubted) run_until(world_.now() + 2 * server::DigestWatch::kFresh);
+  if (bare || doubted) run_until(world_.now() + server::SnapshotFetch::kTurnAway + 2s);
   const auto leaders = std::count_if(nodes_.begin(), nodes_.end(), [this](SimNode* node) {
     return node->up() && in_core(*node) && node->engine().host().serving;
   });
