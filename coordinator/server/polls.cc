@@ -77,6 +77,8 @@ bool Polls::arrive(CallId call, SessionId session, const api::PollRequest& reque
     channel.place = by_age_.insert(by_age_.end(), session);
     channel.told_through = host_.applied;
   }
+  // Whose first poll here told nothing has still to be told where its watches stand.
+  const bool owed = channel.state == Channel::State::kRenewing && channel.answer_at_once;
   fail_call(channel, session,
             {ErrorCode::kSuperseded, "a newer poll of this session arrived", false, false, 0});
   if (fresh) add_unacknowledged_grants(channel, session);
@@ -85,7 +87,7 @@ bool Polls::arrive(CallId call, SessionId session, const api::PollRequest& reque
   channel.state = Channel::State::kRenewing;
   channel.call = call;
   channel.arrived = host_.clock.now();
-  channel.answer_at_once = fresh || request.renewNow || request.maxWaitMs == 0;
+  channel.answer_at_once = fresh || owed || request.renewNow || request.maxWaitMs == 0;
   channel.max_wait_ms = request.maxWaitMs;
   urgent_ = urgent_ || has_news(channel, session);
   return true;

@@ -128,6 +128,16 @@ TEST_F(PollsTest, ANewerPollSupersedesTheOlder) {
   EXPECT_EQ(server.engine().parked_calls(), 1u);
 }
 
+TEST_F(PollsTest, WhatSupersedesTheFirstPollOnAServerIsAnsweredAtOnceInItsPlace) {
+  const Client fresh = cluster.client(1, "fresh");
+  server.poll(fresh.context(), poll_of(10'000));
+  server.poll(fresh.context(), poll_of(10'000));
+  const Call newest = server.poll(fresh.context(), poll_of(10'000));
+  cluster.settle();
+  EXPECT_EQ(newest.outcome(), "OK");
+  EXPECT_FALSE(poll(fresh, poll_of(10'000)).answered());
+}
+
 TEST_F(PollsTest, AGrantWakesTheParkedPoll) {
   const auto release = queue("/job");
   const Call call = poll(client, poll_of(10'000, known));
