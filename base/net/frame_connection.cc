@@ -110,7 +110,9 @@ void FrameConnection::hold_back() {
   if (backed_up_ || !options_.waits_for_reader || state_ != State::kOpen) return;
   if (output_bytes() <= options_.max_output_bytes) return;
   backed_up_ = true;
+  backed_up_since_ = loop_.now();
   stop_reading();
+  arm_timer();
 }
 
 uint64_t FrameConnection::input_waiting() const {
@@ -391,6 +393,7 @@ Instant FrameConnection::next_deadline() const {
   consider(!input_.empty() && reads(), frame_started_, options_.frame_timeout);
   consider(state_ != State::kConnecting && write_event_.enabled(), write_progress_,
            options_.write_timeout);
+  consider(backed_up_, backed_up_since_, options_.held_timeout);
   consider(state_ == State::kOpen && !backed_up_, last_received_, options_.idle_timeout);
   return least;
 }
@@ -418,6 +421,11 @@ void FrameConnection::check_timers() {
              passed(write_progress_, options_.write_timeout)) {
     fail(CloseCause::kWriteTimeout, ErrorCode::kTimeout,
          "took nothing of " + count_of(output_bytes()) + " for " + ms_of(options_.write_timeout));
+  } else if (backed_up_ && passed(backed_up_since_, options_.held_timeout)) {
+    fail(CloseCause::kOutputOverflow, ErrorCode::kOverloaded,
+         "reads slowly: " + count_of(output_bytes()) + " wait, " +
+             count_of(options_.max_output_bytes / 2) + " may after " +
+             ms_of(options_.held_timeout));
   } else if (state_ == State::kOpen && !backed_up_ &&
              passed(last_received_, options_.idle_timeout)) {
     fail(CloseCause::kIdle, ErrorCode::kTimeout,

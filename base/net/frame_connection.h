@@ -37,9 +37,11 @@ struct FrameOptions {
   /// That is seen at the end of a turn; within one no more frames are taken beyond twice as much.
   size_t max_output_bytes = 16 << 20;
   /// Such output does not end it, but nothing is read until half of it has left: TCP tells the
-  /// other side to send no faster than it reads. One that takes nothing is ended by write_timeout,
-  /// and what is not read holds up nobody (Loop::handled_until). Twice as much ends it nonetheless.
+  /// other side to send no faster than it reads. What is not read holds up nobody
+  /// (Loop::handled_until), and may be a renewal: after held_timeout it is ended, and dials again.
+  /// Twice as much ends it nonetheless.
   bool waits_for_reader = false;
+  Duration held_timeout = 1s;
   /// Zero switches a timer off.
   Duration connect_timeout = 1s;
   Duration frame_timeout = 10s;  ///< from a frame's first byte to its last
@@ -227,7 +229,8 @@ class FrameConnection final : private InputSource {
   std::string output_;
   size_t output_sent_ = 0;
   Instant last_received_;
-  Instant frame_started_;   ///< of the frame in input_
+  Instant frame_started_;  ///< of the frame in input_
+  Instant backed_up_since_;
   Instant write_progress_;  ///< when output last moved, or began to wait
   Instant connect_started_;
   std::vector<Endpoint> endpoints_;           ///< still to be tried, last first
