@@ -16,8 +16,8 @@ constexpr Duration kLookEvery = 200ms;
 constexpr Duration kAway = 120s;
 constexpr Duration kAnswer = 2s;
 
-const api::Alarm* quarantine_of(const api::StatusResult& status) {
-  const auto at = std::ranges::find(status.alarms, "QUARANTINED", &api::Alarm::name);
+const api::Alarm* alarm_of(const api::StatusResult& status, const std::string& name) {
+  const auto at = std::ranges::find(status.alarms, name, &api::Alarm::name);
   return at == status.alarms.end() ? nullptr : &*at;
 }
 
@@ -34,6 +34,7 @@ class RebuildWait {
   void say(const std::string& line);
   client::CallError given_up(client::CallError error) const;
   client::CallError started_anew() const;
+  client::CallError removed(const api::Alarm& alarm) const;
 
   const std::string admin_;
   const Duration away_;
@@ -50,7 +51,8 @@ client::Outcome<api::StatusResult> RebuildWait::run() {
   for (Instant heard = began_;; loop_.turn(kLookEvery)) {
     const Duration waited = clock_.now() - began_;
     auto status = ask();
-    const api::Alarm* alarm = status ? quarantine_of(*status) : nullptr;
+    const api::Alarm* alarm = status ? alarm_of(*status, "QUARANTINED") : nullptr;
+    if (const auto* gone = status ? alarm_of(*status, "REMOVED") : nullptr) return removed(*gone);
     if (status && alarm == nullptr) return status;
     const bool loads = !status && status.error().code == ErrorCode::kNoLeader;
     if (alarm != nullptr || loads) {
@@ -88,6 +90,12 @@ client::CallError RebuildWait::started_anew() const {
   return {ErrorCode::kShuttingDown,
           "the server at " + admin_ +
               " ended before it was rebuilt, runs again, and is to be told again: " + seen_};
+}
+
+// It stays quarantined then, and nobody gives it a state.
+client::CallError RebuildWait::removed(const api::Alarm& alarm) const {
+  return {ErrorCode::kShuttingDown,
+          "the server at " + admin_ + " was removed before it was rebuilt: " + alarm.message};
 }
 
 void print(const api::RebuildStateResult& answer, const api::StatusResult& status, bool as_json) {

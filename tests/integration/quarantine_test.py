@@ -334,3 +334,23 @@ def test_bad_arguments_of_a_rebuild(cluster):
             assert refused.value.code == t.ErrorCode.BAD_ARGUMENT
             assert text in refused.value.message
     assert run(cluster, "rebuild", "--from", "x", nodes=[node]).returncode == 64
+
+
+def test_a_rebuild_of_a_server_that_is_removed_meanwhile_ends():
+    with Cluster(3) as cluster:
+        node, source = cluster.followers()
+        others = [each for each in cluster.nodes.values() if each is not node]
+        for each in others:
+            each.signal(signal.SIGSTOP)  # nothing comes of it
+        waiting = rebuild_by_force(cluster, node, source)
+        told(waiting, "it is being rebuilt")
+        node.signal(signal.SIGSTOP)
+        for each in others:
+            each.signal(signal.SIGCONT)
+        eventually(lambda: any(each.ready() for each in others), within=20, what="a leader")
+        done = run(cluster, "member", "remove", str(node.node_id), nodes=others, timeout=60)
+        assert done.returncode == 0, done.stderr
+        node.signal(signal.SIGCONT)
+        last = waiting.communicate(timeout=60)[1]
+        assert waiting.returncode == 69, last
+        assert f"the server at {node.admin_address} was removed before it was rebuilt" in last
