@@ -47,7 +47,7 @@ Snapshots::Snapshots(Host& host, snapshot::SpanWriter* writer, std::string genes
 
 void Snapshots::on_entry(const raft::Entry& entry) {
   if (writer_ == nullptr || stopped_) return;
-  rows_.add(host_.machine.row_changes());
+  rows_.add(host_.machine.row_changes(), host_.machine.applied());
   count(entry.data.size() + raft::kEntryOverheadBytes);
   mark();
 }

@@ -1,14 +1,17 @@
 // What changed in the replicated state over a span of log entries: gathered as entries are applied,
-// handed to the snapshot thread as a value. Gathering copies bytes and sorts nothing.
+// handed to the snapshot thread as a value. Of a row that changes again and again one change is
+// kept, as a rule, in its place; nothing is sorted.
 #pragma once
 
 #include <array>
 #include <cstdint>
 #include <deque>
+#include <memory>
 #include <string>
 #include <string_view>
 #include <vector>
 
+#include "base/ids.h"
 #include "base/rows.h"
 
 namespace holdfast::snapshot {
@@ -19,9 +22,19 @@ uint64_t growth_of(std::string_view row);
 /// Movable; one thread at a time.
 class RowSpan {
  public:
-  /// The row changes of one entry, behind those added before.
-  void add(const RowLog& changes);
-  void add(RowLog::Change change);
+  RowSpan() = default;
+  RowSpan(RowSpan&&) = default;
+  RowSpan& operator=(RowSpan&&) = default;
+  RowSpan(const RowSpan&) = delete;
+  RowSpan& operator=(const RowSpan&) = delete;
+
+  /// The row changes of entry `entry`, behind those added before. A row whose number says that this
+  /// entry made it is new to the database: if it is erased within the span as well, nothing is
+  /// written of it. Results of commands are such, and what is held for a moment.
+  void add(const RowLog& changes, LogIndex entry);
+  /// Likewise of rows that may have stood before, whatever their numbers are.
+  void add(const RowLog& changes) { add(changes, LogIndex()); }
+  void add(const RowLog::Change& change) { add(change, LogIndex()); }
   /// The changes that a later span gathered.
   void append(RowSpan&& later);
   /// Forgets all changes of a row but the last, and reckons anew: a span that goes with later ones
@@ -43,23 +56,55 @@ class RowSpan {
   static constexpr size_t kBlockBytes = 1 << 20;
 
  private:
-  void record(const RowLog::Change& change);
-  std::string_view keep(std::string_view row);
-  bool counted(const RowLog::Change& change);
+  /// A change of a row, and the place of its bytes.
+  struct Record {
+    uint64_t id = 0;
+    char* bytes = nullptr;
+    uint32_t size = 0;
+    uint32_t room = 0;
+    RowTable table{};
+    bool erased = false;
+    bool born = false;     ///< the row is new to the database
+    bool dropped = false;  ///< born and erased: nothing is to be written
+  };
+  /// Where the newest changes of one table's rows stand. A place takes one row: what lost it to
+  /// another is recorded once more when it changes again. None of them is dropped.
+  class Recent {
+   public:
+    Record* find(uint64_t id) const;
+    /// The change that this takes the place of.
+    const Record* note(Record& record);
+    void drop(const Record& record);
+    void forget() { *this = {}; }
 
-  std::deque<std::vector<RowLog::Change>> records_;  ///< none of them empty
-  std::deque<std::string> blocks_;
+   private:
+    size_t slot_of(uint64_t id) const;
+    void grow();
+
+    std::vector<Record*> slots_;
+    size_t taken_ = 0;
+    unsigned bits_ = 0;  ///< of a slot's number
+  };
+  static constexpr size_t kTables = static_cast<size_t>(RowTable::kKeyChildren) + 1;
+
+  void add(const RowLog::Change& change, LogIndex entry);
+  void put(Record& record, std::string_view row);
+  void erase(Record& record);
+  Record& new_record(const RowLog::Change& change, bool born);
+  bool is_new(const RowLog::Change& change, LogIndex entry) const;
+  char* take(size_t bytes);
+  Recent& recent(RowTable table) { return recent_[static_cast<size_t>(table)]; }
+
+  std::deque<std::vector<Record>> records_;  ///< none of them empty
+  std::vector<Record*> spare_;               ///< dropped ones, with their room
+  std::deque<std::unique_ptr<char[]>> blocks_;
+  size_t block_left_ = 0;  ///< of the last one
+  char* block_next_ = nullptr;
   std::string meta_;  ///< every entry changes this one row: only its last content is kept
   uint64_t meta_id_ = 0;
   uint64_t growth_bytes_ = 0;
-  /// Rows that were counted lately, by their ids.
-  struct Counted {
-    RowTable table{};
-    uint64_t id = 0;
-    size_t bytes = 0;
-  };
-  static constexpr size_t kCounted = 64;
-  std::array<Counted, kCounted> counted_{};
+  std::array<Recent, kTables> recent_;
+  LogIndex forgotten_;  ///< the last entry that made a row which lost its place to another
 };
 
 }  // namespace holdfast::snapshot

@@ -166,7 +166,7 @@ class OldServer {
     } else {
       machine_.skip(index);
     }
-    rows_.add(machine_.row_changes());
+    rows_.add(machine_.row_changes(), machine_.applied());
   }
 
   Process process_;

@@ -46,7 +46,7 @@ class Keys {
     ++index_;
     effects_.clear();
     machine_.apply(LogIndex(index_), Term(2), put_entry(key), effects_);
-    span_.add(machine_.row_changes());
+    span_.add(machine_.row_changes(), machine_.applied());
   }
   struct Cost {
     uint64_t rows = 0;

@@ -76,7 +76,7 @@ class WrittenState {
       const auto special = bulk_.entry(index_);
       const std::string entry = special ? *special : workload_.next(index_, term().value);
       machine_.apply(LogIndex(index_), term(), entry, effects_);
-      span_.add(machine_.row_changes());
+      span_.add(machine_.row_changes(), machine_.applied());
     }
   }
   SnapshotHead head() const {
