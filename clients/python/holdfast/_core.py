@@ -59,6 +59,7 @@ class Core:
         #: Set once the session is over, whoever ended it.
         self.over = threading.Event()
         self._end: Optional[SessionError] = None
+        self._told_expired = False
         self._waiting: Dict[int, threading.Event] = {}
         #: How often another server has begun to answer polls.
         self.moves = 0
@@ -145,16 +146,16 @@ class Core:
         return self._end
 
     def end(self, error: SessionError) -> None:
-        """The session is over: every holding ends, every wait wakes."""
+        """The session is over: every holding ends, every wait wakes.
+
+        Why it ended first is kept. What was interrupted here goes on where the next call begins: it
+        may have struck between any two steps.
+        """
         with self.mutex:
-            if self._end is not None:
-                return
-            self._end = error
-            closed = isinstance(error, SessionClosed)
+            error = self._end = self._end or error
             for holding in list(self.leases.holdings):
-                if closed:
-                    self._drop(holding)
-                    holding.released = True
+                if isinstance(error, SessionClosed) and not holding.loss:
+                    self._release(holding)
                 else:
                     self._lose(holding, f"session {self.session_id} is over: {error}")
             for event in self._waiting.values():
@@ -162,10 +163,17 @@ class Core:
             self.over.set()
             self.changed.notify_all()
         self.watches.ended(error)
-        if not closed:
-            log.warning("session %d (%s) is over: %s", self.session_id, self.name, error)
-            if self.on_expired is not None:
-                call_apart("on_expired", self.on_expired, error)
+        if not isinstance(error, SessionClosed):
+            self._tell_expired(error)
+
+    def _tell_expired(self, error: SessionError) -> None:
+        with self.mutex:
+            told, self._told_expired = self._told_expired, True
+        if told:
+            return
+        log.warning("session %d (%s) is over: %s", self.session_id, self.name, error)
+        if self.on_expired is not None:
+            call_apart("on_expired", self.on_expired, error)
 
     def see_header(self, header: Any) -> None:
         """Every reply names its cluster: another one than before was restored from a backup."""
@@ -314,8 +322,7 @@ class Core:
             self._expire(boot())
             if not holding.live:
                 return False
-            self._drop(holding)
-            holding.released = True
+            self._release(holding)
             return True
 
     def held_as(self, holder_id: int) -> List[Holding]:
@@ -342,22 +349,31 @@ class Core:
 
     def _expire(self, now: float) -> None:
         for holding in self.leases.due(now):
+            if holding.released:  # an interrupted release has left it here
+                self.leases.holdings.discard(holding)
+                continue
             notice = self.leases.notice_for(holding.holder_id)
             why = (f"it was revoked with notice: {notice.reason}" if notice else
                    "no renewal of the session was acknowledged in time")
             self._lose(holding, f"its local deadline passed: {why}")
 
-    def _drop(self, holding: Holding) -> None:
+    # What may be interrupted: first it counts as over, last it is forgotten. What is over and was
+    # not forgotten is due, so that the watcher does the rest.
+
+    def _release(self, holding: Holding) -> None:
+        holding.released = True
         self.leases.holdings.discard(holding)
-        holding.ended_at = boot()
 
     def _lose(self, holding: Holding, reason: str) -> None:
-        self._drop(holding)
-        holding.loss = reason
+        holding.loss = holding.loss or reason
         call_apart("on_lost", self._report, holding)
+        self.leases.holdings.discard(holding)
 
-    @staticmethod
-    def _report(holding: Holding) -> None:
+    def _report(self, holding: Holding) -> None:
+        with self.mutex:
+            told, holding.told = holding.told, True
+        if told:
+            return
         log.warning("lost %s (holder %d, token %d): %s", ", ".join(holding.paths),
                     holding.holder_id, holding.token, holding.loss)
         holding.on_end(holding.loss)

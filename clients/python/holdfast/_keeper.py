@@ -134,6 +134,8 @@ class Poller:
         except NotSent:
             router.avoid(address)
             raise
+        if self._core.over.is_set():  # who ended it may have found nothing to break off
+            raise NotSent("the session is over")
         return self._connection
 
     def _disconnect(self) -> None:
@@ -214,10 +216,14 @@ class Tidier:
         self._tasks.put((what, task))
         with self._core.mutex:
             if self._thread is None and not self._core.over.is_set():
-                self._thread = threading.Thread(
-                    target=self._run, daemon=True,
-                    name=f"holdfast-{self._name}-{self._core.session_id}")
-                self._thread.start()
+                thread = threading.Thread(target=self._run, daemon=True,
+                                          name=f"holdfast-{self._name}-{self._core.session_id}")
+                try:
+                    thread.start()
+                except RuntimeError:  # out of threads; the next thing to be done tries again
+                    log.exception("%s in the background has to wait", what)
+                else:
+                    self._thread = thread
 
     def stop(self) -> None:
         """The session is over: what is left is in vain."""

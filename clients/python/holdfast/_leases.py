@@ -38,8 +38,8 @@ class Holding:
     released: bool = False
     #: A handover is on its way: another may hold the lock already.
     giving_up: bool = False
-    #: On the boot clock, when it ended in either way.
-    ended_at: float = 0.0
+    #: The program was told that it was lost.
+    told: bool = False
 
     @property
     def live(self) -> bool:
@@ -151,8 +151,8 @@ class Leases:
             self._losses.popitem(last=False)
 
     def due(self, now: float) -> List[Holding]:
-        """Holdings whose deadline has passed."""
-        return [h for h in self.holdings if h.deadline <= now]
+        """Holdings whose deadline has passed, or that are over for another reason."""
+        return [h for h in self.holdings if h.deadline <= now or not h.live]
 
     def next_deadline(self) -> Optional[float]:
         """The earliest deadline of a holding."""

@@ -11,6 +11,7 @@ from holdfast_api.holdfast.ttypes import (CheckTokenRequest, ListLocksRequest, R
 
 from . import _arguments, _process, _reads
 from ._connection import DEFAULT_ADMIN_PORT, DEFAULT_PORT
+from ._core import call_apart
 from ._keycalls import ClientKeys
 from ._router import Router
 from .admin import Admin
@@ -162,20 +163,30 @@ class Client(ClientKeys):
         else:
             given = _arguments.text("address", address)
             addresses = [given]
-        if given not in self._admins:
-            self._admins[given] = Admin(addresses, self._timeout)
-        return self._admins[given]
+        with self._mutex:
+            if self._closed:
+                raise ClientClosed("this client is closed")
+            if given not in self._admins:
+                self._admins[given] = Admin(addresses, self._timeout)
+            return self._admins[given]
 
     def close(self) -> None:
         """Close all sessions of this client, then its connections."""
         self._home.check("client")
+        try:
+            self._close()
+        except BaseException:  # as in Session.close
+            call_apart("close", self._close)
+            raise
+
+    def _close(self) -> None:
         with self._mutex:
             self._closed = True
-            sessions = list(self._sessions)
+            sessions, admins = list(self._sessions), list(self._admins.values())
         for session in sessions:
             session.close()
         self._router.close()
-        for admin in self._admins.values():
+        for admin in admins:
             admin.close()
 
     def detach(self) -> None:

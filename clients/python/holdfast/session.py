@@ -14,7 +14,7 @@ from holdfast_api.holdfast.ttypes import CloseSessionRequest, OpenSessionRequest
 
 from . import _arguments
 from ._clock import boot
-from ._core import Core
+from ._core import Core, call_apart
 from ._feed import Buffer, Spec
 from ._keeper import Keeper
 from ._keycalls import SessionKeys
@@ -71,6 +71,10 @@ class Session(SessionKeys):
         self._core.on_expired = on_expired
         self._open(ttl, attributes, timeout)
         self._keeper = Keeper(self._core)
+        #: The number of the command that closes it, once there is one.
+        self._last_sequence = 0
+        #: That it is closed, as far as they could be told.
+        self._servers_know = False
         try:
             self._keeper.start()
             log.info("opened session %d (%s), ttl %g s", self.id, self.name, self.ttl)
@@ -276,14 +280,20 @@ class Session(SessionKeys):
         """
         self._home.check("session")
         _arguments.timeout(timeout, none="at most 5 s")
+        try:
+            self._close(timeout)
+        except BaseException:  # e.g. from a signal's handler, between any two steps
+            call_apart("close", self._close, timeout)
+            raise
+
+    def _close(self, timeout: Optional[float]) -> None:
         core = self._core
-        if core.ended_by is not None:
-            self._keeper.stop()
-            return
         limit = min(self.ttl, CLOSE_SECONDS_MAX) if timeout is None else timeout
-        sequence = core.sequences.take()
         core.end(SessionClosed(f"session {self.id} was closed by this program"))
         self._keeper.stop()
+        if self._servers_know or not isinstance(core.ended_by, SessionClosed):
+            return
+        sequence = self._last_sequence = self._last_sequence or core.sequences.take()
         try:
             core.router.call("closeSession", lambda: core.context(sequence), CloseSessionRequest(),
                              until=time.monotonic() + limit)
@@ -294,6 +304,7 @@ class Session(SessionKeys):
                         self.ttl, error)
         else:
             log.info("closed session %d", self.id)
+        self._servers_know = True
 
     def __enter__(self) -> "Session":
         return self

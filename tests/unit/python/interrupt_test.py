@@ -1,7 +1,9 @@
 """Calls that are cut off in the midst, from a signal's handler or elsewhere: what they began comes
 to an end, and nothing stays behind that nobody knows of."""
 
+import dis
 import logging
+import sys
 import threading
 
 import pytest
@@ -10,6 +12,8 @@ from support.fake_server import Fault
 from support.waiting import eventually
 
 import holdfast
+from holdfast import _core, _keeper, _leases
+from holdfast import session as session_module
 
 
 def ours(session_id):
@@ -41,6 +45,60 @@ def interrupt_at(caplog):
     yield add
     for handler in added:
         logger.removeHandler(handler)
+
+
+class Interruption:
+    """As if Ctrl-C came when the nth call in these modules returns, of those that one call of this
+    thread makes. There Python looks for signals."""
+
+    def __init__(self, number, modules):
+        self.left = number
+        self.files = tuple(module.__file__ for module in modules)
+        self.called = {}
+
+    def __call__(self, frame, event, arg):
+        if frame.f_code.co_filename not in self.files:
+            return None
+        frame.f_trace_opcodes = True
+        if event == "opcode":
+            if self.called.get(frame):
+                self.left -= 1
+                if not self.left:
+                    sys.settrace(None)
+                    raise KeyboardInterrupt
+            code = frame.f_code.co_code[frame.f_lasti]
+            self.called[frame] = dis.opname[code] in ("CALL", "CALL_FUNCTION_EX")
+        return self
+
+    def hits(self, function):
+        """Call it. Was it interrupted?"""
+        before = sys.gettrace()
+        sys.settrace(self)
+        try:
+            function()
+        except KeyboardInterrupt:
+            return True
+        finally:
+            sys.settrace(before)
+        return False
+
+
+def test_a_close_that_is_interrupted_anywhere_comes_to_its_end(cluster, client):
+    hit, number = True, 2  # by then it has looked at its arguments
+    while hit:
+        number += 1
+        session = client.session(ttl=60)
+        lock, watch = session.lock("/a").acquire(), session.watch("/w")
+        hit = Interruption(number, (_core, _keeper, _leases, session_module)).hits(session.close)
+        eventually(lambda: session.id not in cluster.model.sessions, what=f"the end, {number}")
+        assert not lock.held and not session.alive
+        with pytest.raises(holdfast.NotHeld):
+            lock.check()
+        eventually(lambda: not ours(session.id), what=f"the end of the threads, {number}")
+        with pytest.raises(holdfast.SessionClosed):
+            watch.get(timeout=5)
+        session.close()
+    assert number > 20
 
 
 def test_an_acquire_that_is_interrupted_when_it_is_done_leaves_no_lock(
