@@ -6,10 +6,9 @@ import contextlib
 import dataclasses
 import logging
 import math
-import threading
 import time
 from types import EllipsisType, TracebackType
-from typing import Any, Callable, Iterator, Optional, Sequence, Tuple, Type, TypeVar, Union
+from typing import Any, Callable, Dict, Iterator, Optional, Sequence, Tuple, Type, TypeVar, Union
 
 from holdfast_api.holdfast.ttypes import (AcquireAllRequest, AcquireRequest, LockWanted,
                                           ReleaseRequest, ReleaseStatus, SetHolderValueRequest)
@@ -67,7 +66,8 @@ class Lock:
         self._method = "acquireAll" if together else "acquire"
         self._terms = terms
         self._value = terms.value
-        self._busy = threading.Lock()
+        #: Who is about to acquire it.
+        self._acquiring: Dict[str, object] = {}
         self._holding: Optional[Holding] = None
 
     # ---------------------------------------------------------------------------- what it is
@@ -151,17 +151,25 @@ class Lock:
                  _arguments.timeout(timeout, none="as long as the session lives"))
         if limit == math.inf:
             raise ValueError(f"timeout {limit} is neither None nor a number of seconds from 0 on")
-        if not self._busy.acquire(blocking=False):
-            raise LockError(f"another thread is acquiring {self._name()} with this handle")
+        # Whoever is interrupted between any two steps has this in hand already.
+        ticket, before = object(), self._holding
         try:
+            if self._acquiring.setdefault("by", ticket) is not ticket:
+                raise LockError(f"another thread is acquiring {self._name()} with this handle")
             self._core.expire()
             if self._holding is not None and self._holding.live:
                 raise LockError(f"{self._name()} is already held by this handle (token "
                                 f"{self.token}); locks are not reentrant")
             self._ask(limit)
+            return self
+        except HoldfastError:
+            raise
+        except BaseException:
+            self._untake(before)
+            raise
         finally:
-            self._busy.release()
-        return self
+            if "by" in self._acquiring and self._acquiring["by"] is ticket:
+                del self._acquiring["by"]
 
     def try_acquire(self) -> bool:
         """Acquire if the lock is free at once. A try never passes a waiter."""
@@ -180,7 +188,9 @@ class Lock:
             raise
         except BaseException:  # e.g. from a signal's handler, between any two steps
             if asking.granted is not None:
-                self._untake(asking.granted)
+                for holding in self._core.held_as(asking.granted.holderId):
+                    self._core.let_go(holding)
+                self._give_back_later(asking.granted.holderId)
             raise
 
     def _take(self, result: Any, moves: int) -> None:
@@ -196,10 +206,12 @@ class Lock:
             self._core.verify(holding)
         log.info("acquired %s with token %d", self._name(), holding.token)
 
-    def _untake(self, result: Any) -> None:
-        for holding in self._core.held_as(result.holderId):
+    def _untake(self, before: Optional[Holding]) -> None:
+        """The acquire was cut off: its caller never learns of what it was granted."""
+        holding = self._holding
+        if holding is not None and holding is not before:
             self._core.let_go(holding)
-        self._give_back_later(result.holderId)
+            self._give_back_later(holding.holder_id)
 
     def _give_back_later(self, holder_id: int) -> None:
         self._core.later("release", lambda: give_back(self._core, self._method, self.path,
@@ -247,11 +259,12 @@ class Lock:
         were taken together the servers say only whether any was still held: that one had been taken
         away raises if it was known here by then.
         """
-        self._core.home.check("lock")
         holding = self._holding
         if holding is None or holding.released:
+            self._core.home.check("lock")
             return
         try:
+            self._core.home.check("lock")
             if not self._core.let_go(holding):
                 if holding.loss:
                     raise self._loss(holding)
@@ -314,7 +327,14 @@ class Lock:
         log.info("handed %s over to holder %d", self._name(), target)
 
     def __enter__(self: Self) -> Self:
-        return self.acquire()
+        before = self._holding
+        try:
+            return self.acquire()
+        except HoldfastError:
+            raise
+        except BaseException:
+            self._untake(before)
+            raise
 
     def __exit__(self, kind: Optional[Type[BaseException]], error: Optional[BaseException],
                  trace: Optional[TracebackType]) -> None:

@@ -12,7 +12,8 @@ from support.fake_server import Fault
 from support.waiting import eventually
 
 import holdfast
-from holdfast import _core, _keeper, _leases
+from holdfast import _acquire, _core, _keeper, _leases, _sequences
+from holdfast import lock as lock_module
 from holdfast import session as session_module
 
 
@@ -47,6 +48,10 @@ def interrupt_at(caplog):
         logger.removeHandler(handler)
 
 
+#: With these begins the way out of a block: what is raised there is not raised inside.
+OUT = ("LOAD_CONST", "SWAP", "RETURN_VALUE")
+
+
 class Interruption:
     """As if Ctrl-C came when the nth call in these modules returns, of those that one call of this
     thread makes. There Python looks for signals."""
@@ -61,13 +66,13 @@ class Interruption:
             return None
         frame.f_trace_opcodes = True
         if event == "opcode":
-            if self.called.get(frame):
+            name = dis.opname[frame.f_code.co_code[frame.f_lasti]]
+            if self.called.get(frame) and name not in OUT:
                 self.left -= 1
                 if not self.left:
                     sys.settrace(None)
                     raise KeyboardInterrupt
-            code = frame.f_code.co_code[frame.f_lasti]
-            self.called[frame] = dis.opname[code] in ("CALL", "CALL_FUNCTION_EX")
+            self.called[frame] = name in ("CALL", "CALL_FUNCTION_EX")
         return self
 
     def hits(self, function):
@@ -99,6 +104,28 @@ def test_a_close_that_is_interrupted_anywhere_comes_to_its_end(cluster, client):
             watch.get(timeout=5)
         session.close()
     assert number > 20
+
+
+def test_a_with_that_is_interrupted_anywhere_leaves_no_lock_and_a_handle_of_use(cluster, client):
+    session = client.session(ttl=60)
+    modules = (_acquire, _core, _keeper, _leases, _sequences, lock_module)
+    hit, number = True, 0
+
+    def once():
+        with lock:
+            pass
+
+    while hit:
+        number += 1
+        lost = []
+        lock = session.lock("/a", on_lost=lambda *args: lost.append(args))
+        hit = Interruption(number, modules).hits(once)
+        assert not lock.held
+        eventually(lambda: not cluster.model.held and not cluster.model.queue,
+                   what=f"nothing held and nothing waited for, {number}")
+        lock.acquire(timeout=5).release()
+        assert not lost
+    assert number > 100
 
 
 def test_an_acquire_that_is_interrupted_when_it_is_done_leaves_no_lock(
