@@ -18,11 +18,10 @@ from holdfast_api.holdfast.ttypes import HoldfastError as WireError
 from holdfast_api.keys import HoldfastKeys
 from thrift.protocol.TBinaryProtocol import TBinaryProtocolAccelerated
 from thrift.Thrift import TApplicationException, TType
-from thrift.transport.TSocket import TSocket
-from thrift.transport.TTransport import TFramedTransport
 
 from . import _arguments
 from ._dial import dial
+from ._frames import Frames, Sluggish
 from .errors import BadArgument, Unsupported, as_passed
 
 DEFAULT_PORT = 7411
@@ -105,10 +104,9 @@ class Connection:
             self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         except OSError as error:
             raise NotSent(f"{address}: {error}") from error
-        self._transport = TSocket(host, port)
-        self._transport.setHandle(self._socket)
+        self._frames = Frames(self._socket)
         self._client = SERVICES[service](TBinaryProtocolAccelerated(
-            TFramedTransport(self._transport), string_length_limit=STRING_BYTES_MAX,
+            self._frames, string_length_limit=STRING_BYTES_MAX,
             container_length_limit=CONTAINER_ITEMS_MAX))
 
     def call(self, method: str, context: Any, request: Any, timeout: float) -> Any:
@@ -117,7 +115,7 @@ class Connection:
         Raises the wire's own HoldfastError, or :class:`Broken` if the fate of the request is open.
         """
         try:
-            self._transport.setTimeout(max(timeout, 0.001) * 1000)
+            self._frames.begin(max(timeout, 0.001))
             self._send(method, context, request)
             result = getattr(self._client, f"recv_{method}")()
             self._check_echo(context, result.header)
@@ -133,11 +131,11 @@ class Connection:
             raise Broken(f"{self.address} did not answer {method}: {error}") from error
         except Exception as error:
             self.close()
-            cause = getattr(error, "inner", None) or error  # what the transport calls unexpected
-            if isinstance(cause, TimeoutError):
+            if isinstance(error, TimeoutError):
+                why = f": {error}" if isinstance(error, Sluggish) else ""
                 raise Broken(f"{self.address} did not answer {method} within "
-                             f"{timeout:.3g} s") from error
-            raise Broken(f"{self.address} broke off {method}: {cause!r}") from error
+                             f"{timeout:.3g} s{why}") from error
+            raise Broken(f"{self.address} broke off {method}: {error!r}") from error
         except BaseException:
             self.close()
             raise

@@ -1,6 +1,10 @@
 """Lost, late and wrong replies: the client knows the outcome, and a command is applied once."""
 
+import contextlib
+import re
 import signal
+import socket
+import struct
 import threading
 import time
 
@@ -253,6 +257,41 @@ def test_a_server_that_does_not_answer_in_time_is_said_to(cluster):
         with pytest.raises(holdfast.OutcomeUnknown, match=r"did not answer put within 0\.3 s$"):
             client.put("/a", "1")
     cluster.leader.black_hole.clear()
+
+
+@pytest.mark.parametrize("head, says", [
+    (struct.pack("!I", 1 << 20), "did not answer get within 0.3 s: it gave only [0-9]+ bytes"),
+    (struct.pack("!I", (1 << 31) - 1), "an answer of 2147483647 bytes is announced")])
+def test_a_server_whose_answer_never_ends_is_left(head, says):
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        def drip(connection):
+            with contextlib.suppress(OSError), connection:
+                connection.sendall(head)
+                while True:
+                    connection.sendall(b"x")
+                    time.sleep(0.02)
+
+        def serve():
+            with contextlib.suppress(OSError):
+                while True:
+                    connection, _ = listener.accept()
+                    threading.Thread(target=drip, args=(connection,), daemon=True).start()
+
+        threading.Thread(target=serve, daemon=True).start()
+        address, came_to = "127.0.0.1:%d" % listener.getsockname()[1], []
+
+        def ask():
+            with holdfast.Client(address, timeout=0.3, discover=False) as client:
+                try:
+                    client.get("/a")
+                except holdfast.Unavailable as error:
+                    came_to.append(str(error))
+
+        asking = threading.Thread(target=ask, daemon=True)
+        asking.start()
+        asking.join(20)
+        assert came_to and re.search(says, came_to[0])
+        listener.shutdown(socket.SHUT_RDWR)
 
 
 def test_a_dead_server_is_passed_over(cluster, session):
