@@ -7,6 +7,7 @@
 
 #include "clients/cli/commands.h"
 #include "clients/cli/exit_codes.h"
+#include "clients/cli/member_listing.h"
 #include "clients/cli/table.h"
 
 namespace holdfast::cli {
@@ -14,8 +15,8 @@ namespace {
 
 using nlohmann::json;
 
-/// As for `status`: one that does not answer within a moment is down.
-constexpr Duration kAskEach = 2s;
+/// After an answer was lost, though the time that the command has is over.
+constexpr Duration kLookAtLeast = 2s;
 
 const char* name_of(api::MemberRole::type role) {
   switch (role) {
@@ -70,59 +71,6 @@ json to_json(const std::vector<api::Member>& members) {
   json all = json::array();
   for (const api::Member& m : members) all.push_back(to_json(m));
   return all;
-}
-
-bool knows_progress(const std::vector<api::Member>& members) {
-  return std::ranges::any_of(
-      members, [](const api::Member& m) { return m.progress != api::MemberProgress::UNSPECIFIED; });
-}
-
-/// Each server tells of the members what it knows itself, and who has caught up only the leader
-/// knows: its answer, if `told` is not of it, and it is one of --admin.
-std::optional<api::MembersResult> ask_leader(const std::vector<api::Member>& told,
-                                             const Context& context) {
-  if (knows_progress(told) || context.admins.size() == 1) return std::nullopt;
-  for (const std::string& admin : context.admins) {
-    auto remote = Remote::connect({admin}, std::min<Duration>(context.timeout, kAskEach), false);
-    if (!remote) continue;
-    const auto answer = (*remote)->read<client::ListMembers>({});
-    if (answer && knows_progress(answer->members)) return *answer;
-  }
-  return std::nullopt;
-}
-
-struct Listing {
-  api::MembersResult members;
-  std::string removed;  ///< how the server that tells this was removed; empty: it is a member
-};
-
-/// What one server tells; a removed one knows of no change after its own removal.
-std::optional<Listing> ask_one(const std::string& admin, const Context& context) {
-  auto remote = Remote::connect({admin}, std::min<Duration>(context.timeout, kAskEach), false);
-  if (!remote) return std::nullopt;
-  const auto members = (*remote)->read<client::ListMembers>({});
-  if (!members) return std::nullopt;
-  Listing listing{*members, {}};
-  if (knows_progress(members->members)) return listing;  // it leads
-  const auto status = (*remote)->read<client::ServerStatus>({});
-  if (!status) return listing;
-  for (const api::Alarm& alarm : status->alarms) {
-    if (alarm.name == "REMOVED") listing.removed = alarm.message;
-  }
-  return listing;
-}
-
-/// The leader's list, or that of a member, or that of a server that was one.
-Listing best_listing(api::MembersResult first, const Context& context) {
-  if (knows_progress(first.members)) return {std::move(first), {}};
-  std::optional<Listing> best;
-  for (const std::string& admin : context.admins) {
-    auto listing = ask_one(admin, context);
-    if (!listing) continue;
-    if (knows_progress(listing->members.members)) return std::move(*listing);
-    if (!best || (!best->removed.empty() && listing->removed.empty())) best = std::move(listing);
-  }
-  return best ? std::move(*best) : Listing{std::move(first), {}};
 }
 
 /// On standard error: with --json standard output is the list alone.
@@ -188,8 +136,50 @@ void print_change(api::ChangeMembersResult answer, const Context& context, const
   print_members(answer.members, answer.header.leaderId);
 }
 
+/// Of a change whose answer was lost: it is so, whoever did it. The level is what any server knows.
+void print_found(const Listing& listing, const Context& context, const Told& told) {
+  const api::MembersResult& members = listing.members;
+  if (!context.json) {
+    std::printf("%s\n", told.done.c_str());
+    return print_members(members.members, members.header.leaderId);
+  }
+  auto remote = Remote::connect(context.admins, context.timeout, false);
+  const auto status = remote ? (*remote)->read<client::ServerStatus>({}) : remote.error();
+  print_json({{"changed", nullptr},
+              {"leader_id", members.header.leaderId},
+              {"members", to_json(members.members)},
+              {"feature_level", status ? status->featureLevel : 0}});
+}
+
+/// What the members are says more than that the answer was lost.
+int look_up(const api::ChangeMembersRequest& request, client::CallError lost, Instant until,
+            const Context& context, const Told& told) {
+  const Found found = look_for(request, context, until);
+  if (found.done) {
+    std::fprintf(stderr, "holdfast: %s; the list of the members shows the change\n",
+                 printable(lost.message).c_str());
+    print_found(*found.listing, context, told);
+    return kExitOk;
+  }
+  if (found.listing) {
+    lost.message += "; the list of the members as of entry " +
+                    std::to_string(found.listing->members.index) +
+                    " does not show the change, which may be done yet";
+  } else {
+    lost.message += "; no server tells who the members are";
+  }
+  lost.message += ": look with `holdfast member list`, or give the same command again";
+  return report(lost);
+}
+
 int change(const api::ChangeMembersRequest& request, const Context& context, const Told& told) {
+  SystemClock clock;
+  const Instant until = clock.now() + context.timeout;
   const auto answer = ask_for(request, context);
+  if (!answer && answer.error().maybe_applied) {
+    return look_up(request, answer.error(), std::max(until, clock.now() + kLookAtLeast), context,
+                   told);
+  }
   if (!answer) return report(answer.error());
   print_change(*answer, context, told);
   return kExitOk;
@@ -218,7 +208,10 @@ int members_command(const Args& args, const Context& context) {
   if (!remote) return report(remote.error());
   auto answer = (*remote)->read<client::ListMembers>({});
   if (!answer) return report(answer.error());
-  const Listing listing = best_listing(std::move(*answer), context);
+  Listing listing{std::move(*answer), {}};
+  if (!knows_progress(listing.members.members)) {
+    if (auto best = best_listing(context)) listing = std::move(*best);
+  }
   const api::MembersResult& told = listing.members;
   if (!listing.removed.empty()) warn_of_removed(listing);
   if (context.json) {

@@ -11,8 +11,9 @@ import time
 import pytest
 from holdfast_api.holdfast import ttypes as t
 from holdfast_api.watch import ttypes as w
-from support.command import run
+from support.command import run, start
 from support.cluster import Cluster
+from support.proxy import Proxy
 from support.stock import Stock
 from support.waiting import eventually
 
@@ -378,3 +379,22 @@ def test_contradictory_changes_at_once_leave_one_of_them(three):
     settled(three, voters(*three.nodes))
     node.kill()
     other.kill()
+
+
+def test_a_change_whose_answer_is_lost_is_looked_up(three):
+    leaves, stays = three.followers()
+    proxy = Proxy(stays.admin_address)
+    proxy.black_hole(there=False)
+    removal = start(None, "member", "remove", str(leaves.node_id), "--json", "--admin",
+                    proxy.address)
+    eventually(lambda: removed(three) == [leaves.node_id], within=20, what="the removal")
+    proxy.heal()
+    out, err = removal.communicate(timeout=60)
+    proxy.close()
+    assert removal.returncode == 0, err
+    told = json.loads(out)
+    assert told["changed"] is None and leaves.node_id not in [m["node_id"] for m in told["members"]]
+    assert told["feature_level"] > 0
+    assert "was lost before the answer came; the list of the members shows the change" in err
+    gone(three, leaves)
+    leaves.kill()

@@ -1,6 +1,7 @@
 """The `holdfast` command while there is no leader, or no cluster: what it waits for, and says."""
 
 import signal
+import socket
 import subprocess
 import time
 
@@ -114,6 +115,19 @@ def test_servers_in_no_cluster_say_so_at_once(words, flags):
         assert run(unformed, "put", "/a", "1").returncode == 0
     finally:
         unformed.stop()
+
+
+def test_a_change_of_the_members_that_nobody_tells_of_any_more_is_of_unknown_fate():
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        at = f"127.0.0.1:{server.getsockname()[1]}"
+        adding = start(None, "member", "add", "4", "127.0.0.1:1", "--admin", at, "--timeout", "2s")
+        asked, _ = server.accept()
+        with asked:
+            assert asked.recv(1), "the change"
+    said, why = adding.communicate(timeout=30)
+    assert (adding.returncode, said) == (70, ""), why
+    assert "was lost before the answer came; no server tells who the members are" in why
+    assert "or give the same command again [OUTCOME_UNKNOWN]" in why
 
 
 def test_a_revocation_outlasts_a_failover(cluster):
