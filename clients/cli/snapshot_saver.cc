@@ -10,6 +10,7 @@
 #include "base/scheduling.h"
 #include "clients/cli/exit_codes.h"
 #include "clients/cli/snapshot_views.h"
+#include "clients/cli/table.h"
 
 namespace holdfast::cli {
 namespace {
@@ -36,9 +37,12 @@ SnapshotSaver::SnapshotSaver(const Context& context, SaveJob job)
 int SnapshotSaver::run() {
   // The machine may be a server's: what it saves and verifies takes a while.
   schedule_in_background();
-  // A file that grows beyond its limit is an error of the write, not the end of this process.
+  // A file that grows beyond its limit is an error of the write, and nobody has to read how far it
+  // is: neither ends this process with a beginning of the file left behind.
   std::signal(SIGXFSZ, SIG_IGN);
+  std::signal(SIGPIPE, SIG_IGN);
   if (const int wrong = check_target(); wrong != kExitOk) return wrong;
+  heard_at_ = clock_.now();
   int exit_code = fetch();
   if (exit_code == kExitOk) exit_code = put_in_place();
   if (exit_code != kExitOk) {
@@ -65,10 +69,12 @@ int SnapshotSaver::fetch() {
     Piece piece = ask();
     if (signal_ != 0) return stopped();
     if (!piece.ok()) {
-      if (comes_back(piece.error()) || goes_on_elsewhere(piece.error())) continue;
+      if (loads(piece.error()) ? goes_round(piece.error()) : goes_on_elsewhere(piece.error()))
+        continue;
       return fail(piece.error());
     }
     failures_ = 0;
+    loading_ = 0;
     heard_at_ = clock_.now();
     if (piece->copy == 0) {
       wanted_ = piece->revision;
@@ -90,7 +96,7 @@ SnapshotSaver::Piece SnapshotSaver::ask() {
     client::ClientOptions options;
     if (!context_.admins.empty()) options.servers = {context_.admins[server_]};
     options.pool.follow_leader = false;
-    options.pool.wait_for_a_state = false;  // comes_back() does, and says so
+    options.pool.wait_for_a_state = false;  // goes_round() does, and says so
     auto made = client::ClientCore::create(loop_, entropy_, options);
     if (!made) return made.error();
     client_ = std::move(*made);
@@ -113,29 +119,48 @@ SnapshotSaver::Piece SnapshotSaver::ask() {
   return client::CallError{};
 }
 
-// One that has been giving its state, and was started anew, loads it first: whoever asks it for
-// anything else is to be told so at once.
-bool SnapshotSaver::comes_back(const client::CallError& error) {
-  const bool loads = error.code == ErrorCode::kNoLeader && !error.retryable && copy_ != 0;
-  if (!loads || clock_.now() >= heard_at_ + context_.timeout) return false;
-  progress_.wait(error.message);
+bool SnapshotSaver::in_no_cluster() const {
+  return client_ != nullptr && client_->pool().servers().front()->in_no_cluster;
+}
+
+bool SnapshotSaver::loads(const client::CallError& error) const {
+  return error.code == ErrorCode::kNoLeader && !error.retryable && !in_no_cluster();
+}
+
+// It will have a state to give, and is not counted among those that fail; another may have one now.
+// Once all have been asked they are given a moment.
+bool SnapshotSaver::goes_round(const client::CallError& error) {
+  if (clock_.now() >= heard_at_ + context_.timeout) return false;
+  failures_ = 0;
+  progress_.wait(printable(error.message));
+  if (++loading_ % context_.admins.size() == 0) pause();
+  if (context_.admins.size() > 1) leave_for_the_next();
+  return true;
+}
+
+void SnapshotSaver::pause() {
   const Instant until = clock_.now() + kLookAgain;
   for (Instant now = clock_.now(); now < until && signal_ == 0; now = clock_.now()) {
     loop_.turn(until - now);
   }
+}
+
+// One in no cluster bids nobody wait, and speaks for itself alone.
+bool SnapshotSaver::goes_on_elsewhere(const client::CallError& error) {
+  const bool passes = error.retryable || in_no_cluster();
+  if (!passes || ++failures_ >= context_.admins.size()) return false;
+  const std::string lost = context_.admins[server_];
+  leave_for_the_next();
+  progress_.end();
+  std::fprintf(stderr, "holdfast: %s: %s; beginning anew with %s\n", lost.c_str(),
+               printable(error.message).c_str(), context_.admins[server_].c_str());
   return true;
 }
 
-bool SnapshotSaver::goes_on_elsewhere(const client::CallError& error) {
-  if (!error.retryable || ++failures_ >= context_.admins.size()) return false;
-  const std::string& lost = context_.admins[server_];
+void SnapshotSaver::leave_for_the_next() {
   server_ = (server_ + 1) % context_.admins.size();
-  progress_.end();
-  std::fprintf(stderr, "holdfast: %s: %s; beginning anew with %s\n", lost.c_str(),
-               error.message.c_str(), context_.admins[server_].c_str());
   client_.reset();
   begin_anew();
-  return true;
 }
 
 void SnapshotSaver::begin_anew() {

@@ -46,8 +46,12 @@ class SnapshotSaver {
 
   Piece ask();
   bool fits(const api::SnapshotPieceResult& piece) const;
-  bool comes_back(const client::CallError& error);
+  bool in_no_cluster() const;
+  bool loads(const client::CallError& error) const;
+  bool goes_round(const client::CallError& error);
   bool goes_on_elsewhere(const client::CallError& error);
+  void leave_for_the_next();
+  void pause();
   void begin_anew();
   void tell(const loading::SnapshotFile& file);
 
@@ -59,13 +63,15 @@ class SnapshotSaver {
   raft::PosixFileSystem files_;
   net::Loop loop_{clock_};
   int signal_ = 0;  ///< that wants this to end
-  net::SignalWatcher signals_{loop_, {SIGINT, SIGTERM, SIGHUP}, [this](int n) { signal_ = n; }};
+  net::SignalWatcher signals_{
+      loop_, {SIGINT, SIGTERM, SIGHUP, SIGQUIT}, [this](int n) { signal_ = n; }};
   Progress progress_{clock_};
   std::unique_ptr<client::ClientCore> client_;
   size_t server_ = 0;    ///< in context_.admins
-  size_t failures_ = 0;  ///< servers in a row that had no piece to give
+  size_t failures_ = 0;  ///< servers in a row that had no piece to give, and load no state
+  size_t loading_ = 0;   ///< answers without a piece in between, of servers that load their state
   int64_t wanted_ = 0;   ///< the revision that is waited for, once a server has named it
-  Instant heard_at_;     ///< a server had something to say other than that it has no state yet
+  Instant heard_at_;     ///< a server had a state to give, or the command began
   // What arrives, and of what copy it is; zero: of none yet.
   std::unique_ptr<snapshot::ReceivedFile> file_;
   int64_t cluster_ = 0;
