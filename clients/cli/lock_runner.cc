@@ -144,16 +144,25 @@ void LockRunner::tell_of_wait(const api::LockInfo& lock) {
                  (position > 0 ? "; place " + std::to_string(position) + " in the queue" : ""));
 }
 
+client::CallError LockRunner::why_given_up() const {
+  const client::ServerPool& pool = client_->pool();
+  const int64_t tried_ms = job_.lock.wait_ms > 0 ? job_.lock.wait_ms : to_ms(context_.timeout);
+  const std::string within = " within " + std::to_string(tried_ms) + " ms";
+  const std::string not_acquired = "the lock was not acquired";
+  if (pool.reached_nobody()) {
+    return {ErrorCode::kTimeout,
+            not_acquired + ": no server was reached" + within + " (" + pool.describe() + ")"};
+  }
+  if (const std::string room = client_->caller().waits_for_room(); !room.empty()) {
+    return {ErrorCode::kNoSpace, not_acquired + within + ": " + room};
+  }
+  return {ErrorCode::kNoLeader,
+          not_acquired + ": no leader was found" + within + " (" + pool.describe() + ")"};
+}
+
 // A place that the servers may have noted goes with the session, if one of them can be told.
 void LockRunner::give_up() {
-  const client::ServerPool& pool = client_->pool();
-  const bool unreached = pool.reached_nobody();
-  const int64_t tried_ms = job_.lock.wait_ms > 0 ? job_.lock.wait_ms : to_ms(context_.timeout);
-  const std::string why = unreached ? "no server was reached" : "no leader was found";
-  const int code =
-      report(client::CallError{unreached ? ErrorCode::kTimeout : ErrorCode::kNoLeader,
-                               "the lock was not acquired: " + why + " within " +
-                                   std::to_string(tried_ms) + " ms (" + pool.describe() + ")"});
+  const int code = report(why_given_up());
   if (session_ == nullptr) return finish(code);
   given_up_ = true;
   lost_code_ = code;

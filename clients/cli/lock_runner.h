@@ -48,6 +48,7 @@ class LockRunner {
   void on_deadline_timer();
   void lost(client::LostReason reason);
   void give_up();
+  client::CallError why_given_up() const;
   void release_and_finish(int exit_code);
   void close_and_finish(int exit_code);
   void finish(int exit_code);

@@ -39,6 +39,8 @@ int report(const client::CallError& error) {
     case ErrorCode::kOverloaded:
     case ErrorCode::kNoSpace:
       return kExitUnavailable;
+    case ErrorCode::kLimitExceeded:  // of what there is no room for at the moment, or of a rule
+      return error.retryable ? kExitUnavailable : kExitRefused;
     case ErrorCode::kOutcomeUnknown:
       return kExitUnknown;
     default:

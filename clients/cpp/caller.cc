@@ -23,6 +23,12 @@ Instant add_saturating(Instant at, Duration more) {
 
 std::string within(Duration timeout) { return std::to_string(to_ms(timeout)) + " ms"; }
 
+/// Who says so knows nobody who could judge the call, if he knows no leader.
+bool may_be_for_want_of_a_leader(ErrorCode code) {
+  return code == ErrorCode::kNoLeader || code == ErrorCode::kTimeout ||
+         code == ErrorCode::kShuttingDown;
+}
+
 /// Judged by one server for itself, so it says nothing about an earlier copy sent elsewhere.
 bool speaks_of_this_copy_only(const CallError& error) {
   switch (error.code) {
@@ -61,6 +67,13 @@ std::unique_ptr<Caller::Pending> Caller::take(CallId id) {
 }
 
 void Caller::cancel(CallId id) { take(id); }
+
+std::string Caller::waits_for_room() const {
+  for (const auto& [id, pending] : pending_) {
+    if (pending->waits_for_room()) return pending->no_room();
+  }
+  return "";
+}
 
 Caller::Pending::Pending(Caller& caller, api::RequestContext context, const CallOptions& options)
     : id(++caller.last_id_),
@@ -180,7 +193,7 @@ void Caller::Pending::refused(const api::HoldfastError& refusal) {
   const bool lasts = !error.retryable && !pool.knows_less_than_others(*server_) &&
                      !pool.is_to_have_a_state(*server_, error.code);
   const bool final = lasts || !waits || pool.serves_nobody();
-  leaderless_ = refusal.header.leaderId == 0;
+  leaderless_ = refusal.header.leaderId == 0 && may_be_for_want_of_a_leader(error.code);
   // What such a server says besides is for who sent the call: how long it kept it, and to repeat
   // it.
   const bool kept_in_vain = leaderless_ && error.code == ErrorCode::kTimeout;
@@ -191,6 +204,7 @@ void Caller::Pending::refused(const api::HoldfastError& refusal) {
   }
   if (error.maybe_applied) fate_unknown_ = true;
   last_refusal_ = error;
+  if (error.code == ErrorCode::kNoSpace) no_room_ = error.message;
   if (error.code == ErrorCode::kNoLeader || error.code == ErrorCode::kShuttingDown) {
     avoid_ = server_;
   }
@@ -208,6 +222,11 @@ CallError Caller::Pending::timed_out() const {
       error.code = ErrorCode::kNoLeader;
       error.message = "no leader was found within " + within(options_.timeout) + " (" +
                       caller_.pool().describe() + ")";
+      // Servers without room may be why nobody leads, and for whom somebody has to do something.
+      if (!no_room_.empty()) {
+        error.code = ErrorCode::kNoSpace;
+        error.message = no_room_ + "; then " + error.message;
+      }
     } else {
       error.message +=
           "; tried for " + within(options_.timeout) + caller_.pool().describe_unreached();

@@ -62,6 +62,9 @@ class Caller {
   /// Forgets a call: `done` will not be called. Unknown ids are ignored.
   void cancel(CallId id);
 
+  /// Why there is no room for a call that is pending, as it was refused last; empty: there is none.
+  std::string waits_for_room() const;
+
   ServerPool& pool() { return pool_; }
   size_t pending() const { return pending_.size(); }
 
@@ -88,6 +91,12 @@ class Caller::Pending : public ReplySink {
   Pending& operator=(const Pending&) = delete;
 
   void begin();
+  /// Its last refusal was for want of room.
+  bool waits_for_room() const {
+    return last_refusal_ && last_refusal_->code == ErrorCode::kNoSpace;
+  }
+  /// What the last refusal for want of room said; empty: there was none.
+  const std::string& no_room() const { return no_room_; }
   const CallId id;
 
  protected:
@@ -125,7 +134,8 @@ class Caller::Pending : public ReplySink {
   int32_t seqid_ = 0;  ///< of the attempt in flight, 0 = none
   int refusals_ = 0;
   std::optional<CallError> last_refusal_;
-  bool leaderless_ = false;    ///< so the server that refused last
+  std::string no_room_;
+  bool leaderless_ = false;    ///< the last refusal was for want of a leader
   bool last_attempt_ = false;  ///< begun in the second half of the time: see attempt()
   bool fate_unknown_ = false;  ///< an earlier attempt may have been applied
 };

@@ -386,6 +386,10 @@ def test_while_all_are_full_only_what_frees_is_done(disks, dial):
         refused(lambda: stock.open_session(ttl_ms=4_000))
         follower = next(n for n in disks.nodes.values() if n is not disks.leader())
         refused(lambda: dial(follower).put(path="/key", value=b"3"))
+        for words in (("put", "/key", "4"), ("lock", "/other", "--wait", "2s", "--", "true")):
+            done = run(disks, *words, "--timeout", "2s")
+            assert done.returncode == 69 and "[NO_SPACE]" in done.stderr, done.stderr
+            assert "only what frees or keeps alive is done" in done.stderr, done.stderr
         # Reads, removes, releases and expiries go on.
         assert stock.get(path="/key").key.value == b"1"
         eventually(lambda: not stock.describeLock(path="/of-the-dead").lock.holders,

@@ -228,6 +228,37 @@ TEST_F(CallerTest, WhereNobodyLedThatIsSaidThoughACopyIsOnItsWay) {
   EXPECT_TRUE(error_->maybe_applied);
 }
 
+TEST_F(CallerTest, ThatThereWasNoRoomIsSaidBeforeThatNobodyLeads) {
+  check({.timeout = 1s});
+  settle();
+  calls_[0].first->refuse(calls_[0].second, api::ErrorCode::NO_SPACE, true, api::Applied::NO, 10);
+  pass(20ms);
+  ASSERT_EQ(calls_.size(), 2u);
+  EXPECT_EQ(caller_.waits_for_room(), "scripted");
+  calls_[1].first->refuse(calls_[1].second, api::ErrorCode::NO_LEADER, true, api::Applied::NO, 950);
+  settle();
+  EXPECT_EQ(caller_.waits_for_room(), "");
+  pass(1s);
+  ASSERT_TRUE(error_);
+  EXPECT_EQ(error_->code, ErrorCode::kNoSpace);
+  EXPECT_NE(error_->message.find("scripted; then no leader was found within 1000 ms ("),
+            std::string::npos)
+      << error_->message;
+}
+
+TEST_F(CallerTest, OneThatIsOverloadedIsNotTakenForOneWithoutALeader) {
+  check({.timeout = 1s});
+  settle();
+  calls_[0].first->refuse(calls_[0].second, api::ErrorCode::OVERLOADED, true, api::Applied::NO,
+                          950);
+  settle();
+  pass(1s);
+  ASSERT_TRUE(error_);
+  EXPECT_EQ(error_->code, ErrorCode::kOverloaded);
+  EXPECT_NE(error_->message.find("scripted; tried for 1000 ms"), std::string::npos)
+      << error_->message;
+}
+
 TEST_F(CallerTest, WhereAnotherMayHaveTheRoomNoSpaceIsTheAnswer) {
   check({.wait_for_room = false});
   settle();
