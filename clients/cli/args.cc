@@ -4,6 +4,7 @@
 #include <charconv>
 
 #include "base/net/address.h"
+#include "clients/cli/nearest.h"
 
 namespace holdfast::cli {
 namespace {
@@ -22,6 +23,13 @@ const Flag* find_flag(const std::vector<Flag>& flags, const std::string& name) {
   return at == flags.end() ? nullptr : &*at;
 }
 
+Error unknown_flag(const std::string& name, const std::vector<Flag>& flags) {
+  std::vector<std::string> known;
+  for (const Flag& flag : flags) known.push_back(canonical(flag.name));
+  const std::string meant = nearest(name, known);
+  return bad("unknown flag --" + name + (meant.empty() ? "" : " (did you mean --" + meant + "?)"));
+}
+
 /// The switch that "-h" or "-l" stands for, if the command has it; else null.
 const char* short_flag(const std::string& word, const std::vector<Flag>& flags) {
   if (word == "-h") return "help";
@@ -35,7 +43,7 @@ Result<size_t> take_flag(const std::vector<std::string>& argv, size_t at,
   const std::string name =
       canonical(argv[at].substr(2, equals == std::string::npos ? equals : equals - 2));
   const Flag* flag = find_flag(flags, name);
-  if (flag == nullptr) return bad("unknown flag --" + name);
+  if (flag == nullptr) return unknown_flag(name, flags);
   if (equals != std::string::npos) {
     if (flag->value == nullptr) return bad("--" + name + " takes no value");
     args.flags[name] = argv[at].substr(equals + 1);

@@ -56,9 +56,7 @@ int EphemeralRunner::run() {
 void EphemeralRunner::opened(client::Outcome<std::shared_ptr<client::SessionCore>> outcome) {
   if (exit_code_) return;
   if (!outcome) {
-    client::CallError refusal = outcome.error();
-    refusal.message = renamed(refusal.message, {{"ttlMs", "--session-ttl in ms"}});
-    return finish(report(refusal));
+    return finish(report(in_words_of_flags(outcome.error(), {{"ttlMs", "--session-ttl in ms"}})));
   }
   session_ = *outcome;
   session_->on_ended = [this](const client::CallError& error) { session_ended(error.message); };

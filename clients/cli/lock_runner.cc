@@ -32,10 +32,8 @@ void say(const std::string& message) {
 }
 
 /// Servers may say "lockDelayMs", which nobody typed.
-client::CallError in_words_of_flags(client::CallError refusal) {
-  refusal.message =
-      renamed(refusal.message, {{"ttlMs", "--ttl in ms"}, {"lockDelayMs", "--delay in ms"}});
-  return refusal;
+client::CallError in_words_of_ours(const client::CallError& refusal) {
+  return in_words_of_flags(refusal, {{"ttlMs", "--ttl in ms"}, {"lockDelayMs", "--delay in ms"}});
 }
 
 /// ", held by web-1 with token 7 and 2 more": why a lock is waited for.
@@ -101,7 +99,7 @@ void LockRunner::open() {
 
 void LockRunner::opened(client::Outcome<std::shared_ptr<client::SessionCore>> outcome) {
   if (exit_code_) return;
-  if (!outcome) return finish(report(in_words_of_flags(outcome.error())));
+  if (!outcome) return finish(report(in_words_of_ours(outcome.error())));
   session_ = *outcome;
   session_->on_revocation = [this](const api::RevocationNotice& notice) {
     lines_.notice(session_->id(), notice);
@@ -184,7 +182,7 @@ void LockRunner::acquired(client::Outcome<client::Acquired> outcome) {
 
 void LockRunner::not_acquired(const client::CallError& error) {
   if (error.code != ErrorCode::kSessionExpired) {
-    return release_and_finish(report(in_words_of_flags(error)));
+    return release_and_finish(report(in_words_of_ours(error)));
   }
   // Nothing is wrong with what was asked for: it may be asked for again.
   lines_.session_ended(session_->id(), error.message,

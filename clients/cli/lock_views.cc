@@ -236,18 +236,21 @@ int revoke_command(const Args& args, const Context& context) {
   if (!path) return report(path.error());
   const auto notice = parse_duration("--notice", args.get("notice", "10s"));
   if (!notice) return report(notice.error());
-  const auto holder = parse_number("--holder", args.get("holder", "0"), 0, INT64_MAX);
-  if (!holder) return report(holder.error());
+  api::RevokeLockRequest request;
+  if (args.has("holder")) {
+    // To a server 0 is every holder, and nobody's id.
+    const auto holder = parse_number("--holder", args.get("holder"), 1, INT64_MAX);
+    if (!holder) return report(holder.error());
+    request.holderId = *holder;
+  }
   auto remote = Remote::connect(context.servers, context.timeout, true);
   if (!remote) return report(remote.error());
-  api::RevokeLockRequest request;
   request.path = *path;
-  request.holderId = *holder;
   request.noticeMs = to_ms(*notice);
   request.reason = args.get("reason");
   request.force = args.has("force");
   const auto answer = (*remote)->write<client::RevokeLock>(request);
-  if (!answer) return report(answer.error());
+  if (!answer) return report(in_words_of_flags(answer.error(), {{"noticeMs", "--notice in ms"}}));
   if (context.json) {
     print_json({{"notice_id", answer->noticeId}, {"holders", answer->holders}});
   } else if (answer->holders == 0) {

@@ -5,6 +5,7 @@
 #include <optional>
 #include <utility>
 
+#include "base/net/address.h"
 #include "clients/cli/commands.h"
 #include "clients/cli/exit_codes.h"
 #include "clients/cli/member_listing.h"
@@ -109,6 +110,13 @@ Error wrong_words(const std::string& wanted, const Args& args) {
   return {ErrorCode::kBadArgument,
           wanted + " " + (wanted.find(' ') == std::string::npos ? "is" : "are") +
               " expected, not " + std::to_string(words) + (words == 1 ? " word" : " words")};
+}
+
+/// The leader judges the rest: it asks the server there who it is.
+Status check_address(const std::string& text) {
+  const auto address = net::parse_address(text);
+  if (address) return ok_status();
+  return Error{ErrorCode::kBadArgument, "ADDRESS: " + address.error().message};
 }
 
 /// What a change did, in words for people.
@@ -237,6 +245,7 @@ int member_add_command(const Args& args, const Context& context) {
   if (args.words.size() != 2) return report(wrong_words("NODE and ADDRESS", args));
   const auto node = parse_node("NODE", args.words[0]);
   if (!node) return report(node.error());
+  if (const Status at = check_address(args.words[1]); !at) return report(at.error());
   const bool learns = args.has("learner");
   api::ChangeMembersRequest request;
   api::NewMember& added = request.added.emplace_back();
@@ -280,6 +289,7 @@ int member_replace_command(const Args& args, const Context& context) {
   if (!old_node) return report(old_node.error());
   const auto new_node = parse_node("NEW", args.words[1]);
   if (!new_node) return report(new_node.error());
+  if (const Status at = check_address(args.words[2]); !at) return report(at.error());
   auto remote = Remote::connect(context.admins, context.timeout, false);
   if (!remote) return report(remote.error());
   const auto members = (*remote)->read<client::ListMembers>({});

@@ -5,6 +5,7 @@
 #include <cstring>
 #include <nlohmann/json.hpp>
 
+#include "clients/cli/args.h"
 #include "clients/cli/exit_codes.h"
 #include "clients/cli/table.h"
 
@@ -51,6 +52,12 @@ int report(const client::CallError& error) {
 int report(const Error& error) {
   std::fprintf(stderr, "holdfast: %s\n", printable(error.message).c_str());
   return kExitUsage;
+}
+
+client::CallError in_words_of_flags(client::CallError refusal,
+                                    const std::map<std::string, std::string>& names) {
+  refusal.message = renamed(std::move(refusal.message), names);
+  return refusal;
 }
 
 bool output_taken() {

@@ -1,6 +1,7 @@
 // Calls that the command line waits for.
 #pragma once
 
+#include <map>
 #include <memory>
 #include <nlohmann/json_fwd.hpp>
 #include <optional>
@@ -60,6 +61,10 @@ class Remote {
 /// Prints "holdfast: message" on standard error and returns the exit code that goes with it.
 int report(const client::CallError& error);
 int report(const Error& error);
+
+/// A refusal with other names for a server's fields: those of the command line.
+client::CallError in_words_of_flags(client::CallError refusal,
+                                    const std::map<std::string, std::string>& names);
 
 /// Whether standard output took all that was printed so far; if not, says why, once.
 bool output_taken();

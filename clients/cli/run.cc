@@ -5,6 +5,7 @@
 #include "base/version.h"
 #include "clients/cli/commands.h"
 #include "clients/cli/exit_codes.h"
+#include "clients/cli/nearest.h"
 #include "coordinator/rsm/feature_level.h"
 
 namespace holdfast::cli {
@@ -127,11 +128,55 @@ const Command* find_command(const std::vector<std::string>& words, size_t* used)
   return nullptr;
 }
 
+std::string meant(const std::string& name) {
+  return name.empty() ? "" : " (did you mean " + name + "?)";
+}
+
+/// The command that begins with a word, and whose second word somebody may have mistyped so.
+std::string nearest_of_group(const std::string& group, const std::string& typed) {
+  std::vector<std::string> seconds;
+  for (const Command& command : commands()) {
+    if (command.name.starts_with(group + " ")) {
+      seconds.push_back(command.name.substr(group.size() + 1));
+    }
+  }
+  const std::string second = nearest(typed, seconds);
+  return second.empty() ? "" : group + " " + second;
+}
+
+/// The command, or the beginning of some, that may be meant by words of which the first is none.
+std::string nearest_command(const std::vector<std::string>& words) {
+  std::vector<std::string> firsts;
+  for (const Command& command : commands()) {
+    firsts.push_back(command.name.substr(0, command.name.find(' ')));
+  }
+  const std::string first = nearest(words[0], firsts);
+  if (first.empty() || !is_group(first) || words.size() < 2) return first;
+  const std::string both = nearest_of_group(first, words[1]);
+  return both.empty() ? first : both;
+}
+
 /// As the user may have meant it: "member foo" where there are commands that begin with "member".
 std::string unknown_command(const std::vector<std::string>& words) {
-  const std::string name =
-      is_group(words[0]) && words.size() > 1 ? words[0] + " " + words[1] : words[0];
-  return "there is no command \"" + name + "\"" + suggestion(words[0]);
+  if (!is_group(words[0])) {
+    return "there is no command \"" + words[0] + "\"" + meant(nearest_command(words));
+  }
+  const std::string name = words.size() > 1 ? words[0] + " " + words[1] : words[0];
+  const std::string near = words.size() > 1 ? nearest_of_group(words[0], words[1]) : "";
+  return "there is no command \"" + name + "\"" +
+         (near.empty() ? suggestion(words[0]) : meant(near));
+}
+
+/// `lock desribe /x` is no path: the command that may be meant.
+std::string mistaken_for_a_path(const Command& command, const std::vector<std::string>& words) {
+  const bool word = words.size() > 1 && !words[1].starts_with('/');
+  return word && command.name == words[0] ? nearest_of_group(words[0], words[1]) : "";
+}
+
+std::vector<Flag> flags_of(const Command& command) {
+  std::vector<Flag> flags = kGlobalFlags;
+  flags.insert(flags.end(), command.flags.begin(), command.flags.end());
+  return flags;
 }
 
 /// Every flag of every command: enough to tell words from values before the command is known.
@@ -165,21 +210,27 @@ Result<Context> make_context(const Args& args, Asks asks) {
   }
   const auto timeout = parse_duration("--timeout", args.get("timeout", "10s"));
   if (!timeout) return timeout.error();
+  if (*timeout == Duration(0)) {
+    return Error{ErrorCode::kBadArgument,
+                 "--timeout is \"" + args.get("timeout") + "\", in which no server can answer"};
+  }
   context.timeout = *timeout;
   context.json = args.has("json");
   return context;
 }
 
-/// Whose help explains a command line that cannot be read: what stands before its first flag.
-std::string named_command(const std::vector<std::string>& argv) {
+/// A command line that cannot be read is judged by what stands before its first flag: what that
+/// command knows, and its help.
+int unreadable(const std::vector<std::string>& argv, const Error& error) {
   const auto end =
       std::ranges::find_if(argv, [](const std::string& word) { return word.starts_with('-'); });
   const std::vector<std::string> words(argv.begin(), end);
   size_t used = 0;
   if (const Command* command = find_command(words, &used); command != nullptr) {
-    return command->name;
+    const auto args = parse_args(argv, flags_of(*command));
+    return usage_error(args ? error.message : args.error().message, command->name);
   }
-  return !words.empty() && is_group(words[0]) ? words[0] : "";
+  return usage_error(error.message, !words.empty() && is_group(words[0]) ? words[0] : "");
 }
 
 // Alone: with a command --version is that of a key.
@@ -189,7 +240,7 @@ int run_command(const std::vector<std::string>& argv) {
     return kExitOk;
   }
   const auto first = parse_args(argv, all_flags());
-  if (!first) return usage_error(first.error().message, named_command(argv));
+  if (!first) return unreadable(argv, first.error());
   if (first->words.empty() || first->words[0] == "help") {
     print_overview();
     return first->words.empty() && !first->has("help") ? kExitUsage : kExitOk;
@@ -203,13 +254,14 @@ int run_command(const std::vector<std::string>& argv) {
   if (command == nullptr) {
     return usage_error(unknown_command(first->words), "");
   }
-  std::vector<Flag> flags = kGlobalFlags;
-  flags.insert(flags.end(), command->flags.begin(), command->flags.end());
-  auto args = parse_args(argv, flags);
+  auto args = parse_args(argv, flags_of(*command));
   if (!args) return usage_error(args.error().message, command->name);
   if (args->has("help")) {
     print_help(*command);
     return kExitOk;
+  }
+  if (const std::string near = mistaken_for_a_path(*command, args->words); !near.empty()) {
+    return usage_error("path \"" + args->words[1] + "\" does not begin with /" + meant(near), "");
   }
   if (args->has_command && command->more_words) {
     args->literal = true;

@@ -61,7 +61,7 @@ int expire_command(const Args& args, const Context& context) {
   request.reason = args.get("reason");
   request.force = args.has("force");
   const auto answer = (*remote)->write<client::ExpireSession>(request);
-  if (!answer) return report(answer.error());
+  if (!answer) return report(in_words_of_flags(answer.error(), {{"noticeMs", "--notice in ms"}}));
   if (context.json) {
     print_json({{"session_id", *id}, {"revision", answer->header.revision}});
   } else {

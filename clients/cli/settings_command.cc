@@ -38,7 +38,7 @@ Result<Values> changes_of(const Args& args) {
     // Every number goes to the servers, whose refusal names the setting's own bounds.
     const auto value =
         parse_number(word.substr(0, equals), word.substr(equals + 1), INT64_MIN, INT64_MAX);
-    if (!value) return bad("\"" + word + "\" needs a whole number");
+    if (!value) return bad("\"" + word + "\" needs a whole number: " + value.error().message);
     if (!changes.emplace(word.substr(0, equals), *value).second) {
       return bad("\"" + word + "\" changes what was changed already");
     }

@@ -24,7 +24,7 @@ void warn_of_views(const SnapshotFile& file) {
 }
 
 Result<SnapshotFile> look_at_one(const Args& args) {
-  if (args.words.size() != 1) {
+  if (args.words.size() != 1 || args.words[0].empty()) {
     return Error{ErrorCode::kBadArgument, "one FILE is needed, which holdfast snapshot save wrote"};
   }
   auto file = look_at(args.words[0]);

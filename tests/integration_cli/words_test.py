@@ -10,7 +10,26 @@ from support.paths import ROOT, program
 
 @pytest.mark.parametrize(("line", "says"), [
     ("lock /x/f echo hi", "put -- before the command: /x/f -- echo ..."),
-    ("lock desribe /x/f", 'path "desribe" does not begin with /'),
+    ("lock desribe /x/f", 'path "desribe" does not begin with / (did you mean lock describe?)'),
+    ("lock nobody /x/f", 'path "nobody" does not begin with /'),
+    ("member ad", 'there is no command "member ad" (did you mean member add?)'),
+    ("membr list", 'there is no command "membr" (did you mean member list?)'),
+    ("membr", 'there is no command "membr" (did you mean member?)'),
+    ("session exprie 3", 'there is no command "session exprie" (did you mean session expire?)'),
+    ("statsu", 'there is no command "statsu" (did you mean status?)'),
+    ("locks --timout 3s", "unknown flag --timout (did you mean --timeout?); see holdfast locks"),
+    ("lock /x --ttll 3s -- true", "unknown flag --ttll (did you mean --ttl?)"),
+    ("get /x --semaphor 1/4", "unknown flag --semaphor; see holdfast get"),
+    ("member add 4 nowhere", 'ADDRESS: address "nowhere": the port is missing'),
+    ("member add 4 10.0.0.4:99999", "the port is not a number from 0 to 65535"),
+    ("member replace 3 4 10.0.0.4", "the port is missing"),
+    ("lock revoke /x --holder 0", '--holder is "0" but must be a number from 1 to 922'),
+    ("get /x --timeout 0", '--timeout is "0", in which no server can answer'),
+    ("settings locks_max=99999999999999999999", "must be a number from -9223372036854775808 to 9"),
+    ("put x 1", 'path "x" does not begin with /'),
+    ("rm /x --version -1", '--version is "-1" but must be a number from 1 to 9223372036854775807'),
+    ("session expire x", 'ID is "x", not a whole number'),
+    ("session expire 0", 'ID is "0" but must be a number from 1 to 9223372036854775807'),
     ("lock /x/f", "a command is needed behind --"),
     ("lock / -- true", 'path "/" names no lock'),
     ("lock /x --semaphore 5/4 -- true", "5 permits are more than the limit 4"),
@@ -65,6 +84,25 @@ def test_output_that_is_not_taken_is_no_success():
                               stderr=subprocess.PIPE, timeout=30, check=False)
     assert done.returncode == 73
     assert done.stderr == b"holdfast: cannot write standard output: No space left on device\n"
+
+
+@pytest.mark.parametrize(("words", "says"), [
+    (("snapshot", "verify", ""), "one FILE is needed"),
+    (("session", "expire", ""), 'ID is "", not a whole number'),
+    (("member", "add", "4", ""), "host and port are missing"),
+    (("locks", "--servers", ""), "host and port are missing"),
+    (("lock", "/x", "--ttl", "", "--", "true"), '--ttl is "", not a duration')])
+def test_an_empty_word_is_a_wrong_command_line(words, says):
+    done = run(None, *words)
+    assert (done.returncode, done.stdout) == (64, "")
+    assert says in done.stderr
+
+
+def test_what_a_server_refuses_is_named_as_the_flag(cluster):
+    for words in (("lock", "revoke", "/a"), ("session", "expire", "7")):
+        done = run(cluster, *words, "--notice", "2h")
+        assert done.returncode == 65, done.stderr
+        assert "--notice in ms is 7200000, allowed are 0 to 3600000" in done.stderr
 
 
 def test_an_empty_path_is_named():
