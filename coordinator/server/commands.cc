@@ -38,18 +38,21 @@ void Commands::submit(PendingCommand pending) {
   waiting_.push_back(request);
 }
 
+std::optional<Refusal> Commands::too_large(size_t bytes) const {
+  if (bytes <= kCommandBytesMax) return std::nullopt;
+  return Refusal{ErrorCode::kTooLarge,
+                 "the command has " + std::to_string(bytes) + " bytes, the limit is " +
+                     std::to_string(kCommandBytesMax) + "; of a key's value it is " +
+                     std::to_string(host_.machine.settings().get(rsm::SettingId::kValueBytesMax)),
+                 false, false, 0};
+}
+
 std::optional<Refusal> Commands::no_room_for(const PendingCommand& pending) const {
   const auto overloaded = [](const std::string& what) {
     return Refusal{ErrorCode::kOverloaded, "this server has its " + what, false, true, 20};
   };
   const size_t bytes = pending.body.size();
-  if (bytes > kCommandBytesMax) {
-    return Refusal{ErrorCode::kTooLarge,
-                   "the command has " + std::to_string(bytes) + " bytes, the limit is " +
-                       std::to_string(kCommandBytesMax) + "; of a key's value it is " +
-                       std::to_string(host_.machine.settings().get(rsm::SettingId::kValueBytesMax)),
-                   false, false, 0};
-  }
+  if (auto refusal = too_large(bytes)) return refusal;
   if (pending_.size() >= host_.options.max_pending_commands) {
     return overloaded(std::to_string(host_.options.max_pending_commands) + " commands under way");
   }

@@ -77,6 +77,8 @@ class Commands {
   std::string_view encode(const Body& body) {
     return encoder_.body(body);
   }
+  /// Why no command may have so many bytes, if none may.
+  std::optional<Refusal> too_large(size_t bytes) const;
   /// Takes a client's command with its body, or refuses it for want of room; the header's level and
   /// origin are filled in here.
   void submit(PendingCommand pending);

@@ -293,30 +293,37 @@ class Engine final : public raft::Application, Commands::Owner, Renewals::Owner 
   /// the call waits and `Member` is called again. True: go on.
   template <auto Member, class Request>
   bool admit_session(CallId call, const api::RequestContext& context, const Request& request);
-  /// The same for commands, which also wait for the revision that their context asks for: a
-  /// repeated one may be answered from the state here.
+  /// The same for calls that also wait for the revision that their context asks for.
   template <auto Member, class Request>
-  bool admit_command(CallId call, const api::RequestContext& context, const Request& request);
+  bool admit_at_revision(CallId call, const api::RequestContext& context, const Request& request);
   template <auto Member, class Request>
   void wait_for(LogIndex revision, CallId call, const api::RequestContext& context,
                 const Request& request);
-  bool admit_sequence(CallId call, const api::RequestContext& context);
   bool secret_matches(SessionId session, const std::string& secret);
   void renew_unseen(const api::RequestContext& context);
-  /// Takes a command of a session, unless its outcome is known here already.
-  template <class Body>
-  void submit(CallId call, const api::RequestContext& context, command::CommandKind::type kind,
-              const Body& body, PendingCommand pending = {});
+  /// What is wrong with a request by itself, if anything is.
+  using Fault = std::optional<Refusal>;
+  /// Takes a command of a session, unless its outcome is known here already. One with a `fault` is
+  /// refused, unless an earlier copy of it was applied somewhere.
+  template <auto Member, class Request, class Body>
+  void submit(CallId call, const api::RequestContext& context, const Request& request,
+              command::CommandKind::type kind, const Body& body, Fault fault = {},
+              PendingCommand pending = {});
+  /// True: answered with what an earlier copy of it came to, as the state here knows.
+  bool answer_known(const PendingCommand& pending, uint64_t content);
+  void refuse_if_new(PendingCommand pending, uint64_t content, const Refusal& refusal);
+  void refuse_new(const PendingCommand& pending, uint64_t content, const Refusal& refusal);
   /// Takes a command that needs no session.
   template <class Body>
   void submit_sessionless(CallId call, const api::RequestContext& context,
                           command::CommandKind::type kind, const Body& body, std::string path = {});
+  /// `bytes`: what `run` keeps beside a few numbers.
   void read(CallId call, const api::RequestContext& context, api::Consistency::type consistency,
-            std::function<void()> run);
+            size_t bytes, std::function<void()> run);
   /// A read that shows leases: `sessions` names theirs, `answer` is given what is known. A LOCAL
   /// one does not ask the leader.
   void read_leases(CallId call, const api::RequestContext& context,
-                   api::Consistency::type consistency,
+                   api::Consistency::type consistency, size_t bytes,
                    std::function<std::vector<SessionId>()> sessions, LeaseQueries::Answer answer);
   void bad_argument(CallId call, const api::RequestContext& context, const std::string& message);
   void acknowledge_notices(SessionId session, std::vector<int64_t> named);

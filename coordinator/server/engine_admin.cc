@@ -216,7 +216,7 @@ void Engine::expire_session(CallId call, const api::RequestContext& context,
 void Engine::settings(CallId call, const api::RequestContext& context,
                       const api::SettingsRequest& request) {
   if (request.changes.empty()) {
-    return read(call, context, api::Consistency::LINEARIZABLE,
+    return read(call, context, api::Consistency::LINEARIZABLE, /*bytes=*/0,
                 [this, call, sequence = context.sequence] { answer_settings(call, sequence); });
   }
   std::string line = "settings";

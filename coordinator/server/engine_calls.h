@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "coordinator/server/engine.h"
+#include "coordinator/server/request_bytes.h"
 #include "coordinator/server/request_check.h"
 #include "session/session_table.h"
 
@@ -50,8 +51,8 @@ bool Engine::admit_session(CallId call, const api::RequestContext& context,
 }
 
 template <auto Member, class Request>
-bool Engine::admit_command(CallId call, const api::RequestContext& context,
-                           const Request& request) {
+bool Engine::admit_at_revision(CallId call, const api::RequestContext& context,
+                               const Request& request) {
   if (!admit_session<Member>(call, context, request)) return false;
   const LogIndex revision = min_revision_of(context);
   if (revision <= host_.applied) return true;
@@ -68,29 +69,32 @@ void Engine::wait_for(LogIndex revision, CallId call, const api::RequestContext&
        .deadline = deadline_of(context),
        .min_revision = revision,
        .run = [this, call, copy = context, body = request] { (this->*Member)(call, copy, body); },
-       .outlives_client = true});
+       .outlives_client = true,
+       .bytes = bytes_of(context) + bytes_of(request)});
 }
 
-template <class Body>
-void Engine::submit(CallId call, const api::RequestContext& context,
-                    command::CommandKind::type kind, const Body& body, PendingCommand pending) {
-  if (!admit_sequence(call, context)) return;
+template <auto Member, class Request, class Body>
+void Engine::submit(CallId call, const api::RequestContext& context, const Request& request,
+                    command::CommandKind::type kind, const Body& body, Fault fault,
+                    PendingCommand pending) {
+  if (!fault) fault = check_context(context, /*opens_session=*/false);
+  if (!may_be_a_copy(context) && refuse(call, context, fault)) return;
+  if (!admit_session<Member>(call, context, request)) return;
+  if (!fault) fault = check_numbering(context);
+  const LogIndex revision = min_revision_of(context);
+  if (!fault && revision > host_.applied) {
+    return wait_for<Member>(revision, call, context, request);
+  }
   const std::string_view bytes = commands_.encode(body);
+  if (!fault) fault = commands_.too_large(bytes.size());
   pending.call = call;
   pending.header.kind = kind;
   pending.header.sessionId = context.sessionId;
   pending.header.sequence = context.sequence;
   pending.deadline = deadline_of(context);
-  // A retry whose first copy this server has applied is answered from there, without an entry. Of
-  // another kind it is not a retry: apply says so.
-  const session::Session* s =
-      machine_.sessions().find(SessionId(static_cast<uint64_t>(context.sessionId)));
-  const Sequence sequence(static_cast<uint64_t>(context.sequence));
-  const session::Known known = s->window.know(sequence, rsm::content_hash(kind, bytes));
-  if (known == session::Known::kKept || known == session::Known::kWaiting) {
-    const auto result = machine_.lookup(s->id, sequence);
-    if (result && result->kind == kind) return on_outcome(pending, *result);
-  }
+  const uint64_t content = rsm::content_hash(kind, bytes);
+  if (answer_known(pending, content)) return;
+  if (fault) return refuse_if_new(std::move(pending), content, *fault);
   pending.header.acknowledged = context.acknowledged;
   pending.body = Blob(bytes);
   commands_.submit(std::move(pending));

@@ -94,35 +94,35 @@ command::TransactOutcome decode_outcome(std::string_view payload) {
 template <auto Member, class Request, class Body>
 void Engine::submit_write(CallId call, const api::RequestContext& context, const Request& request,
                           CommandKind::type kind, const Body& body, std::string path) {
-  if (context.sessionId == 0) return submit_sessionless(call, context, kind, body, path);
-  if (!admit_command<Member>(call, context, request)) return;
+  const bool in_session = context.sessionId != 0;
+  const Fault fault = check_request(request, in_session);
+  if (!in_session) {
+    if (!refuse(call, context, fault)) submit_sessionless(call, context, kind, body, path);
+    return;
+  }
   PendingCommand pending;
   pending.path = std::move(path);
-  submit(call, context, kind, body, std::move(pending));
+  submit<Member>(call, context, request, kind, body, fault, std::move(pending));
 }
 
 void Engine::put(CallId call, const api::RequestContext& context, const api::PutRequest& request) {
-  if (refuse(call, context, check_request(request, context.sessionId != 0))) return;
   submit_write<&Engine::put>(call, context, request, CommandKind::PUT_KEY, body_of(request), {});
 }
 
 void Engine::create(CallId call, const api::RequestContext& context,
                     const api::CreateRequest& request) {
-  if (refuse(call, context, check_request(request, context.sessionId != 0))) return;
   submit_write<&Engine::create>(call, context, request, CommandKind::CREATE_KEY, body_of(request),
                                 request.path);
 }
 
 void Engine::remove(CallId call, const api::RequestContext& context,
                     const api::RemoveRequest& request) {
-  if (refuse(call, context, check_request(request, context.sessionId != 0))) return;
   submit_write<&Engine::remove>(call, context, request, CommandKind::REMOVE_KEY, body_of(request),
                                 {});
 }
 
 void Engine::transact(CallId call, const api::RequestContext& context,
                       const api::TransactRequest& request) {
-  if (refuse(call, context, check_request(request, context.sessionId != 0))) return;
   command::Transact body;
   for (const auto& each : request.compares) body.compares.push_back(body_of(each));
   for (const auto& each : request.thenOperations) body.thenOperations.push_back(body_of(each));
@@ -168,7 +168,7 @@ void Engine::finish_write(const PendingCommand& command, const rsm::CommandResul
 
 void Engine::get(CallId call, const api::RequestContext& context, const api::GetRequest& request) {
   if (request.path != kRoot && !good_path(call, context, request.path)) return;
-  read(call, context, request.consistency,
+  read(call, context, request.consistency, request.path.size(),
        [this, call, sequence = context.sequence, path = request.path, value = !request.statOnly] {
          api::GetResult reply;
          host_.fill(reply.header, sequence);
@@ -186,10 +186,12 @@ void Engine::get_many(CallId call, const api::RequestContext& context,
                         "getMany names " + std::to_string(request.paths.size()) +
                             " paths, it must be from 1 to " + std::to_string(kPathsMax));
   }
+  size_t kept = 0;
   for (const std::string& path : request.paths) {
     if (path != kRoot && !good_path(call, context, path)) return;
+    kept += sizeof path + path.size();
   }
-  read(call, context, request.consistency,
+  read(call, context, request.consistency, kept,
        [this, call, sequence = context.sequence, paths = request.paths, value = !request.statOnly] {
          api::GetManyResult reply;
          host_.fill(reply.header, sequence);
@@ -218,7 +220,7 @@ void Engine::list_keys(CallId call, const api::RequestContext& context,
   }
   if (request.path != kRoot && !good_path(call, context, request.path)) return;
   if (!request.page.empty() && !good_path(call, context, request.page)) return;
-  read(call, context, request.consistency,
+  read(call, context, request.consistency, request.path.size() + request.page.size(),
        [this, call, sequence = context.sequence, request, size = static_cast<size_t>(size)] {
          const auto page = machine_.keys().list(
              {.path = request.path,
@@ -249,7 +251,7 @@ void Engine::wait_for_change(CallId call, const api::RequestContext& context,
   api::RequestContext patient = context;
   patient.minRevision = std::max(context.minRevision, request.afterRevision);
   const Instant until = host_.clock.now() + from_ms(request.maxWaitMs);
-  read(call, patient, api::Consistency::LOCAL,
+  read(call, patient, api::Consistency::LOCAL, request.path.size(),
        [this, call, sequence = context.sequence, path = request.path, until,
         after = LogIndex(static_cast<uint64_t>(request.afterRevision))] {
          const bool changed = after.value == 0 || hub_.may_have_changed(path, after);
@@ -273,7 +275,7 @@ void Engine::wait_for_change(CallId call, const api::RequestContext& context,
 void Engine::watch(CallId call, const api::RequestContext& context,
                    const api::WatchRequest& request) {
   if (refuse(call, context, check_number("sinceRevision", request.sinceRevision, 0))) return;
-  if (!admit_command<&Engine::watch>(call, context, request)) return;
+  if (!admit_at_revision<&Engine::watch>(call, context, request)) return;
   const SessionId session(static_cast<uint64_t>(context.sessionId));
   const Result<watch::Registered> registered = hub_.watch(session, request);
   if (!registered.ok()) {

@@ -26,25 +26,29 @@ std::optional<api::LockMode::type> known_mode(api::LockMode::type mode) {
   return std::nullopt;
 }
 
-/// Fills a claim from any struct of the API that wants a lock. False if the mode is unknown.
+/// The claim of any struct of the API that wants a lock. A mode that is not known here stays as it
+/// is: the content of a command is what its caller gave.
 template <class Wanted>
-bool fill_claim(const Wanted& wanted, command::LockClaim& claim) {
-  const auto mode = known_mode(wanted.mode);
-  if (!mode) return false;
+command::LockClaim claim_of(const Wanted& wanted) {
+  command::LockClaim claim;
   claim.path = wanted.path;
-  claim.mode = *mode;
-  const bool semaphore = *mode == api::LockMode::SEMAPHORE;
+  claim.mode = known_mode(wanted.mode).value_or(wanted.mode);
+  const bool semaphore = claim.mode == api::LockMode::SEMAPHORE;
   claim.permits = !semaphore ? 0 : wanted.permits == 0 ? 1 : wanted.permits;
   claim.limit = semaphore ? wanted.limit : 0;
-  return true;
+  return claim;
 }
 
-/// Only a semaphore's get into the command: of other modes the state would see neither.
+/// Of permits only a semaphore's get into the command: of other modes the state would see neither.
 template <class Wanted>
-std::optional<Refusal> check_permits(const Wanted& wanted) {
+std::optional<Refusal> check_wanted(const Wanted& wanted) {
   constexpr int32_t kMost = std::numeric_limits<int32_t>::max();
   if (auto bad = check_number("permits", wanted.permits, 0, kMost)) return bad;
-  return check_number("limit", wanted.limit, 0, kMost);
+  if (auto bad = check_number("limit", wanted.limit, 0, kMost)) return bad;
+  if (known_mode(wanted.mode)) return std::nullopt;
+  return Refusal{ErrorCode::kUnsupported,
+                 "lock mode " + std::to_string(wanted.mode) + " is not known here", false, false,
+                 0};
 }
 
 template <class Request, class Body>
@@ -56,49 +60,36 @@ void fill_wait(const Request& request, Body& body) {
   body.owner = request.owner;
 }
 
-Refusal unknown_mode(int mode) {
-  return {ErrorCode::kUnsupported, "lock mode " + std::to_string(mode) + " is not known here",
-          false, false, 0};
-}
-
 }  // namespace
 
 void Engine::acquire(CallId call, const api::RequestContext& context,
                      const api::AcquireRequest& request) {
-  if (refuse(call, context, check_permits(request))) return;
-  if (!admit_command<&Engine::acquire>(call, context, request)) return;
   command::Acquire body;
-  if (!fill_claim(request, body.claim)) {
-    return host_.fail(call, unknown_mode(request.mode), context.sequence);
-  }
+  body.claim = claim_of(request);
   fill_wait(request, body);
   PendingCommand pending;
   pending.parks = !request.enqueue && request.waitMs != 0;
   if (context.deadlineMs > 0) pending.park_until = deadline_of(context);
   pending.path = request.path;
-  submit(call, context, CommandKind::ACQUIRE, body, std::move(pending));
+  submit<&Engine::acquire>(call, context, request, CommandKind::ACQUIRE, body,
+                           check_wanted(request), std::move(pending));
 }
 
 void Engine::acquire_all(CallId call, const api::RequestContext& context,
                          const api::AcquireAllRequest& request) {
-  for (const api::LockWanted& wanted : request.locks) {
-    if (refuse(call, context, check_permits(wanted))) return;
-  }
-  if (!admit_command<&Engine::acquire_all>(call, context, request)) return;
   command::AcquireAll body;
+  Fault fault;
   for (const api::LockWanted& wanted : request.locks) {
-    command::LockClaim claim;
-    if (!fill_claim(wanted, claim)) {
-      return host_.fail(call, unknown_mode(wanted.mode), context.sequence);
-    }
-    body.claims.push_back(std::move(claim));
+    if (!fault) fault = check_wanted(wanted);
+    body.claims.push_back(claim_of(wanted));
   }
   fill_wait(request, body);
   PendingCommand pending;
   pending.parks = !request.enqueue && request.waitMs != 0;
   if (context.deadlineMs > 0) pending.park_until = deadline_of(context);
   if (!request.locks.empty()) pending.path = request.locks.front().path;
-  submit(call, context, CommandKind::ACQUIRE_ALL, body, std::move(pending));
+  submit<&Engine::acquire_all>(call, context, request, CommandKind::ACQUIRE_ALL, body, fault,
+                               std::move(pending));
 }
 
 void Engine::finish_acquire(const PendingCommand& command, const rsm::CommandResult& result) {
@@ -114,47 +105,46 @@ void Engine::finish_acquire(const PendingCommand& command, const rsm::CommandRes
 
 void Engine::cancel_acquire(CallId call, const api::RequestContext& context,
                             const api::CancelAcquireRequest& request) {
-  if (!admit_command<&Engine::cancel_acquire>(call, context, request)) return;
   command::CancelAcquire body;
   body.path = request.path;
   body.acquireSequence = request.acquireSequence;
-  submit(call, context, CommandKind::CANCEL_ACQUIRE, body);
+  submit<&Engine::cancel_acquire>(call, context, request, CommandKind::CANCEL_ACQUIRE, body);
 }
 
 void Engine::release(CallId call, const api::RequestContext& context,
                      const api::ReleaseRequest& request) {
-  if (!admit_command<&Engine::release>(call, context, request)) return;
   command::Release body;
   body.path = request.path;
   body.holderId = request.holderId;
   body.to = request.to;
-  submit(call, context, CommandKind::RELEASE, body);
+  submit<&Engine::release>(call, context, request, CommandKind::RELEASE, body);
 }
 
 void Engine::release_all(CallId call, const api::RequestContext& context,
                          const api::ReleaseAllRequest& request) {
-  if (!admit_command<&Engine::release_all>(call, context, request)) return;
   command::ReleaseAll body;
   body.holderId = request.holderId;
-  submit(call, context, CommandKind::RELEASE_ALL, body);
+  submit<&Engine::release_all>(call, context, request, CommandKind::RELEASE_ALL, body);
 }
 
 void Engine::set_holder_value(CallId call, const api::RequestContext& context,
                               const api::SetHolderValueRequest& request) {
-  if (!admit_command<&Engine::set_holder_value>(call, context, request)) return;
   command::SetHolderValue body;
   body.path = request.path;
   body.holderId = request.holderId;
   body.value = request.value;
-  submit(call, context, CommandKind::SET_HOLDER_VALUE, body);
+  submit<&Engine::set_holder_value>(call, context, request, CommandKind::SET_HOLDER_VALUE, body);
 }
 
 void Engine::revoke_lock(CallId call, const api::RequestContext& context,
                          const api::RevokeLockRequest& request) {
-  audit(context, "revokeLock path=" + rsm::quote(request.path) +
-                     " holder=" + std::to_string(request.holderId) +
-                     " noticeMs=" + std::to_string(request.noticeMs) +
-                     (request.force ? " force" : "") + " reason=" + rsm::quote(request.reason));
+  // What is wrong with the context is judged with the command, whose copy it may be.
+  if (!check_context(context, /*opens_session=*/false)) {
+    audit(context, "revokeLock path=" + rsm::quote(request.path) +
+                       " holder=" + std::to_string(request.holderId) +
+                       " noticeMs=" + std::to_string(request.noticeMs) +
+                       (request.force ? " force" : "") + " reason=" + rsm::quote(request.reason));
+  }
   command::RevokeLock body;
   body.path = request.path;
   body.holderId = request.holderId;
@@ -164,12 +154,11 @@ void Engine::revoke_lock(CallId call, const api::RequestContext& context,
   if (context.sessionId == 0) {
     return submit_sessionless(call, context, CommandKind::REVOKE_LOCK, body);
   }
-  if (!admit_command<&Engine::revoke_lock>(call, context, request)) return;
-  submit(call, context, CommandKind::REVOKE_LOCK, body);
+  submit<&Engine::revoke_lock>(call, context, request, CommandKind::REVOKE_LOCK, body);
 }
 
 void Engine::read(CallId call, const api::RequestContext& context,
-                  api::Consistency::type consistency, std::function<void()> run) {
+                  api::Consistency::type consistency, size_t bytes, std::function<void()> run) {
   if (refuse_stopping(call, context)) return;
   if (consistency < api::Consistency::UNSPECIFIED || consistency > api::Consistency::LOCAL) {
     return host_.fail(
@@ -184,7 +173,12 @@ void Engine::read(CallId call, const api::RequestContext& context,
                       Host::no_leader("this server has no state yet, it waits for the others'"),
                       context.sequence);
   }
-  PendingRead read{call, context.sequence, deadline_of(context), at_least, std::move(run)};
+  PendingRead read{.call = call,
+                   .sequence = context.sequence,
+                   .deadline = deadline_of(context),
+                   .min_revision = at_least,
+                   .run = std::move(run),
+                   .bytes = bytes};
   if (consistency == api::Consistency::LOCAL) {
     reads_.local(std::move(read));
   } else {
@@ -203,7 +197,7 @@ bool Engine::good_path(CallId call, const api::RequestContext& context, const st
 void Engine::check_token(CallId call, const api::RequestContext& context,
                          const api::CheckTokenRequest& request) {
   if (!good_path(call, context, request.path)) return;
-  read(call, context, request.consistency,
+  read(call, context, request.consistency, request.path.size(),
        [this, call, sequence = context.sequence, path = request.path, token = request.token] {
          api::CheckTokenResult reply;
          host_.fill(reply.header, sequence);

@@ -15,8 +15,6 @@ namespace {
 
 constexpr int64_t kDeadlineMsDefault = 5'000;
 constexpr int64_t kDeadlineMsMax = 600'000;
-constexpr int64_t kIdLimit = int64_t{1} << 53;
-constexpr size_t kAcknowledgedRangesMax = 1'024;
 /// How long a renewal looks for a leader before its call is answered NO_LEADER.
 constexpr Duration kRenewalWait = 5s;
 
@@ -45,25 +43,9 @@ bool Engine::secret_matches(SessionId session, const std::string& secret) {
   return true;
 }
 
-bool Engine::admit_sequence(CallId call, const api::RequestContext& context) {
-  if (context.sequence <= 0 || context.sequence >= kIdLimit) {
-    bad_argument(call, context,
-                 "context.sequence is " + std::to_string(context.sequence) +
-                     "; a command of a session needs one from 1 to 2^53-1");
-    return false;
-  }
-  if (context.acknowledged.size() > kAcknowledgedRangesMax) {
-    bad_argument(call, context,
-                 "context.acknowledged has " + std::to_string(context.acknowledged.size()) +
-                     " ranges, the limit is " + std::to_string(kAcknowledgedRangesMax));
-    return false;
-  }
-  return true;
-}
-
 Instant Engine::deadline_of(const api::RequestContext& context) const {
   const int64_t ms =
-      context.deadlineMs == 0 ? kDeadlineMsDefault : std::min(context.deadlineMs, kDeadlineMsMax);
+      context.deadlineMs <= 0 ? kDeadlineMsDefault : std::min(context.deadlineMs, kDeadlineMsMax);
   return host_.clock.now() + from_ms(ms);
 }
 
@@ -270,8 +252,8 @@ void Engine::on_renewed(const RenewalTarget& target, const Renewed& outcome) {
 
 void Engine::close_session(CallId call, const api::RequestContext& context,
                            const api::CloseSessionRequest& request) {
-  if (!admit_command<&Engine::close_session>(call, context, request)) return;
-  submit(call, context, CommandKind::CLOSE_SESSION, command::CloseSession{});
+  submit<&Engine::close_session>(call, context, request, CommandKind::CLOSE_SESSION,
+                                 command::CloseSession{});
 }
 
 }  // namespace holdfast::server

@@ -48,7 +48,7 @@ void Engine::snapshot_piece(CallId call, const api::RequestContext& context,
   }
   const bool named = request.consistency == api::Consistency::LOCAL && context.minRevision > 0;
   if (named) ask.at_least = LogIndex(static_cast<uint64_t>(context.minRevision));
-  read(call, context, request.consistency, [this, begin = std::move(ask)]() mutable {
+  read(call, context, request.consistency, /*bytes=*/0, [this, begin = std::move(ask)]() mutable {
     if (!begin.at_least) begin.at_least = std::max(host_.applied, LogIndex(1));
     source_.ask(std::move(begin));
   });

@@ -100,11 +100,11 @@ api::SessionInfo api_session(const session::Session& s, const lockmgr::LockTable
 }  // namespace
 
 void Engine::read_leases(CallId call, const api::RequestContext& context,
-                         api::Consistency::type consistency,
+                         api::Consistency::type consistency, size_t bytes,
                          std::function<std::vector<SessionId>()> sessions,
                          LeaseQueries::Answer answer) {
   const bool may_ask = consistency != api::Consistency::LOCAL;
-  read(call, context, consistency,
+  read(call, context, consistency, bytes,
        [this, may_ask, deadline = deadline_of(context), sessions = std::move(sessions),
         answer = std::move(answer)] {
          if (!may_ask || host_.serving) return answer(lease_queries_.here());
@@ -123,7 +123,7 @@ void Engine::describe_lock(CallId call, const api::RequestContext& context,
     return ids;
   };
   read_leases(
-      call, context, request.consistency, sessions,
+      call, context, request.consistency, 2 * request.path.size(), sessions,
       [this, call, sequence = context.sequence, path = request.path](const LeaderView& view) {
         api::DescribeLockResult reply;
         host_.fill(reply.header, sequence);
@@ -157,7 +157,8 @@ void Engine::list_locks(CallId call, const api::RequestContext& context,
     }
     return ids;
   };
-  read_leases(call, context, request.consistency, sessions,
+  const size_t bytes = 2 * (request.prefix.size() + request.page.size());
+  read_leases(call, context, request.consistency, bytes, sessions,
               [this, call, list, sequence = context.sequence](const LeaderView& view) {
                 api::ListLocksResult reply;
                 host_.fill(reply.header, sequence);
@@ -190,7 +191,7 @@ void Engine::list_sessions(CallId call, const api::RequestContext& context,
     return ids;
   };
   read_leases(
-      call, context, request.consistency, sessions,
+      call, context, request.consistency, /*bytes=*/0, sessions,
       [this, call, list, sequence = context.sequence](const LeaderView& view) {
         api::ListSessionsResult reply;
         host_.fill(reply.header, sequence);

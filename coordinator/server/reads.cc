@@ -5,19 +5,31 @@
 
 namespace holdfast::server {
 
-uint64_t Reads::keep(PendingRead&& read) {
+// As commands under way, and each of its own bound: one alone passes however large it is.
+std::optional<Refusal> Reads::no_room_for(const PendingRead& read) const {
+  const auto overloaded = [](const std::string& what) {
+    return Refusal{ErrorCode::kOverloaded, "this server has its " + what, false, true, 20};
+  };
   if (pending_.size() >= host_.options.max_pending_reads) {
-    host_.fail(read.call,
-               {ErrorCode::kOverloaded,
-                "this server has its " + std::to_string(host_.options.max_pending_reads) +
-                    " reads under way",
-                false, true, 20},
-               read.sequence);
+    return overloaded(std::to_string(host_.options.max_pending_reads) + " reads under way");
+  }
+  const uint64_t bytes_max =
+      host_.options.raft.max_uncommitted_bytes * (read.bytes <= kSmallBytes ? 2 : 1);
+  if (pending_bytes_ > 0 && pending_bytes_ + read.bytes > bytes_max) {
+    return overloaded(std::to_string(bytes_max) + " bytes of reads and of calls that wait");
+  }
+  return std::nullopt;
+}
+
+uint64_t Reads::keep(PendingRead&& read) {
+  if (const auto refusal = no_room_for(read)) {
+    host_.fail(read.call, *refusal, read.sequence);
     return 0;
   }
   deadlines_.add(++next_number_, read.deadline);
   const bool of_the_future = read.min_revision > host_.applied;
   if (of_the_future && !read.outlives_client) left_with_client_.add(read.call, next_number_);
+  pending_bytes_ += read.bytes;
   pending_.emplace(next_number_, std::move(read));
   return next_number_;
 }
@@ -77,12 +89,15 @@ void Reads::run_ready() {
 }
 
 // Forgotten before it runs: what it does may come back here.
-void Reads::run(uint64_t number) {
+void Reads::run(uint64_t number) { take(number).run(); }
+
+PendingRead Reads::take(uint64_t number) {
   const auto at = pending_.find(number);
-  const PendingRead read = std::move(at->second);
+  PendingRead read = std::move(at->second);
   pending_.erase(at);
+  pending_bytes_ -= read.bytes;
   left_with_client_.erase(read.call);
-  read.run();
+  return read;
 }
 
 void Reads::flush() {
@@ -160,10 +175,7 @@ void Reads::shut_down() {
 }
 
 void Reads::fail(uint64_t number, const Refusal& refusal) {
-  const auto at = pending_.find(number);
-  const PendingRead read = std::move(at->second);
-  pending_.erase(at);
-  left_with_client_.erase(read.call);
+  const PendingRead read = take(number);
   host_.fail(read.call, refusal, read.sequence);
 }
 

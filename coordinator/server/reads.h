@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <functional>
 #include <map>
+#include <optional>
 #include <set>
 #include <unordered_map>
 #include <utility>
@@ -27,6 +28,7 @@ struct PendingRead {
   std::function<void()> run;
   /// It waits to be judged, and may be a command: who sent one and left wants it done.
   bool outlives_client = false;
+  size_t bytes = 0;    ///< that `run` keeps, about
   bool ready = false;  ///< it waits for nothing but time to be run
 };
 
@@ -59,11 +61,15 @@ class Reads {
   size_t size() const { return pending_.size(); }
 
  private:
+  /// What keeps no more than this may take as much room again where others have used it up.
+  static constexpr size_t kSmallBytes = 16 << 10;
   /// Reads that wait for time take a quarter of the room; so many of each connection may always.
   static constexpr size_t kReadyForAll = 16;
 
   /// Keeps it under a number of its own, or refuses it: as many wait as may.
   uint64_t keep(PendingRead&& read);
+  std::optional<Refusal> no_room_for(const PendingRead& read) const;
+  PendingRead take(uint64_t number);
   void wait_for_apply(uint64_t number, PendingRead& read);
   bool may_run(const PendingRead& read) {
     return read.outlives_client || (ready_.empty() && time_.left());
@@ -80,6 +86,7 @@ class Reads {
   // Numbers of reads that have ended meanwhile may stand in these three: they find nobody.
   std::vector<uint64_t> gathered_;
   std::map<uint64_t, std::vector<uint64_t>> asked_;  // by read context
+  uint64_t pending_bytes_ = 0;                       // of `pending_`
   FairQueue ready_;
   std::set<std::pair<LogIndex, uint64_t>> waiting_;  // for a revision
   CallNumbers left_with_client_;                     // what abandon() ends

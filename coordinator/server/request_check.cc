@@ -10,6 +10,7 @@ namespace holdfast::server {
 namespace {
 
 constexpr int64_t kAny = std::numeric_limits<int64_t>::max();
+constexpr size_t kAcknowledgedRangesMax = 1'024;
 
 Refusal refused(ErrorCode code, std::string message) {
   return {code, std::move(message), false, false, 0};
@@ -60,6 +61,23 @@ std::optional<Refusal> check_context(const api::RequestContext& context, bool op
   if (auto bad = check_number("context.deadlineMs", context.deadlineMs, 0, kAny)) return bad;
   if (auto bad = check_number("context.minRevision", context.minRevision, 0)) return bad;
   return opens_session ? std::nullopt : check_session_fields(context);
+}
+
+bool may_be_a_copy(const api::RequestContext& context) {
+  const auto possible = [](int64_t number) { return number >= 1 && number <= kNumberMax; };
+  return possible(context.sessionId) && possible(context.sequence);
+}
+
+std::optional<Refusal> check_numbering(const api::RequestContext& context) {
+  if (context.sequence < 1 || context.sequence > kNumberMax) {
+    return refused(ErrorCode::kBadArgument,
+                   "context.sequence is " + std::to_string(context.sequence) +
+                       "; a command of a session needs one from 1 to 2^53-1");
+  }
+  if (context.acknowledged.size() <= kAcknowledgedRangesMax) return std::nullopt;
+  return refused(ErrorCode::kBadArgument,
+                 "context.acknowledged has " + std::to_string(context.acknowledged.size()) +
+                     " ranges, the limit is " + std::to_string(kAcknowledgedRangesMax));
 }
 
 std::optional<Refusal> check_request(const api::PollRequest& request) {

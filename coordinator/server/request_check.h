@@ -30,6 +30,13 @@ std::optional<Refusal> check_prefix(const std::string& prefix);
 std::optional<Refusal> check_context(const api::RequestContext& context, bool opens_session);
 std::optional<Refusal> check_request(const api::PollRequest& request);
 
+/// It names a session and a sequence as they can be. A command that does may be a copy of one that
+/// another server, or one of another version, has taken: what is wrong with this copy is its answer
+/// only if no earlier one was applied (Engine::refuse_if_new).
+bool may_be_a_copy(const api::RequestContext& context);
+/// Of a command within a session, beside check_context().
+std::optional<Refusal> check_numbering(const api::RequestContext& context);
+
 /// Of a write of keys, `in_session` or of nobody's: its guards, which the state would merely find
 /// not held, and of a transaction both lists of operations, of which the state judges the one that
 /// is done.

@@ -133,16 +133,34 @@ void decode(RpcReader& reader, RpcArguments& arguments) {
 }
 
 template <class Args, auto Member>
-void invoke(RpcArguments& arguments, Engine& engine, CallId call) {
-  const Args& args = std::get<Args>(arguments.objects().one);
+void hand_over(const Args& args, Engine& engine, CallId call) {
   constexpr bool kOpens = std::is_same_v<Args, api::Holdfast_openSession_args>;
   if (engine.refuse(call, args.context, check_context(args.context, kOpens))) return;
   (engine.*Member)(call, args.context, args.request);
 }
 
 template <class Args, auto Member>
+void invoke(RpcArguments& arguments, Engine& engine, CallId call) {
+  hand_over<Args, Member>(std::get<Args>(arguments.objects().one), engine, call);
+}
+
+// What may be a copy of a command that is done is judged by its handler, whatever is wrong with it.
+template <class Args, auto Member>
+void invoke_command(RpcArguments& arguments, Engine& engine, CallId call) {
+  const Args& args = std::get<Args>(arguments.objects().one);
+  if (!may_be_a_copy(args.context)) return hand_over<Args, Member>(args, engine, call);
+  (engine.*Member)(call, args.context, args.request);
+}
+
+template <class Args, auto Member>
 RpcMethod method(const char* name) {
   return {name, &decode<Args>, &invoke<Args, Member>};
+}
+
+/// Of one that a session numbers.
+template <class Args, auto Member>
+RpcMethod numbered(const char* name) {
+  return {name, &decode<Args>, &invoke_command<Args, Member>};
 }
 
 std::vector<RpcMethod> sorted(std::vector<RpcMethod> methods) {
@@ -159,25 +177,25 @@ std::span<const RpcMethod> client_methods() {
       method<Holdfast_openSession_args, &Engine::open_session>("openSession"),
       method<Holdfast_poll_args, &Engine::poll>("poll"),
       method<Holdfast_keepAlive_args, &Engine::keep_alive>("keepAlive"),
-      method<Holdfast_closeSession_args, &Engine::close_session>("closeSession"),
-      method<Holdfast_acquire_args, &Engine::acquire>("acquire"),
-      method<Holdfast_cancelAcquire_args, &Engine::cancel_acquire>("cancelAcquire"),
-      method<Holdfast_acquireAll_args, &Engine::acquire_all>("acquireAll"),
-      method<Holdfast_release_args, &Engine::release>("release"),
-      method<Holdfast_releaseAll_args, &Engine::release_all>("releaseAll"),
-      method<Holdfast_setHolderValue_args, &Engine::set_holder_value>("setHolderValue"),
+      numbered<Holdfast_closeSession_args, &Engine::close_session>("closeSession"),
+      numbered<Holdfast_acquire_args, &Engine::acquire>("acquire"),
+      numbered<Holdfast_cancelAcquire_args, &Engine::cancel_acquire>("cancelAcquire"),
+      numbered<Holdfast_acquireAll_args, &Engine::acquire_all>("acquireAll"),
+      numbered<Holdfast_release_args, &Engine::release>("release"),
+      numbered<Holdfast_releaseAll_args, &Engine::release_all>("releaseAll"),
+      numbered<Holdfast_setHolderValue_args, &Engine::set_holder_value>("setHolderValue"),
       method<Holdfast_checkToken_args, &Engine::check_token>("checkToken"),
       method<Holdfast_describeLock_args, &Engine::describe_lock>("describeLock"),
       method<Holdfast_listLocks_args, &Engine::list_locks>("listLocks"),
-      method<Holdfast_revokeLock_args, &Engine::revoke_lock>("revokeLock"),
+      numbered<Holdfast_revokeLock_args, &Engine::revoke_lock>("revokeLock"),
       method<HoldfastKeys_get_args, &Engine::get>("get"),
       method<HoldfastKeys_getMany_args, &Engine::get_many>("getMany"),
       method<HoldfastKeys_listKeys_args, &Engine::list_keys>("listKeys"),
       method<HoldfastKeys_waitForChange_args, &Engine::wait_for_change>("waitForChange"),
-      method<HoldfastKeys_put_args, &Engine::put>("put"),
-      method<HoldfastKeys_create_args, &Engine::create>("create"),
-      method<HoldfastKeys_remove_args, &Engine::remove>("remove"),
-      method<HoldfastKeys_transact_args, &Engine::transact>("transact"),
+      numbered<HoldfastKeys_put_args, &Engine::put>("put"),
+      numbered<HoldfastKeys_create_args, &Engine::create>("create"),
+      numbered<HoldfastKeys_remove_args, &Engine::remove>("remove"),
+      numbered<HoldfastKeys_transact_args, &Engine::transact>("transact"),
       method<HoldfastKeys_watch_args, &Engine::watch>("watch"),
       method<HoldfastKeys_unwatch_args, &Engine::unwatch>("unwatch"),
   });

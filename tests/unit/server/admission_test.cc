@@ -92,8 +92,9 @@ TEST_F(AdmissionTest, MoreAcknowledgedRangesThanTheLimitAreRefused) {
   Client client = cluster.client(1, "a");
   api::RequestContext context = client.next();
   context.acknowledged.resize(1'025);
-  EXPECT_THAT(server.acquire(context, acquire_of("/a")).error(),
-              Refuses(ErrorCode::BAD_ARGUMENT, "1025 ranges, the limit is 1024"));
+  const Call call = server.acquire(context, acquire_of("/a"));
+  cluster.settle();
+  EXPECT_THAT(call.error(), Refuses(ErrorCode::BAD_ARGUMENT, "1025 ranges, the limit is 1024"));
 }
 
 TEST_F(AdmissionTest, ARepeatedCommandIsAnsweredWithoutAnotherEntry) {
@@ -174,8 +175,9 @@ TEST_F(AdmissionTest, AnEnumValueOfALaterVersionIsRefusedAsUnsupported) {
   Client client = cluster.client(1, "a");
   api::AcquireRequest request = acquire_of("/a");
   request.mode = static_cast<api::LockMode::type>(9);
-  EXPECT_THAT(server.acquire(client.next(), request).error(),
-              Refuses(ErrorCode::UNSUPPORTED, "lock mode 9"));
+  const Call call = server.acquire(client.next(), request);
+  cluster.settle();
+  EXPECT_THAT(call.error(), Refuses(ErrorCode::UNSUPPORTED, "lock mode 9"));
   EXPECT_THAT(server.describe({}, "/a", static_cast<api::Consistency::type>(7)).error(),
               Refuses(ErrorCode::UNSUPPORTED, "consistency 7"));
 }
@@ -204,6 +206,7 @@ TEST_F(AdmissionTest, ACommandTooLargeForThePeersIsRefusedBeforeItIsWritten) {
   api::AcquireRequest request = acquire_of("/a");
   request.value.assign(2 << 20, 'v');
   const Call call = server.acquire(client.next(), request);
+  cluster.settle();
   EXPECT_THAT(call.error(),
               Refuses(ErrorCode::TOO_LARGE, "1310720; of a key's value it is 1048576"));
   EXPECT_EQ(call.error().applied, api::Applied::NO);

@@ -211,9 +211,9 @@ class RequestCheckTest : public OneServerTest {
                       ErrorCode::type code = ErrorCode::BAD_ARGUMENT) {
     const LogIndex before = server.engine().host().applied;
     const Call call = server.ask(handler, client.next(), request);
+    cluster.settle();
     ASSERT_TRUE(call.answered()) << text;
     EXPECT_THAT(call.error(), Refuses(code, text));
-    cluster.settle();
     EXPECT_EQ(server.engine().host().applied, before);
   }
   static constexpr int64_t kNumbers[] = {-1, kLeast, int64_t{1} << 53, kMost};

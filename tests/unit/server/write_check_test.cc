@@ -80,6 +80,7 @@ class WriteCheckTest : public OneServerTest {
                       const api::RequestContext& context = {}) {
     const LogIndex before = server.engine().host().applied;
     const Call call = server.ask(handler, context, request);
+    if (context.sequence != 0) cluster.settle();
     ASSERT_TRUE(call.answered()) << text;
     EXPECT_THAT(call.error(), Refuses(code, text));
     EXPECT_EQ(call.error().applied, api::Applied::NO);
