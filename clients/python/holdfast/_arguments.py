@@ -10,7 +10,12 @@ import math
 import numbers
 from typing import Any, Iterable, List, Mapping, Optional, Type, TypeVar
 
+from .errors import BadArgument
+
 T = TypeVar("T")
+
+#: Some 30 years: less than the clocks, threads and sockets of Python can wait for.
+SECONDS_MAX = 1_000_000_000
 
 
 def shown(value: object) -> str:
@@ -76,13 +81,21 @@ def _is_number(value: Any) -> bool:
     return isinstance(value, numbers.Real) and not isinstance(value, bool)
 
 
-def seconds(name: str, value: Any) -> float:
-    """A finite number of seconds."""
+def _not_too_long(name: str, value: Any) -> float:
+    if value > SECONDS_MAX:
+        raise BadArgument(f"{name} {shown(value)} is more than {SECONDS_MAX} seconds")
+    return float(value)
+
+
+def seconds(name: str, value: Any, least: Optional[float] = None) -> float:
+    """A finite number of seconds, ``least`` at least."""
     if not _is_number(value):
         raise wrong(name, value, "a number of seconds")
-    if not math.isfinite(value):
+    if value != value or value in (math.inf, -math.inf):
         raise ValueError(f"{name} {value} is no number of seconds")
-    return float(value)
+    if least is not None and value < least:
+        raise ValueError(f"{name} is {shown(value)}, it must be {least:g} or more")
+    return _not_too_long(name, value)
 
 
 def positive(name: str, value: float) -> float:
@@ -94,13 +107,15 @@ def positive(name: str, value: float) -> float:
 
 def timeout(value: Any, name: str = "timeout", none: str = "no limit") -> Optional[float]:
     """A number of seconds from 0 on, or None."""
-    if value is not None and not _is_number(value):
+    if value is None:
+        return None
+    if not _is_number(value):
         raise wrong(name, value, f"a number of seconds, or None ({none})")
-    if value is not None and math.isnan(value):
+    if value != value:
         raise ValueError(f"{name} {value} is no number of seconds")
-    if value is not None and value < 0:
+    if value < 0 or value == math.inf:
         raise ValueError(f"{name} {value} is neither None nor a number of seconds from 0 on")
-    return None if value is None else float(value)
+    return _not_too_long(name, value)
 
 
 def function(name: str, value: Any) -> Any:

@@ -20,6 +20,7 @@ from thrift.protocol.TBinaryProtocol import TBinaryProtocolAccelerated
 from thrift.Thrift import TApplicationException, TType
 
 from . import _arguments
+from ._address import parse_address
 from ._dial import dial
 from ._frames import Frames, Sluggish
 from .errors import BadArgument, Unsupported, as_passed
@@ -38,22 +39,6 @@ class NotSent(Exception):
 
 class Broken(Exception):
     """The connection failed during the call: the request may have arrived or not."""
-
-
-def parse_address(text: str, default_port: int = DEFAULT_PORT) -> Tuple[str, int]:
-    """Host and port of "host:port", "host", "[v6]:port" or "[v6]"."""
-    host, separator, port = text.strip().rpartition(":")
-    if not separator or text.strip().endswith("]") or (":" in host and not host.startswith("[")):
-        host, port = text.strip(), str(default_port)
-    host = host.removeprefix("[").removesuffix("]")
-    if not host or not port.isdigit() or not 0 < int(port) < 65536:
-        raise ValueError(f"address {text!r} is not host:port with a port from 1 to 65535")
-    return host, int(port)
-
-
-def format_address(host: str, port: int) -> str:
-    """The inverse of :func:`parse_address`."""
-    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
 #: A value that is sent: its name, what it is in (" of put of thenOperations[1]"), kind and itself.
@@ -98,7 +83,7 @@ class Connection:
     def __init__(self, address: str, service: str, connect_timeout: float) -> None:
         """Connect; raises :class:`NotSent`."""
         self.address = address
-        host, port = parse_address(address)
+        host, port = parse_address(address, DEFAULT_PORT)
         try:
             self._socket = dial(host, port, connect_timeout)
             self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)

@@ -14,7 +14,7 @@ from holdfast_api.keys.ttypes import (GetManyRequest, GetRequest, ListKeysReques
 from . import _arguments, _reads, _requests
 from ._core import Core
 from ._router import Router
-from .errors import BadArgument, LockLost, NotHeld
+from .errors import BadArgument, LockLost, NotHeld, ServerError
 from .keys import Change, Deleted, Key, Written
 from .transaction import Transaction
 from .types import Value, check_number
@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from .lock import Lock
 
 PAGE_SIZE = 500
+#: What one getMany may ask for (thrift/keys.thrift).
+PATHS_MAX = 1000
 #: How long a server holds one wait for a change; then it is asked anew.
 WAIT_SECONDS = 5.0
 #: How long after a wait's timeout a server's answer is still waited for: enough for another one to
@@ -79,13 +81,17 @@ class KeyReads:
         """
         self._check()
         left = [_requests.path_of(path) for path in _arguments.many("paths", paths, "paths")]
+        if len(left) > PATHS_MAX:
+            raise BadArgument(f"paths names {len(left)} keys, getMany reads at most {PATHS_MAX}")
         wanted = _reads.consistency(local)
         found: List[Optional[Key]] = []
         while left:
             request = GetManyRequest(paths=left, consistency=wanted)
             result = read(self._router, "getMany", request, self._timeout)
             found += [Key.of(lookup.key, result.header.revision or 0) if lookup.found else None
-                      for lookup in result.keys]
+                      for lookup in result.keys or ()]
+            if not result.keys:
+                raise ServerError("getMany answered none of the keys that it was asked for")
             left = left[len(result.keys):]
         return found
 

@@ -11,7 +11,8 @@ from typing import Any, Callable, Dict, Iterable, List, Optional, Set
 from holdfast_api.holdfast.ttypes import Applied
 from holdfast_api.holdfast.ttypes import HoldfastError as WireError
 
-from ._connection import Broken, Connection, NotSent, format_address, parse_address
+from ._address import can_be, format_address, parse_address
+from ._connection import Broken, Connection, NotSent
 from ._process import Home
 from .errors import (ClientClosed, HoldfastError, OutcomeUnknown, Unavailable, Unsupported,
                      from_wire)
@@ -105,7 +106,8 @@ class Router:
         if self._discover:
             with self._mutex:
                 self._servers += [s.address for s in servers or ()
-                                  if s.address and s.address not in self._servers]
+                                  if can_be(s.address or "")
+                                  and s.address not in self._servers]
 
     def learn_header(self, header: Any) -> None:
         """Take note of the leader that a reply names, and of its revision."""
@@ -118,7 +120,7 @@ class Router:
                 self._cluster_id = header.clusterId
         if leader:
             with self._mutex:
-                if self._discover and leader not in self._servers:
+                if self._discover and leader not in self._servers and can_be(leader):
                     self._servers.append(leader)
                 if leader in self._servers:
                     self._leader = leader

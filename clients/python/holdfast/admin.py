@@ -93,7 +93,7 @@ class Admin:
         """End a session. Notice and force as in :meth:`holdfast.Client.revoke`."""
         self._ask("expireSession", ExpireSessionRequest(
             sessionId=_arguments.whole("session_id", session_id),
-            noticeMs=round(_arguments.seconds("notice", notice) * 1000),
+            noticeMs=round(_arguments.seconds("notice", notice, 0) * 1000),
             reason=_arguments.text("reason", reason), force=_arguments.flag("force", force)), False)
 
     def settings(self, changes: Optional[Mapping[str, int]] = None) -> Dict[str, Setting]:

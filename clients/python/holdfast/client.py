@@ -144,7 +144,7 @@ class Client(ClientKeys):
         self._home.check("client")
         request = RevokeLockRequest(
             path=check_path(path), holderId=_arguments.whole("holder_id", holder_id),
-            noticeMs=round(_arguments.seconds("notice", notice) * 1000),
+            noticeMs=round(_arguments.seconds("notice", notice, 0) * 1000),
             reason=_arguments.text("reason", reason), force=_arguments.flag("force", force))
         result = _reads.ask(self._router, "revokeLock", request, self._timeout, repeatable=False)
         return Revocation(result.noticeId or 0, result.holders or 0)

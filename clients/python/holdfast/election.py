@@ -62,7 +62,8 @@ class Election:
         Yields None while nobody leads. A change and its reversal between two questions are missed;
         a time without servers is waited out. End it by leaving the loop.
         """
-        return self._changes(_arguments.seconds("interval", interval))
+        return self._changes(_arguments.positive("interval",
+                                                 _arguments.seconds("interval", interval)))
 
     def _changes(self, interval: float) -> Iterator[Optional[Leader]]:
         told: Tuple[Optional[Leader], ...] = ()

@@ -149,8 +149,6 @@ class Lock:
         self._core.check_alive()
         limit = (self._terms.timeout if timeout is ... else
                  _arguments.timeout(timeout, none="as long as the session lives"))
-        if limit == math.inf:
-            raise ValueError(f"timeout {limit} is neither None nor a number of seconds from 0 on")
         # Whoever is interrupted between any two steps has this in hand already.
         ticket, before = object(), self._holding
         try:

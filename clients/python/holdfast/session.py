@@ -199,7 +199,7 @@ class Session(SessionKeys):
     def _terms(self, timeout: Optional[float], value: Value, lock_delay: float, max_queue: int,
                owner: str, on_lost: Optional[OnLost], on_revoke: Optional[OnRevoke]) -> Terms:
         return Terms(_arguments.timeout(timeout, none="as long as the session lives"),
-                     to_bytes(value), _arguments.seconds("lock_delay", lock_delay),
+                     to_bytes(value), _arguments.seconds("lock_delay", lock_delay, 0),
                      _arguments.whole("max_queue", max_queue), _arguments.text("owner", owner),
                      _arguments.function("on_lost", on_lost),
                      _arguments.function("on_revoke", on_revoke), self._patience)

@@ -9,6 +9,7 @@ import re
 import threading
 
 import pytest
+from holdfast_api.keys import ttypes as k
 
 import holdfast
 from holdfast import Client, Wanted
@@ -211,6 +212,70 @@ def test_less_than_no_time_is_a_value_error(client, session, call):
     assert session.alive
 
 
+def admin(client):
+    return client.admin("127.0.0.1:1")
+
+
+TIMES = {
+    "Client.timeout": lambda c, s, w, m, t: Client("127.0.0.1:1", timeout=t),
+    "Client.connect_timeout": lambda c, s, w, m, t: Client("127.0.0.1:1", connect_timeout=t),
+    "session.ttl": lambda c, s, w, m, t: c.session(ttl=t, timeout=1),
+    "session.timeout": lambda c, s, w, m, t: c.session(timeout=t),
+    "observe.interval": lambda c, s, w, m, t: c.election("/a").observe(interval=t),
+    "wait_for_change.timeout": lambda c, s, w, m, t: c.wait_for_change("/a", 1, timeout=t),
+    "create.ttl": lambda c, s, w, m, t: c.create("/a", ttl=t),
+    "transact.create.ttl": lambda c, s, w, m, t: c.transact().create("/a", ttl=t),
+    "revoke.notice": lambda c, s, w, m, t: c.revoke("/a", notice=t),
+    "expire_session.notice": lambda c, s, w, m, t: admin(c).expire_session(1, notice=t),
+    "lock.timeout": lambda c, s, w, m, t: s.lock("/a", timeout=t),
+    "acquire.timeout": lambda c, s, w, m, t: s.lock("/a").acquire(timeout=t),
+    "lock.lock_delay": lambda c, s, w, m, t: s.lock("/a", lock_delay=t),
+    "semaphore.timeout": lambda c, s, w, m, t: s.semaphore("/a", 1, timeout=t),
+    "locks.lock_delay": lambda c, s, w, m, t: s.locks(["/a"], lock_delay=t),
+    "campaign.timeout": lambda c, s, w, m, t: s.election("/a").campaign(timeout=t),
+    "watch.timeout": lambda c, s, w, m, t: s.watch("/a", timeout=t),
+    "get.timeout": lambda c, s, w, m, t: w.get(timeout=t),
+    "group.timeout": lambda c, s, w, m, t: w.group(timeout=t),
+    "wait_for.timeout": lambda c, s, w, m, t: m.wait_for(1 << 50, timeout=t),
+    "close.timeout": lambda c, s, w, m, t: s.close(timeout=t),
+}
+
+
+@pytest.mark.parametrize("name", TIMES)
+def test_a_time_that_no_program_can_mean_is_a_value_error(cluster, client, session, name):
+    argument = name.rpartition(".")[2]
+    with session.watch("/w") as watch, session.mirror("/m") as mirror:
+        sent = len(cluster.model.calls)
+        for time in (float("nan"), float("inf"), float("-inf"), 1e10, 1e300, 10**400):
+            with pytest.raises(ValueError, match=f"^{argument} ") as raised:
+                TIMES[name](client, session, watch, mirror, time)
+            if time in (1e10, 1e300, 10**400):
+                assert "is more than 1000000000 seconds" in str(raised.value)
+        if argument not in ("ttl",):  # of which the servers judge what is too little
+            with pytest.raises(ValueError, match=f"^{argument} .*-1.*(from 0 on|must be|or more)"):
+                TIMES[name](client, session, watch, mirror, -1)
+        assert {call for call, _, _ in cluster.model.calls[sent:]} <= {"poll", "unwatch"}
+    assert session.alive
+
+
+def test_without_a_pause_nobody_is_observed(client):
+    with pytest.raises(ValueError, match="interval is 0, it must be more than 0"):
+        client.election("/a").observe(interval=0)
+
+
+def test_more_keys_than_one_call_reads_are_refused_before_it_is_sent(cluster, client):
+    with pytest.raises(holdfast.BadArgument, match="paths names 1001 keys, getMany .* most 1000"):
+        client.get_many(f"/{number}" for number in range(1001))
+    assert not cluster.model.calls
+
+
+def test_an_answer_without_any_key_is_not_asked_for_again(client, monkeypatch):
+    monkeypatch.setattr("support.fake_server.KeysHandler.getMany",
+                        lambda self, context, request: k.GetManyResult(keys=[]))
+    with pytest.raises(holdfast.ServerError, match="answered none of the keys"):
+        client.get_many(["/a"])
+
+
 LIMIT = 2**53 - 1
 
 
@@ -254,10 +319,10 @@ def transacted(maker, fill):
 NO_ROOM = [
     ("max_queue 2147483648 does not fit into 32 bits",
      lambda c, s: s.lock("/a", max_queue=2**31).acquire()),
-    ("lock_delay in ms 1000.* does not fit into 64 bits",
+    ("lock_delay 1e.17 is more than 1000000000 seconds",
      lambda c, s: s.lock("/a", lock_delay=1e17).acquire()),
     ("limit 2147483648 ", lambda c, s: s.semaphore("/a", limit=2**31).acquire()),
-    ("timeout in ms 1000", lambda c, s: s.lock("/a").acquire(timeout=1e300)),
+    ("timeout 1e.300 is more than", lambda c, s: s.lock("/a").acquire(timeout=1e300)),
     ("owner .* is not Unicode text", lambda c, s: s.lock("/a", owner="\ud800").acquire()),
     ("path .* is not Unicode text", lambda c, s: s.lock("/a\ud800").acquire()),
     ("path .* is not Unicode text", lambda c, s: s.watch("/a\ud800")),
@@ -274,13 +339,13 @@ NO_ROOM = [
      lambda c, s: c.transact().check_value("/a", "\ud800")),
     ("path '/a.ud800' is not Unicode text",
      lambda c, s: transacted(c, lambda tx: tx.put("/a\ud800"))),
-    ("ttl in ms 1000", lambda c, s: c.create("/a", ttl=1e17)),
+    ("ttl 1e.17 is more than", lambda c, s: c.create("/a", ttl=1e17)),
     ("paths?.* is not Unicode text", lambda c, s: c.get_many(["/a\ud800"])),
     ("token 9223372036854775808", lambda c, s: c.check_token("/a", 2**63)),
     ("min_revision 9223372036854775808", lambda c, s: c.describe("/a", min_revision=2**63)),
-    ("notice in ms 1000", lambda c, s: c.revoke("/a", notice=1e17)),
+    ("notice 1e.17 is more than", lambda c, s: c.revoke("/a", notice=1e17)),
     ("reason .* is not Unicode text", lambda c, s: c.revoke("/a", reason="\ud800")),
-    ("ttl in ms 1000", lambda c, s: c.session(ttl=1e17)),
+    ("ttl 1e.17 is more than", lambda c, s: c.session(ttl=1e17)),
     (r"attributes\['a'\] '.ud800' is not Unicode text",
      lambda c, s: c.session(attributes={"a": "\ud800"})),
     ("a key of attributes '.ud800' is not Unicode text",
