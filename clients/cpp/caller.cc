@@ -44,7 +44,9 @@ bool speaks_of_this_copy_only(const CallError& error) {
     case ErrorCode::kNoSpace:
     case ErrorCode::kShuttingDown:
     case ErrorCode::kSessionExpired:
+    case ErrorCode::kSessionUnknown:
     case ErrorCode::kInternal:
+    case ErrorCode::kResultForgotten:  // what an earlier copy came to is gone
       return true;
     default:
       return false;

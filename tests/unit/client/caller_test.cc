@@ -526,6 +526,25 @@ TEST_F(CallerTest, ARefusalOfACopyDoesNotSettleAnEarlierCopyWhoseFateIsUnknown) 
   EXPECT_TRUE(error_->maybe_applied);
 }
 
+// A restored cluster may have given the session's id to another one; and of a result that is gone
+// nobody knows what it was.
+TEST_F(CallerTest, NorDoesOneThatKnowsTheSessionOrTheResultNoMore) {
+  for (const auto code : {api::ErrorCode::SESSION_UNKNOWN, api::ErrorCode::RESULT_FORGOTTEN}) {
+    for (const bool sent_before : {true, false}) {
+      calls_.clear();
+      error_.reset();
+      check({.timeout = kForever}, 5);
+      settle();
+      if (sent_before) calls_[0].first->cut();
+      pass(50ms);
+      calls_.back().first->refuse(calls_.back().second, code, false);
+      settle();
+      ASSERT_TRUE(error_);
+      EXPECT_EQ(error_->maybe_applied, sent_before) << code;
+    }
+  }
+}
+
 // While the window is full nothing is recorded; a limit of another kind is the command's outcome.
 TEST_F(CallerTest, ThatThereWasNoRoomForItsResultDoesNotSettleAnEarlierCopy) {
   for (const bool no_room_yet : {true, false}) {
