@@ -11,6 +11,8 @@ from support.fake_model import DRIFT, boot
 from support.waiting import eventually
 
 import holdfast
+from holdfast import _core, _keeper
+from holdfast import lock as lock_module
 
 
 class Losses:
@@ -62,15 +64,53 @@ def test_a_lease_counts_from_when_the_poll_was_sent(client, cluster, monkeypatch
     assert boot() + lock.remaining() <= server_side.renewed_at + server_side.ttl * DRIFT
 
 
-def test_on_lost_is_called_in_time_when_every_packet_is_lost(cluster, short):
+@pytest.fixture
+def stopped_clock(monkeypatch):
+    """Stops the client's clock, which shows then what ``now[0]`` says."""
+    now = []
+
+    def stop():
+        now.append(boot())
+        for module in (_core, _keeper, lock_module):
+            monkeypatch.setattr(module, "boot", lambda: now[0])
+        return now
+    return stop
+
+
+def test_on_lost_is_called_in_time_when_every_packet_is_lost(cluster, short, stopped_clock,
+                                                             monkeypatch):
     losses = Losses()
     lock = short.lock("/a", on_lost=losses).acquire()
     black_hole(cluster)
     server_side = cluster.model.sessions[short.id]
-    eventually(lambda: losses.seen, within=5)
-    at, told, reason = losses.seen[0]
+    now, core, waits = stopped_clock(), short._core, []
+    wait = core.changed.wait
+
+    def watched(seconds=None):
+        if lock._holding.live:
+            waits.append((seconds, lock._holding.deadline - now[0]))
+        return wait(seconds)
+
+    monkeypatch.setattr(core.changed, "wait", watched)
+
+    def at_the_deadline():  # a reply that had come before may still put it off
+        with core.mutex:
+            now[0] = max(now[0], lock._holding.deadline - 0.125)
+        return waits and waits[-1][1] <= 0.125
+
+    eventually(at_the_deadline, within=5)
+    assert lock.held and not losses.seen
+    assert all(seconds <= left for seconds, left in waits), "it does not wake at the deadline"
+
+    def past_it():
+        with core.mutex:
+            now[0] = max(now[0], lock._holding.deadline)
+        return losses.seen
+
+    eventually(past_it, within=5)
+    _, told, reason = losses.seen[0]
     # Before the servers may give it away; the model counts from the renewal's arrival.
-    assert at < server_side.renewed_at + server_side.ttl
+    assert now[0] < server_side.renewed_at + server_side.ttl
     assert told is lock and "local deadline" in reason
     with pytest.raises(holdfast.LockLost, match="/a .*local deadline"):
         lock.check()
