@@ -64,7 +64,7 @@ class Client(ClientKeys):
         _process.register(self)
 
     def _check(self) -> None:
-        self._home.check("client")
+        self._router.check_open()
 
     @property
     def servers(self) -> Iterable[str]:
