@@ -74,6 +74,13 @@ void add_snapshot_alarms(const Snapshots& snapshots, const std::string& path, No
     out.push_back(make_alarm("SNAPSHOT_HELD_UP", node,
                              name + " cannot write its snapshot, and tries again: " + *obstacle));
   }
+  if (const auto removed_for = snapshots.removed_for()) {
+    out.push_back(make_alarm("SNAPSHOT_REMOVED", node,
+                             "the database of " + name +
+                                 " had been removed or replaced by somebody, as was found " +
+                                 std::to_string(to_ms(*removed_for) / 1'000) +
+                                 " s ago; nothing is lost: all of it was written to " + path));
+  }
   if (const auto read_for = snapshots.read_for()) {
     out.push_back(
         make_alarm("SNAPSHOT_READ", node,

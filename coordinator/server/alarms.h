@@ -20,7 +20,8 @@ api::Alarm make_alarm(std::string name, NodeId node, std::string message);
 /// NO_SPACE, LOW_SPACE, COPY_REFUSED: of the disk of this server, `node`.
 void add_room_alarms(const Room& room, NodeId node, std::vector<api::Alarm>& out);
 /// SNAPSHOT_HELD_UP: nothing can be written to this server's database, which is at `path`;
-/// SNAPSHOT_READ: somebody who reads it keeps the log from being cut.
+/// SNAPSHOT_READ: somebody who reads it keeps the log from being cut; SNAPSHOT_REMOVED: it lies
+/// there anew, as it had been removed.
 void add_snapshot_alarms(const Snapshots& snapshots, const std::string& path, NodeId node,
                          std::vector<api::Alarm>& out);
 /// SLOW_DISK: the slowest hundredth of the log's writes takes longer than that, or the one under

@@ -27,6 +27,8 @@ constexpr Duration kGiveBackEvery = 5s;
 constexpr Duration kReadAgainEvery = 30s;
 /// Whoever looks into the state by hand is done by then.
 constexpr Duration kReadForLong = 60s;
+/// Whoever looks at the alarms learns by then that somebody removes files.
+constexpr Duration kRemovedLately = 600s;
 
 }  // namespace
 
@@ -134,6 +136,7 @@ Status Snapshots::collect() {
   span_bytes_ = 0;
   taken_bytes_ = written.disk_bytes;
   wal_bytes_ = written.durable ? written.wal_bytes : 0;
+  if (written.anew) removed_at_ = host_.clock.now();
   slack_ = written.slack;
   excess_ = written.excess;
   stats_.written = written.applied;
@@ -255,6 +258,12 @@ std::optional<Duration> Snapshots::read_for() const {
   if (!read_since_ || stopped_) return std::nullopt;
   const Duration since = host_.clock.now() - *read_since_;
   return since < kReadForLong ? std::nullopt : std::optional(since);
+}
+
+std::optional<Duration> Snapshots::removed_for() const {
+  if (!removed_at_ || stopped_) return std::nullopt;
+  const Duration since = host_.clock.now() - *removed_at_;
+  return since < kRemovedLately ? std::optional(since) : std::nullopt;
 }
 
 uint64_t Snapshots::room_wanted() const {

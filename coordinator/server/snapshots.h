@@ -62,6 +62,9 @@ class Snapshots {
   /// it: meanwhile the log is not cut, and the "-wal" grows. Absent if nobody does, or not for
   /// long.
   std::optional<Duration> read_for() const;
+  /// For how long since somebody removed the database or put another file in its place, which was
+  /// found and mended. Absent if nobody did, or not lately.
+  std::optional<Duration> removed_for() const;
   /// Of the "-wal", as last written.
   uint64_t wal_bytes() const { return taken_bytes_ - std::min(taken_bytes_, stats_.bytes); }
   /// Why the disk does not take the span that is under way, if so.
@@ -116,6 +119,7 @@ class Snapshots {
   std::optional<snapshot::Span> sealed_;
   std::optional<Instant> submitted_at_;
   std::optional<Instant> read_since_;  ///< what was written is not durable in the database since
+  std::optional<Instant> removed_at_;  ///< as last found
   bool slack_;   ///< the database, as last written, has room to give back; at first: it may have
   bool excess_;  ///< so much that it goes though the disk is not full; likewise
   bool hurried_ = false;

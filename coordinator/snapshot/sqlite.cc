@@ -247,6 +247,13 @@ sqlite3_file* Database::file() const {
   return file;
 }
 
+bool Database::has_moved() {
+  int moved = 0;
+  const int asked = sqlite3_file_control(handle_.get(), "main", SQLITE_FCNTL_HAS_MOVED,
+                                         static_cast<void*>(&moved));
+  return asked == SQLITE_OK && moved != 0;
+}
+
 Result<uint64_t> Database::file_bytes() {
   sqlite3_file* const file = this->file();
   sqlite3_int64 bytes = 0;

@@ -69,6 +69,8 @@ class Database {
   /// Takes over the whole content of `source`, as one read transaction sees it.
   Status copy_from(Database& source);
   const std::string& path() const { return path_; }
+  /// Does its path name another file by now, or none? What is written goes to the old one.
+  bool has_moved();
 
   // Of the file alone, not of what waits in the "-wal". By SQLite's own descriptor: to close
   // another of the same file would end all locks that this process has on it (fcntl(2)), and a

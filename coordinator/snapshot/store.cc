@@ -340,9 +340,23 @@ Result<WrittenSpan> SnapshotStore::write_next(const Span& span) {
     if (!writer.ok()) return writer.error();
     writer_ = std::move(*writer);
   }
+  if (writer_->has_moved()) return write_elsewhere(span);
   auto written = write_with(*writer_, span);
+  if (written.ok() && writer_->has_moved()) return write_elsewhere(span);
   const bool no_room = !written.ok() && written.error().code == ErrorCode::kNoSpace;
   return no_room ? write_anew(span, written.error()) : written;
+}
+
+// What is written to a file without a name is gone with the process, and the log would be cut for
+// it. All of the state can still be read there. What lies at the old name is not this store's.
+Result<WrittenSpan> SnapshotStore::write_elsewhere(const Span& span) {
+  const std::vector<RowLog::Change> rows = span.rows.latest();
+  const std::string what = path() + " was removed or replaced, and has to be written anew";
+  if (Status done = rewrite(span.head, rows, 0); !done.ok()) {
+    return Error{done.error().code, what + ": " + done.error().message};
+  }
+  return WrittenSpan{
+      .applied = span.head.applied, .rows = rows.size(), .durable = !frames_wait_, .anew = true};
 }
 
 // What keys took that are removed by now, or what others have taken of the room that was reserved,
@@ -359,24 +373,30 @@ Result<WrittenSpan> SnapshotStore::write_anew(const Span& span, const Error& obs
   return WrittenSpan{.applied = span.head.applied, .rows = rows.size(), .durable = !frames_wait_};
 }
 
-/// Puts a new database in force, and removes the one before it.
+/// Puts a new database in force, and removes the one before it, if that is still there.
 Status SnapshotStore::rewrite(const SnapshotHead& head, const std::vector<RowLog::Change>& rows,
                               uint64_t left_bytes) {
   const std::string before = path();
+  const bool moved = writer_->has_moved();
   if (Status replaced = replace_with(head, rows, left_bytes); !replaced.ok()) return replaced;
-  if (Status gone = remove_database(files_, before); !gone.ok()) return gone;
+  if (Status gone = moved ? ok_status() : remove_database(files_, before); !gone.ok()) return gone;
   const auto durable = checkpoint(*writer_);
   return durable.ok() ? ok_status() : durable.error();
 }
 
 Status SnapshotStore::replace_with(const SnapshotHead& head,
                                    const std::vector<RowLog::Change>& rows, uint64_t left_bytes) {
+  if (writer_->has_moved()) return make_anew(writer_->database(), head, rows, left_bytes);
   auto from = Database::open(path(), Database::Mode::kRead, vfs_);
-  if (!from.ok()) return from.error();
-  if (Status fits = fits_anew(*from, head.applied, rows, left_bytes); !fits.ok()) return fits;
+  return from.ok() ? make_anew(*from, head, rows, left_bytes) : Status(from.error());
+}
+
+Status SnapshotStore::make_anew(Database& from, const SnapshotHead& head,
+                                const std::vector<RowLog::Change>& rows, uint64_t left_bytes) {
+  if (Status fits = fits_anew(from, head.applied, rows, left_bytes); !fits.ok()) return fits;
   const std::string name = name_of(std::exchange(next_number_, next_number_ + 2));
   auto writer = SnapshotWriter::create(files_, directory_ + "/" + name, writers_vfs_);
-  Status done = writer.ok() ? snapshot::write_anew(*from, rows, head, *writer) : writer.error();
+  Status done = writer.ok() ? snapshot::write_anew(from, rows, head, *writer) : writer.error();
   if (done.ok()) done = switch_to(name);
   if (done.ok()) {
     writer_ = std::move(*writer);

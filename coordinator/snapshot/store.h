@@ -58,6 +58,8 @@ struct WrittenSpan {
   bool slack = false;
   /// So much that a span at leisure would do it.
   bool excess = false;
+  /// Somebody had removed the database or put another file in its place: all of it is in a new one.
+  bool anew = false;
 };
 
 class SnapshotStore {
@@ -156,10 +158,13 @@ class SnapshotStore {
   Result<WrittenSpan> write_first(const Span& span);
   Result<WrittenSpan> write_next(const Span& span);
   Result<WrittenSpan> write_anew(const Span& span, const Error& obstacle);
+  Result<WrittenSpan> write_elsewhere(const Span& span);
   Status rewrite(const SnapshotHead& head, const std::vector<RowLog::Change>& rows,
                  uint64_t left_bytes);
   Status replace_with(const SnapshotHead& head, const std::vector<RowLog::Change>& rows,
                       uint64_t left_bytes);
+  Status make_anew(Database& from, const SnapshotHead& head,
+                   const std::vector<RowLog::Change>& rows, uint64_t left_bytes);
   Status fits_anew(Database& from, LogIndex applied, const std::vector<RowLog::Change>& rows,
                    uint64_t left_bytes);
   Error clear_attempt(const std::string& name, const Error& why);

@@ -69,6 +69,10 @@ class SnapshotWriter {
   /// Cuts off its file what a process that ended before its commit had grown it by. Only after
   /// checkpoint() was true, before the first write(): the first commit would count it as pages.
   Status cut_rest();
+  /// Somebody removed the file or put another one in its place.
+  bool has_moved() { return database_.has_moved(); }
+  /// What is written, wherever it lies: to be read.
+  Database& database() { return database_; }
   /// Of it, what holds no row.
   Result<uint64_t> free_bytes();
   /// Gives that back to the file system, and the -wal. Holds the rows in memory meanwhile, and

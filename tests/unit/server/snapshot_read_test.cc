@@ -36,9 +36,10 @@ class SnapshotReadTest : public testing::Test {
     cluster.settle();
     ASSERT_EQ(call.outcome(), "OK");
   }
-  void finish(bool durable) {
+  void finish(bool durable, bool anew = false) {
     snapshot::WrittenSpan written;
     written.durable = durable;
+    written.anew = anew;
     written.database_bytes = kPeriod;
     written.disk_bytes = kPeriod + (2 << 20);
     spans.finish(written);
@@ -70,6 +71,20 @@ TEST_F(SnapshotReadTest, AfterAMinuteItIsAnAlarmThatNamesTheFile) {
   EXPECT_EQ(raised[0].name, "SNAPSHOT_READ");
   EXPECT_THAT(raised[0].message, HasSubstr("on /data/state-1.db of node 1 open for 61 s"));
   EXPECT_THAT(raised[0].message, HasSubstr("the -wal, which has 2 MiB, grows"));
+}
+
+// Nothing is left to be done about the file then, but whoever removes one removes others.
+TEST_F(SnapshotReadTest, ThatItWasRemovedIsAnAlarmForTenMinutes) {
+  put();
+  finish(true, /*anew=*/true);
+  cluster.advance(599s);
+  const auto raised = alarms();
+  ASSERT_THAT(raised, SizeIs(1));
+  EXPECT_EQ(raised[0].name, "SNAPSHOT_REMOVED");
+  EXPECT_THAT(raised[0].message, HasSubstr("found 599 s ago"));
+  EXPECT_THAT(raised[0].message, HasSubstr("written to /data/state-1.db"));
+  cluster.advance(2s);
+  EXPECT_THAT(alarms(), IsEmpty());
 }
 
 TEST_F(SnapshotReadTest, ThoughNothingChangesItIsTriedAgainUntilTheLogCanBeCut) {

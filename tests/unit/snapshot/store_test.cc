@@ -290,6 +290,35 @@ TEST_F(SnapshotStores, IsEmptyAtFirstAndHoldsWhatWasWrittenAfterwards) {
   EXPECT_TRUE(write(*store).durable);
 }
 
+// What is written to a file without a name is gone when the process ends.
+TEST_F(SnapshotStores, ADatabaseThatSomebodyRemovedIsWrittenAnew) {
+  for (const bool replaced : {false, true}) {
+    for (const bool companions : {false, true}) {
+      auto store = open();
+      state_.apply(300);
+      write(*store);
+      const std::string before = store->path();
+      std::filesystem::remove(before);
+      if (companions) std::filesystem::remove(before + "-wal");
+      if (replaced) put(std::filesystem::path(before).filename(), "somebody's own");
+      state_.apply(100);
+      const WrittenSpan written = write(*store);
+      EXPECT_TRUE(written.anew);
+      EXPECT_TRUE(written.durable);
+      EXPECT_NE(store->path(), before);
+      EXPECT_EQ(std::filesystem::exists(before), replaced) << "it is not this store's";
+      state_.apply(100);
+      EXPECT_FALSE(write(*store).anew);
+      store.reset();
+      store = open();
+      const auto head = load(*store);
+      ASSERT_TRUE(head.ok()) << head.error().message;
+      ASSERT_TRUE(machine_->finish_load().ok());
+      EXPECT_EQ(machine_->digest(), state_.machine().digest());
+    }
+  }
+}
+
 TEST_F(SnapshotStores, NobodyElseMayReadTheFiles) {
   auto store = open();
   state_.apply(100);
