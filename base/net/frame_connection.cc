@@ -1,6 +1,7 @@
 #include "base/net/frame_connection.h"
 
 #include <arpa/inet.h>
+#include <linux/sockios.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
 
@@ -110,7 +111,8 @@ void FrameConnection::hold_back() {
   if (backed_up_ || !options_.waits_for_reader || state_ != State::kOpen) return;
   if (output_bytes() <= options_.max_output_bytes) return;
   backed_up_ = true;
-  backed_up_since_ = loop_.now();
+  backed_up_since_ = write_progress_ = loop_.now();
+  note_acknowledged();
   stop_reading();
   arm_timer();
 }
@@ -131,12 +133,17 @@ void FrameConnection::on_readable() {
 
 bool FrameConnection::read_once(bool* more) {
   ++loop_.stats_.receives;
-  return frame_bytes_in_progress() > kLargeFrameBytes ? read_rest_of_large_frame(more)
-                                                      : read_into_loop_buffer(more);
+  return frame_bytes_in_progress() > large_frame_bytes() ? read_rest_of_large_frame(more)
+                                                         : read_into_loop_buffer(more);
 }
 
 size_t FrameConnection::frame_bytes_in_progress() const {
   return input_.size() < kLengthBytes ? 0 : kLengthBytes + load_length(input_.data());
+}
+
+// A piece of one that is gathered in the loop's buffer leaves room there for the rest of it.
+size_t FrameConnection::large_frame_bytes() const {
+  return std::min(kLargeFrameBytes, loop_.read_buffer_bytes());
 }
 
 size_t FrameConnection::room_to_read() const {
@@ -244,6 +251,10 @@ void FrameConnection::pause_reading() {
 void FrameConnection::resume_reading() {
   if (closed() || !paused_) return;
   paused_ = false;
+  if (backed_up_) {
+    backed_up_since_ = write_progress_ = loop_.now();
+    arm_timer();
+  }
   if (state_ != State::kOpen || !reads()) return;
   read_on();
   input_begins();
@@ -254,6 +265,8 @@ void FrameConnection::run_deferred() {
   if (state_ == State::kConnecting) {
     start_connecting();
   } else if (state_ == State::kOpen && reads()) {
+    last_received_ = loop_.now();
+    arm_timer();
     const std::string bytes = std::exchange(input_, {});
     if (handle_bytes(bytes) && reads()) start_reading();
   }
@@ -345,6 +358,7 @@ bool FrameConnection::send_some() {
     if (sent > 0 || !write_event_.enabled()) write_progress_ = loop_.now();
     const auto taken = static_cast<size_t>(std::max<ssize_t>(sent, 0));
     output_sent_ += taken;
+    sent_ += taken;
     loop_.stats_.bytes_sent += taken;
   }
   // What it sent meanwhile no mark waits for: it would owe anew each time.
@@ -370,6 +384,17 @@ bool FrameConnection::send_some() {
   return false;
 }
 
+// What the kernel has taken may wait there for long, and only a third of that free makes the socket
+// writable again: who reads slowly is seen by what it acknowledges.
+void FrameConnection::note_acknowledged() {
+  int unacknowledged = 0;
+  if (ioctl(socket_.fd(), SIOCOUTQ, &unacknowledged) != 0) return;
+  const uint64_t acknowledged = sent_ - std::min<uint64_t>(sent_, std::max(0, unacknowledged));
+  if (acknowledged <= acknowledged_) return;
+  acknowledged_ = acknowledged;
+  write_progress_ = loop_.now();
+}
+
 void FrameConnection::release_output() {
   output_sent_ = 0;
   if (output_.capacity() > std::string().capacity()) loop_.give_buffer(std::exchange(output_, {}));
@@ -390,11 +415,13 @@ Instant FrameConnection::next_deadline() const {
     if (applies && limit > Duration{0}) least = std::min(least, since + limit);
   };
   consider(state_ == State::kConnecting, connect_started_, options_.connect_timeout);
-  consider(!input_.empty() && reads(), frame_started_, options_.frame_timeout);
+  consider(!input_.empty() && reads() && !deferred_, frame_started_, options_.frame_timeout);
   consider(state_ != State::kConnecting && write_event_.enabled(), write_progress_,
            options_.write_timeout);
-  consider(backed_up_, backed_up_since_, options_.held_timeout);
-  consider(state_ == State::kOpen && !backed_up_, last_received_, options_.idle_timeout);
+  consider(backed_up_ && !paused_, write_progress_, options_.held_timeout);
+  consider(backed_up_ && !paused_, backed_up_since_, options_.held_max);
+  consider(state_ == State::kOpen && !backed_up_ && !deferred_, last_received_,
+           options_.idle_timeout);
   return least;
 }
 
@@ -407,13 +434,15 @@ void FrameConnection::arm_timer() {
 
 void FrameConnection::check_timers() {
   const Instant now = loop_.now();
+  if (write_event_.enabled()) note_acknowledged();
   const auto passed = [now](Instant since, Duration limit) {
     return limit > Duration{0} && now >= since + limit;
   };
   if (state_ == State::kConnecting && passed(connect_started_, options_.connect_timeout)) {
     fail(CloseCause::kConnectTimeout, ErrorCode::kTimeout,
          "did not answer within " + ms_of(options_.connect_timeout));
-  } else if (!input_.empty() && reads() && passed(frame_started_, options_.frame_timeout)) {
+  } else if (!input_.empty() && reads() && !deferred_ &&
+             passed(frame_started_, options_.frame_timeout)) {
     fail(CloseCause::kFrameTimeout, ErrorCode::kTimeout,
          "sent only " + count_of(input_.size()) + " of a frame within " +
              ms_of(options_.frame_timeout));
@@ -421,12 +450,15 @@ void FrameConnection::check_timers() {
              passed(write_progress_, options_.write_timeout)) {
     fail(CloseCause::kWriteTimeout, ErrorCode::kTimeout,
          "took nothing of " + count_of(output_bytes()) + " for " + ms_of(options_.write_timeout));
-  } else if (backed_up_ && passed(backed_up_since_, options_.held_timeout)) {
+  } else if (backed_up_ && !paused_ && passed(write_progress_, options_.held_timeout)) {
+    fail(CloseCause::kOutputOverflow, ErrorCode::kOverloaded,
+         "does not read: " + count_of(output_bytes()) + " wait, and it took nothing for " +
+             ms_of(options_.held_timeout));
+  } else if (backed_up_ && !paused_ && passed(backed_up_since_, options_.held_max)) {
     fail(CloseCause::kOutputOverflow, ErrorCode::kOverloaded,
          "reads slowly: " + count_of(output_bytes()) + " wait, " +
-             count_of(options_.max_output_bytes / 2) + " may after " +
-             ms_of(options_.held_timeout));
-  } else if (state_ == State::kOpen && !backed_up_ &&
+             count_of(options_.max_output_bytes / 2) + " may after " + ms_of(options_.held_max));
+  } else if (state_ == State::kOpen && !backed_up_ && !deferred_ &&
              passed(last_received_, options_.idle_timeout)) {
     fail(CloseCause::kIdle, ErrorCode::kTimeout,
          "sent nothing for " + ms_of(options_.idle_timeout));

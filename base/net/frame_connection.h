@@ -38,14 +38,17 @@ struct FrameOptions {
   size_t max_output_bytes = 16 << 20;
   /// Such output does not end it, but nothing is read until half of it has left: TCP tells the
   /// other side to send no faster than it reads. What is not read holds up nobody
-  /// (Loop::handled_until), and may be a renewal: after held_timeout it is ended, and dials again.
-  /// Twice as much ends it nonetheless.
+  /// (Loop::handled_until), and may be a renewal: if the other side takes nothing for held_timeout,
+  /// or not enough within held_max, it is ended, and dials again. A pause of its owner does not
+  /// count. Twice as much ends it nonetheless.
   bool waits_for_reader = false;
   Duration held_timeout = 1s;
+  /// With what a renewal may have been under way already it is less than the smallest TTL.
+  Duration held_max = 2s;
   /// Zero switches a timer off.
   Duration connect_timeout = 1s;
   Duration frame_timeout = 10s;  ///< from a frame's first byte to its last
-  Duration write_timeout = 10s;  ///< output waits and the other side takes nothing of it
+  Duration write_timeout = 10s;  ///< output waits and the other side acknowledges nothing
   Duration idle_timeout{0};      ///< nothing received; see set_idle_timeout()
   Duration dead_after = 20s;     ///< TCP keepalive and user timeout: half-open connections
 };
@@ -173,6 +176,7 @@ class FrameConnection final : private InputSource {
   void read_on();
   size_t room_to_read() const;
   bool reads() const { return !paused_ && !backed_up_; }
+  size_t large_frame_bytes() const;
   void hold_back();
   uint64_t input_waiting() const override;
   void on_readable();
@@ -197,6 +201,7 @@ class FrameConnection final : private InputSource {
   void on_writable();
   void flush();
   bool send_some();
+  void note_acknowledged();
   void release_output();
 
   // Timers and the end.
@@ -231,7 +236,9 @@ class FrameConnection final : private InputSource {
   Instant last_received_;
   Instant frame_started_;  ///< of the frame in input_
   Instant backed_up_since_;
-  Instant write_progress_;  ///< when output last moved, or began to wait
+  Instant write_progress_;     ///< when output last moved, or began to wait
+  uint64_t sent_ = 0;          ///< taken by the kernel, of all output ever
+  uint64_t acknowledged_ = 0;  ///< of that, as was last seen, by the other side
   Instant connect_started_;
   std::vector<Endpoint> endpoints_;           ///< still to be tried, last first
   std::shared_ptr<FrameConnection*> lookup_;  ///< for the look-up's answer; null once gone

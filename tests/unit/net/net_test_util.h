@@ -12,6 +12,7 @@
 
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -25,14 +26,17 @@ namespace holdfast::net {
 /// The machine's clock plus what the test adds: waiting for a timer takes no time.
 class ShiftedClock final : public Clock {
  public:
-  Instant now() override { return system_.now() + (shift_ += each_reading); }
+  Instant now() override { return stopped_.value_or(system_.now()) + (shift_ += each_reading); }
   int64_t wall_unix_ms() override { return system_.wall_unix_ms(); }
   void advance(Duration by) { shift_ += by; }
+  /// From now on only what the test adds passes.
+  void stop() { stopped_ = system_.now(); }
   /// So much passes from one reading to the next, as if what is done between them took it.
   Duration each_reading{0};
 
  private:
   SystemClock system_;
+  std::optional<Instant> stopped_;
   Duration shift_{0};
 };
 
