@@ -19,7 +19,7 @@ namespace holdfast::snapshot {
 /// By how much a database grows for a new row, at most, but for what splitting its pages adds.
 uint64_t growth_of(std::string_view row);
 
-/// Movable; one thread at a time.
+/// Movable: what was moved from is assigned to or destroyed. One thread at a time.
 class RowSpan {
  public:
   RowSpan() = default;

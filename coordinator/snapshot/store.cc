@@ -377,30 +377,31 @@ Result<WrittenSpan> SnapshotStore::write_anew(const Span& span, const Error& obs
 Status SnapshotStore::rewrite(const SnapshotHead& head, const std::vector<RowLog::Change>& rows,
                               uint64_t left_bytes) {
   const std::string before = path();
-  const bool moved = writer_->has_moved();
-  if (Status replaced = replace_with(head, rows, left_bytes); !replaced.ok()) return replaced;
-  if (Status gone = moved ? ok_status() : remove_database(files_, before); !gone.ok()) return gone;
+  const auto ours = replace_with(head, rows, left_bytes);
+  if (!ours.ok()) return ours.error();
+  if (Status gone = *ours ? remove_database(files_, before) : ok_status(); !gone.ok()) return gone;
   const auto durable = checkpoint(*writer_);
   return durable.ok() ? ok_status() : durable.error();
 }
 
-Status SnapshotStore::replace_with(const SnapshotHead& head,
-                                   const std::vector<RowLog::Change>& rows, uint64_t left_bytes) {
-  if (writer_->has_moved()) return make_anew(writer_->database(), head, rows, left_bytes);
-  auto from = Database::open(path(), Database::Mode::kRead, vfs_);
-  return from.ok() ? make_anew(*from, head, rows, left_bytes) : Status(from.error());
-}
-
-Status SnapshotStore::make_anew(Database& from, const SnapshotHead& head,
-                                const std::vector<RowLog::Change>& rows, uint64_t left_bytes) {
-  if (Status fits = fits_anew(from, head.applied, rows, left_bytes); !fits.ok()) return fits;
+// The rows are read where they were written: at that path may lie another file by now.
+Result<bool> SnapshotStore::replace_with(const SnapshotHead& head,
+                                         const std::vector<RowLog::Change>& rows,
+                                         uint64_t left_bytes) {
+  Database& from = writer_->database();
+  if (Status fits = fits_anew(from, head.applied, rows, left_bytes); !fits.ok()) {
+    return fits.error();
+  }
   const std::string name = name_of(std::exchange(next_number_, next_number_ + 2));
+  const Status removed = remove_database(files_, directory_ + "/" + name);
+  if (!removed.ok()) return removed.error();
   auto writer = SnapshotWriter::create(files_, directory_ + "/" + name, writers_vfs_);
   Status done = writer.ok() ? snapshot::write_anew(from, rows, head, *writer) : writer.error();
   if (done.ok()) done = switch_to(name);
   if (done.ok()) {
+    const bool ours = !writer_->has_moved();
     writer_ = std::move(*writer);
-    return done;
+    return ours;
   }
   writer = done.error();
   return clear_attempt(name, done.error());

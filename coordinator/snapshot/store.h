@@ -161,10 +161,9 @@ class SnapshotStore {
   Result<WrittenSpan> write_elsewhere(const Span& span);
   Status rewrite(const SnapshotHead& head, const std::vector<RowLog::Change>& rows,
                  uint64_t left_bytes);
-  Status replace_with(const SnapshotHead& head, const std::vector<RowLog::Change>& rows,
-                      uint64_t left_bytes);
-  Status make_anew(Database& from, const SnapshotHead& head,
-                   const std::vector<RowLog::Change>& rows, uint64_t left_bytes);
+  /// True: at the path of the one before it still lies that one.
+  Result<bool> replace_with(const SnapshotHead& head, const std::vector<RowLog::Change>& rows,
+                            uint64_t left_bytes);
   Status fits_anew(Database& from, LogIndex applied, const std::vector<RowLog::Change>& rows,
                    uint64_t left_bytes);
   Error clear_attempt(const std::string& name, const Error& why);
