@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <bit>
-#include <cstring>
 
 #include "base/check.h"
 #include "base/checksum.h"
@@ -16,6 +15,8 @@ namespace {
 size_t heads_for(uint64_t events) {
   return std::bit_ceil(std::clamp<uint64_t>(events, 64, uint64_t{1} << 16));
 }
+
+size_t text_bytes(const Event& event) { return size_t{event.path_size} + event.payload_size; }
 
 uint64_t block_bytes(const Blob& blob) { return blob.empty() ? 0 : 8 + blob.size(); }
 
@@ -41,12 +42,10 @@ void History::add(Revision revision, const NewEvent& event) {
   added.type = event.type;
   added.has_value = event.has_value;
   added.path_size = static_cast<uint32_t>(event.path.size());
-  added.bytes = Blob::make(event.path.size() + event.payload.size(), [&](char* out) {
-    std::memcpy(out, event.path.data(), event.path.size());
-    if (!event.payload.empty()) {
-      std::memcpy(out + event.path.size(), event.payload.data(), event.payload.size());
-    }
-  });
+  added.payload_size = static_cast<uint32_t>(event.payload.size());
+  char* const text = texts_.push(text_bytes(added));
+  std::ranges::copy(event.payload, std::ranges::copy(event.path, text).out);
+  added.bytes = text;
   added.older[index(Chain::kPath)] = std::exchange(head(Chain::kPath, event.path), next);
   added.older[index(Chain::kParent)] =
       std::exchange(head(Chain::kParent, parent_of(event.path)), next);
@@ -63,6 +62,7 @@ bool History::over_bounds() const {
 
 void History::drop_front() {
   event_bytes_ -= cost(events_.front());
+  texts_.pop(text_bytes(events_.front()));
   events_.pop_front();
   marks_.pop_front();
   ++first_position_;
@@ -101,7 +101,7 @@ void History::keep_encoding(Blob& form) {
 }
 
 uint64_t History::cost(const Event& event) {
-  uint64_t bytes = sizeof(Event) + sizeof(uint64_t) + block_bytes(event.bytes);
+  uint64_t bytes = sizeof(Event) + sizeof(uint64_t) + text_bytes(event);
   for (const Blob& form : event.encodings) bytes += block_bytes(form);
   return bytes;
 }

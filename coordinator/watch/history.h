@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "base/blob.h"
+#include "coordinator/watch/byte_queue.h"
 #include "coordinator/watch/ring.h"
 #include "coordinator/watch/types.h"
 
@@ -26,8 +27,8 @@ enum class Chain : uint8_t { kPath = 0, kParent = 1 };
 
 /// A kept event. What follows `has_value` is the room's own.
 struct Event {
-  std::string_view path() const { return bytes.view().substr(0, path_size); }
-  std::string_view payload() const { return bytes.view().substr(path_size); }
+  std::string_view path() const { return {bytes, path_size}; }
+  std::string_view payload() const { return {bytes + path_size, payload_size}; }
 
   Revision revision;
   Space space = Space::kKeys;
@@ -36,7 +37,8 @@ struct Event {
 
   bool listed = false;  ///< some interest may list it
   uint32_t path_size = 0;
-  Blob bytes;                       ///< path and payload in one block
+  uint32_t payload_size = 0;
+  const char* bytes = nullptr;      ///< path and payload, in the history's blocks
   std::array<uint64_t, 2> older{};  ///< by Chain: 1 + position of an event before it; 0: none
   mutable std::array<Blob, kProtocols * 2> encodings;  ///< see History::encoded
 };
@@ -137,6 +139,7 @@ class History {
   Revision last_;
   Ring<Event> events_;
   Ring<uint64_t> marks_;  ///< beside events_
+  ByteQueue texts_;       ///< their bytes
   uint64_t first_position_ = 0;
   uint64_t event_bytes_ = 0;
   uint64_t listed_ = 0;
