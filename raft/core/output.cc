@@ -1,5 +1,6 @@
 // What leaves the core: Ready, its writes, the messages that wait for them, the entries to apply.
 #include <algorithm>
+#include <utility>
 
 #include "base/check.h"
 #include "raft/core/raft.h"
@@ -110,6 +111,7 @@ void Raft::take_ready(Ready& out) {
   configuration_news_ = false;
   take_write(out.write);
   hand_out(out.committed);
+  out.backlog = std::exchange(sent_backlog_, false);
   std::swap(out.messages, messages_);
   std::swap(out.reads, reads_);
   std::swap(out.failed_reads, failed_reads_);

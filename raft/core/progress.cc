@@ -3,6 +3,11 @@
 #include <algorithm>
 
 namespace holdfast::raft {
+namespace {
+
+constexpr int64_t kSecondUs = 1'000'000;
+
+}  // namespace
 
 void Inflights::add(LogIndex last, size_t bytes) {
   appends_.push_back({last, bytes});
@@ -40,6 +45,25 @@ bool CatchUp::caught_up(Instant now, Duration limit) const {
   const bool last_was_short = last_round_.has_value() && *last_round_ < limit;
   const bool in_time = last_was_short && (!goal_ || now < began_ + limit);
   return in_time || (level_since_ && now >= *level_since_ + limit);
+}
+
+int64_t Allowance::left(Instant now, uint64_t appended, const Pace& pace) const {
+  const auto most = static_cast<int64_t>(pace.most_bytes);
+  const int64_t us = std::clamp<int64_t>((now - since_) / 1us, 0, kSecondUs);
+  const auto grown = static_cast<int64_t>(pace.bytes_per_second) * us / kSecondUs;
+  const auto kept_up = static_cast<int64_t>(std::min<uint64_t>(appended - appended_, 2 * most));
+  return std::min(left_ + grown + kept_up, most);
+}
+
+void Allowance::spend(size_t bytes, Instant now, uint64_t appended, const Pace& pace) {
+  left_ = left(now, appended, pace) - static_cast<int64_t>(bytes);
+  since_ = now;
+  appended_ = appended;
+}
+
+Instant Allowance::due(const Pace& pace) const {
+  const int64_t lacks = std::max<int64_t>(0, 1 - left_);
+  return since_ + (lacks * kSecondUs / static_cast<int64_t>(pace.bytes_per_second) + 1) * 1us;
 }
 
 void Peer::hear(Instant now) {

@@ -57,7 +57,8 @@ struct Transfer {
 struct LeaderRole {
   std::vector<Peer> peers;  ///< without this node; ascending by id
   Instant next_heartbeat;
-  uint64_t round = 0;  ///< last heartbeat round sent
+  uint64_t round = 0;           ///< last heartbeat round sent
+  uint64_t appended_bytes = 0;  ///< in this term
   std::vector<WaitingRead> waiting_reads;
   std::vector<ReadRound> read_rounds;  ///< ascending by round
   std::optional<Transfer> transfer;
