@@ -99,22 +99,18 @@ class SlowWork {
 };
 
 class UpkeepBench {
-  /// After this the writes that waited for a server that is gone are answered.
-  static constexpr Duration kSettled = 500ms;
-
  public:
   explicit UpkeepBench(Bench& bench) : bench_(bench), keys_(bench), leader_(bench.find_leader()) {
     keys_.fill();
-    load_ = std::make_unique<TimedPuts>(bench, keys_.put_lanes(false),
-                                        bench.parameters().outstanding, keys_.paths());
   }
 
   nlohmann::json run() {
-    load_->start();
-    bench_.turn_for(seconds_of(bench_.parameters().warmup_seconds));
+    begin();
     nlohmann::json result = snapshots();
     result["backup"] = load_->within(timed([this] { save(); }));
+    load_->stop();
     const std::string server = lose_a_state();
+    begin();
     std::tie(result["two_servers_snapshot"], result["two_servers_quiet"]) = beside_snapshots();
     result["fetch"] = load_->within(timed([&] { fetch(server); }));
     load_->stop();
@@ -122,6 +118,16 @@ class UpkeepBench {
   }
 
  private:
+  /// Puts from now on, once no server has anything to do for those before: until enough is written
+  /// again no snapshot is, and that is what the other puts are held against.
+  void begin() {
+    bench_.wait_for_rest();
+    load_ = std::make_unique<TimedPuts>(bench_, keys_.put_lanes(false),
+                                        bench_.parameters().outstanding, keys_.paths());
+    load_->start();
+    bench_.turn_for(seconds_of(bench_.parameters().warmup_seconds));
+  }
+
   template <class Act>
   Span timed(const Act& act) {
     load_->forget();
@@ -173,7 +179,6 @@ class UpkeepBench {
     }
     cluster.stop(server);  // with few keys that is when it writes its first snapshot
     cluster.destroy_snapshot(server);
-    bench_.turn_for(kSettled);
     return server;
   }
 
