@@ -38,9 +38,9 @@ struct Config {
   size_t max_inflight_bytes = 8 << 20;   ///< of their entries
   size_t max_append_bytes = 64 << 10;    ///< an append gathers up to this while one is in flight
   size_t max_catchup_bytes = 128 << 10;  ///< one append to a peer that is further behind
-  /// Who lacks more than this while the others are a quorum without it is brought up at a pace
-  /// (pace.cc), by appends of `paced_append_bytes`: nobody waits for it, and whoever does wait for
-  /// the others would wait for the processors and disks that they may share with it.
+  /// Who lacks more than this, while the others are a quorum without it and clients write, is
+  /// brought up at a pace (pace.cc), by appends of `paced_append_bytes`: nobody waits for it, and
+  /// whoever does wait for the others would wait for the processors and disks that they may share.
   size_t far_behind_bytes = 1 << 20;
   size_t paced_append_bytes = 32 << 10;
   uint64_t catchup_bytes_per_second = 8 << 20;  ///< by which it comes nearer

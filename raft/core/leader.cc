@@ -80,6 +80,7 @@ ProposeResult Raft::propose(std::span<const Proposal> proposals, bool exempt, In
 void Raft::append_own(EntryType type, Blob data) {
   Entry entry{term(), log_.last().next(), type, std::move(data)};
   as<LeaderRole>().appended_bytes += entry_bytes(entry);
+  as<LeaderRole>().appended_at = now_;
   log_.append(std::move(entry));
 }
 

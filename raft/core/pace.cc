@@ -32,12 +32,13 @@ bool Raft::is_quorum_without(const Peer& peer) const {
   });
 }
 
-/// One that is to lead next is waited for.
+/// One that is to lead next is waited for; and where nothing is written nobody waits for anything.
 bool Raft::is_paced(const Peer& peer) const {
-  const auto& transfer = as<LeaderRole>().transfer;
+  const LeaderRole& lead = as<LeaderRole>();
   return peer.state == ProgressState::kReplicate &&
          lacks_more_than(peer, config_.far_behind_bytes) &&
-         !(transfer && transfer->target == peer.id) && is_quorum_without(peer);
+         now_ < lead.appended_at + config_.heartbeat_interval &&
+         !(lead.transfer && lead.transfer->target == peer.id) && is_quorum_without(peer);
 }
 
 Allowance::Pace Raft::pace() const {

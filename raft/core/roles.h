@@ -59,6 +59,7 @@ struct LeaderRole {
   Instant next_heartbeat;
   uint64_t round = 0;           ///< last heartbeat round sent
   uint64_t appended_bytes = 0;  ///< in this term
+  Instant appended_at;          ///< the last of them
   std::vector<WaitingRead> waiting_reads;
   std::vector<ReadRound> read_rounds;  ///< ascending by round
   std::optional<Transfer> transfer;

@@ -7,7 +7,7 @@ namespace holdfast::raft::testing {
 namespace {
 
 constexpr uint64_t kEntryBytes = 100;
-constexpr uint64_t kBacklog = 200;  ///< entries
+constexpr uint64_t kBacklog = 300;  ///< entries
 
 class Pace : public ::testing::Test {
  protected:
@@ -40,7 +40,16 @@ class Pace : public ::testing::Test {
   void come_back() {
     before_ = cluster.core(3).log().last();
     cluster.heal();
-    cluster.advance(config.heartbeat_interval, config.heartbeat_interval);
+    write_for(config.heartbeat_interval);
+  }
+  /// An entry every 10 ms. How many there were.
+  uint64_t write_for(Duration time) {
+    const auto entries = static_cast<uint64_t>(time / 10ms);
+    for (uint64_t i = 0; i < entries; ++i) {
+      write(1);
+      cluster.advance(10ms);
+    }
+    return entries;
   }
 
   Config config = paced();
@@ -54,13 +63,20 @@ TEST_F(Pace, WhoIsFarBehindIsSentSoMuchInASecond) {
   come_back();
   const uint64_t at_once = arrived();
   EXPECT_GT(at_once, 0U);
-  EXPECT_LE(at_once, 10 * config.paced_append_bytes / kEntryBytes) << "a rest saves no more";
-  cluster.advance(1s);
+  EXPECT_LE(at_once, 16 * config.paced_append_bytes / kEntryBytes) << "a rest saves no more";
+  const uint64_t written = write_for(1s);
   const uint64_t second = arrived() - at_once;
-  const uint64_t pace = config.catchup_bytes_per_second / kEntryBytes;
+  const uint64_t pace = config.catchup_bytes_per_second / kEntryBytes + written;
   EXPECT_GE(second, pace - config.paced_append_bytes / kEntryBytes);
   EXPECT_LE(second, pace + config.max_append_bytes * 10 / kEntryBytes) << "a heartbeat may ask";
-  cluster.advance(5s);
+  write_for(8s);
+  EXPECT_EQ(cluster.core(3).log().last(), cluster.core(1).log().last());
+}
+
+TEST_F(Pace, WhereNothingIsWrittenItIsSentAll) {
+  come_back();
+  ASSERT_LT(cluster.core(3).log().last(), cluster.core(1).log().last());
+  cluster.advance(config.heartbeat_interval + 20ms);
   EXPECT_EQ(cluster.core(3).log().last(), cluster.core(1).log().last());
 }
 
@@ -88,8 +104,7 @@ TEST_F(Pace, WithoutAQuorumOfOthersItIsWaitedForAndSentAll) {
   cluster.heal();
   cluster.isolate(2);
   cluster.advance(config.heartbeat_interval);
-  cluster.propose(1, "waits for the third");
-  cluster.advance(100ms);
+  write_for(config.heartbeat_interval);
   EXPECT_EQ(cluster.core(3).log().last(), cluster.core(1).log().last());
   EXPECT_EQ(cluster.core(1).commit(), cluster.core(1).log().last());
 }
