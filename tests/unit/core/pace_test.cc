@@ -103,8 +103,7 @@ TEST_F(Pace, WithoutAQuorumOfOthersItIsWaitedForAndSentAll) {
   cluster.advance(config.election_timeout_min - 50ms);
   cluster.heal();
   cluster.isolate(2);
-  cluster.advance(config.heartbeat_interval);
-  write_for(config.heartbeat_interval);
+  write_for(2 * config.heartbeat_interval);
   EXPECT_EQ(cluster.core(3).log().last(), cluster.core(1).log().last());
   EXPECT_EQ(cluster.core(1).commit(), cluster.core(1).log().last());
 }
