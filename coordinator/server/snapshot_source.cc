@@ -252,20 +252,17 @@ void SnapshotSource::make_copy() {
   making_ = snapshots_.stats().applied;
   ++stats_.copies;
   auto made = std::make_shared<std::optional<Result<snapshot::SnapshotCopy>>>();
-  const std::string from = ports_.store->path();
-  ports_.background->run([files = ports_.files, from, to = ports_.store->copy_path(),
-                          vfs = ports_.store->writers_vfs(),
-                          made] { *made = snapshot::make_copy(*files, from, to, vfs); },
-                         [this, from, made] { copy_made(from, std::move(**made)); });
+  ports_.background->run([store = ports_.store, made] { *made = store->copy_in_force(); },
+                         [this, made] { copy_made(std::move(**made)); });
 }
 
-void SnapshotSource::copy_made(const std::string& from, Result<snapshot::SnapshotCopy> made) {
+void SnapshotSource::copy_made(Result<snapshot::SnapshotCopy> made) {
   making_.reset();
   if (!made.ok()) {
     ports_.log("no copy of the snapshot for others: " + made.error().message);
-    // Written anew before it was opened: the next turn takes the one that is in force.
-    if (ports_.store->path() != from) return;
     not_before_ = host_.clock.now() + kPause;
+    // Somebody holds it, or it was removed and will be written anew: whoever asks waits for that.
+    if (made.error().code == ErrorCode::kOverloaded) return snapshots_.look();
     return refuse_waiting(refusal_of_disk(made.error()));
   }
   const Instant now = host_.clock.now();

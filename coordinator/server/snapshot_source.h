@@ -105,7 +105,7 @@ class SnapshotSource {
   bool waits_for_copy(const SnapshotAsk& ask) const;
   void tell_to_wait(const SnapshotAsk& ask);
   void make_copy();
-  void copy_made(const std::string& from, Result<snapshot::SnapshotCopy> made);
+  void copy_made(Result<snapshot::SnapshotCopy> made);
   void drop_copy();
   void drop_late(Instant now);
   void answer_late(Instant now);

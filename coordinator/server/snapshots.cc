@@ -29,6 +29,8 @@ constexpr Duration kReadAgainEvery = 30s;
 constexpr Duration kReadForLong = 60s;
 /// Whoever looks at the alarms learns by then that somebody removes files.
 constexpr Duration kRemovedLately = 600s;
+/// A server on which nothing changes writes no span that would notice that its database is gone.
+constexpr Duration kLookEvery = 5s;
 
 }  // namespace
 
@@ -40,6 +42,7 @@ Snapshots::Snapshots(Host& host, snapshot::SpanWriter* writer, std::string genes
       wal_bytes_(wal_bytes),
       taken_bytes_(bytes + wal_bytes),
       sealed_at_(host.clock.now()),
+      look_at_(host.clock.now() + kLookEvery),
       slack_(bytes > 0),
       excess_(taken_bytes_ > snapshot::SnapshotStore::kSlackBytes) {
   stats_.applied = stats_.written = host.applied;
@@ -93,7 +96,8 @@ Status Snapshots::turn_end() {
   if (urgent != std::exchange(urgent_, urgent)) writer_->hurry(urgent);
   if (stopped_) return ok_status();
   take_back();
-  if (!sealed_ && !submitted_at_ && due()) seal();
+  look_for_it();
+  if (!sealed_ && !submitted_at_ && (due() || writer_->moved())) seal();
   if (!sealed_ || submitted_at_) return ok_status();
   if (host_.node->core().log().durable() < sealed_->head.applied) return ok_status();
   submitted_at_ = host_.clock.now();
@@ -111,6 +115,13 @@ void Snapshots::take_back() {
   log_bytes_ += std::exchange(under_way_bytes_, 0);
   span->rows.append(std::move(rows_));
   rows_ = std::move(span->rows);
+}
+
+// A span that is under way looks by itself.
+void Snapshots::look_for_it() {
+  if (sealed_ || submitted_at_ || host_.clock.now() < look_at_) return;
+  look_at_ = host_.clock.now() + kLookEvery;
+  writer_->look();
 }
 
 void Snapshots::stop() {
@@ -239,8 +250,9 @@ bool Snapshots::settled() const {
 
 Instant Snapshots::next_wakeup() const {
   if (writer_ == nullptr || sealed_ || submitted_at_) return Instant::max();
-  if (rows_.empty()) return has_slack_to_give() ? sealed_at_ + give_back_every() : Instant::max();
-  return hurried_ ? sealed_at_ : sealed_at_ + interval();
+  if (stopped_) return Instant::max();
+  if (!rows_.empty()) return hurried_ ? sealed_at_ : std::min(look_at_, sealed_at_ + interval());
+  return has_slack_to_give() ? std::min(look_at_, sealed_at_ + give_back_every()) : look_at_;
 }
 
 // What was held up when the writing stopped, and is under way no more, will never be tried again.

@@ -38,6 +38,8 @@ class Snapshots {
   Status turn_end();
   /// The state is wanted on disk now: a copy is asked for.
   void hurry() { hurried_ = true; }
+  /// What was written may have been removed by somebody: it is looked for at once.
+  void look() { look_at_ = host_.clock.now(); }
   /// This server stops: a start need not replay what is written now, without regard for others.
   void finish() { hurried_ = finishing_ = true; }
   /// The state is not to be believed: no more of it is written. A span that is under way may end.
@@ -86,6 +88,7 @@ class Snapshots {
   uint64_t due_bytes() const;
   double part_of_a_period() const;
   void take_back();
+  void look_for_it();
   std::optional<Error> held_up() const;
   void seal();
   Status collect();
@@ -114,6 +117,7 @@ class Snapshots {
   std::deque<Mark> marks_;
   LogIndex cut_through_;
   Instant sealed_at_;
+  Instant look_at_;             ///< when what was written is next looked for
   bool sealed_before_ = false;  ///< since the start
   /// Waits until this node's own log is durable to its end: a snapshot never passes the log.
   std::optional<snapshot::Span> sealed_;

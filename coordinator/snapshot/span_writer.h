@@ -26,6 +26,11 @@ class SpanWriter {
   virtual std::optional<Span> recall() = 0;
   /// The disk is given pauses while a span is written, unless it is urgent.
   virtual void hurry(bool urgent) = 0;
+  /// What was written last is to be looked for where it was written, beside the loop: nobody else
+  /// notices that somebody has removed it or put something else in its place.
+  virtual void look() = 0;
+  /// So it was found: the next span, which may have no rows, writes all of it anew.
+  virtual bool moved() const = 0;
 };
 
 }  // namespace holdfast::snapshot

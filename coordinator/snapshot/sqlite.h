@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -14,6 +15,15 @@ struct sqlite3_file;
 struct sqlite3_stmt;
 
 namespace holdfast::snapshot {
+
+/// Which file a path names, whatever its content is.
+struct FileIdentity {
+  uint64_t device = 0;
+  uint64_t number = 0;
+  friend bool operator==(const FileIdentity&, const FileIdentity&) = default;
+};
+/// Absent if there is none that can be looked at.
+std::optional<FileIdentity> identity_of(const std::string& path);
 
 class Statement {
  public:

@@ -143,8 +143,20 @@ std::string SnapshotStore::path() const {
 }
 
 void SnapshotStore::name_current(const std::string& name) {
+  auto file = name.empty() ? std::nullopt : identity_of(directory_ + "/" + name);
   const std::lock_guard lock(mutex_);
   current_ = name;
+  file_ = file;
+}
+
+void SnapshotStore::is_to_hold(const SnapshotHead& head) {
+  const std::lock_guard lock(mutex_);
+  becomes_ = head;
+}
+
+void SnapshotStore::holds(const SnapshotHead& head) {
+  const std::lock_guard lock(mutex_);
+  holds_ = becomes_ = head;
 }
 
 Result<SnapshotStore::Current> SnapshotStore::read_current() {
@@ -261,6 +273,7 @@ Result<SnapshotHead> SnapshotStore::load(const RowSink& sink, const LoadProgress
   if (!wal.ok()) return wal.error();
   wal_bytes_left_ = frames_wait_ ? 0 : *wal;
   writer_ = std::move(*writer);
+  holds(*head);
   return head;
 }
 
@@ -308,8 +321,10 @@ Status SnapshotStore::adopt_incoming() {
 
 Result<WrittenSpan> SnapshotStore::write(const Span& span) {
   wal_is_read_ = false;
+  is_to_hold(span.head);
   auto written = empty() ? write_first(span) : write_next(span);
   if (!written.ok()) return written;
+  holds(span.head);
   auto sizes = this->sizes();
   if (sizes.ok() && span.at_leisure && written->durable && is_excess(*sizes)) {
     const Status given = give_excess_back(span, *sizes);
@@ -340,9 +355,9 @@ Result<WrittenSpan> SnapshotStore::write_next(const Span& span) {
     if (!writer.ok()) return writer.error();
     writer_ = std::move(*writer);
   }
-  if (writer_->has_moved()) return write_elsewhere(span);
+  if (has_moved()) return write_elsewhere(span);
   auto written = write_with(*writer_, span);
-  if (written.ok() && writer_->has_moved()) return write_elsewhere(span);
+  if (written.ok() && has_moved()) return write_elsewhere(span);
   const bool no_room = !written.ok() && written.error().code == ErrorCode::kNoSpace;
   return no_room ? write_anew(span, written.error()) : written;
 }
@@ -350,6 +365,7 @@ Result<WrittenSpan> SnapshotStore::write_next(const Span& span) {
 // What is written to a file without a name is gone with the process, and the log would be cut for
 // it. All of the state can still be read there. What lies at the old name is not this store's.
 Result<WrittenSpan> SnapshotStore::write_elsewhere(const Span& span) {
+  if (Status made = make_directory(); !made.ok()) return made.error();
   const std::vector<RowLog::Change> rows = span.rows.latest();
   const std::string what = path() + " was removed or replaced, and has to be written anew";
   if (Status done = rewrite(span.head, rows, 0); !done.ok()) {

@@ -9,7 +9,7 @@
 // Nothing is ever renamed onto a database, because SQLite would replay a leftover -wal into it: a
 // new one gets a new name, and CURRENT is switched to it. What CURRENT does not name is removed at
 // the next start; if CURRENT is missing, not before the log is known to begin with entry 1. Blocks
-// for the disk; one thread at a time, but path() and empty() from any.
+// for the disk; one thread at a time, but path(), empty() and copy_in_force() from any.
 #pragma once
 
 #include <cstdint>
@@ -21,6 +21,7 @@
 #include <vector>
 
 #include "base/error.h"
+#include "coordinator/snapshot/copy.h"
 #include "coordinator/snapshot/loader.h"
 #include "coordinator/snapshot/row_span.h"
 #include "coordinator/snapshot/writer.h"
@@ -89,8 +90,6 @@ class SnapshotStore {
   /// Which state the database in force says it is, before anything else of it was looked at.
   /// CORRUPT if it cannot even say that.
   Result<SnapshotHead> head() const;
-  /// By which copies are written: as spans are.
-  const std::string& writers_vfs() const { return writers_vfs_; }
   const std::string& vfs() const { return vfs_; }
   /// Of the database in force, or of the directory.
   std::string path() const;
@@ -120,6 +119,10 @@ class SnapshotStore {
 
   /// Where a copy for others is made.
   std::string copy_path() const { return directory_ + "/copy.db"; }
+  /// Makes it, of what is in force; after an error there is none. Any thread, beside the one that
+  /// writes. OVERLOADED: what lies at path() is not what was written there. The next span writes
+  /// that anew, if it is another file.
+  Result<SnapshotCopy> copy_in_force() const;
   /// What a state becomes that another server has sent: a name that no database bore before.
   std::string incoming_path() const { return directory_ + "/" + incoming_; }
   /// The database at incoming_path(), durable and verified, is in force from now on, and the one
@@ -130,6 +133,9 @@ class SnapshotStore {
   /// OVERLOADED the same span can be tried again. After any error the database holds the state
   /// before the span or the span's.
   Result<WrittenSpan> write(const Span& span);
+  /// Somebody removed what is in force, the "-wal" beside it or CURRENT, or put something else in
+  /// its place: the next span, which may have no rows, writes all of it anew. Cheap.
+  bool has_moved();
 
   /// What the files may have beyond what the rows explain (docs/snapshots.md, "Room").
   static constexpr uint64_t kSlackBytes = uint64_t{16} << 20;
@@ -141,6 +147,11 @@ class SnapshotStore {
     uint64_t file = 0;
     uint64_t free = 0;  ///< pages of it without a row
     uint64_t wal = 0;
+  };
+  struct InForce {
+    std::string name;
+    std::optional<FileIdentity> file;   ///< which that was when it was named
+    std::optional<SnapshotHead> holds;  ///< the state that it has, or had before the span under way
   };
   SnapshotStore(raft::FileSystem& files, std::string directory, std::string vfs,
                 std::string writers_vfs)
@@ -181,6 +192,15 @@ class SnapshotStore {
   Result<uint64_t> wal_bytes() const;
   Status remove_unless_kept(const std::string& name);
   void name_current(const std::string& name);
+  bool wal_is_there() const;
+  bool is_named() const;
+  Status make_directory();
+  InForce in_force() const;
+  Result<SnapshotCopy> copy_of(const InForce& original) const;
+  bool lies_there(const InForce& original) const;
+  bool may_have_held(const SnapshotHead& head, const InForce& original) const;
+  void is_to_hold(const SnapshotHead& head);
+  void holds(const SnapshotHead& head);
   Status switch_to(const std::string& name);
   /// Makes durable what was written; false: not yet.
   Result<bool> checkpoint(SnapshotWriter& writer);
@@ -193,8 +213,12 @@ class SnapshotStore {
   const std::string directory_;
   const std::string vfs_;
   const std::string writers_vfs_;
-  mutable std::mutex mutex_;  ///< of current_: it may change while a span is written
+  mutable std::mutex mutex_;  ///< of what follows: it may change while a copy is made
   std::string current_;       ///< empty: there is no snapshot
+  std::optional<FileIdentity> file_;
+  std::optional<SnapshotHead> holds_;
+  std::optional<SnapshotHead> becomes_;  ///< the last state that it was to be brought to
+  // Of the one thread.
   bool anything_set_aside_ = false;
   std::string aside_;  ///< name of the last; empty: there is none
   /// Of the next database made here; every second one, as the number behind it is incoming_'s.

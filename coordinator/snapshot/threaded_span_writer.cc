@@ -62,12 +62,40 @@ void ThreadedSpanWriter::hurry(bool urgent) {
   if (pace_ != nullptr) pace_->hurry(urgent);
 }
 
+void ThreadedSpanWriter::look() {
+  {
+    const std::lock_guard lock(mutex_);
+    to_look_ = true;
+  }
+  changed_.notify_one();
+}
+
+bool ThreadedSpanWriter::moved() const {
+  const std::lock_guard lock(mutex_);
+  return moved_;
+}
+
+void ThreadedSpanWriter::look_for_it(std::unique_lock<std::mutex>& lock) {
+  lock.unlock();
+  const bool moved = store_.has_moved();
+  lock.lock();
+  moved_ = moved;
+  if (!moved) return;
+  lock.unlock();
+  notify_();
+  lock.lock();
+}
+
 void ThreadedSpanWriter::run() {
   name_this_thread("rows");
   schedule_in_background();
   std::unique_lock lock(mutex_);
   for (;;) {
-    changed_.wait(lock, [this] { return closed_ || (waiting_ && !outcome_); });
+    changed_.wait(lock, [this] { return closed_ || to_look_ || (waiting_ && !outcome_); });
+    if (std::exchange(to_look_, false)) {
+      look_for_it(lock);
+      continue;
+    }
     if (!waiting_ || outcome_) return;
     {
       // Gone before the lock is taken again: a large span takes a while, and the loop waits for it.
@@ -87,6 +115,7 @@ void ThreadedSpanWriter::write_until_done(Span& span) {
     std::unique_lock lock(mutex_);
     if (!held_up) {
       obstacle_.reset();
+      moved_ = false;
       outcome_ = std::move(written);
       break;
     }

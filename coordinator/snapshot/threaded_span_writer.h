@@ -16,7 +16,8 @@ namespace holdfast::snapshot {
 class ThreadedSpanWriter final : public SpanWriter {
  public:
   using Notify = std::function<void()>;
-  /// `notify` runs on that thread when collect() has something: it posts a wake-up to the loop.
+  /// `notify` runs on that thread when collect() has something, or moved() is true: it posts a
+  /// wake-up to the loop.
   /// `store` outlives the writer and is used by nobody else; `pace` is that of its VFS, null if it
   /// has none.
   ThreadedSpanWriter(SnapshotStore& store, Notify notify, Pace* pace = nullptr);
@@ -28,9 +29,12 @@ class ThreadedSpanWriter final : public SpanWriter {
   std::optional<Error> obstacle() const override;
   std::optional<Span> recall() override;
   void hurry(bool urgent) override;
+  void look() override;
+  bool moved() const override;
 
  private:
   void run();
+  void look_for_it(std::unique_lock<std::mutex>& lock);
   void write_until_done(Span& span);
 
   SnapshotStore& store_;
@@ -42,6 +46,8 @@ class ThreadedSpanWriter final : public SpanWriter {
   std::optional<Result<WrittenSpan>> outcome_;
   std::optional<Error> obstacle_;
   Span* held_up_ = nullptr;  ///< waits to be tried again
+  bool to_look_ = false;
+  bool moved_ = false;
   bool closed_ = false;
   std::thread thread_;
 };

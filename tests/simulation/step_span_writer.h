@@ -26,6 +26,8 @@ class StepSpanWriter final : public snapshot::SpanWriter {
     return obstacle_ ? std::exchange(span_, std::nullopt) : std::nullopt;
   }
   void hurry(bool) override {}
+  void look() override {}
+  bool moved() const override { return false; }
 
   /// Which state the span leads to that is to be written; none if nothing is.
   std::optional<LogIndex> owes() const {

@@ -18,6 +18,7 @@
 namespace holdfast::server {
 namespace {
 
+using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
 using ::testing::SizeIs;
@@ -37,6 +38,9 @@ struct TestSpanWriter final : snapshot::SpanWriter {
   }
   std::optional<snapshot::Span> recall() override { return std::nullopt; }
   void hurry(bool) override {}
+  void look() override { ++looks; }
+  bool moved() const override { return false; }
+  int looks = 0;
   std::vector<LogIndex> submitted;
   std::optional<Result<snapshot::WrittenSpan>> outcome;
   std::optional<std::string> why_not;
@@ -63,6 +67,7 @@ class SnapshotCalls : public ::testing::Test {
     SplitMix random(1);
     for (int i = 0; i < 100'000; ++i) append_le(span.head.genesis, random.next());
     ASSERT_TRUE(store_->write(span).ok());
+    written_ = span.head;
     host_.host->applied = state_.head().applied;
     snapshots_.emplace(*host_.host, &spans_, "", 0);
   }
@@ -115,6 +120,7 @@ class SnapshotCalls : public ::testing::Test {
   SystemEntropy entropy_;
   snapshot::WrittenState state_{3};
   std::unique_ptr<snapshot::SnapshotStore> store_;
+  snapshot::SnapshotHead written_;
   HostFakes host_;
   TestBackground work_;
   TestSpanWriter spans_;
@@ -241,11 +247,19 @@ TEST_F(SnapshotCalls, ACopyThatCannotBeMadeIsAnErrorForAllWhoWaitForIt) {
   EXPECT_NE(piece().copy, 0);
 }
 
-TEST_F(SnapshotCalls, ADatabaseThatIsReplacedBeforeItIsCopiedIsFollowedByTheOneInForce) {
+TEST_F(SnapshotCalls, WhoeverAsksWaitsForADatabaseThatIsWrittenAnew) {
+  std::filesystem::remove(store_->path());
   ask(1);
-  give_->turn_end();
-  ASSERT_TRUE(snapshot::make_copy(files_, store_->path(), store_->incoming_path(), "").ok());
-  ASSERT_TRUE(store_->adopt_incoming().ok());
+  settle();
+  EXPECT_THAT(host_.sink.failed, IsEmpty());
+  EXPECT_THAT(host_.sink.pieces, IsEmpty());
+  EXPECT_THAT(said_, ElementsAre(HasSubstr("somebody has removed or replaced it")));
+  ASSERT_TRUE(snapshots_->turn_end().ok());
+  EXPECT_EQ(spans_.looks, 1) << "it is not waited for";
+  snapshot::Span none = state_.take_span();
+  none.head = written_;
+  ASSERT_TRUE(store_->write(none).ok());
+  pass(SnapshotSource::kPause);
   settle();
   EXPECT_THAT(host_.sink.failed, IsEmpty());
   EXPECT_THAT(host_.sink.pieces, SizeIs(1));

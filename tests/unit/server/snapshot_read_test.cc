@@ -87,6 +87,32 @@ TEST_F(SnapshotReadTest, ThatItWasRemovedIsAnAlarmForTenMinutes) {
   EXPECT_THAT(alarms(), IsEmpty());
 }
 
+// No span comes that would find out. A crash would lose what has no name, and the log is cut for
+// it.
+TEST_F(SnapshotReadTest, ThoughNothingChangesItIsLookedForAndWrittenAnew) {
+  put();
+  finish(true);
+  for (int i = 0; i < 3; ++i) {
+    const int before = spans.looks;
+    cluster.advance(5s);
+    EXPECT_EQ(spans.looks, before + 1);
+    EXPECT_FALSE(spans.under_way);
+  }
+  spans.gone = true;
+  cluster.advance(5s);
+  ASSERT_TRUE(spans.under_way);
+  EXPECT_TRUE(spans.span.rows.empty());
+  const int before = spans.looks;
+  cluster.advance(60s);
+  EXPECT_EQ(spans.looks, before) << "the span looks by itself";
+  finish(true, /*anew=*/true);
+  const auto raised = alarms();
+  ASSERT_THAT(raised, SizeIs(1));
+  EXPECT_EQ(raised[0].name, "SNAPSHOT_REMOVED");
+  cluster.advance(60s);
+  EXPECT_FALSE(spans.under_way) << "once";
+}
+
 TEST_F(SnapshotReadTest, ThoughNothingChangesItIsTriedAgainUntilTheLogCanBeCut) {
   for (int i = 0; i < 4; ++i) {
     put();

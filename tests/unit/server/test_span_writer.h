@@ -23,6 +23,8 @@ struct PromptSpanWriter final : snapshot::SpanWriter {
   std::optional<Error> obstacle() const override { return std::nullopt; }
   std::optional<snapshot::Span> recall() override { return std::nullopt; }
   void hurry(bool) override {}
+  void look() override {}
+  bool moved() const override { return false; }
   LogIndex applied;
 };
 
@@ -46,15 +48,20 @@ struct SlowSpanWriter final : snapshot::SpanWriter {
     return std::move(span);
   }
   void hurry(bool) override {}
+  void look() override { ++looks; }
+  bool moved() const override { return gone; }
   /// What was submitted last is written.
   void finish(snapshot::WrittenSpan written) {
     ASSERT_TRUE(under_way) << "nothing was submitted";
     written.applied = under_way;
     outcome = written;
+    gone = false;
   }
   LogIndex under_way;
   snapshot::Span span;  ///< the last one
   bool no_room = false;
+  int looks = 0;
+  bool gone = false;  ///< what was written
   std::optional<snapshot::WrittenSpan> outcome;
 };
 

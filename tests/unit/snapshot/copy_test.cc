@@ -20,6 +20,43 @@ namespace {
 
 using testing::HasSubstr;
 
+/// Lets the test do something whenever the file at a path is opened.
+class HookedFiles final : public raft::FileSystem {
+ public:
+  HookedFiles(raft::FileSystem& below, std::string path) : below_(below), path_(std::move(path)) {}
+  std::function<void(raft::OpenMode)> opened = [](raft::OpenMode) {};
+
+  raft::IoResult<std::unique_ptr<raft::File>> open(const std::string& path,
+                                                   raft::OpenMode mode) override {
+    if (path == path_) opened(mode);
+    return below_.open(path, mode);
+  }
+  raft::IoStatus create_directory(const std::string& path) override {
+    return below_.create_directory(path);
+  }
+  raft::IoResult<std::vector<std::string>> list(const std::string& path) override {
+    return below_.list(path);
+  }
+  raft::IoResult<bool> exists(const std::string& path) override { return below_.exists(path); }
+  raft::IoStatus rename(const std::string& from, const std::string& to) override {
+    return below_.rename(from, to);
+  }
+  raft::IoStatus unlink(const std::string& path) override { return below_.unlink(path); }
+  raft::IoStatus sync_directory(const std::string& path) override {
+    return below_.sync_directory(path);
+  }
+  raft::IoResult<uint64_t> free_bytes(const std::string& path) override {
+    return below_.free_bytes(path);
+  }
+  raft::IoResult<std::unique_ptr<raft::FileLock>> lock(const std::string& path) override {
+    return below_.lock(path);
+  }
+
+ private:
+  raft::FileSystem& below_;
+  const std::string path_;
+};
+
 class Copies : public testing::Test {
  protected:
   std::unique_ptr<SnapshotStore> open(const std::string& directory) {
@@ -174,6 +211,101 @@ TEST_F(Copies, ACopyThatWasCutShortIsNotRead) {
   const auto piece = read_piece(files_, made, last);
   ASSERT_FALSE(piece.ok());
   EXPECT_EQ(piece.error().code, ErrorCode::kCorrupt);
+}
+
+class CopiesInForce : public Copies {
+ protected:
+  CopiesInForce() {
+    auto store = SnapshotStore::open(hooked_, here_.path());
+    EXPECT_TRUE(store.ok());
+    store_ = std::move(*store);
+    write(*store_, 600);
+  }
+  /// The database of another server, as somebody may put it into this one's place.
+  std::string others() {
+    WrittenState state(5);
+    state.apply(300);
+    auto store = open(there_.path());
+    EXPECT_TRUE(store->write(state.take_span()).ok());
+    return store->path();
+  }
+  void expect_refused() {
+    const auto made = store_->copy_in_force();
+    ASSERT_FALSE(made.ok());
+    EXPECT_EQ(made.error().code, ErrorCode::kOverloaded);
+    EXPECT_THAT(made.error().message, HasSubstr("somebody has removed or replaced it"));
+    EXPECT_FALSE(std::filesystem::exists(store_->copy_path()));
+  }
+  void expect_copied() {
+    const auto made = store_->copy_in_force();
+    ASSERT_TRUE(made.ok()) << made.error().message;
+    EXPECT_EQ(made->head, head());
+    EXPECT_EQ(digest_at(made->path), head().digest);
+  }
+
+  HookedFiles hooked_{files_, here_.file("copy.db")};
+  std::unique_ptr<SnapshotStore> store_;
+};
+
+TEST_F(CopiesInForce, AreNotMadeOfWhatSomebodyPutInTheirPlace) {
+  const std::string before = store_->path();
+  std::filesystem::rename(before, before + ".mine");
+  expect_refused();
+  std::filesystem::copy(others(), before);
+  expect_refused();
+  std::filesystem::rename(before + ".mine", before);
+  expect_copied();
+}
+
+// SQLite would take the "-wal" and the memory beside it, which are this server's, for that file's.
+TEST_F(CopiesInForce, DoNotEvenOpenWhatSomebodyPutInTheirPlace) {
+  std::filesystem::remove(store_->path());
+  std::filesystem::copy(others(), store_->path());
+  hooked_.opened = [](raft::OpenMode) { ADD_FAILURE() << "a copy was begun"; };
+  expect_refused();
+}
+
+TEST_F(CopiesInForce, AreNotMadeOfWhatComesThereMeanwhile) {
+  const std::string path = store_->path();
+  const std::string foreign = others();
+  bool first = true;
+  hooked_.opened = [&](raft::OpenMode) {
+    if (!std::exchange(first, false)) return;
+    std::filesystem::rename(path, path + ".mine");
+    std::filesystem::copy(foreign, path);
+  };
+  expect_refused();
+  std::filesystem::rename(path + ".mine", path);
+  expect_copied();
+}
+
+TEST_F(CopiesInForce, AreNotMadeOfWhatSomebodyHasWrittenIntoIt) {
+  auto foreign = Database::open(others(), Database::Mode::kRead);
+  auto ours = Database::open(store_->path(), Database::Mode::kModify);
+  ASSERT_TRUE(foreign.ok() && ours.ok());
+  const Status restored = ours->copy_from(*foreign);
+  ASSERT_TRUE(restored.ok()) << restored.error().message;
+  expect_refused();
+}
+
+TEST_F(CopiesInForce, FollowADatabaseThatIsWrittenAnewMeanwhile) {
+  const std::string before = store_->path();
+  bool first = true;
+  hooked_.opened = [&](raft::OpenMode) {
+    if (!std::exchange(first, false)) return;
+    std::filesystem::remove(before);
+    write(*store_, 100);
+  };
+  expect_copied();
+  EXPECT_NE(store_->path(), before);
+}
+
+TEST_F(CopiesInForce, MayBeOfASpanThatIsWrittenMeanwhile) {
+  bool first = true;
+  hooked_.opened = [&](raft::OpenMode) {
+    if (std::exchange(first, false)) write(*store_, 100);
+  };
+  expect_copied();
 }
 
 }  // namespace

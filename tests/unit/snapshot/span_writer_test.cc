@@ -131,6 +131,26 @@ TEST_F(SpanWriters, GiveBackOfEveryRowTheLastChange) {
   ASSERT_TRUE(other.run("COMMIT").ok());
 }
 
+TEST_F(SpanWriters, FindOutThatTheDatabaseIsGone) {
+  ThreadedSpanWriter writer(*store_, notify());
+  writer.look();  // there is none yet
+  state_.apply(100);
+  writer.submit(state_.take_span());
+  ASSERT_TRUE(outcome(writer).ok());
+  EXPECT_FALSE(writer.moved());
+  std::filesystem::remove(store_->path());
+  writer.look();
+  told_.acquire();
+  EXPECT_TRUE(writer.moved());
+  writer.submit(state_.take_span());
+  const auto written = outcome(writer);
+  ASSERT_TRUE(written.ok()) << written.error().message;
+  EXPECT_TRUE(written->anew);
+  EXPECT_EQ(written->rows, 0U);
+  EXPECT_FALSE(writer.moved());
+  EXPECT_EQ((*load(store_->path()))->digest(), state_.machine().digest());
+}
+
 TEST_F(SpanWriters, TellOfADatabaseThatCannotBeWritten) {
   state_.apply(100);
   ASSERT_TRUE(store_->write(state_.take_span()).ok());

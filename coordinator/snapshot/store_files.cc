@@ -1,0 +1,87 @@
+// A snapshot whose files somebody removes, replaces or writes to while a server has them open.
+#include "coordinator/snapshot/store.h"
+
+namespace holdfast::snapshot {
+namespace {
+
+constexpr uint64_t kNameBytesMax = 256;
+
+bool same_state(const SnapshotHead& a, const SnapshotHead& b) {
+  return a.applied == b.applied && a.applied_term == b.applied_term && a.digest == b.digest;
+}
+
+}  // namespace
+
+bool SnapshotStore::has_moved() {
+  return writer_ && (writer_->has_moved() || !wal_is_there() || !is_named());
+}
+
+// What the disk does not tell is taken to be as it was: whoever needs it meets the same error.
+bool SnapshotStore::wal_is_there() const {
+  auto there = files_.exists(path() + "-wal");
+  return !there || *there;
+}
+
+bool SnapshotStore::is_named() const {
+  const std::string current = directory_ + "/CURRENT";
+  auto there = files_.exists(current);
+  if (!there || !*there) return !there;
+  auto text = raft::read_file(files_, current, kNameBytesMax);
+  return !text || *text == current_ || *text == current_ + "\n";
+}
+
+Status SnapshotStore::make_directory() {
+  auto there = files_.exists(directory_);
+  if (there && *there) return ok_status();
+  if (auto made = files_.create_directory(directory_); !made) return made.error().to_error();
+  const std::string parent = directory_.substr(0, directory_.find_last_of('/'));
+  if (auto synced = files_.sync_directory(parent); !synced) return synced.error().to_error();
+  return ok_status();
+}
+
+// One that was written anew before it could be opened is followed by the one in force.
+Result<SnapshotCopy> SnapshotStore::copy_in_force() const {
+  for (;;) {
+    const InForce original = in_force();
+    auto copy = copy_of(original);
+    if (copy.ok() || in_force().name == original.name) return copy;
+  }
+}
+
+// A database can be opened by its path alone, and there may lie what somebody has put there. It is
+// not even to be opened then: SQLite would take the "-wal" beside it for its own. What others have
+// written into the file is told by its head.
+Result<SnapshotCopy> SnapshotStore::copy_of(const InForce& original) const {
+  const std::string from = directory_ + "/" + original.name;
+  const Error moved{ErrorCode::kOverloaded,
+                    from + " is not what was written there: somebody has removed or replaced it"};
+  if (!lies_there(original)) return moved;
+  auto copy = make_copy(files_, from, copy_path(), writers_vfs_);
+  const bool ours = lies_there(original) || in_force().name != original.name;
+  if (ours && (!copy.ok() || may_have_held(copy->head, original))) return copy;
+  const Status gone = remove_database(files_, copy_path());
+  return gone.ok() ? moved : gone.error();
+}
+
+SnapshotStore::InForce SnapshotStore::in_force() const {
+  const std::lock_guard lock(mutex_);
+  return {current_, file_, holds_};
+}
+
+/// As far as that can be known: the disk of a test numbers no files.
+bool SnapshotStore::lies_there(const InForce& original) const {
+  if (serves_one_thread()) return true;
+  return original.file && identity_of(directory_ + "/" + original.name) == original.file;
+}
+
+/// In the time since.
+bool SnapshotStore::may_have_held(const SnapshotHead& head, const InForce& original) const {
+  const std::lock_guard lock(mutex_);
+  const auto& before = original.holds;
+  if (!before) return true;
+  if (head.cluster != before->cluster || head.applied < before->applied) return false;
+  if (head.applied == before->applied) return same_state(head, *before);
+  return head.applied < becomes_->applied || same_state(head, *becomes_);
+}
+
+}  // namespace holdfast::snapshot
