@@ -311,7 +311,11 @@ Status SnapshotStore::forget_current() {
   return to_status(files_.sync_directory(directory_));
 }
 
+// The one before it is gone then: what somebody has removed since it was verified replaces nothing.
 Status SnapshotStore::adopt_incoming() {
+  auto there = files_.exists(incoming_path());
+  if (!there) return to_error(there.error());
+  if (!*there) return Error{ErrorCode::kDiskFailed, incoming_path() + ": somebody has removed it"};
   const std::string before = path();
   const bool replaces = !empty();
   writer_.reset();

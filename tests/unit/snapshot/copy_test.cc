@@ -247,6 +247,14 @@ class CopiesInForce : public Copies {
   std::unique_ptr<SnapshotStore> store_;
 };
 
+TEST_F(CopiesInForce, ThatAreGoneWhenTheyHaveComeReplaceNothing) {
+  const Status adopted = store_->adopt_incoming();
+  ASSERT_FALSE(adopted.ok());
+  EXPECT_THAT(adopted.error().message, HasSubstr("somebody has removed it"));
+  store_.reset();
+  EXPECT_EQ(digest_at(open(here_.path())->path()), head().digest);
+}
+
 TEST_F(CopiesInForce, AreNotMadeOfWhatSomebodyPutInTheirPlace) {
   const std::string before = store_->path();
   std::filesystem::rename(before, before + ".mine");
