@@ -273,6 +273,8 @@ Result<SnapshotHead> SnapshotStore::load(const RowSink& sink, const LoadProgress
   if (!wal.ok()) return wal.error();
   wal_bytes_left_ = frames_wait_ ? 0 : *wal;
   writer_ = std::move(*writer);
+  // A file of a lower layer has another number once it is open to be written.
+  name_current(current_);
   holds(*head);
   return head;
 }
