@@ -117,10 +117,11 @@ void FrameConnection::hold_back() {
   arm_timer();
 }
 
+// Frames that were read before it was held back and wait for their turn have come, too.
 uint64_t FrameConnection::input_waiting() const {
   int bytes = 0;
   if (state_ != State::kOpen || !reads() || ioctl(socket_.fd(), FIONREAD, &bytes) != 0) return 0;
-  return static_cast<uint64_t>(std::max(0, bytes));
+  return static_cast<uint64_t>(std::max(0, bytes)) + (deferred_ ? input_.size() : 0);
 }
 
 void FrameConnection::on_readable() {
@@ -268,6 +269,7 @@ void FrameConnection::run_deferred() {
     last_received_ = loop_.now();
     arm_timer();
     const std::string bytes = std::exchange(input_, {});
+    input_taken(bytes.size());
     if (handle_bytes(bytes) && reads()) start_reading();
   }
 }
@@ -420,8 +422,7 @@ Instant FrameConnection::next_deadline() const {
            options_.write_timeout);
   consider(backed_up_ && !paused_, write_progress_, options_.held_timeout);
   consider(backed_up_ && !paused_, backed_up_since_, options_.held_max);
-  consider(state_ == State::kOpen && !backed_up_ && !deferred_, last_received_,
-           options_.idle_timeout);
+  consider(state_ == State::kOpen && reads() && !deferred_, last_received_, options_.idle_timeout);
   return least;
 }
 
@@ -458,7 +459,7 @@ void FrameConnection::check_timers() {
     fail(CloseCause::kOutputOverflow, ErrorCode::kOverloaded,
          "reads slowly: " + count_of(output_bytes()) + " wait, " +
              count_of(options_.max_output_bytes / 2) + " may after " + ms_of(options_.held_max));
-  } else if (state_ == State::kOpen && !backed_up_ && !deferred_ &&
+  } else if (state_ == State::kOpen && reads() && !deferred_ &&
              passed(last_received_, options_.idle_timeout)) {
     fail(CloseCause::kIdle, ErrorCode::kTimeout,
          "sent nothing for " + ms_of(options_.idle_timeout));

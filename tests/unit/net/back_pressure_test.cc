@@ -160,6 +160,20 @@ TEST_F(BackPressureTest, ThePauseOfItsOwnerOutlastsIt) {
   }));
 }
 
+// Its frames wait in the socket, where nobody looks.
+TEST_F(BackPressureTest, WhoseOwnerHasPausedIsNotIdle) {
+  ASSERT_TRUE(server.accepted());
+  server.only().pause_reading();
+  peer.write(frame_of("call"));
+  server.clock.advance(900ms);
+  for (int turn = 0; turn < 10; ++turn) server.loop.turn(0ms);
+  EXPECT_TRUE(server.recorder.closed.empty());
+  server.only().resume_reading();
+  EXPECT_TRUE(run_until(server.loop, [&] { return handled() == 1; }));
+  server.clock.advance(401ms);
+  EXPECT_TRUE(run_until(server.loop, [&] { return !server.recorder.closed.empty(); }));
+}
+
 // Frames that wait here must not be taken for the piece of one that is read on. Each answer holds
 // back what came behind its call.
 TEST_F(BackPressureTest, WhatIsHeldBackIsHandledInOrderWhateverItsSizes) {

@@ -190,6 +190,33 @@ TEST_F(FloodedLoopTest, OfThoseThatAreReadAgainOneATurnIsHandledWhenThereIsNoTim
   }
 }
 
+// What was read before a connection was held back may be a renewal, and waits for nobody any more.
+TEST_F(FloodedLoopTest, WhatWaitsForItsTurnAfterAPauseIsNotHandledYet) {
+  const auto busy = connect_and_accept();
+  constexpr size_t kPaused = 50;
+  std::vector<std::unique_ptr<Flooder>> peers(kPaused);
+  recorder.react = [](FrameConnection& connection, std::string_view payload) {
+    if (payload == "stop") connection.pause_reading();
+  };
+  for (auto& peer : peers) {
+    peer = connect_and_accept();
+    peer->write(frame_of("stop") + frame_of("renewal"));
+  }
+  const auto count_of = [&](const char* frame) {
+    return static_cast<size_t>(std::ranges::count(recorder.frames, frame));
+  };
+  ASSERT_TRUE(run_until(loop, [&] { return count_of("stop") == kPaused; }));
+  const Instant asked = clock.now();
+  loop.ask_handled_until(asked);
+  for (const auto& connection : connections) connection->resume_reading();
+  for (int turns = 0; loop.handled_until() < asked; ++turns) {
+    ASSERT_LT(turns, 5'000);
+    busy->write(frame_of("busy"));  // no turn has time for more than one of those that wait
+    loop.turn(0ms);
+  }
+  EXPECT_EQ(count_of("renewal"), kPaused);
+}
+
 TEST_F(FloodedLoopTest, UnlessItIsAskedForNothingIsKnown) {
   const auto flooder = connect_and_accept();
   const Instant began = clock.now();
