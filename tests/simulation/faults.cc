@@ -36,18 +36,30 @@ void Faults::die_at_disk(const Fault& /*fault*/) {}
 
 Faults::Doer Faults::doer_of(FaultKind kind) {
   static constexpr std::array<Doer, static_cast<size_t>(FaultKind::kCount)> kDoers = {
-      &Faults::kill,          &Faults::kill,         &Faults::power_all,     &Faults::kill_power,
-      &Faults::crash_at_disk, &Faults::io_error,     &Faults::io_error,      &Faults::disk_full,
-      &Faults::slow_disk,     &Faults::flip_bit,     &Faults::lying_write,   &Faults::lying_write,
-      &Faults::wipe,          &Faults::old_image,    &Faults::pause,         &Faults::wall_jump,
-      &Faults::step_down,     &Faults::transfer,     &Faults::unequal,       &Faults::hold_apply,
-      &Faults::flip_snapshot, &Faults::alter_state,  &Faults::hold_snapshot, &Faults::members,
-      &Faults::upgrade,       &Faults::raise,        &Faults::unmount,       &Faults::operate,
-      &Faults::die_at_disk,   &Faults::small_disk,   &Faults::lose_current,  &Faults::cut,
-      &Faults::cut,           &Faults::cut,          &Faults::cut,           &Faults::cut,
-      &Faults::flap,          &Faults::clog,         &Faults::swizzle,       &Faults::reset,
-      &Faults::lie,           &Faults::old_messages, &Faults::client_cut,    &Faults::client_pause,
-      &Faults::client_deaf,   &Faults::client_dies};
+      &Faults::kill,          &Faults::kill,
+      &Faults::power_all,     &Faults::kill_power,
+      &Faults::crash_at_disk, &Faults::io_error,
+      &Faults::io_error,      &Faults::disk_full,
+      &Faults::slow_disk,     &Faults::flip_bit,
+      &Faults::lying_write,   &Faults::lying_write,
+      &Faults::wipe,          &Faults::old_image,
+      &Faults::pause,         &Faults::wall_jump,
+      &Faults::step_down,     &Faults::transfer,
+      &Faults::unequal,       &Faults::hold_apply,
+      &Faults::flip_snapshot, &Faults::alter_state,
+      &Faults::hold_snapshot, &Faults::members,
+      &Faults::upgrade,       &Faults::raise,
+      &Faults::unmount,       &Faults::operate,
+      &Faults::die_at_disk,   &Faults::small_disk,
+      &Faults::lose_current,  &Faults::remove_snapshot,
+      &Faults::cut,           &Faults::cut,
+      &Faults::cut,           &Faults::cut,
+      &Faults::cut,           &Faults::flap,
+      &Faults::clog,          &Faults::swizzle,
+      &Faults::reset,         &Faults::lie,
+      &Faults::old_messages,  &Faults::client_cut,
+      &Faults::client_pause,  &Faults::client_deaf,
+      &Faults::client_dies};
   return kDoers[static_cast<size_t>(kind)];
 }
 
@@ -272,6 +284,14 @@ void Faults::lose_current(const Fault& fault) {
   victim.lose_current();
   victim.start();
   until(fault, [&victim] { victim.give_current_back(); });
+}
+
+/// It goes on without losing anything, unless it ends before it has written the database anew: then
+/// it does not start, and counts as down for good.
+void Faults::remove_snapshot(const Fault& fault) {
+  SimNode& victim = node(fault);
+  if (!victim.up() || victim.snapshot_damaged() || victim.altered() || !may_spoil(victim)) return;
+  if (victim.remove_snapshot()) spoiled_.insert(victim.number());
 }
 
 bool Faults::may_spoil(const SimNode& node) {

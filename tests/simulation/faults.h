@@ -80,6 +80,7 @@ class Faults {
   void die_at_disk(const Fault& fault);
   void small_disk(const Fault& fault);
   void lose_current(const Fault& fault);
+  void remove_snapshot(const Fault& fault);
   void cut(const Fault& fault);
   void flap(const Fault& fault);
   void clog(const Fault& fault);

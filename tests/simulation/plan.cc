@@ -109,14 +109,18 @@ constexpr Field<Op> kOp[] = {
 };
 
 constexpr std::array<std::string_view, static_cast<size_t>(FaultKind::kCount)> kFaultNames = {
-    "kill",         "power",        "power_all",     "kill_power",  "crash_at_disk", "io_error",
-    "read_error",   "disk_full",    "slow_disk",     "flip_bit",    "lost_write",    "stray_write",
-    "wipe",         "old_image",    "pause",         "wall_jump",   "step_down",     "transfer",
-    "unequal",      "hold_apply",   "flip_snapshot", "alter_state", "hold_snapshot", "members",
-    "upgrade",      "raise",        "unmount",       "operate",     "die_at_disk",   "small_disk",
-    "lose_current", "split",        "one_way",       "ring",        "bridge",        "chain",
-    "flap",         "clog",         "swizzle",       "reset",       "lie",           "old_messages",
-    "client_cut",   "client_pause", "client_deaf",   "client_dies",
+    "kill",          "power",       "power_all",     "kill_power",
+    "crash_at_disk", "io_error",    "read_error",    "disk_full",
+    "slow_disk",     "flip_bit",    "lost_write",    "stray_write",
+    "wipe",          "old_image",   "pause",         "wall_jump",
+    "step_down",     "transfer",    "unequal",       "hold_apply",
+    "flip_snapshot", "alter_state", "hold_snapshot", "members",
+    "upgrade",       "raise",       "unmount",       "operate",
+    "die_at_disk",   "small_disk",  "lose_current",  "remove_snapshot",
+    "split",         "one_way",     "ring",          "bridge",
+    "chain",         "flap",        "clog",          "swizzle",
+    "reset",         "lie",         "old_messages",  "client_cut",
+    "client_pause",  "client_deaf", "client_dies",
 };
 
 constexpr std::array<std::string_view, static_cast<size_t>(OpKind::kCount)> kOpNames = {

@@ -104,22 +104,23 @@ enum class FaultKind : uint8_t {
   kOperate,    ///< the operator has a further change to make, until it is made: fields as kMembers
   kDieAtDisk,  ///< dies around its disk operation `amount` since it was made; other = 1: power
   kSmallDisk,  ///< amount bytes are left for good: only the node's own keys can give room back
-  kLoseCurrent,  ///< the node comes back without the file that names its snapshot, for a while
-  kSplit,        ///< the nodes of mask and all others do not hear each other
-  kOneWay,       ///< the nodes of mask are not heard by the others
-  kRing,         ///< every node hears its two neighbours only
-  kBridge,       ///< halves that only one node joins
-  kChain,        ///< every node hears the next in line
-  kFlap,         ///< a node's links come and go every amount ms
-  kClog,         ///< what goes to or from the nodes of mask waits
-  kSwizzle,      ///< nodes are clogged one after the other and freed in another order
-  kReset,        ///< the connections between two nodes break; what is on its way is lost
-  kLie,          ///< the others are told that this node's host refuses connections
-  kOldMessages,  ///< what a node sends now comes again after amount ms
-  kClientCut,    ///< the client reaches no node of mask (0: none at all)
-  kClientPause,  ///< the client's process stands still
-  kClientDeaf,   ///< the client reads no answers for a while
-  kClientDies,   ///< the client never runs again
+  kLoseCurrent,     ///< the node comes back without the file that names its snapshot, for a while
+  kRemoveSnapshot,  ///< somebody removes the database of the node while that runs
+  kSplit,           ///< the nodes of mask and all others do not hear each other
+  kOneWay,          ///< the nodes of mask are not heard by the others
+  kRing,            ///< every node hears its two neighbours only
+  kBridge,          ///< halves that only one node joins
+  kChain,           ///< every node hears the next in line
+  kFlap,            ///< a node's links come and go every amount ms
+  kClog,            ///< what goes to or from the nodes of mask waits
+  kSwizzle,         ///< nodes are clogged one after the other and freed in another order
+  kReset,           ///< the connections between two nodes break; what is on its way is lost
+  kLie,             ///< the others are told that this node's host refuses connections
+  kOldMessages,     ///< what a node sends now comes again after amount ms
+  kClientCut,       ///< the client reaches no node of mask (0: none at all)
+  kClientPause,     ///< the client's process stands still
+  kClientDeaf,      ///< the client reads no answers for a while
+  kClientDies,      ///< the client never runs again
   kCount,
 };
 

@@ -294,7 +294,7 @@ void SimNode::drop_engine() {
   told_levels_.clear();
   fatal_.reset();
   rebuild_asked_ = false;
-  turn_coming_ = disk_busy_ = snapshot_busy_ = background_busy_ = false;
+  turn_coming_ = disk_busy_ = snapshot_busy_ = look_coming_ = background_busy_ = false;
   wakeup_at_ = 0ns;
 }
 
@@ -354,6 +354,10 @@ void SimNode::start_failed(const Error& error) {
     world_.mark(Mark::kLostCurrentRefused);
     current_missed_ = true;
     return die(Death::kProcess);
+  }
+  if (error.code == ErrorCode::kCorrupt && removed_snapshot_) {
+    world_.mark(Mark::kRemovedRefused);
+    return retire("its snapshot was removed");
   }
   if (error.code == ErrorCode::kCorrupt && unmounted_ != nullptr) {
     world_.mark(Mark::kLostLogRefused);
@@ -423,6 +427,7 @@ void SimNode::damage() { damaged_ = true; }
 void SimNode::replace_disk(std::unique_ptr<raft::FakeFileSystem> disk, bool wiped) {
   unmounted_.reset();
   lost_current_.reset();
+  removed_snapshot_.reset();
   if (!disk_operations_) disk_operations_ = disk_->operations();
   disk_ = std::move(disk);
   disk_->process_crash();

@@ -162,6 +162,8 @@ class SimNode final : raft::Transport, server::ReplySink {
   std::unique_ptr<raft::FakeFileSystem> image(uint64_t seed) const { return disk_->clone(seed); }
   /// Only while it is down: the file that names its snapshot is gone, if there was one.
   void lose_current();
+  /// False: it has none.
+  bool remove_snapshot();
   /// It is there again, if the node refused to start without it.
   void give_current_back();
   /// Only while it is down.
@@ -216,6 +218,7 @@ class SimNode final : raft::Transport, server::ReplySink {
   std::optional<Error> open_snapshots();
   Result<server::StoredState> load_state();
   void judge_snapshot(LogIndex loaded, bool set_aside);
+  void judge_removed(const snapshot::WrittenSpan& written);
   server::SnapshotPorts snapshot_ports();
   LogIndex cut_log(LogIndex through);
   loading::QuarantineFile quarantine_file();
@@ -268,6 +271,8 @@ class SimNode final : raft::Transport, server::ReplySink {
   void judge_small_disk(bool refuses);
   void schedule_snapshot();
   void snapshot_step();
+  void schedule_look();
+  void look_step();
   void schedule_background();
   void background_step();
   void prepare();
@@ -309,7 +314,8 @@ class SimNode final : raft::Transport, server::ReplySink {
   bool damaged_ = false;
   bool snapshot_damaged_ = false;
   std::optional<std::string> lost_current_;  ///< what the file said, until it has done without it
-  bool current_missed_ = false;              ///< a start was refused for that
+  std::optional<std::string> removed_snapshot_;  ///< its path, until another is in force
+  bool current_missed_ = false;                  ///< a start was refused for that
   std::optional<uint64_t> alter_;
   bool altered_ = false;
   ShownDifference shown_;
@@ -340,6 +346,7 @@ class SimNode final : raft::Transport, server::ReplySink {
   bool turn_coming_ = false;
   bool disk_busy_ = false;
   bool snapshot_busy_ = false;
+  bool look_coming_ = false;
   bool background_busy_ = false;
   Duration wakeup_at_{0};  ///< true time; zero: none
   uint64_t wakeup_ = 0;

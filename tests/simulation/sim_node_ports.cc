@@ -36,6 +36,7 @@ void SimNode::handle_inputs() {
   if (life == life_) {
     schedule_disk();
     schedule_snapshot();
+    schedule_look();
     schedule_background();
     schedule_wakeup();
   }

@@ -10,6 +10,7 @@ namespace {
 
 /// ThreadedSpanWriter waits so long before it tries again.
 constexpr Duration kRetryEvery = 2s;
+constexpr Duration kLookAfter = 1ms;
 
 /// Much of a small database is empty: few of these are met.
 constexpr int kFlips = 8;
@@ -104,6 +105,7 @@ void SimNode::judge_snapshot(LogIndex loaded, bool set_aside) {
     world_.mark(loaded == snapshot_given_ ? Mark::kSpanKept : Mark::kSpanLost);
   }
   snapshot_durable_ = snapshot_given_ = loaded;
+  removed_snapshot_.reset();
   world_.trace(loaded.value);
 }
 
@@ -138,8 +140,45 @@ void SimNode::snapshot_step() {
     if (durable) snapshot_durable_ = snapshot_given_;
     world_.mark(durable ? Mark::kSpanWritten : Mark::kSpanHeldUp);
     if (!path.empty() && snapshots_->path() != path) world_.mark(Mark::kWrittenAnew);
+    judge_removed(**outcome);
   }
   act([] {});
+}
+
+// A look takes no time and reads no more than names: the disk draws nothing for it.
+void SimNode::schedule_look() {
+  if (span_writer_ == nullptr || look_coming_ || !span_writer_->is_to_look()) return;
+  look_coming_ = true;
+  world_.after(kLookAfter, [this, life = life_] {
+    if (life != life_) return;
+    look_coming_ = false;
+    if (!paused_ && span_writer_->is_to_look()) look_step();
+  });
+}
+
+void SimNode::look_step() {
+  const bool moved = span_writer_->look_now();
+  if (moved && !removed_snapshot_) {
+    throw Broken(Rule::kI9, name_ + " misses a database that nobody removed");
+  }
+  // After an obstacle the database is not open, and the next span finds it.
+  if (!moved && removed_snapshot_ && !span_writer_->obstacle()) {
+    throw Broken(Rule::kI9, name_ + " does not miss a database that was removed");
+  }
+  if (moved) act([] {});
+}
+
+/// What was removed is found with the next span, and all of it is durable under another name.
+void SimNode::judge_removed(const snapshot::WrittenSpan& written) {
+  if (!removed_snapshot_) {
+    if (written.anew) throw Broken(Rule::kI9, name_ + " misses a database that nobody removed");
+    return;
+  }
+  if (!written.anew || snapshots_->path() == *removed_snapshot_) {
+    throw Broken(Rule::kI9, name_ + " writes on to a database that was removed");
+  }
+  world_.mark(Mark::kRemovedWrittenAnew);
+  removed_snapshot_.reset();
 }
 
 // ------------------------------------------------------------------------------------- catch-up
@@ -198,6 +237,7 @@ void SimNode::put_in_force(server::StoredState state) {
   if (retired_) return;
   if (rebuilt) world_.mark(Mark::kRebuilt);
   snapshot_damaged_ = altered_ = false;
+  removed_snapshot_.reset();
   snapshot_durable_ = snapshot_given_ = last;
   run_engine(std::move(state));
 }
@@ -260,6 +300,13 @@ void SimNode::lose_current() {
   lost_current_ = disk_->content(current_path());
   disk_->remove(current_path());
   current_missed_ = false;
+}
+
+bool SimNode::remove_snapshot() {
+  if (snapshots_ == nullptr || snapshots_->empty() || removed_snapshot_) return false;
+  removed_snapshot_ = snapshots_->path();
+  disk_->remove(*removed_snapshot_);
+  return true;
 }
 
 void SimNode::give_current_back() {

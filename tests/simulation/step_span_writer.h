@@ -1,4 +1,5 @@
-// The simulator's way to a snapshot: nothing is written before run_one().
+// The simulator's way to a snapshot: nothing is written before run_one(), nor looked for before
+// look_now().
 #pragma once
 
 #include <optional>
@@ -26,12 +27,18 @@ class StepSpanWriter final : public snapshot::SpanWriter {
     return obstacle_ ? std::exchange(span_, std::nullopt) : std::nullopt;
   }
   void hurry(bool) override {}
-  void look() override {}
-  bool moved() const override { return false; }
+  void look() override { to_look_ = true; }
+  bool moved() const override { return moved_; }
 
   /// Which state the span leads to that is to be written; none if nothing is.
   std::optional<LogIndex> owes() const {
     return span_ ? std::optional(span_->head.applied) : std::nullopt;
+  }
+  bool is_to_look() const { return to_look_; }
+  /// What moved() says from now on.
+  bool look_now() {
+    to_look_ = false;
+    return moved_ = store_.has_moved();
   }
   /// Tries to write it. What comes of it, unless there is an obstacle.
   const std::optional<Result<snapshot::WrittenSpan>>& run_one() {
@@ -43,6 +50,7 @@ class StepSpanWriter final : public snapshot::SpanWriter {
       obstacle_ = written.error();
       span_->rows.keep_latest();
     } else {
+      moved_ = false;
       outcome_ = std::move(written);
       span_.reset();
     }
@@ -54,6 +62,8 @@ class StepSpanWriter final : public snapshot::SpanWriter {
   std::optional<snapshot::Span> span_;
   std::optional<Result<snapshot::WrittenSpan>> outcome_;
   std::optional<Error> obstacle_;
+  bool to_look_ = false;
+  bool moved_ = false;
 };
 
 }  // namespace holdfast::sim

@@ -243,12 +243,13 @@ bool came_later(FaultKind kind) {
          kind == FaultKind::kMembers || kind == FaultKind::kUpgrade || kind == FaultKind::kRaise ||
          kind == FaultKind::kUnmount || kind == FaultKind::kOperate ||
          kind == FaultKind::kDieAtDisk || kind == FaultKind::kSmallDisk ||
-         kind == FaultKind::kLoseCurrent;
+         kind == FaultKind::kLoseCurrent || kind == FaultKind::kRemoveSnapshot;
 }
 
 /// What may take a quorum's word away for good.
 bool spoils(FaultKind kind) {
-  return is_damage(kind) || kind == FaultKind::kFlipSnapshot || kind == FaultKind::kAlterState;
+  return is_damage(kind) || kind == FaultKind::kFlipSnapshot || kind == FaultKind::kAlterState ||
+         kind == FaultKind::kRemoveSnapshot;
 }
 
 std::vector<Fault> draw_faults(Draws& draws, Weather w) {
@@ -269,6 +270,8 @@ std::vector<Fault> draw_faults(Draws& draws, Weather w) {
     draw_faults_of(FaultKind::kHoldSnapshot, snapshots, w, share, faults);
     draw_faults_of(FaultKind::kAlterState, draws.stream("faults/alter_state"), w, share, faults);
     draw_faults_of(FaultKind::kLoseCurrent, draws.stream("faults/lose_current"), w, share, faults);
+    draw_faults_of(FaultKind::kRemoveSnapshot, draws.stream("faults/remove_snapshot"), w, share,
+                   faults);
   }
   if (spares != 0) {
     std::erase_if(faults, [](const Fault& fault) { return spoils(fault.kind); });

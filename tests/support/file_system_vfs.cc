@@ -83,6 +83,11 @@ class FileSystemVfs::OpenFile {
         file_->allocate(static_cast<uint64_t>(now), static_cast<uint64_t>(size - now));
     return done ? SQLITE_OK : vfs_.refuse(done.error(), SQLITE_IOERR_WRITE);
   }
+  /// Somebody has removed it.
+  bool is_gone() const {
+    auto there = vfs_.files_.exists(path_);
+    return there && !*there;
+  }
   int size(sqlite3_int64& out) {
     auto size = file_->size();
     if (!size) return vfs_.refuse(size.error(), SQLITE_IOERR_FSTAT);
@@ -150,6 +155,9 @@ struct FileSystemVfs::Calls {
         return SQLITE_OK;
       case SQLITE_FCNTL_SIZE_HINT:
         return file(slot).grow(*static_cast<sqlite3_int64*>(argument));
+      case SQLITE_FCNTL_HAS_MOVED:
+        *static_cast<int*>(argument) = file(slot).is_gone() ? 1 : 0;
+        return SQLITE_OK;
       default:
         return SQLITE_NOTFOUND;
     }

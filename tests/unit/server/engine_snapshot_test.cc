@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include <filesystem>
+#include <fstream>
 #include <memory>
 #include <string>
 
@@ -105,9 +106,10 @@ class EngineSnapshotTest : public ThreeServersTest {
     ask_again_for_its_state();
     cluster.advance(100ms);
   }
-  void ask_again_for_its_state() {
+  void ask_again_for_its_state(LogIndex at_least = {}) {
     peer::SnapshotAsk ask;
     ask.request = 5;
+    ask.minIndex = static_cast<int64_t>(at_least.value);
     follower.engine().on_app(NodeId(3), static_cast<uint8_t>(PeerKind::kSnapshotAsk),
                              codec_.encode(ask));
   }
@@ -230,6 +232,55 @@ TEST_F(EngineSnapshotTest, AQuarantinedServerGivesItToNobody) {
   cluster.advance(1s);
   ask_for_its_state();
   EXPECT_THAT(cluster.held(), IsEmpty());
+}
+
+/// Writes a span when it is asked what has come of it.
+struct DiskSpanWriter final : snapshot::SpanWriter {
+  explicit DiskSpanWriter(snapshot::SnapshotStore& where) : store(where) {}
+  void submit(snapshot::Span given) override { span = std::move(given); }
+  std::optional<Result<snapshot::WrittenSpan>> collect() override {
+    if (!span) return std::nullopt;
+    gone = false;
+    return store.write(*std::exchange(span, std::nullopt));
+  }
+  std::optional<Error> obstacle() const override { return std::nullopt; }
+  std::optional<snapshot::Span> recall() override { return std::nullopt; }
+  void hurry(bool) override {}
+  void look() override { gone = store.has_moved(); }
+  bool moved() const override { return gone; }
+  snapshot::SnapshotStore& store;
+  std::optional<snapshot::Span> span;
+  bool gone = false;
+};
+
+// Of a cluster in which nothing changes, whose next span may never come.
+TEST_F(EngineSnapshotTest, AServerWhoseDatabaseWasRemovedWritesItAnewForWhoeverAsks) {
+  DiskSpanWriter spans(*store_);
+  follower.crash();
+  follower.snapshots.spans = &spans;
+  follower.snapshots.cut_log = [](LogIndex) { return LogIndex(1); };
+  follower.start();
+  cluster.advance(1s);
+  ask_again_for_its_state(applied());
+  cluster.advance(100ms);
+  size_t given = 1;
+  ASSERT_THAT(cluster.held(), SizeIs(given));
+  for (const bool replaced : {false, true}) {
+    SCOPED_TRACE(replaced);
+    cluster.advance(SnapshotSource::kIdle);
+    const std::string before = store_->path();
+    const LogIndex written = follower.engine().snapshots().stats().written;
+    ASSERT_TRUE(std::filesystem::remove(before));
+    if (replaced) std::ofstream(before) << "somebody's own";
+    ask_again_for_its_state(written);
+    cluster.advance(100ms);
+    EXPECT_THAT(cluster.held(), SizeIs(given)) << "of what lies there nothing is given";
+    EXPECT_NE(store_->path(), before) << "the next look is not waited for";
+    cluster.advance(SnapshotSource::kPause);
+    EXPECT_THAT(cluster.held(), SizeIs(++given));
+    EXPECT_EQ(follower.engine().snapshots().stats().written, written) << "nothing has changed";
+    EXPECT_TRUE(follower.engine().snapshots().removed_for().has_value());
+  }
 }
 
 /// The disk of server 2 is not full, and has less than is to stay free.
