@@ -460,6 +460,7 @@ void SimNode::resume() {
   // Shorter interruptions are not reported by the loop (LoopOptions::gap_threshold).
   if (gap > 50ms) engine_->on_pause(gap);
   disk_busy_ = snapshot_busy_ = background_busy_ = false;
+  missed_from_ = world_.now();
   // One turn at least: time went by.
   act([] {});
 }

@@ -219,6 +219,7 @@ class SimNode final : raft::Transport, server::ReplySink {
   Result<server::StoredState> load_state();
   void judge_snapshot(LogIndex loaded, bool set_aside);
   void judge_removed(const snapshot::WrittenSpan& written);
+  void judge_missed();
   server::SnapshotPorts snapshot_ports();
   LogIndex cut_log(LogIndex through);
   loading::QuarantineFile quarantine_file();
@@ -315,7 +316,8 @@ class SimNode final : raft::Transport, server::ReplySink {
   bool snapshot_damaged_ = false;
   std::optional<std::string> lost_current_;  ///< what the file said, until it has done without it
   std::optional<std::string> removed_snapshot_;  ///< its path, until another is in force
-  bool current_missed_ = false;                  ///< a start was refused for that
+  Duration missed_from_{0};      ///< last when there was nothing to miss, or no way to mend it
+  bool current_missed_ = false;  ///< a start was refused for that
   std::optional<uint64_t> alter_;
   bool altered_ = false;
   ShownDifference shown_;

@@ -57,6 +57,7 @@ void SimNode::turn() {
   judge_polls();
   watcher_.turned(*this);
   mark_room();
+  judge_missed();
   // One that removed itself leads until it has handed over.
   if (!removed_.empty() && !core().is_leader()) return retire(removed_);
   prepare();

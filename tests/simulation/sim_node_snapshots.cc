@@ -11,6 +11,8 @@ namespace {
 /// ThreadedSpanWriter waits so long before it tries again.
 constexpr Duration kRetryEvery = 2s;
 constexpr Duration kLookAfter = 1ms;
+/// A look after five seconds at most, and a span that waits for the log and for a slow disk.
+constexpr Duration kWrittenAnewWithin = 15s;
 
 /// Much of a small database is empty: few of these are met.
 constexpr int kFlips = 8;
@@ -177,8 +179,19 @@ void SimNode::judge_removed(const snapshot::WrittenSpan& written) {
   if (!written.anew || snapshots_->path() == *removed_snapshot_) {
     throw Broken(Rule::kI9, name_ + " writes on to a database that was removed");
   }
-  world_.mark(Mark::kRemovedWrittenAnew);
+  world_.mark(written.rows == 0 ? Mark::kRemovedFoundIdle : Mark::kRemovedWrittenAnew);
   removed_snapshot_.reset();
+}
+
+/// Though nothing may change any more.
+void SimNode::judge_missed() {
+  const bool cannot = !removed_snapshot_ || span_writer_ == nullptr || span_writer_->obstacle() ||
+                      writer_->out_of_room() || !engine_->quarantine().empty();
+  if (cannot) missed_from_ = world_.now();
+  if (world_.now() - missed_from_ <= kWrittenAnewWithin) return;
+  throw Broken(Rule::kLive, name_ + " has not written its snapshot anew " +
+                                std::to_string(to_ms(kWrittenAnewWithin)) +
+                                " ms after somebody removed it");
 }
 
 // ------------------------------------------------------------------------------------- catch-up
