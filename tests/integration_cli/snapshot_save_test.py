@@ -324,6 +324,11 @@ def test_the_stock_client_takes_a_piece(slow):
         assert isinstance(other, admin.SnapshotPieceResult)
 
 
+# Writes as fast as they go would come to 128 MiB of log before a span is written; with so much
+# waiting for it, a server writes its snapshot as fast as the disk allows.
+BETWEEN_WRITES_S = 0.02
+
+
 @pytest.fixture
 def unhurried():
     """Three servers that write a MiB of their snapshot a second, one of which is written to."""
@@ -335,9 +340,10 @@ def unhurried():
                 number = 0
                 while not ends.is_set():
                     number += 1
-                    stock.put(path=f"/k{number % 40}", value=os.urandom(VALUE))
-                    if number == 40:
+                    stock.put(path=f"/k{number % 30}", value=os.urandom(VALUE))
+                    if number >= 30:
                         filled.set()
+                        ends.wait(BETWEEN_WRITES_S)
 
         thread = threading.Thread(target=write)
         thread.start()
