@@ -41,6 +41,8 @@ _RETRYABLE = {"NO_LEADER", "TIMEOUT", "OVERLOADED", "NO_SPACE", "SHUTTING_DOWN",
               "OUTCOME_UNKNOWN"}
 #: Refusals that a server judges without asking what became of the command.
 _OF_THIS_COPY = {"UNSUPPORTED", "UNAUTHENTICATED", "PERMISSION_DENIED", "INTERNAL"}
+#: Said when what an earlier copy came to is gone.
+_FATE_IS_GONE = {"SESSION_EXPIRED", "SESSION_UNKNOWN", "RESULT_FORGOTTEN"}
 
 
 class Undecided(Exception):
@@ -235,7 +237,11 @@ class Router:
         effort = _Effort(self, method, until, repeatable)
         while True:
             self.check_open()
-            gate()
+            try:
+                gate()
+            except HoldfastError as error:
+                effort.left_by(error)
+                raise
             address, budget = effort.next_attempt(sleep, hold)
             try:
                 context = make_context()
@@ -330,6 +336,7 @@ class _Effort:
     def refused(self, address: str, error: Any, sleep: Callable[[float], Any]) -> None:
         """A server answered with an error: raise it if it is final, else wait as it asks."""
         if not may_change(error):
+            self._sent |= error.applied == Applied.UNKNOWN
             raise self.final(from_wire(error)) from None
         if error.applied != Applied.NO:
             self._sent = True
@@ -361,7 +368,13 @@ class _Effort:
                                       f"applied")
             copy.maybe_applied = True
             return copy
+        if error.code in _FATE_IS_GONE:
+            self.left_by(error)
         return error
+
+    def left_by(self, error: HoldfastError) -> None:
+        """This ends the call, and says nothing of a copy whose answer was lost."""
+        error.maybe_applied = self.numbered and self._sent
 
 
 def _lengthened(error: HoldfastError, words: str) -> HoldfastError:

@@ -27,7 +27,7 @@ class HoldfastError(Exception):
     ``code`` is the server's name of the error ("BAD_ARGUMENT", ...), or "" if no server said it.
     ``retry_after`` is how many seconds the server asked to wait before trying again.
     ``maybe_applied``: the server that refused the call did not ask whether an earlier copy of it,
-    whose answer was lost, has been applied.
+    whose answer was lost, has been applied; or nobody can tell any more, since the session is over.
     """
 
     code: str = ""

@@ -220,6 +220,29 @@ TEST_F(SessionTest, AnExpiredSessionAnswersEveryCommand) {
   EXPECT_EQ(ended_, ErrorCode::kSessionExpired);
 }
 
+// It was sent, and may have had its place, or even the lock, before the session was over.
+TEST_F(SessionTest, AnAcquireThatIsOnItsWayIsNotToldAsUndoneByTheEndOfTheSession) {
+  for (const bool waits : {true, false}) {
+    acquired_.reset();
+    open();
+    acquire();
+    if (waits) answer_acquire(commands_.size() - 1, api::AcquireStatus::WAITING);
+    refuse_poll(polls_.size() - 1, api::ErrorCode::SESSION_EXPIRED, false);
+    ASSERT_TRUE(acquired_ && !acquired_->ok());
+    EXPECT_EQ(acquired_->error().code, ErrorCode::kSessionExpired);
+    EXPECT_TRUE(acquired_->error().maybe_applied);
+  }
+}
+
+TEST_F(SessionTest, NorByItsClosing) {
+  open();
+  acquire();
+  session_->close([](const auto&) {});
+  settle();
+  ASSERT_TRUE(acquired_ && !acquired_->ok());
+  EXPECT_TRUE(acquired_->error().maybe_applied);
+}
+
 TEST_F(SessionTest, ASessionThatIsOverRefusesWhatComesAfterWithoutAServer) {
   open();
   refuse_poll(1, api::ErrorCode::SESSION_EXPIRED, false);

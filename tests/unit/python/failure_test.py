@@ -196,6 +196,50 @@ def test_a_refusal_of_a_later_copy_leaves_no_place_of_an_earlier_one(cluster, cl
     other.release()
 
 
+@pytest.mark.parametrize("told_by", ["the server", "the poll"])
+def test_the_end_of_the_session_does_not_tell_a_write_as_undone_whose_reply_was_lost(cluster,
+                                                                                     client,
+                                                                                     told_by):
+    session, raised = client.session(ttl=4), []
+
+    def end():
+        cluster.model.end_session(session.id)
+        if told_by == "the poll":
+            eventually(lambda: session._core.over.is_set(), what="the client knows")
+
+    cluster.fault("put", Fault(drop_reply=True, then=end))
+    with pytest.raises(holdfast.SessionExpired) as raised:
+        session.put("/k", "once")
+    assert raised.value.maybe_applied
+
+
+@pytest.mark.parametrize("code", ["SESSION_EXPIRED", "SESSION_UNKNOWN", "RESULT_FORGOTTEN"])
+def test_a_refusal_of_the_only_copy_says_that_nothing_was_done(cluster, session, code):
+    cluster.fault("put", Fault(before=refusal(code)))
+    with pytest.raises(holdfast.HoldfastError) as raised:
+        session.put("/k", "once")
+    assert not raised.value.maybe_applied
+
+
+@pytest.mark.parametrize("code", ["SESSION_EXPIRED", "SESSION_UNKNOWN", "RESULT_FORGOTTEN"])
+def test_who_knows_what_an_earlier_copy_came_to_no_more_does_not_tell_it_as_undone(cluster, session,
+                                                                                   code):
+    leader, *others = cluster.servers
+    cluster.fault("put", Fault(drop_reply=True), server=leader)
+    for server in others:
+        cluster.fault("put", Fault(before=refusal(code)), server=server)
+    with pytest.raises(holdfast.HoldfastError) as raised:
+        session.put("/k", "once")
+    assert raised.value.maybe_applied and code in str(raised.value)
+
+
+def test_a_server_that_says_so_of_the_only_copy_is_believed(cluster, session):
+    cluster.fault("put", Fault(before=refusal("SESSION_EXPIRED", applied=t.Applied.UNKNOWN)))
+    with pytest.raises(holdfast.SessionExpired) as raised:
+        session.put("/k", "once")
+    assert raised.value.maybe_applied
+
+
 def test_a_refusal_of_a_later_copy_does_not_end_the_search_for_the_outcome(cluster, session):
     leader, *others = cluster.servers
     cluster.fault("put", Fault(drop_request=True), server=leader)
