@@ -207,7 +207,10 @@ void Caller::Pending::refused(const api::HoldfastError& refusal) {
   if (error.maybe_applied) fate_unknown_ = true;
   last_refusal_ = error;
   if (error.code == ErrorCode::kNoSpace) no_room_ = error.message;
-  if (error.code == ErrorCode::kNoLeader || error.code == ErrorCode::kShuttingDown) {
+  // What has no number reads or renews, for which another server may have time.
+  const bool elsewhere = error.code == ErrorCode::kOverloaded && options_.resend == Resend::kSafe &&
+                         context_.sequence == 0;
+  if (elsewhere || error.code == ErrorCode::kNoLeader || error.code == ErrorCode::kShuttingDown) {
     avoid_ = server_;
   }
   retry_after(refusal_delay(error));

@@ -42,6 +42,26 @@ class KeysTest : public SessionTest {
   std::optional<CallError> error_;
 };
 
+// What changes something is for the leader, whom every other server would have to ask.
+TEST_F(KeysTest, AServerThatIsOverloadedIsLeftByReadsAlone) {
+  open();
+  for (const bool reads : {true, false}) {
+    const size_t first = commands_.size();
+    if (reads) {
+      client_->read<GetKey>({}, [](const auto&, const auto&) {});
+    } else {
+      put(true);
+    }
+    settle();
+    ASSERT_EQ(commands_.size(), first + 1);
+    commands_[first].first->refuse(commands_[first].second, api::ErrorCode::OVERLOADED, true);
+    pass(50ms);
+    ASSERT_EQ(commands_.size(), first + 2);
+    EXPECT_EQ(commands_[first].first, &a_) << "it leads";
+    EXPECT_EQ(commands_[first + 1].first, reads ? &b_ : &a_);
+  }
+}
+
 TEST_F(KeysTest, AWriteOfASessionIsSentWithOneSequenceUntilItsOutcomeIsKnown) {
   open();
   put(true);
