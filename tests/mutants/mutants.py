@@ -52,7 +52,12 @@ def read(path: Path) -> Mutant:
     missing = [name for name in FIELDS if not fields.get(name)]
     if missing:
         raise BadMutant(f"{path.name}: the header says nothing under '{missing[0]}'")
-    return Mutant(path.stem, path, fields["Breaks"], fields["Source"], fields["Caught by"].split())
+    tests = fields["Caught by"].split()
+    for name in tests:
+        # ctest fails where it finds no such test, which would look as if one had noticed.
+        if not re.fullmatch(r"[\w/-]+", name):
+            raise BadMutant(f"{path.name}: '{name}' is no name of a test")
+    return Mutant(path.stem, path, fields["Breaks"], fields["Source"], tests)
 
 
 def all_mutants(folder: Path = HERE) -> List[Mutant]:

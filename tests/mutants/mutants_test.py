@@ -50,6 +50,7 @@ def test_what_the_tests_start_is_built():
 @pytest.mark.parametrize("text, complaint", [
     ("Breaks: a\nSource: b\n\ndiff --git a b\n", "nothing under 'Caught by'"),
     ("Breaks: a\nSource: b\nCaught by: c\n", "there is no diff"),
+    ("Breaks: a\nSource: b\nCaught by: c, d\n\ndiff --git a b\n", "'c,' is no name of a test"),
     ("Breaks: a\nRubbish\n", ":2: 'Rubbish' is no field"),
 ])
 def test_a_patch_of_another_form_is_refused(tmp_path, text, complaint):
