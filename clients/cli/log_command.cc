@@ -68,8 +68,8 @@ Status is_data_directory(raft::FileSystem& files, const std::string& directory) 
 }
 
 Result<std::vector<LogInspection>> inspect(const Args& args, InspectDetail detail) {
-  if (args.words.size() != 1) {
-    return Error{ErrorCode::kBadArgument, "one data directory is needed"};
+  if (args.words.size() != 1 || args.words[0].empty()) {
+    return Error{ErrorCode::kBadArgument, "one data directory is needed, a server's --data_dir"};
   }
   raft::PosixFileSystem files;
   if (const Status status = is_data_directory(files, args.words[0]); !status) return status.error();

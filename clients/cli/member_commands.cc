@@ -9,6 +9,7 @@
 #include "clients/cli/commands.h"
 #include "clients/cli/exit_codes.h"
 #include "clients/cli/member_listing.h"
+#include "clients/cli/status_query.h"
 #include "clients/cli/table.h"
 
 namespace holdfast::cli {
@@ -18,6 +19,9 @@ using nlohmann::json;
 
 /// After an answer was lost, though the time that the command has is over.
 constexpr Duration kLookAtLeast = 2s;
+constexpr Duration kLookAgain = 200ms;
+/// As for `status`: one that does not answer within a moment is down.
+constexpr Duration kAskEach = 2s;
 
 const char* name_of(api::MemberRole::type role) {
   switch (role) {
@@ -144,19 +148,26 @@ void print_change(api::ChangeMembersResult answer, const Context& context, const
   print_members(answer.members, answer.header.leaderId);
 }
 
-/// Of a change whose answer was lost: it is so, whoever did it. The level is what any server knows.
+/// The highest that one of the servers knows to be in force: levels are never lowered.
+int32_t level_in_force(const Context& context) {
+  int32_t level = 0;
+  for (const api::StatusResult& status : statuses_of(context.admins, kAskEach)) {
+    level = std::max(level, status.featureLevel);
+  }
+  return level;
+}
+
+/// Of a change whose answer was lost: it is so, whoever did it.
 void print_found(const Listing& listing, const Context& context, const Told& told) {
   const api::MembersResult& members = listing.members;
   if (!context.json) {
     std::printf("%s\n", told.done.c_str());
     return print_members(members.members, members.header.leaderId);
   }
-  auto remote = Remote::connect(context.admins, context.timeout, false);
-  const auto status = remote ? (*remote)->read<client::ServerStatus>({}) : remote.error();
   print_json({{"changed", nullptr},
               {"leader_id", members.header.leaderId},
               {"members", to_json(members.members)},
-              {"feature_level", status ? status->featureLevel : 0}});
+              {"feature_level", level_in_force(context)}});
 }
 
 /// What the members are says more than that the answer was lost.
@@ -177,6 +188,28 @@ int look_up(const api::ChangeMembersRequest& request, client::CallError lost, In
     lost.message += "; no server tells who the members are";
   }
   lost.message += ": look with `holdfast member list`, or give the same command again";
+  return report(lost);
+}
+
+int look_up_level(client::CallError lost, int32_t level, Instant until, const Context& context) {
+  SystemClock clock;
+  net::Loop loop{clock};
+  int32_t found = level_in_force(context);
+  while (found < level && clock.now() < until) {
+    loop.turn(kLookAgain);
+    found = level_in_force(context);
+  }
+  if (found >= level) {
+    std::fprintf(stderr, "holdfast: %s; the status of the servers shows the level\n",
+                 printable(lost.message).c_str());
+    print_found(best_listing(context).value_or(Listing{}), context,
+                {"feature level " + std::to_string(found) + " is in force", {}});
+    return kExitOk;
+  }
+  lost.message += found > 0 ? "; feature level " + std::to_string(found) +
+                                  " is in force yet, and may still be raised"
+                            : "; no server tells which level is in force";
+  lost.message += ": look with `holdfast status --json`, or give the same command again";
   return report(lost);
 }
 
@@ -335,7 +368,13 @@ int raise_level_command(const Args& args, const Context& context) {
       request.raiseLevel = std::max(request.raiseLevel, m.featureLevel);
     }
   }
+  SystemClock clock;
+  const Instant until = clock.now() + context.timeout;
   const auto answer = ask_for(request, context);
+  if (!answer && answer.error().maybe_applied) {
+    return look_up_level(answer.error(), request.raiseLevel,
+                         std::max(until, clock.now() + kLookAtLeast), context);
+  }
   if (!answer) return report(answer.error());
   const std::string level = "feature level " +
                             std::to_string(std::max(request.raiseLevel, answer->featureLevel)) +

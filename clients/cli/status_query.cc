@@ -40,4 +40,18 @@ std::vector<StatusQuery::Answer> StatusQuery::answers() const {
   return all;
 }
 
+std::vector<api::StatusResult> statuses_of(const std::vector<std::string>& admins,
+                                           Duration timeout) {
+  SystemClock clock;
+  SystemEntropy entropy;
+  net::Loop loop{clock};
+  StatusQuery query(loop, entropy, admins, timeout);
+  while (!query.done()) loop.turn(1s);
+  std::vector<api::StatusResult> told;
+  for (const StatusQuery::Answer& answer : query.answers()) {
+    if (answer) told.push_back(*answer);
+  }
+  return told;
+}
+
 }  // namespace holdfast::cli

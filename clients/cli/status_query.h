@@ -41,4 +41,8 @@ class StatusQuery {
   std::vector<Asked> asked_;  ///< never grows after the first question: callbacks point into it
 };
 
+/// What those of `admins` tell that answer within `timeout`.
+std::vector<api::StatusResult> statuses_of(const std::vector<std::string>& admins,
+                                           Duration timeout);
+
 }  // namespace holdfast::cli

@@ -55,6 +55,15 @@ api::StateTransfer api_transfer(const SnapshotFetchProgress& arriving) {
   return transfer;
 }
 
+std::string why_it_cannot_lead(const raft::Configuration& members, NodeId node,
+                               const std::string& who) {
+  if (std::ranges::find(members.learners, node) != members.learners.end()) {
+    return who + " is a learner, and only voters lead: `holdfast member promote " +
+           std::to_string(node.value) + "` makes it one";
+  }
+  return who + " is not another voter of this cluster: the voters are " + list_text(members.voters);
+}
+
 }  // namespace
 
 void Engine::on_outcome(const PendingCommand& command, const rsm::CommandResult& result) {
@@ -344,8 +353,7 @@ std::optional<peer::TransferRefusal> Engine::begin_transfer(int32_t asked) {
       refusal.leads = leads;
       refusal.message = leads ? node + " leads already"
                         : target || asked != 0
-                            ? node + " is not another voter of this cluster: the voters are " +
-                                  list_text(core.configuration().voters)
+                            ? why_it_cannot_lead(core.configuration(), target, node)
                             : "there is no other voter that could lead";
       break;
     case raft::TransferResult::kAlreadyRunning:

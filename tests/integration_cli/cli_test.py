@@ -1,14 +1,25 @@
 """The `holdfast` command against real servers."""
 
+import contextlib
 import json
 import signal
+import socket
+import struct
+import threading
 
 import pytest
-from holdfast_api.holdfast.ttypes import LockMode
+from holdfast_api.admin import HoldfastAdmin
+from holdfast_api.admin.ttypes import TransferLeadershipResult
+from holdfast_api.holdfast.ttypes import LockMode, ResponseHeader
 from support.command import run, start
 from support.paths import program
+from support.proxy import Proxy
 from support.stock import Stock
 from support.waiting import eventually
+from thrift.protocol.TBinaryProtocol import TBinaryProtocol
+from thrift.protocol.TCompactProtocol import TCompactProtocol
+from thrift.Thrift import TMessageType
+from thrift.transport.TTransport import TMemoryBuffer
 
 
 def test_a_command_under_a_lock_finds_its_token_and_its_exit_code_passes_through(cluster):
@@ -233,6 +244,83 @@ def test_a_transfer_to_a_dead_server_names_it(cluster):
         who = f"node {node.node_id}, which leads," if node is leader else f"node {node.node_id}"
         assert f"node {dead.node_id} did not take over: {who} is not connected with node " \
                f"{dead.node_id} at " in done.stderr
+
+
+@contextlib.contextmanager
+def answer_lost(asked, *words, done):
+    """A command of which `asked` hears, once `done()` is so; its answer is lost."""
+    proxy = Proxy(asked.admin_address)
+    proxy.black_hole(there=False)
+    command = start(None, *words, "--admin", proxy.address)
+    try:
+        eventually(done, within=20, what="it is done")
+        proxy.heal()
+        yield (*command.communicate(timeout=60), command.returncode)
+    finally:
+        command.kill()
+        proxy.close()
+
+
+@pytest.mark.parametrize("to", ["a node", "any"])
+def test_a_transfer_whose_answer_is_lost_is_looked_up(cluster, to):
+    before, (asked, target) = cluster.leader().node_id, cluster.followers()
+    words = ("transfer-leader", str(target.node_id)) if to == "a node" else ("transfer-leader",)
+    with answer_lost(asked, *words, "--json",
+                     done=lambda: asked.status().leaderId not in (0, before)) as (out, err, code):
+        assert "was lost before the answer came" in err
+        leader = asked.status()
+        if to == "any":  # whoever led before is not known here
+            assert (code, out) == (70, "")
+            assert f"; node {leader.leaderId} leads in term {leader.term} [OUTCOME_UNKNOWN]" in err
+        else:
+            assert code == 0, err
+            assert "; the status of the servers shows who leads" in err
+            assert json.loads(out) == {"changed": None, "leader_id": target.node_id,
+                                       "term": leader.term}
+
+
+def test_a_raised_level_whose_answer_is_lost_is_looked_up(cluster):
+    asked = cluster.leader()
+    with answer_lost(asked, "raise-level", "1", "--json",
+                     done=lambda: "audit: changeMembers" in asked.log()) as (out, err, code):
+        assert code == 0, err
+        assert "was lost before the answer came; the status of the servers shows the level" in err
+        told = json.loads(out)
+        assert told["changed"] is None and len(told["members"]) == 3
+        assert told["feature_level"] == asked.status().featureLevel
+
+
+class OneAnswer(threading.Thread):
+    """An administration port that answers one call of `method` with `result`."""
+
+    def __init__(self, method, result):
+        super().__init__(daemon=True)
+        self._method, self._result = method, result
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self.address = f"127.0.0.1:{self._listener.getsockname()[1]}"
+        self.start()
+
+    def run(self):
+        connection, _ = self._listener.accept()
+        with self._listener, connection, connection.makefile("rb") as frames:
+            call = frames.read(struct.unpack("!i", frames.read(4))[0])
+            kind = TCompactProtocol if call[0] == 0x82 else TBinaryProtocol
+            _, _, number = kind(TMemoryBuffer(call)).readMessageBegin()
+            out = TMemoryBuffer()
+            answer = kind(out)
+            answer.writeMessageBegin(self._method, TMessageType.REPLY, number)
+            getattr(HoldfastAdmin, f"{self._method}_result")(success=self._result).write(answer)
+            answer.writeMessageEnd()
+            connection.sendall(struct.pack("!i", len(out.getvalue())) + out.getvalue())
+            frames.read()
+
+
+def test_a_transfer_after_which_another_leads_is_none():
+    other = OneAnswer("transferLeadership", TransferLeadershipResult(
+        header=ResponseHeader(leaderId=2, term=7), ledAlready=False))
+    done = run(None, "transfer-leader", "3", "--admin", other.address)
+    assert (done.returncode, done.stdout) == (69, ""), done.stderr
+    assert "node 3 did not take over: node 2 leads in term 7 [TIMEOUT]" in done.stderr
 
 
 def test_a_transfer_to_who_leads_already_is_no_error(cluster):

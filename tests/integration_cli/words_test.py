@@ -88,6 +88,8 @@ def test_output_that_is_not_taken_is_no_success():
 
 @pytest.mark.parametrize(("words", "says"), [
     (("snapshot", "verify", ""), "one FILE is needed"),
+    (("log", "inspect", ""), "one data directory is needed"),
+    (("log", "verify", ""), "one data directory is needed"),
     (("session", "expire", ""), 'ID is "", not a whole number'),
     (("member", "add", "4", ""), "host and port are missing"),
     (("locks", "--servers", ""), "host and port are missing"),

@@ -221,6 +221,17 @@ TEST_F(MembersTest, WhoVotesOrIsToVoteIsNoLearnerByAskingForOne) {
               Refuses(ErrorCode::BAD_ARGUMENT, "node 2 votes already, and is no learner"));
 }
 
+TEST_F(MembersTest, ALearnerIsNotHandedLeadership) {
+  change(leader, adding(4, Role::LEARNER));
+  api::TransferLeadershipRequest request;
+  request.nodeId = 4;
+  const Call call = follower.ask(&Engine::transfer_leadership, api::RequestContext{}, request);
+  cluster.settle();
+  EXPECT_THAT(call.error(),
+              Refuses(ErrorCode::BAD_ARGUMENT,
+                      "node 4 is a learner, and only voters lead: `holdfast member promote 4`"));
+}
+
 TEST_F(MembersTest, TheLastVoterIsNamedWhenItIsToBeRemoved) {
   change(leader, removing(2));
   change(leader, removing(3));
