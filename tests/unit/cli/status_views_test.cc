@@ -101,6 +101,7 @@ TEST(StatusViews, AServerThatWasRemovedHasNoOtherRole) {
   api::StatusResult status;
   status.role = api::RaftRole::PRE_CANDIDATE;
   EXPECT_EQ(status_json("h:7413", status)["role"], "pre-candidate");
+  status.nodeId = 4;
   status.alarms = {alarm("REMOVED", "it was removed at entry 7")};
   EXPECT_EQ(status_json("h:7413", status)["role"], "removed");
   Table table = status_table();
