@@ -73,6 +73,11 @@ void Renewals::release(uint64_t ticket) {
 
 void Renewals::renew(const RenewalTarget& target) {
   ++stats_.received;
+  // Nobody waits for its answer: no bound on calls is one on how many of these there are.
+  if (target.kind == RenewalTarget::Kind::kUnseen && pending() >= host_.options.max_pending_reads) {
+    ++stats_.refused;
+    return;
+  }
   const uint64_t ticket = park(target);
   if (host_.serving) {
     hand_to_keeper(ticket);

@@ -102,6 +102,30 @@ TEST_F(LaggingServerTest, DoesNotRenewWithAnotherSecret) {
   EXPECT_FALSE(alive(fresh));
 }
 
+class FewRenewalsTest : public ThreeServersTest {
+ protected:
+  static EngineOptions options() {
+    EngineOptions few;
+    few.max_pending_reads = 4;
+    return few;
+  }
+  FewRenewalsTest() : ThreeServersTest(options()) {}
+};
+
+// Each call is answered at once, as overloaded: its client may send the next.
+TEST_F(FewRenewalsTest, RenewalsOfSessionsThatMayNeverBeAreBounded) {
+  cluster.hold([](const Parcel& p) { return p.is(PeerKind::kRenewalBatch); });
+  Client nobody = cluster.client(1, "nobody");
+  const RenewalStats before = follower.engine().renewal_stats();
+  for (int i = 0; i < 1'000; ++i) {
+    nobody.id = SessionId((uint64_t{1} << 40) + static_cast<uint64_t>(i));
+    i % 2 == 0 ? follower.keep_alive(nobody.context()) : follower.poll(nobody.context(), {});
+  }
+  EXPECT_EQ(follower.engine().pending_renewals(), 4u);
+  EXPECT_EQ(follower.engine().renewal_stats().refused - before.refused, 996u);
+  EXPECT_EQ(follower.engine().renewal_stats().received - before.received, 1'000u);
+}
+
 TEST_F(RenewalsTest, AFollowersRenewalsTravelTogetherOnTheControlLane) {
   cluster.hold(is_renewal);
   std::vector<Call> calls;
