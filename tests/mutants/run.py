@@ -24,7 +24,7 @@ from mutants import BadMutant, Mutant, all_mutants, git_apply  # noqa: E402
 ROOT = Path(__file__).resolve().parents[2]
 TEST_LIMIT_S = 300
 # What the tests in Python start or import.
-STARTED = ["holdfastd", "holdfast", "alter-snapshot", "hf_thrift_generated"]
+STARTED = ["holdfastd", "holdfast", "alter-snapshot", "chaos-shim", "hf_thrift_generated"]
 
 
 class Verdict(NamedTuple):
