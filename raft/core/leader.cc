@@ -79,8 +79,10 @@ ProposeResult Raft::propose(std::span<const Proposal> proposals, bool exempt, In
 /// Figure 3.2, leader append-only: a leader never overwrites or deletes entries of its log.
 void Raft::append_own(EntryType type, Blob data) {
   Entry entry{term(), log_.last().next(), type, std::move(data)};
-  as<LeaderRole>().appended_bytes += entry_bytes(entry);
-  as<LeaderRole>().appended_at = now_;
+  LeaderRole& lead = as<LeaderRole>();
+  lead.appended_bytes += entry_bytes(entry);
+  lead.appended_at = now_;
+  if (log_.durable() == log_.last()) lead.stored_at = now_;
   log_.append(std::move(entry));
 }
 
@@ -188,6 +190,7 @@ void Raft::send_append(Peer& peer) {
     size_t bytes = 0;
     for (const Entry& entry : m.entries) bytes += entry_bytes(entry);
     if (paced) spend_allowance(peer, bytes);
+    if (peer.inflights.empty()) peer.moved = now_;
     peer.inflights.add(through, bytes);
     peer.next = through.next();
     peer.acked_since_send = false;
@@ -233,6 +236,7 @@ void Raft::on_append_response(Message& m) {
   peer.rounds.acknowledged(peer.match, log_.last(), now_);
   if (news || m.index.next() == peer.next) resume(peer);
   if (!news) return;
+  peer.moved = now_;
   maybe_commit();
   continue_transfer();
 }

@@ -63,7 +63,9 @@ void Raft::persisted(uint64_t write_number, Instant now) {
   log_.persisted(write_number);
   release_held();
   if (is<CandidateRole>()) count_own_vote();
-  if (is<LeaderRole>()) maybe_commit();
+  if (!is<LeaderRole>()) return;
+  as<LeaderRole>().stored_at = now_;
+  maybe_commit();
 }
 
 void Raft::applied(LogIndex index) {

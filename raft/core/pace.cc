@@ -19,16 +19,21 @@ bool Raft::is_behind(const Peer& peer) const {
   return lacks_more_than(peer, config_.max_append_bytes);
 }
 
-/// Voters that keep up are a quorum, this leader among them. Without that an entry would wait for
-/// the peer to be brought up, and with it all clients.
+/// Voters that keep up are a quorum. Without that an entry would wait for the peer to be brought
+/// up, and with it all clients. Heartbeats are answered whatever a disk does: who has stored
+/// nothing for an election timeout, though there is something to store, does not keep up.
 bool Raft::is_quorum_without(const Peer& peer) const {
   const LeaderRole& lead = as<LeaderRole>();
   return quorum_value(configuration(), [&](NodeId voter) {
-    if (voter == id() || voter == peer.id) return voter == id();
+    if (voter == peer.id) return false;
+    if (voter == id()) {
+      return log_.durable() == log_.last() || now_ < lead.stored_at + config_.election_timeout_min;
+    }
     const Peer& other = *lead.find(voter);
     return other.state == ProgressState::kReplicate &&
            !lacks_more_than(other, config_.far_behind_bytes) &&
-           now_ < other.heard + config_.election_timeout_min;
+           now_ < other.heard + config_.election_timeout_min &&
+           other.moves(now_, config_.election_timeout_min);
   });
 }
 
@@ -43,7 +48,8 @@ bool Raft::is_paced(const Peer& peer) const {
 
 Allowance::Pace Raft::pace() const {
   constexpr size_t kAppendsAtOnce = 8;  ///< after a rest
-  return {config_.catchup_bytes_per_second, kAppendsAtOnce * config_.paced_append_bytes};
+  return {config_.catchup_bytes_per_second, kAppendsAtOnce * config_.paced_append_bytes,
+          config_.max_inflight_bytes};
 }
 
 bool Raft::has_allowance(const Peer& peer) const {
@@ -65,10 +71,20 @@ Instant Raft::next_paced_append() const {
   return at;
 }
 
+/// One append in a turn: where more than `paced_append_bytes` is written in a turn, appends of that
+/// size would never do. What was written meanwhile goes in larger ones.
+size_t Raft::paced_limit(const Peer& peer) const {
+  const Allowance::Pace pace = this->pace();
+  const int64_t left = peer.allowance.left(now_, as<LeaderRole>().appended_bytes, pace);
+  const auto written = std::max<int64_t>(0, left - static_cast<int64_t>(pace.most_bytes));
+  return std::max(config_.paced_append_bytes,
+                  std::min(static_cast<size_t>(written), config_.max_catchup_bytes));
+}
+
 size_t Raft::append_limit(const Peer& peer) const {
   size_t limit = config_.max_append_bytes;
   if (peer.state == ProgressState::kReplicate && is_behind(peer)) {
-    limit = is_paced(peer) ? config_.paced_append_bytes : config_.max_catchup_bytes;
+    limit = is_paced(peer) ? paced_limit(peer) : config_.max_catchup_bytes;
   }
   return std::min(limit, config_.max_inflight_bytes - peer.inflights.bytes());
 }

@@ -270,6 +270,7 @@ class Raft {
   bool has_allowance(const Peer& peer) const;
   void spend_allowance(Peer& peer, size_t bytes);
   Instant next_paced_append() const;
+  size_t paced_limit(const Peer& peer) const;
   size_t append_limit(const Peer& peer) const;
 
   // snapshot.cc

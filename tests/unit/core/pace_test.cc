@@ -52,6 +52,21 @@ class Pace : public ::testing::Test {
     return entries;
   }
 
+  static Proposal entry() {
+    const std::string data(kEntryBytes - kEntryOverheadBytes, 'x');
+    return {EntryType::kCommand, Blob(data)};
+  }
+  /// An entry every 10 ms, which the disks of these servers alone store.
+  void write_while_stored_on(const std::vector<int>& servers, Duration time) {
+    for (Duration passed{}; passed < time; passed += 10ms) {
+      write(1);
+      for (const int server : servers) cluster.persist(server);
+      cluster.advance(10ms);
+      for (const int server : servers) cluster.persist(server);
+      cluster.settle();
+    }
+  }
+
   Config config = paced();
   CoreCluster cluster = CoreCluster::of(3, config);
 
@@ -106,6 +121,61 @@ TEST_F(Pace, WithoutAQuorumOfOthersItIsWaitedForAndSentAll) {
   write_for(2 * config.heartbeat_interval);
   EXPECT_EQ(cluster.core(3).log().last(), cluster.core(1).log().last());
   EXPECT_EQ(cluster.core(1).commit(), cluster.core(1).log().last());
+}
+
+TEST_F(Pace, HoweverMuchIsWrittenAtOnceItComesNearer) {
+  come_back();
+  const auto lacks = [&] { return cluster.core(1).log().last() - cluster.core(3).log().last(); };
+  const uint64_t before = lacks();
+  for (int i = 0; i < 20; ++i) {
+    cluster.propose_all(1, std::vector<Proposal>(100, entry()));
+    cluster.settle();
+    cluster.advance(50ms);
+  }
+  EXPECT_LT(lacks(), before);
+}
+
+TEST_F(Pace, WhatIsWrittenInATurnIsSentInATurn) {
+  come_back();
+  const std::vector<Proposal> written(9, entry());
+  constexpr uint64_t kTurns = 20;
+  uint64_t sent = 0;
+  for (uint64_t turn = 0; turn < 2 * kTurns; ++turn) {
+    Ready ready;
+    cluster.core(1).propose(written, false, cluster.node(1).clock);
+    cluster.core(1).take_ready(ready);
+    for (const Message& m : ready.messages) {
+      if (m.to == NodeId(3) && turn >= kTurns) sent += m.entries.size();
+    }
+  }
+  EXPECT_GE(sent, kTurns * written.size());
+}
+
+TEST_F(Pace, AnEntryOfManySecondsOfThePaceIsPaidForOnce) {
+  come_back();
+  cluster.propose(1, std::string(5 * config.catchup_bytes_per_second, 'x'));
+  for (int i = 0; i < 400; ++i) {
+    write(1);  // half the pace
+    cluster.advance(50ms);
+    ASSERT_GT(cluster.core(1).next_wakeup(), cluster.node(1).clock) << "the loop would spin";
+  }
+  EXPECT_EQ(cluster.core(3).log().last(), cluster.core(1).log().last());
+}
+
+TEST_F(Pace, AVoterThatAnswersAndStoresNothingIsNoneOfAQuorum) {
+  cluster.auto_persist = false;
+  cluster.heal();
+  write_while_stored_on({1, 3}, config.election_timeout_min + 300ms);
+  EXPECT_EQ(cluster.core(3).log().last(), cluster.core(1).log().last());
+  EXPECT_GT(cluster.core(1).commit(), cluster.core(2).log().durable());
+}
+
+TEST_F(Pace, ALeaderThatStoresNothingIsNoneOfAQuorum) {
+  cluster.auto_persist = false;
+  cluster.heal();
+  write_while_stored_on({2, 3}, config.election_timeout_min + 300ms);
+  EXPECT_EQ(cluster.core(3).log().last(), cluster.core(1).log().last());
+  EXPECT_GT(cluster.core(1).commit(), cluster.core(1).log().durable());
 }
 
 TEST_F(Pace, WhoIsToLeadNextIsSentAll) {
