@@ -58,7 +58,6 @@ void Ready::clear() {
   write.hard_state.reset();
   write.entries.clear();
   messages.clear();
-  backlog = false;
   committed.clear();
   reads.clear();
   failed_reads.clear();
