@@ -34,6 +34,8 @@ holdfast::Status validate(const Config& c) {
   if (c.max_catchup_bytes < c.max_append_bytes) {
     return bad("max_catchup_bytes", c.max_catchup_bytes, "at least max_append_bytes");
   }
+  if (c.paced_append_bytes == 0) return bad("paced_append_bytes", 0, "positive");
+  if (c.catchup_bytes_per_second == 0) return bad("catchup_bytes_per_second", 0, "positive");
   if (c.max_committed_bytes == 0) return bad("max_committed_bytes", 0, "positive");
   if (c.max_pending_reads == 0) return bad("max_pending_reads", 0, "positive");
   return ok_status();

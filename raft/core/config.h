@@ -34,14 +34,20 @@ struct Config {
   Duration fast_retry_min = 10ms;     ///< a lost fast round is retried after [min, max)
   Duration fast_retry_max = 40ms;
 
-  uint32_t max_inflight_messages = 64;      ///< appends with entries in flight to one peer
-  size_t max_inflight_bytes = 8 << 20;      ///< of their entries
-  size_t max_append_bytes = 64 << 10;       ///< an append gathers up to this while one is in flight
-  size_t max_catchup_bytes = 1 << 20;       ///< one append to a peer that is further behind
-  size_t max_uncommitted_bytes = 64 << 20;  ///< cap for proposals that are not exempt
-  size_t max_committed_bytes = 1 << 20;     ///< handed out for apply in one Ready
-  size_t window_bytes = 16 << 20;           ///< durable entries kept in memory for peers
-  size_t max_pending_reads = size_t{1} << 16;  ///< waiting here; more are failed at once
+  uint32_t max_inflight_messages = 64;   ///< appends with entries in flight to one peer
+  size_t max_inflight_bytes = 8 << 20;   ///< of their entries
+  size_t max_append_bytes = 64 << 10;    ///< an append gathers up to this while one is in flight
+  size_t max_catchup_bytes = 128 << 10;  ///< one append to a peer that is further behind
+  /// Who lacks more than this, while the others are a quorum without it and clients write, is
+  /// brought up at a pace (pace.cc), by appends of `paced_append_bytes`: nobody waits for it, and
+  /// whoever does wait for the others would wait for the processors and disks that they may share.
+  size_t far_behind_bytes = 1 << 20;
+  size_t paced_append_bytes = 32 << 10;
+  uint64_t catchup_bytes_per_second = 8 << 20;  ///< by which it comes nearer
+  size_t max_uncommitted_bytes = 64 << 20;      ///< cap for proposals that are not exempt
+  size_t max_committed_bytes = 1 << 20;         ///< handed out for apply in one Ready
+  size_t window_bytes = 16 << 20;               ///< durable entries kept in memory for peers
+  size_t max_pending_reads = size_t{1} << 16;   ///< waiting here; more are failed at once
 
   /// Seeds timeouts and the ids of forwarded reads: drawn anew from the Entropy port for every
   /// incarnation of the process, else an answer to a former incarnation could pass for a new one.

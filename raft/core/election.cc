@@ -147,6 +147,7 @@ void Raft::become_leader() {
     if (member != id()) lead.peers.push_back(new_peer(member));
   }
   lead.next_heartbeat = now_ + config_.heartbeat_interval;
+  lead.stored_at = now_;
   role_ = std::move(lead);
   term_leader_ = id();
   fast_.reset();

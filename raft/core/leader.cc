@@ -78,7 +78,12 @@ ProposeResult Raft::propose(std::span<const Proposal> proposals, bool exempt, In
 
 /// Figure 3.2, leader append-only: a leader never overwrites or deletes entries of its log.
 void Raft::append_own(EntryType type, Blob data) {
-  log_.append(Entry{term(), log_.last().next(), type, std::move(data)});
+  Entry entry{term(), log_.last().next(), type, std::move(data)};
+  LeaderRole& lead = as<LeaderRole>();
+  lead.appended_bytes += entry_bytes(entry);
+  lead.appended_at = now_;
+  if (log_.durable() == log_.last()) lead.stored_at = now_;
+  log_.append(std::move(entry));
 }
 
 /// Figure 2, leaders: "if there exists an N such that N > commitIndex, a majority of matchIndex[i]
@@ -134,6 +139,7 @@ bool Raft::may_append(const Peer& peer) const {
   }
   if (peer.verify) return true;
   if (peer.next > log_.last() || !has_room(peer)) return false;
+  if (is_paced(peer)) return has_allowance(peer);
   return peer.inflights.empty() || peer.acked_since_send || peer.next < log_.window().begin() ||
          log_.window().bytes(peer.next, log_.last().next()) >= config_.max_append_bytes;
 }
@@ -160,15 +166,6 @@ void Raft::replicate_to(Peer& peer) {
   }
 }
 
-size_t Raft::append_limit(const Peer& peer) const {
-  const EntryWindow& window = log_.window();
-  const bool behind = peer.next < window.begin() ||
-                      window.bytes(peer.next, window.end()) > config_.max_append_bytes;
-  const size_t limit = behind && peer.state == ProgressState::kReplicate ? config_.max_catchup_bytes
-                                                                         : config_.max_append_bytes;
-  return std::min(limit, config_.max_inflight_bytes - peer.inflights.bytes());
-}
-
 void Raft::send_append(Peer& peer) {
   HF_CHECK(peer.next >= log_.first(), "the entry before an append is known");
   Message m = make(MessageType::kAppendRequest, peer.id);
@@ -182,6 +179,9 @@ void Raft::send_append(Peer& peer) {
   }
   const LogIndex through = m.index + m.entries.size();
   if (!m.entries.empty()) peer.rounds.sent(log_.last(), now_);
+  const bool backlog = !m.entries.empty() && is_behind(peer);
+  const bool paced = backlog && is_paced(peer);
+  sent_backlog_ |= backlog;
   peer.sent_commit = std::max(peer.sent_commit, std::min(commit_, through));
   peer.verify = false;
   if (peer.state == ProgressState::kProbe) {
@@ -189,6 +189,8 @@ void Raft::send_append(Peer& peer) {
   } else if (!m.entries.empty()) {
     size_t bytes = 0;
     for (const Entry& entry : m.entries) bytes += entry_bytes(entry);
+    if (paced) spend_allowance(peer, bytes);
+    if (peer.inflights.empty()) peer.moved = now_;
     peer.inflights.add(through, bytes);
     peer.next = through.next();
     peer.acked_since_send = false;
@@ -234,6 +236,7 @@ void Raft::on_append_response(Message& m) {
   peer.rounds.acknowledged(peer.match, log_.last(), now_);
   if (news || m.index.next() == peer.next) resume(peer);
   if (!news) return;
+  peer.moved = now_;
   maybe_commit();
   continue_transfer();
 }

@@ -58,6 +58,7 @@ void Ready::clear() {
   write.hard_state.reset();
   write.entries.clear();
   messages.clear();
+  backlog = false;
   committed.clear();
   reads.clear();
   failed_reads.clear();

@@ -1,5 +1,6 @@
 // What leaves the core: Ready, its writes, the messages that wait for them, the entries to apply.
 #include <algorithm>
+#include <utility>
 
 #include "base/check.h"
 #include "raft/core/raft.h"
@@ -62,7 +63,9 @@ void Raft::persisted(uint64_t write_number, Instant now) {
   log_.persisted(write_number);
   release_held();
   if (is<CandidateRole>()) count_own_vote();
-  if (is<LeaderRole>()) maybe_commit();
+  if (!is<LeaderRole>()) return;
+  as<LeaderRole>().stored_at = now_;
+  maybe_commit();
 }
 
 void Raft::applied(LogIndex index) {
@@ -110,6 +113,7 @@ void Raft::take_ready(Ready& out) {
   configuration_news_ = false;
   take_write(out.write);
   hand_out(out.committed);
+  out.backlog = std::exchange(sent_backlog_, false);
   std::swap(out.messages, messages_);
   std::swap(out.reads, reads_);
   std::swap(out.failed_reads, failed_reads_);

@@ -3,6 +3,11 @@
 #include <algorithm>
 
 namespace holdfast::raft {
+namespace {
+
+constexpr int64_t kSecondUs = 1'000'000;
+
+}  // namespace
 
 void Inflights::add(LogIndex last, size_t bytes) {
   appends_.push_back({last, bytes});
@@ -42,9 +47,38 @@ bool CatchUp::caught_up(Instant now, Duration limit) const {
   return in_time || (level_since_ && now >= *level_since_ + limit);
 }
 
+int64_t Allowance::left(Instant now, uint64_t appended, const Pace& pace) const {
+  const auto most = static_cast<int64_t>(pace.most_bytes);
+  const auto rate = static_cast<int64_t>(pace.bytes_per_second);
+  const int64_t us = std::max<int64_t>((now - since_) / 1us, 0);
+  // An entry may have cost many seconds of the pace. No product goes beyond what time may fill.
+  const bool filled = us >= (most - left_) * kSecondUs / rate;
+  const int64_t rested = filled ? std::max(left_, most) : left_ + rate * us / kSecondUs;
+  const auto kept_up =
+      static_cast<int64_t>(std::min<uint64_t>(appended - appended_, pace.most_kept_up));
+  return std::min(rested + kept_up, most + static_cast<int64_t>(pace.most_kept_up));
+}
+
+void Allowance::spend(size_t bytes, Instant now, uint64_t appended, const Pace& pace) {
+  left_ = left(now, appended, pace) - static_cast<int64_t>(bytes);
+  since_ = now;
+  appended_ = appended;
+}
+
+void Allowance::forgo(uint64_t appended) { appended_ = appended; }
+
+Instant Allowance::due(const Pace& pace) const {
+  const int64_t lacks = std::max<int64_t>(0, 1 - left_);
+  return since_ + (lacks * kSecondUs / static_cast<int64_t>(pace.bytes_per_second) + 1) * 1us;
+}
+
 void Peer::hear(Instant now) {
   heard = now;
   answered = true;
+}
+
+bool Peer::moves(Instant now, Duration limit) const {
+  return inflights.empty() || now < moved + limit;
 }
 
 void Peer::probe_from(LogIndex index) {

@@ -53,6 +53,32 @@ class CatchUp {
   std::optional<Instant> level_since_;  ///< it has all that was sent, and that is all there is
 };
 
+/// What a peer far behind may be sent now: it grows with time, and by all that the leader appends,
+/// so that the peer comes nearer however much is written. What is not used is kept up to a little:
+/// of what is appended up to more, or bursts of it would be lost.
+class Allowance {
+ public:
+  struct Pace {
+    uint64_t bytes_per_second;
+    size_t most_bytes;  ///< by time alone
+    size_t most_kept_up;
+  };
+
+  /// Bytes; it may be sent an append while there are any. `appended`: all that the leader has
+  /// appended so far.
+  int64_t left(Instant now, uint64_t appended, const Pace& pace) const;
+  void spend(size_t bytes, Instant now, uint64_t appended, const Pace& pace);
+  /// What was appended until now does not count: the peer was not there.
+  void forgo(uint64_t appended);
+  /// When there will be some, if nothing is appended.
+  Instant due(const Pace& pace) const;
+
+ private:
+  int64_t left_ = 0;  ///< at `since_`
+  Instant since_;
+  uint64_t appended_ = 0;
+};
+
 /// Invariant: match < next, and in kReplicate everything in [match + 1, next) is in flight or
 /// waits for its acknowledgement. In kSnapshot match + 1 is below the first index of the log, else
 /// next is not.
@@ -70,9 +96,13 @@ struct Peer {
   uint64_t acked_round = 0;         ///< last heartbeat round that it answered
   Instant heard;                    ///< last message from it in this term, or when it became a peer
   bool answered = false;            ///< there was one
+  Instant moved;  ///< the last news of what it stores, or since when such news is due
   CatchUp rounds;
+  Allowance allowance;  ///< spent while it is far behind
 
   void hear(Instant now);
+  /// It stores what it is sent: nothing is in flight for longer than `limit` without any news.
+  bool moves(Instant now, Duration limit) const;
   void probe_from(LogIndex index);
   void replicate();
   void need_snapshot();

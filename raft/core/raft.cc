@@ -253,7 +253,7 @@ void Raft::peer_unreachable(NodeId peer, Evidence evidence, Instant now) {
 
 Instant Raft::next_wakeup() const {
   if (inert()) return Instant::max();
-  if (is<LeaderRole>()) return as<LeaderRole>().next_heartbeat;
+  if (is<LeaderRole>()) return std::min(as<LeaderRole>().next_heartbeat, next_paced_append());
   Instant at = election_due();
   if (is<FollowerRole>() && as<FollowerRole>().reads.id != 0) {
     at = std::min(at, as<FollowerRole>().reads.sent_at + config_.election_timeout_min);

@@ -253,7 +253,6 @@ class Raft {
   void replicate_to(Peer& peer);
   void send_append(Peer& peer);
   bool load_entries(Peer& peer, size_t max_bytes, std::vector<Entry>& out);
-  size_t append_limit(const Peer& peer) const;
   void on_append_response(Message& m);
   void on_append_rejected(Peer& peer, const Message& m);
   void on_heartbeat_response(Message& m);
@@ -261,6 +260,18 @@ class Raft {
   void continue_transfer();
   void abort_transfer();
   void hand_over_and_go(NodeId successor);
+
+  // pace.cc
+  bool lacks_more_than(const Peer& peer, size_t bytes) const;
+  bool is_behind(const Peer& peer) const;
+  bool is_quorum_without(const Peer& peer) const;
+  bool is_paced(const Peer& peer) const;
+  Allowance::Pace pace() const;
+  bool has_allowance(const Peer& peer) const;
+  void spend_allowance(Peer& peer, size_t bytes);
+  Instant next_paced_append() const;
+  size_t paced_limit(const Peer& peer) const;
+  size_t append_limit(const Peer& peer) const;
 
   // snapshot.cc
   void need_snapshot(Peer& peer);
@@ -342,6 +353,7 @@ class Raft {
 
   // What the next Ready hands out.
   std::vector<Message> messages_;
+  bool sent_backlog_ = false;  ///< since the last Ready: see Ready::backlog
   std::vector<ReadResult> reads_;
   std::vector<uint64_t> failed_reads_;
   std::optional<SnapshotOffer> snapshot_offer_;

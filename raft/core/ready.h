@@ -98,6 +98,7 @@ struct Ready {
   std::optional<Configuration> configuration;
   Write write;
   std::vector<Message> messages;
+  bool backlog = false;  ///< among them entries for a peer that lacks more than one append takes
   std::vector<Entry> committed;
   std::vector<ReadResult> reads;
   std::vector<uint64_t> failed_reads;

@@ -57,7 +57,10 @@ struct Transfer {
 struct LeaderRole {
   std::vector<Peer> peers;  ///< without this node; ascending by id
   Instant next_heartbeat;
-  uint64_t round = 0;  ///< last heartbeat round sent
+  uint64_t round = 0;           ///< last heartbeat round sent
+  uint64_t appended_bytes = 0;  ///< in this term
+  Instant appended_at;          ///< the last of them
+  Instant stored_at;            ///< when its own disk last stored some, or since when it is to
   std::vector<WaitingRead> waiting_reads;
   std::vector<ReadRound> read_rounds;  ///< ascending by round
   std::optional<Transfer> transfer;

@@ -75,7 +75,9 @@ bool Node::pump() {
     core_.take_ready(ready_);
     hand_out();
     // What is left of a backlog waits until sockets were looked at: a start may have to apply half
-    // the state from its log, and meanwhile votes, acknowledges and answers.
+    // the state from its log, and meanwhile votes, acknowledges and answers. So does what a peer
+    // that is far behind has still to be sent: those who are not would wait for it.
+    if (ready_.backlog) return true;
     if (!ready_.committed.empty() && core_.applied_index() < core_.commit()) return true;
   }
   return false;

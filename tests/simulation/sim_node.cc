@@ -189,6 +189,9 @@ server::EngineOptions SimNode::engine_options() {
       static_cast<uint32_t>(std::max<uint64_t>(1, static_cast<uint64_t>(w.inflight) / n));
   raft.max_append_bytes = static_cast<size_t>(w.append_bytes);
   raft.max_catchup_bytes = static_cast<size_t>(std::max(w.append_bytes, w.catchup_bytes));
+  raft.far_behind_bytes = 4 * raft.max_append_bytes;
+  raft.paced_append_bytes = raft.max_append_bytes / 2 + 1;
+  raft.catchup_bytes_per_second = 64 * raft.max_append_bytes;
   raft.max_committed_bytes = static_cast<size_t>(w.committed_bytes) / n + 1;
   raft.window_bytes = static_cast<size_t>(w.window_bytes);
   raft.max_uncommitted_bytes = static_cast<size_t>(w.uncommitted_bytes);

@@ -247,6 +247,8 @@ class CoreCluster {
     if (!is_up(id)) return;
     core(id).tick(node(id).clock);
     pump(id);
+    // A driver sleeps until then: it would spin.
+    if (core(id).next_wakeup() <= node(id).clock) on_breach("would wake at once, for nothing");
   }
   bool campaign(int id) {
     const bool stands = core(id).campaign(node(id).clock);

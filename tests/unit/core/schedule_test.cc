@@ -51,6 +51,9 @@ class Schedule {
     config.max_inflight_messages = static_cast<uint32_t>(1 + random_.below(4));
     config.max_append_bytes = 40 + random_.below(200);
     config.max_catchup_bytes = config.max_append_bytes + random_.below(400);
+    config.far_behind_bytes = random_.below(600);
+    config.paced_append_bytes = 40 + random_.below(200);
+    config.catchup_bytes_per_second = 5000 + random_.below(20000);
     config.max_committed_bytes = 40 + random_.below(300);
     config.window_bytes = random_.below(400);
     return config;

@@ -223,6 +223,21 @@ TEST_F(BacklogTest, EachEntryIsAppliedOnceInOrderAndAcknowledgedAsItGoes) {
   EXPECT_EQ(node->core().applied_index(), LogIndex(kEntries));
 }
 
+TEST_F(TurnTest, APeerThatIsBehindIsSentOneAppendOfItsBacklogInATurn) {
+  config.max_append_bytes = 200;
+  config.max_catchup_bytes = 400;
+  start();
+  lead();
+  for (int i = 0; i < 100; ++i) propose(std::string(100, 'x'));
+  const std::string append = "send " + name(MessageType::kAppendRequest) + " to 2";
+  for (int turn = 1; turn <= 3; ++turn) {
+    EXPECT_TRUE(node->pump()) << "there is more to send";
+    EXPECT_EQ(std::count(journal.begin(), journal.end(), append), turn);
+  }
+  pump();
+  EXPECT_GT(std::count(journal.begin(), journal.end(), append), 20);
+}
+
 TEST_F(BacklogTest, HeartbeatsAreAnsweredWhileABacklogIsWorkedOff) {
   EXPECT_TRUE(node->pump());
   writer->disk.sync();
