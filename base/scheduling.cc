@@ -1,7 +1,6 @@
 #include "base/scheduling.h"
 
-#include <linux/sched.h>
-#include <linux/sched/types.h>
+#include <sched.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
@@ -9,14 +8,34 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <optional>
+
+#include "base/clock.h"
 
 namespace holdfast {
 namespace {
 
 constexpr int kBackgroundNiceness = 10;
 constexpr int kNicest = 19;
-/// The longest that Linux takes.
-constexpr uint64_t kLongSliceNs = 100'000'000;
+constexpr Duration kSlice = 400us;
+/// A thread that gives way forgoes its slice: more often would leave it next to nothing.
+constexpr Duration kGiveWayEvery = 200us;
+
+/// When this thread last gave way; none: it is not in the background.
+thread_local std::optional<Instant> gave_way;
+
+/// What sched_setattr(2) takes; the C library has no name for it yet, and the kernel's header
+/// names what the library's does.
+struct SchedulingAttributes {
+  uint32_t size = sizeof(SchedulingAttributes);
+  uint32_t policy = SCHED_OTHER;
+  uint64_t flags = 0;
+  int32_t nice = 0;
+  uint32_t priority = 0;
+  uint64_t runtime = 0;  ///< ns
+  uint64_t deadline = 0;
+  uint64_t period = 0;
+};
 
 }  // namespace
 
@@ -28,12 +47,17 @@ void name_this_thread(const std::string& what) {
 // Best effort: what a scheduler refuses costs time, nothing else. Niceness is a thread's own.
 void schedule_in_background() {
   constexpr pid_t kThisThread = 0;
-  sched_attr attributes{};
-  attributes.size = sizeof attributes;
-  attributes.sched_policy = SCHED_NORMAL;
-  attributes.sched_nice = std::min(::getpriority(PRIO_PROCESS, 0) + kBackgroundNiceness, kNicest);
-  attributes.sched_runtime = kLongSliceNs;
+  SchedulingAttributes attributes;
+  attributes.nice = std::min(::getpriority(PRIO_PROCESS, 0) + kBackgroundNiceness, kNicest);
+  attributes.runtime = static_cast<uint64_t>(kSlice.count());
   [[maybe_unused]] const auto refused = ::syscall(SYS_sched_setattr, kThisThread, &attributes, 0);
+  gave_way = SystemClock().now();
+}
+
+void give_way() {
+  if (!gave_way || SystemClock().now() < *gave_way + kGiveWayEvery) return;
+  ::sched_yield();
+  gave_way = SystemClock().now();
 }
 
 }  // namespace holdfast

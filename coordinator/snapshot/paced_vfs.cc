@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "base/check.h"
+#include "base/scheduling.h"
 
 namespace holdfast::snapshot {
 namespace {
@@ -36,9 +37,11 @@ int end_piece(PacedFile& file) {
 
 int close(sqlite3_file* file) { return below(file)->pMethods->xClose(below(file)); }
 int read(sqlite3_file* file, void* out, int size, sqlite3_int64 at) {
+  give_way();
   return below(file)->pMethods->xRead(below(file), out, size, at);
 }
 int write(sqlite3_file* file, const void* data, int size, sqlite3_int64 at) {
+  give_way();
   PacedFile& self = paced(file);
   const bool begins = self.pace != nullptr && self.written == 0;
   if (begins) self.begin = self.pace->now();
@@ -82,6 +85,7 @@ int shm_unmap(sqlite3_file* file, int remove) {
   return below(file)->pMethods->xShmUnmap(below(file), remove);
 }
 int fetch(sqlite3_file* file, sqlite3_int64 at, int size, void** out) {
+  give_way();
   return below(file)->pMethods->xFetch(below(file), at, size, out);
 }
 int unfetch(sqlite3_file* file, sqlite3_int64 at, void* page) {
