@@ -83,8 +83,9 @@ class SegmentPreparer {
   using Permit = std::function<bool(uint64_t bytes)>;
   void set_permit(Permit permit);
 
-  /// Zeros written and synced in one step.
-  static constexpr uint64_t kStepBytes = 1 << 20;
+  /// Zeros written and synced in one step: a sync of the log waits for it, and so does whoever
+  /// needs its processor.
+  static constexpr uint64_t kStepBytes = 128 << 10;
   /// Files kept for reuse besides those that are ready: most of what a snapshot lets go at a time.
   static constexpr size_t kSparesMax = 3;
   /// After a segment was put back: room on a disk tells nobody of itself.
