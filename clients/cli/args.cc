@@ -36,6 +36,12 @@ const char* short_flag(const std::string& word, const std::vector<Flag>& flags) 
   return word == "-l" && find_flag(flags, "long") != nullptr ? "long" : nullptr;
 }
 
+/// Of two values the second would silently take the place of the first.
+Status set_value(Args& args, const std::string& name, const std::string& value) {
+  if (args.flags.emplace(name, value).second) return ok_status();
+  return bad("--" + name + " is given twice: \"" + args.flags[name] + "\" and \"" + value + "\"");
+}
+
 /// Takes the flag at argv[at], and its value if that is the next word. Returns the words used.
 Result<size_t> take_flag(const std::vector<std::string>& argv, size_t at,
                          const std::vector<Flag>& flags, Args& args) {
@@ -46,8 +52,8 @@ Result<size_t> take_flag(const std::vector<std::string>& argv, size_t at,
   if (flag == nullptr) return unknown_flag(name, flags);
   if (equals != std::string::npos) {
     if (flag->value == nullptr) return bad("--" + name + " takes no value");
-    args.flags[name] = argv[at].substr(equals + 1);
-    return size_t{1};
+    const Status set = set_value(args, name, argv[at].substr(equals + 1));
+    return set.ok() ? Result<size_t>(1) : set.error();
   }
   if (flag->value == nullptr) {
     args.flags[name] = "";
@@ -56,8 +62,8 @@ Result<size_t> take_flag(const std::vector<std::string>& argv, size_t at,
   if (at + 1 >= argv.size() || argv[at + 1] == "--") {
     return bad("--" + name + " needs a value: " + flag->value);
   }
-  args.flags[name] = argv[at + 1];
-  return size_t{2};
+  const Status set = set_value(args, name, argv[at + 1]);
+  return set.ok() ? Result<size_t>(2) : set.error();
 }
 
 }  // namespace

@@ -70,6 +70,9 @@ from support.paths import ROOT, program
     ("nonsense --bogus", "unknown flag --bogus; see holdfast --help"),
     ("settings locks_max locks_max=5", "all are NAME, to show them, or NAME=VALUE, to change them"),
     ("settings =5", '"=5" is not NAME or NAME=VALUE'),
+    ("put /x --file a --file b", '--file is given twice: "a" and "b"; see holdfast put --help'),
+    ("locks --timeout=3s --timeout 5s", '--timeout is given twice: "3s" and "5s"'),
+    ("snapshot restore /f --data_dir /a --data-dir=/b", '--data-dir is given twice: "/a" and "/b"'),
 ])
 def test_a_wrong_command_line_is_named(line, says):
     done = run(None, *line.split(" "))
