@@ -7,7 +7,9 @@ order in which it comes; replies are read by the poller alone, one connection at
 none is ever read after the client has polled again.
 
 A thread of its own registers, because a poll is parked on the poller's connection. What arrives for
-a watch whose number is still on its way is kept until that is known.
+a watch whose number is still on its way is kept until that is known. If the poll goes elsewhere
+while a call is under way, another thread takes over: a server that hangs keeps its call for as long
+as it may, and what it answers in the end speaks of a stay that is over.
 """
 
 from __future__ import annotations
@@ -69,6 +71,8 @@ class Watches:
         #: Feeds whose handle was garbage: a finalizer may run anywhere, so it only leaves a note.
         self.abandoned: Deque[Feed] = collections.deque()
         self._registrar: Optional[threading.Thread] = None
+        #: The registrar asks the server, or waits until it may ask again.
+        self._calling = False
         self._jobs: "queue.SimpleQueue[Optional[Callable[[], None]]]" = queue.SimpleQueue()
         self._caller: Optional[threading.Thread] = None
 
@@ -167,19 +171,21 @@ class Watches:
         """Another process answers: there, all is to be registered anew."""
         if self._place is not None:
             left = self._left_behind.setdefault(self._place[1], set())
-            left.update(self._registered, self._unwatch)
+            left.update(self._registered, self._disowned)
             self._left_behind.move_to_end(self._place[1])
             while len(self._left_behind) > EPOCHS_KEPT:
                 self._left_behind.popitem(last=False)
         self._place = place
-        self._registered, self._orphans = {}, []
+        self._registered, self._in_flight, self._orphans = {}, None, []
         self._disowned = self._left_behind.pop(place[1], set())
         self._unwatch = collections.deque(sorted(self._disowned))
         for feed in self._feeds:
             feed.assembly.restart()
             feed.watch_id = 0
-            if not feed.parked and feed is not self._in_flight:
+            if not feed.parked:
                 self._want(feed)
+        if self._calling:
+            self._take_over()
         self._work.notify_all()
 
     def _deliver(self, delivery: Any) -> None:
@@ -252,10 +258,21 @@ class Watches:
         thread.start()
         return thread
 
+    def _take_over(self) -> None:
+        """Whoever registers is occupied with the place before: another begins with this one."""
+        try:
+            self._registrar = self._start("watches", self._register_all)
+        except RuntimeError:  # out of threads; the one that there is goes on here, only later
+            log.exception("watches of session %d have to wait", self._core.session_id)
+
     def _register_all(self) -> None:
         while True:
             with self.mutex:
+                if self._registrar is not threading.current_thread():
+                    return
+                self._calling = False
                 job = self._next_job()
+                self._calling = True
             if job is None:
                 return
             place, feed, watch_id = job
@@ -298,7 +315,7 @@ class Watches:
             done = not may_change(error)
         finally:
             with self.mutex:
-                if self._place == place:
+                if self._place is place:
                     if done:
                         self._disowned.discard(watch_id)
                     else:
@@ -315,9 +332,9 @@ class Watches:
             # "From now on" is not before what this program has seen of another server.
             result = self._call(place, "watch", request, 0 if since else self._core.router.newest)
         except WireError as error:
-            self._refused(feed, error)
+            self._refused(place, feed, error)
         except HoldfastError as error:  # an older server
-            self._fail(feed, error)
+            self._fail(place, feed, error)
         finally:
             with self.mutex:
                 done = self._registration_over(place, feed, result)
@@ -325,13 +342,16 @@ class Watches:
 
     def _registration_over(self, place: Place, feed: Feed, result: Any) -> bool:
         """False if it is to be tried again."""
-        self._in_flight = None
-        orphans, self._orphans = self._orphans, []
+        # Only the very same stay counts: a poll that went elsewhere and came back may have been
+        # told, and have acknowledged, what came before this answer.
+        stays = place is self._place
+        orphans: List[Any] = []
+        if stays:
+            self._in_flight = None
+            orphans, self._orphans = self._orphans, []
         if result is not None:
             epoch, watch_id = result.serverEpoch or 0, result.watchId or 0
-            # The very same stay: a poll that went elsewhere and came back may have been told, and
-            # have acknowledged, what came before this answer.
-            if place is not self._place or epoch != place[1] or feed.closed:
+            if not stays or epoch != place[1] or feed.closed:
                 self._left_behind_at(epoch, watch_id)
             else:
                 feed.assembly.position = feed.assembly.position or result.revision or 0
@@ -340,7 +360,7 @@ class Watches:
                 self.changed.notify_all()
         for delivery in orphans:
             self._deliver(delivery)
-        done = bool(feed.watch_id or feed.closed or feed.error or feed.parked)
+        done = not stays or bool(feed.watch_id or feed.closed or feed.error or feed.parked)
         if not done:
             self._want(feed)
         return done
@@ -351,18 +371,20 @@ class Watches:
         else:
             self._left_behind.setdefault(epoch, set()).add(watch_id)
 
-    def _refused(self, feed: Feed, wire: Any) -> None:
+    def _refused(self, place: Place, feed: Feed, wire: Any) -> None:
         error = from_wire(wire)
         if isinstance(error, SessionError):
             self._core.end(error)
         elif may_change(wire):
             self._core.over.wait(max(error.retry_after, RETRY_SECONDS))
         else:
-            self._fail(feed, error)
+            self._fail(place, feed, error)
 
-    def _fail(self, feed: Feed, error: HoldfastError) -> None:
-        log.warning("the watch of %s has ended: %s", feed.spec.path, error)
+    def _fail(self, place: Place, feed: Feed, error: HoldfastError) -> None:
         with self.mutex:
+            if place is not self._place:
+                return  # another server is asked, and judges for itself
+            log.warning("the watch of %s has ended: %s", feed.spec.path, error)
             feed.error = error
             self._feeds.discard(feed)
             self.changed.notify_all()

@@ -13,7 +13,7 @@ from support.fake_server import FakeCluster, Fault, KeysHandler
 from support.waiting import eventually
 
 import holdfast
-from holdfast import EventKind
+from holdfast import EventKind, _watches
 
 
 def names(events):
@@ -287,6 +287,41 @@ def test_what_was_left_at_a_server_is_undone_when_it_is_polled_again(cluster, cl
     eventually(lambda: registered(cluster, session)[cluster.servers.index(first)] == 1)
 
 
+@pytest.mark.parametrize("what", ["watch", "unwatch"])
+def test_a_call_that_a_hanging_server_keeps_delays_no_watch_elsewhere(cluster, client, session,
+                                                                      monkeypatch, what):
+    watch, other = session.watch("/a"), session.watch("/b")
+    here = polled(cluster)
+    monkeypatch.setattr(_watches, "CALL_SECONDS", 30.0)
+    here.black_hole.set()
+    asking = threading.Thread(target=other.close if what == "unwatch" else
+                              lambda: session.watch("/c"))
+    asking.start()
+    eventually(lambda: session._core.watches._calling)
+    cluster.leader = next(s for s in cluster.servers if s is not here)
+    eventually(lambda: polled(cluster) is not here)
+    session.put("/a")
+    assert read(watch, 1)[0].path == "/a"
+    asking.join(5)
+    assert not asking.is_alive()
+    there = cluster.servers.index(polled(cluster))
+    assert registered(cluster, session)[there] == (3 if what == "watch" else 1)
+    here.black_hole.clear()
+
+
+def test_what_a_server_refuses_after_the_poll_has_left_it_ends_no_watch(cluster, client, session):
+    watch, here = session.watch("/a"), polled(cluster)
+    watches = session._core.watches
+    with watches.mutex:
+        before = watches._place
+    here.stop()
+    cluster.leader = next(s for s in cluster.servers if s is not here)
+    eventually(lambda: watches._place is not before)
+    watches._refused(before, watch._feed, refusal("LIMIT_EXCEEDED", "10000 watches is the limit"))
+    session.put("/a")
+    assert read(watch, 1)[0].path == "/a"
+
+
 def test_a_refused_watch_says_why(cluster, session):
     cluster.fault("watch", Fault(before=refusal("LIMIT_EXCEEDED", "10000 watches is the limit")))
     with pytest.raises(holdfast.LimitExceeded, match="10000 watches"):
@@ -529,8 +564,9 @@ def test_a_registration_answered_after_the_poll_went_and_came_back_is_done_again
             watches._move((here[0] + "0", 4711))
             watches._move((here[0], here[1]))
             late = k.WatchResult(watchId=number + 1000, revision=since, serverEpoch=here[1])
-            assert not watches._registration_over(here, feed, late)
-            assert feed.watch_id == 0 and number + 1000 in watches._disowned
+            watches._registration_over(here, feed, late)
+            assert feed.watch_id == 0 and feed in watches._wanting
+            assert number + 1000 in watches._disowned
         client.put("/a", "2")
         assert names(read(watch, 1)) == [("CHANGED", "/a", "2")]
 
