@@ -90,9 +90,12 @@ class Client(ClientKeys):
         session = Session(self._router, ttl=ttl, name=name, attributes=attributes,
                           on_expired=on_expired,
                           timeout=self._timeout if timeout is None else timeout)
-        with self._mutex:
-            self._sessions = [s for s in self._sessions if s.alive] + [session]
-            closed = self._closed
+        try:
+            session._begin()
+        finally:  # one whose opening was broken off may have to be closed
+            with self._mutex:
+                self._sessions = [s for s in self._sessions if s.alive] + [session]
+                closed = self._closed
         if closed:  # while it was being opened
             session.close()
             raise ClientClosed("this client is closed")

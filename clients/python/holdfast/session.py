@@ -6,6 +6,7 @@ import logging
 import os
 import socket
 import sys
+import threading
 import time
 from types import TracebackType
 from typing import Callable, Iterable, Literal, Mapping, Optional, Type, Union
@@ -56,7 +57,7 @@ class Session(SessionKeys):
     def __init__(self, router: Router, *, ttl: float, name: Optional[str],
                  attributes: Optional[Mapping[str, str]], on_expired: Optional[OnExpired],
                  timeout: float) -> None:
-        """Open a session: use :meth:`holdfast.Client.session` instead."""
+        """Use :meth:`holdfast.Client.session` instead."""
         _arguments.seconds("ttl", ttl)
         if name is not None:
             _arguments.text("name", name)
@@ -69,37 +70,52 @@ class Session(SessionKeys):
         self._patience = self._timeout = timeout
         self._core = Core(router, os.urandom(SECRET_BYTES), name or default_name())
         self._core.on_expired = on_expired
-        self._open(ttl, attributes, timeout)
-        self._keeper = Keeper(self._core)
+        facts = {"pid": str(os.getpid()), "host": socket.gethostname()}
+        facts.update(attributes or {})
+        self._request = OpenSessionRequest(ttlMs=round(ttl * 1000), name=self._core.name,
+                                           attributes=facts, secret=self._core.secret)
+        #: Its opening was asked for: the servers may have it, under a number not known yet.
+        self._may_be_open = False
+        self._keeper: Optional[Keeper] = None
         #: The number of the command that closes it, once there is one.
         self._last_sequence = 0
         #: That it is closed, as far as they could be told.
         self._servers_know = False
+        self._closing = threading.Lock()
+
+    def _begin(self) -> None:
+        """Open it. If that fails, nobody gets to know this session: it is closed if it is there."""
         try:
+            self._open(self._timeout)
+            self._keeper = Keeper(self._core)
             self._keeper.start()
             log.info("opened session %d (%s), ttl %g s", self.id, self.name, self.ttl)
-        except BaseException:  # out of threads, or interrupted: nobody gets to know this session
-            self.close()
+        except BaseException:  # out of time or of threads, or interrupted
+            if self._may_be_open:
+                call_apart("close", self._close, None)
+            elif self.id:
+                self.close()
             raise
 
-    def _open(self, ttl: float, attributes: Optional[Mapping[str, str]], timeout: float) -> None:
+    def _open(self, timeout: float) -> None:
         core = self._core
-        facts = {"pid": str(os.getpid()), "host": socket.gethostname()}
-        facts.update(attributes or {})
-        request = OpenSessionRequest(ttlMs=round(ttl * 1000), name=core.name, attributes=facts,
-                                     secret=core.secret)
         sent = [0.0]
 
         def context() -> RequestContext:
-            sent[0] = boot()
+            sent[0], self._may_be_open = boot(), True
             return RequestContext()
 
         try:
-            result = core.router.call("openSession", context, request, seen=core.see_header,
+            result = core.router.call("openSession", context, self._request, seen=core.see_header,
                                       until=time.monotonic() + timeout)
         except Undecided as undecided:
+            self._may_be_open = undecided.sent
             raise as_error(undecided, "openSession", timeout) from undecided
+        except HoldfastError:  # refused
+            self._may_be_open = False
+            raise
         core.session_id, core.ttl = result.sessionId, result.ttlMs / 1000
+        self._may_be_open = False
         core.router.learn_servers(result.servers)
         core.renewed(sent[0], result.leaseMs or 0, result.revocations)
 
@@ -288,15 +304,38 @@ class Session(SessionKeys):
 
     def _close(self, timeout: Optional[float]) -> None:
         core = self._core
-        limit = min(self.ttl, CLOSE_SECONDS_MAX) if timeout is None else timeout
+        longest = min(self.ttl or CLOSE_SECONDS_MAX, CLOSE_SECONDS_MAX)
+        until = time.monotonic() + (longest if timeout is None else timeout)
         core.end(SessionClosed(f"session {self.id} was closed by this program"))
-        self._keeper.stop()
-        if self._servers_know or not isinstance(core.ended_by, SessionClosed):
+        if self._keeper is not None:
+            self._keeper.stop()
+        if self._may_be_open:
+            self._close_unopened(until)
+        elif self.id and not self._servers_know and isinstance(core.ended_by, SessionClosed):
+            self._tell_servers(until)
+
+    def _close_unopened(self, until: float) -> None:
+        """To open it again, with the same secret, answers which session it is. By one thread: once
+        it is closed another one would come of that."""
+        if not self._closing.acquire(timeout=max(0.0, until - time.monotonic())):
             return
+        try:
+            if not self._servers_know:
+                self._core.session_id = self._core.router.call(
+                    "openSession", RequestContext, self._request, until=until).sessionId
+                self._tell_servers(until)
+        except (Undecided, HoldfastError) as error:
+            log.warning("a session whose opening was broken off may be there for %g s: %s",
+                        self._request.ttlMs / 1000, error)
+        finally:
+            self._closing.release()
+
+    def _tell_servers(self, until: float) -> None:
+        core = self._core
         sequence = self._last_sequence = self._last_sequence or core.sequences.take()
         try:
             core.router.call("closeSession", lambda: core.context(sequence), CloseSessionRequest(),
-                             until=time.monotonic() + limit)
+                             until=until)
         except SessionError as error:
             log.info("session %d had ended before it was closed: %s", self.id, error)
         except (Undecided, HoldfastError) as error:

@@ -176,6 +176,51 @@ def test_a_session_whose_opening_is_interrupted_is_not_kept_alive(cluster, clien
     eventually(lambda: not cluster.model.sessions)
 
 
+def test_a_session_whose_opening_is_cut_off_is_closed_as_soon_as_its_number_is_known(
+        cluster, client, monkeypatch):
+    attempt = client._router.attempt
+
+    def interrupted(*args):
+        monkeypatch.undo()
+        attempt(*args)  # it has opened
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(client._router, "attempt", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        client.session(ttl=3600)
+    eventually(lambda: cluster.sent("closeSession") and not cluster.model.sessions)
+
+
+def test_a_client_that_is_closed_closes_a_session_whose_opening_was_cut_off(cluster, monkeypatch):
+    asked = threading.Event()
+    with pytest.raises(KeyboardInterrupt), holdfast.Client(cluster.seeds, timeout=5) as client:
+        attempt = client._router.attempt
+
+        def interrupted(*args):
+            monkeypatch.undo()
+            attempt(*args)
+            cluster.fault("openSession", Fault(then=asked.set, delay=0.3))
+            raise KeyboardInterrupt
+
+        monkeypatch.setattr(client._router, "attempt", interrupted)
+        client.session(ttl=3600)
+    assert asked.is_set() and not cluster.model.sessions
+
+
+def test_a_session_whose_opening_took_too_long_is_closed(cluster, client):
+    cluster.fault("openSession", Fault(delay=0.5))
+    with pytest.raises(holdfast.Unavailable, match="did not answer openSession"):
+        client.session(ttl=3600, timeout=0.2)
+    eventually(lambda: cluster.sent("closeSession") and not cluster.model.sessions)
+
+
+def test_a_session_that_was_refused_is_not_asked_for_again(cluster, client):
+    with pytest.raises(holdfast.BadArgument):
+        client.session(ttl=0.5)
+    client.close()
+    assert len(cluster.sent("openSession")) == 1
+
+
 def test_a_session_that_opens_while_its_client_is_closed_is_closed(cluster, monkeypatch):
     client = holdfast.Client(cluster.seeds, timeout=5)
     came_to, asked = [], threading.Event()
