@@ -5,12 +5,12 @@
 
 #include <algorithm>
 #include <cerrno>
-#include <cstdio>
 #include <cstring>
 #include <nlohmann/json.hpp>
 
 #include "clients/cli/args.h"
 #include "clients/cli/exit_codes.h"
+#include "clients/cli/output.h"
 #include "clients/cli/table.h"
 
 namespace holdfast::cli {
@@ -21,16 +21,14 @@ constexpr Duration kFarewell = 3s;
 // This part of the TTL is what a command has between SIGTERM and SIGKILL, as under a lock.
 constexpr int kMarginPart = 4;
 
-void say(const std::string& message) {
-  std::fprintf(stderr, "holdfast: %s\n", printable(message).c_str());
-}
+void say(const std::string& message) { say_on_stderr("holdfast: " + printable(message)); }
 
 }  // namespace
 
 EphemeralRunner::EphemeralRunner(const Context& context, EphemeralJob job)
     : context_(context),
       job_(std::move(job)),
-      lines_(context.json, stderr),
+      lines_(context.json, say_on_stderr),
       farewell_(loop_, [this] { finish(*lost_code_); }),
       stop_timer_(loop_, [this] { on_stop_timer(); }) {}
 

@@ -4,12 +4,12 @@
 
 #include <algorithm>
 #include <cerrno>
-#include <cstdio>
 #include <cstring>
 #include <nlohmann/json.hpp>
 
 #include "clients/cli/args.h"
 #include "clients/cli/exit_codes.h"
+#include "clients/cli/output.h"
 #include "clients/cli/table.h"
 
 namespace holdfast::cli {
@@ -27,9 +27,7 @@ constexpr Duration kSilentWait = 1s;
 // While the deadline is near it is looked at this often.
 constexpr Duration kDeadlineLook = 20ms;
 
-void say(const std::string& message) {
-  std::fprintf(stderr, "holdfast: %s\n", printable(message).c_str());
-}
+void say(const std::string& message) { say_on_stderr("holdfast: " + printable(message)); }
 
 /// Servers may say "lockDelayMs", which nobody typed.
 client::CallError in_words_of_ours(const client::CallError& refusal) {
@@ -70,7 +68,7 @@ bool in_the_way(const std::vector<api::LockHolder>& holders, const client::LockO
 LockRunner::LockRunner(const Context& context, LockJob job)
     : context_(context),
       job_(std::move(job)),
-      lines_(context.json, stderr),
+      lines_(context.json, say_on_stderr),
       deadline_timer_(loop_, [this] { on_deadline_timer(); }),
       give_up_timer_(loop_, [this] { give_up(); }),
       wait_timer_(loop_, [this] { ask_what_is_waited_for(); }) {}
@@ -287,14 +285,14 @@ void LockRunner::on_deadline_timer() {
     told_to_stop_ = true;
     lost_code_ = kExitLost;
     const int64_t left_ms = to_ms(hold_->deadline() - now);
+    child_.signal(SIGTERM);
+    child_.signal(SIGCONT);
     lines_.say({{"type", "stopping"},
                 {"session_id", session_->id()},
                 {"path", job_.path},
                 {"left_ms", left_ms}},
                "the lock can be relied on for " + std::to_string(left_ms) +
                    " ms more; stopping the command");
-    child_.signal(SIGTERM);
-    child_.signal(SIGCONT);
   }
   watch_deadline();
 }
@@ -303,10 +301,10 @@ void LockRunner::lost(client::LostReason reason) {
   lost_code_ = kExitLost;
   if (!child_.running() || std::exchange(told_lost_, true)) return;
   const std::string why = client::lost_reason_name(reason);
+  child_.signal(SIGKILL);
   lines_.say(
       {{"type", "lost"}, {"session_id", session_->id()}, {"path", job_.path}, {"reason", why}},
       "the lock is lost (" + why + "); killing the command");
-  child_.signal(SIGKILL);
 }
 
 void LockRunner::release_and_finish(int exit_code) {

@@ -60,14 +60,15 @@ client::CallError in_words_of_flags(client::CallError refusal,
   return refusal;
 }
 
+void report_not_taken(int error) {
+  std::fprintf(stderr, "holdfast: cannot write standard output%s%s\n", error == 0 ? "" : ": ",
+               error == 0 ? "" : std::strerror(error));
+}
+
 bool output_taken() {
-  static bool told = false;
   errno = 0;
   if (std::fflush(stdout) == 0 && std::ferror(stdout) == 0) return true;
-  if (!std::exchange(told, true)) {
-    std::fprintf(stderr, "holdfast: cannot write standard output%s%s\n", errno == 0 ? "" : ": ",
-                 errno == 0 ? "" : std::strerror(errno));
-  }
+  report_not_taken(errno);
   return false;
 }
 

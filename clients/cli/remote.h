@@ -66,8 +66,10 @@ int report(const Error& error);
 client::CallError in_words_of_flags(client::CallError refusal,
                                     const std::map<std::string, std::string>& names);
 
-/// Whether standard output took all that was printed so far; if not, says why, once.
+/// Whether standard output took all that was printed; if not, says why.
 bool output_taken();
+/// Why standard output took no more.
+void report_not_taken(int error);
 
 /// One JSON document on standard output.
 void print_json(const nlohmann::json& document);

@@ -2,6 +2,7 @@
 
 #include <nlohmann/json.hpp>
 
+#include "clients/cli/output.h"
 #include "clients/cli/table.h"
 
 namespace holdfast::cli {
@@ -9,13 +10,8 @@ namespace holdfast::cli {
 using nlohmann::json;
 
 void SessionLines::say(const json& document, const std::string& sentence) const {
-  if (!json_) {
-    std::fprintf(stderr, "holdfast: %s\n", printable(sentence).c_str());
-    return;
-  }
-  // Whoever reads it acts on it: it must not wait in a buffer.
-  std::fprintf(out_, "%s\n", document.dump(-1, ' ', false, json::error_handler_t::replace).c_str());
-  std::fflush(out_);
+  if (!json_) return say_on_stderr("holdfast: " + printable(sentence));
+  out_(document.dump(-1, ' ', false, json::error_handler_t::replace));
 }
 
 void SessionLines::notice(int64_t session, const api::RevocationNotice& notice) const {

@@ -2,9 +2,10 @@
 // one line for programs.
 #pragma once
 
-#include <cstdio>
+#include <functional>
 #include <nlohmann/json_fwd.hpp>
 #include <string>
+#include <utility>
 
 #include "clients/cpp/client_core.h"
 
@@ -13,8 +14,10 @@ namespace holdfast::cli {
 /// Says one or the other; the sentence on standard error.
 class SessionLines {
  public:
-  /// `out` takes the documents: standard error if standard output belongs to a command.
-  SessionLines(bool json, std::FILE* out) : json_(json), out_(out) {}
+  /// `out` takes the documents, each at once: whoever reads one acts on it.
+  using Out = std::function<void(const std::string& line)>;
+
+  SessionLines(bool json, Out out) : json_(json), out_(std::move(out)) {}
   /// Type "notice": an operator takes the lock at the notice's path, or, without a path, the whole
   /// session.
   void notice(int64_t session, const api::RevocationNotice& notice) const;
@@ -24,7 +27,7 @@ class SessionLines {
 
  private:
   const bool json_;
-  std::FILE* const out_;
+  const Out out_;
 };
 
 }  // namespace holdfast::cli

@@ -11,9 +11,17 @@ namespace {
 
 using nlohmann::json;
 
-void print_line(const json& document) {
+std::string line_of(const json& document) {
   // Paths are UTF-8, values are in base 64 if they are not.
-  std::printf("%s\n", document.dump(-1, ' ', false, json::error_handler_t::replace).c_str());
+  return document.dump(-1, ' ', false, json::error_handler_t::replace) + "\n";
+}
+
+/// For people: the revision and what happened, in columns.
+std::string line_of(int64_t revision, const std::string& type, const std::string& rest) {
+  char columns[64];
+  std::snprintf(columns, sizeof columns, "%10lld  %-8s", static_cast<long long>(revision),
+                type.c_str());
+  return std::string(columns) + "  " + rest + "\n";
 }
 
 const char* removal_name(api::RemovalReason::type reason) {
@@ -88,38 +96,29 @@ std::string details(const api::WatchEvent& event, bool with_value) {
 
 }  // namespace
 
-void print_beginning(const std::string& path, int64_t revision, bool as_json) {
-  if (as_json) {
-    print_line({{"type", "began"}, {"path", path}, {"revision", revision}});
-    std::fflush(stdout);
-  } else {
-    std::fprintf(stderr, "holdfast: watching %s after revision %lld\n", path.c_str(),
-                 static_cast<long long>(revision));
-  }
+std::string beginning_line(const std::string& path, int64_t revision) {
+  return line_of({{"type", "began"}, {"path", path}, {"revision", revision}});
 }
 
-void print_resync(const client::WatchBatch& batch, bool as_json) {
+std::string resync_line(const client::WatchBatch& batch, bool as_json) {
   if (as_json) {
-    return print_line(
+    return line_of(
         {{"type", "resync"}, {"revision", batch.revision}, {"entries", batch.events.size()}});
   }
-  std::printf("%10lld  resync    all there is follows; what is not in it is gone\n",
-              static_cast<long long>(batch.revision));
+  return line_of(batch.revision, "resync", "all there is follows; what is not in it is gone");
 }
 
-void print_event(const client::WatchBatch& batch, const api::WatchEvent& event, bool with_value,
-                 bool as_json) {
+std::string event_line(const client::WatchBatch& batch, const api::WatchEvent& event,
+                       bool with_value, bool as_json) {
   const char* type = type_name(batch, event);
   if (!as_json) {
-    std::printf("%10lld  %-8s  %s  %s\n", static_cast<long long>(batch.revision), type,
-                printable(event.path).c_str(), details(event, with_value).c_str());
-    return;
+    return line_of(batch.revision, type, printable(event.path) + "  " + details(event, with_value));
   }
   json document = is_lock(event) ? lock_json(event) : key_json(event, with_value);
   document["type"] = type;
   document["path"] = event.path;
   document["revision"] = batch.revision;
-  print_line(document);
+  return line_of(document);
 }
 
 }  // namespace holdfast::cli

@@ -8,11 +8,11 @@
 
 namespace holdfast::cli {
 
-/// People are told on standard error, programs on standard output: type "began".
-void print_beginning(const std::string& path, int64_t revision, bool json);
+/// For programs only: type "began".
+std::string beginning_line(const std::string& path, int64_t revision);
 /// What follows is all there is.
-void print_resync(const client::WatchBatch& batch, bool json);
-void print_event(const client::WatchBatch& batch, const api::WatchEvent& event, bool with_value,
-                 bool json);
+std::string resync_line(const client::WatchBatch& batch, bool json);
+std::string event_line(const client::WatchBatch& batch, const api::WatchEvent& event,
+                       bool with_value, bool json);
 
 }  // namespace holdfast::cli

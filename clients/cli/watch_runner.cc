@@ -3,6 +3,7 @@
 #include <signal.h>
 #include <unistd.h>
 
+#include <cerrno>
 #include <cstdio>
 #include <utility>
 
@@ -15,13 +16,15 @@ namespace {
 constexpr Duration kTtl = 30s;
 // Closing at the end: without an answer the session goes when its TTL has passed.
 constexpr Duration kFarewell = 1s;
+const std::vector<int> kEndedBy = {SIGINT, SIGTERM, SIGHUP};
 
 }  // namespace
 
 WatchRunner::WatchRunner(const Context& context, WatchJob job)
     : context_(context),
       job_(std::move(job)),
-      lines_(context.json, stdout),
+      lines_(context.json, [this](const std::string& line) { write(line + "\n"); }),
+      output_(kEndedBy),
       farewell_(loop_, [this] { finish(closing_code_); }) {}
 
 WatchRunner::~WatchRunner() = default;
@@ -32,7 +35,7 @@ int WatchRunner::run() {
   auto core = client::ClientCore::create(loop_, entropy_, options);
   if (!core) return report(core.error());
   client_ = std::move(*core);
-  signals_ = std::make_unique<net::SignalWatcher>(loop_, std::vector<int>{SIGINT, SIGTERM, SIGHUP},
+  signals_ = std::make_unique<net::SignalWatcher>(loop_, kEndedBy,
                                                   [this](int) { close_and_finish(kExitOk); });
   open();
   while (!exit_code_) loop_.turn(1s);
@@ -63,7 +66,11 @@ void WatchRunner::opened(client::Outcome<std::shared_ptr<client::SessionCore>> o
 void WatchRunner::started(int64_t revision) {
   const int64_t asked = std::exchange(job_.options.since_revision, revision);
   if (std::exchange(began_, true)) return;
-  print_beginning(job_.path, revision, context_.json);
+  if (context_.json && !write(beginning_line(job_.path, revision))) return;
+  if (!context_.json) {
+    std::fprintf(stderr, "holdfast: watching %s after revision %lld\n", job_.path.c_str(),
+                 static_cast<long long>(revision));
+  }
   // A session's id is its first revision: whatever anybody can have seen before is below it. One
   // that begins now begins above it: others have gone on meanwhile.
   if (asked == 0 || revision <= session_->id()) return;
@@ -75,12 +82,12 @@ void WatchRunner::started(int64_t revision) {
 
 void WatchRunner::told(const client::WatchBatch& batch) {
   job_.options.since_revision = batch.revision;
-  if (batch.resync) print_resync(batch, context_.json);
+  std::string lines = batch.resync ? resync_line(batch, context_.json) : "";
   for (const api::WatchEvent& event : batch.events) {
-    print_event(batch, event, job_.options.with_values, context_.json);
+    lines += event_line(batch, event, job_.options.with_values, context_.json);
     if (++shown_ == job_.count) break;
   }
-  if (!output_taken()) return close_and_finish(kExitCannotWrite);
+  if (!write(lines)) return;
   if (job_.count > 0 && shown_ >= job_.count) close_and_finish(kExitOk);
 }
 
@@ -91,6 +98,22 @@ void WatchRunner::ended(const client::CallError& error) {
                        error.message + "; watching on with another session");
   session_.reset();
   open();
+}
+
+bool WatchRunner::write(const std::string& lines) {
+  if (farewell_.armed() || exit_code_) return false;
+  switch (output_.write(lines)) {
+    case Output::Taken::kAll:
+      return true;
+    case Output::Taken::kInterrupted:
+      close_and_finish(kExitOk);
+      return false;
+    case Output::Taken::kFailed:
+      report_not_taken(errno);
+      close_and_finish(kExitCannotWrite);
+      return false;
+  }
+  return false;
 }
 
 void WatchRunner::close_and_finish(int exit_code) {

@@ -8,6 +8,7 @@
 
 #include "base/net/signal_watcher.h"
 #include "base/net/timer.h"
+#include "clients/cli/output.h"
 #include "clients/cli/remote.h"
 #include "clients/cli/session_lines.h"
 
@@ -34,12 +35,15 @@ class WatchRunner {
   void started(int64_t revision);
   void told(const client::WatchBatch& batch);
   void ended(const client::CallError& error);
+  /// False: nobody takes it, and the watch is over.
+  bool write(const std::string& lines);
   void close_and_finish(int exit_code);
   void finish(int exit_code);
 
   const Context& context_;
   WatchJob job_;  ///< its since_revision goes on with what was shown
   const SessionLines lines_;
+  Output output_;
   SystemClock clock_;
   SystemEntropy entropy_;
   net::Loop loop_{clock_};
