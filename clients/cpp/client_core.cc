@@ -1,6 +1,12 @@
 #include "clients/cpp/client_core.h"
 
 namespace holdfast::client {
+namespace {
+
+// How long a session is looked for whose opening was given up; after that it is left to its TTL.
+constexpr Duration kLookForLost = 5s;
+
+}  // namespace
 
 ClientCore::ClientCore(net::Loop& loop, Entropy& entropy, const ClientOptions& options)
     : options_(options),
@@ -36,12 +42,22 @@ void ClientCore::open_session(const SessionOptions& options, const Opened& done)
   request.attributes = options.attributes;
   request.secret.resize(16);
   entropy_.fill(request.secret.data(), request.secret.size());
-  const std::string secret = request.secret;
   caller_.call<OpenSession>(
-      {}, std::move(request), {.timeout = options_.call_timeout},
-      [this, secret, done](const Outcome<api::OpenSessionResult>& outcome, const CallInfo& info) {
-        if (!outcome) return done(outcome.error());
-        done(adopt(secret, *outcome, info.sent));
+      {}, request, {.timeout = options_.call_timeout},
+      [this, request, done](const Outcome<api::OpenSessionResult>& outcome, const CallInfo& info) {
+        if (outcome) return done(adopt(request.secret, *outcome, info.sent));
+        if (outcome.error().maybe_applied) close_lost(request);
+        done(outcome.error());
+      });
+}
+
+// By its secret it is told from any other.
+void ClientCore::close_lost(const api::OpenSessionRequest& request) {
+  caller_.call<OpenSession>(
+      {}, request, {.timeout = kLookForLost},
+      [this, secret = request.secret](const Outcome<api::OpenSessionResult>& outcome,
+                                      const CallInfo& info) {
+        if (outcome) adopt(secret, *outcome, info.sent)->close([](const auto&) {});
       });
 }
 

@@ -84,6 +84,8 @@ class ClientCore {
     context.minRevision = pool_.newest_revision();
     return context;
   }
+  /// Nobody has got to know the session that a server may have opened for this request.
+  void close_lost(const api::OpenSessionRequest& request);
   std::shared_ptr<SessionCore> adopt(const std::string& secret,
                                      const api::OpenSessionResult& opened, Instant sent);
   /// The session is over; it is let go at the end of the turn, when nothing of it runs any more.

@@ -42,6 +42,41 @@ TEST_F(SessionTest, AnOpenWhoseAnswerIsLostIsRepeatedWithTheSameSecret) {
   EXPECT_GE(session_->lease().deadline(), clock_.now() + from_ms(kLeaseMs - 110));
 }
 
+TEST_F(SessionTest, ASessionWhoseOpeningWasGivenUpIsClosedWhenAServerAnswers) {
+  bool answers = false;
+  for (FakeServer* server : {&a_, &b_}) {
+    server->on("openSession", [&, server](Received& call) {
+      opens_.push_back(call.request<api::OpenSessionRequest>());
+      if (!answers) return;
+      api::OpenSessionResult result;
+      result.sessionId = 500;
+      result.ttlMs = kTtlMs;
+      result.leaseMs = kLeaseMs;
+      server->reply(call, result);
+    });
+    server->on("closeSession", [&, server](Received& call) {
+      commands_.push_back({server, call});
+      server->reply(call, api::CloseSessionResult());
+    });
+  }
+  std::optional<ErrorCode> error;
+  client_->open_session({.ttl = from_ms(kTtlMs)},
+                        [&](auto outcome) { error = outcome.error().code; });
+  settle();
+  pass(10s + 20ms);
+  ASSERT_EQ(error, ErrorCode::kTimeout);
+  EXPECT_TRUE(commands_.empty());
+  answers = true;
+  pass(4'500ms);
+  EXPECT_EQ(opens_.front().secret, opens_.back().secret);
+  ASSERT_EQ(commands_.size(), 1u);
+  EXPECT_EQ(commands_[0].second.context.sessionId, 500);
+  EXPECT_EQ(commands_[0].second.context.sessionSecret, opens_[0].secret);
+  const size_t polls = polls_.size();
+  pass(from_ms(kTtlMs));
+  EXPECT_EQ(polls_.size(), polls) << "nobody keeps it";
+}
+
 TEST_F(SessionTest, APollParksAQuarterOfTheTtlAndAcknowledgesTheLastDelivery) {
   open();
   ASSERT_EQ(polls_.size(), 2u);
