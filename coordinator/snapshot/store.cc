@@ -143,10 +143,13 @@ std::string SnapshotStore::path() const {
 }
 
 void SnapshotStore::name_current(const std::string& name) {
-  auto file = name.empty() ? std::nullopt : identity_of(directory_ + "/" + name);
+  const std::string path = directory_ + "/" + name;
+  const auto file = name.empty() ? std::nullopt : identity_of(path);
+  const auto wal = name.empty() ? std::nullopt : identity_of(path + kWal);
   const std::lock_guard lock(mutex_);
   current_ = name;
   file_ = file;
+  wal_ = wal;
 }
 
 void SnapshotStore::is_to_hold(const SnapshotHead& head) {
@@ -360,6 +363,7 @@ Result<WrittenSpan> SnapshotStore::write_next(const Span& span) {
     auto writer = SnapshotWriter::open(path(), writers_vfs_);
     if (!writer.ok()) return writer.error();
     writer_ = std::move(*writer);
+    name_current(current_);
   }
   if (has_moved()) return write_elsewhere(span);
   auto written = write_with(*writer_, span);

@@ -120,8 +120,8 @@ class SnapshotStore {
   /// Where a copy for others is made.
   std::string copy_path() const { return directory_ + "/copy.db"; }
   /// Makes it, of what is in force; after an error there is none. Any thread, beside the one that
-  /// writes. OVERLOADED: what lies at path() is not what was written there. The next span writes
-  /// that anew, if it is another file.
+  /// writes. OVERLOADED: what lies at path(), or the "-wal" beside it, is not what was written
+  /// there. The next span writes that anew, if it is another file.
   Result<SnapshotCopy> copy_in_force() const;
   /// What a state becomes that another server has sent: a name that no database bore before.
   std::string incoming_path() const { return directory_ + "/" + incoming_; }
@@ -151,6 +151,7 @@ class SnapshotStore {
   struct InForce {
     std::string name;
     std::optional<FileIdentity> file;   ///< which that was when it was named
+    std::optional<FileIdentity> wal;    ///< likewise the one beside it
     std::optional<SnapshotHead> holds;  ///< the state that it has, or had before the span under way
   };
   SnapshotStore(raft::FileSystem& files, std::string directory, std::string vfs,
@@ -216,6 +217,7 @@ class SnapshotStore {
   mutable std::mutex mutex_;  ///< of what follows: it may change while a copy is made
   std::string current_;       ///< empty: there is no snapshot
   std::optional<FileIdentity> file_;
+  std::optional<FileIdentity> wal_;
   std::optional<SnapshotHead> holds_;
   std::optional<SnapshotHead> becomes_;  ///< the last state that it was to be brought to
   // Of the one thread.

@@ -4,6 +4,7 @@
 namespace holdfast::snapshot {
 namespace {
 
+constexpr const char* kWal = "-wal";
 constexpr uint64_t kNameBytesMax = 256;
 
 bool same_state(const SnapshotHead& a, const SnapshotHead& b) {
@@ -16,10 +17,13 @@ bool SnapshotStore::has_moved() {
   return writer_ && (writer_->has_moved() || !wal_is_there() || !is_named());
 }
 
-// What the disk does not tell is taken to be as it was: whoever needs it meets the same error.
+// What the disk does not tell is taken to be as it was: whoever needs it meets the same error. Who
+// opens the database without its "-wal" makes another one.
 bool SnapshotStore::wal_is_there() const {
-  auto there = files_.exists(path() + "-wal");
-  return !there || *there;
+  const std::string path = this->path() + kWal;
+  auto there = files_.exists(path);
+  if (!there || !*there) return !there;
+  return serves_one_thread() || in_force().wal == identity_of(path);
 }
 
 bool SnapshotStore::is_named() const {
@@ -49,8 +53,8 @@ Result<SnapshotCopy> SnapshotStore::copy_in_force() const {
 }
 
 // A database can be opened by its path alone, and there may lie what somebody has put there. It is
-// not even to be opened then: SQLite would take the "-wal" beside it for its own. What others have
-// written into the file is told by its head.
+// not even to be opened then: SQLite would take the "-wal" beside it for its own, and if there is
+// none it would make one. What others have written into the file is told by its head.
 Result<SnapshotCopy> SnapshotStore::copy_of(const InForce& original) const {
   const std::string from = directory_ + "/" + original.name;
   const Error moved{ErrorCode::kOverloaded,
@@ -65,13 +69,15 @@ Result<SnapshotCopy> SnapshotStore::copy_of(const InForce& original) const {
 
 SnapshotStore::InForce SnapshotStore::in_force() const {
   const std::lock_guard lock(mutex_);
-  return {current_, file_, holds_};
+  return {current_, file_, wal_, holds_};
 }
 
 /// As far as that can be known: the disk of a test numbers no files.
 bool SnapshotStore::lies_there(const InForce& original) const {
   if (serves_one_thread()) return true;
-  return original.file && identity_of(directory_ + "/" + original.name) == original.file;
+  const std::string path = directory_ + "/" + original.name;
+  return original.file && identity_of(path) == original.file &&
+         identity_of(path + kWal) == original.wal;
 }
 
 /// In the time since.

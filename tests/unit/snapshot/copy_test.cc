@@ -273,6 +273,18 @@ TEST_F(CopiesInForce, DoNotEvenOpenWhatSomebodyPutInTheirPlace) {
   expect_refused();
 }
 
+// Whoever opened the database would make another "-wal", and nobody would miss the one that is
+// gone.
+TEST_F(CopiesInForce, DoNotHideThatSomebodyRemovedTheWal) {
+  const std::string wal = store_->path() + "-wal";
+  std::filesystem::remove(wal);
+  expect_refused();
+  EXPECT_FALSE(std::filesystem::exists(wal));
+  EXPECT_TRUE(store_->has_moved());
+  write(*store_, 100);
+  expect_copied();
+}
+
 TEST_F(CopiesInForce, AreNotMadeOfWhatComesThereMeanwhile) {
   const std::string path = store_->path();
   const std::string foreign = others();

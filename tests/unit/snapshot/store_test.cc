@@ -324,6 +324,12 @@ TEST_F(SnapshotStores, ADatabaseThatSomebodyRemovedIsWrittenAnew) {
 TEST_F(SnapshotStores, WhatBelongsToItIsWrittenAnewToo) {
   const std::function<void(const std::string&)> harms[] = {
       [](const std::string& path) { std::filesystem::remove(path + "-wal"); },
+      [](const std::string& path) {
+        std::filesystem::remove(path + "-wal");
+        auto reader = Database::open(path, Database::Mode::kRead);
+        ASSERT_TRUE(reader.ok() && reader->run("SELECT count(*) FROM snapshot").ok());
+        ASSERT_TRUE(std::filesystem::exists(path + "-wal")) << "SQLite has made another one";
+      },
       [this](const std::string&) { std::filesystem::remove(directory_.file("CURRENT")); },
       [this](const std::string&) { put("CURRENT", "state-99.db\n"); },
       [this](const std::string&) { std::filesystem::remove_all(directory_.path()); }};
