@@ -33,6 +33,13 @@ bool is_shared(const api::AcquireAllRequest& request) {
   });
 }
 
+// Of an acquire of which somebody tells who was not asked about it, as when its session ends: it
+// was sent, or was to be, and may have had its place in a queue, or even the lock.
+CallError of_unknown_fate(CallError error) {
+  error.maybe_applied = true;
+  return error;
+}
+
 template <class Request>
 void set_common(Request& request, const LockOptions& options) {
   request.waitMs = options.wait_ms;
@@ -111,9 +118,12 @@ void SessionCore::on_answer(Ticket ticket, const Outcome<api::AcquireResult>& ou
   const auto at = waiting_.find(ticket);
   if (at == waiting_.end()) return;
   if (!outcome) {
-    withdraw_unless_known(ticket, outcome.error());
-    return finish(ticket, outcome.error());
+    CallError error = outcome.error();
+    error.maybe_applied |= at->second.applied;
+    withdraw_unless_known(ticket, error);
+    return finish(ticket, std::move(error));
   }
+  at->second.applied = true;
   if (outcome->status == api::AcquireStatus::WAITING) return wait_on(ticket, at->second);
   if (outcome->status != api::AcquireStatus::GRANTED) {
     if (outcome->status == api::AcquireStatus::NOT_HELD) release_rest(at->second, *outcome);
@@ -152,8 +162,13 @@ void SessionCore::ask_again_under_lease() {
   for (const Ticket ticket : std::exchange(unleased_, {})) ask(ticket);
 }
 
-// A server that refused it without looking at its number, after another may have taken it: no place
-// and no grant must stay behind that nobody knows of.
+bool SessionCore::has_a_place(Ticket ticket) const {
+  const auto at = waiting_.find(ticket);
+  return at != waiting_.end() && at->second.applied;
+}
+
+// A server that refused it without looking at its number, after another has or may have taken it:
+// no place and no grant must stay behind that nobody knows of.
 void SessionCore::withdraw_unless_known(Ticket ticket, const CallError& error) {
   const bool session_ends =
       error.code == ErrorCode::kSessionExpired || error.code == ErrorCode::kSessionUnknown;
@@ -201,6 +216,10 @@ void SessionCore::finish(Ticket ticket, Outcome<Acquired> outcome) {
   node.mapped().done(std::move(outcome));
 }
 
+void SessionCore::end_acquires(const CallError& error) {
+  while (!waiting_.empty()) finish(waiting_.begin()->first, of_unknown_fate(error));
+}
+
 std::shared_ptr<Hold> SessionCore::make_hold(const Waiting& waiting,
                                              const api::AcquireResult& result) {
   auto paths = std::visit([](const auto& request) { return paths_of(request); }, waiting.request);
@@ -225,7 +244,8 @@ void SessionCore::cancel(Ticket ticket) {
       request, [weak, ticket](const Outcome<api::CancelAcquireResult>& outcome, const CallInfo&) {
         const auto self = weak.lock();
         if (self == nullptr) return;
-        if (!outcome) return self->on_answer(ticket, outcome.error());
+        // Who refuses that says nothing of the acquire, which was sent before.
+        if (!outcome) return self->on_answer(ticket, of_unknown_fate(outcome.error()));
         const bool granted = outcome->status == api::AcquireStatus::GRANTED;
         if (!granted) self->acknowledged_.add(ticket);
         api::AcquireResult result;

@@ -19,11 +19,12 @@ inline bool is_final(const api::AcquireResult& result) {
          result.status != api::AcquireStatus::GRANTED;
 }
 
-/// And of an acquire that may have been applied it is needed yet, to take it back.
+/// And of an acquire that was or may have been applied it is needed yet, to take it back.
 template <class Result>
-bool is_settled(const Outcome<Result>& outcome) {
+bool is_settled(const Outcome<Result>& outcome, bool was_applied) {
   if (outcome) return is_final(*outcome);
-  return !std::is_same_v<Result, api::AcquireResult> || !outcome.error().maybe_applied;
+  if (!std::is_same_v<Result, api::AcquireResult>) return true;
+  return !was_applied && !outcome.error().maybe_applied;
 }
 
 template <class Call>
@@ -53,7 +54,7 @@ void SessionCore::send_command(int64_t sequence, typename Call::Request request,
                             const Outcome<typename Call::Result>& outcome, const CallInfo& info) {
     const auto self = weak.lock();
     if (self != nullptr) {
-      self->command_done(sequence, is_settled(outcome));
+      self->command_done(sequence, is_settled(outcome, self->has_a_place(sequence)));
     }
     done(outcome, info);
     const bool ended = !outcome && (outcome.error().code == ErrorCode::kSessionExpired ||

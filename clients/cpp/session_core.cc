@@ -34,13 +34,6 @@ std::vector<Notice> to_notices(const std::vector<api::RevocationNotice>& revocat
   return notices;
 }
 
-// Of a command that its session's end overtook. It was sent, or was to be: it may have had its
-// place in a queue, or even the lock.
-CallError of_unknown_fate(CallError error) {
-  error.maybe_applied = true;
-  return error;
-}
-
 // How long a closing client waits for a server; after that the session is left to its TTL.
 constexpr Duration kCloseTimeout = 5s;
 constexpr size_t kLossesKept = 4'096;
@@ -384,7 +377,7 @@ void SessionCore::over(const CallError& error) {
   keeper_.stop();
   deadline_timer_.cancel();
   lose_all(LostReason::kSessionEnded);
-  while (!waiting_.empty()) finish(waiting_.begin()->first, of_unknown_fate(error));
+  end_acquires(error);
   if (watches_ != nullptr) watches_->end(error);
   // Each learns for itself from a server that the session is over.
   for (const auto& send : std::exchange(queued_, {})) send();
@@ -414,7 +407,7 @@ void SessionCore::close(std::function<void(Outcome<bool>)> done) {
   for (const auto& [id, hold] : holds_) hold->end(LostReason::kReleased);
   holds_.clear();
   const CallError closed{ErrorCode::kSessionExpired, "the session was closed by its client"};
-  while (!waiting_.empty()) finish(waiting_.begin()->first, of_unknown_fate(closed));
+  end_acquires(closed);
   if (watches_ != nullptr) watches_->end(closed);
   for (const auto& send : std::exchange(queued_, {})) send();
   send_command<CloseSession>(

@@ -120,6 +120,7 @@ class SessionCore final : public std::enable_shared_from_this<SessionCore>,
     int64_t asked_after = 0;  ///< so many moves, see moves_
     bool asking = false;
     bool asked_for = false;  ///< a hint came while the answer to an earlier question was on its way
+    bool applied = false;    ///< a server has said so: it has had its place, or the lock
   };
 
   void opened(const api::OpenSessionResult& result, Instant sent);
@@ -142,9 +143,11 @@ class SessionCore final : public std::enable_shared_from_this<SessionCore>,
   void ask_as(Ticket ticket, const typename Call::Request& request);
   void on_answer(Ticket ticket, const Outcome<api::AcquireResult>& outcome);
   void release_rest(const Waiting& waiting, const api::AcquireResult& result);
+  bool has_a_place(Ticket ticket) const;
   void withdraw_unless_known(Ticket ticket, const CallError& error);
   void wait_on(Ticket ticket, Waiting& waiting);
   void finish(Ticket ticket, Outcome<Acquired> outcome);
+  void end_acquires(const CallError& error);
   std::shared_ptr<Hold> make_hold(const Waiting& waiting, const api::AcquireResult& result);
   void granted(Ticket ticket, Waiting& waiting, const api::AcquireResult& result);
   void ask_again_under_lease();

@@ -141,6 +141,45 @@ TEST_F(SessionAcquireTest, OfAWithdrawnAcquireThatWasLostNothingIsLeftToRelease)
   EXPECT_EQ(last().name, "cancelAcquire");
 }
 
+// It was asked for again, for a hint or after some time, of a server that did not look at its
+// number.
+TEST_F(SessionAcquireTest, APlaceThatAServerRefusesWhenItIsAskedForAgainIsTakenBack) {
+  open();
+  acquire();
+  answer_acquire(0, api::AcquireStatus::WAITING);
+  a_.down();
+  settle();
+  ASSERT_EQ(commands_.size(), 2u);
+  b_.refuse(last(), api::ErrorCode::PERMISSION_DENIED, false);
+  settle();
+  ASSERT_TRUE(acquired_ && !acquired_->ok());
+  EXPECT_TRUE(acquired_->error().maybe_applied);
+  ASSERT_EQ(last().name, "cancelAcquire");
+  EXPECT_EQ(last().request<api::CancelAcquireRequest>().acquireSequence, ticket_);
+  EXPECT_FALSE(acknowledges(ticket_)) << "its result is needed yet";
+  answer_cancel(api::AcquireStatus::GRANTED);
+  ASSERT_EQ(last().name, "release") << "it is held, and nobody knows of it";
+}
+
+// The answer that grants it finds nobody any more.
+TEST_F(SessionAcquireTest, AnAcquireWhoseCancelIsRefusedIsTakenBackToo) {
+  open();
+  acquire();
+  session_->cancel(ticket_);
+  settle();
+  ASSERT_EQ(last().name, "cancelAcquire");
+  a_.refuse(last(), api::ErrorCode::PERMISSION_DENIED, false);
+  settle();
+  ASSERT_TRUE(acquired_ && !acquired_->ok());
+  EXPECT_TRUE(acquired_->error().maybe_applied);
+  answer_acquire(0, api::AcquireStatus::GRANTED);
+  ASSERT_EQ(commands_.size(), 3u);
+  ASSERT_EQ(last().name, "cancelAcquire");
+  EXPECT_FALSE(acknowledges(ticket_)) << "its result is needed yet";
+  answer_cancel(api::AcquireStatus::GRANTED);
+  EXPECT_EQ(last().name, "release") << "it is held, and nobody knows of it";
+}
+
 // ------------------------------------------------------------------ granted without a lease
 
 TEST_F(SessionAcquireTest, AGrantWithoutALeaseWaitsForARenewalAndIsAskedForUnderIt) {

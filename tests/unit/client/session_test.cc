@@ -269,6 +269,22 @@ TEST_F(SessionTest, AnAcquireThatIsOnItsWayIsNotToldAsUndoneByTheEndOfTheSession
   }
 }
 
+TEST_F(SessionTest, NorByTheServerThatIsAskedForItAgain) {
+  open();
+  acquire();
+  answer_acquire(0, api::AcquireStatus::WAITING);
+  api::PollResult poll;
+  poll.grants.emplace_back().acquireSequence = ticket_;
+  answer_poll(1, poll);
+  ASSERT_EQ(commands_.size(), 2u);
+  a_.refuse(commands_[1].second, api::ErrorCode::SESSION_EXPIRED, false);
+  settle();
+  ASSERT_TRUE(acquired_ && !acquired_->ok());
+  EXPECT_EQ(acquired_->error().code, ErrorCode::kSessionExpired);
+  EXPECT_TRUE(acquired_->error().maybe_applied);
+  EXPECT_EQ(commands_.size(), 2u) << "the end of the session has taken it back";
+}
+
 TEST_F(SessionTest, NorByItsClosing) {
   open();
   acquire();
