@@ -15,8 +15,8 @@ from holdfast_api.holdfast.ttypes import (AcquireStatus, CancelAcquireRequest, R
 
 from ._core import Core
 from ._router import Undecided
-from .errors import (HoldfastError, LockLost, LockTimeout, NotGranted, QueueFull, Unavailable,
-                     not_granted)
+from .errors import (HoldfastError, LockLost, LockTimeout, NotGranted, QueueFull, SessionError,
+                     Unavailable, not_granted)
 from .types import Holder, end_reason, holders_of
 
 #: How long a timed-out acquire waits for the answer to its cancellation.
@@ -69,8 +69,11 @@ class Asking:
             outcome_known = True
             return self.granted
         except HoldfastError as error:
-            refused_again = self._answered and error.code
+            refused_again = bool(self._answered and error.code)
             outcome_known = not (self._undoing or error.maybe_applied or refused_again)
+            # It has had a place, or even the lock, whoever tells of the session's end.
+            ended_after = self._answered and isinstance(error, SessionError)
+            error.maybe_applied |= refused_again or ended_after
             raise
         finally:
             if outcome_known:

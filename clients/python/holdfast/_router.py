@@ -236,8 +236,8 @@ class Router:
         """
         effort = _Effort(self, method, until, repeatable)
         while True:
-            self.check_open()
             try:
+                self.check_open()
                 gate()
             except HoldfastError as error:
                 effort.left_by(error)

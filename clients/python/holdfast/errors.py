@@ -27,7 +27,8 @@ class HoldfastError(Exception):
     ``code`` is the server's name of the error ("BAD_ARGUMENT", ...), or "" if no server said it.
     ``retry_after`` is how many seconds the server asked to wait before trying again.
     ``maybe_applied``: the server that refused the call did not ask whether an earlier copy of it,
-    whose answer was lost, has been applied; or nobody can tell any more, since the session is over.
+    whose answer was lost, has been applied; or nobody can tell any more, since the session is over
+    or the client was closed. Of an acquire that is refused: it has had its place, or even the lock.
     """
 
     code: str = ""

@@ -200,10 +200,11 @@ def test_a_refusal_of_a_later_copy_leaves_no_place_of_an_earlier_one(cluster, cl
 def test_the_end_of_the_session_does_not_tell_a_write_as_undone_whose_reply_was_lost(cluster,
                                                                                      client,
                                                                                      told_by):
-    session, raised = client.session(ttl=4), []
+    session = client.session(ttl=4)
 
     def end():
-        cluster.model.end_session(session.id)
+        with cluster.model.mutex:
+            cluster.model.end_session(session.id)
         if told_by == "the poll":
             eventually(lambda: session._core.over.is_set(), what="the client knows")
 
@@ -231,6 +232,20 @@ def test_who_knows_what_an_earlier_copy_came_to_no_more_does_not_tell_it_as_undo
     with pytest.raises(holdfast.HoldfastError) as raised:
         session.put("/k", "once")
     assert raised.value.maybe_applied and code in str(raised.value)
+
+
+def test_nor_does_the_closing_of_the_client(cluster, client, session):
+    closing = threading.Thread(target=client.close)
+
+    def close():
+        closing.start()
+        eventually(lambda: client._router._closed, what="the client is closed")
+
+    cluster.fault("put", Fault(drop_reply=True, then=close))
+    with pytest.raises(holdfast.ClientClosed) as raised:
+        session.put("/k", "once")
+    closing.join(10)
+    assert raised.value.maybe_applied
 
 
 def test_a_server_that_says_so_of_the_only_copy_is_believed(cluster, session):

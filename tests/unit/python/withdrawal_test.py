@@ -92,6 +92,23 @@ def test_a_refusal_after_the_place_was_told_of_does_not_keep_the_place(cluster, 
     other = client.session(ttl=4).lock("/a").acquire()
     with acquiring(cluster, session.lock("/a")) as raised:
         cluster.fault("acquire", Fault(before=refusal("PERMISSION_DENIED")))
-    assert isinstance(raised[0], holdfast.AccessDenied)
+    assert isinstance(raised[0], holdfast.AccessDenied) and raised[0].maybe_applied
     eventually(lambda: not cluster.model.queue, what="the withdrawal")
     other.release()
+
+
+@pytest.mark.parametrize("told_by", ["the server", "the poll"])
+def test_the_end_of_the_session_does_not_tell_a_place_as_undone(cluster, client, monkeypatch,
+                                                                told_by):
+    if told_by == "the server":
+        monkeypatch.setattr("holdfast._acquire.REPEAT_SECONDS_MIN", 0.1)
+        monkeypatch.setattr("holdfast._acquire.REPEAT_SECONDS_MAX", 0.1)
+    client.session(ttl=4).lock("/a").acquire()
+    session = client.session(ttl=4)
+    with acquiring(cluster, session.lock("/a")) as raised:
+        if told_by == "the server":
+            cluster.fault("acquire", Fault(before=refusal("SESSION_EXPIRED")))
+        else:
+            with cluster.model.mutex:
+                cluster.model.end_session(session.id)
+    assert isinstance(raised[0], holdfast.SessionExpired) and raised[0].maybe_applied
