@@ -2,6 +2,7 @@
 #include <sys/ioctl.h>
 
 #include <algorithm>
+#include <span>
 
 #include "tests/unit/net/net_test_util.h"
 
@@ -170,45 +171,53 @@ TEST_F(FloodedLoopTest, WhoGoesFirstIsReadInEachTurn) {
   loop.turn(0ms);
 }
 
-// Frames that came before their connections were paused are worth a turn's time too.
-TEST_F(FloodedLoopTest, OfThoseThatAreReadAgainOneATurnIsHandledWhenThereIsNoTime) {
-  constexpr size_t kPaused = 5;
-  std::vector<std::unique_ptr<Flooder>> peers(kPaused);
-  recorder.react = [](FrameConnection& connection, std::string_view payload) {
-    if (payload == "stop") connection.pause_reading();
-  };
-  for (auto& peer : peers) {
-    peer = connect_and_accept();
-    peer->write(frame_of("stop") + frame_of("on"));
+class PausedConnectionsTest : public FloodedLoopTest {
+ protected:
+  /// So many whose frame waits behind one that paused them.
+  void pause(size_t count) {
+    recorder.react = [](FrameConnection& connection, std::string_view payload) {
+      if (payload == "stop") connection.pause_reading();
+    };
+    const size_t first = connections.size();
+    for (size_t i = 0; i < count; ++i) {
+      peers_.push_back(connect_and_accept());
+      peers_.back()->write(frame_of("stop") + frame_of("renewal"));
+    }
+    ASSERT_TRUE(run_until(loop, [&] { return count_of("stop") == count; }));
+    paused_ = std::span(connections).subspan(first);
   }
-  ASSERT_TRUE(run_until(loop, [&] { return recorder.frames.size() == kPaused; }));
-  for (const auto& connection : connections) connection->resume_reading();
+  void resume() {
+    for (const auto& connection : paused_) connection->resume_reading();
+  }
+  size_t count_of(const char* frame) const {
+    return static_cast<size_t>(std::ranges::count(recorder.frames, frame));
+  }
+
+ private:
+  std::vector<std::unique_ptr<Flooder>> peers_;
+  std::span<std::unique_ptr<FrameConnection>> paused_;
+};
+
+// Frames that came before their connections were paused are worth a turn's time too.
+TEST_F(PausedConnectionsTest, OfThoseThatAreReadAgainOneATurnIsHandledWhenThereIsNoTime) {
+  constexpr size_t kPaused = 5;
+  pause(kPaused);
+  resume();
   for (size_t turn = 1; turn <= kPaused; ++turn) {
     loop.turn(0ms);
-    EXPECT_EQ(recorder.frames.size(), kPaused + turn);
+    EXPECT_EQ(count_of("renewal"), turn);
     EXPECT_TRUE(loop.input_left());
   }
 }
 
 // What was read before a connection was held back may be a renewal, and waits for nobody any more.
-TEST_F(FloodedLoopTest, WhatWaitsForItsTurnAfterAPauseIsNotHandledYet) {
-  const auto busy = connect_and_accept();
+TEST_F(PausedConnectionsTest, WhatWaitsForItsTurnAfterThatIsNotHandledYet) {
   constexpr size_t kPaused = 50;
-  std::vector<std::unique_ptr<Flooder>> peers(kPaused);
-  recorder.react = [](FrameConnection& connection, std::string_view payload) {
-    if (payload == "stop") connection.pause_reading();
-  };
-  for (auto& peer : peers) {
-    peer = connect_and_accept();
-    peer->write(frame_of("stop") + frame_of("renewal"));
-  }
-  const auto count_of = [&](const char* frame) {
-    return static_cast<size_t>(std::ranges::count(recorder.frames, frame));
-  };
-  ASSERT_TRUE(run_until(loop, [&] { return count_of("stop") == kPaused; }));
+  const auto busy = connect_and_accept();
+  pause(kPaused);
   const Instant asked = clock.now();
   loop.ask_handled_until(asked);
-  for (const auto& connection : connections) connection->resume_reading();
+  resume();
   for (int turns = 0; loop.handled_until() < asked; ++turns) {
     ASSERT_LT(turns, 5'000);
     busy->write(frame_of("busy"));  // no turn has time for more than one of those that wait
