@@ -258,6 +258,7 @@ TEST_F(RoomTest, ARestartOnAFullDiskKeepsWhatWasAhead) {
   ASSERT_TRUE(fill_segment().ok());
   look();
   leave_free(0);
+  keeper.reset();
   store.reset();
   disk->process_crash();
   open();
