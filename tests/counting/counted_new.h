@@ -16,9 +16,10 @@ inline uint64_t size_of(void* block) {
 }  // namespace holdfast::counting
 
 __attribute__((noinline)) void* operator new(size_t size, const std::nothrow_t&) noexcept {
-  ++holdfast::counting::allocations;
+  holdfast::counting::allocations.fetch_add(1, std::memory_order_relaxed);
   void* const block = std::malloc(size);
-  holdfast::counting::live_bytes += holdfast::counting::size_of(block);
+  holdfast::counting::live_bytes.fetch_add(holdfast::counting::size_of(block),
+                                           std::memory_order_relaxed);
   return block;
 }
 __attribute__((noinline)) void* operator new(size_t size) {
@@ -26,7 +27,8 @@ __attribute__((noinline)) void* operator new(size_t size) {
   throw std::bad_alloc();
 }
 __attribute__((noinline)) void operator delete(void* block) noexcept {
-  holdfast::counting::live_bytes -= holdfast::counting::size_of(block);
+  holdfast::counting::live_bytes.fetch_sub(holdfast::counting::size_of(block),
+                                           std::memory_order_relaxed);
   std::free(block);
 }
 __attribute__((noinline)) void operator delete(void* block, size_t) noexcept {
