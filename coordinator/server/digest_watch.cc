@@ -133,10 +133,12 @@ void DigestWatch::receive_report(NodeId from, std::string_view bytes) {
 }
 
 /// A report that a later one has overtaken, or of a state that another has replaced, is dropped.
+/// Which replaced which is known by what came last alone, and one that is late over restarts comes
+/// last too: what has been silent for kFresh since has replaced nothing.
 bool DigestWatch::take_report(NodeId from, const peer::DigestReport& message) {
   Reported& last = reported_[from];
   const uint64_t state = number(message.state);
-  if (state == last.former_state && state != 0) return false;
+  if (state == last.former_state && state != 0 && heard_lately(from)) return false;
   if (state == last.state && number(message.number) <= last.number) return false;
   if (state != last.state) last = {.state = state, .former_state = last.state};
   last.number = number(message.number);

@@ -90,7 +90,8 @@ class DigestWatch {
   /// What a node reported last.
   struct Reported {
     uint64_t state = 0;
-    uint64_t former_state = 0;  ///< a late report of it says nothing of what is there now
+    /// A late report of it says nothing of what is there now, while that is heard.
+    uint64_t former_state = 0;
     uint64_t number = 0;
     bool quarantined = false;
     Instant heard_at;

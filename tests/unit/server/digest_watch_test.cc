@@ -442,6 +442,24 @@ TEST_F(ReportTest, RepeatedOvertakenAndFormerOnesCountForNothing) {
   EXPECT_FALSE(mismatch(1));
 }
 
+// What was silent before is heard again, and not only once another leads.
+TEST_F(ReportTest, OneThatIsLateOverTwoRestartsSilencesNobodyForLong) {
+  const int64_t first = report.state;
+  for (int restarts = 0; restarts < 3; ++restarts) {
+    report.state = first + restarts;
+    report_as(3);
+  }
+  report.state = first;
+  report.number += 1;
+  report_as(3);
+  cluster->advance(DigestWatch::kFresh);
+  report.state = first + 2;
+  report.number += 1;
+  report.points.front().low += 1;
+  report_as(3);
+  EXPECT_TRUE(mismatch(1));
+}
+
 /// Servers report after different entries, and with one the leader alone can be compared.
 class WithholdingTest : public ReportTest {
  protected:
