@@ -21,8 +21,8 @@ std::string sentence(NodeId self, const DigestVerdict& verdict) {
 }
 
 /// Whichever database of that directory is in force when it is set aside.
-std::string beside(const std::string& aside_path) {
-  return aside_path.substr(0, aside_path.rfind('/')) + "/state-*.db.damaged";
+std::string beside(const std::string& path) {
+  return path.substr(0, path.rfind('/')) + "/state-*.db.damaged";
 }
 
 /// Who is asked for its state and is in doubt about it keeps silent (PROMISE 11). Of the doubt the
@@ -145,8 +145,8 @@ void Engine::begin_rebuild(CallId call, const api::RequestContext& context,
   host_.fill(reply.header, context.sequence);
   if (snapshots_.stats().written) {
     // A span that is under way may yet be written to another database, which is then the one.
-    const std::string kept = ports_.snapshots.store->aside_path();
-    reply.keptAs = snapshots_.settled() ? kept : beside(kept);
+    const snapshot::SnapshotStore& store = *ports_.snapshots.store;
+    reply.keptAs = snapshots_.settled() ? store.aside_path() : beside(store.path());
   }
   host_.show(call, &reply);
 }

@@ -25,7 +25,8 @@ Status Server::end_quarantine() {
   if (!snapshots_->empty()) {
     const std::string kept = snapshots_->aside_path();
     if (Status aside = snapshots_->set_aside(); !aside.ok()) return aside;
-    LOG(INFO) << "the database that the server had is kept as " << kept;
+    LOG(INFO) << (kept.empty() ? "the database that the server had was removed: nothing is kept"
+                               : "the database that the server had is kept as " + kept);
   }
   if (Status removed = quarantine_file().remove(); !removed.ok()) return removed;
   LOG(INFO) << "the quarantine ends with the state that another server sent";

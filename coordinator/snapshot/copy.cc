@@ -52,14 +52,6 @@ Result<SnapshotCopy> make(raft::FileSystem& files, const std::string& from, cons
   return copy;
 }
 
-Status remove_file(raft::FileSystem& files, const std::string& path) {
-  auto there = files.exists(path);
-  if (!there) return there.error().to_error();
-  if (!*there) return ok_status();
-  if (auto gone = files.unlink(path); !gone) return gone.error().to_error();
-  return ok_status();
-}
-
 }  // namespace
 
 void PieceSum::add(std::string_view piece) { value_ = checksum64(piece, value_); }
@@ -86,6 +78,14 @@ Result<std::string> read_piece(raft::FileSystem& files, const SnapshotCopy& copy
                                           std::to_string(copy.bytes)};
   }
   return piece;
+}
+
+Status remove_file(raft::FileSystem& files, const std::string& path) {
+  auto there = files.exists(path);
+  if (!there) return there.error().to_error();
+  if (!*there) return ok_status();
+  if (auto gone = files.unlink(path); !gone) return gone.error().to_error();
+  return ok_status();
 }
 
 Status remove_database(raft::FileSystem& files, const std::string& path) {

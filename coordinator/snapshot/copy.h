@@ -41,6 +41,8 @@ Result<SnapshotCopy> make_copy(raft::FileSystem& files, const std::string& from,
 /// A piece of a copy: PieceSum::kPieceBytes at most, less only at its end.
 Result<std::string> read_piece(raft::FileSystem& files, const SnapshotCopy& copy, uint64_t offset);
 
+/// Ok if there is none.
+Status remove_file(raft::FileSystem& files, const std::string& path);
 /// Removes a database and what SQLite keeps beside it; ok if there is none.
 Status remove_database(raft::FileSystem& files, const std::string& path);
 /// Removes only what SQLite keeps beside it.

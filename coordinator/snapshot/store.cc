@@ -290,13 +290,25 @@ Result<SnapshotHead> SnapshotStore::read(const RowSink& sink) const {
   return load_database(*database, sink, [](uint64_t) {});
 }
 
+std::string SnapshotStore::aside_path() const {
+  const std::string from = path();
+  auto there = files_.exists(from);
+  return there && !*there ? std::string() : from + std::string(kDamaged);
+}
+
 // CURRENT goes last: what it names is either there, or there as *.damaged, which the next start
 // knows (read_current). A crash leaves nothing that would be taken for a server's first start.
+// What somebody has removed leaves nothing to keep: the rest of it is worth nothing alone.
 Status SnapshotStore::set_aside() {
   writer_.reset();
   const std::string from = path();
   const std::string to = aside_path();
+  if (to.empty()) {
+    const Status gone = remove_companions(files_, from);
+    return gone.ok() ? forget_current() : gone;
+  }
   if (auto moved = files_.rename(from, to); !moved) return to_error(moved.error());
+  anything_set_aside_ = true;
   aside_ = current_ + std::string(kDamaged);
   for (const char* companion : kCompanions) {
     auto there = files_.exists(from + companion);
@@ -310,9 +322,8 @@ Status SnapshotStore::set_aside() {
 
 Status SnapshotStore::forget_current() {
   if (Status synced = to_status(files_.sync_directory(directory_)); !synced.ok()) return synced;
-  if (Status gone = to_status(files_.unlink(directory_ + "/" + kCurrent)); !gone.ok()) return gone;
+  if (Status gone = remove_file(files_, directory_ + "/" + kCurrent); !gone.ok()) return gone;
   name_current({});
-  anything_set_aside_ = true;
   return to_status(files_.sync_directory(directory_));
 }
 

@@ -9,7 +9,8 @@
 // Nothing is ever renamed onto a database, because SQLite would replay a leftover -wal into it: a
 // new one gets a new name, and CURRENT is switched to it. What CURRENT does not name is removed at
 // the next start; if CURRENT is missing, not before the log is known to begin with entry 1. Blocks
-// for the disk; one thread at a time, but path(), empty() and copy_in_force() from any.
+// for the disk; one thread at a time, but path(), aside_path(), empty() and copy_in_force() from
+// any.
 #pragma once
 
 #include <cstdint>
@@ -109,8 +110,8 @@ class SnapshotStore {
   uint64_t wal_bytes_left() const { return wal_bytes_left_; }
   /// The database in force is not to be believed: it is kept as *.damaged, and the store is empty.
   Status set_aside();
-  /// Where set_aside() keeps it.
-  std::string aside_path() const { return path() + ".damaged"; }
+  /// Where set_aside() keeps it; empty: somebody has removed it.
+  std::string aside_path() const;
   /// A damaged one was set aside, now or by an earlier process, and is still there to be looked at.
   bool anything_set_aside() const { return anything_set_aside_; }
   /// What the last one that was set aside says of itself, if it can: for hints, as nothing else of

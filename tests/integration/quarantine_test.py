@@ -308,6 +308,21 @@ def test_a_rebuild_that_is_killed_leaves_it_quarantined_or_rebuilt(servers, dial
     all_alike(servers)
 
 
+def test_a_quarantined_server_whose_database_is_removed_is_rebuilt_all_the_same(servers, dial):
+    odd = follower_of(servers)
+    diverge(servers, dial, odd)
+    eventually(lambda: quarantined(odd), within=20, what="the odd one is quarantined")
+    for file in (data(odd) / "snapshot").glob("state-*"):
+        file.unlink()
+    done = run(servers, "rebuild", nodes=[odd], timeout=60)
+    assert done.returncode == 0, done.stderr
+    assert "it had no database that could be kept" in done.stdout
+    servers.wait_ready()
+    all_alike(servers)
+    assert not list((data(odd) / "snapshot").glob("*.damaged*"))
+    assert odd.log().count("nothing is kept") == 1
+
+
 def test_a_quarantined_server_that_is_removed_says_so(servers, dial):
     odd = follower_of(servers)
     diverge(servers, dial, odd)

@@ -416,6 +416,34 @@ TEST_F(SnapshotStores, ADamagedDatabaseIsKeptAside) {
   EXPECT_THAT(names(), ElementsAre("state-1.db.damaged"));
 }
 
+// By an operator who tidied up before he had the server rebuilt.
+TEST_F(SnapshotStores, OfADatabaseThatSomebodyRemovedNothingIsKeptAside) {
+  for (const bool current_too : {false, true}) {
+    auto store = open();
+    state_.apply(100);
+    write(*store);
+    std::filesystem::remove(store->path());
+    if (current_too) std::filesystem::remove(directory_.file("CURRENT"));
+    EXPECT_EQ(store->aside_path(), "");
+    const Status done = store->set_aside();
+    ASSERT_TRUE(done.ok()) << done.error().message;
+    EXPECT_TRUE(store->empty());
+    EXPECT_FALSE(store->anything_set_aside());
+    EXPECT_TRUE(std::filesystem::is_empty(directory_.path()));
+  }
+}
+
+TEST_F(SnapshotStores, WhatCannotBeKeptAsideIsAnError) {
+  auto store = open();
+  state_.apply(100);
+  write(*store);
+  std::filesystem::create_directory(store->aside_path());
+  const Status done = store->set_aside();
+  ASSERT_FALSE(done.ok());
+  EXPECT_THAT(done.error().message, HasSubstr("state-1.db"));
+  EXPECT_FALSE(store->empty());
+}
+
 // Every row is whole and the digest right: only SQLite's own check counts the bytes of a page.
 TEST_F(SnapshotStores, DamageThatNoRowShowsIsFoundByTheCheckBesideTheLoading) {
   {
