@@ -255,6 +255,7 @@ class Engine final : public raft::Application, Commands::Owner, Renewals::Owner 
   const watch::Watches& watches() const { return hub_.watches(); }
   size_t pending_commands() const { return commands_.size(); }
   size_t pending_renewals() const { return renewals_.pending(); }
+  size_t queued_renewals() const { return renewals_.queued(); }
   size_t pending_reads() const { return reads_.size(); }
 
  private:

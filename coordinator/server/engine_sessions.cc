@@ -88,7 +88,8 @@ void Engine::open_session(CallId call, const api::RequestContext& context,
     target.call = call;
     target.session = existing;
     target.deadline = deadline_of(context);
-    return renewals_.renew(target);
+    renewals_.renew(target);
+    return;
   }
   command::OpenSession body;
   body.secretHash.assign(hash.data(), hash.size());
@@ -165,14 +166,15 @@ void Engine::poll(CallId call, const api::RequestContext& context,
   if (!request.acknowledgedNotices.empty()) {
     acknowledge_notices(session, request.acknowledgedNotices);
   }
-  if (!polls_.arrive(call, session, request)) return;
+  std::optional<uint64_t>* const ticket = polls_.arrive(call, session, request);
+  if (ticket == nullptr) return;
   RenewalTarget target;
   target.kind = RenewalTarget::Kind::kPoll;
   target.call = call;
   target.session = session;
   target.revision = min_revision_of(context);
   target.deadline = host_.clock.now() + kRenewalWait;
-  renewals_.renew(target);
+  *ticket = renewals_.renew(target, *ticket);
 }
 
 // Only what is in force and not yet acknowledged costs an entry; clients repeat themselves.

@@ -65,10 +65,11 @@ std::optional<Refusal> Polls::refuses(SessionId session, const api::PollRequest&
                  false, false, 0};
 }
 
-bool Polls::arrive(CallId call, SessionId session, const api::PollRequest& request) {
+std::optional<uint64_t>* Polls::arrive(CallId call, SessionId session,
+                                       const api::PollRequest& request) {
   if (const auto refusal = refuses(session, request)) {
     host_.fail(call, *refusal, 0);
-    return false;
+    return nullptr;
   }
   const auto [at, fresh] = channels_.try_emplace(session);
   Channel& channel = at->second;
@@ -90,7 +91,7 @@ bool Polls::arrive(CallId call, SessionId session, const api::PollRequest& reque
   channel.answer_at_once = fresh || owed || request.renewNow || request.maxWaitMs == 0;
   channel.max_wait_ms = request.maxWaitMs;
   urgent_ = urgent_ || has_news(channel, session);
-  return true;
+  return &channel.renewal;
 }
 
 void Polls::drop_acknowledged(Channel& channel, int64_t delivery) {

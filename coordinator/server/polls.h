@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <deque>
 #include <list>
+#include <optional>
 #include <unordered_map>
 #include <utility>
 #include <vector>
@@ -28,9 +29,10 @@ class Polls {
 
   Polls(Host& host, WatchHub& hub);
 
-  /// A poll of a live session arrived; it waits for its renewal. Takes the place of an older one.
-  /// False, and it is answered: a newer one has been here.
-  bool arrive(CallId call, SessionId session, const api::PollRequest& request);
+  /// A poll of a live session arrived; it waits for its renewal, whose ticket is to be put where
+  /// the pointer says: there is that of the older one whose place it has taken. Null, and it is
+  /// answered: a newer one has been here.
+  std::optional<uint64_t>* arrive(CallId call, SessionId session, const api::PollRequest& request);
   /// Its renewal was acknowledged: answers if there is anything to tell, else parks. What watches
   /// tell waits until a turn has time for it.
   void renewed(CallId call, SessionId session, int64_t lease_ms);
@@ -60,6 +62,7 @@ class Polls {
     enum class State : uint8_t { kNoCall, kRenewing, kParked };
     State state = State::kNoCall;
     CallId call;
+    std::optional<uint64_t> renewal;  ///< the newest poll's
     bool answer_at_once = false;
     bool due = false;       ///< parked, and in due_
     bool outdated = false;  ///< its watches have seen less than told_through says

@@ -23,6 +23,8 @@ constexpr size_t kForwardedRenewalsMax = 20'000;  // of one message: 320 KB at m
 constexpr Duration kRoundSpacing = 5ms;
 constexpr Duration kForwardSpacing = 2ms;
 constexpr int kBurst = 20;  // at once after a quiet time
+/// Places of renewals that are over, which the queue for a leader may have besides.
+constexpr size_t kStalePlaces = 1'000;
 
 }  // namespace
 
@@ -71,19 +73,40 @@ void Renewals::release(uint64_t ticket) {
   free_.push_back(static_cast<uint32_t>(ticket));
 }
 
-void Renewals::renew(const RenewalTarget& target) {
+// It had its effect on the lease, if it came to a leader.
+void Renewals::withdraw(uint64_t ticket) {
+  const Slot* slot = find(ticket);
+  if (slot == nullptr) return;
+  unapplied_.erase({slot->target.revision, ticket});
+  release(ticket);
+  ++stats_.refused;
+}
+
+// What was withdrawn or has waited in vain leaves its place behind: without a leader nobody else
+// takes those away.
+void Renewals::wait_for_leader(uint64_t ticket) {
+  if (waiting_.size() >= 2 * pending() + kStalePlaces) {
+    std::erase_if(waiting_, [this](uint64_t place) { return find(place) == nullptr; });
+  }
+  waiting_.push_back(ticket);
+}
+
+std::optional<uint64_t> Renewals::renew(const RenewalTarget& target,
+                                        std::optional<uint64_t> instead_of) {
   ++stats_.received;
+  if (instead_of) withdraw(*instead_of);
   // Nobody waits for its answer: no bound on calls is one on how many of these there are.
   if (target.kind == RenewalTarget::Kind::kUnseen && pending() >= host_.options.max_pending_reads) {
     ++stats_.refused;
-    return;
+    return std::nullopt;
   }
   const uint64_t ticket = park(target);
   if (host_.serving) {
     hand_to_keeper(ticket);
   } else {
-    waiting_.push_back(ticket);
+    wait_for_leader(ticket);
   }
+  return ticket;
 }
 
 void Renewals::hand_to_keeper(uint64_t ticket) {
@@ -288,7 +311,7 @@ void Renewals::send_again(Stale&& stale) {
     Slot& slot = targets_[at];
     if (!slot.used || !slot.sent_term || !stale(slot)) continue;
     slot.sent_term = Term{};
-    waiting_.push_back(ticket_of(at));
+    wait_for_leader(ticket_of(at));
   }
 }
 
@@ -334,7 +357,7 @@ void Renewals::take_answers() {
                slot->target.kind == RenewalTarget::Kind::kRemote) {
       answer(a.ticket, {0, ErrorCode::kNoLeader});
     } else {
-      waiting_.push_back(a.ticket);  // for the next leader, or for the session's opening
+      wait_for_leader(a.ticket);  // the next one, or this one for the session's opening
     }
   }
   answers_.clear();

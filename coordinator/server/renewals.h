@@ -60,8 +60,11 @@ class Renewals {
 
   Renewals(Host& host, PeerCodec& codec, Commands& commands, Owner& owner);
 
-  /// A renewal of a client of this server. Answered through the owner, never from inside this call.
-  void renew(const RenewalTarget& target);
+  /// A renewal of a client of this server. Answered through the owner, never from inside this call,
+  /// which returns its ticket; none: it is refused, and answered to nobody. The one with the ticket
+  /// `instead_of` is answered to nobody either, if it is still there.
+  std::optional<uint64_t> renew(const RenewalTarget& target,
+                                std::optional<uint64_t> instead_of = std::nullopt);
   /// The renewals under way are not to wait for the pace: somebody's news wait for them.
   void hurry() { hurry_ = true; }
 
@@ -101,6 +104,8 @@ class Renewals {
     return keeper_.lease_left_ms(session, host_.clock.now());
   }
   size_t pending() const { return targets_.size() - free_.size(); }
+  /// Places in the queue for a leader; a multiple of pending() at most, but for a few.
+  size_t queued() const { return waiting_.size(); }
   const RenewalStats& stats() const { return stats_; }
 
  private:
@@ -124,6 +129,8 @@ class Renewals {
   bool opens_later(SessionId session) const;
   bool has_its_secret(const RenewalTarget& target) const;
   void release(uint64_t ticket);
+  void withdraw(uint64_t ticket);
+  void wait_for_leader(uint64_t ticket);
   void hand_to_keeper(uint64_t ticket);
   void take_answers();
   void answer(uint64_t ticket, const Renewed& outcome);

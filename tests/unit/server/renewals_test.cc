@@ -126,6 +126,34 @@ TEST_F(FewRenewalsTest, RenewalsOfSessionsThatMayNeverBeAreBounded) {
   EXPECT_EQ(follower.engine().renewal_stats().received - before.received, 1'000u);
 }
 
+// A client that polls as fast as it can, each time anew, is one that waits.
+TEST_F(RenewalsTest, OfPollsThatTookEachOthersPlaceOneWaits) {
+  const Client fast = cluster.client(2, "fast");
+  const RenewalStats before = follower.engine().renewal_stats();
+  cluster.isolate(2);
+  ASSERT_TRUE(cluster.until([&] { return !follower.engine().host().soft.leader; }, 5s));
+  std::optional<Call> last;
+  for (int i = 0; i < 5'000; ++i) last = follower.poll(fast.context(), {});
+  EXPECT_EQ(follower.engine().pending_renewals(), 1u);
+  EXPECT_LT(follower.engine().queued_renewals(), 1'100u);
+  EXPECT_EQ(follower.engine().renewal_stats().refused - before.refused, 4'999u);
+  cluster.heal();
+  ASSERT_TRUE(cluster.until([&] { return follower.engine().pending_renewals() == 0; }, 5s));
+  EXPECT_FALSE(last->answered() && last->outcome() != "OK") << last->outcome();
+}
+
+// And what clients send again as often as it is refused.
+TEST_F(RenewalsTest, WhatWaitedInVainForALeaderLeavesNothingBehind) {
+  cluster.isolate(2);
+  ASSERT_TRUE(cluster.until([&] { return !follower.engine().host().soft.leader; }, 5s));
+  for (int round = 0; round < 20; ++round) {
+    for (int i = 0; i < 200; ++i) follower.keep_alive(client.context());
+    cluster.advance(6s);
+    EXPECT_EQ(follower.engine().pending_renewals(), 0u);
+  }
+  EXPECT_LT(follower.engine().queued_renewals(), 1'500u);
+}
+
 TEST_F(RenewalsTest, AFollowersRenewalsTravelTogetherOnTheControlLane) {
   cluster.hold(is_renewal);
   std::vector<Call> calls;
