@@ -115,7 +115,9 @@ class History {
 
   uint64_t listed() const { return listed_; }
 
-  uint64_t bytes() const { return event_bytes_ + listed_ * sizeof(uint64_t); }
+  /// Of all memory but blocks of texts that are begun or not yet free, three at most, and places
+  /// for further events.
+  uint64_t bytes() const { return event_bytes_ + texts_.unused() + listed_ * sizeof(uint64_t); }
   uint64_t size() const { return events_.size(); }
 
   /// The first broken invariant as a sentence, or empty.

@@ -25,8 +25,8 @@ TEST(ByteQueues, KeepEveryTextUntilItGoes) {
   ByteQueue queue;
   std::deque<std::pair<std::string, std::string_view>> kept;
   for (int i = 0; i < 20'000; ++i) {
-    // Now and then one that is larger than a block, and times at which all go.
-    const size_t size = random.below(500) == 0 ? 2 * ByteQueue::kBlockBytes : 1 + random.below(900);
+    // Now and then one that has a block of its own, and times at which all go.
+    const size_t size = random.below(500) == 0 ? ByteQueue::kSharedMax + 1 : 1 + random.below(900);
     const std::string text(size, static_cast<char>('a' + i % 26));
     kept.emplace_back(text, keep(queue, text));
     for (uint64_t gone = random.below(i % 2'000 < 1'000 ? 2 : 4); gone > 0 && !kept.empty();
@@ -35,6 +35,26 @@ TEST(ByteQueues, KeepEveryTextUntilItGoes) {
       queue.pop(kept.front().first.size());
       kept.pop_front();
     }
+  }
+}
+
+// But for what is begun, and a spare one.
+TEST(ByteQueues, TakeWhatTheTextsHaveAndSayTheyLeaveUnused) {
+  for (const size_t size : {100UL, 10'000UL, ByteQueue::kSharedMax - 1, ByteQueue::kSharedMax + 1,
+                            ByteQueue::kBlockBytes / 2 + 1, ByteQueue::kBlockBytes + 1}) {
+    SCOPED_TRACE(size);
+    ByteQueue queue;
+    const uint64_t before = counting::live_bytes;
+    const size_t texts = (16 << 20) / size;
+    for (size_t i = 0; i < 2 * texts; ++i) {
+      queue.push(size);
+      if (i >= texts) queue.pop(size);
+    }
+    const uint64_t said = texts * size + queue.unused();
+    EXPECT_LE(said, (16 << 20) / 15 * 16);
+    EXPECT_LE(counting::live_bytes - before, said + said / 100 + 3 * ByteQueue::kBlockBytes);
+    for (size_t i = 0; i < texts; ++i) queue.pop(size);
+    EXPECT_EQ(queue.unused(), 0u);
   }
 }
 

@@ -67,6 +67,18 @@ TEST_F(HistoryTest, BytesCountPayloadEncodingsAndWhatInterestsList) {
   EXPECT_EQ(bytes(), before + 8 + std::string("/b=").size());
 }
 
+TEST_F(HistoryTest, BytesCountWhatTextsLeaveUnusedOfTheirBlocks) {
+  const std::string value(ByteQueue::kSharedMax - 100, 'v');
+  constexpr uint64_t kOfABlock = 16;
+  append({created("/a", value)});
+  const uint64_t one = watches_.history().bytes();
+  for (uint64_t i = 1; i < kOfABlock; ++i) append({changed("/a", value)});
+  EXPECT_EQ(watches_.history().bytes(), kOfABlock * one);
+  append({changed("/a", value)});
+  const uint64_t rest = ByteQueue::kBlockBytes - kOfABlock * (2 + value.size());
+  EXPECT_EQ(watches_.history().bytes(), (kOfABlock + 1) * one + rest);
+}
+
 TEST_F(HistoryTest, ThousandsOfWatchersShareOneEncodingPerForm) {
   append();
   for (uint64_t owner = 1; owner <= 1'000; ++owner) watch(OwnerId(owner), {.path = "/a"});
