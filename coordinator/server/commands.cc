@@ -32,7 +32,7 @@ void Commands::submit(PendingCommand pending) {
   pending.header.originNode = static_cast<int32_t>(host_.options.self.value);
   pending.header.originRequest = static_cast<int64_t>(request);
   pending.arrived = host_.clock.now();
-  deadlines_.add(request, pending.deadline);
+  deadlines_.add_in_steps(request, pending.deadline, pending.arrived);
   pending_bytes_ += pending.body.size();
   pending_.emplace(request, std::move(pending));
   waiting_.push_back(request);
@@ -459,6 +459,7 @@ void Commands::expire(uint64_t request, Instant now) {
   const auto at = pending_.find(request);
   if (at == pending_.end()) return;
   const PendingCommand& pending = at->second;
+  if (now < pending.deadline) return deadlines_.add_in_steps(request, pending.deadline, now);
   const std::string waited = std::to_string(to_ms(now - pending.arrived)) + " ms";
   // A repeatable command may have been handed over before and be waiting again now: only one that
   // never left is known not to be applied.

@@ -97,6 +97,7 @@ class Commands {
   /// Answers what has waited past its deadline.
   void sweep(Instant now);
   Instant next_deadline() const { return deadlines_.next(); }
+  size_t deadlines() const { return deadlines_.size(); }
 
   /// This server's apply says what its command came to.
   void on_reply(uint64_t request, const rsm::CommandResult& result);

@@ -2,6 +2,7 @@
 // early costs nothing, and what is still there when its bucket is due is looked at then.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <iterator>
 #include <map>
@@ -17,6 +18,7 @@ namespace holdfast::server {
 class DeadlineQueue {
  public:
   static constexpr Duration kBucket = 16ms;
+  static constexpr Duration kAhead = 5s;
 
   void add(uint64_t key, Instant deadline) {
     const int64_t bucket = bucket_after(deadline);
@@ -24,6 +26,20 @@ class DeadlineQueue {
     const auto last = buckets_.empty() ? buckets_.end() : std::prev(buckets_.end());
     const bool in_last = last != buckets_.end() && last->first == bucket;
     (in_last ? last : at(bucket))->second.push_back(key);
+  }
+
+  /// The same of a deadline that a client chooses: one that is further ahead than kAhead fires
+  /// then, and the caller adds it again. So what ends early is not kept for long, however far it is
+  /// off.
+  void add_in_steps(uint64_t key, Instant deadline, Instant now) {
+    add(key, std::min(deadline, now + kAhead));
+  }
+
+  /// Keys that have not fired, those of what has ended among them.
+  size_t size() const {
+    size_t keys = 0;
+    for (const auto& [bucket, in_it] : buckets_) keys += in_it.size();
+    return keys;
   }
 
   /// Calls expired(key) for everything whose deadline has passed at `now`.

@@ -256,6 +256,9 @@ class Engine final : public raft::Application, Commands::Owner, Renewals::Owner 
   size_t pending_commands() const { return commands_.size(); }
   size_t pending_renewals() const { return renewals_.pending(); }
   size_t queued_renewals() const { return renewals_.queued(); }
+  size_t queued_deadlines() const {
+    return commands_.deadlines() + reads_.deadlines() + polls_.deadlines();
+  }
   size_t pending_reads() const { return reads_.size(); }
 
  private:

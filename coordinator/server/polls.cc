@@ -244,7 +244,13 @@ void Polls::end_call(Channel& channel, SessionId session) {
   if (channel.state == Channel::State::kParked) --host_.parked;
   channel.state = Channel::State::kNoCall;
   channel.due = false;
-  deadlines_.add(session.value, host_.clock.now() + kForgetAfter);
+  if (channel.look_at <= host_.clock.now()) look_again(channel, session);
+}
+
+// One look ahead is enough, however fast a session polls.
+void Polls::look_again(Channel& channel, SessionId session) {
+  channel.look_at = channel.arrived + kForgetAfter;
+  deadlines_.add(session.value, channel.look_at);
 }
 
 void Polls::add_grant(Channel& channel, const rsm::Effect& effect) {
@@ -333,6 +339,8 @@ void Polls::sweep(Instant now) {
       answer(channel, session);
     } else if (channel.state == Channel::State::kNoCall && channel.arrived + kForgetAfter <= now) {
       forget(session);
+    } else if (channel.state == Channel::State::kNoCall && channel.look_at <= now) {
+      look_again(channel, session);
     }
   });
 }

@@ -46,6 +46,7 @@ class Polls {
   bool more() const { return !due_.empty() || hub_.waking(); }
   void sweep(Instant now);
   Instant next_deadline() const { return deadlines_.next(); }
+  size_t deadlines() const { return deadlines_.size(); }
   void shut_down();
   /// True once if news wait for a poll's renewal since the last call.
   bool take_urgent() { return std::exchange(urgent_, false); }
@@ -70,7 +71,8 @@ class Polls {
     int64_t max_wait_ms = 0;
     Instant arrived;
     Instant park_until;
-    int64_t poll_number = 0;               ///< the client's, of the newest poll
+    Instant look_at;          ///< latest at which deadlines_ has it looked at once no call is there
+    int64_t poll_number = 0;  ///< the client's, of the newest poll
     int64_t first_delivery = 0;            ///< of this channel; 0: none yet
     int64_t delivery = 0;                  ///< the latest
     Revision told_notice;                  ///< latest revocation that a reply has carried
@@ -96,6 +98,7 @@ class Polls {
   void answer_the_outdated(Instant now);
   /// The call is over: the channel is looked at again once it may be forgotten.
   void end_call(Channel& channel, SessionId session);
+  void look_again(Channel& channel, SessionId session);
   void fail_call(Channel& channel, SessionId session, const Refusal& refusal);
 
   Host& host_;

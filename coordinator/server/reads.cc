@@ -26,7 +26,7 @@ uint64_t Reads::keep(PendingRead&& read) {
     host_.fail(read.call, *refusal, read.sequence);
     return 0;
   }
-  deadlines_.add(++next_number_, read.deadline);
+  deadlines_.add_in_steps(++next_number_, read.deadline, host_.clock.now());
   const bool of_the_future = read.min_revision > host_.applied;
   if (of_the_future && !read.outlives_client) left_with_client_.add(read.call, next_number_);
   pending_bytes_ += read.bytes;
@@ -138,9 +138,11 @@ void Reads::on_applied() {
 
 void Reads::sweep(Instant now) {
   run_ready();
-  deadlines_.take_due(now, [this](uint64_t number) {
+  deadlines_.take_due(now, [this, now](uint64_t number) {
     const auto at = pending_.find(number);
     if (at == pending_.end()) return;
+    const Instant deadline = at->second.deadline;
+    if (now < deadline) return deadlines_.add_in_steps(number, deadline, now);
     if (at->second.ready) {
       return fail(number,
                   {ErrorCode::kOverloaded,

@@ -57,6 +57,7 @@ class Reads {
   bool more() const { return !ready_.empty(); }
   /// When sweep() next has something to look at; Instant::max() if never.
   Instant next_deadline() const { return deadlines_.next(); }
+  size_t deadlines() const { return deadlines_.size(); }
   void shut_down();
   size_t size() const { return pending_.size(); }
 

@@ -45,5 +45,15 @@ TEST(DeadlineQueue, WhatIsAddedWhileItFiresIsKept) {
   EXPECT_THAT(due(queue, Instant(2s + 16ms)), ElementsAre(2));
 }
 
+TEST(DeadlineQueue, WhatIsFarAheadFiresEarlierToBeAddedAgain) {
+  DeadlineQueue queue;
+  queue.add_in_steps(1, Instant(600s), Instant(1s));
+  queue.add_in_steps(2, Instant(3s), Instant(1s));
+  EXPECT_EQ(queue.size(), 2u);
+  EXPECT_THAT(due(queue, Instant(3s + 16ms)), ElementsAre(2));
+  EXPECT_THAT(due(queue, Instant(1s) + DeadlineQueue::kAhead + 16ms), ElementsAre(1));
+  EXPECT_EQ(queue.size(), 0u);
+}
+
 }  // namespace
 }  // namespace holdfast::server

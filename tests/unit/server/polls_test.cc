@@ -379,6 +379,12 @@ TEST_F(PollsTest, ASessionThatStopsPollingHereIsForgottenAfterAWhile) {
   EXPECT_EQ(poll(lasting, poll_of(1'000)).outcome(), "OK") << "it begins anew, answered at once";
 }
 
+TEST_F(PollsTest, OfASessionThatPollsFastOneDeadlineIsKept) {
+  const size_t before = server.engine().queued_deadlines();
+  for (int i = 0; i < 500; ++i) poll(client, poll_of(0));
+  EXPECT_LT(server.engine().queued_deadlines(), before + 5);
+}
+
 class PollsOfThreeTest : public ThreeServersTest {};
 
 TEST_F(PollsOfThreeTest, ASessionWhosePollFailedIsForgottenAfterAWhileToo) {

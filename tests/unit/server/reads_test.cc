@@ -35,6 +35,33 @@ TEST_F(ReadsTest, ALinearizableReadOfAFollowerSeesWhatWasAcknowledgedBefore) {
   EXPECT_EQ(holders(linearizable), 1);
 }
 
+// Or each call of a client that is patient would cost memory for ten minutes.
+TEST_F(ReadsTest, WhatEndsLongBeforeItsDeadlineIsNotKeptUntilThen) {
+  const size_t before = leader.engine().queued_deadlines();
+  api::RequestContext patient;
+  patient.deadlineMs = 600'000;
+  for (int i = 0; i < 200; ++i) {
+    const Call read = leader.describe(patient, "/a");
+    const Call command = leader.change_setting("sessions_max", 1'000 + i, 600'000);
+    cluster.settle();
+    ASSERT_TRUE(read.answered() && command.answered());
+  }
+  cluster.advance(DeadlineQueue::kAhead + 1s);
+  EXPECT_LT(leader.engine().queued_deadlines(), before + 5);
+}
+
+TEST_F(ReadsTest, ADeadlineThatIsFarAheadIsKeptToTheEnd) {
+  cluster.isolate(2);
+  api::RequestContext patient;
+  patient.deadlineMs = 20'000;
+  const Call read = follower.describe(patient, "/a");
+  const Call command = follower.change_setting("sessions_max", 1'000, 20'000);
+  cluster.advance(19'900ms);
+  EXPECT_FALSE(read.answered() || command.answered());
+  cluster.advance(200ms);
+  EXPECT_TRUE(read.answered() && command.answered());
+}
+
 // A client takes no frame above 8 MiB: one that looks at the lock would lose its connection.
 TEST_F(ReadsTest, OfManyHoldersWithLargeValuesThoseAreDescribedThatAFrameHasRoomFor) {
   const Call changed = leader.change_setting("holder_value_bytes_max", 65'536);
