@@ -15,8 +15,8 @@ from holdfast_api.holdfast.ttypes import (AcquireStatus, CancelAcquireRequest, R
 
 from ._core import Core
 from ._router import Undecided
-from .errors import (HoldfastError, LockLost, LockTimeout, NotGranted, QueueFull, SessionError,
-                     Unavailable, not_granted)
+from .errors import (ClientClosed, HoldfastError, LockLost, LockTimeout, NotGranted, QueueFull,
+                     SessionError, Unavailable, not_granted)
 from .types import Holder, end_reason, holders_of
 
 #: How long a timed-out acquire waits for the answer to its cancellation.
@@ -69,10 +69,12 @@ class Asking:
             outcome_known = True
             return self.granted
         except HoldfastError as error:
-            refused_again = bool(self._answered and error.code)
+            # It has had a place, or even the lock, or may have had: what ends the search for its
+            # outcome, or is said of a later copy or the cancel, is not its outcome.
+            asked_before = self._answered or self._undoing
+            refused_again = bool(asked_before and error.code)
             outcome_known = not (self._undoing or error.maybe_applied or refused_again)
-            # It has had a place, or even the lock, whoever tells of the session's end.
-            ended_after = self._answered and isinstance(error, SessionError)
+            ended_after = asked_before and isinstance(error, (SessionError, ClientClosed))
             error.maybe_applied |= refused_again or ended_after
             raise
         finally:

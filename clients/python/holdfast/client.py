@@ -94,7 +94,7 @@ class Client(ClientKeys):
             session._begin()
         finally:  # one whose opening was broken off may have to be closed
             with self._mutex:
-                self._sessions = [s for s in self._sessions if s.alive] + [session]
+                self._sessions = [s for s in self._sessions if not s._is_over()] + [session]
                 closed = self._closed
         if closed:  # while it was being opened
             session.close()

@@ -76,6 +76,8 @@ class Session(SessionKeys):
                                            attributes=facts, secret=self._core.secret)
         #: Its opening was asked for: the servers may have it, under a number not known yet.
         self._may_be_open = False
+        #: A thread apart does so, which a client that is closed waits for.
+        self._being_closed = False
         self._keeper: Optional[Keeper] = None
         #: The number of the command that closes it, once there is one.
         self._last_sequence = 0
@@ -92,10 +94,23 @@ class Session(SessionKeys):
             log.info("opened session %d (%s), ttl %g s", self.id, self.name, self.ttl)
         except BaseException:  # out of time or of threads, or interrupted
             if self._may_be_open:
-                call_apart("close", self._close, None)
+                self._being_closed = True
+                call_apart("close", self._close_apart)
             elif self.id:
                 self.close()
+            else:
+                self._core.end(SessionClosed("this session was not opened"))
             raise
+
+    def _close_apart(self) -> None:
+        try:
+            self._close(None)
+        finally:
+            self._being_closed = False
+
+    def _is_over(self) -> bool:
+        """For its client: there is nothing left to close."""
+        return not self.alive and not self._being_closed
 
     def _open(self, timeout: float) -> None:
         core = self._core

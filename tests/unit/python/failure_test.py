@@ -234,7 +234,8 @@ def test_who_knows_what_an_earlier_copy_came_to_no_more_does_not_tell_it_as_undo
     assert raised.value.maybe_applied and code in str(raised.value)
 
 
-def test_nor_does_the_closing_of_the_client(cluster, client, session):
+def test_nor_does_the_closing_of_the_client(cluster, client, session, monkeypatch):
+    monkeypatch.setattr(_router, "ATTEMPT_SECONDS_FIRST", 10.0)  # it is closed before that
     closing = threading.Thread(target=client.close)
 
     def close():

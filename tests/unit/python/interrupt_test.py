@@ -221,6 +221,30 @@ def test_a_session_that_was_refused_is_not_asked_for_again(cluster, client):
     assert len(cluster.sent("openSession")) == 1
 
 
+def test_openings_that_were_refused_are_not_kept(cluster, client):
+    for _ in range(3):
+        with pytest.raises(holdfast.BadArgument):
+            client.session(ttl=0.5)
+    assert len(client._sessions) == 1
+
+
+def test_closing_the_client_waits_for_what_is_closed_though_others_were_opened(cluster,
+                                                                              monkeypatch):
+    close, never = holdfast.Session._close_unopened, threading.Event()
+
+    def later(self, until):
+        never.wait(0.5)
+        close(self, until)
+
+    monkeypatch.setattr(holdfast.Session, "_close_unopened", later)
+    with holdfast.Client(cluster.seeds, timeout=5) as client:
+        cluster.fault("openSession", Fault(delay=0.3))
+        with pytest.raises(holdfast.Unavailable):
+            client.session(ttl=3600, timeout=0.1)
+        client.session(ttl=3600)
+    assert not cluster.model.sessions
+
+
 def test_a_session_that_opens_while_its_client_is_closed_is_closed(cluster, monkeypatch):
     client = holdfast.Client(cluster.seeds, timeout=5)
     came_to, asked = [], threading.Event()

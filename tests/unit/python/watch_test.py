@@ -305,7 +305,7 @@ def test_a_call_that_a_hanging_server_keeps_delays_no_watch_elsewhere(cluster, c
     asking.join(5)
     assert not asking.is_alive()
     there = cluster.servers.index(polled(cluster))
-    assert registered(cluster, session)[there] == (3 if what == "watch" else 1)
+    eventually(lambda: registered(cluster, session)[there] == (3 if what == "watch" else 1))
     here.black_hole.clear()
 
 
