@@ -7,6 +7,7 @@
 
 #include "clients/cli/args.h"
 #include "clients/cli/exit_codes.h"
+#include "clients/cli/output.h"
 #include "clients/cli/table.h"
 
 namespace holdfast::cli {
@@ -31,8 +32,8 @@ client::Outcome<std::unique_ptr<Remote>> Remote::connect(const std::vector<std::
 }
 
 int report(const client::CallError& error) {
-  std::fprintf(stderr, "holdfast: %s%s[%s]\n", printable(error.message).c_str(),
-               error.message.empty() ? "" : " ", error_code_name(error.code));
+  say_on_stderr("holdfast: " + printable(error.message) + (error.message.empty() ? "" : " ") + "[" +
+                error_code_name(error.code) + "]");
   switch (error.code) {
     case ErrorCode::kTimeout:
     case ErrorCode::kNoLeader:
@@ -50,7 +51,7 @@ int report(const client::CallError& error) {
 }
 
 int report(const Error& error) {
-  std::fprintf(stderr, "holdfast: %s\n", printable(error.message).c_str());
+  say_on_stderr("holdfast: " + printable(error.message));
   return kExitUsage;
 }
 
@@ -61,8 +62,8 @@ client::CallError in_words_of_flags(client::CallError refusal,
 }
 
 void report_not_taken(int error) {
-  std::fprintf(stderr, "holdfast: cannot write standard output%s%s\n", error == 0 ? "" : ": ",
-               error == 0 ? "" : std::strerror(error));
+  say_on_stderr(std::string("holdfast: cannot write standard output") +
+                (error == 0 ? "" : std::string(": ") + std::strerror(error)));
 }
 
 bool output_taken() {

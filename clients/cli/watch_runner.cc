@@ -4,7 +4,6 @@
 #include <unistd.h>
 
 #include <cerrno>
-#include <cstdio>
 #include <utility>
 
 #include "clients/cli/exit_codes.h"
@@ -68,16 +67,15 @@ void WatchRunner::started(int64_t revision) {
   if (std::exchange(began_, true)) return;
   if (context_.json && !write(beginning_line(job_.path, revision))) return;
   if (!context_.json) {
-    std::fprintf(stderr, "holdfast: watching %s after revision %lld\n", job_.path.c_str(),
-                 static_cast<long long>(revision));
+    say_on_stderr("holdfast: watching " + job_.path + " after revision " +
+                  std::to_string(revision));
   }
   // A session's id is its first revision: whatever anybody can have seen before is below it. One
   // that begins now begins above it: others have gone on meanwhile.
   if (asked == 0 || revision <= session_->id()) return;
-  std::fprintf(stderr,
-               "holdfast: revision %lld is yet to come, the servers are at %lld or a little above: "
-               "nothing is shown until then\n",
-               static_cast<long long>(revision), static_cast<long long>(session_->id()));
+  say_on_stderr("holdfast: revision " + std::to_string(revision) +
+                " is yet to come, the servers are at " + std::to_string(session_->id()) +
+                " or a little above: nothing is shown until then");
 }
 
 void WatchRunner::told(const client::WatchBatch& batch) {

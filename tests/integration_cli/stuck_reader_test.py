@@ -73,3 +73,20 @@ def test_a_command_that_has_lost_its_lock_is_killed_though_nobody_can_be_told(cl
             for node in cluster.nodes.values():
                 node.signal(signal.SIGCONT)
         assert unread(read) == SMALL
+
+
+def test_a_command_that_waits_in_vain_ends_though_nobody_can_be_told(cluster):
+    holder = start(cluster, "lock", "/jobs/b", "--", "sh", "-c", "echo held; cat",
+                   stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    try:
+        assert holder.stdout.readline() == b"held\n"
+        with narrow_pipe() as (read, write):
+            os.write(write, b"x" * SMALL)
+            waiting = start(cluster, "lock", "/jobs/b", "--wait", "1s", "--", "true", stderr=write)
+            try:
+                assert waiting.wait(10) == 75
+            finally:
+                waiting.kill()
+            assert unread(read) == SMALL
+    finally:
+        holder.communicate(timeout=10)
