@@ -142,16 +142,6 @@ std::string SnapshotStore::path() const {
   return directory_ + "/" + current_;
 }
 
-void SnapshotStore::name_current(const std::string& name) {
-  const std::string path = directory_ + "/" + name;
-  const auto file = name.empty() ? std::nullopt : identity_of(path);
-  const auto wal = name.empty() ? std::nullopt : identity_of(path + kWal);
-  const std::lock_guard lock(mutex_);
-  current_ = name;
-  file_ = file;
-  wal_ = wal;
-}
-
 void SnapshotStore::is_to_hold(const SnapshotHead& head) {
   const std::lock_guard lock(mutex_);
   becomes_ = head;
@@ -374,7 +364,7 @@ Result<WrittenSpan> SnapshotStore::write_next(const Span& span) {
     auto writer = SnapshotWriter::open(path(), writers_vfs_);
     if (!writer.ok()) return writer.error();
     writer_ = std::move(*writer);
-    name_current(current_);
+    note_wal();
   }
   if (has_moved()) return write_elsewhere(span);
   auto written = write_with(*writer_, span);

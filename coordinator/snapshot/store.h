@@ -194,6 +194,7 @@ class SnapshotStore {
   Result<uint64_t> wal_bytes() const;
   Status remove_unless_kept(const std::string& name);
   void name_current(const std::string& name);
+  void note_wal();
   bool wal_is_there() const;
   bool is_named() const;
   Status make_directory();

@@ -67,17 +67,35 @@ Result<SnapshotCopy> SnapshotStore::copy_of(const InForce& original) const {
   return gone.ok() ? moved : gone.error();
 }
 
+void SnapshotStore::name_current(const std::string& name) {
+  const std::string path = directory_ + "/" + name;
+  const auto file = name.empty() ? std::nullopt : identity_of(path);
+  const auto wal = name.empty() ? std::nullopt : identity_of(path + kWal);
+  const std::lock_guard lock(mutex_);
+  current_ = name;
+  file_ = file;
+  wal_ = wal;
+}
+
+// Which file the database is stays as it was known: what lies there now may be a stranger's.
+void SnapshotStore::note_wal() {
+  const auto wal = identity_of(path() + kWal);
+  const std::lock_guard lock(mutex_);
+  wal_ = wal;
+}
+
 SnapshotStore::InForce SnapshotStore::in_force() const {
   const std::lock_guard lock(mutex_);
   return {current_, file_, wal_, holds_};
 }
 
-/// As far as that can be known: the disk of a test numbers no files.
+/// As far as that can be known: the disk of a test numbers no files. As long as this store has
+/// written nothing there is no "-wal" that could be missed, and what readers make is nobody's loss.
 bool SnapshotStore::lies_there(const InForce& original) const {
   if (serves_one_thread()) return true;
   const std::string path = directory_ + "/" + original.name;
   return original.file && identity_of(path) == original.file &&
-         identity_of(path + kWal) == original.wal;
+         (!original.wal || identity_of(path + kWal) == original.wal);
 }
 
 /// In the time since.

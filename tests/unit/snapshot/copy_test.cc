@@ -285,6 +285,15 @@ TEST_F(CopiesInForce, DoNotHideThatSomebodyRemovedTheWal) {
   expect_copied();
 }
 
+// As after a received state is put in force: the copy itself makes a "-wal", and leaves it.
+TEST_F(CopiesInForce, NeedNoWalOfAStoreThatHasNotWrittenYet) {
+  store_.reset();
+  store_ = open(here_.path());
+  ASSERT_FALSE(std::filesystem::exists(store_->path() + "-wal"));
+  expect_copied();
+  expect_copied();
+}
+
 TEST_F(CopiesInForce, AreNotMadeOfWhatComesThereMeanwhile) {
   const std::string path = store_->path();
   const std::string foreign = others();
