@@ -271,9 +271,9 @@ def free_bytes(node):
 def takes_the_log(disks, follower, within_s=1.5):
     """The follower comes near the leader's end within that time. Who leads may change."""
     def near():
-        said = disks.leader().status()
-        return any(said.lastIndex - p.matchIndex < 50
-                   for p in said.progress if p.nodeId == follower.node_id)
+        said = [each.status() for each in disks.nodes.values() if each is not follower]
+        return any(one.lastIndex - p.matchIndex < 50
+                   for one in said for p in one.progress if p.nodeId == follower.node_id)
 
     try:
         return eventually(near, within=within_s)

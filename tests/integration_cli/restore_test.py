@@ -77,15 +77,16 @@ def node(tmp_path):
     made.kill()
 
 
-def addresses(node):
+def addresses(node, peer_port=None):
     """The flags that name them."""
-    return [f"--client_address={node.address}", f"--peer_address=127.0.0.1:{node.peer_port}"]
+    return [f"--client_address={node.address}",
+            f"--peer_address=127.0.0.1:{peer_port or node.peer_port}"]
 
 
-def restore(file, node, *words, **options):
+def restore(file, node, *words, peer_port=None, **options):
     """One run of the command."""
     return run(None, "snapshot", "restore", str(file), f"--data_dir={node.folder / 'data'}",
-               f"--node_id={node.node_id}", *addresses(node), *words, **options)
+               f"--node_id={node.node_id}", *addresses(node, peer_port), *words, **options)
 
 
 def restored(file, node, *words):
@@ -456,7 +457,7 @@ def test_a_command_under_a_lock_is_stopped_when_another_cluster_answers(tmp_path
 
 
 def test_a_restored_server_at_another_address_is_told_so(old, node):
-    told = restore(old.file, node, "--json", "--peer_address=127.0.0.1:1")
+    told = restore(old.file, node, "--json", peer_port=1)
     assert told.returncode == 0, told.stderr
     started(node)
     eventually(lambda: "ADDRESS_MISMATCH" in alarms(node), within=10, what="the alarm")
