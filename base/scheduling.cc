@@ -54,10 +54,11 @@ void schedule_in_background() {
   gave_way = SystemClock().now();
 }
 
-void give_way() {
-  if (!gave_way || SystemClock().now() < *gave_way + kGiveWayEvery) return;
+bool give_way() {
+  if (!gave_way || SystemClock().now() < *gave_way + kGiveWayEvery) return false;
   ::sched_yield();
   gave_way = SystemClock().now();
+  return true;
 }
 
 }  // namespace holdfast

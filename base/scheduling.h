@@ -16,7 +16,7 @@ void schedule_in_background();
 /// For a thread in the background, between any two small pieces of its work: whoever waits for the
 /// processor has it first. Without that, another that wakes while this one takes what it is owed
 /// may wait for the scheduler's next tick, 4 ms. Cheap if called often: it acts a few times in a
-/// millisecond at most. In other threads it does nothing.
-void give_way();
+/// millisecond at most. In other threads it does nothing. Whether it did.
+bool give_way();
 
 }  // namespace holdfast
