@@ -90,3 +90,18 @@ def test_a_command_that_waits_in_vain_ends_though_nobody_can_be_told(cluster):
             assert unread(read) == SMALL
     finally:
         holder.communicate(timeout=10)
+
+
+def test_a_command_that_no_server_answers_ends_though_nobody_can_be_told(cluster):
+    with narrow_pipe() as (read, write):
+        os.write(write, b"x" * SMALL)
+        for node in cluster.nodes.values():
+            node.signal(signal.SIGSTOP)
+        waiting = start(cluster, "lock", "/jobs/c", "--wait", "1s", "--", "true", stderr=write)
+        try:
+            assert waiting.wait(15) == 69
+        finally:
+            waiting.kill()
+            for node in cluster.nodes.values():
+                node.signal(signal.SIGCONT)
+        assert unread(read) == SMALL
