@@ -30,6 +30,27 @@ def narrow_pipe():
         os.close(write)
 
 
+@contextlib.contextmanager
+def full_pipe():
+    """The end to write to, of one that nobody reads. Nothing was written there in the end."""
+    with narrow_pipe() as (read, write):
+        os.write(write, b"x" * SMALL)
+        yield write
+        assert unread(read) == SMALL
+
+
+@contextlib.contextmanager
+def over(command, cluster):
+    """In the end the command is, and the servers go on."""
+    try:
+        yield command
+    finally:
+        command.kill()
+        command.wait()
+        for node in cluster.nodes.values():
+            node.signal(signal.SIGCONT)
+
+
 def start(cluster, *words, **pipes):
     servers = ",".join(node.address for node in cluster.nodes.values())
     return subprocess.Popen([str(program("holdfast")), *words],
@@ -62,17 +83,11 @@ def test_a_signal_ends_a_watch_whose_lines_nobody_takes(cluster, number):
 def test_a_command_that_has_lost_its_lock_is_killed_though_nobody_can_be_told(cluster):
     pids = " ".join(str(node.process.pid) for node in cluster.nodes.values())
     script = f"trap '' TERM; kill -STOP {pids}; while :; do sleep 0.1; done"
-    with narrow_pipe() as (read, write):
-        os.write(write, b"x" * SMALL)
-        try:
-            lock = start(cluster, "lock", "/jobs/a", "--ttl", "4s", "--", "sh", "-c", script,
-                         stderr=write)
+    with full_pipe() as errors:
+        lock = start(cluster, "lock", "/jobs/a", "--ttl", "4s", "--", "sh", "-c", script,
+                     stderr=errors)
+        with over(lock, cluster):
             assert lock.wait(20) == 76
-        finally:
-            lock.kill()
-            for node in cluster.nodes.values():
-                node.signal(signal.SIGCONT)
-        assert unread(read) == SMALL
 
 
 def test_a_command_that_waits_in_vain_ends_though_nobody_can_be_told(cluster):
@@ -80,28 +95,18 @@ def test_a_command_that_waits_in_vain_ends_though_nobody_can_be_told(cluster):
                    stdin=subprocess.PIPE, stdout=subprocess.PIPE)
     try:
         assert holder.stdout.readline() == b"held\n"
-        with narrow_pipe() as (read, write):
-            os.write(write, b"x" * SMALL)
-            waiting = start(cluster, "lock", "/jobs/b", "--wait", "1s", "--", "true", stderr=write)
-            try:
+        with full_pipe() as errors:
+            waiting = start(cluster, "lock", "/jobs/b", "--wait", "1s", "--", "true", stderr=errors)
+            with over(waiting, cluster):
                 assert waiting.wait(10) == 75
-            finally:
-                waiting.kill()
-            assert unread(read) == SMALL
     finally:
         holder.communicate(timeout=10)
 
 
 def test_a_command_that_no_server_answers_ends_though_nobody_can_be_told(cluster):
-    with narrow_pipe() as (read, write):
-        os.write(write, b"x" * SMALL)
+    with full_pipe() as errors:
         for node in cluster.nodes.values():
             node.signal(signal.SIGSTOP)
-        waiting = start(cluster, "lock", "/jobs/c", "--wait", "1s", "--", "true", stderr=write)
-        try:
+        waiting = start(cluster, "lock", "/jobs/c", "--wait", "1s", "--", "true", stderr=errors)
+        with over(waiting, cluster):
             assert waiting.wait(15) == 69
-        finally:
-            waiting.kill()
-            for node in cluster.nodes.values():
-                node.signal(signal.SIGCONT)
-        assert unread(read) == SMALL
