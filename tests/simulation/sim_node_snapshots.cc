@@ -158,9 +158,11 @@ void SimNode::schedule_look() {
   });
 }
 
+// A disk that lost a write may have done that: SQLite removes the "-wal" of a database without
+// pages.
 void SimNode::look_step() {
   const bool moved = span_writer_->look_now();
-  if (moved && !removed_snapshot_) {
+  if (moved && !removed_snapshot_ && !damaged_) {
     throw Broken(Rule::kI9, name_ + " misses a database that nobody removed");
   }
   // After an obstacle the database is not open, and the next span finds it.
@@ -173,7 +175,8 @@ void SimNode::look_step() {
 /// What was removed is found with the next span, and all of it is durable under another name.
 void SimNode::judge_removed(const snapshot::WrittenSpan& written) {
   if (!removed_snapshot_) {
-    if (written.anew) throw Broken(Rule::kI9, name_ + " misses a database that nobody removed");
+    if (written.anew && !damaged_)
+      throw Broken(Rule::kI9, name_ + " misses a database that nobody removed");
     return;
   }
   if (!written.anew || snapshots_->path() == *removed_snapshot_) {
