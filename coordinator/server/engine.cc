@@ -65,7 +65,7 @@ Engine::Engine(const EngineOptions& options, raft::InitialState initial, EngineP
                            *disk.background,
                            *disk.files,
                            disk.store->incoming_path(),
-                           disk.store->vfs(),
+                           disk.store->writers_vfs(),
                            {.cluster = options.cluster,
                             .node = options.self,
                             .hash_seed = disk.hash_seed,

@@ -423,7 +423,7 @@ std::optional<Failure> Server::seek_state() {
   if (no_thread) return no_thread;
   seeker_ = std::make_unique<SnapshotFetch>(
       SnapshotFetchPorts{clock_, entropy_, *transport_, *background_, files_,
-                         snapshots_->incoming_path(), snapshots_->vfs(), question()});
+                         snapshots_->incoming_path(), snapshots_->writers_vfs(), question()});
   join();
   transport_->set_peers(peers_of(options_, latest.members), latest.removed, latest.level);
   loop_.again();

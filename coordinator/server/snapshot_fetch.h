@@ -32,7 +32,7 @@ struct SnapshotFetchPorts {
   snapshot::Background& background;
   raft::FileSystem& files;
   std::string path;              ///< SnapshotStore::incoming_path()
-  std::string vfs;               ///< SnapshotStore::vfs()
+  std::string vfs;               ///< SnapshotStore::writers_vfs()
   StoredStateQuestion question;  ///< of which cluster, for which node
   /// Why the disk has no room for a state of so many bytes, if so; may be empty.
   std::function<std::optional<std::string>(uint64_t bytes)> no_room;

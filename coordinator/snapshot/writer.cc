@@ -6,6 +6,7 @@
 
 #include "base/bytes.h"
 #include "base/check.h"
+#include "base/scheduling.h"
 #include "coordinator/snapshot/row_codec.h"
 
 namespace holdfast::snapshot {
@@ -123,6 +124,7 @@ Status SnapshotWriter::cut_to(uint64_t bytes) {
 Status SnapshotWriter::write_rows(std::span<const RowLog::Change> changes,
                                   const SnapshotHead& head) {
   for (const RowLog::Change& change : changes) {
+    give_way();
     if (Status written = write_row(change); !written.ok()) return written;
   }
   return write_head(head);

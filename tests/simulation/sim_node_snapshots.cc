@@ -268,7 +268,7 @@ void SimNode::seek_state() {
                                  *background_,
                                  *disk_,
                                  snapshots_->incoming_path(),
-                                 snapshots_->vfs(),
+                                 snapshots_->writers_vfs(),
                                  {.cluster = genesis_.cluster,
                                   .node = id_,
                                   .hash_seed = entropy_.next_u64(),
