@@ -91,7 +91,8 @@ class SnapshotStore {
   /// Which state the database in force says it is, before anything else of it was looked at.
   /// CORRUPT if it cannot even say that.
   Result<SnapshotHead> head() const;
-  /// By which threads in the background open databases: they give way to others there (paced_vfs.h).
+  /// By which threads in the background open databases: they give way to others there
+  /// (paced_vfs.h).
   const std::string& writers_vfs() const { return writers_vfs_; }
   /// Of the database in force, or of the directory.
   std::string path() const;
