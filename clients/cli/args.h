@@ -12,6 +12,8 @@ namespace holdfast::cli {
 
 /// Largest id of a member, as the servers have it.
 inline constexpr int64_t kNodeIdMax = 1'000;
+/// No id, version or revision is greater.
+inline constexpr int64_t kNumberMax = (int64_t{1} << 53) - 1;
 
 /// One flag a command knows.
 struct Flag {

@@ -39,7 +39,7 @@ Status only_a_path(const Args& args) {
 
 Result<int64_t> version_of(const Args& args) {
   if (!args.has("version")) return int64_t{0};
-  return parse_number("--version", args.get("version"), 1, INT64_MAX);
+  return parse_number("--version", args.get("version"), 1, kNumberMax);
 }
 
 int no_key(const std::string& path) {
@@ -49,6 +49,10 @@ int no_key(const std::string& path) {
 
 api::Consistency::type consistency_of(const Args& args) {
   return args.has("local") ? api::Consistency::LOCAL : api::Consistency::LINEARIZABLE;
+}
+
+Result<int64_t> min_revision_of(const Args& args) {
+  return parse_number("--min-revision", args.get("min-revision", "0"), 0, kNumberMax);
 }
 
 Result<std::string> read_file(const std::string& name) {

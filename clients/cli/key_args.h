@@ -21,6 +21,8 @@ Result<int64_t> version_of(const Args& args);
 int no_key(const std::string& path);
 /// LOCAL with --local, else LINEARIZABLE.
 api::Consistency::type consistency_of(const Args& args);
+/// Of --min-revision; 0 without it.
+Result<int64_t> min_revision_of(const Args& args);
 /// What is made of a value that is not given: neither as a word nor by --file, and standard input
 /// is a terminal or empty.
 enum class IfNone : uint8_t { kRefused, kEmpty };

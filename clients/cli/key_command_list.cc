@@ -6,6 +6,8 @@ namespace {
 
 const Flag kLocal = {"local", nullptr,
                      "from one server's own state, which may lag; answers without a leader"};
+const Flag kMinRevision = {"min-revision", "REVISION",
+                           "as it was at REVISION or later: a server that lags is waited for"};
 const Flag kParents = {"parents", nullptr, "create missing parents"};
 const Flag kValues = {"values", nullptr,
                       "with the values; without --json the first 256 bytes of each"};
@@ -14,7 +16,8 @@ constexpr char kGetText[] =
     "Writes the value as it is. Exit code 66 if there is no such key.\n\n"
     "  holdfast get /config/limits\n"
     "  holdfast get /config/limits --long               # version, times, kind, no value\n"
-    "  holdfast get /config/limits --json";
+    "  holdfast get /config/limits --json\n"
+    "  holdfast get /config/limits --local --min-revision 4711";
 
 constexpr char kPutText[] =
     "Writes VALUE, or the file of --file, or standard input to its end. An empty value is given "
@@ -123,20 +126,25 @@ std::vector<Command> key_commands() {
        "PATH [flags]",
        "show a key's value",
        kGetText,
-       {{"long", nullptr, "what is known of the key instead of its value (-l)"}, kLocal},
+       {{"long", nullptr, "what is known of the key instead of its value (-l)"},
+        kLocal,
+        kMinRevision},
        get_command},
       {"ls",
        "[PATH] [flags]",
        "list the keys below a path",
        "The children of PATH, or of the root. Exit code 66 if there is no key PATH.\n\n"
        "  holdfast ls\n  holdfast ls /config -l --values",
-       {{"long", nullptr, "a table: kind, version, bytes, children, time (-l)"}, kValues, kLocal},
+       {{"long", nullptr, "a table: kind, version, bytes, children, time (-l)"},
+        kValues,
+        kLocal,
+        kMinRevision},
        ls_command},
       {"tree",
        "[PATH] [flags]",
        "show all keys below a path",
        "Each key right of and below its parent.\n\n  holdfast tree /config --values",
-       {kValues, kLocal},
+       {kValues, kLocal, kMinRevision},
        tree_command},
   };
   for (Command& command : writes()) all.push_back(std::move(command));

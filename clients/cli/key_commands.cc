@@ -103,13 +103,15 @@ int get_command(const Args& args, const Context& context) {
   if (const Status status = only_a_path(args); !status) return report(status.error());
   const auto path = key_path(args, true);
   if (!path) return report(path.error());
+  const auto least = min_revision_of(args);
+  if (!least) return report(least.error());
   auto remote = Remote::connect(context.servers, context.timeout, true);
   if (!remote) return report(remote.error());
   api::GetRequest request;
   request.path = *path;
   request.statOnly = args.has("long") && !context.json;
   request.consistency = consistency_of(args);
-  const auto answer = (*remote)->read<client::GetKey>(request);
+  const auto answer = (*remote)->read<client::GetKey>(request, *least);
   if (!answer) return report(answer.error());
   if (!answer->found) return no_key(*path);
   if (context.json) {

@@ -23,6 +23,8 @@ int list_keys(const Args& args, const Context& context, bool subtree, Keys& keys
   }
   const auto path = args.words.empty() ? Result<std::string>("/") : key_path(args, true);
   if (!path) return report(path.error());
+  const auto least = min_revision_of(args);
+  if (!least) return report(least.error());
   auto remote = Remote::connect(context.servers, context.timeout, true);
   if (!remote) return report(remote.error());
   api::ListKeysRequest request;
@@ -32,7 +34,7 @@ int list_keys(const Args& args, const Context& context, bool subtree, Keys& keys
   request.withValues = args.has("values");
   request.consistency = consistency_of(args);
   do {
-    auto page = (*remote)->read<client::ListKeys>(request);
+    auto page = (*remote)->read<client::ListKeys>(request, *least);
     if (!page && page.error().code == ErrorCode::kNoKey) return no_key(*path);
     if (!page) return report(page.error());
     std::move(page->keys.begin(), page->keys.end(), std::back_inserter(keys));

@@ -239,7 +239,7 @@ int revoke_command(const Args& args, const Context& context) {
   api::RevokeLockRequest request;
   if (args.has("holder")) {
     // To a server 0 is every holder, and nobody's id.
-    const auto holder = parse_number("--holder", args.get("holder"), 1, INT64_MAX);
+    const auto holder = parse_number("--holder", args.get("holder"), 1, kNumberMax);
     if (!holder) return report(holder.error());
     request.holderId = *holder;
   }

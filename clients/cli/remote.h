@@ -31,8 +31,10 @@ class Remote {
                                                           Duration timeout, bool follow_leader);
 
   template <class Call>
-  client::Outcome<typename Call::Result> read(typename Call::Request request) {
-    return wait<Call>([&](auto done) { core_->read<Call>(std::move(request), done); });
+  client::Outcome<typename Call::Result> read(typename Call::Request request,
+                                              int64_t min_revision = 0) {
+    return wait<Call>(
+        [&](auto done) { core_->read<Call>(std::move(request), done, min_revision); });
   }
   /// Sent once: outcome unknown if the answer is lost.
   template <class Call>

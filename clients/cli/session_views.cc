@@ -49,7 +49,7 @@ int sessions_command(const Args& args, const Context& context) {
 
 int expire_command(const Args& args, const Context& context) {
   if (args.words.size() != 1) return report(Error{ErrorCode::kBadArgument, "one ID is needed"});
-  const auto id = parse_number("ID", args.words[0], 1, INT64_MAX);
+  const auto id = parse_number("ID", args.words[0], 1, kNumberMax);
   if (!id) return report(id.error());
   const auto notice = parse_duration("--notice", args.get("notice", "10s"));
   if (!notice) return report(notice.error());

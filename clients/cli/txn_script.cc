@@ -147,7 +147,7 @@ Result<api::Compare> parse_compare(Line& line) {
     compare.value = std::move(*operand);
     return compare;
   }
-  const auto number = parse_number(what, *operand, 0, INT64_MAX);
+  const auto number = parse_number(what, *operand, 0, kNumberMax);
   if (!number) return number.error();
   compare.number = *number;
   return compare;
@@ -156,7 +156,7 @@ Result<api::Compare> parse_compare(Line& line) {
 Result<int64_t> parse_version(Line& line) {
   const auto word = line.need("the number behind version");
   if (!word) return word.error();
-  return parse_number("version", *word, 1, INT64_MAX);
+  return parse_number("version", *word, 1, kNumberMax);
 }
 
 Result<api::PutRequest> parse_put(Line& line) {

@@ -75,7 +75,7 @@ Result<WatchJob> make_job(const Args& args) {
   if (!path) return path.error();
   const auto scope = scope_of(args);
   if (!scope) return scope.error();
-  const auto since = parse_number("--since", args.get("since", "0"), 0, INT64_MAX);
+  const auto since = parse_number("--since", args.get("since", "0"), 0, kNumberMax);
   if (!since) return since.error();
   const auto count = parse_number("--count", args.get("count", "0"), 0, INT64_MAX);
   if (!count) return count.error();

@@ -49,12 +49,12 @@ class ClientCore {
   void open_session(const SessionOptions& options, const Opened& done);
 
   /// A call without a session. Reads are repeated until they are answered, and see at least all
-  /// that this client was shown before; of a write that may have been applied the outcome is
-  /// kOutcomeUnknown.
+  /// that this client was shown before, and that revision; of a write that may have been applied
+  /// the outcome is kOutcomeUnknown.
   template <class Call>
-  void read(typename Call::Request request, Caller::Done<Call> done) {
-    caller_.call<Call>(read_context(), std::move(request), {.timeout = options_.call_timeout},
-                       std::move(done));
+  void read(typename Call::Request request, Caller::Done<Call> done, int64_t min_revision = 0) {
+    caller_.call<Call>(read_context(min_revision), std::move(request),
+                       {.timeout = options_.call_timeout}, std::move(done));
   }
   template <class Call>
   void write(typename Call::Request request, Caller::Done<Call> done) {
@@ -79,9 +79,11 @@ class ClientCore {
  private:
   friend class SessionCore;
   ClientCore(net::Loop& loop, Entropy& entropy, const ClientOptions& options);
-  api::RequestContext read_context() const {
+  api::RequestContext read_context(int64_t min_revision = 0) const {
     api::RequestContext context;
-    context.minRevision = pool_.newest_revision();
+    // A revision that cannot be is the server's to refuse.
+    context.minRevision =
+        min_revision < 0 ? min_revision : std::max(min_revision, pool_.newest_revision());
     return context;
   }
   /// Nobody has got to know the session that a server may have opened for this request.

@@ -9,11 +9,12 @@
 namespace holdfast::client {
 
 template <class Call>
-Outcome<typename Call::Result> Keys::read(typename Call::Request request) const {
+Outcome<typename Call::Result> Keys::read(typename Call::Request request,
+                                          int64_t min_revision) const {
   using Answer = Outcome<typename Call::Result>;
-  return thread_->wait<Answer>([thread = thread_.get(), request](auto done) {
+  return thread_->wait<Answer>([thread = thread_.get(), request, min_revision](auto done) {
     thread->core().template read<Call>(
-        request, [done](const Answer& outcome, const CallInfo&) { done(outcome); });
+        request, [done](const Answer& outcome, const CallInfo&) { done(outcome); }, min_revision);
   });
 }
 
@@ -34,7 +35,7 @@ Outcome<api::GetResult> Keys::get(const std::string& path, const ReadOptions& op
   request.path = path;
   request.consistency = options.consistency;
   request.statOnly = options.stat_only;
-  return read<GetKey>(std::move(request));
+  return read<GetKey>(std::move(request), options.min_revision);
 }
 
 Outcome<api::GetManyResult> Keys::get_many(const std::vector<std::string>& paths,
@@ -43,7 +44,7 @@ Outcome<api::GetManyResult> Keys::get_many(const std::vector<std::string>& paths
   request.paths = paths;
   request.consistency = options.consistency;
   request.statOnly = options.stat_only;
-  return read<GetKeys>(std::move(request));
+  return read<GetKeys>(std::move(request), options.min_revision);
 }
 
 Outcome<api::ListKeysResult> Keys::list_page(const std::string& path, const ListOptions& options,
@@ -55,7 +56,7 @@ Outcome<api::ListKeysResult> Keys::list_page(const std::string& path, const List
   request.page = page;
   request.pageSize = options.page_size;
   request.consistency = options.consistency;
-  return read<ListKeys>(std::move(request));
+  return read<ListKeys>(std::move(request), options.min_revision);
 }
 
 Outcome<std::vector<api::KeyEntry>> Keys::list(const std::string& path,

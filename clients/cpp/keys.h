@@ -16,6 +16,9 @@ struct ReadOptions {
   /// LOCAL: from one server's own state, which may lag, but never behind what this client has seen.
   api::Consistency::type consistency = api::Consistency::LINEARIZABLE;
   bool stat_only = false;  ///< without the value
+  /// Seen is at least this revision, for example of a write that another program told of: TIMEOUT
+  /// if no server comes to it. 0: what this client has seen.
+  int64_t min_revision = 0;
 };
 
 struct ListOptions {
@@ -23,6 +26,7 @@ struct ListOptions {
   bool with_values = false;
   api::Consistency::type consistency = api::Consistency::LINEARIZABLE;
   int32_t page_size = 1'000;  ///< keys asked for at once
+  int64_t min_revision = 0;   ///< as in ReadOptions
 };
 
 struct PutOptions {
@@ -82,7 +86,7 @@ class Keys {
   Keys(std::shared_ptr<LoopThread> thread, std::shared_ptr<SessionCore> session)
       : thread_(std::move(thread)), session_(std::move(session)) {}
   template <class Call>
-  Outcome<typename Call::Result> read(typename Call::Request request) const;
+  Outcome<typename Call::Result> read(typename Call::Request request, int64_t min_revision) const;
   template <class Call>
   Outcome<typename Call::Result> write(typename Call::Request request) const;
 

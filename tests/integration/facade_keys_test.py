@@ -76,8 +76,19 @@ def test_a_local_read_sees_what_this_client_has_written_at_every_server(cluster)
         with holdfast.Client(seed, discover=False) as here, holdfast.Client(cluster.seeds) as there:
             for number in range(20):
                 revision = there.put("/local", str(number)).revision
-                here._router.newest = revision  # as if it had been told
-                assert here.get("/local", local=True).text == str(number)
+                assert here.get("/local", local=True, min_revision=revision).text == str(number)
+                there.put(f"/local/{number}")
+                made = there.revision
+                assert here.exists(f"/local/{number}", local=True, min_revision=made)
+                listed = list(here.list("/local", local=True, min_revision=made))
+                assert f"/local/{number}" in [key.path for key in listed]
+
+
+def test_a_revision_that_no_server_comes_to_is_named(cluster):
+    with holdfast.Client(cluster.seeds, timeout=1) as client:
+        applied = client.put("/yet", "1").revision
+        with pytest.raises(holdfast.Unavailable, match=rf"needs {applied + 1000}\b"):
+            client.get("/yet", local=True, min_revision=applied + 1000)
 
 
 def test_kinds_of_keys(client):

@@ -106,6 +106,20 @@ def test_values_that_are_no_text_are_base64_in_json(cluster):
     assert (told["version"], told["kind"], told["value_bytes"]) == (1, "persistent", 3)
 
 
+@pytest.mark.parametrize("words", [("get", "/told-of"), ("ls", "/told-of"), ("tree", "/told-of")])
+def test_a_read_waits_for_the_revision_that_another_program_told_of(cluster, words):
+    written = json.loads(done(cluster, "put", "/told-of", "1", "--json"))
+    least = str(written["revision"])
+    for node in cluster.nodes.values():
+        answer = run(cluster, *words, "--local", "--min-revision", least, nodes=[node])
+        assert answer.returncode == 0, answer.stderr
+    for more in ([], ["--local"]):
+        late = run(cluster, *words, *more, "--min-revision", str(written["revision"] + 1000),
+                   "--timeout", "1s")
+        assert late.returncode == 69
+        assert f"the call needs {written['revision'] + 1000}" in late.stderr
+
+
 def test_a_missing_key_has_an_exit_code_of_its_own(cluster):
     for words in (("get", "/none"), ("ls", "/none"), ("tree", "/none")):
         answer = run(cluster, *words)
@@ -313,6 +327,13 @@ def test_a_transaction_does_one_list_or_the_other(cluster):
     ("get", "a PATH is needed"),
     ("get nobody", 'path "nobody" does not begin with /'),
     ("get /a//b", "empty segment"),
+    ("get /a --min-revision -1", '--min-revision is "-1" but must be a number from 0 to'),
+    ("ls /a --min-revision 9007199254740992", "must be a number from 0 to 9007199254740991"),
+    ("tree /a --min-revision now", '--min-revision is "now", not a whole number'),
+    ("watch /a --since 9007199254740992", "must be a number from 0 to 9007199254740991"),
+    ("put /a b --version 9007199254740992", "must be a number from 1 to 9007199254740991"),
+    ("session expire 9007199254740992", "must be a number from 1 to 9007199254740991"),
+    ("lock revoke /a --holder 9007199254740992", "must be a number from 1 to 9007199254740991"),
     ("get /a b", '"b" is one word too many'),
     ("put / x", "the root, which is no key"),
     ("put /a b c", '"c" is one word too many'),

@@ -33,18 +33,19 @@ LATE_SECONDS = 3.0
 
 
 def read(router: Router, method: str, request: Any, timeout: float,
-         hold: Callable[[], float] = lambda: 0.0) -> Any:
+         hold: Callable[[], float] = lambda: 0.0, min_revision: int = 0) -> Any:
     """A read that never goes back in time, whichever server answers."""
-    return _reads.ask(router, method, request, timeout, min_revision=router.newest, hold=hold)
+    return _reads.ask(router, method, request, timeout,
+                      min_revision=max(min_revision, router.newest), hold=hold)
 
 
-def pages(router: Router, path: str, subtree: bool, values: bool, local: bool,
-          timeout: float) -> Iterator[Any]:
+def pages(router: Router, path: str, subtree: bool, values: bool, local: bool, timeout: float,
+          min_revision: int = 0) -> Iterator[Any]:
     """The wire's answers to listKeys, page by page."""
     request = ListKeysRequest(path=_requests.path_of(path), subtree=subtree, withValues=values,
                               page="", pageSize=PAGE_SIZE, consistency=_reads.consistency(local))
     while True:
-        result = read(router, "listKeys", request, timeout)
+        result = read(router, "listKeys", request, timeout, min_revision=min_revision)
         yield result
         request.page = result.nextPage or ""
         if not request.page:
@@ -53,7 +54,9 @@ def pages(router: Router, path: str, subtree: bool, values: bool, local: bool,
 
 class KeyReads:
     """What clients and sessions read of keys. ``local=True`` lets any server answer from its own
-    state, which may lag, but is never behind what this client has seen before."""
+    state, which may lag, but is never behind what this client has seen before, nor behind
+    ``min_revision``: the revision, say, of a write that another program has told of. Until a server
+    has come that far the read waits; in the end it raises :class:`Unavailable`."""
 
     _router: Router
     _timeout: float
@@ -61,19 +64,24 @@ class KeyReads:
     def _check(self) -> None:
         raise NotImplementedError
 
+    def _read(self, method: str, request: Any, min_revision: int) -> Any:
+        return read(self._router, method, request, self._timeout,
+                    min_revision=check_number("min_revision", min_revision))
+
     @property
     def revision(self) -> int:
         """The newest revision that this client has seen in any answer."""
         return self._router.newest
 
-    def get(self, path: str, *, local: bool = False) -> Optional[Key]:
+    def get(self, path: str, *, local: bool = False, min_revision: int = 0) -> Optional[Key]:
         """A key, or None if there is no such key."""
         self._check()
         request = GetRequest(path=_requests.path_of(path), consistency=_reads.consistency(local))
-        result = read(self._router, "get", request, self._timeout)
+        result = self._read("get", request, min_revision)
         return Key.of(result.key, result.header.revision or 0) if result.found else None
 
-    def get_many(self, paths: Iterable[str], *, local: bool = False) -> List[Optional[Key]]:
+    def get_many(self, paths: Iterable[str], *, local: bool = False,
+                 min_revision: int = 0) -> List[Optional[Key]]:
         """Up to 1,000 keys in the order asked for, None for those that do not exist.
 
         All are read at one revision as long as they fit into 1 MiB; the rest is read later. The
@@ -84,10 +92,11 @@ class KeyReads:
         if len(left) > PATHS_MAX:
             raise BadArgument(f"paths names {len(left)} keys, getMany reads at most {PATHS_MAX}")
         wanted = _reads.consistency(local)
+        check_number("min_revision", min_revision)
         found: List[Optional[Key]] = []
         while left:
             request = GetManyRequest(paths=left, consistency=wanted)
-            result = read(self._router, "getMany", request, self._timeout)
+            result = self._read("getMany", request, min_revision)
             found += [Key.of(lookup.key, result.header.revision or 0) if lookup.found else None
                       for lookup in result.keys or ()]
             if not result.keys:
@@ -95,15 +104,15 @@ class KeyReads:
             left = left[len(result.keys):]
         return found
 
-    def exists(self, path: str, *, local: bool = False) -> bool:
+    def exists(self, path: str, *, local: bool = False, min_revision: int = 0) -> bool:
         """Is there such a key?"""
         self._check()
         request = GetRequest(path=_requests.path_of(path), statOnly=True,
                              consistency=_reads.consistency(local))
-        return bool(read(self._router, "get", request, self._timeout).found)
+        return bool(self._read("get", request, min_revision).found)
 
     def list(self, path: str, *, subtree: bool = False, values: bool = False,
-             local: bool = False) -> Iterator[Key]:
+             local: bool = False, min_revision: int = 0) -> Iterator[Key]:
         """The children of a key, or all keys below it, without the key itself.
 
         In the order of path segments, each key before its children. The first page is read by the
@@ -114,7 +123,8 @@ class KeyReads:
         self._check()
         _arguments.flag("subtree", subtree)
         _arguments.flag("values", values)
-        found = pages(self._router, path, subtree, values, local, self._timeout)
+        found = pages(self._router, path, subtree, values, local, self._timeout,
+                      check_number("min_revision", min_revision))
         first = next(found)  # what is wrong with the call is raised by the call
 
         def keys() -> Iterator[Key]:

@@ -56,6 +56,10 @@ class KeysCallsTest : public testing::Test {
     const std::lock_guard<std::mutex> guard(mutex_);
     return last_.request<Request>();
   }
+  int64_t asked_revision() {
+    const std::lock_guard<std::mutex> guard(mutex_);
+    return last_.context.minRevision;
+  }
   Keys keys() { return client_->keys(); }
 
   SystemClock clock_;
@@ -107,6 +111,19 @@ TEST_F(KeysCallsTest, APageOfAList) {
   EXPECT_EQ(request.page, "/k/a");
   EXPECT_EQ(request.pageSize, 7);
   EXPECT_EQ(request.consistency, api::Consistency::LOCAL);
+}
+
+TEST_F(KeysCallsTest, ARevisionThatAnotherProgramToldOf) {
+  ASSERT_TRUE(keys().get("/k", {.min_revision = 4'711}).ok());
+  EXPECT_EQ(asked_revision(), 4'711);
+  ASSERT_TRUE(keys().get_many({"/k"}, {.min_revision = 4'712}).ok());
+  EXPECT_EQ(asked_revision(), 4'712);
+  ASSERT_TRUE(keys().list_page("/k", {.min_revision = 4'713}).ok());
+  EXPECT_EQ(asked_revision(), 4'713);
+  ASSERT_TRUE(keys().get("/k").ok());
+  EXPECT_LT(asked_revision(), 4'711) << "no other read is bound to it";
+  ASSERT_TRUE(keys().get("/k", {.min_revision = -1}).ok());
+  EXPECT_EQ(asked_revision(), -1) << "what cannot be is the server's to refuse";
 }
 
 TEST_F(KeysCallsTest, WaitForChange) {

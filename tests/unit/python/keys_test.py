@@ -89,6 +89,26 @@ def test_reads_never_ask_for_less_than_was_seen(cluster, client):
     assert method == "get" and context.minRevision >= revision
 
 
+@pytest.mark.parametrize(("method", "ask"), [
+    ("get", lambda c, least: c.get("/a", local=True, min_revision=least)),
+    ("get", lambda c, least: c.exists("/a", local=True, min_revision=least)),
+    ("getMany", lambda c, least: c.get_many(["/a"], local=True, min_revision=least)),
+    ("listKeys", lambda c, least: list(c.list("/", local=True, min_revision=least))),
+])
+def test_a_read_asks_for_the_revision_that_another_program_told_of(cluster, client, method, ask):
+    seen = client.put("/a", "1").revision
+    for least, asked in ((seen + 7, seen + 7), (seen - 1, seen), (0, seen)):
+        ask(client, least)
+        sent, context = cluster.model.contexts[-1]
+        assert (sent, context.minRevision) == (method, asked)
+
+
+@pytest.mark.parametrize("revision", [-1, 1 << 53])
+def test_a_revision_that_cannot_be_is_named(client, revision):
+    with pytest.raises(holdfast.BadArgument, match=f"min_revision {revision} is not from 0 to"):
+        client.get("/a", min_revision=revision)
+
+
 def test_a_restored_cluster_may_stand_at_an_earlier_revision(cluster, client):
     client.put("/a", "1")
     with cluster.model.mutex:
