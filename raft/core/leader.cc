@@ -232,10 +232,12 @@ void Raft::on_append_response(Message& m) {
     on_append_rejected(peer, m);
     return;
   }
+  const bool moved = peer.moves(now_, config_.election_timeout_min);
   const bool news = peer.acknowledge(m.index);
   peer.rounds.acknowledged(peer.match, log_.last(), now_);
   if (news || m.index.next() == peer.next) resume(peer);
   if (!news) return;
+  if (!moved) forgo_allowance(peer);
   peer.moved = now_;
   maybe_commit();
   continue_transfer();

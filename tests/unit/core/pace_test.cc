@@ -178,6 +178,27 @@ TEST_F(Pace, ALeaderThatStoresNothingIsNoneOfAQuorum) {
   EXPECT_GT(cluster.core(1).commit(), cluster.core(1).log().durable());
 }
 
+// Frozen, or with a disk that hangs: its connection and what is in flight to it stay.
+TEST_F(Pace, WhoHungIsNotSentInOneGoWhatWasWrittenMeanwhile) {
+  cluster.heal();
+  cluster.advance(10s);
+  ASSERT_EQ(cluster.core(3).log().last(), cluster.core(1).log().last());
+  cluster.auto_persist = false;
+  for (int i = 0; i < 100; ++i) {
+    write(20);
+    for (const int server : {1, 2}) cluster.persist(server);
+    cluster.advance(10ms);
+  }
+  const LogIndex before = cluster.core(3).log().last();
+  ASSERT_GT(cluster.core(1).log().last(), before + 4 * config.far_behind_bytes / kEntryBytes)
+      << "no more is in flight to it than may be";
+  cluster.persist(3);
+  write(1);
+  const uint64_t at_once = cluster.core(3).log().last() - before;
+  EXPECT_GT(at_once, 0U);
+  EXPECT_LE(at_once, 16 * config.paced_append_bytes / kEntryBytes);
+}
+
 TEST_F(Pace, WhoIsToLeadNextIsSentAll) {
   come_back();
   ASSERT_LT(cluster.core(3).log().last(), cluster.core(1).log().last());
