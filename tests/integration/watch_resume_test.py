@@ -6,6 +6,7 @@ import signal
 import time
 
 import pytest
+from support.command import run
 from support.proxy import Proxy
 from support.waiting import eventually
 from support.watching import CommandReplay, Replay, Writer, polled_by, shown, state, watched_at
@@ -36,7 +37,11 @@ class Scene:
     def servers(self):
         """Those that the two poll, each once."""
         return {node.node_id: node
-                for node in (self.command_at, polled_by(self.own, self.session))}.values()
+                for node in (self.command_at, self.facade_place())}.values()
+
+    def facade_place(self):
+        """Where the Python client polls."""
+        return polled_by(self.own, self.session)
 
     def check(self):
         """The end: nothing was missed, nothing came twice, and nobody had to be shown the state."""
@@ -121,6 +126,27 @@ def test_leadership_moves_from_server_to_server(scene):
         with holdfast.Client(scene.own.seeds) as client:
             client.admin(old.admin_address).transfer_leadership(target.node_id)
         scene.writer.some_more(20)
+    scene.check()
+
+
+def test_its_server_gets_another_state_in_the_same_process(scene):
+    for node in scene.servers():
+        process = node.process.pid
+        rebuilt = run(None, "rebuild", "--force", "--admin", node.admin_address, timeout=60)
+        assert rebuilt.returncode == 0, rebuilt.stderr
+        assert node.process.pid == process
+        scene.own.wait_ready()
+        scene.writer.some_more(20)
+    scene.check()
+
+
+def test_its_server_is_removed_for_good(scene):
+    gone = list(scene.servers())[0]
+    removed = run(scene.own, "member", "remove", str(gone.node_id))
+    assert removed.returncode == 0, removed.stderr
+    eventually(lambda: scene.facade_place() != gone and watched_at(scene.own) != gone, within=30)
+    scene.writer.some_more(20)
+    gone.kill()
     scene.check()
 
 
