@@ -14,17 +14,18 @@ from support.stock import Stock, StockSession, t
 COMPAT = pathlib.Path(__file__).resolve().parents[1] / "compat"
 FROZEN = sorted(path.name for path in COMPAT.iterdir() if path.is_dir())
 FROZEN_KEYS = [name for name in FROZEN if (COMPAT / name / "keys.thrift").exists()]
+FROZEN_ADMIN = [name for name in FROZEN if (COMPAT / name / "admin.thrift").exists()]
 
 
 def test_there_is_something_to_be_compatible_with():
-    assert FROZEN and FROZEN_KEYS
+    assert FROZEN and FROZEN_KEYS and FROZEN_ADMIN
 
 
-def run_old(script, idl, cluster, folder):
+def run_old(script, idl, cluster, folder, addresses=lambda node: [node.address]):
     """Runs a script with a client generated from a frozen IDL, at each server."""
     subprocess.run(["thrift", "-r", "--gen", "py", "-out", str(folder), str(idl)], check=True)
     for node in cluster.nodes.values():
-        done = subprocess.run([sys.executable, str(COMPAT / script), str(folder), node.address],
+        done = subprocess.run([sys.executable, str(COMPAT / script), str(folder), *addresses(node)],
                               capture_output=True, text=True, check=False, timeout=60)
         assert (done.returncode, done.stdout) == (0, "compatible\n"), done.stderr
 
@@ -37,6 +38,12 @@ def test_an_old_generated_client_takes_and_gives_back_a_lock(idl, cluster, tmp_p
 @pytest.mark.parametrize("idl", FROZEN_KEYS)
 def test_an_old_generated_client_writes_reads_and_watches_keys(idl, cluster, tmp_path):
     run_old("old_keys_client.py", COMPAT / idl / "keys.thrift", cluster, tmp_path)
+
+
+@pytest.mark.parametrize("idl", FROZEN_ADMIN)
+def test_an_old_generated_client_administers(idl, cluster, tmp_path):
+    run_old("old_admin_client.py", COMPAT / idl / "admin.thrift", cluster, tmp_path,
+            lambda node: [node.admin_address, node.address])
 
 
 RECORDED = sorted(COMPAT.glob("data_*.tar.xz"))
