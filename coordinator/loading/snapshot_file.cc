@@ -39,7 +39,7 @@ Error in_two_files(const std::string& path, const std::string& companion) {
 
 /// An immutable database is read without what SQLite may keep beside it, so nothing may be there.
 Status stands_alone(raft::FileSystem& files, const std::string& path) {
-  for (const std::string& companion : {path + "-wal", path + "-journal"}) {
+  for (const std::string& companion : {path + snapshot::kWal, path + snapshot::kJournal}) {
     const auto content = has_content(files, companion);
     if (!content.ok()) return content.error();
     if (!*content) continue;

@@ -94,7 +94,7 @@ Status remove_database(raft::FileSystem& files, const std::string& path) {
 }
 
 Status remove_companions(raft::FileSystem& files, const std::string& path) {
-  for (const char* companion : {"-wal", "-shm", "-journal"}) {
+  for (const char* companion : kCompanions) {
     if (Status gone = remove_file(files, path + companion); !gone.ok()) return gone;
   }
   return ok_status();

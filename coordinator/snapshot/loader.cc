@@ -217,7 +217,7 @@ Result<uint64_t> bytes_of_file(raft::FileSystem& files, const std::string& path)
 }
 
 Result<Database::Mode> mode_at_rest(raft::FileSystem& files, const std::string& path) {
-  const auto wal = bytes_of_file(files, path + "-wal");
+  const auto wal = bytes_of_file(files, path + kWal);
   if (!wal.ok()) return wal.error();
   return *wal > 0 ? Database::Mode::kRead : Database::Mode::kImmutable;
 }

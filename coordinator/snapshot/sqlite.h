@@ -16,6 +16,11 @@ struct sqlite3_stmt;
 
 namespace holdfast::snapshot {
 
+/// What SQLite keeps beside a database has its name, and one of these behind it.
+inline constexpr const char* kWal = "-wal";
+inline constexpr const char* kJournal = "-journal";
+inline constexpr const char* kCompanions[] = {kWal, "-shm", kJournal};
+
 /// Which file a path names, whatever its content is.
 struct FileIdentity {
   uint64_t device = 0;

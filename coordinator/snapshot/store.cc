@@ -24,9 +24,6 @@ constexpr std::string_view kDamaged = ".damaged";
 constexpr uint64_t kCurrentBytesMax = 256;
 /// Far more than there will be; the next number is one as well.
 constexpr uint64_t kNumberMax = uint64_t{1} << 62;
-constexpr const char* kWal = "-wal";
-/// SQLite's own files of a database.
-constexpr const char* kCompanions[] = {kWal, "-shm", "-journal"};
 constexpr size_t kPieceBytes = 1 << 20;
 constexpr std::chrono::milliseconds kTurnWhileWaiting{2};
 /// Of the database, one part in so many must be free for it to be written anew without that.

@@ -4,7 +4,6 @@
 namespace holdfast::snapshot {
 namespace {
 
-constexpr const char* kWal = "-wal";
 constexpr uint64_t kNameBytesMax = 256;
 
 bool same_state(const SnapshotHead& a, const SnapshotHead& b) {

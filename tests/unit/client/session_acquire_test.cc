@@ -144,12 +144,7 @@ TEST_F(SessionAcquireTest, OfAWithdrawnAcquireThatWasLostNothingIsLeftToRelease)
 // It was asked for again, for a hint or after some time, of a server that did not look at its
 // number.
 TEST_F(SessionAcquireTest, APlaceThatAServerRefusesWhenItIsAskedForAgainIsTakenBack) {
-  open();
-  acquire();
-  answer_acquire(0, api::AcquireStatus::WAITING);
-  a_.down();
-  settle();
-  ASSERT_EQ(commands_.size(), 2u);
+  ASSERT_NO_FATAL_FAILURE(wait_at_another_server());
   b_.refuse(last(), api::ErrorCode::PERMISSION_DENIED, false);
   settle();
   ASSERT_TRUE(acquired_ && !acquired_->ok());

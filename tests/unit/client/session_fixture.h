@@ -106,6 +106,15 @@ class SessionTest : public LoopTest {
     ASSERT_NE(hold(), nullptr);
     ASSERT_TRUE(hold()->held(clock_.now()));
   }
+  /// It waits for the lock, and is asked for again, of the other server.
+  void wait_at_another_server() {
+    open();
+    acquire();
+    answer_acquire(0, api::AcquireStatus::WAITING);
+    a_.down();
+    settle();
+    ASSERT_EQ(commands_.size(), 2u);
+  }
   api::RevocationNotice notice(const std::string& path, int64_t notice_ms) {
     api::RevocationNotice notice;
     notice.noticeId = 900;

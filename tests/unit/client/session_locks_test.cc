@@ -40,12 +40,7 @@ TEST_F(SessionLocksTest, AHintThatOvertakesTheWaitingAnswerIsNotLost) {
 }
 
 TEST_F(SessionLocksTest, PlacesAreAskedForAgainWhenAnotherServerAnswersThePolls) {
-  open();
-  acquire();
-  answer_acquire(0, api::AcquireStatus::WAITING);
-  a_.down();
-  settle();
-  ASSERT_EQ(commands_.size(), 2u);
+  ASSERT_NO_FATAL_FAILURE(wait_at_another_server());
   EXPECT_EQ(commands_[1].first, &b_);
   EXPECT_EQ(commands_[1].second.context.sequence, ticket_);
 }
