@@ -1,8 +1,10 @@
 #include "clients/cli/output.h"
 
+#include <fcntl.h>
 #include <limits.h>
 #include <poll.h>
 #include <sys/signalfd.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -24,13 +26,41 @@ std::string_view next_piece(std::string_view lines) {
   return lines.substr(0, end == std::string_view::npos ? kAtOnce : end + 1);
 }
 
+/// Where to write to without waiting. A pipe may have other writers, who take the room that it had
+/// a moment ago, and not to wait is a matter of its description, which is shared with them: so it
+/// is written to through one of its own. Where that cannot be had, and for all else, it is `fd`
+/// itself.
+class Unwaiting {
+ public:
+  explicit Unwaiting(int fd) : fd_(fd) {
+    struct stat found;
+    if (fstat(fd, &found) != 0 || !S_ISFIFO(found.st_mode)) return;
+    const std::string path = "/proc/self/fd/" + std::to_string(fd);
+    own_ = open(path.c_str(), O_WRONLY | O_NONBLOCK | O_CLOEXEC);
+  }
+  ~Unwaiting() {
+    const int error = errno;
+    if (own_ >= 0) close(own_);
+    errno = error;
+  }
+  Unwaiting(const Unwaiting&) = delete;
+  Unwaiting& operator=(const Unwaiting&) = delete;
+
+  int fd() const { return own_ >= 0 ? own_ : fd_; }
+
+ private:
+  int fd_;
+  int own_ = -1;
+};
+
 /// `is_ready` waits until something is taken; false: it is not to be waited for.
 template <class IsReady>
 Output::Taken write_lines(int fd, std::string_view lines, IsReady&& is_ready) {
+  const Unwaiting to(fd);
   while (!lines.empty()) {
     if (!is_ready()) return Output::Taken::kInterrupted;
     const std::string_view piece = next_piece(lines);
-    const ssize_t written = ::write(fd, piece.data(), piece.size());
+    const ssize_t written = ::write(to.fd(), piece.data(), piece.size());
     if (written >= 0) {
       lines.remove_prefix(static_cast<size_t>(written));
     } else if (errno != EINTR && errno != EAGAIN) {
