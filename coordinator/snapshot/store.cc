@@ -21,6 +21,7 @@ constexpr std::string_view kPrefix = "state-";
 constexpr std::string_view kSuffix = ".db";
 constexpr const char* kCopy = "copy.db";
 constexpr std::string_view kDamaged = ".damaged";
+constexpr std::string_view kRemoved = ".removed";
 constexpr uint64_t kCurrentBytesMax = 256;
 /// Far more than there will be; the next number is one as well.
 constexpr uint64_t kNumberMax = uint64_t{1} << 62;
@@ -164,9 +165,11 @@ Result<SnapshotStore::Current> SnapshotStore::read_current() {
   auto database = files_.exists(directory_ + "/" + name);
   if (!database) return to_error(database.error());
   if (!*database) {
-    auto aside = files_.exists(directory_ + "/" + name + std::string(kDamaged));
-    if (!aside) return to_error(aside.error());
-    if (*aside) return Current::kSetAside;
+    for (const std::string_view end : {kDamaged, kRemoved}) {
+      auto aside = files_.exists(directory_ + "/" + name + std::string(end));
+      if (!aside) return to_error(aside.error());
+      if (*aside) return Current::kSetAside;
+    }
     return Error{ErrorCode::kCorrupt, path + ": it names " + name + ", which is not there"};
   }
   name_current(name);
@@ -178,7 +181,7 @@ Status SnapshotStore::count_names() {
   if (!names) return to_error(names.error());
   for (const std::string& name : *names) {
     next_number_ = std::max(next_number_, number_in(name) + 1);
-    anything_set_aside_ = anything_set_aside_ || name.ends_with(kDamaged);
+    anything_set_aside_ |= name.ends_with(kDamaged) || name.ends_with(kRemoved);
     if (number_in(name) > number_in(aside_) && name.ends_with(kDamaged)) aside_ = name;
   }
   return ok_status();
@@ -203,7 +206,10 @@ Status SnapshotStore::remove_unnamed() {
 
 Status SnapshotStore::remove_unless_kept(const std::string& name) {
   const uint64_t number = number_in(name);
-  const bool ours = (number != 0 && belongs_to(name, name_of(number))) || belongs_to(name, kCopy);
+  const std::string database = name_of(number);
+  const bool told = !current_.empty() && name == database + std::string(kRemoved);
+  const bool ours =
+      (number != 0 && (told || belongs_to(name, database))) || belongs_to(name, kCopy);
   if (!ours || belongs_to(name, current_)) return ok_status();
   return to_status(files_.unlink(directory_ + "/" + name));
 }
@@ -285,14 +291,13 @@ std::string SnapshotStore::aside_path() const {
 
 // CURRENT goes last: what it names is either there, or there as *.damaged, which the next start
 // knows (read_current). A crash leaves nothing that would be taken for a server's first start.
-// What somebody has removed leaves nothing to keep: the rest of it is worth nothing alone.
 Status SnapshotStore::set_aside() {
   writer_.reset();
   const std::string from = path();
   const std::string to = aside_path();
   if (to.empty()) {
-    const Status gone = remove_companions(files_, from);
-    return gone.ok() ? forget_current() : gone;
+    const Status told = remember_removed(from);
+    return told.ok() ? forget_current() : told;
   }
   if (auto moved = files_.rename(from, to); !moved) return to_error(moved.error());
   anything_set_aside_ = true;
@@ -305,6 +310,15 @@ Status SnapshotStore::set_aside() {
     }
   }
   return forget_current();
+}
+
+// It leaves nothing to keep: the rest of it is worth nothing alone. A start that found neither
+// CURRENT nor anything set aside would take the log for damaged.
+Status SnapshotStore::remember_removed(const std::string& path) {
+  auto told = files_.open(path + std::string(kRemoved), raft::OpenMode::kCreate);
+  if (!told) return to_error(told.error());
+  anything_set_aside_ = true;
+  return remove_companions(files_, path);
 }
 
 Status SnapshotStore::forget_current() {

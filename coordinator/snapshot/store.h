@@ -5,6 +5,7 @@
 //   copy.db          a copy for servers that are too far behind (copy.h); gone with the process
 //   received-*.part  what has come of another server's copy (received_file.h)
 //   *.damaged        databases that were found damaged and set aside, for a person to look at
+//   *.removed        says of one that was to be set aside that somebody had removed it
 //
 // Nothing is ever renamed onto a database, because SQLite would replay a leftover -wal into it: a
 // new one gets a new name, and CURRENT is switched to it. What CURRENT does not name is removed at
@@ -111,10 +112,12 @@ class SnapshotStore {
   /// Of the "-wal" that the process before this one left, as loaded: as in WrittenSpan.
   uint64_t wal_bytes_left() const { return wal_bytes_left_; }
   /// The database in force is not to be believed: it is kept as *.damaged, and the store is empty.
+  /// If somebody has removed it that is remembered, until another one is in force.
   Status set_aside();
   /// Where set_aside() keeps it; empty: somebody has removed it.
   std::string aside_path() const;
-  /// A damaged one was set aside, now or by an earlier process, and is still there to be looked at.
+  /// A damaged one was set aside, now or by an earlier process, and is still there to be looked at,
+  /// or had been removed by then: this is no server's first start.
   bool anything_set_aside() const { return anything_set_aside_; }
   /// What the last one that was set aside says of itself, if it can: for hints, as nothing else of
   /// it was looked at.
@@ -168,6 +171,7 @@ class SnapshotStore {
   /// Of kSetAside it is to go.
   Result<Current> read_current();
   Status forget_current();
+  Status remember_removed(const std::string& path);
   Status make_room_to_start();
   Status count_names();
   Result<WrittenSpan> write_first(const Span& span);

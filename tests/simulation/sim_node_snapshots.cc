@@ -309,7 +309,7 @@ void SimNode::lose_current() {
   if (unmounted_ != nullptr) return;
   bool there = false;
   for (const std::string& path : disk_->paths()) {
-    if (path.ends_with(".damaged")) return;
+    if (path.ends_with(".damaged") || path.ends_with(".removed")) return;
     there = there || path == current_path();
   }
   if (!there) return;

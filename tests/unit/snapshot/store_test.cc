@@ -428,8 +428,20 @@ TEST_F(SnapshotStores, OfADatabaseThatSomebodyRemovedNothingIsKeptAside) {
     const Status done = store->set_aside();
     ASSERT_TRUE(done.ok()) << done.error().message;
     EXPECT_TRUE(store->empty());
+    EXPECT_TRUE(store->anything_set_aside()) << "this is no server's first start";
+    EXPECT_THAT(names(), ElementsAre("state-1.db.removed"));
+    EXPECT_EQ(std::filesystem::file_size(directory_.file("state-1.db.removed")), 0U);
+    store = open();
+    EXPECT_TRUE(store->empty());
+    EXPECT_TRUE(store->anything_set_aside());
+    EXPECT_EQ(store->head_set_aside(), std::nullopt);
+    write(*store);
+    store = open();
+    EXPECT_THAT(names(), ElementsAre("CURRENT", testing::EndsWith(".db"))) << "another is in force";
+    store = open();
     EXPECT_FALSE(store->anything_set_aside());
-    EXPECT_TRUE(std::filesystem::is_empty(directory_.path()));
+    std::filesystem::remove_all(directory_.path());
+    std::filesystem::create_directory(directory_.path());
   }
 }
 
