@@ -9,6 +9,7 @@
 
 #include "base/net/frame_connection.h"
 #include "base/net/mailbox.h"
+#include "base/signals_blocked.h"
 
 namespace holdfast::net {
 
@@ -65,6 +66,7 @@ void FrameConnection::look_up() {
   lookup_ = std::make_shared<FrameConnection*>(this);
   // The answer comes through the mailbox, which outlives loop and connection.
   try {
+    const SignalsBlocked blocked;
     std::thread([mailbox, address = peer_, asker = lookup_] {
       Result<std::vector<Endpoint>> found = resolve_blocking(address);
       mailbox->lookups.fetch_sub(1);

@@ -6,6 +6,7 @@
 #include <thread>
 #include <utility>
 
+#include "base/signals_blocked.h"
 #include "clients/cpp/client_core.h"
 
 namespace holdfast::client {
@@ -39,6 +40,7 @@ class LoopThread {
     auto core = ClientCore::create(loop_, entropy_, options);
     if (!core) return core.error();
     core_ = std::move(*core);
+    const SignalsBlocked blocked;
     thread_ = std::thread([this] { loop_.run(); });
     return true;
   }

@@ -1,4 +1,6 @@
 // The blocking library over a server on another thread's loop.
+#include <signal.h>
+
 #include <atomic>
 #include <future>
 #include <optional>
@@ -186,6 +188,26 @@ TEST_F(BlockingTest, WhoAsksAfterTheEndOfASessionIsToldOfItAtOnce) {
   session.on_ended([&](const CallError& error) { told.set_value(error.code); });
   ASSERT_EQ(code.wait_for(std::chrono::seconds(5)), std::future_status::ready);
   EXPECT_EQ(code.get(), ErrorCode::kSessionExpired);
+}
+
+TEST_F(BlockingTest, SignalsAreLeftToTheThreadsOfTheProgram) {
+  auto client = Client::connect({.servers = {server_.address()}});
+  Session session = open(**client);
+  std::promise<sigset_t> told;
+  ASSERT_FALSE(session.acquire("/ended").ok());
+  session.on_ended([&](const CallError&) {
+    sigset_t blocked;
+    pthread_sigmask(SIG_BLOCK, nullptr, &blocked);
+    told.set_value(blocked);
+  });
+  const sigset_t there = told.get_future().get();
+  sigset_t here;
+  pthread_sigmask(SIG_BLOCK, nullptr, &here);
+  for (const int signal : {SIGINT, SIGTERM, SIGHUP, SIGCHLD, SIGUSR1}) {
+    EXPECT_EQ(sigismember(&there, signal), 1) << signal;
+    EXPECT_EQ(sigismember(&here, signal), 0) << signal;
+  }
+  EXPECT_EQ(sigismember(&there, SIGSEGV), 0);
 }
 
 TEST_F(BlockingTest, KeysAreWrittenWithASessionOrWithoutOne) {

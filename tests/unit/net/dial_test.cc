@@ -1,4 +1,28 @@
+#include <dlfcn.h>
+#include <netdb.h>
+#include <signal.h>
+
+#include <atomic>
+
 #include "tests/unit/net/net_test_util.h"
+
+namespace {
+
+/// Whether the thread that looked a name up could have been given SIGTERM; -1: none did.
+std::atomic<int> was_given_signals{-1};
+
+}  // namespace
+
+// The C library's, which tells besides who called it.
+extern "C" int getaddrinfo(const char* host, const char* service, const addrinfo* hints,
+                           addrinfo** found) {
+  sigset_t blocked;
+  pthread_sigmask(SIG_BLOCK, nullptr, &blocked);
+  was_given_signals = sigismember(&blocked, SIGTERM) == 0;
+  static const auto next =
+      reinterpret_cast<decltype(&::getaddrinfo)>(dlsym(RTLD_NEXT, "getaddrinfo"));
+  return next(host, service, hints, found);
+}
 
 namespace holdfast::net {
 namespace {
@@ -69,6 +93,16 @@ TEST_F(DialTest, LooksNamesUpWithoutStoppingTheLoop) {
   ASSERT_TRUE(run_until(server.loop, [&] { return !client.closed.empty(); }));
   EXPECT_EQ(client.cause(), CloseCause::kConnectFailed);
   EXPECT_NE(client.message().find("ip6-localhost.invalid"), std::string::npos);
+}
+
+TEST_F(DialTest, WhoLooksANameUpIsGivenNoSignals) {
+  was_given_signals = -1;
+  auto connection = dial({"name.invalid", 1});
+  ASSERT_TRUE(run_until(server.loop, [&] { return !client.closed.empty(); }));
+  EXPECT_EQ(was_given_signals, 0);
+  sigset_t here;
+  pthread_sigmask(SIG_BLOCK, nullptr, &here);
+  EXPECT_EQ(sigismember(&here, SIGTERM), 0) << "who dials goes on as before";
 }
 
 TEST_F(DialTest, ReachesLocalhostByName) {
