@@ -371,12 +371,7 @@ Status SnapshotStore::give_excess_back(const Span& span, const Sizes& sizes) {
 }
 
 Result<WrittenSpan> SnapshotStore::write_next(const Span& span) {
-  if (!writer_) {
-    auto writer = SnapshotWriter::open(path(), writers_vfs_);
-    if (!writer.ok()) return writer.error();
-    writer_ = std::move(*writer);
-    note_wal();
-  }
+  if (Status opened = open_writer(); !opened.ok()) return opened.error();
   if (has_moved()) return write_elsewhere(span);
   auto written = write_with(*writer_, span);
   if (written.ok() && has_moved()) return write_elsewhere(span);

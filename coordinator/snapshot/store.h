@@ -137,7 +137,8 @@ class SnapshotStore {
 
   /// Brings the database to the span's state; makes one if there is none. After NO_SPACE and
   /// OVERLOADED the same span can be tried again. After any error the database holds the state
-  /// before the span or the span's.
+  /// before the span or the span's. OVERLOADED too if what is in force was received, was never open
+  /// to be written, and is not at path() any more.
   Result<WrittenSpan> write(const Span& span);
   /// Somebody removed what is in force, the "-wal" beside it or CURRENT, or put something else in
   /// its place: the next span, which may have no rows, writes all of it anew. Cheap.
@@ -176,6 +177,7 @@ class SnapshotStore {
   Status count_names();
   Result<WrittenSpan> write_first(const Span& span);
   Result<WrittenSpan> write_next(const Span& span);
+  Status open_writer();
   Result<WrittenSpan> write_anew(const Span& span, const Error& obstacle);
   Result<WrittenSpan> write_elsewhere(const Span& span);
   Status rewrite(const SnapshotHead& head, const std::vector<RowLog::Change>& rows,

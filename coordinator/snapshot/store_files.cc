@@ -1,4 +1,6 @@
 // A snapshot whose files somebody removes, replaces or writes to while a server has them open.
+#include <utility>
+
 #include "coordinator/snapshot/store.h"
 
 namespace holdfast::snapshot {
@@ -10,7 +12,25 @@ bool same_state(const SnapshotHead& a, const SnapshotHead& b) {
   return a.applied == b.applied && a.applied_term == b.applied_term && a.digest == b.digest;
 }
 
+Error moved_from(const std::string& path) {
+  return {ErrorCode::kOverloaded,
+          path + " is not what was written there: somebody has removed or replaced it"};
+}
+
 }  // namespace
+
+// A received state is open nowhere else, by which it could be read and written anew.
+Status SnapshotStore::open_writer() {
+  if (writer_) return ok_status();
+  const InForce original = in_force();
+  if (!lies_there(original)) return moved_from(path());
+  auto writer = SnapshotWriter::open(path(), writers_vfs_);
+  if (!writer.ok()) return writer.error();
+  if (!lies_there(original)) return moved_from(path());
+  writer_ = std::move(*writer);
+  note_wal();
+  return ok_status();
+}
 
 bool SnapshotStore::has_moved() {
   return writer_ && (writer_->has_moved() || !wal_is_there() || !is_named());
@@ -56,8 +76,7 @@ Result<SnapshotCopy> SnapshotStore::copy_in_force() const {
 // none it would make one. What others have written into the file is told by its head.
 Result<SnapshotCopy> SnapshotStore::copy_of(const InForce& original) const {
   const std::string from = directory_ + "/" + original.name;
-  const Error moved{ErrorCode::kOverloaded,
-                    from + " is not what was written there: somebody has removed or replaced it"};
+  const Error moved = moved_from(from);
   if (!lies_there(original)) return moved;
   auto copy = make_copy(files_, from, copy_path(), writers_vfs_);
   const bool ours = lies_there(original) || in_force().name != original.name;

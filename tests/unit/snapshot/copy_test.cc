@@ -163,6 +163,39 @@ TEST_F(Copies, ComesOverInPiecesAndIsPutInForce) {
   EXPECT_NE(target->incoming_path(), target->path());
 }
 
+// Nothing of it is open by which it could be written anew: its rows would go into the other file.
+TEST_F(Copies, WhatLiesInThePlaceOfOneThatWasPutInForceIsNotWrittenTo) {
+  auto store = open(here_.path());
+  write(*store, 300);
+  const SnapshotCopy made = copy(*store);
+  {
+    auto target = open(there_.path());
+    ASSERT_TRUE(send(made, target->incoming_path()).ok());
+    ASSERT_TRUE(target->adopt_incoming().ok());
+  }
+  auto target = open(there_.path());
+  state_.apply(100);
+  const Span span = state_.take_span();
+  const auto expect_refused = [&] {
+    const auto written = target->write(span);
+    ASSERT_FALSE(written.ok());
+    EXPECT_EQ(written.error().code, ErrorCode::kOverloaded) << written.error().message;
+    EXPECT_THAT(written.error().message, HasSubstr("somebody has removed or replaced it"));
+  };
+  const std::string path = target->path();
+  std::filesystem::rename(path, path + ".mine");
+  expect_refused();
+  EXPECT_FALSE(std::filesystem::exists(path));
+  std::filesystem::copy(made.path, path);
+  expect_refused();
+  EXPECT_EQ(digest_at(path), made.head.digest);
+  std::filesystem::rename(path + ".mine", path);
+  const auto written = target->write(span);
+  ASSERT_TRUE(written.ok()) << written.error().message;
+  EXPECT_TRUE(written->durable);
+  EXPECT_EQ(digest_at(path), state_.head().digest);
+}
+
 TEST_F(Copies, AnAlteredPieceIsFound) {
   auto store = open(here_.path());
   write(*store, 300);
