@@ -107,11 +107,15 @@ SnapshotStore::InForce SnapshotStore::in_force() const {
   return {current_, file_, wal_, holds_};
 }
 
-/// As far as that can be known: the disk of a test numbers no files. As long as this store has
-/// written nothing there is no "-wal" that could be missed, and what readers make is nobody's loss.
+/// As far as that can be known: the disk of a test numbers no files, and what it does not tell is
+/// taken to be as it was. As long as this store has written nothing there is no "-wal" that could
+/// be missed, and what readers make is nobody's loss.
 bool SnapshotStore::lies_there(const InForce& original) const {
-  if (serves_one_thread()) return true;
   const std::string path = directory_ + "/" + original.name;
+  if (serves_one_thread()) {
+    auto there = files_.exists(path);
+    return !there || *there;
+  }
   return original.file && identity_of(path) == original.file &&
          (!original.wal || identity_of(path + kWal) == original.wal);
 }

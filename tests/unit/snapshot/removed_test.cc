@@ -1,4 +1,4 @@
-// Crashes while a database that somebody has removed gives way to another server's state.
+// Databases that somebody has removed from a simulated disk.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -13,6 +13,7 @@ namespace {
 
 constexpr char kDirectory[] = "/snapshot";
 
+/// Gives way to another server's state.
 class Replacement {
  public:
   explicit Replacement(uint64_t seed) : disk_(seed) {
@@ -68,6 +69,33 @@ TEST(RemovedSnapshots, AreRememberedUntilAnotherIsInForceWhateverCrashesMeanwhil
       ASSERT_FALSE(testing::Test::HasFailure());
     }
   }
+}
+
+// As on a real disk: it is no failure of the disk, for which a server stops.
+TEST(RemovedSnapshots, AreNeitherCopiedNorWrittenToByWhoHasOpenedNone) {
+  raft::FakeFileSystem disk(1);
+  const FileSystemVfs vfs(disk, 1);
+  WrittenState state(4);
+  const auto open = [&] { return std::move(*SnapshotStore::open(disk, kDirectory, vfs.name())); };
+  ASSERT_TRUE(disk.create_directory(kDirectory));
+  state.apply(100);
+  ASSERT_TRUE(open()->write(state.take_span()).ok());
+  const auto store = open();
+  const std::string content = disk.content(store->path());
+  disk.remove(store->path());
+  state.apply(100);
+  const Span span = state.take_span();
+  const auto copied = store->copy_in_force();
+  const auto refused = store->write(span);
+  ASSERT_FALSE(copied.ok() || refused.ok());
+  for (const Error& error : {copied.error(), refused.error()}) {
+    EXPECT_EQ(error.code, ErrorCode::kOverloaded) << error.message;
+    EXPECT_THAT(error.message, testing::HasSubstr("somebody has removed or replaced it"));
+  }
+  disk.put(store->path(), content);
+  EXPECT_TRUE(store->copy_in_force().ok());
+  EXPECT_TRUE(store->write(span).ok());
+  EXPECT_EQ((*load(store->path(), vfs.name()))->digest(), state.machine().digest());
 }
 
 }  // namespace
