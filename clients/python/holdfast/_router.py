@@ -245,7 +245,8 @@ class Router:
             address, budget = effort.next_attempt(sleep, hold)
             try:
                 context = make_context()
-                effort.numbered = bool(context.sequence)
+                # An opening has its secret by which its copies are told to be one.
+                effort.numbered = bool(context.sequence) or method == "openSession"
                 result = self.attempt(address, method, context, request, budget)
             except NotSent as error:
                 effort.unreached(address, error)
@@ -279,7 +280,7 @@ class _Effort:
         self._sent = False
         #: The time allowed ends before the attempt had all of what one is given.
         self._cut_short = False
-        #: A command of a session.
+        #: A command that is applied once, however many copies arrive.
         self.numbered = False
         self.last: Optional[BaseException] = None
         #: What each server said last, or why it said nothing.
@@ -362,8 +363,7 @@ class _Effort:
 
     def final(self, error: HoldfastError) -> HoldfastError:
         """A refusal that is the answer. Judged before apply, it speaks of the last copy only."""
-        judged_here = error.code in _OF_THIS_COPY or isinstance(error, Unsupported)
-        if self.numbered and self._sent and judged_here:
+        if self.numbered and self._sent and of_this_copy(error):
             copy = _lengthened(error, f"an earlier copy of this {self._method} may have been "
                                       f"applied")
             copy.maybe_applied = True
@@ -375,6 +375,11 @@ class _Effort:
     def left_by(self, error: HoldfastError) -> None:
         """This ends the call, and says nothing of a copy whose answer was lost."""
         error.maybe_applied = self.numbered and self._sent
+
+
+def of_this_copy(error: HoldfastError) -> bool:
+    """Does a refusal say nothing of other copies of the call? Another server may not repeat it."""
+    return error.code in _OF_THIS_COPY or isinstance(error, Unsupported)
 
 
 def _lengthened(error: HoldfastError, words: str) -> HoldfastError:

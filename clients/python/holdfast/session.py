@@ -20,7 +20,7 @@ from ._feed import Buffer, Spec
 from ._keeper import Keeper
 from ._keycalls import SessionKeys
 from ._requests import path_of
-from ._router import Router, Undecided, as_error
+from ._router import Router, Undecided, as_error, of_this_copy
 from .election import Election
 from .errors import HoldfastError, SessionClosed, SessionError
 from .events import EventKind
@@ -35,6 +35,8 @@ SECRET_BYTES = 16
 #: Events that a watch keeps for a program that does not read them.
 BUFFER_EVENTS = 10_000
 CLOSE_SECONDS_MAX = 5.0
+#: How soon a session whose number is not known is asked for again.
+FIND_PAUSE_SECONDS = 0.2
 
 #: Called with the error that ended the session.
 OnExpired = Callable[[SessionError], None]
@@ -126,8 +128,8 @@ class Session(SessionKeys):
         except Undecided as undecided:
             self._may_be_open = undecided.sent
             raise as_error(undecided, "openSession", timeout) from undecided
-        except HoldfastError:  # refused
-            self._may_be_open = False
+        except HoldfastError as error:  # refused
+            self._may_be_open = error.maybe_applied
             raise
         core.session_id, core.ttl = result.sessionId, result.ttlMs / 1000
         self._may_be_open = False
@@ -336,14 +338,24 @@ class Session(SessionKeys):
             return
         try:
             if not self._servers_know:
-                self._core.session_id = self._core.router.call(
-                    "openSession", RequestContext, self._request, until=until).sessionId
+                self._core.session_id = self._find(until)
                 self._tell_servers(until)
         except (Undecided, HoldfastError) as error:
             log.warning("a session whose opening was broken off may be there for %g s: %s",
                         self._request.ttlMs / 1000, error)
         finally:
             self._closing.release()
+
+    def _find(self, until: float) -> int:
+        while True:
+            try:
+                return int(self._core.router.call("openSession", RequestContext, self._request,
+                                                  until=until).sessionId)
+            except HoldfastError as error:
+                # The server that has it is asked last for a moment, since it did not answer.
+                if not of_this_copy(error) or time.monotonic() > until:
+                    raise
+                time.sleep(FIND_PAUSE_SECONDS)
 
     def _tell_servers(self, until: float) -> None:
         core = self._core

@@ -214,6 +214,20 @@ def test_a_session_whose_opening_took_too_long_is_closed(cluster, client):
     eventually(lambda: cluster.sent("closeSession") and not cluster.model.sessions)
 
 
+@pytest.mark.parametrize("code", ["UNSUPPORTED", "PERMISSION_DENIED"])
+def test_a_session_whose_second_copy_is_refused_is_closed_where_the_first_has_opened_it(
+        cluster, client, code):
+    leader, *others = cluster.servers
+    cluster.fault("openSession", Fault(drop_reply=True), server=leader)
+    for server in others:  # another version, another configuration: again and again
+        server.faults["openSession"].extend(Fault(before=refusal(code)) for _ in range(100))
+    client._router._leader = leader.address
+    with pytest.raises(holdfast.HoldfastError, match="earlier copy of this openSession") as raised:
+        client.session(ttl=3600)
+    assert raised.value.code == code and raised.value.maybe_applied
+    eventually(lambda: cluster.sent("closeSession") and not cluster.model.sessions)
+
+
 def test_a_session_that_was_refused_is_not_asked_for_again(cluster, client):
     with pytest.raises(holdfast.BadArgument):
         client.session(ttl=0.5)
