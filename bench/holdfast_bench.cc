@@ -182,7 +182,7 @@ int run() {
   if (FLAGS_start_cluster) {
     progress("starting three servers");
     // As the systemd unit starts them, for the same reason; who measures may set something else.
-    ::setenv("GLIBC_TUNABLES", "glibc.malloc.hugetlb=1", 0);
+    ::setenv("GLIBC_TUNABLES", "glibc.malloc.hugetlb=1:glibc.malloc.tcache_count=1000", 0);
     cluster = std::make_unique<Cluster>(server_program(), 3);
     parameters.servers = cluster->addresses();
   }
