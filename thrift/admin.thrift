@@ -5,6 +5,7 @@
  * server's log.
  */
 include "holdfast.thrift"
+include "watch.thrift"
 
 namespace cpp holdfast.api
 namespace py holdfast_api.admin
@@ -337,6 +338,49 @@ struct ListSessionsResult {
   3: i64 nextPage,
 }
 
+/** Lists the watches that the server which is asked has, of whatever session: watches are not
+ *  replicated, so each server is to be asked. */
+struct ListWatchesRequest {
+  /** Continue there: nextPage of the last answer; 0 = from the first. */
+  1: i64 page,
+  /** Watches per page, 1 to 1,000; absent = 100. A page ends early at 1 MiB, and may be empty. */
+  2: i32 pageSize,
+}
+
+/** A watch as operators see it. */
+struct WatchInfo {
+  /** Its number, on this server. */
+  1: i64 watchId,
+  /** Whose it is. A session that polls another server by now keeps its watches until its end. */
+  2: i64 sessionId,
+  /** That session's name. */
+  3: string sessionName,
+  /** The place. */
+  4: string path,
+  /** What of it. */
+  5: watch.WatchScope scope,
+  /** Keys, locks or both. */
+  6: watch.WatchSpace space,
+  /** With the new values of keys. */
+  7: bool withValues,
+  /** Only these types; empty = all. */
+  8: list<watch.EventType> filter,
+  /** Something happened that it was not told yet: its client is slow or away, if that lasts. */
+  9: bool behind,
+  /** It was behind the history, and is told the present state anew. */
+  10: bool resyncing,
+}
+
+/** A page of watches, in no particular order. One that is there all the time is in one page. */
+struct ListWatchesResult {
+  /** As in every result. */
+  1: holdfast.ResponseHeader header,
+  /** The watches. */
+  2: list<WatchInfo> watches,
+  /** Pass as `page` to go on; 0 = this was the last. */
+  3: i64 nextPage,
+}
+
 /** Ends a session for its client. */
 struct ExpireSessionRequest {
   /** Which session. */
@@ -462,6 +506,9 @@ service HoldfastAdmin {
   /** Lists sessions. */
   ListSessionsResult listSessions(1: holdfast.RequestContext context,
     2: ListSessionsRequest request)
+      throws (1: holdfast.HoldfastError error),
+  /** Lists who watches what on the server that is asked. */
+  ListWatchesResult listWatches(1: holdfast.RequestContext context, 2: ListWatchesRequest request)
       throws (1: holdfast.HoldfastError error),
   /** Ends a session, with notice. */
   ExpireSessionResult expireSession(1: holdfast.RequestContext context,

@@ -66,6 +66,8 @@ int rebuild_command(const Args& args, const Context& context);
 // session_views.cc
 int sessions_command(const Args& args, const Context& context);
 int expire_command(const Args& args, const Context& context);
+// watches_command.cc
+int watches_command(const Args& args, const Context& context);
 // key_commands.cc
 int get_command(const Args& args, const Context& context);
 int put_command(const Args& args, const Context& context);

@@ -76,6 +76,14 @@ constexpr char kWatchText[] =
     "  holdfast watch /members --scope children --only created,removed\n"
     "  holdfast watch /jobs --scope subtree --locks     # who gets and loses locks";
 
+constexpr char kWatchesText[] =
+    "The watches that each server of --admin has (name all of them), or those of paths that\n"
+    "begin with PREFIX: whose they are, what they see of the path, and whether they are\n"
+    "`behind` what happened, or told the present state anew (`resync`). Who stays behind is\n"
+    "slow or away: a session that polls another server keeps its watches to its end.\n"
+    "Exit code 69 if any server does not answer.\n\n"
+    "  holdfast watches /config --admin 127.0.0.1:7413,127.0.0.1:7423,127.0.0.1:7433";
+
 std::vector<Command> writes() {
   return {
       {"put",
@@ -161,6 +169,13 @@ std::vector<Command> key_commands() {
         {"count", "N", "end after so many events; 0, as without it: never"},
         kValues},
        watch_command});
+  all.push_back({"watches",
+                 "[PREFIX]",
+                 "who watches what, on each server",
+                 kWatchesText,
+                 {},
+                 watches_command,
+                 Asks::kAdminPort});
   return all;
 }
 

@@ -106,6 +106,9 @@ struct TransferLeadership : CallOf<api::TransferLeadershipRequest, api::Transfer
 struct ListSessions : CallOf<api::ListSessionsRequest, api::ListSessionsResult> {
   static constexpr char kName[] = "listSessions";
 };
+struct ListWatches : CallOf<api::ListWatchesRequest, api::ListWatchesResult> {
+  static constexpr char kName[] = "listWatches";
+};
 struct ExpireSession : CallOf<api::ExpireSessionRequest, api::ExpireSessionResult> {
   static constexpr char kName[] = "expireSession";
 };

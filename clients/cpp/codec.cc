@@ -156,6 +156,7 @@ HF_CALL(ListMembers);
 HF_CALL(ChangeMembers);
 HF_CALL(TransferLeadership);
 HF_CALL(ListSessions);
+HF_CALL(ListWatches);
 HF_CALL(ExpireSession);
 HF_CALL(ChangeSettings);
 HF_CALL(RebuildState);

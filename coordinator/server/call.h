@@ -33,8 +33,8 @@ using ReplyView = std::variant<
     const api::RemoveResult*, const api::TransactResult*, const api::WatchResult*,
     const api::UnwatchResult*, const api::StatusResult*, const api::MembersResult*,
     const api::ChangeMembersResult*, const api::TransferLeadershipResult*,
-    const api::ListSessionsResult*, const api::ExpireSessionResult*, const api::SettingsResult*,
-    const api::SnapshotPieceResult*, const api::RebuildStateResult*>;
+    const api::ListSessionsResult*, const api::ListWatchesResult*, const api::ExpireSessionResult*,
+    const api::SettingsResult*, const api::SnapshotPieceResult*, const api::RebuildStateResult*>;
 
 /// Takes answers. Each call is answered exactly once, by complete() or fail(). Loop thread.
 class ReplySink {

@@ -158,6 +158,8 @@ class Engine final : public raft::Application, Commands::Owner, Renewals::Owner 
                            const api::TransferLeadershipRequest& request);
   void list_sessions(CallId call, const api::RequestContext& context,
                      const api::ListSessionsRequest& request);
+  void list_watches(CallId call, const api::RequestContext& context,
+                    const api::ListWatchesRequest& request);
   void expire_session(CallId call, const api::RequestContext& context,
                       const api::ExpireSessionRequest& request);
   void settings(CallId call, const api::RequestContext& context,

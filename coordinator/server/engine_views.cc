@@ -205,4 +205,24 @@ void Engine::list_sessions(CallId call, const api::RequestContext& context,
       });
 }
 
+void Engine::list_watches(CallId call, const api::RequestContext& context,
+                          const api::ListWatchesRequest& request) {
+  const int32_t size = page_size(request.pageSize);
+  if (refuse(call, context, check_number("pageSize", size, 1, kPageSizeMax))) return;
+  if (refuse(call, context, check_number("page", request.page, 0))) return;
+  // They are this server's alone, so no quorum need be asked.
+  read(call, context, api::Consistency::LOCAL, /*bytes=*/0,
+       [this, call, sequence = context.sequence, place = static_cast<uint64_t>(request.page),
+        size = static_cast<size_t>(size)] {
+         api::ListWatchesResult reply = hub_.list(place, size, kPageBytesMax);
+         host_.fill(reply.header, sequence);
+         for (api::WatchInfo& info : reply.watches) {
+           const auto* session =
+               machine_.sessions().find(SessionId(static_cast<uint64_t>(info.sessionId)));
+           if (session != nullptr) info.sessionName = session->name;
+         }
+         host_.complete(call, &reply);
+       });
+}
+
 }  // namespace holdfast::server

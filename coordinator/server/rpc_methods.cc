@@ -32,9 +32,9 @@ struct RpcArguments::Objects {
       api::HoldfastKeys_transact_args, api::HoldfastKeys_watch_args, api::HoldfastKeys_unwatch_args,
       api::HoldfastAdmin_status_args, api::HoldfastAdmin_members_args,
       api::HoldfastAdmin_changeMembers_args, api::HoldfastAdmin_transferLeadership_args,
-      api::HoldfastAdmin_listSessions_args, api::HoldfastAdmin_expireSession_args,
-      api::HoldfastAdmin_settings_args, api::HoldfastAdmin_snapshotPiece_args,
-      api::HoldfastAdmin_rebuildState_args>
+      api::HoldfastAdmin_listSessions_args, api::HoldfastAdmin_listWatches_args,
+      api::HoldfastAdmin_expireSession_args, api::HoldfastAdmin_settings_args,
+      api::HoldfastAdmin_snapshotPiece_args, api::HoldfastAdmin_rebuildState_args>
       one;
 };
 
@@ -211,6 +211,7 @@ std::span<const RpcMethod> admin_methods() {
       method<HoldfastAdmin_transferLeadership_args, &Engine::transfer_leadership>(
           "transferLeadership"),
       method<HoldfastAdmin_listSessions_args, &Engine::list_sessions>("listSessions"),
+      method<HoldfastAdmin_listWatches_args, &Engine::list_watches>("listWatches"),
       method<HoldfastAdmin_expireSession_args, &Engine::expire_session>("expireSession"),
       method<HoldfastAdmin_settings_args, &Engine::settings>("settings"),
       method<HoldfastAdmin_snapshotPiece_args, &Engine::snapshot_piece>("snapshotPiece"),

@@ -6,6 +6,7 @@
 
 #include "coordinator/rsm/path.h"
 #include "coordinator/server/state_walk.h"
+#include "gen/cpp/admin_types.h"
 #include "gen/cpp/keys_types.h"
 
 namespace holdfast::server {
@@ -141,7 +142,35 @@ Result<uint32_t> types_of(const std::vector<api::EventType::type>& filter, uint8
                "no event type of the filter is one of the watch's space: it would tell nothing"};
 }
 
+api::WatchInfo api_watch(const watch::WatchView& view) {
+  api::WatchInfo info;
+  info.watchId = static_cast<int64_t>(view.id.value);
+  info.sessionId = static_cast<int64_t>(view.owner.value);
+  info.path.assign(view.path);
+  // The numbers of the wire: a scope's are one more, those of spaces the same bits.
+  info.scope = static_cast<api::WatchScope::type>(static_cast<int>(view.scope) + 1);
+  info.space = static_cast<api::WatchSpace::type>(view.spaces);
+  info.withValues = view.with_values;
+  info.behind = view.behind;
+  info.resyncing = view.resyncing;
+  if (view.types == watch::kAllTypes) return info;
+  for (const auto type :
+       {api::EventType::KEY_CREATED, api::EventType::KEY_CHANGED, api::EventType::KEY_REMOVED,
+        api::EventType::LOCK_GRANTED, api::EventType::LOCK_ENDED}) {
+    if ((view.types & watch::bit(*type_of(type))) != 0) info.filter.push_back(type);
+  }
+  return info;
+}
+
 }  // namespace
+
+api::ListWatchesResult WatchHub::list(uint64_t place, size_t max, size_t path_bytes) const {
+  const watch::WatchList listed = watches_.list(place, max, path_bytes);
+  api::ListWatchesResult result;
+  for (const watch::WatchView& view : listed.watches) result.watches.push_back(api_watch(view));
+  result.nextPage = static_cast<int64_t>(listed.next);
+  return result;
+}
 
 WatchHub::WatchHub(Host& host)
     : host_(host),

@@ -48,6 +48,9 @@ class WatchHub {
   /// wake() has more to do.
   bool waking() const { return watches_.waking(); }
 
+  /// Who watches what here; names of sessions are left out.
+  api::ListWatchesResult list(uint64_t place, size_t max, size_t path_bytes) const;
+
   /// Whether the key may have changed after `revision`: true also if that is before the history.
   bool may_have_changed(std::string_view path, LogIndex revision) const;
 

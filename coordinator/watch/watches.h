@@ -141,6 +141,24 @@ struct Registered {
   bool resync = false;  ///< `since` lies before the history: begins with a resync
 };
 
+/// A watch as operators see it.
+struct WatchView {
+  OwnerId owner;
+  WatchId id;
+  std::string_view path;  ///< valid until the next call
+  Scope scope = Scope::kNode;
+  uint8_t spaces = kBothSpaces;
+  uint32_t types = kAllTypes;
+  bool with_values = false;
+  bool behind = false;  ///< not all that it is to be told was handed out
+  bool resyncing = false;
+};
+
+struct WatchList {
+  std::vector<WatchView> watches;
+  uint64_t next = 0;  ///< where to go on; 0: these were the last
+};
+
 class Watches {
  public:
   explicit Watches(const WatchesOptions& options);
@@ -203,6 +221,9 @@ class Watches {
   uint64_t owner_count() const;
   uint64_t interest_count() const;
   uint64_t watches_of(OwnerId owner) const;
+  /// Those in the next `max` places from `place` on, with `path_bytes` of paths at most but one at
+  /// least. A watch has one place as long as it lives; there are empty ones. O(max).
+  WatchList list(uint64_t place, size_t max, size_t path_bytes) const;
 
   /// The first broken invariant as a sentence, or empty: lists, counts, queues and cursors against
   /// a recount. O(interests * history + watches).

@@ -14,6 +14,9 @@ from holdfast_api.admin import HoldfastAdmin
 from holdfast_api.admin import ttypes as admin
 from holdfast_api.holdfast import Holdfast
 from holdfast_api.holdfast import ttypes as api
+from holdfast_api.keys import HoldfastKeys
+from holdfast_api.keys import ttypes as keys
+from holdfast_api.watch import ttypes as watch
 from holdfast_replicated.command import ttypes as command
 from holdfast_replicated.peer import ttypes as peer
 from thrift.protocol.TBinaryProtocol import TBinaryProtocol
@@ -51,7 +54,7 @@ class Calls:
         context = api.RequestContext(sessionId=FIRST_SESSION + session,
                                      sequence=self.sequences[session],
                                      sessionSecret=SECRETS[session])
-        return self.frame(CLIENT, Holdfast, method, context, request)
+        return self.frame(CLIENT, HoldfastKeys, method, context, request)
 
     def ask(self, method: str, request: Any) -> "Calls":
         """A call without a session."""
@@ -127,6 +130,10 @@ def dispatch_stories(protocol: Any) -> Iterator[Tuple[str, Calls]]:
             pageSize=10)).operate("settings", admin.SettingsRequest(
                 changes={"tenures_kept": 5})).operate("transferLeadership",
                                                       admin.TransferLeadershipRequest(nodeId=2))
+    yield "watchers", calls().open(0).call(0, "watch", keys.WatchRequest(
+        path="/a", scope=watch.WatchScope.SUBTREE, space=watch.WatchSpace.BOTH)).operate(
+            "listWatches", admin.ListWatchesRequest(pageSize=10)).call(
+                0, "acquire", acquire("/a/b")).operate("listWatches", admin.ListWatchesRequest())
     yield "expire", calls().open(0).operate("expireSession", admin.ExpireSessionRequest(
         sessionId=FIRST_SESSION, noticeMs=100, reason="why")).wait(300)
     yield "drain", calls().open(0).call(0, "poll", api.PollRequest(maxWaitMs=9_000)).step(

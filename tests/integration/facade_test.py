@@ -207,6 +207,21 @@ def test_the_administration_answers(cluster, client, session):
         admin.settings({name: setting.largest + 1})
 
 
+def test_the_administration_says_who_watches_what(cluster, client, session):
+    with session.watch("/seen", scope="children", space="locks", values=True,
+                       kinds=[holdfast.EventKind.GRANTED]), session.watch("/seen"):
+        found = [(watch, client.admin(node.admin_address)) for node in cluster.nodes.values()
+                 for watch in client.admin(node.admin_address).watches()
+                 if watch.path == "/seen" and watch.session_id == session.id]
+        assert len(found) == 2 and len({admin for _, admin in found}) == 1
+        few, all_kinds = sorted((watch for watch, _ in found), key=lambda w: w.kinds is None)
+        assert few.kinds == (holdfast.EventKind.GRANTED,) and all_kinds.kinds is None
+        assert (few.scope, few.space, few.values) == ("children", "locks", True)
+        assert (all_kinds.scope, all_kinds.space, all_kinds.values) == ("node", "keys", False)
+        assert few.session_name == "tester" and few.watch_id != all_kinds.watch_id
+        assert not few.behind and not few.resyncing
+
+
 def test_leadership_can_be_transferred_under_a_held_lock(cluster, client, session):
     with session.lock("/transfer") as lock:
         old = cluster.leader()

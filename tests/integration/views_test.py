@@ -2,6 +2,7 @@
 
 import pytest
 from holdfast_api.holdfast import ttypes as t
+from holdfast_api.watch import ttypes as w
 from support.stock import Stock
 from support.waiting import eventually
 
@@ -125,3 +126,50 @@ def test_a_page_ends_at_its_bytes_and_goes_on_where_it_ended(cluster, dial):
                     break
         assert len(sizes) > 1 and max(sizes) <= 1 << 20, sizes
         assert [n for n in names if n.startswith("fat-")] == [f"fat-{n}" for n in range(400)]
+
+
+def watches_of(node, **fields):
+    """All that it has, page by page."""
+    found, page = [], 0
+    with admin_of(node) as admin:
+        while True:
+            result = admin.listWatches(page=page, **fields)
+            found += result.watches
+            page = result.nextPage
+            if not page:
+                return found
+
+
+def test_each_server_shows_who_watches_what_there(cluster, dial):
+    here, there = list(cluster.nodes.values())[:2]
+    stock = dial(here)
+    session = stock.open_session(60_000, "follower")
+    made = stock.watch(session, path="/watched", scope=w.WatchScope.SUBTREE, withValues=True,
+                       space=w.WatchSpace.BOTH,
+                       filter=[w.EventType.KEY_REMOVED, w.EventType.LOCK_GRANTED])
+    more = [stock.watch(session, path=f"/many/{number}").watchId for number in range(120)]
+    listed = {watch.watchId: watch for watch in watches_of(here)}
+    assert set(listed) == {made.watchId, *more}
+    watch = listed[made.watchId]
+    assert (watch.sessionId, watch.sessionName, watch.path) == (session.id, "follower", "/watched")
+    assert (watch.scope, watch.space) == (w.WatchScope.SUBTREE, w.WatchSpace.BOTH)
+    assert watch.filter == [w.EventType.KEY_REMOVED, w.EventType.LOCK_GRANTED]
+    assert watch.withValues and not watch.behind and not watch.resyncing
+    plain = listed[more[0]]
+    assert (plain.scope, plain.space) == (w.WatchScope.NODE, w.WatchSpace.KEYS)
+    assert not plain.filter and not plain.withValues
+    assert watches_of(there) == []
+    stock.acquire(session, path="/watched/lock", waitMs=0)
+    assert next(x for x in watches_of(here) if x.watchId == made.watchId).behind
+    assert sorted(x.watchId for x in watches_of(here, pageSize=7)) == sorted(listed)
+    stock.closeSession(session)
+    eventually(lambda: watches_of(here) == [])
+
+
+@pytest.mark.parametrize("fields", [{"pageSize": -1}, {"pageSize": 1001}, {"page": -1}])
+def test_a_page_of_watches_that_cannot_be_is_refused(cluster, fields):
+    (name, value), = fields.items()
+    with admin_of(cluster.nodes[1]) as admin, pytest.raises(t.HoldfastError) as refused:
+        admin.listWatches(**fields)
+    assert refused.value.code == t.ErrorCode.BAD_ARGUMENT
+    assert name in refused.value.message and str(value) in refused.value.message

@@ -1,5 +1,6 @@
 """What `holdfast` shows of locks and sessions in every state a person may wonder about."""
 
+import functools
 import json
 import os
 import re
@@ -7,6 +8,7 @@ import subprocess
 
 import pytest
 from holdfast_api.holdfast import ttypes as t
+from holdfast_api.watch import ttypes as w
 from support.cluster import Cluster
 from support.paths import program
 from support.stock import Stock
@@ -19,7 +21,13 @@ def shown():
     with Cluster(3) as cluster:
         with Stock(cluster.nodes[1].address) as stock:
             prepare(stock)
-        yield lambda node, *words: run(cluster.nodes[node], *words)
+        shows = functools.partial(show, cluster)
+        shows.cluster = cluster
+        yield shows
+
+
+def show(cluster, node, *words):
+    return run(cluster.nodes[node], *words)
 
 
 def run(node, *words):
@@ -114,6 +122,29 @@ def test_sessions_show_locks_places_and_leases_on_every_server(shown):
         assert listed["three"][3] != "-"
         told = {s["name"]: s for s in json.loads(shown(node, "sessions", "--json"))}
         assert 0 < told["three"]["lease_left_ms"] <= 600_000
+
+
+def test_who_watches_what_is_shown_of_each_server(shown):
+    assert shown(3, "watches") == "no watches are there\n"
+    with Stock(shown.cluster.nodes[2].address) as stock:
+        session = stock.open_session(60_000, "follower")
+        stock.watch(session, path="/rw", scope=w.WatchScope.SUBTREE, space=w.WatchSpace.BOTH,
+                    filter=[w.EventType.KEY_REMOVED, w.EventType.LOCK_GRANTED])
+        stock.watch(session, path="/other")
+        listed = {r[3]: r for r in rows(shown(2, "watches"))}
+        assert listed["/rw"][1:7] == [str(session.id), "follower", "/rw", "subtree", "both",
+                                      "removed,granted"]
+        assert listed["/other"][4:6] == ["node", "keys"]
+        (told,) = json.loads(shown(2, "watches", "/rw", "--json"))
+        assert (told["session_id"], told["session"], told["path"]) == (
+            session.id, "follower", "/rw")
+        assert (told["scope"], told["space"], told["only"], told["values"]) == (
+            "subtree", "both", ["removed", "granted"], False)
+        assert (told["behind"], told["resyncing"]) == (False, False)
+        stock.put(path="/other", value=b"1")
+        assert {r[3]: r for r in rows(shown(2, "watches"))}["/other"][-1] == "behind"
+        assert shown(2, "watches", "/no") == "no watches with the prefix /no are there\n"
+        stock.closeSession(session)
 
 
 def test_json_says_all_that_the_tables_say(shown):

@@ -23,6 +23,8 @@ from support.paths import ROOT, program
     ("member add 4 nowhere", 'ADDRESS: address "nowhere": the port is missing'),
     ("member add 4 10.0.0.4:99999", "the port is not a number from 0 to 65535"),
     ("member replace 3 4 10.0.0.4", "the port is missing"),
+    ("watches jobs", 'PREFIX "jobs" does not begin with /'),
+    ("watches /a /b", "one PREFIX at most"),
     ("lock revoke /x --holder 0", '--holder is "0" but must be a number from 1 to 900'),
     ("get /x --timeout 0", '--timeout is "0", in which no server can answer'),
     ("settings locks_max=99999999999999999999", "must be a number from -9223372036854775808 to 9"),

@@ -24,7 +24,7 @@ from .errors import (AccessDenied, BadArgument, BadVersion, ClientClosed, Condit
                      OutcomeUnknown, Overloaded, QueueFull, ServerError, SessionClosed,
                      SessionError, SessionExpired, TargetBlocked, TargetGone, Unavailable,
                      Unsupported, WaitTimeout)
-from .events import Event, EventKind, Hold, State
+from .events import Event, EventKind, Hold, State, WatchInfo
 from .keys import Change, Deleted, Entry, Key, KeyKind, Written
 from .lock import Leadership, Lock
 from .mirror import Mirror
@@ -46,7 +46,7 @@ __all__ = [
     "ServerError", "Session", "SessionClosed", "SessionError", "SessionExpired", "SessionInfo",
     "Setting", "State", "Status", "Step", "Subscription", "TargetBlocked", "TargetGone",
     "Tenure", "Transaction", "Unavailable", "Unsupported", "WaitTimeout", "Waiter", "Wanted",
-    "Watch", "Written",
+    "Watch", "WatchInfo", "Written",
 ]
 
 _logging.getLogger(__name__).addHandler(_logging.NullHandler())

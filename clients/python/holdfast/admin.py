@@ -5,13 +5,15 @@ from __future__ import annotations
 from typing import Any, Dict, Iterable, Iterator, Mapping, Optional, Sequence, Tuple
 
 from holdfast_api.admin.ttypes import (ChangeMembersRequest, ExpireSessionRequest,
-                                       ListSessionsRequest, MemberProgress, MemberRole,
-                                       MembersRequest, NewMember, RaftRole, SettingsRequest,
-                                       StatusRequest, TransferLeadershipRequest)
+                                       ListSessionsRequest, ListWatchesRequest,
+                                       MemberProgress, MemberRole, MembersRequest, NewMember,
+                                       RaftRole, SettingsRequest, StatusRequest,
+                                       TransferLeadershipRequest)
 
 from . import _arguments, _reads
 from ._connection import DEFAULT_ADMIN_PORT
 from ._router import Router
+from .events import WatchInfo
 from .types import Member, SessionInfo, Setting, Status
 
 PAGE_SIZE = 500
@@ -84,6 +86,20 @@ class Admin:
         while True:
             result = self._ask("listSessions", ListSessionsRequest(page=page, pageSize=PAGE_SIZE))
             yield from (SessionInfo.of(s) for s in result.sessions or ())
+            page = result.nextPage or 0
+            if not page:
+                return
+
+    def watches(self) -> Iterator[WatchInfo]:
+        """The watches that the server has, of whatever session, in no particular order.
+
+        They are not replicated: ask each server. A session that polls another one by now keeps its
+        watches until its end.
+        """
+        page = 0
+        while True:
+            result = self._ask("listWatches", ListWatchesRequest(page=page, pageSize=PAGE_SIZE))
+            yield from (WatchInfo.of(w) for w in result.watches or ())
             page = result.nextPage or 0
             if not page:
                 return

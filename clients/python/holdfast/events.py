@@ -107,3 +107,36 @@ class Event:
 def hold_of(wire: Any) -> Hold:
     """The holder that a WatchEvent names."""
     return Hold(wire.holderId or 0, wire.token or 0, wire.sessionId or 0)
+
+
+_SCOPES = {1: "node", 2: "children", 3: "subtree"}
+_SPACES = {1: "keys", 2: "locks", 3: "both"}
+
+
+@dataclasses.dataclass(frozen=True)
+class WatchInfo:
+    """A watch as operators see it, with the words of :meth:`holdfast.Session.watch`.
+
+    ``kinds`` is None if it sees all. ``behind``: something happened that it was not told yet;
+    ``resyncing``: it is told the present state anew.
+    """
+
+    watch_id: int
+    session_id: int
+    session_name: str
+    path: str
+    scope: str
+    space: str
+    values: bool
+    kinds: Optional[Tuple[EventKind, ...]]
+    behind: bool
+    resyncing: bool
+
+    @classmethod
+    def of(cls, wire: Any) -> "WatchInfo":
+        """From the wire's WatchInfo."""
+        return cls(wire.watchId or 0, wire.sessionId or 0, wire.sessionName or "",
+                   wire.path or "", _SCOPES.get(wire.scope, str(wire.scope)),
+                   _SPACES.get(wire.space, str(wire.space)), bool(wire.withValues),
+                   tuple(EventKind(kind) for kind in wire.filter) if wire.filter else None,
+                   bool(wire.behind), bool(wire.resyncing))
