@@ -456,6 +456,32 @@ def test_a_command_under_a_lock_is_stopped_when_another_cluster_answers(tmp_path
             process.wait()
 
 
+def test_a_watch_that_another_cluster_answers_is_shown_what_is_there(tmp_path):
+    with Successor(tmp_path) as old:
+        with holdfast.Client([old.node.address]) as client:
+            last = client.put("/w", "1").revision
+        process = subprocess.Popen(
+            [str(program("holdfast")), "watch", "/w", "--since", "0", "--values", "--json",
+             "--count", "3", "--servers", old.node.address], stdout=subprocess.PIPE, text=True)
+        try:
+            lines = (json.loads(line) for line in process.stdout)
+            assert [next(lines)["type"], next(lines)["revision"]] == ["began", last]
+            old.replace()
+            ended, resync, there = next(lines), next(lines), next(lines)
+            with holdfast.Client([old.node.address]) as client:
+                changed = client.put("/w", "2").revision
+            after = next(lines)
+            assert process.wait(30) == 0
+        finally:
+            process.kill()
+            process.wait()
+            process.stdout.close()
+    assert (ended["type"], resync["type"], resync["entries"]) == ("session_ended", "resync", 1)
+    assert (there["type"], there["value"], there["version"]) == ("present", "1", 1)
+    assert there["revision"] == resync["revision"] > RAISE
+    assert (after["type"], after["value"], after["revision"]) == ("changed", "2", changed)
+
+
 def test_a_restored_server_at_another_address_is_told_so(old, node):
     told = restore(old.file, node, "--json", peer_port=1)
     assert told.returncode == 0, told.stderr
