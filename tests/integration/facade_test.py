@@ -1,9 +1,11 @@
 """The Python client over real servers: what its guide promises."""
 
+import pathlib
 import threading
 
 import pytest
 from holdfast_api.holdfast import ttypes as t
+from support.command import run
 from support.waiting import eventually
 
 import holdfast
@@ -205,6 +207,31 @@ def test_the_administration_answers(cluster, client, session):
     assert setting.smallest <= setting.value <= setting.largest and setting.help
     with pytest.raises(holdfast.HoldfastError, match=name):
         admin.settings({name: setting.largest + 1})
+
+
+def test_a_feature_level_is_raised_and_none_that_a_member_lacks(cluster, client):
+    admin = client.admin(cluster.leader().admin_address)
+    known = max(member.feature_level for member in admin.members())
+    with pytest.raises(holdfast.HoldfastError, match=rf"\b{known + 1}\b"):
+        admin.raise_level(known + 1)
+    assert admin.raise_level(known) == known == admin.raise_level(1)
+
+
+def test_a_server_is_rebuilt_and_a_sound_one_only_by_force(own, tmp_path):
+    node = own.followers()[0]
+    with holdfast.Client(own.seeds) as client:
+        client.put("/kept", "1")
+        saved = run(None, "snapshot", "save", str(tmp_path / "saved.db"), "--admin",
+                    node.admin_address)
+        assert saved.returncode == 0, saved.stderr  # it has a database now
+        admin = client.admin(node.admin_address)
+        with pytest.raises(holdfast.HoldfastError, match="force"):
+            admin.rebuild()
+        kept = admin.rebuild(own.leader().node_id, force=True)
+        assert str(node.folder) in kept
+        eventually(lambda: pathlib.Path(kept).exists(), within=30)
+        own.wait_ready([node])
+        assert client.get("/kept").text == "1"
 
 
 def test_the_administration_says_who_watches_what(cluster, client, session):

@@ -7,8 +7,8 @@ from typing import Any, Dict, Iterable, Iterator, Mapping, Optional, Sequence, T
 from holdfast_api.admin.ttypes import (ChangeMembersRequest, ExpireSessionRequest,
                                        ListSessionsRequest, ListWatchesRequest,
                                        MemberProgress, MemberRole, MembersRequest, NewMember,
-                                       RaftRole, SettingsRequest, StatusRequest,
-                                       TransferLeadershipRequest)
+                                       RaftRole, RebuildStateRequest, SettingsRequest,
+                                       StatusRequest, TransferLeadershipRequest)
 
 from . import _arguments, _reads
 from ._connection import DEFAULT_ADMIN_PORT
@@ -70,6 +70,28 @@ class Admin:
             added=added, promoted=promoted, removed=removed,
             force=_arguments.flag("force", force)), False)
         return bool(result.changed)
+
+    def raise_level(self, level: int) -> int:
+        """Put a feature level in force, the last step of an upgrade; returns the one in force.
+
+        For good: no server that knows less can start or be added from then on. Refused if a member
+        knows less. A level below the one in force changes nothing.
+        """
+        result = self._ask("changeMembers", ChangeMembersRequest(
+            raiseLevel=_arguments.whole("level", level)), False)
+        return result.featureLevel or 0
+
+    def rebuild(self, from_node: int = 0, *, force: bool = False) -> str:
+        """Have this quarantined server get the state of ``from_node`` (0: of any that is not) in
+        place of its own. Returns at once, with where its database is kept on that server.
+
+        It closes its connections meanwhile; :meth:`status` no longer has the alarm QUARANTINED when
+        it is done. ``force``: also one that is not quarantined, and is from then on.
+        """
+        result = self._ask("rebuildState", RebuildStateRequest(
+            fromNode=_arguments.whole("from_node", from_node),
+            force=_arguments.flag("force", force)), False)
+        return result.keptAs or ""
 
     def transfer_leadership(self, node_id: int = 0) -> int:
         """Hand leadership to ``node_id`` (0: whoever else is furthest). Returns who leads then.
