@@ -237,7 +237,7 @@ void Raft::on_append_response(Message& m) {
   peer.rounds.acknowledged(peer.match, log_.last(), now_);
   if (news || m.index.next() == peer.next) resume(peer);
   if (!news) return;
-  if (!moved) forgo_allowance(peer);
+  if (!moved) peer.allowance.forgo(as<LeaderRole>().appended_bytes);
   peer.moved = now_;
   maybe_commit();
   continue_transfer();

@@ -60,11 +60,6 @@ void Raft::spend_allowance(Peer& peer, size_t bytes) {
   peer.allowance.spend(bytes, now_, as<LeaderRole>().appended_bytes, pace());
 }
 
-/// Of a peer that was not there: it would be sent in one go what was kept for it meanwhile.
-void Raft::forgo_allowance(Peer& peer) {
-  peer.allowance.forgo(now_, as<LeaderRole>().appended_bytes, pace());
-}
-
 /// When a paced peer may be sent more: nothing else might happen until then.
 Instant Raft::next_paced_append() const {
   Instant at = Instant::max();

@@ -65,11 +65,7 @@ void Allowance::spend(size_t bytes, Instant now, uint64_t appended, const Pace& 
   appended_ = appended;
 }
 
-void Allowance::forgo(Instant now, uint64_t appended, const Pace& pace) {
-  left_ = std::min(left(now, appended_, pace), static_cast<int64_t>(pace.most_bytes));
-  since_ = now;
-  appended_ = appended;
-}
+void Allowance::forgo(uint64_t appended) { appended_ = appended; }
 
 Instant Allowance::due(const Pace& pace) const {
   const int64_t lacks = std::max<int64_t>(0, 1 - left_);

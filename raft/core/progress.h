@@ -69,7 +69,7 @@ class Allowance {
   int64_t left(Instant now, uint64_t appended, const Pace& pace) const;
   void spend(size_t bytes, Instant now, uint64_t appended, const Pace& pace);
   /// What was appended until now does not count: the peer was not there.
-  void forgo(Instant now, uint64_t appended, const Pace& pace);
+  void forgo(uint64_t appended);
   /// When there will be some, if nothing is appended.
   Instant due(const Pace& pace) const;
 

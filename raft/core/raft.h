@@ -269,7 +269,6 @@ class Raft {
   Allowance::Pace pace() const;
   bool has_allowance(const Peer& peer) const;
   void spend_allowance(Peer& peer, size_t bytes);
-  void forgo_allowance(Peer& peer);
   Instant next_paced_append() const;
   size_t paced_limit(const Peer& peer) const;
   size_t append_limit(const Peer& peer) const;

@@ -44,7 +44,7 @@ void Raft::resume(Peer& peer) {
   if (peer.state == ProgressState::kReplicate || peer.match.next() < log_.first()) return;
   if (peer.state == ProgressState::kSnapshot) ++counters_.snapshots_reached;
   peer.replicate();
-  forgo_allowance(peer);
+  peer.allowance.forgo(as<LeaderRole>().appended_bytes);
 }
 
 /// The peer has everything to `index` committed and durable. What is committed there is in this
