@@ -163,7 +163,7 @@ def test_a_grant_that_a_dying_server_did_not_tell_is_found_at_the_next(
     thread = threading.Thread(target=waiting.acquire)
     thread.start()
     eventually(lambda: cluster.model.queue)
-    told = eventually(lambda: cluster.model.queue[0].session.polled_by)
+    told = eventually(lambda: set(cluster.model.queue[0].session.polled_by))
     with cluster.model.mutex:
         cluster.model.take_away(cluster.model.held[0], 1)
         cluster.model.give(cluster.model.queue.pop())
