@@ -22,6 +22,8 @@ from support.paths import program
 from support.stock import Stock
 from support.waiting import eventually
 
+import holdfast
+
 CLONE_NEWNS = 0x00020000
 DISK_MIB = 24
 MIN_FREE_MIB = 2
@@ -260,6 +262,26 @@ def test_a_full_follower_does_not_stop_the_cluster(disks, dial):
     last = stock.put(path="/last", value=b"x").header.revision
     eventually(lambda: applied(follower) >= last, within=WITHIN,
                what="the follower's return")
+
+
+def test_a_watch_goes_on_elsewhere_when_the_disk_of_the_server_that_is_polled_is_full(
+        disks, dial, monkeypatch):
+    """It knows what the leader has applied when it renews, and answers when it has come to it."""
+    full, stock = disks.followers()[0], dial(disks.leader())
+    with holdfast.Client(disks.seeds) as client:
+        monkeypatch.setattr(client._router, "candidates", lambda: [full.address])
+        with client.session(ttl=4) as session:
+            watch, lock = session.watch("/w", values=True), session.lock("/l").acquire()
+            eventually(lambda: session._keeper.poller._answered_by == full.address)
+            monkeypatch.undo()
+            disks.fill(full)
+            for number in range(150):  # more than its log has room for
+                assert within(3, lambda n=number: stock.put(path=f"/k{n % 20}",
+                                                            value=bytes(50_000)))
+            last = session.put("/w", "x").revision
+            assert watch.get(timeout=WITHIN).revision == last
+            assert applied(full) < last
+            lock.check()
 
 
 def free_bytes(node):
