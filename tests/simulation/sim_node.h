@@ -274,6 +274,7 @@ class SimNode final : raft::Transport, server::ReplySink {
   void snapshot_step();
   void schedule_look();
   void look_step();
+  bool disk_lost_snapshot() const;
   void schedule_background();
   void background_step();
   void prepare();

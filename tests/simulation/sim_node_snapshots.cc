@@ -158,11 +158,15 @@ void SimNode::schedule_look() {
   });
 }
 
-// A disk that lost a write may have done that: SQLite removes the "-wal" of a database without
-// pages.
+/// SQLite removes the "-wal" of a database without pages.
+bool SimNode::disk_lost_snapshot() const {
+  const std::string path = snapshots_->incoming_path();
+  return disk_->has_lied_about(path.substr(0, path.rfind('/')));
+}
+
 void SimNode::look_step() {
   const bool moved = span_writer_->look_now();
-  if (moved && !removed_snapshot_ && !damaged_) {
+  if (moved && !removed_snapshot_ && !disk_lost_snapshot()) {
     throw Broken(Rule::kI9, name_ + " misses a database that nobody removed");
   }
   // After an obstacle the database is not open, and the next span finds it.
@@ -175,7 +179,7 @@ void SimNode::look_step() {
 /// What was removed is found with the next span, and all of it is durable under another name.
 void SimNode::judge_removed(const snapshot::WrittenSpan& written) {
   if (!removed_snapshot_) {
-    if (written.anew && !damaged_)
+    if (written.anew && !disk_lost_snapshot())
       throw Broken(Rule::kI9, name_ + " misses a database that nobody removed");
     return;
   }

@@ -317,7 +317,10 @@ IoStatus FakeFileSystem::store(Inode& inode, const std::string& path, uint64_t o
   if (verdict == Verdict::kDo && !has_room(inode, offset + bytes.size())) {
     return refuse("write", path, ENOSPC);
   }
-  if (verdict == Verdict::kDo && lies_about(inode, offset, bytes)) return io_ok();
+  if (verdict == Verdict::kDo && lies_about(inode, offset, bytes)) {
+    lied_about_.insert(path);
+    return io_ok();
+  }
   // An interrupted write has reached the page cache up to some sector.
   if (verdict != Verdict::kDo) {
     const uint64_t sectors = random_.below(bytes.size() / kSector + 1);
@@ -445,6 +448,13 @@ uint64_t FakeFileSystem::used() const {
 void FakeFileSystem::lie_at(uint64_t operation, bool misdirect) {
   const std::lock_guard lock(mutex_);
   lies_[operation] = misdirect;
+}
+
+bool FakeFileSystem::has_lied_about(const std::string& directory) const {
+  const std::lock_guard lock(mutex_);
+  const std::string begin = directory + "/";
+  const auto first = lied_about_.lower_bound(begin);
+  return first != lied_about_.end() && first->starts_with(begin);
 }
 
 void FakeFileSystem::reseed(uint64_t seed) {

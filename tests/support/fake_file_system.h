@@ -67,6 +67,8 @@ class FakeFileSystem final : public FileSystem {
   /// If that operation is a write, the disk says it wrote and keeps what was there (lost), or puts
   /// the bytes elsewhere in the same file (misdirected).
   void lie_at(uint64_t operation, bool misdirect);
+  /// Whether a write to a file in that directory was lost or went elsewhere, as lie_at() said.
+  bool has_lied_about(const std::string& directory) const;
   /// From here on what is lost, torn or kept follows from `seed`.
   void reseed(uint64_t seed);
   /// While a test looks, reads are not counted and do not fail.
@@ -148,6 +150,7 @@ class FakeFileSystem final : public FileSystem {
   std::map<uint64_t, int> read_failures_;
   uint64_t capacity_ = ~uint64_t{0};
   std::map<uint64_t, bool> lies_;  ///< by operation: misdirected
+  std::set<std::string> lied_about_;
   int open_files_ = 0;
   bool observed_ = false;
 };
