@@ -21,7 +21,6 @@ constexpr std::string_view kPrefix = "state-";
 constexpr std::string_view kSuffix = ".db";
 constexpr const char* kCopy = "copy.db";
 constexpr std::string_view kDamaged = ".damaged";
-constexpr std::string_view kRemoved = ".removed";
 constexpr uint64_t kCurrentBytesMax = 256;
 /// Far more than there will be; the next number is one as well.
 constexpr uint64_t kNumberMax = uint64_t{1} << 62;
@@ -165,14 +164,15 @@ Result<SnapshotStore::Current> SnapshotStore::read_current() {
   auto database = files_.exists(directory_ + "/" + name);
   if (!database) return to_error(database.error());
   if (!*database) {
-    for (const std::string_view end : {kDamaged, kRemoved}) {
-      auto aside = files_.exists(directory_ + "/" + name + std::string(end));
-      if (!aside) return to_error(aside.error());
-      if (*aside) return Current::kSetAside;
-    }
+    auto aside = files_.exists(directory_ + "/" + name + std::string(kDamaged));
+    if (!aside) return to_error(aside.error());
+    auto told = says_removed(name);
+    if (!told.ok()) return told.error();
+    if (*aside || *told) return Current::kSetAside;
     return Error{ErrorCode::kCorrupt, path + ": it names " + name + ", which is not there"};
   }
   name_current(name);
+  forget_wal();
   return Current::kInForce;
 }
 
@@ -180,9 +180,13 @@ Status SnapshotStore::count_names() {
   auto names = files_.list(directory_);
   if (!names) return to_error(names.error());
   for (const std::string& name : *names) {
-    next_number_ = std::max(next_number_, number_in(name) + 1);
-    anything_set_aside_ |= name.ends_with(kDamaged) || name.ends_with(kRemoved);
-    if (number_in(name) > number_in(aside_) && name.ends_with(kDamaged)) aside_ = name;
+    const uint64_t number = number_in(name);
+    next_number_ = std::max(next_number_, number + 1);
+    const bool damaged = name == name_of(number) + std::string(kDamaged);
+    const auto told = says_removed(name_of(number));
+    if (!told.ok()) return told.error();
+    anything_set_aside_ |= damaged || *told;
+    if (damaged && number > number_in(aside_)) aside_ = name;
   }
   return ok_status();
 }
@@ -207,9 +211,11 @@ Status SnapshotStore::remove_unnamed() {
 Status SnapshotStore::remove_unless_kept(const std::string& name) {
   const uint64_t number = number_in(name);
   const std::string database = name_of(number);
-  const bool told = !current_.empty() && name == database + std::string(kRemoved);
+  const bool over = !current_.empty() && name == database + std::string(kRemoved);
+  const auto told = over ? says_removed(database) : Result<bool>(false);
+  if (!told.ok()) return told.error();
   const bool ours =
-      (number != 0 && (told || belongs_to(name, database))) || belongs_to(name, kCopy);
+      (number != 0 && (*told || belongs_to(name, database))) || belongs_to(name, kCopy);
   if (!ours || belongs_to(name, current_)) return ok_status();
   return to_status(files_.unlink(directory_ + "/" + name));
 }
@@ -310,15 +316,6 @@ Status SnapshotStore::set_aside() {
     }
   }
   return forget_current();
-}
-
-// It leaves nothing to keep: the rest of it is worth nothing alone. A start that found neither
-// CURRENT nor anything set aside would take the log for damaged.
-Status SnapshotStore::remember_removed(const std::string& path) {
-  auto told = files_.open(path + std::string(kRemoved), raft::OpenMode::kCreate);
-  if (!told) return to_error(told.error());
-  anything_set_aside_ = true;
-  return remove_companions(files_, path);
 }
 
 Status SnapshotStore::forget_current() {

@@ -173,6 +173,7 @@ class SnapshotStore {
   Result<Current> read_current();
   Status forget_current();
   Status remember_removed(const std::string& path);
+  Result<bool> says_removed(const std::string& database) const;
   Status make_room_to_start();
   Status count_names();
   Result<WrittenSpan> write_first(const Span& span);
@@ -202,6 +203,7 @@ class SnapshotStore {
   Result<uint64_t> wal_bytes() const;
   Status remove_unless_kept(const std::string& name);
   void name_current(const std::string& name);
+  void forget_wal();
   void note_wal();
   bool wal_is_there() const;
   bool is_named() const;
@@ -218,6 +220,9 @@ class SnapshotStore {
   /// Works by a thread of its own, if one may be had; this one calls `meanwhile` now and then.
   void beside(const std::function<void()>& meanwhile, const std::function<void()>& work);
   /// Others than SQLite's own way to the disk do.
+  /// Behind the name of a database: an empty file of this name says that it had been removed.
+  static constexpr std::string_view kRemoved = ".removed";
+
   bool serves_one_thread() const { return !vfs_.empty(); }
 
   raft::FileSystem& files_;

@@ -1,6 +1,7 @@
 // A snapshot whose files somebody removes, replaces or writes to while a server has them open.
 #include <utility>
 
+#include "coordinator/snapshot/loader.h"
 #include "coordinator/snapshot/store.h"
 
 namespace holdfast::snapshot {
@@ -85,6 +86,31 @@ Result<SnapshotCopy> SnapshotStore::copy_of(const InForce& original) const {
   return gone.ok() ? moved : gone.error();
 }
 
+// It leaves nothing to keep: the rest of it is worth nothing alone. A start that found neither
+// CURRENT nor anything set aside would take the log for damaged.
+Status SnapshotStore::remember_removed(const std::string& path) {
+  const std::string mark = path + std::string(kRemoved);
+  const auto bytes = bytes_of_file(files_, mark);
+  if (!bytes.ok()) return bytes.error();
+  if (*bytes > 0) {
+    return Error{ErrorCode::kCorrupt, mark + ": an empty file of this name is to say that " + path +
+                                          " was removed, but somebody's is there: move it away"};
+  }
+  if (auto told = files_.open(mark, raft::OpenMode::kCreate); !told) return told.error().to_error();
+  anything_set_aside_ = true;
+  return remove_companions(files_, path);
+}
+
+/// Of state-N.db. What somebody has given such a name has bytes, and is none of ours.
+Result<bool> SnapshotStore::says_removed(const std::string& database) const {
+  const std::string mark = directory_ + "/" + database + std::string(kRemoved);
+  auto there = files_.exists(mark);
+  if (!there) return there.error().to_error();
+  if (!*there) return false;
+  const auto bytes = bytes_of_file(files_, mark);
+  return bytes.ok() ? Result<bool>(*bytes == 0) : bytes.error();
+}
+
 void SnapshotStore::name_current(const std::string& name) {
   const std::string path = directory_ + "/" + name;
   const auto file = name.empty() ? std::nullopt : identity_of(path);
@@ -93,6 +119,12 @@ void SnapshotStore::name_current(const std::string& name) {
   current_ = name;
   file_ = file;
   wal_ = wal;
+}
+
+// A process before this one may have left it, or somebody who reads: he takes it with him.
+void SnapshotStore::forget_wal() {
+  const std::lock_guard lock(mutex_);
+  wal_.reset();
 }
 
 // Which file the database is stays as it was known: what lies there now may be a stranger's.

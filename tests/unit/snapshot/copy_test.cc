@@ -196,6 +196,34 @@ TEST_F(Copies, WhatLiesInThePlaceOfOneThatWasPutInForceIsNotWrittenTo) {
   EXPECT_EQ(digest_at(path), state_.head().digest);
 }
 
+// A reader makes it, while the old database is removed, and takes it with him.
+TEST_F(Copies, TheWalOfWhoReadsOneThatIsPutInForceIsNotMissed) {
+  auto store = open(here_.path());
+  write(*store, 300);
+  const SnapshotCopy made = copy(*store);
+  std::string path;
+  {
+    auto target = open(there_.path());
+    ASSERT_TRUE(send(made, target->incoming_path()).ok());
+    ASSERT_TRUE(target->adopt_incoming().ok());
+    path = target->path();
+  }
+  std::unique_ptr<SnapshotStore> target;
+  {
+    auto reader = Database::open(path, Database::Mode::kModify);
+    ASSERT_TRUE(reader.ok() && reader->integer("SELECT count(*) FROM snapshot").ok());
+    ASSERT_TRUE(std::filesystem::exists(path + "-wal"));
+    target = open(there_.path());
+  }
+  ASSERT_FALSE(std::filesystem::exists(path + "-wal"));
+  const auto copied = target->copy_in_force();
+  EXPECT_TRUE(copied.ok()) << copied.error().message;
+  state_.apply(100);
+  const auto written = target->write(state_.take_span());
+  ASSERT_TRUE(written.ok()) << written.error().message;
+  EXPECT_EQ(digest_at(path), state_.head().digest);
+}
+
 TEST_F(Copies, AnAlteredPieceIsFound) {
   auto store = open(here_.path());
   write(*store, 300);

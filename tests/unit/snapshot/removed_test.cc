@@ -98,5 +98,67 @@ TEST(RemovedSnapshots, AreNeitherCopiedNorWrittenToByWhoHasOpenedNone) {
   EXPECT_EQ((*load(store->path(), vfs.name()))->digest(), state.machine().digest());
 }
 
+/// A store that holds a state, and what an operator makes of its files while it is closed.
+class RemovedByRenaming : public testing::Test {
+ protected:
+  RemovedByRenaming() {
+    EXPECT_TRUE(disk_.create_directory(kDirectory));
+    WrittenState state(4);
+    state.apply(100);
+    auto store = open();
+    EXPECT_TRUE((*store)->write(state.take_span()).ok());
+    path_ = (*store)->path();
+    content_ = disk_.content(path_);
+  }
+  Result<std::unique_ptr<SnapshotStore>> open() {
+    return SnapshotStore::open(disk_, kDirectory, vfs_.name());
+  }
+  static std::string file(const std::string& name) { return std::string(kDirectory) + "/" + name; }
+
+  raft::FakeFileSystem disk_{1};
+  const FileSystemVfs vfs_{disk_, 1};
+  std::string path_;
+  std::string content_;
+};
+
+// He may rename it back.
+TEST_F(RemovedByRenaming, ADatabaseIsStillMissed) {
+  ASSERT_TRUE(disk_.rename(path_, path_ + ".removed"));
+  const auto store = open();
+  ASSERT_FALSE(store.ok());
+  EXPECT_THAT(store.error().message, testing::HasSubstr("which is not there"));
+  EXPECT_EQ(disk_.content(path_ + ".removed"), content_);
+  ASSERT_TRUE(disk_.rename(path_ + ".removed", path_));
+  EXPECT_FALSE((*open())->empty());
+}
+
+TEST_F(RemovedByRenaming, WithoutCurrentAllStays) {
+  for (const std::string end : {".removed", ".damaged"}) {
+    ASSERT_TRUE(disk_.rename(file("CURRENT"), file("CURRENT" + end)));
+    const auto store = open();
+    EXPECT_TRUE((*store)->empty());
+    EXPECT_FALSE((*store)->anything_set_aside()) << "the log is to be whole then";
+    EXPECT_EQ(disk_.content(path_), content_);
+    ASSERT_TRUE(disk_.rename(file("CURRENT" + end), file("CURRENT")));
+  }
+}
+
+TEST_F(RemovedByRenaming, AnotherDatabaseIsKept) {
+  disk_.put(file("state-9.db.removed"), "kept by an operator");
+  disk_.put(file("state-7.db.removed"), "");
+  EXPECT_FALSE((*open())->empty());
+  EXPECT_EQ(disk_.content(file("state-9.db.removed")), "kept by an operator");
+  EXPECT_FALSE(*disk_.exists(file("state-7.db.removed")));
+}
+
+TEST_F(RemovedByRenaming, ItIsNotWrittenOver) {
+  const auto store = open();
+  ASSERT_TRUE(disk_.rename(path_, path_ + ".removed"));
+  const Status done = (*store)->set_aside();
+  ASSERT_FALSE(done.ok());
+  EXPECT_THAT(done.error().message, testing::HasSubstr("move it away"));
+  EXPECT_EQ(disk_.content(path_ + ".removed"), content_);
+}
+
 }  // namespace
 }  // namespace holdfast::snapshot
