@@ -256,7 +256,7 @@ class Router:
                 seen(error.header)
                 effort.refused(address, error, sleep)
             except Unsupported as error:
-                raise effort.final(error) from None
+                raise effort.final(address, error) from None
             else:
                 seen(result.header)
                 return result
@@ -338,7 +338,7 @@ class _Effort:
         """A server answered with an error: raise it if it is final, else wait as it asks."""
         if not may_change(error):
             self._sent |= error.applied == Applied.UNKNOWN
-            raise self.final(from_wire(error)) from None
+            raise self.final(address, from_wire(error)) from None
         if error.applied != Applied.NO:
             self._sent = True
             if not self._repeatable:
@@ -361,8 +361,9 @@ class _Effort:
         else:
             self.last = type(word)(words)
 
-    def final(self, error: HoldfastError) -> HoldfastError:
+    def final(self, address: str, error: HoldfastError) -> HoldfastError:
         """A refusal that is the answer. Judged before apply, it speaks of the last copy only."""
+        error.refuser = address
         if self.numbered and self._sent and of_this_copy(error):
             copy = _lengthened(error, f"an earlier copy of this {self._method} may have been "
                                       f"applied")
@@ -385,7 +386,7 @@ def of_this_copy(error: HoldfastError) -> bool:
 def _lengthened(error: HoldfastError, words: str) -> HoldfastError:
     longer = type(error)(f"{error}; {words}")
     longer.code, longer.maybe_applied = error.code, error.maybe_applied
-    longer.retry_after = error.retry_after
+    longer.retry_after, longer.refuser = error.retry_after, error.refuser
     return longer
 
 

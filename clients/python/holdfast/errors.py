@@ -29,11 +29,13 @@ class HoldfastError(Exception):
     ``maybe_applied``: the server that refused the call did not ask whether an earlier copy of it,
     whose answer was lost, has been applied; or nobody can tell any more, since the session is over
     or the client was closed. Of an acquire that is refused: it has had its place, or even the lock.
+    ``refuser`` is the address of the server whose refusal ended the call, or "" if none did.
     """
 
     code: str = ""
     retry_after: float = 0.0
     maybe_applied: bool = False
+    refuser: str = ""
 
 
 class BadArgument(HoldfastError, ValueError):

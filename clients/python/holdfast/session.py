@@ -352,9 +352,11 @@ class Session(SessionKeys):
                 return int(self._core.router.call("openSession", RequestContext, self._request,
                                                   until=until).sessionId)
             except HoldfastError as error:
-                # The server that has it is asked last for a moment, since it did not answer.
+                # The server that has it is asked last for a moment, since it did not answer; and
+                # after that it would never be asked if who refuses leads by now.
                 if not of_this_copy(error) or time.monotonic() > until:
                     raise
+                self._core.router.avoid(error.refuser)
                 time.sleep(FIND_PAUSE_SECONDS)
 
     def _tell_servers(self, until: float) -> None:

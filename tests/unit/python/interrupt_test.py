@@ -228,6 +228,20 @@ def test_a_session_whose_second_copy_is_refused_is_closed_where_the_first_has_op
     eventually(lambda: cluster.sent("closeSession") and not cluster.model.sessions)
 
 
+def test_a_session_is_closed_where_it_was_opened_though_a_server_that_refuses_leads_by_now(
+        cluster, client):
+    opened_at, *others = cluster.servers
+    cluster.fault("openSession", Fault(drop_reply=True), server=opened_at)
+    for server in others:
+        server.faults["openSession"].extend(Fault(before=refusal("UNSUPPORTED"))
+                                            for _ in range(100))
+    client._router._leader, cluster.leader = opened_at.address, others[0]
+    with pytest.raises(holdfast.Unsupported) as raised:
+        client.session(ttl=3600)
+    assert raised.value.refuser in [server.address for server in others]
+    eventually(lambda: cluster.sent("closeSession") and not cluster.model.sessions)
+
+
 def test_a_session_that_was_refused_is_not_asked_for_again(cluster, client):
     with pytest.raises(holdfast.BadArgument):
         client.session(ttl=0.5)
