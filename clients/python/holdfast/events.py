@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import Any, Mapping, Optional, Tuple
+from typing import Any, Mapping, Optional, Tuple, Union
 
 from holdfast_api.watch.ttypes import EventType
 from holdfast_api.watch.ttypes import RemovalReason as WireRemoval
@@ -113,12 +113,18 @@ _SCOPES = {1: "node", 2: "children", 3: "subtree"}
 _SPACES = {1: "keys", 2: "locks", 3: "both"}
 
 
+def _kind(wire: int) -> Union[EventKind, str]:
+    return EventKind(wire) if wire in EventType._VALUES_TO_NAMES else str(wire)
+
+
 @dataclasses.dataclass(frozen=True)
 class WatchInfo:
     """A watch as operators see it, with the words of :meth:`holdfast.Session.watch`.
 
-    ``kinds`` is None if it sees all. ``behind``: something happened that it was not told yet;
-    ``resyncing``: it is told the present state anew.
+    ``kinds`` is None if it sees all. What a newer server has and this version does not know is
+    shown by its number, as a str, in ``kinds``, ``scope`` and ``space``.
+    ``behind``: something happened that it was not told yet; ``resyncing``: it is told the present
+    state anew.
     """
 
     watch_id: int
@@ -128,15 +134,15 @@ class WatchInfo:
     scope: str
     space: str
     values: bool
-    kinds: Optional[Tuple[EventKind, ...]]
+    kinds: Optional[Tuple[Union[EventKind, str], ...]]
     behind: bool
     resyncing: bool
 
     @classmethod
     def of(cls, wire: Any) -> "WatchInfo":
         """From the wire's WatchInfo."""
+        kinds = tuple(_kind(kind) for kind in wire.filter or ())
         return cls(wire.watchId or 0, wire.sessionId or 0, wire.sessionName or "",
                    wire.path or "", _SCOPES.get(wire.scope, str(wire.scope)),
-                   _SPACES.get(wire.space, str(wire.space)), bool(wire.withValues),
-                   tuple(EventKind(kind) for kind in wire.filter) if wire.filter else None,
+                   _SPACES.get(wire.space, str(wire.space)), bool(wire.withValues), kinds or None,
                    bool(wire.behind), bool(wire.resyncing))

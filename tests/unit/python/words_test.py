@@ -6,13 +6,15 @@ import threading
 import time
 
 import pytest
+from holdfast_api.admin import ttypes as wire
+from holdfast_api.watch.ttypes import EventType, WatchScope, WatchSpace
 from support.fake_model import refusal
 from support.fake_server import Fault
 
 import holdfast
 from holdfast import Event, EventKind, _connection, _router
 from holdfast._dial import dial
-from holdfast.events import Hold
+from holdfast.events import Hold, WatchInfo
 from holdfast.types import Holder, Mode
 
 
@@ -34,6 +36,14 @@ def test_an_event_is_printed_in_one_line(event, shown):
 def test_kinds_are_shown_by_their_names():
     assert (str(EventKind.CREATED), repr(EventKind.CREATED)) == ("CREATED", "EventKind.CREATED")
     assert f"{Mode.SHARED}, {holdfast.KeyKind.TTL}" == "SHARED, TTL"
+
+
+def test_what_a_newer_server_has_of_a_watch_is_shown_by_its_number():
+    newer = WatchInfo.of(wire.WatchInfo(filter=[EventType.KEY_CREATED, 77], scope=78, space=79))
+    assert newer.kinds == (EventKind.CREATED, "77")
+    assert (newer.scope, newer.space) == ("78", "79")
+    known = WatchInfo.of(wire.WatchInfo(scope=WatchScope.SUBTREE, space=WatchSpace.BOTH))
+    assert (known.scope, known.space, known.kinds) == ("subtree", "both", None)
 
 
 def test_what_a_holder_published_is_read_as_text():
