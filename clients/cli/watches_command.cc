@@ -1,4 +1,5 @@
 // watches.
+#include <algorithm>
 #include <cstdio>
 #include <map>
 #include <nlohmann/json.hpp>
@@ -88,23 +89,78 @@ struct Shown {
   Table table{{"ADMIN", "SESSION", "NAME", "PATH", "SCOPE", "OF", "ONLY", "STATE"}};
 };
 
-/// Those of one server; the exit code.
-int show(const std::string& admin, Duration timeout, Shown& shown) {
-  auto remote = Remote::connect({admin}, timeout, false);
-  if (!remote) return report(remote.error());
+/// What one server says.
+struct Asked {
+  std::string admin;
+  std::unique_ptr<client::ClientCore> client;
+  std::vector<api::WatchInfo> watches;
+  std::optional<client::CallError> error;
+  bool done = false;
+};
+
+void ask_page(Asked& asked, int32_t page) {
   api::ListWatchesRequest request;
+  request.page = page;
   request.pageSize = kPageSize;
-  do {
-    const auto page = (*remote)->read<client::ListWatches>(request);
-    if (!page) return report(page.error());
-    for (const api::WatchInfo& watch : page->watches) {
-      if (!watch.path.starts_with(shown.prefix)) continue;
-      shown.all.push_back(to_json(admin, watch));
-      shown.table.add(row(admin, watch));
+  asked.client->read<client::ListWatches>(
+      request, [&asked](const client::Outcome<api::ListWatchesResult>& answer, const auto&) {
+        if (!answer) {
+          asked.error = answer.error();
+        } else {
+          asked.watches.insert(asked.watches.end(), answer->watches.begin(), answer->watches.end());
+          if (answer->nextPage != 0) return ask_page(asked, answer->nextPage);
+        }
+        asked.done = true;
+      });
+}
+
+/// Asks all at the same time, as `status` does: those that are down are waited for once.
+class Question {
+ public:
+  Question(const std::vector<std::string>& admins, Duration timeout) {
+    client::ClientOptions options = client_options(timeout);
+    options.pool.follow_leader = false;
+    for (const std::string& admin : admins) {
+      asked_.push_back({.admin = admin});
+      options.servers = {admin};
+      auto client = client::ClientCore::create(loop_, entropy_, options);
+      if (client) {
+        asked_.back().client = std::move(*client);
+      } else {
+        asked_.back().error = client.error();
+      }
     }
-    request.page = page->nextPage;
-  } while (request.page != 0);
-  return kExitOk;
+  }
+
+  const std::vector<Asked>& answers() {
+    for (Asked& asked : asked_) {
+      if (asked.client) ask_page(asked, 0);
+    }
+    while (!std::ranges::all_of(asked_, [](const Asked& one) { return one.done || one.error; })) {
+      loop_.turn(1s);
+    }
+    return asked_;
+  }
+
+ private:
+  SystemClock clock_;
+  SystemEntropy entropy_;
+  net::Loop loop_{clock_};
+  std::vector<Asked> asked_;  ///< does not grow once they are asked: callbacks point into it
+};
+
+/// Those of one server; the exit code. Of one that failed in the midst what it told before, too.
+int show(const Asked& asked, Shown& shown) {
+  for (const api::WatchInfo& watch : asked.watches) {
+    if (!watch.path.starts_with(shown.prefix)) continue;
+    shown.all.push_back(to_json(asked.admin, watch));
+    shown.table.add(row(asked.admin, watch));
+  }
+  if (!asked.error) return kExitOk;
+  shown.all.push_back({{"admin", asked.admin}, {"error", asked.error->message}});
+  client::CallError named = *asked.error;
+  named.message = asked.admin + ": " + named.message;
+  return report(named);
 }
 
 }  // namespace
@@ -119,8 +175,10 @@ int watches_command(const Args& args, const Context& context) {
   // As for `status`: who is down should not keep the others from being seen.
   const Duration timeout = args.has("timeout") ? context.timeout : Duration(2s);
   int exit_code = kExitOk;
-  for (const std::string& admin : context.admins) {
-    if (const int code = show(admin, timeout, shown); code != kExitOk) exit_code = code;
+  Question question(context.admins, timeout);
+  for (const Asked& asked : question.answers()) {
+    const int code = show(asked, shown);
+    if (code != kExitOk && exit_code != kExitUnavailable) exit_code = code;
   }
   if (context.json) {
     print_json(shown.all);

@@ -4,12 +4,14 @@ import functools
 import json
 import os
 import re
+import socket
 import subprocess
 
 import pytest
 from holdfast_api.holdfast import ttypes as t
 from holdfast_api.watch import ttypes as w
 from support.cluster import Cluster
+from support.command import run as command
 from support.paths import program
 from support.stock import Stock
 from support.waiting import eventually
@@ -144,6 +146,28 @@ def test_who_watches_what_is_shown_of_each_server(shown):
         stock.put(path="/other", value=b"1")
         assert {r[3]: r for r in rows(shown(2, "watches"))}["/other"][-1] == "behind"
         assert shown(2, "watches", "/no") == "no watches with the prefix /no are there\n"
+        stock.closeSession(session)
+
+
+def test_of_a_server_that_cannot_show_its_watches_is_said_which_it_is_and_why(shown):
+    one, two = shown.cluster.nodes[1], shown.cluster.nodes[2]
+    with socket.socket() as nobody, Stock(two.address) as stock:
+        nobody.bind(("127.0.0.1", 0))  # does not listen
+        silent = f"127.0.0.1:{nobody.getsockname()[1]}"
+        session = stock.open_session(60_000, "follower")
+        stock.watch(session, path="/rw")
+        # The port for clients does not know the call.
+        admins = [silent, one.address, two.admin_address]
+        done = command(shown.cluster, "watches", "--json", "--admin", ",".join(admins))
+        assert done.returncode == 69
+        told = json.loads(done.stdout)
+        assert [element["admin"] for element in told] == admins
+        assert "not reached" in told[0]["error"] and "listWatches" in told[1]["error"]
+        assert told[2]["path"] == "/rw" and "error" not in told[2]
+        assert f"holdfast: {one.address}: " in done.stderr and silent in done.stderr
+        only_refused = command(shown.cluster, "watches", "--admin", ",".join(admins[1:]))
+        assert only_refused.returncode == 65
+        assert rows(only_refused.stdout)[1][3] == "/rw"
         stock.closeSession(session)
 
 
