@@ -131,7 +131,7 @@ int rebuild_command(const Args& args, const Context& context) {
   auto remote = Remote::connect(context.admins, context.timeout, false);
   if (!remote) return report(remote.error());
   const auto answer = (*remote)->write<client::RebuildState>(request);
-  if (!answer) return report(answer.error());
+  if (!answer) return report(in_words_of_flags(answer.error(), {{"force", "--force"}}));
   const Duration away = args.has("timeout") ? context.timeout : kAway;
   const auto status = RebuildWait(context.admins.front(), away, !context.json).run();
   if (!status) return report(status.error());

@@ -124,7 +124,7 @@ void Engine::rebuild_state(CallId call, const api::RequestContext& context,
   }
   if (!host_.quarantined() && !request.force) {
     return refuse(ErrorCode::kBadArgument,
-                  "this server is not quarantined; it is rebuilt all the same if --force is given");
+                  "this server is not quarantined; it is rebuilt all the same if force is set");
   }
   if (digests_.quarantined(from)) {
     return refuse(ErrorCode::kBadArgument, no_state_to_give(from, "is quarantined"));
@@ -197,8 +197,8 @@ std::optional<Refusal> Engine::only_state(NodeId from) const {
            no_state_of(voter);
   }
   return refused(
-      "this server has the only state that the cluster can go on with, and is not rebuilt with "
-      "--force either: " +
+      "this server has the only state that the cluster can go on with, and is not rebuilt "
+      "if force is set either: " +
       (all.empty() ? "there is no other voter" : all) +
       "; start or rebuild those first, or, if they are lost, see `holdfast recover`");
 }

@@ -146,6 +146,7 @@ def test_the_odd_follower_is_named_serves_nobody_and_is_rebuilt(servers, dial):
     assert refused.returncode == 64 and "names 2 servers" in refused.stderr
     refused = run(servers, "rebuild", nodes=[leader])
     assert refused.returncode != 0 and "not quarantined" in refused.stderr
+    assert "if --force is set" in refused.stderr
     done = run(servers, "rebuild", nodes=[odd], timeout=60)
     assert done.returncode == 0, done.stderr
     kept = data(odd) / "snapshot" / (name + ".damaged")

@@ -13,6 +13,7 @@ from holdfast_api.admin.ttypes import (ChangeMembersRequest, ExpireSessionReques
 from . import _arguments, _reads
 from ._connection import DEFAULT_ADMIN_PORT
 from ._router import Router
+from .errors import BadArgument
 from .events import WatchInfo
 from .types import Member, SessionInfo, Setting, Status
 
@@ -77,8 +78,9 @@ class Admin:
         For good: no server that knows less can start or be added from then on. Refused if a member
         knows less. A level below the one in force changes nothing.
         """
-        result = self._ask("changeMembers", ChangeMembersRequest(
-            raiseLevel=_arguments.whole("level", level)), False)
+        if _arguments.whole("level", level) < 1:
+            raise BadArgument(f"level {level} is less than 1, the lowest there is")
+        result = self._ask("changeMembers", ChangeMembersRequest(raiseLevel=level), False)
         return result.featureLevel or 0
 
     def rebuild(self, from_node: int = 0, *, force: bool = False) -> str:
@@ -86,7 +88,9 @@ class Admin:
         place of its own. Returns at once, with where its database is kept on that server.
 
         It closes its connections meanwhile; :meth:`status` no longer has the alarm QUARANTINED when
-        it is done. ``force``: also one that is not quarantined, and is from then on.
+        it is done. ``force``: also one that is not quarantined, and is from then on; one that leads
+        hands over first. If the server is started anew before it is done it has forgotten that it
+        was asked, and stays quarantined: call again.
         """
         result = self._ask("rebuildState", RebuildStateRequest(
             fromNode=_arguments.whole("from_node", from_node),

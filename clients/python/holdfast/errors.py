@@ -190,7 +190,7 @@ _ARGUMENTS = {"ttlMs": "ttl in ms", "waitMs": "timeout in ms", "maxWaitMs": "tim
               "noticeMs": "notice in ms", "lockDelayMs": "lock_delay in ms",
               "maxQueue": "max_queue", "expectedVersion": "version", "holderId": "holder_id",
               "minRevision": "min_revision", "sinceRevision": "since",
-              "afterRevision": "after"}
+              "afterRevision": "after", "raiseLevel": "level", "fromNode": "from_node"}
 _NAMED = re.compile(r"(?<![\w./\"'])(" + "|".join(_ARGUMENTS) + r")(?![\w./\"'])")
 
 

@@ -298,6 +298,17 @@ def test_what_is_no_revision_is_refused_with_the_limit(cluster, client, session,
     assert sent == len(cluster.sent("describeLock") + cluster.sent("waitForChange"))
 
 
+@pytest.mark.parametrize(("words", "call"), [
+    ("level 0 is less than 1", lambda a: a.raise_level(0)),
+    ("level -3 is less than 1", lambda a: a.raise_level(-3)),
+    (": level 2147483648 ", lambda a: a.raise_level(2**31)),
+    (": from_node 2147483648 ", lambda a: a.rebuild(2**31)),
+])
+def test_what_the_administration_cannot_be_told_is_refused_by_name(cluster, client, words, call):
+    with pytest.raises(holdfast.BadArgument, match=words):
+        call(client.admin(cluster.seeds[0]))
+
+
 def test_a_watch_begins_at_a_revision_that_can_be(session):
     for start in (session.watch, session.on_change):
         with pytest.raises(holdfast.BadArgument, match=f"since {LIMIT + 1} is not .* to {LIMIT}"):
