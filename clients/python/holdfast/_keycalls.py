@@ -6,13 +6,14 @@ import contextlib
 import itertools
 import math
 import time
-from typing import TYPE_CHECKING, Any, Callable, Iterable, Iterator, List, Optional
+from typing import TYPE_CHECKING, Any, Iterable, Iterator, List, Optional
 
 from holdfast_api.keys.ttypes import (GetManyRequest, GetRequest, ListKeysRequest,
                                       WaitForChangeRequest)
 
 from . import _arguments, _reads, _requests
 from ._core import Core
+from ._reads import read
 from ._router import Router
 from .errors import BadArgument, LockLost, NotHeld, ServerError
 from .keys import Change, Deleted, Key, Written
@@ -30,13 +31,6 @@ WAIT_SECONDS = 5.0
 #: How long after a wait's timeout a server's answer is still waited for: enough for another one to
 #: be asked, and for another leader to be elected.
 LATE_SECONDS = 3.0
-
-
-def read(router: Router, method: str, request: Any, timeout: float,
-         hold: Callable[[], float] = lambda: 0.0, min_revision: int = 0) -> Any:
-    """A read that never goes back in time, whichever server answers."""
-    return _reads.ask(router, method, request, timeout,
-                      min_revision=max(min_revision, router.newest), hold=hold)
 
 
 def pages(router: Router, path: str, subtree: bool, values: bool, local: bool, timeout: float,

@@ -113,7 +113,7 @@ class Client(ClientKeys):
         self._home.check("client")
         request = CheckTokenRequest(path=check_path(path), token=_arguments.whole("token", token),
                                     consistency=_reads.consistency(local))
-        return bool(_reads.ask(self._router, "checkToken", request, self._timeout).current)
+        return bool(_reads.read(self._router, "checkToken", request, self._timeout).current)
 
     def describe(self, path: str, *, local: bool = False, min_revision: int = 0) -> LockInfo:
         """Who holds a lock, who waits for it, and why earlier tenures ended."""
@@ -131,7 +131,7 @@ class Client(ClientKeys):
         while True:
             request = ListLocksRequest(prefix=prefix, page=page, pageSize=PAGE_SIZE,
                                        consistency=consistency)
-            result = _reads.ask(self._router, "listLocks", request, self._timeout)
+            result = _reads.read(self._router, "listLocks", request, self._timeout)
             yield from (LockSummary.of(lock) for lock in result.locks or ())
             page = result.nextPage or ""
             if not page:

@@ -13,7 +13,8 @@ from holdfast_api.keys.ttypes import GetRequest
 from . import _arguments
 from ._assembly import Group
 from ._feed import Feed, Spec
-from ._keycalls import pages, read
+from ._keycalls import pages
+from ._reads import read
 from ._router import Router
 from ._watches import Watches
 from .errors import NoKey

@@ -84,9 +84,14 @@ def test_many_keys_are_read_to_the_end_though_an_answer_ends_early(client):
 def test_reads_never_ask_for_less_than_was_seen(cluster, client):
     revision = client.put("/a", "1").revision
     assert client.revision >= revision
-    client.get("/a", local=True)
-    method, context = cluster.model.contexts[-1]
-    assert method == "get" and context.minRevision >= revision
+    for method, ask in (("get", lambda: client.get("/a", local=True)),
+                        ("describeLock", lambda: client.describe("/a", local=True)),
+                        ("describeLock", client.election("/a").leader),
+                        ("listLocks", lambda: list(client.locks(local=True))),
+                        ("checkToken", lambda: client.check_token("/a", 1, local=True))):
+        ask()
+        sent, context = cluster.model.contexts[-1]
+        assert sent == method and (context.minRevision or 0) >= revision, method
 
 
 @pytest.mark.parametrize(("method", "ask"), [
