@@ -9,7 +9,7 @@ import pytest
 from support.command import run
 from support.proxy import Proxy
 from support.waiting import eventually
-from support.watching import CommandReplay, Replay, Writer, polled_by, shown, state, watched_at
+from support.watching import CommandReplay, Replay, Writer, polled_by, shown, state, watching
 
 import holdfast
 
@@ -27,12 +27,23 @@ class Scene:
         began = self.writing.put("/w").revision
         self.command = CommandReplay(own.seeds, "/w", began)
         self.command.entries["/w"] = (b"", 1, began, began)
-        self.command_at = watched_at(own)
+        self.command_at, self.command_session = eventually(self.only_watch)
         self.session = reads.session(ttl=FACADE_TTL, name="reader")
         self.facade = Replay(self.session.watch("/w", scope="subtree", values=True, since=began))
         self.facade.entries["/w"] = reads.get("/w")
         self.writer = Writer(self.writing, "/w", seed=11)
         self.writer.some_more(30)
+
+    def only_watch(self):
+        """The server that has it, and its session; nothing while there is none."""
+        return next(((node, session) for node in self.own.nodes.values()
+                     for session in watching(self.writes, node, "/w")), None)
+
+    def watched_besides(self, gone):
+        """Both watch at servers other than that, one or two."""
+        others = (node for node in self.own.nodes.values() if node is not gone)
+        found = set().union(*(watching(self.writes, node, "/w") for node in others))
+        return found >= {self.command_session, self.session.id}
 
     def servers(self):
         """Those that the two poll, each once."""
@@ -144,7 +155,8 @@ def test_its_server_is_removed_for_good(scene):
     gone = list(scene.servers())[0]
     removed = run(scene.own, "member", "remove", str(gone.node_id))
     assert removed.returncode == 0, removed.stderr
-    eventually(lambda: scene.facade_place() != gone and watched_at(scene.own) != gone, within=30)
+    eventually(lambda: scene.watched_besides(gone), within=30)
+    eventually(lambda: scene.facade_place() != gone, within=30)
     scene.writer.some_more(20)
     gone.kill()
     scene.check()

@@ -7,7 +7,6 @@ import os
 import random
 import subprocess
 import threading
-import urllib.request
 
 import holdfast
 from holdfast import EventKind
@@ -183,10 +182,6 @@ class CommandReplay:
         assert self.error is None, self.error
 
 
-def watched_at(cluster):
-    """The server where the only watch is registered."""
-    def watches(node):
-        url = f"http://127.0.0.1:{node.http_port}/metrics"
-        with urllib.request.urlopen(url, timeout=2) as page:
-            return "holdfast_watches 1" in page.read().decode().split("\n")
-    return eventually(lambda: next((n for n in cluster.nodes.values() if watches(n)), None))
+def watching(client, node, path):
+    """The sessions that watch exactly that path at a server: also those that have moved on."""
+    return {w.session_id for w in client.admin(node.admin_address).watches() if w.path == path}
