@@ -102,6 +102,7 @@ void Caller::Pending::attempt() {
   connection_ = connection.weak_from_this();
   info_.sent = pool.loop().clock().now();
   if (info_.attempts++ > 0 && options_.update_context) options_.update_context(context_);
+  unseen_revision_ = context_.minRevision > pool.newest_revision();
   const Duration left = deadline_ == Instant::max() ? kForever : deadline_ - info_.sent;
   last_attempt_ = left <= options_.timeout / 2;
   // A tenth is left for the answer's way, so that it is the server that says what was wrong.
@@ -143,21 +144,30 @@ bool Caller::Pending::waits_for_the_servers_word() const {
   return options_.resend == Resend::kOnlyOnce || last_attempt_;
 }
 
+void Caller::Pending::ask_another() {
+  drop_attempt();
+  fate_unknown_ = true;
+  avoid_ = server_;
+  attempt();
+}
+
 // The answer is overdue. A server that has said nothing at all is given up with everything on its
-// connection; one that talks is merely slow, and keeps the call until its own deadline is over.
+// connection; one that talks is merely slow, and keeps the call until its own deadline is over. A
+// revision that none has shown may not be there yet, and a server is silent until it is: another
+// may have it, but the silence says nothing of all else on that connection.
 void Caller::Pending::owed_answer() {
   const auto connection = connection_.lock();
   const bool reached = connection != nullptr && connection->opened();
   const bool talks = reached && connection->last_received() > info_.sent;
   const bool keeps_the_call = talks || (reached && waits_for_the_servers_word());
+  if (!keeps_the_call && reached && unseen_revision_) return ask_another();
   if (!keeps_the_call) return caller_.pool().gave_no_answer(*server_);
   const Instant last_moment = info_.sent + options_.parked + kServerDeadline + server_->patience;
   if (caller_.pool().loop().now() < last_moment) return wait_until(last_moment);
+  if (options_.resend == Resend::kSafe) return ask_another();
   drop_attempt();
   fate_unknown_ = true;
-  if (options_.resend == Resend::kOnlyOnce) return give_up(timed_out());
-  avoid_ = server_;
-  attempt();
+  give_up(timed_out());
 }
 
 void Caller::Pending::on_lost(uint64_t, Connection& from) {

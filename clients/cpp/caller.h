@@ -118,6 +118,7 @@ class Caller::Pending : public ReplySink {
   void attempt();
   void on_timer();
   void owed_answer();
+  void ask_another();
   void retry_after(Duration delay);
   void wait_until(Instant when);
   void drop_attempt();
@@ -137,6 +138,8 @@ class Caller::Pending : public ReplySink {
   std::string no_room_;
   bool leaderless_ = false;    ///< the last refusal was for want of a leader
   bool last_attempt_ = false;  ///< begun in the second half of the time: see attempt()
+  /// The attempt asks for a revision that no server had shown when it was sent.
+  bool unseen_revision_ = false;
   bool fate_unknown_ = false;  ///< an earlier attempt may have been applied
 };
 
