@@ -45,6 +45,7 @@ class OutputTest : public testing::Test {
     reader_ = std::thread([this] { read_if_it_takes_long(); });
   }
   ~OutputTest() override {
+    after_poll = nullptr;  // it is of this test, whatever became of it
     dup2(before_, standard_);
     {
       const std::lock_guard lock(mutex_);
@@ -99,6 +100,7 @@ TEST_F(OutputTest, ASignalIsHeardThoughAnotherWriterTookTheRoomThatThereWas) {
     raise(SIGUSR1);
   };
   EXPECT_EQ(output.write("a line\n"), Output::Taken::kInterrupted);
+  EXPECT_FALSE(after_poll) << "nobody took the room";
   EXPECT_TRUE(blocks_for_others());
   signal(SIGUSR1, before);
 }
@@ -106,6 +108,7 @@ TEST_F(OutputTest, ASignalIsHeardThoughAnotherWriterTookTheRoomThatThereWas) {
 TEST_F(ErrorsTest, ALineIsNotWaitedWithThoughAnotherWriterTookTheRoomThatThereWas) {
   after_poll = [this] { fill(); };
   say_on_stderr("a line");
+  EXPECT_FALSE(after_poll) << "nobody took the room";
   EXPECT_TRUE(blocks_for_others());
 }
 
