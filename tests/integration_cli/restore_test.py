@@ -13,6 +13,7 @@ import signal
 import sqlite3
 import subprocess
 import tempfile
+import threading
 import time
 
 import pytest
@@ -463,6 +464,8 @@ def test_a_watch_that_another_cluster_answers_is_shown_what_is_there(tmp_path):
         process = subprocess.Popen(
             [str(program("holdfast")), "watch", "/w", "--since", "0", "--values", "--json",
              "--count", "3", "--servers", old.node.address], stdout=subprocess.PIPE, text=True)
+        too_late = threading.Timer(90, process.kill)  # a line that never comes ends the lines
+        too_late.start()
         try:
             lines = (json.loads(line) for line in process.stdout)
             assert [next(lines)["type"], next(lines)["revision"]] == ["began", last]
@@ -473,6 +476,7 @@ def test_a_watch_that_another_cluster_answers_is_shown_what_is_there(tmp_path):
             after = next(lines)
             assert process.wait(30) == 0
         finally:
+            too_late.cancel()
             process.kill()
             process.wait()
             process.stdout.close()
