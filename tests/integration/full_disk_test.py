@@ -270,11 +270,15 @@ def test_a_watch_goes_on_elsewhere_when_the_disk_of_the_server_that_is_polled_is
     full, stock = disks.followers()[0], dial(disks.leader())
     with holdfast.Client(disks.seeds) as client:
         monkeypatch.setattr(client._router, "candidates", lambda: [full.address])
-        with client.session(ttl=4) as session:
+        with client.session(ttl=16) as session:
             watch, lock = session.watch("/w", values=True), session.lock("/l").acquire()
             eventually(lambda: session._keeper.poller._answered_by == full.address)
             monkeypatch.undo()
             disks.fill(full)
+            answered = session._keeper.poller._polls
+            eventually(lambda: session._keeper.poller._polls > answered + 1, within=WITHIN,
+                       what="an answer to a poll that began on the full disk")
+            assert session._keeper.poller._answered_by == full.address
             for number in range(150):  # more than its log has room for
                 assert within(3, lambda n=number: stock.put(path=f"/k{n % 20}",
                                                             value=bytes(50_000)))
