@@ -167,6 +167,8 @@ std::vector<Command> key_commands() {
         {"keys", nullptr, "with --locks: keys, too"},
         {"only", "EVENT,...", "of created, changed, removed, granted, ended; default all"},
         {"count", "N", "end after so many events; 0, as without it: never"},
+        {"progress", nullptr,
+         "say now and then up to which revision all was shown, though nothing happened"},
         kValues},
        watch_command});
   all.push_back({"watches",

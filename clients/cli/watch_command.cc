@@ -90,6 +90,7 @@ Result<WatchJob> make_job(const Args& args) {
   job.options.with_values = args.has("values");
   job.options.filter = std::move(*filter);
   job.count = *count;
+  job.shows_progress = args.has("progress");
   return job;
 }
 

@@ -108,6 +108,11 @@ std::string resync_line(const client::WatchBatch& batch, bool as_json) {
   return line_of(batch.revision, "resync", "all there is follows; what is not in it is gone");
 }
 
+std::string progress_line(int64_t revision, bool as_json) {
+  if (as_json) return line_of({{"type", "progress"}, {"revision", revision}});
+  return line_of(revision, "progress", "all up to here was shown");
+}
+
 std::string event_line(const client::WatchBatch& batch, const api::WatchEvent& event,
                        bool with_value, bool as_json) {
   const char* type = type_name(batch, event);

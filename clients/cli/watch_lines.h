@@ -12,6 +12,8 @@ namespace holdfast::cli {
 std::string beginning_line(const std::string& path, int64_t revision);
 /// What follows is all there is.
 std::string resync_line(const client::WatchBatch& batch, bool json);
+/// All up to it was shown.
+std::string progress_line(int64_t revision, bool json);
 std::string event_line(const client::WatchBatch& batch, const api::WatchEvent& event,
                        bool with_value, bool json);
 

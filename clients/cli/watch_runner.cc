@@ -58,6 +58,7 @@ void WatchRunner::opened(client::Outcome<std::shared_ptr<client::SessionCore>> o
   client::WatchHandlers handlers;
   handlers.started = [this](int64_t revision) { started(revision); };
   handlers.told = [this](const client::WatchBatch& batch) { told(batch); };
+  handlers.progressed = [this](int64_t revision) { progressed(revision); };
   handlers.ended = [this](const client::CallError& error) { ended(error); };
   session_->watch(job_.path, job_.options, std::move(handlers));
 }
@@ -87,6 +88,11 @@ void WatchRunner::told(const client::WatchBatch& batch) {
   }
   if (!write(lines)) return;
   if (job_.count > 0 && shown_ >= job_.count) close_and_finish(kExitOk);
+}
+
+void WatchRunner::progressed(int64_t revision) {
+  job_.options.since_revision = revision;
+  if (job_.shows_progress) write(progress_line(revision, context_.json));
 }
 
 void WatchRunner::ended(const client::CallError& error) {

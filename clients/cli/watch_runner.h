@@ -18,6 +18,7 @@ struct WatchJob {
   std::string path;
   client::WatchOptions options;
   int64_t count = 0;  ///< ends after so many events; 0: never
+  bool shows_progress = false;
 };
 
 /// One run, on one loop. A session that the servers end while we were away is followed by another,
@@ -34,6 +35,7 @@ class WatchRunner {
   void opened(client::Outcome<std::shared_ptr<client::SessionCore>> outcome);
   void started(int64_t revision);
   void told(const client::WatchBatch& batch);
+  void progressed(int64_t revision);
   void ended(const client::CallError& error);
   /// False: nobody takes it, and the watch is over.
   bool write(const std::string& lines);

@@ -37,6 +37,9 @@ struct WatchHandlers {
   /// The watch stands: what happens after `revision` is told. Once.
   std::function<void(int64_t revision)> started = {};
   std::function<void(const WatchBatch&)> told = {};
+  /// All up to `revision` has been told, though nothing of late: a program that stops now may begin
+  /// again there. Ascending; at least as often as a poll parks while others write.
+  std::function<void(int64_t revision)> progressed = {};
   /// It is over: refused, or the session is. Once; not after unwatch().
   std::function<void(const CallError&)> ended = {};
 };

@@ -237,10 +237,20 @@ void WatchKeeper::tell(Watch& watch, WatchBatch batch) {
 }
 
 void WatchKeeper::take_progress(int64_t revision, int64_t newest_id) {
+  std::vector<int64_t> to_tell;
   for (const auto& [number, watch] : watches_) {
     const bool meant = watch->id != 0 && watch->id <= newest_id;
     if (!meant || watch->resync || !watch->part.empty()) continue;
-    watch->request.sinceRevision = std::max(watch->request.sinceRevision, revision);
+    if (revision <= watch->request.sinceRevision) continue;
+    watch->request.sinceRevision = revision;
+    if (watch->handlers.progressed) to_tell.push_back(number);
+  }
+  // Each may end others.
+  for (const int64_t number : to_tell) {
+    const auto at = watches_.find(number);
+    if (at == watches_.end()) continue;
+    const std::shared_ptr<Watch> watch = at->second;
+    watch->handlers.progressed(revision);
   }
 }
 

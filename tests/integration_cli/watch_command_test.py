@@ -106,6 +106,22 @@ def test_people_are_shown_lines_since_a_revision_until_enough_were_shown(cluster
     assert f"watching /p after revision {since}" in shown.stderr
 
 
+def test_a_quiet_watch_says_how_far_it_has_come(cluster):
+    """Whoever begins again there is told all that came after, and nothing twice."""
+    with Stock(cluster.nodes[1].address) as stock:
+        stock.put(path="/quiet", value=b"1")
+        with Follower(cluster, "/quiet", "--scope", "subtree", "--progress") as follower:
+            written = stock.put(path="/loud", value=b"").header.revision
+            line = follower.next()
+            while line["revision"] < written:  # a poll was answered before
+                line = follower.next()
+            assert line == {"type": "progress", "revision": line["revision"]}
+        stock.put(path="/quiet/b", value=b"2")
+        with Follower(cluster, "/quiet", "--scope", "subtree", "--values",
+                      "--since", str(line["revision"])) as follower:
+            assert follower.take(1) == [("created", "/quiet/b", "2")]
+
+
 def test_since_the_beginning_shows_what_was_there_before(cluster):
     with Stock(cluster.nodes[1].address) as stock:
         stock.put(path="/before", value=b"1")

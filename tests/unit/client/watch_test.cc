@@ -37,6 +37,10 @@ class WatchTest : public SessionTest {
       batches_.push_back(batch);
       if (on_told_) on_told_();
     };
+    handlers.progressed = [this](int64_t revision) {
+      progress_.push_back(revision);
+      if (on_progress_) on_progress_();
+    };
     handlers.ended = [this](const CallError& error) { watch_ended_ = error.code; };
     watch_ = session_->watch("/w", options, std::move(handlers));
     settle();
@@ -98,6 +102,8 @@ class WatchTest : public SessionTest {
   int64_t started_ = 0;
   std::vector<WatchBatch> batches_;
   std::function<void()> on_told_;
+  std::vector<int64_t> progress_;
+  std::function<void()> on_progress_;
   std::optional<ErrorCode> watch_ended_;
 };
 
@@ -155,11 +161,39 @@ TEST_F(WatchTest, AProgressMarkIsAPlaceToGoOnFrom) {
   EXPECT_EQ(registration(1).sinceRevision, 90);
 }
 
+TEST_F(WatchTest, ProgressIsToldOnceAndAscends) {
+  watch_stands();
+  const auto tell_later = [this](int64_t progress) {
+    tell({}, progress);
+    pass(100ms);  // who parks no poll is asked no sooner
+  };
+  tell_later(90);
+  tell_later(90);
+  tell({delivery(95, {event("/w")})});
+  tell_later(95);
+  tell_later(99);
+  EXPECT_EQ(progress_, (std::vector<int64_t>{90, 99})) << "what was told is no news";
+}
+
+TEST_F(WatchTest, WhoHearsOfProgressMayEndOthers) {
+  watch_stands();
+  const int64_t first = watch_;
+  watch();
+  answer_watch(1, 6);
+  on_progress_ = [&] {
+    session_->unwatch(first);
+    session_->unwatch(watch_);
+  };
+  tell({}, 90);
+  EXPECT_EQ(progress_, std::vector<int64_t>{90});
+}
+
 TEST_F(WatchTest, AProgressMarkDoesNotSpeakOfYoungerWatches) {
   watch_stands();
   watch();
   answer_watch(1, 8);
   tell({}, 90);
+  EXPECT_EQ(progress_, std::vector<int64_t>{90});
   lose_a();
   ASSERT_EQ(commands_.size(), 4u);
   std::multiset<int64_t> since = {registration(2).sinceRevision, registration(3).sinceRevision};
