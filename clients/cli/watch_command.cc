@@ -15,12 +15,12 @@ namespace {
 Error bad(std::string message) { return {ErrorCode::kBadArgument, std::move(message)}; }
 
 Result<api::WatchScope::type> scope_of(const Args& args) {
-  static const std::map<std::string, api::WatchScope::type> kScopes = {
+  static const std::map<std::string, api::WatchScope::type> scopes = {
       {"node", api::WatchScope::NODE},
       {"children", api::WatchScope::CHILDREN},
       {"subtree", api::WatchScope::SUBTREE}};
-  const auto at = kScopes.find(args.get("scope", "node"));
-  if (at != kScopes.end()) return at->second;
+  const auto at = scopes.find(args.get("scope", "node"));
+  if (at != scopes.end()) return at->second;
   return bad("--scope is \"" + args.get("scope") + "\" but must be node, children or subtree");
 }
 

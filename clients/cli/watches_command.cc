@@ -22,31 +22,31 @@ const char* name_in(const std::map<Key, const char*>& names, Key key) {
 }
 
 const char* scope_name(api::WatchScope::type scope) {
-  static const std::map<api::WatchScope::type, const char*> kNames = {
+  static const std::map<api::WatchScope::type, const char*> known = {
       {api::WatchScope::NODE, "node"},
       {api::WatchScope::CHILDREN, "children"},
       {api::WatchScope::SUBTREE, "subtree"}};
-  return name_in(kNames, scope);
+  return name_in(known, scope);
 }
 
 const char* space_name(api::WatchSpace::type space) {
-  static const std::map<api::WatchSpace::type, const char*> kNames = {
+  static const std::map<api::WatchSpace::type, const char*> known = {
       {api::WatchSpace::KEYS, "keys"},
       {api::WatchSpace::LOCKS, "locks"},
       {api::WatchSpace::BOTH, "both"}};
-  return name_in(kNames, space);
+  return name_in(known, space);
 }
 
 /// As --only of `watch` has them.
 std::vector<std::string> only(const api::WatchInfo& watch) {
-  static const std::map<api::EventType::type, const char*> kNames = {
+  static const std::map<api::EventType::type, const char*> known = {
       {api::EventType::KEY_CREATED, "created"},
       {api::EventType::KEY_CHANGED, "changed"},
       {api::EventType::KEY_REMOVED, "removed"},
       {api::EventType::LOCK_GRANTED, "granted"},
       {api::EventType::LOCK_ENDED, "ended"}};
   std::vector<std::string> names;
-  for (const api::EventType::type type : watch.filter) names.emplace_back(name_in(kNames, type));
+  for (const api::EventType::type type : watch.filter) names.emplace_back(name_in(known, type));
   return names;
 }
 

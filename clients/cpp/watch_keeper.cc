@@ -215,9 +215,9 @@ void WatchKeeper::take(const api::WatchDelivery& delivery) {
       return;
     case api::DeliveryKind::RESYNC_END: {
       if (!watch->resync) return;
-      WatchBatch batch{delivery.revision, true, watch->resync->take()};
+      const WatchBatch batch{delivery.revision, true, watch->resync->take()};
       watch->resync.reset();
-      return tell(*watch, std::move(batch));
+      return tell(*watch, batch);
     }
   }
 }
@@ -227,11 +227,11 @@ void WatchKeeper::take_group(Watch& watch, const api::WatchDelivery& delivery) {
   watch.part.insert(watch.part.end(), delivery.events.begin(), delivery.events.end());
   if (delivery.partial) return;
   WatchBatch batch{delivery.revision, false, std::exchange(watch.part, {})};
-  if (!watch.resync) return tell(watch, std::move(batch));
+  if (!watch.resync) return tell(watch, batch);
   for (const api::WatchEvent& event : batch.events) watch.resync->apply(event);
 }
 
-void WatchKeeper::tell(Watch& watch, WatchBatch batch) {
+void WatchKeeper::tell(Watch& watch, const WatchBatch& batch) {
   watch.request.sinceRevision = batch.revision;
   if (watch.handlers.told) watch.handlers.told(batch);
 }

@@ -77,7 +77,7 @@ class WatchKeeper final : private ReplySink {
                const api::HoldfastError& error);
   void take(const api::WatchDelivery& delivery);
   static void take_group(Watch& watch, const api::WatchDelivery& delivery);
-  static void tell(Watch& watch, WatchBatch batch);
+  static void tell(Watch& watch, const WatchBatch& batch);
   void take_progress(int64_t revision, int64_t newest_id);
   void stop_stray(int64_t id);
   void attempt(Watch& watch, uint64_t tag);

@@ -230,7 +230,7 @@ class Writing:
 def test_a_disk_that_fills_up_between_two_looks_ends_no_server(small_segments, dial):
     nodes = list(small_segments.nodes.values())
     stock = dial(small_segments.leader())
-    session = stock.open_session(ttl_ms=20_000)
+    session = stock.open_session(ttl_ms=300_000)  # nothing renews it
     held = stock.acquire(session, path="/held", waitMs=0)
     with Writing(nodes * 3, 20_000) as writing:
         eventually(lambda: writing.done > 200, within=WITHIN, what="writes")
@@ -385,7 +385,7 @@ def test_a_full_server_gives_no_snapshot_and_says_why(disks, dial, tmp_path):
 def test_a_full_leader_hands_over_and_does_not_come_back(disks, dial):
     full = disks.leader()
     stock = dial(full)
-    session = stock.open_session(ttl_ms=20_000)
+    session = stock.open_session(ttl_ms=300_000)
     disks.fill(full)
     eventually(lambda: disks.leader() is not full, within=WITHIN, what="another leader")
     # Through the full server: it sends on what it cannot take itself.
