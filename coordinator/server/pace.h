@@ -19,8 +19,11 @@ class Pace {
   /// The earliest instant at which the next one may begin; may be in the past.
   Instant opens_at() const { return theoretical_ - tolerance_; }
   bool open(Instant now) const { return opens_at() <= now; }
-  /// One begins now; also if it could not wait until opens_at().
-  void begin(Instant now) { theoretical_ = std::max(theoretical_, now) + spacing_; }
+  /// One begins now; also if it could not wait until opens_at(). However many could not, who waits
+  /// is kept for two spacings at most.
+  void begin(Instant now) {
+    theoretical_ = std::clamp(theoretical_, now, now + tolerance_ + spacing_) + spacing_;
+  }
 
  private:
   Duration spacing_;

@@ -54,5 +54,13 @@ TEST(Pace, OneThatCouldNotWaitCounts) {
   EXPECT_EQ(pace.opens_at(), kStart + 10ms);
 }
 
+// Renewals waited for half a minute after a minute in which many polls had moved.
+TEST(Pace, HoweverManyCouldNotWaitTheNextIsNotKeptLong) {
+  Pace pace(5ms, 4);
+  Instant now = kStart;
+  for (int i = 0; i < 10'000; ++i, now += 1ms) pace.begin(now);
+  EXPECT_LE(pace.opens_at(), now + 10ms);
+}
+
 }  // namespace
 }  // namespace holdfast::server
